@@ -9,7 +9,7 @@ use dsfuzz::run::hosts::Hosts;
 use dsfuzz::run::nemesis::{Executor, FaultOutcome};
 use dsfuzz::run::recorder::Recorder;
 use dsfuzz_nemesis::protocol::{Request, Service};
-use dsfuzz_nemesis::{ClusterShape, FaultOptions, NemesisOptions, NodeView, Span, Timetable, View, timetable};
+use dsfuzz_nemesis::{ClusterShape, ClusterView, FaultOptions, NemesisOptions, NodeView, Span, Timetable, timetable};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -171,7 +171,7 @@ fn executor(lab: &Lab, hosts: &Arc<Hosts>, recorder: &Arc<Recorder>) -> Executor
         services: vec![SERVICE.to_owned()],
         own_kernel: false,
     });
-    let view = View { nodes: nodes.collect(), leader: Some("n3".to_owned()), control_boot_id: String::new() };
+    let view = ClusterView { nodes: nodes.collect(), leader: Some("n3".to_owned()), control_boot_id: String::new() };
     let (log, now) = (Arc::clone(recorder), Arc::clone(recorder));
     Executor::new(
         Arc::clone(hosts) as Arc<_>,

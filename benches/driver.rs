@@ -66,7 +66,7 @@ async fn bare_loop() -> f64 {
                 let Next::Call(call) = generator.next() else { break };
                 generator.taken();
                 let response = client.call(&call, Terms::load(ROUND)).await;
-                generator.observe(&call, &response.answer);
+                generator.observe(&call, &response.result);
                 calls += 1;
                 if calls.is_multiple_of(64) {
                     tokio::task::yield_now().await;

@@ -4,8 +4,8 @@ mod table;
 
 use dsfuzz_checkers::history::{Completion, HISTORY_VERSION, HistoryBuilder, HistoryError, Invoke, Record};
 use dsfuzz_checkers::{Budget, History, Validity, Value, checker, judge_one};
-use dsfuzz_workloads::memory::{Lies, Memory};
-use dsfuzz_workloads::{Answer, Call, Client, Next, Terms, Workload, WorkloadOptions};
+use dsfuzz_workloads::memory::{FaultyStore, Memory};
+use dsfuzz_workloads::{Call, CallResult, Client, Next, Terms, Workload, WorkloadOptions};
 use std::error::Error;
 use std::process::Command;
 use std::sync::Arc;
@@ -113,12 +113,12 @@ fn resident_mib() -> f64 {
 }
 
 /// What `CLIENTS` clients, which call at the same time, see of an honest store; each call takes effect when it is answered.
-struct Tape {
+struct HistoryLines {
     builder: HistoryBuilder,
     index: u64,
 }
 
-impl Tape {
+impl HistoryLines {
     fn next(&mut self) -> u64 {
         self.index += 1;
         self.index - 1
@@ -140,7 +140,7 @@ impl Tape {
         }))
     }
 
-    fn reply(&mut self, process: u64, answer: &Answer) -> Result<(), HistoryError> {
+    fn reply(&mut self, process: u64, answer: &CallResult) -> Result<(), HistoryError> {
         let index = self.next();
         let completion = |value: Value, error: Option<Arc<str>>| Completion {
             index,
@@ -151,27 +151,27 @@ impl Tape {
             node: None,
         };
         self.builder.push(match answer {
-            Answer::Ok(value) => Record::Ok(completion(value.clone(), None)),
-            Answer::Fail(why) => Record::Fail(completion(Value::Nil, Some(why.clone()))),
-            Answer::Info(why) => Record::Info(completion(Value::Nil, Some(why.clone()))),
+            CallResult::Ok(value) => Record::Ok(completion(value.clone(), None)),
+            CallResult::Fail(why) => Record::Fail(completion(Value::Nil, Some(why.clone()))),
+            CallResult::Info(why) => Record::Info(completion(Value::Nil, Some(why.clone()))),
         })
     }
 }
 
 /// The answer of a client that answers at once.
-fn answer(client: &mut dyn Client, call: &Call) -> Answer {
+fn answer(client: &mut dyn Client, call: &Call) -> CallResult {
     let mut future = client.call(call, Terms::load(Duration::from_secs(1)));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match future.as_mut().poll(&mut context) {
-        std::task::Poll::Ready(response) => response.answer,
+        std::task::Poll::Ready(response) => response.result,
         std::task::Poll::Pending => unreachable!("a store in memory never waits"),
     }
 }
 
 fn history(workload: &dyn Workload, size: usize) -> Result<History, HistoryError> {
-    let memory = Memory::lying(Lies { info_done_every: 200, info_undone_every: 211, ..Lies::default() });
+    let memory = Memory::lying(FaultyStore { info_done_every: 200, info_undone_every: 211, ..FaultyStore::default() });
     let mut client = memory.client();
-    let mut tape = Tape { builder: HistoryBuilder::new(), index: 0 };
+    let mut tape = HistoryLines { builder: HistoryBuilder::new(), index: 0 };
     tape.next();
     tape.builder.push(Record::Start {
         index: 0,
@@ -201,7 +201,7 @@ fn history(workload: &dyn Workload, size: usize) -> Result<History, HistoryError
                 let answer = answer(&mut *client, &call);
                 generator.observe(&call, &answer);
                 tape.reply(*process, &answer)?;
-                if matches!(answer, Answer::Info(_)) {
+                if matches!(answer, CallResult::Info(_)) {
                     *process = next_process;
                     next_process += 1;
                 }

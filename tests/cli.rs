@@ -32,22 +32,22 @@ impl Scene {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Told {
-        Told::from(self.command(arguments).output().expect("the program runs"))
+    fn run(&self, arguments: &[&str]) -> ProgramOutput {
+        ProgramOutput::from(self.command(arguments).output().expect("the program runs"))
     }
 }
 
 /// What the program told.
 #[derive(Debug)]
-struct Told {
+struct ProgramOutput {
     code: i32,
     stdout: String,
     stderr: String,
 }
 
-impl From<Output> for Told {
-    fn from(output: Output) -> Told {
-        Told {
+impl From<Output> for ProgramOutput {
+    fn from(output: Output) -> ProgramOutput {
+        ProgramOutput {
             code: output.status.code().expect("no signal ended it"),
             stdout: String::from_utf8(output.stdout).expect("text"),
             stderr: String::from_utf8(output.stderr).expect("text"),
@@ -55,7 +55,7 @@ impl From<Output> for Told {
     }
 }
 
-impl Told {
+impl ProgramOutput {
     #[track_caller]
     fn json(&self) -> Value {
         assert_eq!(self.code, 0, "{self:?}");
@@ -185,7 +185,7 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
     let scene = Scene::new(PLAN);
     let effective = |arguments: &[&str], environment: &[(&str, &str)]| {
         let mut command = scene.command(&[&["plan", "plan.yaml", "--json"], arguments].concat());
-        Told::from(command.envs(environment.iter().copied()).output().unwrap()).json()
+        ProgramOutput::from(command.envs(environment.iter().copied()).output().unwrap()).json()
     };
     let time = |document: &Value| document["plan"]["load"]["time"].as_str().unwrap().to_owned();
     assert_eq!(time(&effective(&[], &[])), "10s");
@@ -200,7 +200,7 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
     assert_eq!(document["nodes"], serde_json::json!(["a", "b"]));
     assert_eq!(document["clients"], 6);
     assert_eq!(effective(&["--nodes", "5"], &all)["plan"]["cluster"]["lab"], 5);
-    let told = Told::from(scene.command(&["plan", "plan.yaml"]).env("DSFUZZ_SEED", "x").output().unwrap());
+    let told = ProgramOutput::from(scene.command(&["plan", "plan.yaml"]).env("DSFUZZ_SEED", "x").output().unwrap());
     assert!(told.code == 254 && told.stderr.contains("--> DSFUZZ_SEED x"), "{told:?}");
     let told = scene.run(&["plan", "plan.yaml", "--set", "load.tiem=3s"]);
     assert!(told.stderr.contains("did you mean `time`") && told.stderr.contains("--> --set load.tiem=3s"), "{told:?}");

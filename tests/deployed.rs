@@ -6,7 +6,7 @@ use dsfuzz::cluster::{Node, Remote, RemoteError};
 use dsfuzz::targets::{Convergence, Deployment, Target, load};
 use dsfuzz_checkers::Value;
 use dsfuzz_nemesis::protocol::{Request, Response, Service, ServiceState};
-use dsfuzz_workloads::{Answer, BoxFuture, Call, Terms};
+use dsfuzz_workloads::{BoxFuture, Call, CallResult, Terms};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -23,13 +23,13 @@ const LONG: Duration = Duration::from_secs(90);
 const TERMS: Terms = Terms { deadline: Duration::from_secs(5), settle: false };
 
 /// A node that is a folder.
-struct Here {
+struct FolderNode {
     node: Node,
     folder: PathBuf,
     services: Mutex<BTreeMap<String, (Service, Option<Child>)>>,
 }
 
-impl Drop for Here {
+impl Drop for FolderNode {
     fn drop(&mut self) {
         for (service, child) in self.services.lock().unwrap().values_mut() {
             end(child);
@@ -50,7 +50,7 @@ fn end(child: &mut Option<Child>) {
     }
 }
 
-impl Remote for Here {
+impl Remote for FolderNode {
     fn node(&self) -> &Node {
         &self.node
     }
@@ -65,7 +65,7 @@ impl Remote for Here {
     }
 }
 
-impl Here {
+impl FolderNode {
     fn own(&self, text: &str) -> String {
         text.replace(BASE, &self.folder.display().to_string())
     }
@@ -153,14 +153,14 @@ impl Here {
 }
 
 /// Three nodes. `third` tells tests apart: 127.0.<third>.1 to 3.
-fn deploy(target: &Target, third: u8, folder: &Path) -> (Deployment, Vec<Arc<Here>>) {
+fn deploy(target: &Target, third: u8, folder: &Path) -> (Deployment, Vec<Arc<FolderNode>>) {
     let here = |number: u8| {
         let folder = folder.join(format!("n{number}"));
         std::fs::create_dir_all(&folder).unwrap();
         let node = Node { name: Arc::from(format!("n{number}")), address: [127, 0, third, number].into() };
-        Arc::new(Here { node, folder, services: Mutex::default() })
+        Arc::new(FolderNode { node, folder, services: Mutex::default() })
     };
-    let nodes: Vec<Arc<Here>> = (1..=3).map(here).collect();
+    let nodes: Vec<Arc<FolderNode>> = (1..=3).map(here).collect();
     let remotes = nodes.iter().map(|node| node.clone() as Arc<dyn Remote>).collect();
     (target.deployment(remotes, BASE).unwrap(), nodes)
 }
@@ -199,7 +199,7 @@ async fn etcd_lives_loses_its_leader_and_recovers() {
     let old = leader(&deployment).await.expect("one leader");
     let at = |name: &str| nodes.iter().find(|node| &*node.node.name == name).unwrap();
     let mut client = connect.open(target.endpoint(&at(&old).node, 1, TERMS)).await.unwrap();
-    assert_eq!(client.call(&call("register", "write", Value::Int(4)), TERMS).await.answer, Answer::Ok(Value::Nil));
+    assert_eq!(client.call(&call("register", "write", Value::Int(4)), TERMS).await.result, CallResult::Ok(Value::Nil));
     drop(client);
 
     end(&mut at(&old).services.lock().unwrap().get_mut("etcd").unwrap().1);
@@ -209,7 +209,7 @@ async fn etcd_lives_loses_its_leader_and_recovers() {
     deployment.await_ready(LONG).await.unwrap();
     assert_eq!(deployment.await_converged(LONG).await, Convergence::Converged);
     let mut client = connect.open(target.endpoint(&at(&old).node, 2, TERMS)).await.unwrap();
-    assert_eq!(client.call(&call("register", "read", Value::Nil), TERMS).await.answer, Answer::Ok(Value::Int(4)));
+    assert_eq!(client.call(&call("register", "read", Value::Nil), TERMS).await.result, CallResult::Ok(Value::Int(4)));
 
     let mut terms = BTreeMap::new();
     for node in ["n1", "n2", "n3"] {
@@ -244,16 +244,19 @@ async fn redis_with_sentinel_fails_over_and_a_client_in_python_is_bound_to_its_n
     let connect = target.connect("set", &["add".into(), "read".into()], &[], &folder.path().join("stderr")).unwrap();
     let mut first = connect.open(target.endpoint(&nodes[0].node, 1, TERMS)).await.unwrap();
     for element in 0..20 {
-        assert_eq!(first.call(&call("set", "add", Value::Int(element)), TERMS).await.answer, Answer::Ok(Value::Nil));
+        assert_eq!(
+            first.call(&call("set", "add", Value::Int(element)), TERMS).await.result,
+            CallResult::Ok(Value::Nil)
+        );
     }
     let mut second = connect.open(target.endpoint(&nodes[1].node, 2, TERMS)).await.unwrap();
-    let refused = second.call(&call("set", "add", Value::Int(99)), TERMS).await.answer;
-    assert!(matches!(&refused, Answer::Fail(why) if why.starts_with("READONLY")), "{refused:?}");
+    let refused = second.call(&call("set", "add", Value::Int(99)), TERMS).await.result;
+    assert!(matches!(&refused, CallResult::Fail(why) if why.starts_with("READONLY")), "{refused:?}");
     assert_eq!(deployment.await_converged(LONG).await, Convergence::Converged);
 
     end(&mut nodes[0].services.lock().unwrap().get_mut("redis").unwrap().1);
-    let gone = first.call(&call("set", "add", Value::Int(20)), TERMS).await.answer;
-    assert!(matches!(gone, Answer::Info(_)), "{gone:?}");
+    let gone = first.call(&call("set", "add", Value::Int(20)), TERMS).await.result;
+    assert!(matches!(gone, CallResult::Info(_)), "{gone:?}");
     let again =
         connect.open(target.endpoint(&nodes[0].node, 3, TERMS)).await.err().expect("nobody listens").to_string();
     assert!(again.contains("refused"), "{again}");
@@ -261,12 +264,12 @@ async fn redis_with_sentinel_fails_over_and_a_client_in_python_is_bound_to_its_n
     let new = await_leader_other_than(&deployment, "n1").await;
     let primary = nodes.iter().find(|node| node.node.name == new).unwrap();
     let mut client = connect.open(target.endpoint(&primary.node, 4, TERMS)).await.unwrap();
-    assert_eq!(client.call(&call("set", "add", Value::Int(21)), TERMS).await.answer, Answer::Ok(Value::Nil));
+    assert_eq!(client.call(&call("set", "add", Value::Int(21)), TERMS).await.result, CallResult::Ok(Value::Nil));
     assert_eq!(deployment.restart_dead().await.unwrap(), [(Arc::from("n1"), "redis".to_owned())]);
     deployment.await_ready(LONG).await.unwrap();
     assert_eq!(deployment.await_converged(LONG).await, Convergence::Converged);
     let mut last = connect.open(target.endpoint(&nodes[0].node, 5, TERMS)).await.unwrap();
-    let Answer::Ok(read) = last.call(&call("set", "read", Value::Nil), TERMS).await.answer else {
+    let CallResult::Ok(read) = last.call(&call("set", "read", Value::Nil), TERMS).await.result else {
         panic!("a read on a replica")
     };
     let mut elements: Vec<i64> = read.as_list().unwrap().iter().filter_map(Value::as_int).collect();

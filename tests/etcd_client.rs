@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 use dsfuzz::targets::etcd::EtcdConnect;
 use dsfuzz_checkers::Value;
-use dsfuzz_workloads::{Answer, Call, Client, Connect, Endpoint, Terms};
+use dsfuzz_workloads::{Call, CallResult, Client, Connect, Endpoint, Terms};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -65,8 +65,8 @@ impl Etcd {
             }
             // A put that is answered says that it has elected itself.
             if let Ok(mut client) = open(port, &[]).await
-                && client.call(&call("register", "write", 0, Value::Int(0)), TERMS).await.answer
-                    == Answer::Ok(Value::Nil)
+                && client.call(&call("register", "write", 0, Value::Int(0)), TERMS).await.result
+                    == CallResult::Ok(Value::Nil)
             {
                 return Some(etcd);
             }
@@ -107,41 +107,41 @@ async fn registers_and_sets_on_a_real_etcd() {
     let etcd = Etcd::start().await;
     let mut client = open(etcd.port, &[]).await.unwrap();
     let steps = [
-        ("read", Value::Nil, Answer::Ok(Value::Nil)),
-        ("cas", pair(Value::Int(1), 2), Answer::fail("precondition")),
-        ("cas", pair(Value::Nil, 1), Answer::Ok(Value::Nil)),
-        ("cas", pair(Value::Nil, 9), Answer::fail("precondition")),
-        ("read", Value::Nil, Answer::Ok(Value::Int(1))),
-        ("cas", pair(Value::Int(1), 2), Answer::Ok(Value::Nil)),
-        ("cas", pair(Value::Int(1), 3), Answer::fail("precondition")),
-        ("write", Value::Int(7), Answer::Ok(Value::Nil)),
-        ("read", Value::Nil, Answer::Ok(Value::Int(7))),
+        ("read", Value::Nil, CallResult::Ok(Value::Nil)),
+        ("cas", pair(Value::Int(1), 2), CallResult::fail("precondition")),
+        ("cas", pair(Value::Nil, 1), CallResult::Ok(Value::Nil)),
+        ("cas", pair(Value::Nil, 9), CallResult::fail("precondition")),
+        ("read", Value::Nil, CallResult::Ok(Value::Int(1))),
+        ("cas", pair(Value::Int(1), 2), CallResult::Ok(Value::Nil)),
+        ("cas", pair(Value::Int(1), 3), CallResult::fail("precondition")),
+        ("write", Value::Int(7), CallResult::Ok(Value::Nil)),
+        ("read", Value::Nil, CallResult::Ok(Value::Int(7))),
     ];
     for (f, value, expected) in steps {
         let call = call("register", f, 5, value);
-        assert_eq!(client.call(&call, TERMS).await.answer, expected, "{call:?}");
+        assert_eq!(client.call(&call, TERMS).await.result, expected, "{call:?}");
     }
     let mut serializable = open(etcd.port, &[("serializable", "true")]).await.unwrap();
     assert_eq!(
-        serializable.call(&call("register", "read", 5, Value::Nil), TERMS).await.answer,
-        Answer::Ok(Value::Int(7))
+        serializable.call(&call("register", "read", 5, Value::Nil), TERMS).await.result,
+        CallResult::Ok(Value::Int(7))
     );
-    assert!(matches!(client.call(&call("bank", "read", 5, Value::Nil), TERMS).await.answer, Answer::Fail(_)));
+    assert!(matches!(client.call(&call("bank", "read", 5, Value::Nil), TERMS).await.result, CallResult::Fail(_)));
 
     for element in [3, 10, 1] {
         assert_eq!(
-            client.call(&call("set", "add", 0, Value::Int(element)), TERMS).await.answer,
-            Answer::Ok(Value::Nil)
+            client.call(&call("set", "add", 0, Value::Int(element)), TERMS).await.result,
+            CallResult::Ok(Value::Nil)
         );
     }
     client.call(&call("set", "add", 1, Value::Int(99)), TERMS).await;
-    let Answer::Ok(read) = client.call(&call("set", "read", 0, Value::Nil), TERMS).await.answer else {
+    let CallResult::Ok(read) = client.call(&call("set", "read", 0, Value::Nil), TERMS).await.result else {
         panic!("a set")
     };
     let mut elements: Vec<i64> = read.as_list().unwrap().iter().filter_map(Value::as_int).collect();
     elements.sort_unstable();
     assert_eq!(elements, [1, 3, 10]);
-    assert_eq!(client.call(&call("set", "read", 7, Value::Nil), TERMS).await.answer, Answer::Ok(Value::list([])));
+    assert_eq!(client.call(&call("set", "read", 7, Value::Nil), TERMS).await.result, CallResult::Ok(Value::list([])));
     client.close().await;
 }
 
@@ -150,10 +150,10 @@ async fn a_large_value_is_refused_for_certain() {
     let etcd = Etcd::start().await;
     let mut client = open(etcd.port, &[]).await.unwrap();
     let large = Value::text(&"x".repeat(1_600_000));
-    let answer = client.call(&call("register", "write", 1, large), TERMS).await.answer;
-    let Answer::Fail(why) = answer else { panic!("{answer:?}") };
+    let answer = client.call(&call("register", "write", 1, large), TERMS).await.result;
+    let CallResult::Fail(why) = answer else { panic!("{answer:?}") };
     assert!(why.contains("request is too large"), "{why}");
-    assert_eq!(client.call(&call("register", "read", 1, Value::Nil), TERMS).await.answer, Answer::Ok(Value::Nil));
+    assert_eq!(client.call(&call("register", "read", 1, Value::Nil), TERMS).await.result, CallResult::Ok(Value::Nil));
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn a_paused_server_answers_nobody_and_a_given_up_write_may_take_effect() {
     etcd.signal(Signal::SIGCONT);
     // Whether it took effect or not: the next client sees one of the two, and nothing else.
     let mut next = open(etcd.port, &[]).await.unwrap();
-    let Answer::Ok(seen) = next.call(&call("register", "read", 1, Value::Nil), TERMS).await.answer else {
+    let CallResult::Ok(seen) = next.call(&call("register", "read", 1, Value::Nil), TERMS).await.result else {
         panic!("a read")
     };
     assert!(matches!(seen, Value::Nil | Value::Int(8)), "{seen:?}");
@@ -182,9 +182,9 @@ async fn a_killed_server_refuses_and_nothing_was_sent() {
     drop(etcd);
     let write = call("register", "write", 1, Value::Int(8));
     // The first call may meet the dying connection; from then on every connection is refused.
-    let _ = client.call(&write, TERMS).await.answer;
-    let answer = client.call(&write, TERMS).await.answer;
-    assert!(matches!(&answer, Answer::Fail(why) if why.contains("refused")), "{answer:?}");
+    let _ = client.call(&write, TERMS).await.result;
+    let answer = client.call(&write, TERMS).await.result;
+    assert!(matches!(&answer, CallResult::Fail(why) if why.contains("refused")), "{answer:?}");
     let error = open(port, &[]).await.err().unwrap();
     assert!(error.contains("refused"), "{error}");
 }
@@ -249,9 +249,9 @@ async fn wrong_answers_are_info_for_writes_and_fail_for_reads() {
             [("write", Value::Int(1), true), ("cas", pair(Value::Int(1), 2), true), ("read", Value::Nil, false)];
         for (f, value, doubtful) in calls {
             let mut client = open(port, &[]).await.unwrap();
-            let answer = client.call(&call("register", f, 1, value), TERMS).await.answer;
+            let answer = client.call(&call("register", f, 1, value), TERMS).await.result;
             match (&answer, doubtful) {
-                (Answer::Info(_), true) | (Answer::Fail(_), false) => {}
+                (CallResult::Info(_), true) | (CallResult::Fail(_), false) => {}
                 _ => panic!("{name}, {f}: {answer:?}"),
             }
         }
@@ -267,10 +267,13 @@ async fn a_definite_refusal_fails_and_a_broken_read_does_not_spoil_the_next_call
     let read = http("200 OK", r#"{"header":{"revision":"4"},"kvs":[{"key":"YQ==","value":"Nw=="}],"count":"1"}"#);
     let port = liar(vec![busy, Vec::new(), read]);
     let mut client = open(port, &[]).await.unwrap();
-    let refused = client.call(&call("register", "write", 1, Value::Int(1)), TERMS).await.answer;
-    assert_eq!(refused, Answer::fail("etcdserver: too many requests"));
-    assert!(matches!(client.call(&call("register", "read", 1, Value::Nil), TERMS).await.answer, Answer::Fail(_)));
-    assert_eq!(client.call(&call("register", "read", 1, Value::Nil), TERMS).await.answer, Answer::Ok(Value::Int(7)));
+    let refused = client.call(&call("register", "write", 1, Value::Int(1)), TERMS).await.result;
+    assert_eq!(refused, CallResult::fail("etcdserver: too many requests"));
+    assert!(matches!(client.call(&call("register", "read", 1, Value::Nil), TERMS).await.result, CallResult::Fail(_)));
+    assert_eq!(
+        client.call(&call("register", "read", 1, Value::Nil), TERMS).await.result,
+        CallResult::Ok(Value::Int(7))
+    );
 }
 
 #[tokio::test]
@@ -283,6 +286,6 @@ async fn a_set_is_read_to_its_end_at_one_revision() {
     };
     let port = liar(vec![page("YQ==", "MQ==", true), page("Yg==", "Mg==", false)]);
     let mut client = open(port, &[]).await.unwrap();
-    let answer = client.call(&call("set", "read", 0, Value::Nil), TERMS).await.answer;
-    assert_eq!(answer, Answer::Ok(Value::list([Value::Int(1), Value::Int(2)])));
+    let answer = client.call(&call("set", "read", 0, Value::Nil), TERMS).await.result;
+    assert_eq!(answer, CallResult::Ok(Value::list([Value::Int(1), Value::Int(2)])));
 }

@@ -4,7 +4,7 @@ use dsfuzz::cluster::Node;
 use dsfuzz::targets::exec::{ExecConnect, LINE_BYTES_MAX, STDERR_ROOM_BYTES, UNBELIEVED};
 use dsfuzz::targets::recipe::Certainty;
 use dsfuzz_checkers::Value;
-use dsfuzz_workloads::{Answer, Call, Client, Connect, Endpoint, Terms};
+use dsfuzz_workloads::{Call, CallResult, Client, Connect, Endpoint, Terms};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -156,11 +156,11 @@ fn alive(pid: &str) -> bool {
 async fn a_good_client_answers_and_closes_and_its_stderr_is_kept() {
     let bench = Bench::new();
     let mut client = bench.good().await;
-    assert_eq!(client.call(&add(1), TERMS).await.answer, Answer::Ok(Value::Nil));
-    assert_eq!(client.call(&add(2), TERMS).await.answer, Answer::Ok(Value::Nil));
-    assert_eq!(client.call(&read(), TERMS).await.answer, Answer::Ok(Value::list([Value::Int(1), Value::Int(2)])));
-    assert_eq!(client.call(&add(105), TERMS).await.answer, Answer::fail("READONLY"));
-    assert_eq!(client.call(&add(106), TERMS).await.answer, Answer::fail("refused"));
+    assert_eq!(client.call(&add(1), TERMS).await.result, CallResult::Ok(Value::Nil));
+    assert_eq!(client.call(&add(2), TERMS).await.result, CallResult::Ok(Value::Nil));
+    assert_eq!(client.call(&read(), TERMS).await.result, CallResult::Ok(Value::list([Value::Int(1), Value::Int(2)])));
+    assert_eq!(client.call(&add(105), TERMS).await.result, CallResult::fail("READONLY"));
+    assert_eq!(client.call(&add(106), TERMS).await.result, CallResult::fail("refused"));
     client.close().await;
     assert!(bench.path().join("closed").exists(), "it was told to close");
     let kept = bench.path().join("stderr/client-set-7.stderr");
@@ -183,8 +183,8 @@ async fn what_is_not_an_answer_is_info_and_says_what_was_expected() {
     for (value, expected) in cases {
         let connect = ExecConnect { line_bytes_max: 4096, ..bench.connect() };
         let mut client = bench.open(&connect, "good").await.unwrap();
-        match client.call(&add(value), TERMS).await.answer {
-            Answer::Info(why) => assert!(why.contains(expected), "{value}: {why}"),
+        match client.call(&add(value), TERMS).await.result {
+            CallResult::Info(why) => assert!(why.contains(expected), "{value}: {why}"),
             other => panic!("{value}: {other:?}"),
         }
     }
@@ -195,7 +195,7 @@ async fn after_a_crash_no_call_is_certain() {
     let bench = Bench::new();
     let mut client = bench.good().await;
     for _ in 0..3 {
-        assert!(matches!(client.call(&add(101), TERMS).await.answer, Answer::Info(_)));
+        assert!(matches!(client.call(&add(101), TERMS).await.result, CallResult::Info(_)));
     }
 }
 
@@ -224,7 +224,7 @@ async fn children_of_a_client_are_killed_with_it_also_where_they_left_its_sessio
     let bench = Bench::new();
     for (stays, orderly) in [(104, false), (104, true), (109, false), (109, true)] {
         let mut client = bench.good().await;
-        assert!(matches!(client.call(&add(stays), TERMS).await.answer, Answer::Info(_)));
+        assert!(matches!(client.call(&add(stays), TERMS).await.result, CallResult::Info(_)));
         let child = std::fs::read_to_string(bench.path().join("child")).unwrap();
         assert!(alive(&child));
         if orderly {
@@ -263,19 +263,19 @@ async fn clients_with_the_loop_of_the_examples_hold_to_the_protocol_and_name_who
     let mut client = bench.open(&with_loop(&["python3", "client.py"]), "good").await.unwrap();
     for (value, node) in [(1, None), (3, Some("n3")), (9, None)] {
         let answered = client.call(&add(value), TERMS).await;
-        assert_eq!((answered.answer, answered.node.as_deref()), (Answer::Ok(Value::Nil), node), "{value}");
+        assert_eq!((answered.result, answered.node.as_deref()), (CallResult::Ok(Value::Nil), node), "{value}");
     }
     let refused = client.call(&add(10), TERMS).await;
-    assert!(matches!(&refused.answer, Answer::Fail(why) if &**why == "refused: no"), "{:?}", refused.answer);
+    assert!(matches!(&refused.result, CallResult::Fail(why) if &**why == "refused: no"), "{:?}", refused.result);
     assert_eq!(refused.node.as_deref(), Some("n2"));
-    let unknown = client.call(&add(11), TERMS).await.answer;
-    assert!(matches!(&unknown, Answer::Fail(why) if &**why == "not-supported: add"), "{unknown:?}");
-    assert_eq!(client.call(&read(), TERMS).await.answer, Answer::Ok(Value::list([])));
+    let unknown = client.call(&add(11), TERMS).await.result;
+    assert!(matches!(&unknown, CallResult::Fail(why) if &**why == "not-supported: add"), "{unknown:?}");
+    assert_eq!(client.call(&read(), TERMS).await.result, CallResult::Ok(Value::list([])));
     client.close().await;
     let smallest = shared.join("client.py").display().to_string();
     let mut client = bench.open(&with_loop(&["python3", &smallest]), "good").await.unwrap();
-    assert_eq!(client.call(&add(5), TERMS).await.answer, Answer::Ok(Value::Nil));
-    assert_eq!(client.call(&read(), TERMS).await.answer, Answer::Ok(Value::list([Value::Int(5)])));
+    assert_eq!(client.call(&add(5), TERMS).await.result, CallResult::Ok(Value::Nil));
+    assert_eq!(client.call(&read(), TERMS).await.result, CallResult::Ok(Value::list([Value::Int(5)])));
     client.close().await;
 }
 
@@ -318,8 +318,8 @@ async fn a_client_that_ends_says_how() {
     let bench = Bench::new();
     for (value, expected) in [(110, "(exit status 139: SIGSEGV)"), (111, "(exit status 3)"), (111, "no module named x")]
     {
-        match bench.good().await.call(&add(value), TERMS).await.answer {
-            Answer::Info(why) => assert!(why.contains(expected), "{why}"),
+        match bench.good().await.call(&add(value), TERMS).await.result {
+            CallResult::Info(why) => assert!(why.contains(expected), "{why}"),
             other => panic!("{value}: {other:?}"),
         }
     }
@@ -329,13 +329,15 @@ async fn a_client_that_ends_says_how() {
 async fn texts_for_the_integers_that_were_added_are_not_believed() {
     let bench = Bench::new();
     let mut client = bench.open(&bench.connect(), "texts").await.unwrap();
-    assert_eq!(client.call(&add(1), TERMS).await.answer, Answer::Ok(Value::Nil));
-    match client.call(&read(), TERMS).await.answer {
-        Answer::Info(why) => assert!(why.starts_with(UNBELIEVED) && why.contains("only integers were added"), "{why}"),
+    assert_eq!(client.call(&add(1), TERMS).await.result, CallResult::Ok(Value::Nil));
+    match client.call(&read(), TERMS).await.result {
+        CallResult::Info(why) => {
+            assert!(why.starts_with(UNBELIEVED) && why.contains("only integers were added"), "{why}")
+        }
         other => panic!("{other:?}"),
     }
     let answered = client.call(&add(112), TERMS).await;
-    assert_eq!((answered.answer, answered.node.as_deref()), (Answer::Ok(Value::Nil), Some("n3")));
+    assert_eq!((answered.result, answered.node.as_deref()), (CallResult::Ok(Value::Nil), Some("n3")));
 }
 
 #[tokio::test]

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A folder with one history, and dsfuzz run within it.
-struct Place(tempfile::TempDir);
+struct HistoryFolder(tempfile::TempDir);
 
-impl Place {
-    fn with(name: &str, text: &str) -> Place {
+impl HistoryFolder {
+    fn with(name: &str, text: &str) -> HistoryFolder {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(name), text).unwrap();
-        Place(folder)
+        HistoryFolder(folder)
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -40,7 +40,7 @@ const GOOD: &str = "{:type :invoke, :f :write, :value 1, :process 0}
 
 #[test]
 fn jepsens_history_is_judged_by_its_functions() {
-    let place = Place::with("history.edn", GOOD);
+    let place = HistoryFolder::with("history.edn", GOOD);
     let (code, out, err) = place.run(&["check", "history.edn"]);
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("linearizable"), "{out}");
@@ -56,7 +56,7 @@ fn jepsens_history_is_judged_by_its_functions() {
 
 #[test]
 fn what_breaks_the_rules_of_recording_is_no_verdict() {
-    let place = Place::with("history.edn", &format!("{GOOD}{{:type :ok, :f :read, :value 1, :process 9}}\n"));
+    let place = HistoryFolder::with("history.edn", &format!("{GOOD}{{:type :ok, :f :read, :value 1, :process 9}}\n"));
     let (code, out, err) = place.run(&["check", "history.edn"]);
     assert_eq!(code, 254, "{out}{err}");
     assert!(err.contains("line 5, column 1") && err.contains("never made"), "{err}");
@@ -72,7 +72,7 @@ fn what_breaks_the_rules_of_recording_is_no_verdict() {
 
 #[test]
 fn wrong_words_are_told_before_the_file_is_read() {
-    let place = Place::with("history.edn", GOOD);
+    let place = HistoryFolder::with("history.edn", GOOD);
     let cases: [(&[&str], &str); 6] = [
         (&["--as", "linearizabel"], "did you mean linearizable"),
         (&["--as", "linearizable", "--set", "no-such=1"], "no-such"),
@@ -90,7 +90,7 @@ fn wrong_words_are_told_before_the_file_is_read() {
 
 #[test]
 fn a_history_goes_out_and_comes_back() {
-    let place = Place::with("history.edn", GOOD);
+    let place = HistoryFolder::with("history.edn", GOOD);
     for (format, file) in [("jsonl", "one.jsonl"), ("edn", "two.edn")] {
         let (code, out, err) = place.run(&["export", "history.edn", "--format", format, "--out", file]);
         assert_eq!((code, out.trim()), (0, file), "{err}");
@@ -113,7 +113,7 @@ fn a_history_goes_out_and_comes_back() {
 #[test]
 fn the_certificate_of_a_broken_promise_is_verified_and_refused_after_an_edit() {
     let broken = GOOD.replace(":ok, :f :read, :value 1", ":ok, :f :read, :value 7");
-    let place = Place::with("history.edn", &broken);
+    let place = HistoryFolder::with("history.edn", &broken);
     let (code, out, err) = place.run(&["check", "history.edn", "--report", "told"]);
     assert_eq!(code, 1, "{out}{err}");
     assert!(out.contains("report: told/report.html") && place.file("told/report.html").is_file(), "{out}");
@@ -130,7 +130,7 @@ fn the_certificate_of_a_broken_promise_is_verified_and_refused_after_an_edit() {
 
 #[test]
 fn without_a_certificate_nothing_is_verified_and_a_plain_check_writes_nothing() {
-    let place = Place::with("history.edn", GOOD);
+    let place = HistoryFolder::with("history.edn", GOOD);
     let (code, out, _) = place.run(&["check", "history.edn"]);
     assert_eq!((code, out.contains("report:")), (0, false), "{out}");
     assert_eq!(std::fs::read_dir(place.0.path()).unwrap().count(), 1);
@@ -148,7 +148,7 @@ fn records_out_of_order_are_no_verdict() {
 {:index 0, :type :invoke, :f :write, :value 1, :process 0}
 {:index 1, :type :ok, :f :write, :value 1, :process 0}
 ";
-    let place = Place::with("history.edn", swapped);
+    let place = HistoryFolder::with("history.edn", swapped);
     let (code, out, err) = place.run(&["check", "history.edn"]);
     assert_eq!(code, 254, "{out}{err}");
     assert!(err.contains("sort the records by index") && err.contains("line 3"), "{err}");
@@ -172,7 +172,7 @@ fn values_that_look_like_keys_with_their_values_are_not_judged_as_something_else
     let json = json.replace("\"value ", "\"value\":").replace("invoke,", "invoke\",").replace("ok,", "ok\",");
     let json = json.replace("write,", "write\",").replace("read,", "read\",");
     let json: String = json.replace("[1 ", "[1,").replace("[2 ", "[2,");
-    let place = Place::with("pairs.edn", &pairs);
+    let place = HistoryFolder::with("pairs.edn", &pairs);
     std::fs::write(place.file("pairs.json"), json).unwrap();
     for file in ["pairs.edn", "pairs.json"] {
         for arguments in [&["check", file][..], &["check", file, "--as", "register"], &["export", file]] {
@@ -205,7 +205,7 @@ fn values_that_look_like_keys_with_their_values_are_not_judged_as_something_else
 #[test]
 fn compare_and_sets_of_a_plain_register_stay_what_they_are() {
     let plain = calls(&[("cas", "[nil 1]", "[nil 1]"), ("cas", "[1 2]", "[1 2]"), ("cas", "[2 3]", "[2 3]")]);
-    let place = Place::with("h.edn", &plain);
+    let place = HistoryFolder::with("h.edn", &plain);
     assert_eq!(place.run(&["check", "h.edn"]).0, 0);
     std::fs::write(place.file("h.edn"), plain.replace("[2 3]", "[7 3]")).unwrap();
     assert_eq!(place.run(&["check", "h.edn"]).0, 1);
@@ -215,7 +215,7 @@ fn compare_and_sets_of_a_plain_register_stay_what_they_are() {
 fn calls_of_clients_with_names_are_not_lost() {
     // Without its calls, client-2 would not have seen a value that nobody wrote.
     let named = GOOD.replace(":process 0", ":process \"client-1\"").replace(":process 1", ":process \"client-2\"");
-    let place = Place::with("h.edn", &named);
+    let place = HistoryFolder::with("h.edn", &named);
     assert_eq!(place.run(&["check", "h.edn"]).0, 0);
     std::fs::write(place.file("h.edn"), named.replace(":ok, :f :read, :value 1", ":ok, :f :read, :value 7")).unwrap();
     let (code, out, err) = place.run(&["check", "h.edn"]);
@@ -265,7 +265,7 @@ fn functions_tell_what_judges_them() {
         (&[("elect", "nil", "{\"leader\" \"a\", \"term\" 1}")], "leadership"),
     ];
     for (lines, checker) in cases {
-        let place = Place::with("h.edn", &calls(lines));
+        let place = HistoryFolder::with("h.edn", &calls(lines));
         let (code, out, err) = place.run(&["check", "h.edn", "--format", "jepsen-edn", "--json"]);
         let verdict: serde_json::Value =
             serde_json::from_str(&out).unwrap_or_else(|_| panic!("{lines:?} {code} {err}"));
@@ -295,28 +295,29 @@ fn where_functions_fit_several_the_candidates_are_named() {
         (&[("write", "1", "1"), ("generate", "nil", "1")], "linearizable, unique-ids"),
     ];
     for (lines, wanted) in cases {
-        let place = Place::with("h.edn", &calls(lines));
+        let place = HistoryFolder::with("h.edn", &calls(lines));
         let (code, out, err) = place.run(&["check", "h.edn"]);
         assert_eq!(code, 2, "{lines:?} {err}");
         let told = format!("may be judged by {wanted}: say which with --as, such as --as ");
         assert!(err.contains(&told) && out.contains("may be judged by"), "{out}{err}");
     }
     // Neither a register nor a list of all that was written: values with their versions, perhaps.
-    let place = Place::with("h.edn", &calls(&[("write", "1", "1"), ("read", "nil", "[1 1]")]));
+    let place = HistoryFolder::with("h.edn", &calls(&[("write", "1", "1"), ("read", "nil", "[1 1]")]));
     let (code, _, err) = place.run(&["check", "h.edn"]);
     assert!(code == 2 && err.contains("(numbers went in, lists of numbers came out)"), "{err}");
     assert!(err.contains("--model versioned-register") && err.contains("causal-reverse"), "{err}");
     // What is set may tell it.
-    let place = Place::with("h.edn", &calls(cases[0].0));
+    let place = HistoryFolder::with("h.edn", &calls(cases[0].0));
     assert_eq!(place.run(&["check", "h.edn", "--model", "fifo-queue"]).0, 0);
-    let place = Place::with("h.edn", &calls(&[("acquire", "1", "1"), ("acquire", "1", "1")]));
+    let place = HistoryFolder::with("h.edn", &calls(&[("acquire", "1", "1"), ("acquire", "1", "1")]));
     assert_eq!(place.run(&["check", "h.edn", "--set", "permits=1"]).0, 1);
     assert_eq!(place.run(&["check", "h.edn", "--model", "mutex"]).0, 1);
-    let place = Place::with("h.edn", &calls(&[("enqueue", "1", "1"), ("enqueue", "2", "2"), ("dequeue", "nil", "2")]));
+    let place =
+        HistoryFolder::with("h.edn", &calls(&[("enqueue", "1", "1"), ("enqueue", "2", "2"), ("dequeue", "nil", "2")]));
     assert_eq!(place.run(&["check", "h.edn", "--model", "fifo-queue"]).0, 1);
     assert_eq!(place.run(&["check", "h.edn", "--model", "priority"]).0, 254);
     // A read that asks for something is no read of one register.
-    let place = Place::with("h.edn", &calls(&[("write", "1", "1"), ("read", "\"x\"", "5")]));
+    let place = HistoryFolder::with("h.edn", &calls(&[("write", "1", "1"), ("read", "\"x\"", "5")]));
     let (code, _, err) = place.run(&["check", "h.edn"]);
     assert!(code == 2 && err.contains("no checker can be inferred from the functions"), "{err}");
     assert!(err.contains("#2 read \"x\" -> 5: a read with an argument of its own") && err.contains("`key`"), "{err}");
@@ -334,7 +335,7 @@ fn what_came_out_is_of_another_kind_than_what_went_in() {
         (&[("write", "1", "1"), ("read", "nil", "{:value 1}")], "numbers went in, objects came out"),
     ];
     for (lines, wanted) in cases {
-        let place = Place::with("h.edn", &calls(lines));
+        let place = HistoryFolder::with("h.edn", &calls(lines));
         let (code, out, err) = place.run(&["check", "h.edn"]);
         assert!(code == 2 && err.contains(wanted), "{lines:?} {out}{err}");
     }
@@ -343,7 +344,7 @@ fn what_came_out_is_of_another_kind_than_what_went_in() {
 #[test]
 fn a_phantom_that_reads_like_a_written_value_says_so() {
     let lines: &[Call<'_>] = &[("write", "1", "1"), ("read", "nil", "\"1\"")];
-    let place = Place::with("h.edn", &calls(lines));
+    let place = HistoryFolder::with("h.edn", &calls(lines));
     let (code, out, err) = place.run(&["check", "h.edn", "--as", "linearizable"]);
     assert_eq!(code, 1, "{out}{err}");
     assert!(out.contains("It reads like 1, which was written, but one is a number and the other a text"), "{out}");
@@ -351,7 +352,7 @@ fn a_phantom_that_reads_like_a_written_value_says_so() {
 
 #[test]
 fn what_a_reader_passes_over_is_said_and_models_are_no_checkers() {
-    let place = Place::with("h.edn", &format!("{{:type :log :value #<x>}}\n{GOOD}"));
+    let place = HistoryFolder::with("h.edn", &format!("{{:type :log :value #<x>}}\n{GOOD}"));
     let (code, _, err) = place.run(&["check", "h.edn"]);
     assert!(code == 0 && err.contains("1 record of other types passed over: log (1)"), "{err}");
     let (code, _, err) = place.run(&["check", "h.edn", "--as", "cas-register"]);
@@ -360,13 +361,14 @@ fn what_a_reader_passes_over_is_said_and_models_are_no_checkers() {
 }
 
 /// A workload and its calls, one after the other.
-type Workload<'a> = (&'a str, &'a [Call<'a>]);
+type NamedWorkload<'a> = (&'a str, &'a [Call<'a>]);
 
-const REGISTER: Workload<'_> = ("one", &[("write", "1", "1"), ("read", "nil", "1")]);
-const LOSES: Workload<'_> = ("two", &[("add", "1", "1"), ("read", "nil", "[]")]);
+const REGISTER: NamedWorkload<'_> = ("one", &[("write", "1", "1"), ("read", "nil", "1")]);
+const LOSES: NamedWorkload<'_> = ("two", &[("add", "1", "1"), ("read", "nil", "[]")]);
 
-fn workloads(all: &[Workload<'_>]) -> String {
-    let of = |(name, lines): &Workload<'_>| calls(lines).replace("{:type", &format!("{{:workload \"{name}\", :type"));
+fn workloads(all: &[NamedWorkload<'_>]) -> String {
+    let of =
+        |(name, lines): &NamedWorkload<'_>| calls(lines).replace("{:type", &format!("{{:workload \"{name}\", :type"));
     let told: Vec<String> = all.iter().map(of).collect();
     told.concat()
 }
@@ -380,17 +382,17 @@ fn promises(out: &str) -> Vec<(String, String, String)> {
 
 #[test]
 fn each_workload_is_judged_by_what_its_own_functions_mean() {
-    let place = Place::with("h.edn", &workloads(&[REGISTER, LOSES]));
+    let place = HistoryFolder::with("h.edn", &workloads(&[REGISTER, LOSES]));
     let (code, out, err) = place.run(&["check", "h.edn", "--json"]);
     let valid = |checker: &str, workload: &str| (checker.to_owned(), workload.to_owned(), "valid".to_owned());
     let lost = ("set".to_owned(), "two".to_owned(), "invalid".to_owned());
     assert_eq!((code, promises(&out)), (1, vec![valid("linearizable", "one"), lost]), "{err}");
     assert!(err.contains("inferred from the functions of workload two: set"), "{err}");
     // Two that a checker of the other would misread, one of which looks for no workload itself.
-    let locks: Workload<'_> = ("locks", &[("acquire", "nil", "1"), ("release", "nil", "nil")]);
-    let leases: Workload<'_> =
+    let locks: NamedWorkload<'_> = ("locks", &[("acquire", "nil", "1"), ("release", "nil", "nil")]);
+    let leases: NamedWorkload<'_> =
         ("leases", &[("acquire", "nil", "1"), ("renew", "nil", "nil"), ("release", "nil", "nil")]);
-    let place = Place::with("h.edn", &workloads(&[locks, leases]));
+    let place = HistoryFolder::with("h.edn", &workloads(&[locks, leases]));
     let (_, out, err) = place.run(&["check", "h.edn", "--json"]);
     let judged: Vec<String> = promises(&out).into_iter().map(|(checker, of, _)| format!("{checker} of {of}")).collect();
     assert_eq!(judged, ["lock of locks", "lease of leases"], "{err}");
@@ -398,7 +400,7 @@ fn each_workload_is_judged_by_what_its_own_functions_mean() {
 
 #[test]
 fn a_workload_that_is_left_out_is_named_and_the_whole_is_not_valid() {
-    let place = Place::with("h.edn", &workloads(&[REGISTER, LOSES]));
+    let place = HistoryFolder::with("h.edn", &workloads(&[REGISTER, LOSES]));
     let (code, out, err) = place.run(&["check", "h.edn", "--as", "linearizable"]);
     assert!(code == 2 && out.contains("nothing judged the calls of workload two"), "{out}{err}");
     assert!(err.contains("workload two is not judged"), "{err}");
@@ -408,7 +410,7 @@ fn a_workload_that_is_left_out_is_named_and_the_whole_is_not_valid() {
     assert!(err.contains("workload two is not judged"), "{err}");
     assert_eq!(place.run(&["check", "h.edn", "--as", "set", "--set", "workload=two"]).0, 1);
     // Nothing fits one of them.
-    let unknown: Workload<'_> = ("three", &[("dance", "nil", "nil")]);
+    let unknown: NamedWorkload<'_> = ("three", &[("dance", "nil", "nil")]);
     std::fs::write(place.file("h.edn"), workloads(&[REGISTER, unknown])).unwrap();
     let (code, out, err) = place.run(&["check", "h.edn"]);
     assert!(code == 2 && out.contains("nothing judged the calls of workload three"), "{out}{err}");
@@ -416,15 +418,15 @@ fn a_workload_that_is_left_out_is_named_and_the_whole_is_not_valid() {
 
 #[test]
 fn the_workload_whose_functions_fit_several_is_named() {
-    let several: Workload<'_> = ("two", &[("add", "1", "1")]);
-    let place = Place::with("h.edn", &workloads(&[REGISTER, several]));
+    let several: NamedWorkload<'_> = ("two", &[("add", "1", "1")]);
+    let place = HistoryFolder::with("h.edn", &workloads(&[REGISTER, several]));
     let (code, _, err) = place.run(&["check", "h.edn"]);
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("calls of workload two of add may be judged by counter, set: say which with --as"), "{err}");
     assert!(!err.contains("workload two is not judged"), "{err}");
     assert!(err.contains("--as counter --set workload=two"), "{err}");
     // What one workload's checker takes is not lost on the other; what none takes is an error.
-    let queue: Workload<'_> = ("two", &[("enqueue", "1", "1"), ("dequeue", "nil", "1")]);
+    let queue: NamedWorkload<'_> = ("two", &[("enqueue", "1", "1"), ("dequeue", "nil", "1")]);
     std::fs::write(place.file("h.edn"), workloads(&[REGISTER, queue])).unwrap();
     let (code, out, err) = place.run(&["check", "h.edn", "--model", "fifo-queue"]);
     assert!(code == 0 && out.contains("linearizable of two"), "{out}{err}");
@@ -435,7 +437,7 @@ fn the_workload_whose_functions_fit_several_is_named() {
 
 #[test]
 fn sessions_without_an_order_between_them_say_what_can_be_asked() {
-    let place = Place::with("h.txt", "w(1,5,0,0)\nr(1,5,1,1)\n");
+    let place = HistoryFolder::with("h.txt", "w(1,5,0,0)\nr(1,5,1,1)\n");
     let (code, out, err) = place.run(&["check", "h.txt"]);
     assert!(code == 2 && out.contains("Name a weaker model"), "{out}{err}");
     assert!(err.contains("--model serializable") && err.contains("--as causal-transactions"), "{err}");

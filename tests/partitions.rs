@@ -3,7 +3,7 @@ use dsfuzz::lab::{self, Lab, Owner};
 use dsfuzz::run::hosts::Hosts;
 use dsfuzz::run::nemesis::{Executor, FaultOutcome};
 use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
-use dsfuzz_nemesis::{ClusterShape, FaultOptions, NemesisOptions, NodeView, Span, Timetable, View, timetable};
+use dsfuzz_nemesis::{ClusterShape, ClusterView, FaultOptions, NemesisOptions, NodeView, Span, Timetable, timetable};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ fn executor(lab: &Lab, hosts: &Arc<Hosts>) -> (Executor, Arc<Mutex<Vec<FaultEven
         services: Vec::new(),
         own_kernel: false,
     });
-    let view = View { nodes: nodes.collect(), leader: Some("n1".to_owned()), control_boot_id: String::new() };
+    let view = ClusterView { nodes: nodes.collect(), leader: Some("n1".to_owned()), control_boot_id: String::new() };
     let log = Arc::clone(&told);
     let born = Instant::now();
     let now = move || u64::try_from(born.elapsed().as_nanos()).expect("a short test");

@@ -3,7 +3,7 @@ use dsfuzz::run::journal::{self, JournalError};
 use dsfuzz::run::recorder::Recorder;
 use dsfuzz_checkers::history::{FaultEvent, FaultStep, HistoryError, Record, RoleRecord, read_jsonl};
 use dsfuzz_checkers::{History, Outcome, Phase, Value};
-use dsfuzz_workloads::{Answer, Call};
+use dsfuzz_workloads::{Call, CallResult};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -28,7 +28,7 @@ fn begin(dir: &Path, segment_bytes: usize) -> Arc<Recorder> {
 
 fn one_op(recorder: &Recorder, process: u64, value: i64) {
     recorder.invoke(process as u32, process, &Arc::from("n1"), &write(value), false).expect("recorded");
-    recorder.complete(process, &Answer::Ok(Value::Nil).into());
+    recorder.complete(process, &CallResult::Ok(Value::Nil).into());
 }
 
 fn segments(dir: &Path) -> Vec<PathBuf> {
@@ -140,7 +140,7 @@ fn with_last_record(dir: &Path) -> (PathBuf, Vec<u8>, usize, usize) {
     let recorder = begin(dir, 16 << 10);
     one_op(&recorder, 0, 1);
     recorder.invoke(0, 0, &Arc::from("n1"), &write(2), false).expect("recorded");
-    recorder.complete(0, &Answer::info("connection reset by peer while waiting").into());
+    recorder.complete(0, &CallResult::info("connection reset by peer while waiting").into());
     drop(recorder);
     let path = segments(dir).remove(0);
     let bytes = fs::read(&path).expect("a segment");
@@ -227,11 +227,11 @@ fn a_recording_that_contradicts_itself_is_refused() {
         recorder.invoke(0, 0, &node, &write(2), false);
     }));
     assert!(broken(&|recorder| {
-        recorder.complete(0, &Answer::Ok(Value::Nil).into());
+        recorder.complete(0, &CallResult::Ok(Value::Nil).into());
     }));
     assert!(broken(&|recorder| {
         recorder.invoke(0, 0, &node, &write(1), false);
-        recorder.complete(0, &Answer::info("timeout").into());
+        recorder.complete(0, &CallResult::info("timeout").into());
         recorder.invoke(0, 0, &node, &write(2), false);
     }));
     assert!(!broken(&|recorder| one_op(recorder, 0, 1)));
@@ -244,7 +244,7 @@ fn a_record_larger_than_a_segment_gets_one_of_its_own() {
     let large = Value::list((0..20_000).map(Value::Int));
     for process in 0..3 {
         recorder.invoke(0, process, &Arc::from("n1"), &write(1), true).expect("recorded");
-        recorder.complete(process, &Answer::Ok(large.clone()).into());
+        recorder.complete(process, &CallResult::Ok(large.clone()).into());
     }
     recorder.end();
     let history = journal::read(dir.path()).expect("a history");
@@ -334,7 +334,7 @@ fn run_out(recorder: &Recorder) {
     let (mut recorded, mut early) = (0u64, false);
     while recorder.invoke(0, 0, &Arc::from("n1"), &write(recorded as i64), false).is_some() {
         early |= recorder.failed();
-        recorder.complete(0, &Answer::Ok(Value::Nil).into());
+        recorder.complete(0, &CallResult::Ok(Value::Nil).into());
         recorded += 1;
         assert!(recorded < 1_000_000, "the disk never became full");
     }
@@ -377,7 +377,7 @@ fn after_a_record_that_found_no_room_nothing_is_written_even_when_there_is_room_
     assert!((1..10_000).contains(&recorded) && recorder.failed());
     fs::rename(&aside, &folder).expect("renamed");
     assert_eq!(invoke(10_000), None);
-    recorder.complete(0, &Answer::Ok(Value::Nil).into());
+    recorder.complete(0, &CallResult::Ok(Value::Nil).into());
     recorder.end();
     let history = journal::read(&folder).expect("a prefix of what happened");
     assert_eq!((history.ops().len(), count_ok(&history), history.complete), (recorded, 0, false));

@@ -8,7 +8,7 @@ mod workloads;
 
 pub(crate) use report::{Report, Violation};
 
-use crate::history::{History, NameId};
+use crate::history::{History, NameId, Op};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Edge};
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,13 @@ impl Finding {
             cycle: Vec::new(),
             certificate: None,
         }
+    }
+
+    /// Adds the nodes of these operations, and the faults that may have been in force meanwhile with a sentence about them.
+    pub(crate) fn around(&mut self, history: &History, ops: &[Op<'_>]) {
+        self.nodes = messages::nodes_of(history, ops);
+        self.faults = messages::faults_around(history, ops);
+        self.sentences.extend(messages::faults(history, &self.faults));
     }
 }
 

@@ -1,8 +1,8 @@
-//! [`Aim`]: which nodes a fault is aimed at, as a plan writes it; [`PlannedAim`]: the same with its draws made.
-use crate::fault::{NodeView, ResolvedFault, Unresolved, Verification, View, noted};
-use crate::order::{Bound, Order};
+//! [`Aim`]: the nodes that a fault takes, as in a plan. [`PlannedAim`]: the same with its draws made.
+use crate::fault::{ClusterView, NodeView, ResolvedFault, Unresolved, Verification, noted};
+use crate::order::{BoundOrder, NodeOrder};
 use crate::protocol::Injection;
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
@@ -45,11 +45,11 @@ pub fn majority_min(nodes: usize) -> usize {
 
 impl Aim {
     /// Makes the draws.
-    pub fn draw(&self, chance: &mut Chance, nodes: usize) -> PlannedAim {
-        let order = Order::draw(chance, nodes, *self == Aim::Leader);
+    pub fn draw(&self, rng: &mut Rng, nodes: usize) -> PlannedAim {
+        let order = NodeOrder::draw(rng, nodes, *self == Aim::Leader);
         let count = match self {
             Aim::One | Aim::Leader | Aim::Node(_) => 1,
-            Aim::Minority => chance.between(1, minority_max(nodes) as u64) as usize,
+            Aim::Minority => rng.between(1, minority_max(nodes) as u64) as usize,
             Aim::Majority => majority_min(nodes),
             Aim::All => nodes,
         };
@@ -76,7 +76,7 @@ impl From<&str> for Aim {
 impl Serialize for Aim {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            // Written as a map, so that a node called `all` stays a node.
+            // In the form of a map, so that a node named `all` stays a node.
             Aim::Node(name) => serializer.collect_map([("node", name)]),
             word => serializer.collect_str(word),
         }
@@ -135,12 +135,12 @@ impl JsonSchema for Aim {
 /// An aim with its draws made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedAim {
-    /// As the plan wrote it.
+    /// The plan's aim.
     pub aim: Aim,
-    /// How many nodes.
+    /// The number of nodes.
     pub count: usize,
-    /// Which, from the front.
-    pub order: Order,
+    /// The order of the nodes; the fault takes the first ones.
+    pub order: NodeOrder,
 }
 
 impl PlannedAim {
@@ -157,7 +157,7 @@ impl PlannedAim {
         self.order.leader_first
     }
 
-    /// Makes the leader one of its nodes, where the plan left the choice open. Says whether it did.
+    /// Makes the leader one of its nodes, if the plan left the choice open. Returns whether it did.
     pub fn turn_to_leader(&mut self) -> bool {
         let open = matches!(self.aim, Aim::One | Aim::Minority | Aim::Majority);
         self.order.leader_first |= open;
@@ -165,11 +165,11 @@ impl PlannedAim {
     }
 
     /// The nodes' positions in the view, sorted.
-    pub fn bind(&self, view: &View) -> Result<Bound, Unresolved> {
+    pub fn bind(&self, view: &ClusterView) -> Result<BoundOrder, Unresolved> {
         if let Aim::Node(name) = &self.aim {
             let position = view.nodes.iter().position(|node| node.name == *name);
             let position = position.ok_or_else(|| Unresolved(unknown_node(name, view.names())))?;
-            return Ok(Bound { positions: vec![position], note: None });
+            return Ok(BoundOrder { positions: vec![position], note: None });
         }
         let mut bound = self.order.bind(view)?;
         bound.positions.truncate(self.count);
@@ -180,7 +180,7 @@ impl PlannedAim {
     /// A fault of one injection on each node's services, which each agent verifies on its own node.
     pub(crate) fn resolve(
         &self,
-        view: &View,
+        view: &ClusterView,
         kind: &'static str,
         how: &str,
         injection: impl Fn(&NodeView) -> Injection,
@@ -212,12 +212,12 @@ pub(crate) fn named(aims: &[Aim]) -> Vec<String> {
     aims.iter().filter_map(name).collect()
 }
 
-/// The words for the leader among these aims, as they stand in a plan.
+/// The plan's words for the leader among these aims.
 pub(crate) fn leader_words(aims: &[Aim]) -> Vec<String> {
     aims.iter().filter(|aim| **aim == Aim::Leader).map(|aim| format!("nodes: {aim}")).collect()
 }
 
-/// What is said about a name that no node has.
+/// The error for a name that no node has.
 pub(crate) fn unknown_node<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();

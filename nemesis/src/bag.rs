@@ -1,7 +1,7 @@
-//! [`Bag`]: draws without putting back, so that everything in it comes before anything comes again.
-use dsfuzz_chance::Chance;
+//! [`Bag`]: draws without replacement, so that every item comes before any comes again.
+use dsfuzz_rng::Rng;
 
-/// A shuffled bag that fills itself again when it is empty.
+/// A shuffled bag that refills itself when it is empty.
 #[derive(Clone, Debug)]
 pub(crate) struct Bag<T> {
     all: Vec<T>,
@@ -15,10 +15,10 @@ impl<T: Clone> Bag<T> {
     }
 
     /// The next one; none of an empty bag.
-    pub(crate) fn draw(&mut self, chance: &mut Chance) -> Option<T> {
+    pub(crate) fn draw(&mut self, rng: &mut Rng) -> Option<T> {
         if self.left.is_empty() {
             self.left.clone_from(&self.all);
-            chance.shuffle(&mut self.left);
+            rng.shuffle(&mut self.left);
         }
         self.left.pop()
     }
@@ -31,15 +31,15 @@ mod tests {
     #[test]
     fn everything_comes_before_anything_comes_again() {
         for seed in 0..200 {
-            let mut chance = Chance::new(seed, "bag", 0);
+            let mut rng = Rng::new(seed, "bag", 0);
             let mut bag = Bag::of(vec![1, 2, 3, 4, 5]);
-            let drawn: Vec<i32> = (0..50).filter_map(|_| bag.draw(&mut chance)).collect();
+            let drawn: Vec<i32> = (0..50).filter_map(|_| bag.draw(&mut rng)).collect();
             for round in drawn.chunks(5) {
                 let mut round = round.to_vec();
                 round.sort_unstable();
                 assert_eq!(round, [1, 2, 3, 4, 5], "seed {seed}");
             }
         }
-        assert_eq!(Bag::<i32>::of(Vec::new()).draw(&mut Chance::new(1, "bag", 0)), None);
+        assert_eq!(Bag::<i32>::of(Vec::new()).draw(&mut Rng::new(1, "bag", 0)), None);
     }
 }

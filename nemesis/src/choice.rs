@@ -1,4 +1,4 @@
-//! [`Choice`]: an option that is written as one thing or as a list of several to draw from.
+//! [`Choice`]: an option with one value, or with a list of values to draw from.
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, IntoDeserializer};
@@ -7,22 +7,22 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// One thing, or several to draw from (each comes before any comes again). Never empty.
+/// One value, or several to draw from (each comes before any comes again). Never empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice<T>(Vec<T>);
 
 impl<T> Choice<T> {
-    /// Exactly this.
+    /// One value.
     pub fn one(item: T) -> Choice<T> {
         Choice(vec![item])
     }
 
-    /// Several; none where the list is empty.
+    /// Several values; none if the list is empty.
     pub fn several(items: Vec<T>) -> Option<Choice<T>> {
         if items.is_empty() { None } else { Some(Choice(items)) }
     }
 
-    /// All of them, in the order in which they were written.
+    /// All values, in the plan's order.
     pub fn items(&self) -> &[T] {
         &self.0
     }
@@ -54,7 +54,7 @@ impl<T> ChoiceVisitor<T> {
     }
 }
 
-// An untagged enum would do the same in three lines, but answers every mistake with "did not match any variant".
+// An untagged enum would be shorter, but its only error is "did not match any variant".
 impl<'de, T: Deserialize<'de>> de::Visitor<'de> for ChoiceVisitor<T> {
     type Value = Choice<T>;
 

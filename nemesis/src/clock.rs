@@ -1,16 +1,16 @@
-//! Clock: skews the wall clock on some nodes, by one jump or to and fro (strobe).
+//! Clock: skews the wall clock on some nodes, by one jump or back and forth (strobe).
 //!
-//! On a node that owns its kernel a jump steps the real clock; elsewhere, and for every strobe, only the target's
-//! processes see it (their vDSO). Which of the two is decided when the fault is resolved.
+//! On a node that owns its kernel a jump steps the real clock. On other nodes, and for every strobe, only the target's processes
+//! see the skew (in their vDSO). The resolution of the fault decides between the two.
 use crate::aim::{Aim, PlannedAim};
 use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
-use crate::fault::{NodeView, ResolvedFault, Unresolved, View};
-use crate::options::{AgentPaths, Draws, Fault, Symbolic, SymbolicFault};
+use crate::fault::{ClusterView, NodeView, ResolvedFault, Unresolved};
+use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
 use crate::protocol::{Injection, ability};
 use crate::span::Span;
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 
 /// What holds for every clock fault.
@@ -69,7 +69,7 @@ impl Default for Strobe {
 
 const JUMP_DEFAULT: Span = Span::seconds(60);
 
-impl Fault for ClockOptions {
+impl FaultDefinition for ClockOptions {
     fn lasts(&self) -> Option<Span> {
         self.lasts
     }
@@ -79,7 +79,7 @@ impl Fault for ClockOptions {
     }
 
     fn silences_all(&self) -> bool {
-        // Nodes answer whatever their clocks say.
+        // Nodes serve with wrong clocks too.
         false
     }
 
@@ -93,7 +93,7 @@ impl Fault for ClockOptions {
         AgentPaths::NotNeeded
     }
 
-    fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
+    fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
         let jumps = self.jump.as_ref().map(|jump| jump.items().to_vec()).unwrap_or_default();
         let mut skews: Vec<ClockSkew> = jumps.iter().map(|by| ClockSkew::Jump { by_ms: millis(*by) }).collect();
         if let Some(strobe) = &self.strobe {
@@ -109,7 +109,7 @@ impl Fault for ClockOptions {
         if skews.iter().any(|skew| skew.by_ms() == 0) {
             return Err("a clock skew of less than 1ms would change nothing".to_owned());
         }
-        Ok(Box::new(ClockDraws { skews: Bag::of(skews), aims: Bag::of(self.nodes.items().to_vec()), nodes }))
+        Ok(Box::new(ClockSource { skews: Bag::of(skews), aims: Bag::of(self.nodes.items().to_vec()), nodes }))
     }
 }
 
@@ -119,32 +119,32 @@ fn millis(span: Span) -> i64 {
     i64::try_from(span.0.as_millis().min(MILLIS_MAX)).unwrap_or(i64::MAX)
 }
 
-struct ClockDraws {
+struct ClockSource {
     skews: Bag<ClockSkew>,
     aims: Bag<Aim>,
     nodes: usize,
 }
 
-impl Draws for ClockDraws {
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicFault {
-        let skew = self.skews.draw(chance).unwrap_or(ClockSkew::Jump { by_ms: millis(JUMP_DEFAULT) });
-        let back = chance.below(2) == 0;
-        let aim = self.aims.draw(chance).unwrap_or(Aim::Minority);
+impl FaultSource for ClockSource {
+    fn draw(&mut self, rng: &mut Rng) -> SymbolicFault {
+        let skew = self.skews.draw(rng).unwrap_or(ClockSkew::Jump { by_ms: millis(JUMP_DEFAULT) });
+        let back = rng.below(2) == 0;
+        let aim = self.aims.draw(rng).unwrap_or(Aim::Minority);
         let skew = if back { skew.backwards() } else { skew };
-        SymbolicFault::Clock(ClockFault { skew, nodes: aim.draw(chance, self.nodes) })
+        SymbolicFault::Clock(ClockFault { skew, nodes: aim.draw(rng, self.nodes) })
     }
 }
 
-/// How far a clock is from the true time.
+/// The skew of a clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClockSkew {
-    /// It is wrong by this much all the time.
+    /// A constant offset.
     Jump {
         /// Milliseconds, negative for the past.
         by_ms: i64,
     },
-    /// It flips between right and wrong.
+    /// An offset that flips on and off.
     Strobe {
         /// Milliseconds, negative for the past.
         by_ms: i64,
@@ -180,9 +180,9 @@ impl ClockSkew {
 /// One clock fault with its draws made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockFault {
-    /// How far the clocks are off.
+    /// The skew.
     pub skew: ClockSkew,
-    /// Where.
+    /// The nodes.
     pub nodes: PlannedAim,
 }
 
@@ -210,11 +210,11 @@ impl Symbolic for ClockFault {
     }
 
     fn turn_to_leader(&mut self) -> bool {
-        // A wrong clock need not move the leadership, so it is no stand-in for a fault that does.
+        // A wrong clock need not move the leadership, so it cannot replace a fault that does.
         false
     }
 
-    fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved> {
+    fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
         let injection = |node: &NodeView| self.injection(node, &view.control_boot_id);
         self.nodes.resolve(view, FACTS.name, &format!("{} ", self.skew.words()), injection)
     }
@@ -224,7 +224,7 @@ impl Symbolic for ClockFault {
 mod tests {
     use super::*;
 
-    fn view(own_kernel: bool) -> View {
+    fn view(own_kernel: bool) -> ClusterView {
         let node = |number: u8| NodeView {
             name: format!("n{number}"),
             address: [10, 0, 0, number].into(),
@@ -233,11 +233,11 @@ mod tests {
             services: vec!["db".into(), "proxy".into()],
             own_kernel,
         };
-        View { nodes: (1..=3).map(node).collect(), leader: Some("n2".into()), control_boot_id: "boot".into() }
+        ClusterView { nodes: (1..=3).map(node).collect(), leader: Some("n2".into()), control_boot_id: "boot".into() }
     }
 
     fn drawn(options: &ClockOptions, seed: u64) -> SymbolicFault {
-        options.draws(3).expect("draws").draw(&mut Chance::new(seed, "clock", 0))
+        options.draws(3).expect("draws").draw(&mut Rng::new(seed, "clock", 0))
     }
 
     #[test]

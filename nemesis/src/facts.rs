@@ -1,25 +1,25 @@
-//! [`FaultFacts`]: what holds for every fault of a kind. The file of each kind states its own; planning, runs, evidence and
-//! reports ask for them here.
+//! [`FaultFacts`]: the facts of a kind of fault. The file of each kind states them; planning, runs, evidence and reports read
+//! them here.
 use crate::options::FAULTS;
 
-/// What holds for every fault of a kind. There are no defaults: a kind that leaves one out does not compile.
+/// The facts of a kind of fault. There are no defaults: a kind without one of them does not compile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultFacts {
     /// Its name in plans.
     pub name: &'static str,
     /// One sentence for listings.
     pub doc: &'static str,
-    /// What a node must be able to do.
+    /// The abilities that it needs of a node.
     pub needs: NodeNeeds,
-    /// How it is verified that it is in force.
+    /// Its verification.
     pub verified_by: VerifiedBy,
-    /// Which nodes can still serve while it is in force.
+    /// The nodes that can still serve while it is in force.
     pub leaves: Leaves,
-    /// The leader may lose its leadership by a fault of this kind that is aimed at it.
+    /// Aimed at the leader, it may take its leadership.
     pub may_move_leader: bool,
-    /// Processes of the target end by it.
+    /// It ends processes of the target.
     pub ends_processes: bool,
-    /// The clocks that services see are sampled during a run with it.
+    /// The services' clocks are sampled during a run with it.
     pub samples_clocks: bool,
     /// Its colour in reports.
     pub colour: ColourFamily,
@@ -40,50 +40,50 @@ impl NodeNeeds {
         NodeNeeds { shared_kernel: abilities, own_kernel: abilities }
     }
 
-    /// The needs on a node that owns its kernel, or shares it.
+    /// The needs on a node that owns its kernel, or that shares it.
     pub fn on(&self, own_kernel: bool) -> &'static [&'static str] {
         if own_kernel { self.own_kernel } else { self.shared_kernel }
     }
 }
 
-/// How a fault is verified: which kind of [`crate::Verification`] it has.
+/// The kind of a fault's [`crate::Verification`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerifiedBy {
     /// Packets between the nodes, on all their addresses.
     Links,
-    /// Each agent looks at its own node.
+    /// Each agent verifies on its own node.
     State,
 }
 
-/// Which nodes a fault leaves to serve.
+/// The nodes that a fault leaves to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leaves {
-    /// All of them.
+    /// All nodes.
     AllNodes,
-    /// Those that it is not aimed at.
+    /// The nodes that it does not take.
     OtherNodes,
-    /// Those that still reach each other over links that it does not cut.
+    /// The nodes that reach each other over uncut links.
     ConnectedNodes,
 }
 
-/// The colours of faults in reports, by what they break.
+/// The families of faults by the broken part, each with a colour in reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColourFamily {
     /// Links between nodes.
     Links,
     /// Processes that end.
     Processes,
-    /// Processes that stand still.
+    /// Stopped processes.
     Stalls,
     /// Clocks.
     Clocks,
-    /// Disks and networks that are slow or lossy.
+    /// Slow or lossy disks and networks.
     Devices,
-    /// A kind that this release does not know, in a history from elsewhere.
+    /// An unknown kind in a history of another program.
     Unknown,
 }
 
-/// The facts of a kind by its name; none of a kind that this release does not know.
+/// The facts of a kind by its name; none of an unknown kind.
 pub fn facts(kind: &str) -> Option<&'static FaultFacts> {
     FAULTS.iter().find(|facts| facts.name == kind)
 }

@@ -1,5 +1,5 @@
-//! [`PlannedFault`]: one fault in symbols, with its time; [`ResolvedFault`]: the same for the nodes as they are, as injections
-//! of agents and their [`Verification`].
+//! [`PlannedFault`]: one fault in symbols, with its time. [`ResolvedFault`]: the same for the present nodes, as injections of
+//! agents and their [`Verification`].
 use crate::facts::FaultFacts;
 use crate::options::SymbolicFault;
 use crate::protocol::Injection;
@@ -7,21 +7,21 @@ use crate::span::Span;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// One entry of a timetable: everything about it but who leads is fixed by the seed.
+/// One entry of a timetable. The seed fixes all of it except the leader.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlannedFault {
-    /// Counted from 0 in the timetable's order.
+    /// Its position in the timetable, from 0.
     pub id: u64,
-    /// When it begins, from the begin of the load.
+    /// Its begin, from the begin of the load.
     pub at: Span,
-    /// How long it is in force.
+    /// Its duration.
     pub lasts: Span,
-    /// What.
+    /// The fault in symbols.
     pub fault: SymbolicFault,
 }
 
 impl PlannedFault {
-    /// What holds for its kind.
+    /// The facts of its kind.
     pub fn facts(&self) -> &'static FaultFacts {
         self.fault.facts()
     }
@@ -42,25 +42,25 @@ impl PlannedFault {
     }
 }
 
-/// A node as a fault sees it.
+/// The facts of a node for faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeView {
     /// Its name.
     pub name: String,
-    /// Its address as its peers reach it.
+    /// Its address for its peers.
     pub address: IpAddr,
-    /// Its other addresses: all by which a peer may hear it.
+    /// Its other addresses that peers may reach.
     pub others: Vec<IpAddr>,
-    /// TCP ports of the target, over which a cut may be proven where the agents' datagrams are filtered.
+    /// TCP ports of the target, which prove a cut if the agents' datagrams are filtered.
     pub ports: Vec<u16>,
-    /// The services that faults are aimed at.
+    /// The target's services.
     pub services: Vec<String>,
     /// It owns its kernel, so that its real clock may be stepped.
     pub own_kernel: bool,
 }
 
 impl NodeView {
-    /// All its addresses, the plan's first, each once.
+    /// All its addresses, each once, the plan's first.
     pub fn addresses(&self) -> Vec<IpAddr> {
         let mut all: Vec<IpAddr> = Vec::new();
         for address in std::iter::once(&self.address).chain(&self.others).map(IpAddr::to_canonical) {
@@ -72,18 +72,18 @@ impl NodeView {
     }
 }
 
-/// The cluster as it is at the moment in which a fault is resolved.
+/// The cluster at the moment of a fault's resolution.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct View {
+pub struct ClusterView {
     /// The nodes, in the plan's order.
     pub nodes: Vec<NodeView>,
-    /// Who leads, where known.
+    /// The leader, if known.
     pub leader: Option<String>,
-    /// Boot id of the control node: a clock step is refused where a node has the same.
+    /// Boot id of the control node. A clock step is refused on a node with the same one.
     pub control_boot_id: String,
 }
 
-impl View {
+impl ClusterView {
     /// The nodes' names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.nodes.iter().map(|node| node.name.as_str())
@@ -99,7 +99,7 @@ impl View {
     }
 }
 
-/// Why a planned fault fits no node. A sentence.
+/// The sentence why a planned fault fits no node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unresolved(pub String);
 
@@ -114,39 +114,39 @@ impl std::error::Error for Unresolved {}
 /// A directed link: packets from the first node to the second.
 pub type Link = (String, String);
 
-/// A fault that is bound to the nodes as they are.
+/// A fault that is bound to the present nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResolvedFault {
     /// In words, with the nodes' names: `partition isolate-leader: n3 | n1 n2 n4 n5`.
     pub what: String,
     /// The fault's name in plans.
     pub kind: &'static str,
-    /// The nodes it is aimed at, in the plan's order.
+    /// The nodes that it takes, in the plan's order.
     pub nodes: Vec<String>,
     /// Directed links it cuts.
     pub cut: Vec<Link>,
-    /// What each node's agent does. Undoing the fault's id there is the heal.
+    /// The injection of each node's agent. The heal undoes the fault's id there.
     pub injections: Vec<(String, Injection)>,
-    /// How it is verified.
+    /// Its verification.
     pub verification: Verification,
 }
 
-/// How it is verified that a fault is in force.
+/// The verification that a fault is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verification {
-    /// Datagrams between the agents: these links are silent while those are alive, and the receivers' rules counted.
+    /// By datagrams between the agents: the cut links are silent while the others are alive, and the receivers' rules count.
     Links {
         /// Cut.
         silent: Vec<Link>,
-        /// Left alone: silence of the others means something only while these are heard.
+        /// Uncut: silence of the cut links counts only while these are heard.
         alive: Vec<Link>,
     },
     /// Each agent looks at its own node.
     State,
 }
 
-/// Binds a planned fault to the nodes as they are.
-pub fn resolve(planned: &PlannedFault, view: &View) -> Result<ResolvedFault, Unresolved> {
+/// Binds a planned fault to the present nodes.
+pub fn resolve(planned: &PlannedFault, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
     planned.fault.resolve(view)
 }
 

@@ -1,9 +1,9 @@
-//! What breaks: fault planners (pure) and the protocol they speak to an agent.
+//! Faults: planners (pure), and the protocol between control node and agents.
 //!
-//! A seed gives a [`Timetable`] of [`PlannedFault`]s in symbols ("the leader", "two nodes"); [`resolve`] binds one to the
-//! nodes as they are now and gives a [`ResolvedFault`]: [`protocol::Injection`]s for the agents, and their [`Verification`].
+//! A seed gives a [`Timetable`] of [`PlannedFault`]s in symbols ("the leader", "two nodes"). [`resolve`] binds one to the present
+//! nodes and gives a [`ResolvedFault`]: [`protocol::Injection`]s for the agents, and their [`Verification`].
 //!
-//! Never: I/O, clocks, threads. A planner draws from the [`dsfuzz_chance::Chance`] it is given; acting is the agent's.
+//! A planner draws from the [`dsfuzz_rng::Rng`] that it is given. Never: I/O, clocks, threads.
 #![forbid(unsafe_code)]
 
 pub mod aim;
@@ -24,7 +24,7 @@ pub mod timetable;
 
 pub use choice::Choice;
 pub use facts::{FaultFacts, facts};
-pub use fault::{NodeView, PlannedFault, ResolvedFault, Unresolved, Verification, View, resolve};
+pub use fault::{ClusterView, NodeView, PlannedFault, ResolvedFault, Unresolved, Verification, resolve};
 pub use options::{AgentPaths, FAULTS, FaultOptions, NemesisOptions, SymbolicFault};
 pub use span::Span;
 pub use timetable::{ClusterShape, IN_FORCE_MIN, Timetable, timetable};

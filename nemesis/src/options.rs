@@ -1,8 +1,8 @@
 //! [`NemesisOptions`]: the `nemesis:` part of a plan, and [`FaultOptions`], the one list of faults.
 use crate::facts::FaultFacts;
-use crate::fault::{ResolvedFault, Unresolved, View};
+use crate::fault::{ClusterView, ResolvedFault, Unresolved};
 use crate::span::Span;
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 
 /// The `nemesis:` part of a plan.
@@ -35,7 +35,7 @@ impl Default for NemesisOptions {
 }
 
 impl NemesisOptions {
-    /// What is wrong with these options on nodes of these names, one sentence each: names that no node has.
+    /// The mistakes of these options for nodes of these names, one sentence each: names that no node has.
     pub fn mistakes(&self, nodes: &[String]) -> Vec<String> {
         let named = self.faults.iter().flat_map(|fault| fault.named_nodes().into_iter().map(move |name| (fault, name)));
         named
@@ -49,8 +49,8 @@ impl NemesisOptions {
 }
 
 impl NemesisOptions {
-    /// What the plan aims at the leader by name, such as `kill: nodes: leader`. A partition that leaves its
-    /// shape open names nothing.
+    /// The faults that the plan aims at the leader by name, such as `kill: nodes: leader`. A partition without a shape names
+    /// no leader.
     pub fn aimed_at_leader(&self) -> Vec<String> {
         let words = |fault: &FaultOptions| {
             let name = fault.facts().name;
@@ -59,7 +59,7 @@ impl NemesisOptions {
         self.faults.iter().flat_map(words).collect()
     }
 
-    /// The same for a target of which no role leads: what was left open takes no leader.
+    /// The options for a target without a leading role: open choices take no leader.
     pub fn leaderless(&self) -> NemesisOptions {
         let mut options = self.clone();
         options.faults.iter_mut().for_each(FaultOptions::leaderless);
@@ -70,48 +70,48 @@ impl NemesisOptions {
 /// How the agents of two nodes must hear each other, so that a fault can be verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AgentPaths {
-    /// Not at all: each agent looks at its own node.
+    /// Not at all: each agent verifies on its own node.
     NotNeeded,
-    /// By anything that needs both directions, such as TCP handshakes.
+    /// By packets in both directions, such as TCP handshakes.
     BothWays,
-    /// In each direction by itself, as only datagrams show it.
+    /// In each direction separately, which only datagrams show.
     OneWay,
 }
 
 /// A kind of fault's options in a plan, and the source that its faults are drawn from.
-pub(crate) trait Fault {
-    /// How long, where the plan says so for this fault.
+pub(crate) trait FaultDefinition {
+    /// The duration, if the plan sets it for this fault.
     fn lasts(&self) -> Option<Span>;
     /// Names of nodes in the options.
     fn named_nodes(&self) -> Vec<String>;
     /// Whether it may silence every node at once.
     fn silences_all(&self) -> bool;
-    /// What in the options names the leader, as it stands in a plan.
+    /// The plan's words for the leader in the options.
     fn leader_words(&self) -> Vec<String>;
-    /// Takes out what the plan left open and needs a leader, where something else is left.
+    /// Removes open choices that need a leader, if others are left.
     fn leaderless(&mut self);
     /// How agents must hear each other to verify it.
     fn agent_paths(&self) -> AgentPaths;
-    /// The source of its faults on that many nodes, or why it cannot come there.
-    fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String>;
+    /// The source of its faults on this number of nodes, or the reason why there is none.
+    fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String>;
 }
 
-/// A source of faults; it remembers what came, so that everything comes.
-pub(crate) trait Draws {
+/// A source of faults. It remembers its draws, so that every choice comes.
+pub(crate) trait FaultSource {
     /// The next fault.
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicFault;
+    fn draw(&mut self, rng: &mut Rng) -> SymbolicFault;
 }
 
 /// A fault in symbols.
 pub(crate) trait Symbolic {
     /// In symbols, the fault's name first.
     fn describe(&self) -> String;
-    /// Whether it waits for the leader, and so disturbs it.
+    /// Whether it takes the leader of the moment.
     fn aims_at_leader(&self) -> bool;
-    /// Aims it at the leader where the plan left the choice of nodes open. Says whether it did.
+    /// Aims it at the leader, if the plan left the choice of nodes open. Returns whether it did.
     fn turn_to_leader(&mut self) -> bool;
     /// Binds it to nodes.
-    fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved>;
+    fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved>;
 }
 
 macro_rules! faults {
@@ -123,7 +123,7 @@ macro_rules! faults {
             $($(#[$meta])* $variant(crate::$module::$options),)*
         }
 
-        /// A fault with every draw made, and only the leader left to be bound.
+        /// A fault with every draw made; only the leader is left to be bound.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum SymbolicFault {
@@ -134,12 +134,12 @@ macro_rules! faults {
         pub const FAULTS: &[FaultFacts] = &[$(crate::$module::FACTS,)*];
 
         impl FaultOptions {
-            /// What holds for its kind.
+            /// The facts of its kind.
             pub fn facts(&self) -> &'static FaultFacts {
                 match self { $(FaultOptions::$variant(_) => &crate::$module::FACTS,)* }
             }
 
-            /// How long, where the plan says so for this fault.
+            /// The duration, if the plan sets it for this fault.
             pub fn lasts(&self) -> Option<Span> {
                 match self { $(FaultOptions::$variant(options) => options.lasts(),)* }
             }
@@ -167,13 +167,13 @@ macro_rules! faults {
                 match self { $(FaultOptions::$variant(options) => options.leader_words(),)* }
             }
 
-            pub(crate) fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
+            pub(crate) fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
                 match self { $(FaultOptions::$variant(options) => options.draws(nodes),)* }
             }
         }
 
         impl SymbolicFault {
-            /// What holds for its kind.
+            /// The facts of its kind.
             pub fn facts(&self) -> &'static FaultFacts {
                 match self { $(SymbolicFault::$variant(_) => &crate::$module::FACTS,)* }
             }
@@ -183,7 +183,7 @@ macro_rules! faults {
                 match self { $(SymbolicFault::$variant(fault) => fault.describe(),)* }
             }
 
-            /// Whether it waits for the leader of the moment, and so disturbs it.
+            /// Whether it takes the leader of the moment.
             pub fn aims_at_leader(&self) -> bool {
                 match self { $(SymbolicFault::$variant(fault) => fault.aims_at_leader(),)* }
             }
@@ -192,7 +192,7 @@ macro_rules! faults {
                 match self { $(SymbolicFault::$variant(fault) => fault.turn_to_leader(),)* }
             }
 
-            pub(crate) fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved> {
+            pub(crate) fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
                 match self { $(SymbolicFault::$variant(fault) => fault.resolve(view),)* }
             }
         }
@@ -224,7 +224,7 @@ mod tests {
             let fault: FaultOptions =
                 serde_json::from_value(json!({doc.name: {}})).expect("every option has a default");
             assert_eq!(fault.facts(), doc);
-            let drawn = fault.draws(5).expect("five nodes").draw(&mut Chance::new(1, "names", 0));
+            let drawn = fault.draws(5).expect("five nodes").draw(&mut Rng::new(1, "names", 0));
             assert_eq!(drawn.facts(), doc);
             assert!(drawn.describe().starts_with(doc.name), "{}", drawn.describe());
         }
@@ -240,12 +240,13 @@ mod tests {
             services: vec!["db".to_owned()],
             own_kernel: false,
         };
-        let view = View { nodes: (1..=5).map(node).collect(), leader: Some("n2".to_owned()), ..View::default() };
+        let view =
+            ClusterView { nodes: (1..=5).map(node).collect(), leader: Some("n2".to_owned()), ..ClusterView::default() };
         for facts in FAULTS {
             let options: FaultOptions = serde_json::from_value(json!({facts.name: {}})).expect("defaults");
             let mut draws = options.draws(5).expect("five nodes");
             for seed in 0..20 {
-                let fault = draws.draw(&mut Chance::new(seed, "facts", 0)).resolve(&view).expect("resolved");
+                let fault = draws.draw(&mut Rng::new(seed, "facts", 0)).resolve(&view).expect("resolved");
                 let links = matches!(fault.verification, Verification::Links { .. });
                 assert_eq!((fault.kind, links), (facts.name, facts.verified_by == VerifiedBy::Links));
                 assert_eq!(!fault.cut.is_empty(), facts.leaves == Leaves::ConnectedNodes, "{fault:?}");

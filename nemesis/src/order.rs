@@ -1,39 +1,39 @@
-//! [`Order`]: which nodes, drawn when the plan is made, by position; only "the leader" is bound later.
-use crate::fault::{Unresolved, View};
-use dsfuzz_chance::Chance;
+//! [`NodeOrder`]: an order of nodes by position, drawn with the timetable. Only the leader is bound later.
+use crate::fault::{ClusterView, Unresolved};
+use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 
-/// A random order of the nodes' positions, of which a fault takes as many from the front as it needs.
+/// A random order of the nodes' positions, from whose front a fault takes its nodes.
 ///
-/// Where it is bound to the leader, the leader of the moment moves to the front when the fault is resolved, and the
-/// others keep their order. So a seed fixes everything but who leads.
+/// If it is bound to the leader, the resolution moves the leader of the moment to the front, and the others keep their
+/// order. So a seed fixes all but the leader.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
+pub struct NodeOrder {
     /// Positions of the nodes in the plan's order, counted from 0.
     pub positions: Vec<usize>,
     /// The leader of the moment comes first.
     pub leader_first: bool,
 }
 
-/// An [`Order`] with the leader in its place.
+/// A [`NodeOrder`] with the leader in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bound {
-    /// Positions in [`View::nodes`].
+pub struct BoundOrder {
+    /// Positions in [`ClusterView::nodes`].
     pub positions: Vec<usize>,
-    /// What people should know about the binding: that no leader was known.
+    /// The note that no leader was known.
     pub note: Option<String>,
 }
 
-impl Order {
-    /// Draws an order of this many nodes.
-    pub fn draw(chance: &mut Chance, nodes: usize, leader_first: bool) -> Order {
+impl NodeOrder {
+    /// Draws an order of this number of nodes.
+    pub fn draw(rng: &mut Rng, nodes: usize, leader_first: bool) -> NodeOrder {
         let mut positions: Vec<usize> = (0..nodes).collect();
-        chance.shuffle(&mut positions);
-        Order { positions, leader_first }
+        rng.shuffle(&mut positions);
+        NodeOrder { positions, leader_first }
     }
 
-    /// Puts the leader in its place. Without a known leader the drawn node stands in for it, and the note says so.
-    pub fn bind(&self, view: &View) -> Result<Bound, Unresolved> {
+    /// Puts the leader in its place. Without a known leader the drawn node replaces it, and the note says so.
+    pub fn bind(&self, view: &ClusterView) -> Result<BoundOrder, Unresolved> {
         if self.positions.len() != view.nodes.len() {
             return Err(Unresolved(format!(
                 "the timetable was made for {} nodes, the cluster has {}",
@@ -41,7 +41,7 @@ impl Order {
                 view.nodes.len()
             )));
         }
-        let mut bound = Bound { positions: self.positions.clone(), note: None };
+        let mut bound = BoundOrder { positions: self.positions.clone(), note: None };
         if !self.leader_first {
             return Ok(bound);
         }

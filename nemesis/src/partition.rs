@@ -1,7 +1,7 @@
 //! Partition: cuts links between nodes, in the shapes of [`Shape`].
 //!
-//! Packets are dropped where they arrive, so that one direction alone can be cut. Only peers' addresses are dropped, and
-//! all of them: an address that was left out would be a way around the cut.
+//! Receivers drop packets, so that one direction alone can be cut. They drop those of all peers' addresses and no others: a
+//! forgotten address would be a way around the cut.
 pub mod shape;
 
 pub use shape::Shape;
@@ -10,16 +10,16 @@ use crate::aim::minority_max;
 use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
-use crate::fault::{Link, ResolvedFault, Unresolved, Verification, View, noted};
-use crate::options::{AgentPaths, Draws, Fault, Symbolic, SymbolicFault};
-use crate::order::{Order, words};
+use crate::fault::{ClusterView, Link, ResolvedFault, Unresolved, Verification, noted};
+use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
+use crate::order::{NodeOrder, words};
 use crate::protocol::{Injection, ability};
 use crate::span::Span;
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// What holds for every partition.
+/// The facts of every partition.
 pub const FACTS: FaultFacts = FaultFacts {
     name: "partition",
     doc: "Cuts links between nodes: halves, majority, one-way, bridge, ring, isolate-one, isolate-leader, leader-minority.",
@@ -50,7 +50,7 @@ impl Default for PartitionOptions {
     }
 }
 
-impl Fault for PartitionOptions {
+impl FaultDefinition for PartitionOptions {
     fn lasts(&self) -> Option<Span> {
         self.lasts
     }
@@ -60,7 +60,7 @@ impl Fault for PartitionOptions {
     }
 
     fn silences_all(&self) -> bool {
-        // On every side of a cut clients are still answered.
+        // Nodes on every side of a cut still answer clients.
         false
     }
 
@@ -79,7 +79,7 @@ impl Fault for PartitionOptions {
     }
 
     fn leader_words(&self) -> Vec<String> {
-        // All shapes are the default: a plan that leaves the shape open does not ask for a leader.
+        // All shapes are the default: a plan without a shape does not ask for a leader.
         if self.shape.items() == Shape::ALL {
             return Vec::new();
         }
@@ -87,32 +87,32 @@ impl Fault for PartitionOptions {
         shapes.map(|shape| format!("shape: {shape}")).collect()
     }
 
-    fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
+    fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
         if nodes < 2 {
             return Err(format!("a partition needs at least two nodes, the cluster has {nodes}"));
         }
-        Ok(Box::new(PartitionDraws { shapes: Bag::of(self.shape.items().to_vec()), nodes }))
+        Ok(Box::new(PartitionSource { shapes: Bag::of(self.shape.items().to_vec()), nodes }))
     }
 }
 
-struct PartitionDraws {
+struct PartitionSource {
     shapes: Bag<Shape>,
     nodes: usize,
 }
 
-impl Draws for PartitionDraws {
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicFault {
-        let shape = self.shapes.draw(chance).unwrap_or(Shape::Majority);
-        let order = Order::draw(chance, self.nodes, shape.waits_for_leader());
+impl FaultSource for PartitionSource {
+    fn draw(&mut self, rng: &mut Rng) -> SymbolicFault {
+        let shape = self.shapes.draw(rng).unwrap_or(Shape::Majority);
+        let order = NodeOrder::draw(rng, self.nodes, shape.waits_for_leader());
         let most = minority_max(self.nodes);
         let size = match shape {
             Shape::Halves => self.nodes / 2,
-            Shape::Majority | Shape::OneWay => chance.between(1, most as u64) as usize,
-            Shape::LeaderMinority => chance.between(most.min(2) as u64, most as u64) as usize,
+            Shape::Majority | Shape::OneWay => rng.between(1, most as u64) as usize,
+            Shape::LeaderMinority => rng.between(most.min(2) as u64, most as u64) as usize,
             Shape::Bridge | Shape::IsolateOne | Shape::IsolateLeader => 1,
             Shape::Ring => self.nodes,
         };
-        let deaf = shape == Shape::OneWay && chance.below(2) == 0;
+        let deaf = shape == Shape::OneWay && rng.below(2) == 0;
         SymbolicFault::Partition(PartitionFault { shape, size, deaf, order })
     }
 }
@@ -122,12 +122,12 @@ impl Draws for PartitionDraws {
 pub struct PartitionFault {
     /// The shape.
     pub shape: Shape,
-    /// How many nodes are on the side that it is aimed at.
+    /// The number of nodes on the side that it takes.
     pub size: usize,
-    /// In a one-way cut, the side hears no other node; where false, no other node hears the side.
+    /// In a one-way cut: true if the side hears no other node, false if no other node hears the side.
     pub deaf: bool,
-    /// Which nodes: the side first. Of a bridge, the bridge first; of a ring, as they sit.
-    pub order: Order,
+    /// The nodes: the side first. In a bridge the bridge first; in a ring as they sit.
+    pub order: NodeOrder,
 }
 
 impl PartitionFault {
@@ -155,13 +155,13 @@ impl Symbolic for PartitionFault {
     }
 
     fn turn_to_leader(&mut self) -> bool {
-        // A bridge or a ring leaves the leader its majority: nothing would move.
+        // A bridge or a ring leaves the leader its majority, so that no leadership would move.
         let open = matches!(self.shape, Shape::Halves | Shape::Majority | Shape::OneWay | Shape::IsolateOne);
         self.order.leader_first |= open;
         open
     }
 
-    fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved> {
+    fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
         no_shared_address(view)?;
         let bound = self.order.bind(view)?;
         let cut = self.cut(&bound.positions);
@@ -184,7 +184,7 @@ impl Symbolic for PartitionFault {
 }
 
 impl PartitionFault {
-    fn resolved_words(&self, view: &View, order: &[usize]) -> String {
+    fn resolved_words(&self, view: &ClusterView, order: &[usize]) -> String {
         let (side, rest) = order.split_at(self.size.min(order.len()));
         let (side, rest) = (view.join(side), view.join(rest));
         let sides = match self.shape {
@@ -201,13 +201,13 @@ impl PartitionFault {
     }
 }
 
-/// Every directed link between this many nodes.
+/// Every directed link between this number of nodes.
 fn links(nodes: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..nodes).flat_map(move |from| (0..nodes).filter(move |to| *to != from).map(move |to| (from, to)))
 }
 
-/// One injection for each node that must not hear another.
-fn drops(view: &View, cut: &[(usize, usize)]) -> Vec<(String, Injection)> {
+/// One injection for each node that must not hear another one.
+fn drops(view: &ClusterView, cut: &[(usize, usize)]) -> Vec<(String, Injection)> {
     let receivers = 0..view.nodes.len();
     receivers
         .filter_map(|to| {
@@ -220,7 +220,7 @@ fn drops(view: &View, cut: &[(usize, usize)]) -> Vec<(String, Injection)> {
 
 /// The addresses of these senders that the receiver can do without: not its own (every host with containers has the same
 /// bridge address), and not those of a node that it must hear. If such an address is a way between them, the proof sees it.
-fn dropped(view: &View, to: usize, senders: &[usize]) -> Vec<IpAddr> {
+fn dropped(view: &ClusterView, to: usize, senders: &[usize]) -> Vec<IpAddr> {
     let kept = (0..view.nodes.len()).filter(|node| *node == to || !senders.contains(node));
     let spared: Vec<IpAddr> = kept.flat_map(|node| view.nodes[node].addresses()).collect();
     let mut from: Vec<IpAddr> = Vec::new();
@@ -232,8 +232,8 @@ fn dropped(view: &View, to: usize, senders: &[usize]) -> Vec<IpAddr> {
     from
 }
 
-/// Two nodes behind one address cannot be told apart by a packet's sender.
-fn no_shared_address(view: &View) -> Result<(), Unresolved> {
+/// Two nodes behind one address cannot be distinguished by a packet's sender.
+fn no_shared_address(view: &ClusterView) -> Result<(), Unresolved> {
     for (position, node) in view.nodes.iter().enumerate() {
         if let Some(twin) = view.nodes[..position].iter().find(|other| other.address == node.address) {
             return Err(Unresolved(format!(

@@ -11,7 +11,7 @@ mod claim;
 mod injection;
 
 pub use ability::Ability;
-pub use claim::{CLAIMS_DIR, Claim, ClaimFile, Claimant, ENDING_MAX, Entry, SILENT_MAX, claim_file_name};
+pub use claim::{CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name};
 pub use injection::{Injection, InjectionFacts, Leftover};
 
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ use std::net::IpAddr;
 
 /// Version of this protocol. Both sides must have the same.
 pub const PROTOCOL_VERSION: u32 = 1;
-/// What the agent prints before its first frame.
+/// The agent's output before its first frame.
 pub const GREETING: &[u8] = b"\n<<dsfuzz-agent 1>>\n";
 /// The port on which agents hear pings, UDP and TCP, unless the plan names another.
 pub const PING_PORT: u16 = 17_077;
@@ -35,7 +35,7 @@ pub const BLOB_BYTES_MAX: usize = 256 << 10;
 pub struct RequestFrame {
     /// Chosen by the control node; comes back in the reply.
     pub id: u64,
-    /// What to do.
+    /// The request.
     pub body: Request,
 }
 
@@ -44,11 +44,11 @@ pub struct RequestFrame {
 pub struct ResponseFrame {
     /// The request's id.
     pub id: u64,
-    /// What came of it.
+    /// The response.
     pub body: Response,
 }
 
-/// What the control node asks for.
+/// A request of the control node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
@@ -58,14 +58,14 @@ pub enum Request {
         version: u32,
         /// The lease.
         lease_ms: u64,
-        /// Names the run in the undo journal.
+        /// The run's name in the undo journal.
         run: String,
-        /// Who asks for the node. Answer [`Response::Taken`] where it is another's.
+        /// The run that asks for the node. Answer [`Response::Taken`] if another run holds it.
         #[serde(default)]
         claim: Claimant,
-        /// How the node is asked for.
+        /// The kind of claim.
         #[serde(default)]
-        entry: Entry,
+        entry: ClaimEntry,
     },
     /// Renews the lease. Answer: [`Response::Done`].
     Heartbeat,
@@ -80,7 +80,7 @@ pub enum Request {
         /// Use [`Service::restart`] where it has one.
         again: bool,
     },
-    /// Signals a service's processes, waits, then kills what is left. Answer: [`Response::Done`].
+    /// Signals a service's processes, waits, then kills those left. Answer: [`Response::Done`].
     Stop {
         /// Its name.
         service: String,
@@ -91,10 +91,9 @@ pub enum Request {
     },
     /// The processes of every defined service. Answer: [`Response::Services`].
     Services,
-    /// How processes of services ended by themselves since this run has the node, and what their death left. Answer:
-    /// [`Response::Deaths`].
+    /// Deaths of services' processes since this run holds the node, with their traces. Answer: [`Response::Deaths`].
     Deaths {
-        /// Look for core files in the folders of the services too: that reads folders.
+        /// Also search the services' folders for core files, which reads folders.
         cores: bool,
     },
     /// Writes a chunk (the blob) of a file at an offset; offset 0 creates or truncates, folders are made.
@@ -102,7 +101,7 @@ pub enum Request {
     Write {
         /// Absolute path.
         path: String,
-        /// Where.
+        /// Offset.
         offset: u64,
         /// Permission bits, e.g. 0o644.
         mode: u32,
@@ -113,7 +112,7 @@ pub enum Request {
     Read {
         /// Absolute path.
         path: String,
-        /// Where.
+        /// Offset.
         offset: u64,
         /// At most this many bytes.
         bytes: u32,
@@ -128,7 +127,7 @@ pub enum Request {
     Inject {
         /// The fault's id; several injections may share it.
         fault: u64,
-        /// What.
+        /// The injection.
         #[serde(rename = "act")]
         injection: Injection,
     },
@@ -144,73 +143,73 @@ pub enum Request {
     },
     /// Undoes everything in the journal, of this run and of others. Answer: [`Response::Proof`].
     UndoAll,
-    /// What the agent (or its guardian, or an earlier agent) undid by itself, and what is left in the journal.
+    /// Self-heals of the agent, its guardian or an earlier agent, and the faults left in the journal.
     /// Answer: [`Response::Undone`].
     Undone,
     /// The addresses of this node's interfaces. Answer: [`Response::Addresses`].
     Addresses,
     /// Sends datagrams to the agents of peers. Answer: [`Response::Pinged`] once they are sent.
     Ping {
-        /// Tells one round from another.
+        /// The round's number.
         round: u64,
         /// This node's name, carried in the datagrams.
         from: String,
-        /// Where to, and from which own address.
+        /// Targets, each with the sender's own address.
         to: Vec<PingTarget>,
-        /// How many to each.
+        /// Datagrams to each.
         count: u32,
     },
-    /// How many datagrams of a round arrived here, by sender and addresses. Answer: [`Response::Heard`].
+    /// Number of a round's datagrams that arrived here, by sender and addresses. Answer: [`Response::Heard`].
     Heard {
-        /// Which round.
+        /// The round's number.
         round: u64,
     },
     /// Opens TCP connections and closes them at once. Answer: [`Response::Reached`] when all are open or the time is up.
     Reach {
-        /// Where to, and from which own address.
+        /// Targets, each with the sender's own address.
         to: Vec<PingTarget>,
         /// How long to wait for the handshakes.
         wait_ms: u64,
     },
-    /// The clock as a service sees it, and the node's own. Answer: [`Response::Clocks`].
+    /// The services' clocks and the node's own. Answer: [`Response::Clocks`].
     Clocks,
-    /// What this node can do, tested harmlessly. Answer: [`Response::Abilities`].
+    /// The abilities of this node, tested harmlessly. Answer: [`Response::Abilities`].
     Abilities,
-    /// Waits until the clients of the run that had the node before are gone, if that run did not end in order. Answer:
+    /// Waits until the clients of the node's previous run are gone, if that run did not end properly. Answer:
     /// [`Response::Clients`].
     AwaitClients,
-    /// Ends the agent in order; services go on unless `stop_services`. Answer: [`Response::Done`].
+    /// Ends the agent properly; services go on unless `stop_services`. Answer: [`Response::Done`].
     Bye {
         /// Stop all services first.
         stop_services: bool,
     },
 }
 
-/// A process of a service that ended, and was neither stopped nor killed by the harness.
+/// The end of a service's process that the harness neither stopped nor killed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Death {
     /// The service.
     pub service: String,
-    /// The process that was started for it.
+    /// Its process id.
     pub pid: u32,
-    /// When that process started, in clock ticks since boot: with the id, names it for ever.
+    /// The start of that process, in clock ticks since boot. Together with the id it is unique.
     pub start: u64,
-    /// `exit 3`, `signal 6 (SIGABRT)`; empty where it was not seen.
+    /// `exit 3`, `signal 6 (SIGABRT)`; empty if it was not seen.
     pub how: String,
-    /// It wrote a core file, says the kernel.
+    /// The kernel reports a core file.
     pub core: bool,
     /// The end lies between these, nanoseconds on the node's boot-time clock.
     pub earliest_ns: u64,
     /// Not after.
     pub latest_ns: u64,
-    /// How long it had run, milliseconds.
+    /// Its running time in milliseconds.
     pub ran_ms: u64,
-    /// It had been started again, not for the first time.
+    /// It was a restart, not the first start.
     pub again: bool,
-    /// Processes that the kernel killed for want of memory while it ran: of the service, by the count of its cgroup or by a
-    /// message of the kernel that names the process.
+    /// Out-of-memory kills of the service's processes while it ran, by the count of its cgroup or by a message of the kernel
+    /// that names the process.
     pub oom_kills: u64,
-    /// The count is the whole machine's, and may be of anybody's processes.
+    /// The count belongs to the whole machine and may include other processes.
     pub oom_of_machine: bool,
     /// The last lines of its log.
     pub log: Vec<String>,
@@ -225,7 +224,7 @@ pub struct CoreFile {
     pub path: String,
     /// Its size.
     pub bytes: u64,
-    /// When it was last written, nanoseconds on the node's boot-time clock.
+    /// The time of its last write, nanoseconds on the node's boot-time clock.
     pub written_ns: u64,
 }
 
@@ -254,7 +253,7 @@ pub struct Service {
     pub name: String,
     /// Program and arguments; one element alone is a script for `/bin/sh` (which should `exec`).
     pub argv: Vec<String>,
-    /// How to start it again when it has run before; empty: `argv`.
+    /// The command for a restart; empty: `argv`.
     #[serde(default)]
     pub restart: Vec<String>,
     /// Extra environment.
@@ -270,7 +269,7 @@ pub struct Service {
     pub log: String,
 }
 
-/// What the agent answers.
+/// A response of the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Response {
@@ -289,24 +288,24 @@ pub enum Response {
         /// Process id of the agent, and of its guardian.
         pids: (u32, u32),
     },
-    /// Answer to Hello: another has the node, or has had it since.
+    /// Answer to Hello: another run holds the node, or held it since.
     Taken(Claim),
     /// Answer to Deaths.
     Deaths {
-        /// Processes that ended, oldest first; at most as many as an agent keeps.
+        /// Ended processes, oldest first; at most as many as an agent keeps.
         deaths: Vec<Death>,
-        /// Processes killed for want of memory since each service was started, where its cgroup counts them.
+        /// Out-of-memory kills since the start of each service, if its cgroup counts them.
         oom_kills: BTreeMap<String, u64>,
-        /// Core files, where they were asked for.
+        /// Core files, if they were requested.
         cores: Vec<CoreFile>,
         /// Nanoseconds on the node's boot-time clock now.
         now_ns: u64,
     },
-    /// Answer to AwaitClients: the run that has not said, in the time that it was given, that its clients are gone.
+    /// Answer to AwaitClients: the run that has not reported in time that its clients are gone.
     Clients(Option<Claimant>),
-    /// Done, nothing to say.
+    /// Done.
     Done,
-    /// It could not be done. A sentence that names the thing.
+    /// Refused or failed. Holds a sentence.
     Failed(String),
     /// Answer to Run.
     Ran {
@@ -324,7 +323,7 @@ pub enum Response {
         /// Its process id.
         pid: u32,
     },
-    /// Answer to Services: name, process ids, and whether they are stopped or frozen.
+    /// Answer to Services: names, process ids, and whether they are stopped or frozen.
     Services(Vec<ServiceState>),
     /// Answer to Read.
     Chunk {
@@ -335,49 +334,49 @@ pub enum Response {
     Files(Vec<(String, u64)>),
     /// Answer to Inject.
     Injected {
-        /// What was done, one sentence for each step.
+        /// One sentence for each step.
         detail: Vec<String>,
     },
     /// Answer to Prove, Undo, UndoAll.
     Proof(Proof),
     /// Answer to Undone.
     Undone {
-        /// What was undone without being asked.
+        /// The self-heals.
         by_itself: Vec<SelfHeal>,
         /// Faults still in the journal.
         left: Vec<u64>,
         /// Nanoseconds on the node's boot-time clock now.
         now_ns: u64,
     },
-    /// Answer to Addresses: of all interfaces that are up, both families, without loopback addresses. A link-local IPv6
-    /// address is among them only where its interface has another address too.
+    /// Answer to Addresses: those of all interfaces that are up, in both families, without loopback addresses. A link-local IPv6
+    /// address is included only if its interface has another address too.
     Addresses(Vec<IpAddr>),
-    /// Answer to Ping: positions of the targets to which nothing could be sent, and why.
+    /// Answer to Ping: positions of the targets to which sending failed, with the error.
     Pinged {
-        /// Position in the request, and what the kernel said.
+        /// Position in the request, and the kernel's error.
         unsent: Vec<(usize, String)>,
     },
     /// Answer to Heard.
     Heard(Vec<HeardPing>),
     /// Answer to Reach.
     Reached {
-        /// Positions of those whose handshake ended.
+        /// Positions with a completed handshake.
         open: Vec<usize>,
-        /// Positions of those that were refused: something answers there.
+        /// Positions with a refused handshake: the address answers.
         refused: Vec<usize>,
     },
     /// Answer to Clocks.
     Clocks {
         /// The node's own wall clock, nanoseconds since 1970.
         node_ns: i64,
-        /// Services: how far the wall clock they see is from the node's, nanoseconds.
+        /// Services: offset of their wall clock from the node's, nanoseconds.
         shifts_ns: BTreeMap<String, i64>,
     },
     /// Answer to Abilities.
     Abilities(Vec<Ability>),
 }
 
-/// One pair of addresses to be tried.
+/// One pair of addresses to try.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PingTarget {
     /// The sender's own address; none: the kernel chooses.
@@ -389,7 +388,7 @@ pub struct PingTarget {
     pub port: u16,
 }
 
-/// Datagrams that arrived between one pair of addresses. The addresses are those that the sender named.
+/// Datagrams that arrived between one pair of addresses. The sender named the addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeardPing {
     /// The sender's name.
@@ -399,7 +398,7 @@ pub struct HeardPing {
     pub source: Option<IpAddr>,
     /// [`PingTarget::address`].
     pub address: IpAddr,
-    /// How many.
+    /// Number of datagrams.
     pub count: u32,
 }
 
@@ -412,35 +411,35 @@ pub struct ServiceState {
     pub pids: Vec<u32>,
     /// Stopped or frozen.
     pub paused: bool,
-    /// Exit of its first process, where known: `exit 1`, `signal 9`.
+    /// End of its first process, if known: `exit 1`, `signal 9`.
     pub ended: String,
 }
 
-/// Whether something is so, and what shows it.
+/// A proof: whether it holds, and the observations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Proof {
     /// For Prove: in force. For Undo: gone.
     pub holds: bool,
-    /// What was looked at and seen, one sentence for each.
+    /// The observations, one sentence each.
     pub detail: Vec<String>,
     /// Packets dropped so far by the fault's rule.
     pub dropped_packets: u64,
 }
 
-/// Something undone without being asked.
+/// An undo without a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SelfHeal {
     /// The fault.
     pub fault: u64,
     /// The run it belonged to.
     pub run: String,
-    /// Why: `channel closed`, `lease ran out`, `agent died`, `reboot`.
+    /// The reason: `channel closed`, `lease ran out`, `agent died`, `reboot`.
     pub why: String,
-    /// When, on the node's boot-time clock (nanoseconds): not before.
+    /// Earliest time, on the node's boot-time clock (nanoseconds).
     pub earliest_ns: u64,
     /// Not after.
     pub latest_ns: u64,
-    /// Whether it could be shown to be gone.
+    /// Whether it was proven gone.
     pub holds: bool,
 }
 
@@ -456,7 +455,7 @@ pub fn write_frame(writer: &mut impl Write, body: &impl Serialize, blob: &[u8]) 
     writer.flush()
 }
 
-/// Reads one frame; none at an orderly end between frames.
+/// Reads one frame; none at a proper end between frames.
 pub fn read_frame<T: for<'de> Deserialize<'de>>(reader: &mut impl Read) -> io::Result<Option<(T, Vec<u8>)>> {
     let mut head = [0u8; 8];
     let mut got = 0;
@@ -475,7 +474,7 @@ pub fn read_frame<T: for<'de> Deserialize<'de>>(reader: &mut impl Read) -> io::R
     Ok(Some((serde_json::from_slice(&json)?, blob)))
 }
 
-/// The two lengths of a frame's first 8 bytes, refused where too large.
+/// The two lengths in a frame's first 8 bytes; too large ones are refused.
 pub fn frame_lengths(head: [u8; 8]) -> io::Result<(usize, usize)> {
     let json = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
     let blob = u32::from_be_bytes([head[4], head[5], head[6], head[7]]) as usize;

@@ -1,43 +1,64 @@
-//! What kill and pause share: a fault of the target's services on some nodes, one injection on each, which the node's own
-//! agent verifies.
+//! What kill and pause share: a fault of the target's services on some nodes. Each node gets one injection, which its own agent
+//! verifies.
 use crate::aim::{Aim, PlannedAim};
 use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::FaultFacts;
-use crate::fault::{ResolvedFault, Unresolved, View};
-use crate::options::{AgentPaths, Draws, Fault, Symbolic, SymbolicFault};
+use crate::fault::{ClusterView, ResolvedFault, Unresolved};
+use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
 use crate::protocol::Injection;
 use crate::span::Span;
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
+use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 
-/// Options of a kind of fault that takes the target's services on some nodes.
-pub(crate) trait ServiceOptions {
-    /// The nodes where the plan says nothing.
+/// A kind of fault of the target's services. Its name in Rust is the first part of the schema's name of its options.
+pub trait ServiceKind: schemars::JsonSchema + Sized + 'static {
+    /// The facts of the kind.
+    const FACTS: FaultFacts;
+    /// The nodes if the plan names none.
     const AIM: Aim;
-    /// Which nodes.
-    fn nodes(&self) -> &Choice<Aim>;
-    /// How long, where the plan says so.
-    fn lasts(&self) -> Option<Span>;
-    /// One fault on these nodes.
-    fn fault(nodes: PlannedAim) -> SymbolicFault;
+    /// The injection on each node.
+    fn injection(services: Vec<String>) -> Injection;
+    /// The fault as one of all kinds.
+    fn symbolic(fault: ServiceFault<Self>) -> SymbolicFault;
 }
 
-impl<O: ServiceOptions + 'static> Fault for O {
+/// Options of a fault of the target's services.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields, bound = "K: ServiceKind")]
+#[schemars(rename = "{K}Options", bound = "K: ServiceKind")]
+pub struct ServiceOptions<K> {
+    /// Which nodes, or several choices to draw from.
+    pub nodes: Choice<Aim>,
+    /// Duration. Left out: `nemesis.for`.
+    #[serde(rename = "for")]
+    pub lasts: Option<Span>,
+    #[serde(skip)]
+    kind: PhantomData<K>,
+}
+
+impl<K: ServiceKind> Default for ServiceOptions<K> {
+    fn default() -> Self {
+        ServiceOptions { nodes: Choice::one(K::AIM), lasts: None, kind: PhantomData }
+    }
+}
+
+impl<K: ServiceKind> FaultDefinition for ServiceOptions<K> {
     fn lasts(&self) -> Option<Span> {
-        self.lasts()
+        self.lasts
     }
 
     fn named_nodes(&self) -> Vec<String> {
-        crate::aim::named(self.nodes().items())
+        crate::aim::named(self.nodes.items())
     }
 
     fn silences_all(&self) -> bool {
-        self.nodes().items().contains(&Aim::All)
+        self.nodes.items().contains(&Aim::All)
     }
 
     fn leader_words(&self) -> Vec<String> {
-        crate::aim::leader_words(self.nodes().items())
+        crate::aim::leader_words(self.nodes.items())
     }
 
     fn leaderless(&mut self) {}
@@ -46,50 +67,48 @@ impl<O: ServiceOptions + 'static> Fault for O {
         AgentPaths::NotNeeded
     }
 
-    fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
-        Ok(Box::new(ServiceDraws::<O> { aims: Bag::of(self.nodes().items().to_vec()), nodes, options: PhantomData }))
+    fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
+        Ok(Box::new(ServiceSource::<K> { aims: Bag::of(self.nodes.items().to_vec()), nodes, kind: PhantomData }))
     }
 }
 
-struct ServiceDraws<O> {
+struct ServiceSource<K> {
     aims: Bag<Aim>,
     nodes: usize,
-    options: PhantomData<O>,
+    kind: PhantomData<K>,
 }
 
-impl<O: ServiceOptions> Draws for ServiceDraws<O> {
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicFault {
-        let aim = self.aims.draw(chance).unwrap_or(O::AIM);
-        O::fault(aim.draw(chance, self.nodes))
+impl<K: ServiceKind> FaultSource for ServiceSource<K> {
+    fn draw(&mut self, rng: &mut Rng) -> SymbolicFault {
+        let aim = self.aims.draw(rng).unwrap_or(K::AIM);
+        K::symbolic(ServiceFault { nodes: aim.draw(rng, self.nodes), kind: PhantomData })
     }
 }
 
 /// One fault of services with its draws made.
-pub(crate) trait ServiceFault {
-    /// The facts of its kind.
-    const FACTS: FaultFacts;
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct ServiceFault<K> {
     /// Which nodes.
-    fn nodes(&self) -> &PlannedAim;
-    /// Which nodes, to be changed.
-    fn nodes_mut(&mut self) -> &mut PlannedAim;
-    /// What the agent of each node does to its services.
-    fn injection(services: Vec<String>) -> Injection;
+    pub nodes: PlannedAim,
+    #[serde(skip)]
+    kind: PhantomData<K>,
 }
 
-impl<F: ServiceFault> Symbolic for F {
+impl<K: ServiceKind> Symbolic for ServiceFault<K> {
     fn describe(&self) -> String {
-        format!("{} {}", F::FACTS.name, self.nodes().words())
+        format!("{} {}", K::FACTS.name, self.nodes.words())
     }
 
     fn aims_at_leader(&self) -> bool {
-        self.nodes().at_leader()
+        self.nodes.at_leader()
     }
 
     fn turn_to_leader(&mut self) -> bool {
-        self.nodes_mut().turn_to_leader()
+        self.nodes.turn_to_leader()
     }
 
-    fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved> {
-        self.nodes().resolve(view, F::FACTS.name, "", |node| F::injection(node.services.clone()))
+    fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
+        self.nodes.resolve(view, K::FACTS.name, "", |node| K::injection(node.services.clone()))
     }
 }

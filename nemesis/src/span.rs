@@ -1,4 +1,4 @@
-//! [`Span`]: a duration as people write it in a plan (`500ms`, `10s`, `1h30m`; a plain number is seconds).
+//! [`Span`]: a duration in a plan (`500ms`, `10s`, `1h30m`; a plain number is seconds).
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
@@ -8,10 +8,10 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(pub Duration);
 
-/// The longest duration that can be written, a thousand years: a point in time plus any of them can be told.
+/// The longest duration, a thousand years: a point in time plus a duration never overflows.
 const SPAN_MAX: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);
 
-/// The duration, unless it is longer than any that can be meant.
+/// The duration, unless it is longer than the limit.
 fn bounded(span: Duration, written: impl fmt::Display) -> Result<Span, String> {
     if span > SPAN_MAX {
         Err(format!("no duration is longer than a thousand years: {written}"))
@@ -21,12 +21,12 @@ fn bounded(span: Duration, written: impl fmt::Display) -> Result<Span, String> {
 }
 
 impl Span {
-    /// So many seconds.
+    /// A number of seconds.
     pub const fn seconds(seconds: u64) -> Span {
         Span(Duration::from_secs(seconds))
     }
 
-    /// So many milliseconds.
+    /// A number of milliseconds.
     pub const fn millis(millis: u64) -> Span {
         Span(Duration::from_millis(millis))
     }

@@ -1,22 +1,22 @@
-//! [`timetable`]: draws which fault comes when, from a seed alone. Pure.
+//! [`timetable`]: draws the faults of a run and their times from a seed alone. Pure.
 //!
 //! The load between the quiet start and the quiet end is cut into slots, one for each fault, `every` long on average.
-//! A fault begins at a drawn moment of its slot and is over before the slot ends, so no two are ever in force together.
-//! Kinds come from a shuffled bag: each comes before any comes again. Where the load is too short for all of them at
-//! the asked pace, they follow each other faster, and then the last kinds of the plan's list are left out. Never: a fault
-//! is shortened, or follows the one before without a gap.
+//! A fault begins at a drawn moment of its slot and ends before the slot does, so that faults never overlap. Kinds come from a
+//! shuffled bag: each comes before any comes again. If the load is too short for all kinds at the plan's rate, they follow
+//! each other faster; if that is not enough, the last kinds of the plan's list are left out. Never: shortens a fault, or puts
+//! two faults next to each other without a gap.
 //!
-//! At least one fault is aimed at the leader: where the draws gave none, the first fault whose nodes the plan leaves open
-//! (`one`, `minority`, `majority`, or a partition with two sides) takes the leader among its nodes.
+//! At least one fault takes the leader: if the draws gave none, the first fault whose nodes the plan leaves open (`one`,
+//! `minority`, `majority`, or a partition with two sides) takes it among its nodes.
 use crate::bag::Bag;
 use crate::fault::PlannedFault;
-use crate::options::{Draws, NemesisOptions};
+use crate::options::{FaultSource, NemesisOptions};
 use crate::span::Span;
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A fault in force for less than this is no evidence: no target has noticed it.
+/// Least time in force for evidence; no target notices a shorter fault.
 pub const IN_FORCE_MIN: Duration = Duration::from_millis(500);
 /// Room for heal and proof between the end of a fault and the end of its slot.
 const GAP_MS: u64 = 1000;
@@ -24,59 +24,63 @@ const GAP_MS: u64 = 1000;
 /// The faults of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timetable {
-    /// In the order in which they begin.
+    /// In the order of their begins.
     pub faults: Vec<PlannedFault>,
     /// No fault is in force from here on.
     pub quiet_from: Span,
-    /// What could not be planned as it was asked for: one sentence each.
+    /// Deviations from the plan, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// What a timetable must know of the cluster.
+/// The facts of a cluster for a timetable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClusterShape {
-    /// How many nodes.
+    /// Number of nodes.
     pub nodes: usize,
     /// Whether a role of the target leads.
     pub leads: bool,
-    /// How long no fault is in force at the end of the load.
+    /// Time without faults at the end of the load.
     pub quiet_end: Duration,
-    /// How long the target takes until it serves again after a heal.
+    /// Time until the target serves again after a heal.
     pub election: Duration,
 }
 
 /// One kind of fault in the plan's list.
-struct Kind {
+struct FaultKind {
     name: &'static str,
     lasts_ms: u64,
-    draws: Box<dyn Draws>,
+    draws: Box<dyn FaultSource>,
 }
 
 /// A slot of the load for a fault of a kind (its position in the list).
-struct Slot {
+struct FaultSlot {
     kind: usize,
     slot_ms: u64,
     lasts_ms: u64,
     gap_ms: u64,
 }
 
-/// The faults of a run with this load on this many nodes. The same arguments always give the same timetable.
+/// The faults of a run with this load on this number of nodes. The same arguments always give the same timetable.
 ///
-/// Where no role of the target leads (`leads` is false), no fault is turned to a leader, and a partition that left its
-/// shape open takes none that needs one.
+/// If no role of the target leads (`leads` is false), no fault takes a leader, and a partition without a shape takes no shape
+/// that needs one.
 pub fn timetable(seed: u64, options: &NemesisOptions, cluster: ClusterShape, load: Duration) -> Timetable {
     let ClusterShape { nodes, leads, quiet_end, .. } = cluster;
     let leaderless = (!leads).then(|| options.leaderless());
     let options = leaderless.as_ref().unwrap_or(options);
-    let mut chance = Chance::new(seed, "nemesis", 0);
+    let mut rng = Rng::new(seed, "nemesis", 0);
     let mut plan = Timetable { quiet_from: Span(load.saturating_sub(quiet_end)), ..Timetable::default() };
     let mut kinds = kinds(options, nodes, &mut plan.warnings);
     let start_ms = millis(options.quiet_start.0);
     let window_ms = millis(plan.quiet_from.0).saturating_sub(start_ms);
-    let mut slots = slots(&mut chance, &kinds, millis(options.every.0), window_ms);
+    let mut slots = slots(&mut rng, &kinds, millis(options.every.0), window_ms);
     if slots.iter().map(|slot| slot.slot_ms).sum::<u64>() > window_ms {
-        let short =
-            Short { load, quiet_start: options.quiet_start, quiet_end: Span(quiet_end), election: cluster.election };
+        let short = ShortLoad {
+            load,
+            quiet_start: options.quiet_start,
+            quiet_end: Span(quiet_end),
+            election: cluster.election,
+        };
         short.fit(&mut slots, &kinds, window_ms, &mut plan.warnings);
     }
     let mut slot_start_ms = start_ms;
@@ -84,9 +88,9 @@ pub fn timetable(seed: u64, options: &NemesisOptions, cluster: ClusterShape, loa
         let room_ms = slot.slot_ms.saturating_sub(slot.lasts_ms + slot.gap_ms);
         plan.faults.push(PlannedFault {
             id: id as u64,
-            at: Span::millis(slot_start_ms + chance.between(0, room_ms)),
+            at: Span::millis(slot_start_ms + rng.between(0, room_ms)),
             lasts: Span::millis(slot.lasts_ms),
-            fault: kinds[slot.kind].draws.draw(&mut chance),
+            fault: kinds[slot.kind].draws.draw(&mut rng),
         });
         slot_start_ms += slot.slot_ms;
     }
@@ -100,14 +104,14 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn kinds(options: &NemesisOptions, nodes: usize, warnings: &mut Vec<String>) -> Vec<Kind> {
+fn kinds(options: &NemesisOptions, nodes: usize, warnings: &mut Vec<String>) -> Vec<FaultKind> {
     let mut kinds = Vec::new();
     for fault in &options.faults {
         let name = fault.facts().name;
         match fault.draws(nodes) {
             Ok(draws) => {
                 let lasts_ms = millis(fault.lasts().unwrap_or(options.lasts).0).max(1);
-                kinds.push(Kind { name, lasts_ms, draws });
+                kinds.push(FaultKind { name, lasts_ms, draws });
             }
             Err(why) => warnings.push(format!("{name} cannot come: {why}")),
         }
@@ -115,16 +119,16 @@ fn kinds(options: &NemesisOptions, nodes: usize, warnings: &mut Vec<String>) -> 
     kinds
 }
 
-/// Cuts the window into slots at the asked pace; where not even one of each kind fits, these are longer than the window.
-fn slots(chance: &mut Chance, kinds: &[Kind], every_ms: u64, window_ms: u64) -> Vec<Slot> {
+/// Cuts the window into slots at the plan's rate. If not even one of each kind fits, they are longer than the window.
+fn slots(rng: &mut Rng, kinds: &[FaultKind], every_ms: u64, window_ms: u64) -> Vec<FaultSlot> {
     let mut bag = Bag::of((0..kinds.len()).collect());
     let wanted = |kind: usize| {
         let lasts_ms = kinds[kind].lasts_ms;
-        Slot { kind, slot_ms: every_ms.max(lasts_ms + GAP_MS), lasts_ms, gap_ms: GAP_MS }
+        FaultSlot { kind, slot_ms: every_ms.max(lasts_ms + GAP_MS), lasts_ms, gap_ms: GAP_MS }
     };
-    let mut slots: Vec<Slot> = (0..kinds.len()).filter_map(|_| bag.draw(chance)).map(wanted).collect();
+    let mut slots: Vec<FaultSlot> = (0..kinds.len()).filter_map(|_| bag.draw(rng)).map(wanted).collect();
     let mut used_ms: u64 = slots.iter().map(|slot| slot.slot_ms).sum();
-    while let Some(slot) = bag.draw(chance).map(wanted) {
+    while let Some(slot) = bag.draw(rng).map(wanted) {
         used_ms += slot.slot_ms;
         if used_ms > window_ms {
             break;
@@ -134,29 +138,29 @@ fn slots(chance: &mut Chance, kinds: &[Kind], every_ms: u64, window_ms: u64) -> 
     slots
 }
 
-impl Slot {
+impl FaultSlot {
     /// The shortest slot for its fault.
     fn least_ms(&self) -> u64 {
         self.lasts_ms + GAP_MS
     }
 
-    /// The shortest slot after which the target serves again, but never more than the plan's pace asks for.
+    /// The shortest slot after which the target serves again, but never longer than at the plan's rate.
     fn enough_ms(&self, election_ms: u64) -> u64 {
         self.slot_ms.min(self.least_ms() + election_ms)
     }
 }
 
-/// A load that is too short for one fault of each kind at the asked pace.
-struct Short {
+/// A load that is too short for one fault of each kind at the plan's rate.
+struct ShortLoad {
     load: Duration,
     quiet_start: Span,
     quiet_end: Span,
     election: Duration,
 }
 
-impl Short {
-    /// Shortens the slots, leaves the last kinds of the plan's list out where that is not enough, and says so.
-    fn fit(&self, slots: &mut Vec<Slot>, kinds: &[Kind], window_ms: u64, warnings: &mut Vec<String>) {
+impl ShortLoad {
+    /// Shortens the slots; if that is not enough, leaves out the last kinds of the plan's list. Adds a warning.
+    fn fit(&self, slots: &mut Vec<FaultSlot>, kinds: &[FaultKind], window_ms: u64, warnings: &mut Vec<String>) {
         // After the last fault, the gap is part of the quiet end.
         let room_ms = window_ms + if window_ms == 0 { 0 } else { millis(self.quiet_end.0).min(GAP_MS) };
         let election_ms = millis(self.election);
@@ -165,7 +169,7 @@ impl Short {
         let mut least_ms = 0;
         let mut kept = vec![false; kinds.len()];
         for (kind, kept) in kept.iter_mut().enumerate() {
-            let need_ms = slots.iter().find(|slot| slot.kind == kind).map_or(0, Slot::least_ms);
+            let need_ms = slots.iter().find(|slot| slot.kind == kind).map_or(0, FaultSlot::least_ms);
             *kept = least_ms + need_ms <= room_ms;
             least_ms += if *kept { need_ms } else { 0 };
         }
@@ -197,8 +201,8 @@ impl Short {
     }
 }
 
-/// Makes the slots as long as there is room for: first up to what the target needs to serve again, then up to the pace.
-fn stretch(slots: &mut [Slot], room_ms: u64, election_ms: u64) {
+/// Stretches the slots to the room: first up to the time that the target needs to serve again, then up to the plan's rate.
+fn stretch(slots: &mut [FaultSlot], room_ms: u64, election_ms: u64) {
     let wanted: Vec<u64> = slots.iter().map(|slot| slot.slot_ms).collect();
     let enough: Vec<u64> = slots.iter().map(|slot| slot.enough_ms(election_ms)).collect();
     slots.iter_mut().for_each(|slot| slot.slot_ms = slot.least_ms());
@@ -347,12 +351,12 @@ mod tests {
         for seed in 0..100 {
             let options = four_kinds();
             let plan = |load| timetable(seed, &options, 5, seconds(load), seconds(20));
-            // At the asked pace, one of each takes 40 s of the 35 s: they follow each other faster.
+            // At the plan's rate, one of each takes 40 s of the 35 s, so they follow each other faster.
             let minute = plan(60);
             check(&minute, &options, seed);
             assert_eq!(whole_kinds(&minute), ["partition", "kill", "pause", "clock"]);
             assert_eq!(minute.warnings, [""; 0]);
-            // Not even an election between them.
+            // Less than an election between them.
             let close = plan(52);
             check(&close, &options, seed);
             assert_eq!(whole_kinds(&close), ["partition", "kill", "pause", "clock"]);

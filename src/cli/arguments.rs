@@ -1,4 +1,4 @@
-//! What can be typed: the top of the command line, and the flags that change a plan.
+//! The top of the command line, and the flags that change a plan.
 use crate::error::Failure;
 use crate::plan::{Overrides, Plan, fit};
 use crate::secrets;
@@ -97,13 +97,13 @@ pub enum Command {
     Verify(super::verify::VerifyArgs),
 }
 
-/// A plan and what is changed in it.
+/// A plan and the changes to it.
 #[derive(Clone, Debug, Args)]
 pub struct PlanArgs {
     /// The plan, a YAML file
     #[arg(value_name = "PLAN")]
     pub file: PathBuf,
-    /// What is changed.
+    /// The changes.
     #[command(flatten)]
     pub overrides: OverrideArgs,
 }
@@ -125,7 +125,7 @@ impl PlanArgs {
         self.file.parent().unwrap_or(Path::new(""))
     }
 
-    /// The target of the plan that was loaded; an error where the two do not fit. Touches no node.
+    /// The target of the loaded plan; an error if the two do not fit. Touches no node.
     pub fn target(&self, plan: &Plan) -> Result<Target, Failure> {
         let target = targets::load(&plan.target, self.folder(), &plan.options)
             .map_err(|error| Failure::Usage(error.to_string()))?;
@@ -161,7 +161,7 @@ pub struct OverrideArgs {
 }
 
 impl OverrideArgs {
-    /// The changes, with the environment read through `variable`. An empty variable is none.
+    /// The changes, with the environment read through `variable`. An empty variable counts as unset.
     pub fn resolve(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Overrides, Failure> {
         let named = [
             ("--seed", "DSFUZZ_SEED", "seed", &self.seed),

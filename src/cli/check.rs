@@ -6,8 +6,8 @@ use crate::error::{Exit, Failure};
 use crate::judge::{self, Rules};
 use crate::plan::{Plan, names};
 use crate::report;
-use crate::run::{Finished, read_back};
-use crate::store::{self, Asked, RunDir, RunInfo, RunVerdict};
+use crate::run::{FinishedRun, read_back};
+use crate::store::{self, CheckRequest, RunDir, RunInfo, RunVerdict};
 use clap::Args;
 use dsfuzz_checkers::history::{self, Format, HistoryError, ReadOptions};
 use dsfuzz_checkers::inference::{self, Candidate, Inference};
@@ -53,9 +53,9 @@ pub struct CheckArgs {
     pub budget: Option<dsfuzz_nemesis::Span>,
 }
 
-/// What is judged.
+/// A stored run or a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub enum CheckSubject {
     /// A stored run.
     Run(RunDir),
     /// A history on its own.
@@ -63,12 +63,12 @@ pub enum Subject {
 }
 
 impl CheckArgs {
-    /// What the arguments mean. A file within a run's folder means that file alone.
-    pub fn subject(&self, out: &mut Output) -> Result<Subject, Failure> {
+    /// The run or file that the arguments name. A file within a run's folder means that file alone.
+    pub fn subject(&self, out: &mut Output) -> Result<CheckSubject, Failure> {
         super::runs::file_or_run(out, &self.what)
     }
 
-    /// The checkers that were named, each of which exists, with their options, which they take. `None`: none was named.
+    /// The named checkers with their options; `None` if none was named. Each checker exists and takes its options.
     pub fn checkers(&self) -> Result<Option<Vec<(String, Options)>>, Failure> {
         let named = self.named()?.to_vec();
         let named = match &self.kind {
@@ -79,7 +79,7 @@ impl CheckArgs {
         self.with_options(named).map(Some)
     }
 
-    /// What was set of the checkers.
+    /// The options of checkers on the command line.
     fn options(&self) -> Result<BTreeMap<String, Value>, Failure> {
         let mut options = BTreeMap::new();
         if let Some(model) = &self.model {
@@ -94,7 +94,7 @@ impl CheckArgs {
         Ok(options)
     }
 
-    /// These checkers, each with the options that it knows. One that none of them knows is an error.
+    /// These checkers, each with the options that it knows. An option that none of them knows is an error.
     fn with_options(&self, named: Vec<String>) -> Result<Vec<(String, Options)>, Failure> {
         let options = self.options()?;
         let knows = |checker: &str, option: &str| {
@@ -117,8 +117,8 @@ impl CheckArgs {
         Ok(checkers)
     }
 
-    /// The checkers that the functions of this history mean, of each workload on its own, with what was set of them:
-    /// none where they mean none, or several. In `doubts` then a sentence for each such workload.
+    /// The checkers inferred from the functions of this history, workload by workload, with the options set for them. A
+    /// workload that fits no checker, or several, gets a sentence in `doubts` instead.
     fn fitting(
         &self,
         fits: &[Inference<'_>],
@@ -132,7 +132,7 @@ impl CheckArgs {
         let alone = history.workloads().len() == 1;
         for fit in fits {
             let mut named = Vec::new();
-            // What was set may tell which is meant: only that one takes it.
+            // An option may single out the checker: only one of them takes it.
             for candidate in &fit.candidates {
                 let other =
                     set.get("model").is_some_and(|model| Some(model) != candidate.model.map(Value::text).as_ref());
@@ -144,7 +144,7 @@ impl CheckArgs {
                     Err(failure) => drop(refused.get_or_insert(failure)),
                 }
             }
-            // It may be meant for another workload.
+            // The option may belong to the checker of another workload.
             if named.is_empty() && fits.len() > 1 {
                 let plain = |candidate: &Candidate| (*candidate, (candidate.checker.to_owned(), Options::default()));
                 named = fit.candidates.iter().map(plain).collect();
@@ -199,7 +199,7 @@ impl CheckArgs {
         words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
     }
 
-    /// The arguments that ask another question than the run's own plan does; empty where none does.
+    /// The arguments that ask another question than the run's own plan; empty if none does.
     fn question(&self) -> Vec<String> {
         let mut words = Vec::new();
         let checkers = (!self.checkers.is_empty()).then(|| self.checkers.join(","));
@@ -229,8 +229,8 @@ impl CheckArgs {
     }
 }
 
-/// The value of an option: numbers, true, null, lists and objects as JSON has them, or as a plan has them in one line;
-/// everything else is a text. What looks like a value and is none is an error: as a text it would change the verdict.
+/// The value of an option: a number, true, null, list or object in JSON or in a plan's one-line YAML; anything else is a
+/// text. A malformed value is an error: read as a text, it would change the verdict.
 fn option_value(name: &str, text: &str) -> Result<Value, Failure> {
     if let Ok(value) = serde_json::from_str(text) {
         return Ok(value);
@@ -252,7 +252,7 @@ fn option_value(name: &str, text: &str) -> Result<Value, Failure> {
             Err(error) => wrong(&format!("neither JSON nor YAML: {error}")),
         };
     }
-    // A number that JSON does not write so: 00, +1, 1_000, 0x10.
+    // A number in a form that JSON lacks: 00, +1, 1_000, 0x10.
     if text.starts_with(['+', '-']) || text.starts_with(|first: char| first.is_ascii_digit()) {
         let digits = text.trim_start_matches(['+', '-']);
         if !digits.is_empty() && digits.chars().all(|letter| letter.is_ascii_digit() || letter == '_') {
@@ -263,18 +263,18 @@ fn option_value(name: &str, text: &str) -> Result<Value, Failure> {
 }
 
 pub(super) fn main(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
-    // A misspelt name is told before any file is opened.
+    // A misspelt name is reported before any file is opened.
     args.checkers()?;
     args.options()?;
     match args.subject(out)? {
-        Subject::Run(_) if args.format.is_some() || args.independent.is_some() => {
+        CheckSubject::Run(_) if args.format.is_some() || args.independent.is_some() => {
             Err(Failure::Usage("--format and --independent are about history files, not about runs".into()))
         }
-        Subject::Run(_) if args.report.is_some() => {
+        CheckSubject::Run(_) if args.report.is_some() => {
             Err(Failure::Usage("--report is about history files: a run's report is drawn in its own folder".into()))
         }
-        Subject::Run(dir) => check_run(&dir, args, out),
-        Subject::File(file) => check_file(&file, args, out),
+        CheckSubject::Run(dir) => check_run(&dir, args, out),
+        CheckSubject::File(file) => check_file(&file, args, out),
     }
 }
 
@@ -283,7 +283,7 @@ fn check_run(dir: &RunDir, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
     if let Some(failure) = super::runs::nothing_recorded(dir) {
         return Err(failure);
     }
-    // Its files are the harness's own: what is damaged there is no wrong argument.
+    // The files are the harness's own: damage in them is not a wrong argument.
     let unreadable = |error: &dyn std::fmt::Display| Failure::harness(format!("{}: {error}", dir.plan().display()));
     let plan = std::fs::read_to_string(dir.plan()).map_err(|error| unreadable(&error))?;
     let plan = Plan::from_yaml_str(&plan).map_err(|error| unreadable(&error))?;
@@ -302,17 +302,17 @@ fn check_run(dir: &RunDir, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
         let label = asked.join(",");
         let not_asked = plans_own.into_iter().filter(|name| !asked.contains(&name.as_str())).collect();
         info.again = args.again(dir.path());
-        verdict.asked = Some(Asked { arguments, not_asked });
+        verdict.asked = Some(CheckRequest { arguments, not_asked });
         store::create_beside(dir, &label, chrono::Utc::now())?
     };
     if let Err(error) = report::write_all(&dir, &history, &info, &verdict) {
         out.note(format!("the report could not be drawn whole: {error:#}"));
     }
-    show(&Finished { info, verdict, history }, &dir, out)
+    show(&FinishedRun { info, verdict, history }, &dir, out)
 }
 
-/// Where the answer to the plan's own check goes: into the run's folder, unless a broken promise stands there and was
-/// not found again. Then both are kept.
+/// The folder for the answer to the plan's own check: the run's folder, unless it holds a broken promise that was not
+/// found again. Then both answers are kept.
 fn own_answer(dir: &RunDir, verdict: &RunVerdict, out: &mut Output) -> Result<RunDir, Failure> {
     let kept = RunVerdict::load(dir).ok().filter(|kept| kept.validity == Validity::Invalid);
     let Some(kept) = kept.filter(|_| verdict.validity != Validity::Invalid) else { return Ok(dir.clone()) };
@@ -328,7 +328,7 @@ fn own_answer(dir: &RunDir, verdict: &RunVerdict, out: &mut Output) -> Result<Ru
     Ok(beside)
 }
 
-/// Judges a history of which no run is known: promises only, no evidence. Only `--report` writes anything.
+/// Judges a history without a run: promises only, no evidence. Only `--report` writes files.
 fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
     let workload = args.kind.clone().filter(|name| CHECKERS.iter().all(|doc| doc.name != *name));
     let options = ReadOptions { workload, independent: args.independent, strict: false };
@@ -364,17 +364,17 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
             report::write_all(&dir, &history, &info, &verdict).map_err(|error| failed(&format!("{error:#}")))?;
             dir
         }
-        // There is nothing below a file.
+        // A file has no parts.
         None => RunDir::at(file),
     };
-    show(&Finished { info, verdict, history }, &dir, out)
+    show(&FinishedRun { info, verdict, history }, &dir, out)
 }
 
-/// What judges a history, and a sentence for each workload that is left out although nobody said so.
-type Chosen = (Vec<(String, Options)>, Vec<String>);
+/// Checkers of a history, and a sentence for each workload that is left out without a request to do so.
+type ChosenCheckers = (Vec<(String, Options)>, Vec<String>);
 
-/// What judges the history of this file.
-fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chosen, Failure> {
+/// The checkers for the history of this file.
+fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<ChosenCheckers, Failure> {
     let mut doubts: Vec<(String, String)> = Vec::new();
     let set = Options(args.options()?);
     let text = |option: &str| set.text(option).map_err(Failure::Usage);
@@ -428,14 +428,14 @@ fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chose
     for doubt in &unseen {
         out.note(doubt.clone());
     }
-    // Who named the workload knows that it is one.
+    // A workload that the user named exists.
     if only.is_none() {
         unseen.extend(unjudged.iter().map(|workload| format!("nothing judged the calls of workload {workload}")));
     }
     Ok((checkers, unseen))
 }
 
-/// The checkers that were named; `linearizable` without a model has the one that the functions mean, where there is one.
+/// The named checkers; `linearizable` without a model gets the model inferred from the functions, if there is one.
 fn modelled(mut named: Vec<(String, Options)>, fits: &[Inference<'_>], out: &mut Output) -> Vec<(String, Options)> {
     let [Inference { candidates, .. }] = fits else { return named };
     let [candidate @ Candidate { checker: "linearizable", model: Some(model) }] = candidates[..] else { return named };
@@ -448,7 +448,7 @@ fn modelled(mut named: Vec<(String, Options)>, fits: &[Inference<'_>], out: &mut
     named
 }
 
-/// Why nothing is meant by these calls although their functions are known, and what may be meant.
+/// The reason why no checker is inferred although the functions are known, and the candidates.
 fn unrecognised(fit: &Inference<'_>) -> Option<String> {
     if !fit.candidates.is_empty() || fit.possible.is_empty() || fit.asked.is_some() {
         return None;
@@ -486,11 +486,11 @@ fn change(rules: &mut Rules, args: &CheckArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// So much of a file is looked at before it is read.
+/// Bytes of a file that are inspected before it is read.
 const BEGINNING_BYTES: u64 = 4096;
 
-/// Reads a history file in its format, or in the one that its first bytes tell. An empty file is refused, unless `asked`
-/// says that somebody asks a certain question of it: that one is answered by "nothing to judge".
+/// Reads a history file in its format, or in the format detected from its first bytes. An empty file is refused, unless
+/// `asked` says that the user named a checker: its answer is "nothing to judge".
 pub(super) fn read_file(
     file: &Path,
     format: Option<Format>,
@@ -512,8 +512,7 @@ pub(super) fn read_file(
     read.map_err(|error| unread(file, &error))
 }
 
-/// Why a history file that was named cannot be used: nothing was judged, and another file, or other arguments, are
-/// needed.
+/// The error for an unusable history file: nothing was judged, and another file or other arguments are needed.
 pub(super) fn unread(file: &Path, error: &HistoryError) -> Failure {
     let file = file.display();
     Failure::Usage(match error {
@@ -527,7 +526,7 @@ pub(super) fn unread(file: &Path, error: &HistoryError) -> Failure {
     })
 }
 
-/// The checkers that `--as` means: one of that name, or those of a workload.
+/// The checkers for `--as`: the one of that name, or those of a workload.
 fn judges(name: &str) -> Result<Vec<String>, Failure> {
     if CHECKERS.iter().any(|doc| doc.name == name) {
         return Ok(vec![name.to_owned()]);

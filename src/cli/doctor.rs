@@ -1,5 +1,5 @@
 //! `dsfuzz doctor`: can these nodes be tested?
-use super::place::{self, Place};
+use super::cluster_source::{self, ClusterSource};
 use super::{Output, PlanArgs};
 use crate::cluster::{Node, SshTarget};
 use crate::error::{Exit, Failure};
@@ -7,11 +7,11 @@ use crate::plan::{Plan, fit};
 use crate::run::NODE_DIR;
 use crate::run::hosts::Hosts;
 use crate::run::needs;
-use crate::run::nemesis::{Executor, Wall, WallKind};
+use crate::run::nemesis::{BlockedKind, BlockedPath, Executor};
 use crate::targets::{Deployment, MissingPackages, Target};
 use clap::Args;
 use dsfuzz_checkers::history::Mark;
-use dsfuzz_nemesis::{AgentPaths, FaultOptions, NodeView, View};
+use dsfuzz_nemesis::{AgentPaths, ClusterView, FaultOptions, NodeView};
 use serde::Serialize;
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -25,14 +25,14 @@ const HANDSHAKE: Duration = Duration::from_secs(1);
 /// Arguments of `doctor`.
 #[derive(Clone, Debug, Args)]
 pub struct DoctorArgs {
-    /// The plan and what is changed in it.
+    /// The plan and the changes to it.
     #[command(flatten)]
     pub plan: PlanArgs,
 }
 
-/// One thing that was looked at.
+/// One check of a node, and its outcome.
 #[derive(Debug, Serialize)]
-struct Look {
+struct NodeCheck {
     node: String,
     what: String,
     able: bool,
@@ -44,8 +44,8 @@ pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure>
     let (plan, _overrides) = args.plan.load()?;
     let target = args.plan.target(&plan)?;
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
-    let place = Place::find(&plan.cluster, false)?;
-    let runtime = place::runtime()?;
+    let place = ClusterSource::find(&plan.cluster, false)?;
+    let runtime = cluster_source::runtime()?;
     let looks = runtime.block_on(look(&plan, &target, place.nodes.clone()));
     runtime.shutdown_background();
     place.leave()?;
@@ -54,7 +54,7 @@ pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure>
     if out.json {
         out.document(&looks)?;
     } else {
-        let row = |look: &Look| {
+        let row = |look: &NodeCheck| {
             let able = match (look.able, look.needed) {
                 (true, _) => "yes",
                 (false, true) => "NO",
@@ -69,7 +69,7 @@ pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure>
     Ok(if well { Exit::Valid } else { Exit::Harness })
 }
 
-async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> anyhow::Result<Vec<Look>> {
+async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> anyhow::Result<Vec<NodeCheck>> {
     let mut looks = Vec::new();
     let base = plan.cluster.ssh.dir.clone().unwrap_or_else(|| NODE_DIR.into());
     let order: Vec<String> = nodes.iter().map(|(node, _)| node.name.to_string()).collect();
@@ -79,7 +79,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
         let abilities = abilities.map_err(|error| anyhow::anyhow!(error))?;
         let lacking = needs::lacking(plan, &abilities);
         let own = own_kernels.contains(&node);
-        looks.push(Look {
+        looks.push(NodeCheck {
             node: node.to_string(),
             what: "kernel of its own".into(),
             able: own,
@@ -91,7 +91,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
             }
             .into(),
         });
-        looks.extend(abilities.into_iter().map(|ability| Look {
+        looks.extend(abilities.into_iter().map(|ability| NodeCheck {
             needed: lacking.iter().any(|lack| lack.need == ability.name),
             node: node.to_string(),
             what: ability.name,
@@ -100,7 +100,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
         }));
     }
     let deployment = target.deployment(hosts.remotes(), &base)?;
-    let full = |look: &Look| look.what == needs::ROOM && !look.able;
+    let full = |look: &NodeCheck| look.what == needs::ROOM && !look.able;
     if looks.iter().any(full) {
         for room in deployment.rooms().await? {
             for look in looks.iter_mut().filter(|look| full(look) && look.node == *room.node) {
@@ -119,7 +119,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
         } else {
             by_hand.clone().unwrap_or_else(|| format!("`dsfuzz run` will install {}", missing.join(", ")))
         };
-        looks.push(Look {
+        looks.push(NodeCheck {
             node: node.to_string(),
             what: "packages".into(),
             able: missing.is_empty(),
@@ -133,7 +133,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
 }
 
 /// Whether the agents hear each other, as the proof of a partition needs it.
-async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<Look> {
+async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<NodeCheck> {
     let remotes = hosts.remotes();
     let nodes = remotes.iter().map(|remote| {
         let node = remote.node();
@@ -146,7 +146,7 @@ async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<
             own_kernel: false,
         }
     });
-    let view = View { nodes: nodes.collect(), ..View::default() };
+    let view = ClusterView { nodes: nodes.collect(), ..ClusterView::default() };
     let seen = view.clone();
     let executor = Executor::new(
         hosts.clone(),
@@ -160,25 +160,25 @@ async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<
     );
     let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
     let paths = faults.map(FaultOptions::agent_paths).max().unwrap_or(AgentPaths::NotNeeded);
-    // Over TCP every cut can be proven but a one-way one; whether the target's own ports answer is known only once it runs.
+    // TCP proves every cut except a one-way cut. The target's own ports answer only once it runs.
     let (one_way, cuts) = (paths == AgentPaths::OneWay, paths != AgentPaths::NotNeeded);
     let has_ports = view.nodes.iter().all(|node| !node.ports.is_empty());
-    let look = |wall: Wall| Look {
+    let look = |wall: BlockedPath| NodeCheck {
         node: wall.between.0,
         what: "pings".into(),
         able: false,
         needed: match wall.kind {
-            WallKind::TcpOnly => one_way,
-            WallKind::Filtered => true,
-            WallKind::Closed => one_way || (cuts && !has_ports),
-            WallKind::Unknown => cuts,
+            BlockedKind::TcpOnly => one_way,
+            BlockedKind::Filtered => true,
+            BlockedKind::Closed => one_way || (cuts && !has_ports),
+            BlockedKind::Unknown => cuts,
         },
         detail: wall.detail,
     };
     let walls = executor.walls(&view).await;
     let walled: Vec<String> =
-        walls.iter().flat_map(|Wall { between: (one, other), .. }| [one, other]).cloned().collect();
-    let heard = |name: &str| Look {
+        walls.iter().flat_map(|BlockedPath { between: (one, other), .. }| [one, other]).cloned().collect();
+    let heard = |name: &str| NodeCheck {
         node: name.to_owned(),
         what: "pings".into(),
         able: true,
@@ -189,9 +189,9 @@ async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<
     walls.into_iter().map(look).chain(well).collect()
 }
 
-/// Whether this machine's packets reach the target's ports on a node: also a refusal shows that, since nothing listens yet. None
-/// where they do.
-async fn ports_from_here(node: &str, address: IpAddr, ports: &[u16]) -> Option<Look> {
+/// The reason why this machine's packets do not reach the target's ports on a node; none if they do. A refused connection
+/// counts as reached, since nothing listens yet.
+async fn ports_from_here(node: &str, address: IpAddr, ports: &[u16]) -> Option<NodeCheck> {
     let answers = ports.iter().map(|port| async move {
         match tokio::time::timeout(HANDSHAKE, TcpStream::connect((address, *port))).await {
             Ok(Ok(_)) => true,
@@ -205,7 +205,7 @@ async fn ports_from_here(node: &str, address: IpAddr, ports: &[u16]) -> Option<L
         }
     }
     let list: Vec<String> = ports.iter().map(u16::to_string).collect();
-    (!ports.is_empty()).then(|| Look {
+    (!ports.is_empty()).then(|| NodeCheck {
         node: node.to_owned(),
         what: "target's ports".into(),
         able: false,

@@ -19,8 +19,8 @@ pub struct ExplainArgs {
 /// The glossary of the project. Its terms are explained here unless `WORDS` says more.
 const MAP: &str = include_str!("../../docs/architecture.md");
 
-/// Words of verdicts and histories, in addition to the glossary and to checkers, models, kinds of findings, faults, workloads
-/// and targets, which document themselves.
+/// Words of verdicts and histories that are neither in the glossary nor names of checkers, models, kinds of findings,
+/// faults, workloads or targets.
 const WORDS: &[(&str, &str)] = &[
     (
         "linearizable",
@@ -122,12 +122,12 @@ pub(super) fn main(args: &ExplainArgs, out: &mut Output) -> Result<Exit, Failure
     Ok(Exit::Valid)
 }
 
-/// A name as it is looked up: `G2-item`, `g2_item` and `g2-item` are one.
+/// The form in which a name is looked up: `G2-item`, `g2_item` and `g2-item` are one.
 fn plain(name: &str) -> String {
     name.to_lowercase().replace(['_', ' '], "-")
 }
 
-/// One meaning of a name: the kind of thing that it names, and the text.
+/// One meaning of a name: the kind of the named thing, and the text.
 type Meaning = (&'static str, String);
 
 /// One meaning alone; several, each with its kind: a set is a workload, a checker and a model.

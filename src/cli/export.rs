@@ -1,6 +1,6 @@
-//! `dsfuzz export`: writes the history of a run, or one from elsewhere, for other programs.
+//! `dsfuzz export`: writes the history of a run or of a file for other programs.
 use super::Output;
-use super::check::{Subject, read_file};
+use super::check::{CheckSubject, read_file};
 use crate::error::{Exit, Failure};
 use crate::run::read_back;
 use clap::{Args, ValueEnum};
@@ -19,7 +19,7 @@ pub struct ExportArgs {
     pub what: String,
     /// Format to write
     #[arg(long, value_enum, default_value = "jsonl")]
-    pub format: Written,
+    pub format: ExportFormat,
     /// File to write [default: stdout]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -32,9 +32,9 @@ pub struct ExportArgs {
     pub independent: Option<bool>,
 }
 
-/// What can be written.
+/// A format to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Written {
+pub enum ExportFormat {
     /// dsfuzz' own JSON lines.
     Jsonl,
     /// Jepsen's operation maps.
@@ -45,19 +45,19 @@ pub enum Written {
 
 pub(super) fn main(args: &ExportArgs, out: &mut Output) -> Result<Exit, Failure> {
     let (history, recorded) = match super::runs::file_or_run(out, &args.what)? {
-        Subject::File(file) => {
+        CheckSubject::File(file) => {
             let options = ReadOptions { independent: args.independent, ..ReadOptions::default() };
             (read_file(&file, args.from, &options, false)?.1, None)
         }
-        Subject::Run(_) if args.from.is_some() => {
+        CheckSubject::Run(_) if args.from.is_some() => {
             return Err(Failure::Usage("--from is about history files, not about runs".into()));
         }
-        Subject::Run(dir) => match super::runs::nothing_recorded(&dir) {
+        CheckSubject::Run(dir) => match super::runs::nothing_recorded(&dir) {
             Some(failure) => return Err(failure),
             None => (read_back(&dir)?, Some(dir.history())),
         },
     };
-    if args.format == Written::Parquet && !cfg!(feature = "parquet") {
+    if args.format == ExportFormat::Parquet && !cfg!(feature = "parquet") {
         return Err(Failure::Usage("this dsfuzz was built without Parquet (cargo build --features parquet)".into()));
     }
     let Some(target) = &args.out else {
@@ -69,8 +69,8 @@ pub(super) fn main(args: &ExportArgs, out: &mut Output) -> Result<Exit, Failure>
         return written.map(|()| Exit::Valid).map_err(|error| Failure::harness(format!("stdout: {error}")));
     };
     let failed = |error: io::Error| Failure::harness(format!("{}: {error}", target.display()));
-    match recorded.filter(|_| args.format == Written::Jsonl) {
-        // The recording itself knows more than the history made from it.
+    match recorded.filter(|_| args.format == ExportFormat::Jsonl) {
+        // The recording has fields that the history does not keep.
         Some(recorded) => {
             let same = |one: &PathBuf| one.canonicalize().ok();
             if same(target).is_some_and(|target| same(&recorded) == Some(target)) {
@@ -93,13 +93,13 @@ pub(super) fn main(args: &ExportArgs, out: &mut Output) -> Result<Exit, Failure>
 
 fn write(history: &History, args: &ExportArgs, writer: &mut (impl Write + Send)) -> io::Result<()> {
     match args.format {
-        Written::Jsonl => write_jsonl(history, writer),
-        Written::Edn => {
+        ExportFormat::Jsonl => write_jsonl(history, writer),
+        ExportFormat::Edn => {
             write_edn(history, if args.independent == Some(true) { Keys::Pair } else { Keys::Field }, writer)
         }
         #[cfg(feature = "parquet")]
-        Written::Parquet => dsfuzz_checkers::history::export::parquet::write_parquet(history, writer),
+        ExportFormat::Parquet => dsfuzz_checkers::history::export::parquet::write_parquet(history, writer),
         #[cfg(not(feature = "parquet"))]
-        Written::Parquet => Err(io::Error::other("built without Parquet")),
+        ExportFormat::Parquet => Err(io::Error::other("built without Parquet")),
     }
 }

@@ -1,6 +1,6 @@
 //! `dsfuzz heal`: undoes every fault left on nodes.
 use super::Output;
-use super::place::{self, Place};
+use super::cluster_source::{self, ClusterSource};
 use crate::cluster::SshOptions;
 use crate::error::{Exit, Failure};
 use crate::plan::{ClusterPlan, LabPlan, Overrides, Plan};
@@ -39,7 +39,7 @@ pub struct HealArgs {
 }
 
 impl HealArgs {
-    /// Which nodes, and how they are reached.
+    /// The nodes and how to reach them.
     pub fn cluster(&self) -> Result<ClusterPlan, Failure> {
         if let Some(plan) = &self.plan {
             return Ok(Plan::load(plan, &Overrides::none())?.cluster);
@@ -67,8 +67,8 @@ pub(super) fn main(args: &HealArgs, out: &mut Output) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Valid);
     }
-    let place = Place::find(&cluster, false)?;
-    let runtime = place::runtime()?;
+    let place = ClusterSource::find(&cluster, false)?;
+    let runtime = cluster_source::runtime()?;
     let healed = runtime.block_on(async {
         let name = format!("heal/{}", std::process::id());
         let hosts = Hosts::connect(place.nodes.clone(), name, args.take_over).await?;

@@ -1,5 +1,5 @@
 //! `dsfuzz lab`: a local cluster of real nodes.
-use super::{Output, place};
+use super::{Output, cluster_source};
 use crate::cluster::{Node, SshTarget};
 use crate::error::{Exit, Failure};
 use crate::lab::{self, Lab, Owner};
@@ -10,12 +10,12 @@ use std::process::ExitStatus;
 /// Arguments of `lab`.
 #[derive(Clone, Debug, Args)]
 pub struct LabArgs {
-    /// What to do.
+    /// The action.
     #[command(subcommand)]
     pub command: LabCommand,
 }
 
-/// What can be done with labs.
+/// Actions on labs.
 #[derive(Clone, Debug, Subcommand)]
 pub enum LabCommand {
     /// Make a lab that stays up until `lab down`
@@ -105,13 +105,13 @@ fn up(name: &str, nodes: u16, out: &mut Output) -> Result<Exit, Failure> {
 }
 
 fn down(names: &[String], all: bool, take_over: bool, out: &mut Output) -> Result<Exit, Failure> {
-    // A lab that was made by a run goes down with that run, or by its name.
+    // A lab that a run made goes down with that run, or by its name.
     let labs = if all {
         Lab::list()?.into_iter().filter(Lab::detached).collect()
     } else if names.is_empty() {
         vec![the_lab(None)?]
     } else {
-        names.iter().map(|name| place::lab(name)).collect::<Result<Vec<Lab>, Failure>>()?
+        names.iter().map(|name| cluster_source::lab(name)).collect::<Result<Vec<Lab>, Failure>>()?
     };
     if !take_over {
         refuse_used(&labs)?;
@@ -128,11 +128,11 @@ fn down(names: &[String], all: bool, take_over: bool, out: &mut Output) -> Resul
     Ok(Exit::Valid)
 }
 
-/// Refuses labs that a run uses, before any of them is touched: their end would be that run's.
+/// Refuses labs that a run uses, before any of them is touched: the run would fail with its lab.
 fn refuse_used(labs: &[Lab]) -> Result<(), Failure> {
     for lab in labs {
         let (name, by) = (lab.name(), lab.used()?);
-        // Without an owner that lives, such a lab has ended.
+        // Such a lab ends with its owner.
         let by = by.or_else(|| (!lab.detached()).then(|| "the command that made it is under way".to_owned()));
         if let Some(by) = by {
             let advice =
@@ -172,7 +172,7 @@ fn described(lab: &Lab) -> serde_json::Value {
 /// The lab of this name, or the only one that is up.
 fn the_lab(name: Option<&str>) -> Result<Lab, Failure> {
     if let Some(name) = name {
-        return place::lab(name);
+        return cluster_source::lab(name);
     }
     let mut labs: Vec<Lab> = Lab::list()?.into_iter().filter(Lab::detached).collect();
     match (labs.pop(), labs.is_empty()) {
@@ -186,7 +186,7 @@ fn the_lab(name: Option<&str>) -> Result<Lab, Failure> {
     }
 }
 
-/// A name that no node of the lab has is a wrong argument.
+/// A node of the lab. An unknown name is a wrong argument.
 fn has_node(lab: &Lab, node: &str) -> Result<(), Failure> {
     let nodes = lab.nodes();
     if nodes.iter().any(|(known, _)| *known.name == *node) {
@@ -195,7 +195,7 @@ fn has_node(lab: &Lab, node: &str) -> Result<(), Failure> {
     Err(Failure::Usage(format!("lab {} has no node {node}; it has n1 to n{}", lab.name(), nodes.len())))
 }
 
-/// A command's own exit code is the answer; `lab exec` and `lab ssh` add nothing of theirs.
+/// `lab exec` and `lab ssh` end with the exit code of the command.
 fn ended(status: ExitStatus) -> Exit {
     Exit::Passed(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(255))
 }

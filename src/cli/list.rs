@@ -13,7 +13,7 @@ pub struct ListArgs {
     pub kind: Option<Kind>,
 }
 
-/// A kind of thing that a plan can name.
+/// A kind of name in a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// Targets.

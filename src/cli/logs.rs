@@ -1,4 +1,4 @@
-//! Where the program's own log goes: stderr, and the file of the run once there is one.
+//! The program's own log: stderr, and the file of the run once there is one.
 //!
 //! Never: stdout, which is the result.
 use crate::harmless::plain_lines;
@@ -14,7 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// The run's log, once [`to_file`] has opened it.
 static FILE: Mutex<Option<File>> = Mutex::new(None);
 
-/// Starts logging: warnings on stderr, with `-v` what is done, with `-vv` everything; `DSFUZZ_LOG` is a filter instead.
+/// Starts logging on stderr: warnings; with `-v` also actions; with `-vv` everything. `DSFUZZ_LOG` replaces this by a filter.
 pub fn init(verbose: u8) {
     let level = match verbose {
         0 => "warn",
@@ -28,7 +28,7 @@ pub fn init(verbose: u8) {
         None => (EnvFilter::new(level), None),
     };
     let stderr = tracing_subscriber::fmt::layer().without_time().with_target(false).with_ansi(false);
-    let stderr = stderr.with_writer(Aside::default).with_filter(filter);
+    let stderr = stderr.with_writer(StderrEvent::default).with_filter(filter);
     let file = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(|| RunLog).with_filter(LevelFilter::DEBUG);
     // A second start in one process (tests) keeps the first.
     let _ = tracing_subscriber::registry().with(stderr).with(file).try_init();
@@ -46,11 +46,11 @@ pub fn to_file(path: &Path) -> io::Result<()> {
 
 /// One event for stderr, written above the live progress.
 #[derive(Default)]
-struct Aside {
+struct StderrEvent {
     text: Vec<u8>,
 }
 
-impl Write for Aside {
+impl Write for StderrEvent {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.text.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -61,7 +61,7 @@ impl Write for Aside {
     }
 }
 
-impl Drop for Aside {
+impl Drop for StderrEvent {
     fn drop(&mut self) {
         let text = String::from_utf8_lossy(&self.text);
         if !text.trim().is_empty() {

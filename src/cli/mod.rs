@@ -1,8 +1,9 @@
-//! The command line: what can be typed, and which file answers it.
+//! The command line and its dispatch to subcommands.
 //!
 //! Each subcommand is one file with `main(args, out)`. Never: exits the process.
 mod arguments;
 mod check;
+mod cluster_source;
 mod completions;
 mod doctor;
 mod explain;
@@ -13,7 +14,6 @@ mod lab;
 mod list;
 pub mod logs;
 mod output;
-mod place;
 mod plan;
 pub mod progress;
 mod report;
@@ -25,7 +25,7 @@ pub mod signals;
 mod verify;
 
 pub use arguments::{Cli, Color, Command, Global, OverrideArgs, PlanArgs};
-pub use check::{CheckArgs, Subject};
+pub use check::{CheckArgs, CheckSubject};
 pub use doctor::DoctorArgs;
 pub use export::ExportArgs;
 pub use heal::HealArgs;
@@ -41,12 +41,12 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use std::ffi::OsString;
 
-/// Parses, dispatches, prints what went wrong, and says how it ended.
+/// Parses and dispatches, prints errors, and returns the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed pipe is the reader's choice, and there is nobody left to tell.
+            // The reader closed the pipe on purpose; nothing can be reported any more.
             let _ = error.print();
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             return if asked { Exit::Valid } else { Exit::Usage };

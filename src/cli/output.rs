@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use tabled::builder::Builder;
 use tabled::settings::{Style, Width, object::Columns};
 
-/// What a piece of text means, and so its colour.
+/// The meaning of a piece of text, which gives its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
     /// Valid, healed, present.
@@ -22,25 +22,25 @@ pub enum Paint {
     Doubt,
     /// A heading.
     Strong,
-    /// Of lesser weight.
+    /// Secondary.
     Faint,
 }
 
-/// Where a command writes.
+/// The output of a command.
 #[derive(Debug)]
 pub struct Output {
     /// One JSON document is wanted on stdout, and nothing else there.
     pub json: bool,
-    /// More is wanted (-v).
+    /// Verbose (-v).
     pub verbose: bool,
-    /// Where runs are kept.
+    /// The folder of stored runs.
     pub results: PathBuf,
     stdout_color: bool,
     stderr_color: bool,
 }
 
 impl Output {
-    /// As the global flags want it.
+    /// The output that the global flags ask for.
     pub fn new(global: &Global) -> Output {
         let quiet = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
@@ -81,12 +81,12 @@ impl Output {
         Ok(())
     }
 
-    /// A remark on stderr: not part of the result.
+    /// A note on stderr, which is not part of the result.
     pub fn note(&mut self, text: impl AsRef<str>) {
         super::progress::aside(text.as_ref());
     }
 
-    /// Text for stdout, coloured where colours are wanted.
+    /// Text for stdout, coloured if colours are on.
     pub fn paint(&self, paint: Paint, text: &str) -> String {
         painted(self.stdout_color, paint, text)
     }
@@ -113,7 +113,7 @@ impl Output {
         }
     }
 
-    /// Why a command has no result: on stderr for people; with `--json` on stdout as well, so that there is a document.
+    /// Reports why a command has no result: on stderr; with `--json` also as a document on stdout.
     pub fn failure(&mut self, failure: &Failure) {
         let text = plain_lines(&secrets::redact(&failure.to_string()));
         super::progress::aside_marked(&painted(self.stderr_color, Paint::Bad, "error"), &format!(": {text}"));
@@ -124,7 +124,7 @@ impl Output {
     }
 }
 
-/// The width of stdout's terminal: none where it is no terminal.
+/// The width of stdout's terminal; none if stdout is not a terminal.
 fn terminal_width() -> Option<usize> {
     terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
 }

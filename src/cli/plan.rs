@@ -1,4 +1,4 @@
-//! `dsfuzz plan`: a dry run. What would be done, in which order, with this seed; touches nothing.
+//! `dsfuzz plan`: a dry run. Prints every step of a run in order, with this seed; touches nothing.
 use super::{Output, Paint, PlanArgs};
 use crate::cluster::Node;
 use crate::error::{Exit, Failure};
@@ -27,24 +27,24 @@ struct DryRun {
     clients: u32,
     /// Deadline of one call, in milliseconds.
     deadline_ms: u64,
-    /// The checkers that will be asked.
+    /// The checkers of the run.
     checkers: Vec<String>,
-    /// Those that will not, with the reason.
+    /// Checkers that are left out, with the reason.
     not_asked: Vec<String>,
-    /// What evidence will ask for, one sentence each.
+    /// The thresholds of evidence, one sentence each.
     evidence: Vec<String>,
-    /// What would be done on the nodes.
-    steps: Vec<Step>,
+    /// The steps on the nodes.
+    steps: Vec<DryStep>,
     /// The fault timetable of this seed.
     timetable: Vec<DryFault>,
 }
 
-/// One thing that would be done on nodes.
+/// One step on nodes.
 #[derive(Debug, Serialize)]
-struct Step {
+struct DryStep {
     /// `install`, `configure`, `start`; with -v also `wipe`, `prepare`, `form`, `recovery`.
     phase: String,
-    /// What, as a command line or a file's path; with -v the file's content in further lines.
+    /// A command line or a file's path; with -v the file's content in further lines.
     what: String,
 }
 
@@ -89,7 +89,7 @@ pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
     Ok(Exit::Valid)
 }
 
-/// A command as a person would type it.
+/// A command as typed in a shell.
 fn shown(command: &Command) -> String {
     let user = if command.user.is_empty() { String::new() } else { format!(" (as {})", command.user) };
     format!("{}{user}", command.argv.join(" "))
@@ -97,16 +97,16 @@ fn shown(command: &Command) -> String {
 
 /// Packages, files and commands of the target's recipe, on the first node. `whole`: also the contents of files, and the
 /// commands that prepare, form, recover and wipe.
-fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<Vec<Step>, Failure> {
+fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<Vec<DryStep>, Failure> {
     let stand_in = |(position, name): (usize, &String)| {
-        // Only the names are known before the nodes are there; documentation addresses (RFC 5737) stand in.
+        // Before the nodes exist only their names are known; documentation addresses (RFC 5737) stand in.
         let address = Ipv4Addr::new(192, 0, 2, u8::try_from(position + 1).unwrap_or(u8::MAX));
         Node { name: Arc::from(name.as_str()), address: address.into() }
     };
     let nodes: Vec<Node> = nodes.iter().enumerate().map(stand_in).collect();
     let layout = target.layout(&nodes, base).map_err(|error| Failure::Usage(error.to_string()))?;
-    let step = |phase: &str, what: String| Step { phase: phase.into(), what };
-    let mut steps: Vec<Step> =
+    let step = |phase: &str, what: String| DryStep { phase: phase.into(), what };
+    let mut steps: Vec<DryStep> =
         layout.packages.iter().map(|package| step("install", format!("package {}", package.name))).collect();
     for node in layout.nodes.iter().take(1) {
         let commands = |phase: &str, commands: &[Command]| {
@@ -138,7 +138,7 @@ fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<V
     Ok(steps)
 }
 
-/// What evidence will ask for.
+/// The thresholds of evidence.
 fn asked(plan: &Plan, target: &Target) -> Vec<String> {
     let evidence = &plan.evidence;
     let mut lines =
@@ -164,7 +164,7 @@ fn asked(plan: &Plan, target: &Target) -> Vec<String> {
     lines
 }
 
-/// What the nemesis would do, with this seed.
+/// The faults of this seed.
 fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> Vec<DryFault> {
     let millis = |span: Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
     let fault = |planned: &dsfuzz_nemesis::PlannedFault| DryFault {

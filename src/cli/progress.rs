@@ -1,4 +1,4 @@
-//! [`TerminalProgress`]: what a run is doing, on stderr. With a terminal one live status area; without, one line every 10 s.
+//! [`TerminalProgress`]: the progress of a run on stderr: a live status area on a terminal, else one line every 10 s.
 //!
 //! Never: stdout, decisions.
 use crate::harmless::{plain_line, plain_lines};
@@ -9,10 +9,10 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Without a terminal, how often a line is written.
+/// Time between two lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// The live area, while there is one: whatever else is written to stderr has to go above it.
+/// The live area, if there is one. Other output on stderr goes above it.
 static LIVE: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 fn live() -> MutexGuard<'static, Option<ProgressBar>> {
@@ -30,7 +30,7 @@ pub(super) fn aside_marked(mark: &str, text: &str) {
     let text = plain_lines(&secrets::redact(text));
     let bar = live().clone();
     let write = || {
-        // Without stderr there is nobody to tell.
+        // Without stderr nothing can be reported.
         let _ = writeln!(std::io::stderr().lock(), "{mark}{text}");
     };
     match bar {
@@ -39,15 +39,15 @@ pub(super) fn aside_marked(mark: &str, text: &str) {
     }
 }
 
-/// Shows what a run is doing. Shared by reference; every method may be called from any thread.
+/// Shows the progress of a run. Shared by reference; every method may be called from any thread.
 #[derive(Debug)]
 pub struct TerminalProgress {
     bar: Option<ProgressBar>,
-    state: Mutex<State>,
+    state: Mutex<ProgressState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct ProgressState {
     phase: String,
     since: Instant,
     deadline: Option<Duration>,
@@ -71,18 +71,18 @@ impl TerminalProgress {
         TerminalProgress::with(bar)
     }
 
-    /// Shows nothing live; lines go to stderr (tests, `--json` scripts).
+    /// No live area; lines go to stderr (tests, `--json` scripts).
     pub fn in_lines() -> TerminalProgress {
         TerminalProgress::with(None)
     }
 
     fn with(bar: Option<ProgressBar>) -> TerminalProgress {
         let now = Instant::now();
-        let state = State { phase: String::new(), since: now, deadline: None, last_line: now };
+        let state = ProgressState { phase: String::new(), since: now, deadline: None, last_line: now };
         TerminalProgress { bar, state: Mutex::new(state) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ProgressState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -91,7 +91,7 @@ impl Progress for TerminalProgress {
     fn phase(&self, name: &str, deadline: Option<Duration>) {
         let now = Instant::now();
         let text = status(name, Duration::ZERO, deadline, None);
-        *self.state() = State { phase: name.into(), since: now, deadline, last_line: now };
+        *self.state() = ProgressState { phase: name.into(), since: now, deadline, last_line: now };
         match &self.bar {
             Some(bar) => bar.set_message(text),
             None => aside(&text),

@@ -23,7 +23,7 @@ pub(super) fn main(args: &ReportArgs, out: &mut Output) -> Result<Exit, Failure>
     };
     let info = RunInfo::load(&dir).map_err(unread(dir.info()))?;
     let verdict = RunVerdict::load(&dir).map_err(unread(dir.verdict()))?;
-    // Of a command that ran nothing the report says why.
+    // A command that ran nothing has a report that says why.
     let history = if super::runs::nothing_recorded(&dir).is_some() { History::default() } else { read_back(&dir)? };
     crate::report::write_all(&dir, &history, &info, &verdict)?;
     if out.json {

@@ -1,14 +1,14 @@
 //! `dsfuzz run`: deploy, load, break, heal, collect, judge, report.
-use super::place::{self, Place};
+use super::cluster_source::{self, ClusterSource};
 use super::progress::TerminalProgress;
 use super::{Output, PlanArgs, logs, signals};
 use crate::error::{Exit, Failure};
 use crate::plan::{LabPlan, Overrides, fit};
 use crate::report;
 use crate::run::progress::Progress;
-use crate::run::{Finished, Job, execute, read_back};
+use crate::run::{FinishedRun, Job, execute, read_back};
 use crate::secrets;
-use crate::store::{self, Claim, FORMAT_VERSION, RunDir, RunInfo, RunVerdict};
+use crate::store::{self, FORMAT_VERSION, RunDir, RunInfo, RunLock, RunVerdict};
 use clap::Args;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -59,25 +59,25 @@ fn new_folder(args: &RunArgs, plan: &str, out: &Output) -> Result<RunDir, Failur
 }
 
 pub(super) fn main(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let mut made = Made::default();
+    let mut made = PartialRun::default();
     let done = run(args, out, &mut made);
     if let Err(failure) = &done {
         keep_failure(args, failure, made.dir.clone(), out);
     }
-    // Until here nobody else reads or changes the folder.
+    // Until here no other process reads or changes the folder.
     drop(made);
     done
 }
 
-/// What exists of a run.
+/// The parts of a run that exist already.
 #[derive(Default)]
-struct Made {
+struct PartialRun {
     dir: Option<RunDir>,
-    claim: Option<Claim>,
+    claim: Option<RunLock>,
 }
 
-/// The run. `made` has its folder from the moment it exists, for what has to be written when the run fails.
-fn run(args: &RunArgs, out: &mut Output, made: &mut Made) -> Result<Exit, Failure> {
+/// The run. `made` has its folder as soon as it exists, for the files that are written when the run fails.
+fn run(args: &RunArgs, out: &mut Output, made: &mut PartialRun) -> Result<Exit, Failure> {
     let (mut plan, overrides) = args.plan.load()?;
     let seed = plan.draw_seed();
     let dir = new_folder(args, &plan.name, out)?;
@@ -100,7 +100,7 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut Made) -> Result<Exit, Failur
         out.note(format!("lab of {count} {}", if *count == 1 { "node" } else { "nodes" }));
     }
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(format!("plan: {warning}")));
-    let place = Place::find(&plan.cluster, args.leaves_running())?;
+    let place = ClusterSource::find(&plan.cluster, args.leaves_running())?;
     let job = Job {
         seed,
         dir: dir.clone(),
@@ -111,7 +111,7 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut Made) -> Result<Exit, Failur
         again,
         plan,
     };
-    let runtime = place::runtime()?;
+    let runtime = cluster_source::runtime()?;
     let progress = Arc::new(TerminalProgress::on_stderr());
     let telling = progress.clone();
     let finished = runtime.block_on(async {
@@ -124,12 +124,12 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut Made) -> Result<Exit, Failur
     if let Some(lab) = place.own_lab().filter(|_| args.leaves_running()) {
         out.note(format!("left running in the lab {lab}; `dsfuzz lab down {lab}` ends it"));
     }
-    // The answer is shown before anything else can fail.
+    // The verdict is shown before anything else can fail.
     let answer = finished.map_err(Failure::from).and_then(|finished| show(&finished, &dir, out));
     after_cleaning_up(answer, place.leave(), out)
 }
 
-/// The answer with the outcome of the clean-up: a clean-up that failed is said, and never hides an answer.
+/// The verdict with the outcome of the clean-up. A failed clean-up is reported and never hides the verdict.
 fn after_cleaning_up(
     answer: Result<Exit, Failure>,
     cleaned: Result<(), Failure>,
@@ -140,8 +140,8 @@ fn after_cleaning_up(
     answer.map(|exit| Exit::worst([exit, Exit::Harness]))
 }
 
-/// Writes the files of a run that ended before it had an answer, so that a job that reads them finds out why. What
-/// cannot be written is said on stderr; the failure itself is the answer of the command.
+/// Writes the files of a run that ended without a verdict, so that CI finds the reason in them. A file that cannot be
+/// written is reported on stderr; the command still ends with the failure of the run.
 fn keep_failure(args: &RunArgs, failure: &Failure, dir: Option<RunDir>, out: &mut Output) {
     let dir = dir.map_or_else(|| new_folder(args, &plan_name(&args.plan.file), out), Ok);
     let written = dir.map_err(anyhow::Error::from).and_then(|dir| {
@@ -167,7 +167,7 @@ fn keep_failure(args: &RunArgs, failure: &Failure, dir: Option<RunDir>, out: &mu
         if !out.json {
             lines.iter().for_each(|line| out.line(line));
         }
-        // A bad plan is answered by its error alone, as by every other command.
+        // A bad plan gives its error alone, as in every other command.
         if failure.exit() != Exit::Usage {
             out.note(format!("what is known of this run is in {}", dir.path().display()));
         }
@@ -178,7 +178,7 @@ fn keep_failure(args: &RunArgs, failure: &Failure, dir: Option<RunDir>, out: &mu
     }
 }
 
-/// What is known of a run when it begins.
+/// The facts of a run at its begin.
 fn new_info(plan: &str) -> RunInfo {
     RunInfo {
         format: FORMAT_VERSION,
@@ -224,9 +224,9 @@ pub(super) fn quoted(word: &str) -> String {
     }
 }
 
-/// Prints what came of a run, for people, for programs and for CI.
-pub(super) fn show(finished: &Finished, dir: &RunDir, out: &mut Output) -> Result<Exit, Failure> {
-    let Finished { info, verdict, history } = finished;
+/// Prints the outcome of a run, for people, for programs and for CI.
+pub(super) fn show(finished: &FinishedRun, dir: &RunDir, out: &mut Output) -> Result<Exit, Failure> {
+    let FinishedRun { info, verdict, history } = finished;
     let lines = report::publish_to_github(dir, history, info, verdict, |name| std::env::var(name).ok());
     match lines {
         Ok(lines) if !out.json => lines.iter().for_each(|line| out.line(line)),

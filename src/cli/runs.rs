@@ -1,6 +1,6 @@
 //! `dsfuzz runs`: the table of stored runs, newest first.
 use super::Output;
-use super::check::Subject;
+use super::check::CheckSubject;
 use crate::error::{Exit, Failure};
 use crate::store::{self, RunDir, RunInfo, RunRow, RunState, RunVerdict};
 use clap::Args;
@@ -32,13 +32,13 @@ pub(super) fn main(args: &RunsArgs, out: &mut Output) -> Result<Exit, Failure> {
     Ok(Exit::Valid)
 }
 
-/// The run that was named on the command line. It has ended: nothing of a run that goes on is read or written.
+/// The run named on the command line. It must have ended: the files of a run in progress are neither read nor written.
 pub(super) fn named(out: &mut Output, spec: &str) -> Result<RunDir, Failure> {
     let dir = store::find(&out.results, spec).map_err(|error| Failure::Usage(format!("{error:#}")))?;
     ended(out, spec, dir)
 }
 
-/// The run, unless it still goes on. Says which newer command `latest` passes over.
+/// The run, unless it is in progress. Names the newer commands that `latest` passes over.
 fn ended(out: &mut Output, spec: &str, dir: RunDir) -> Result<RunDir, Failure> {
     if let Some(process) = dir.under_way() {
         return Err(Failure::harness(format!(
@@ -65,7 +65,7 @@ fn ended(out: &mut Output, spec: &str, dir: RunDir) -> Result<RunDir, Failure> {
     Ok(dir)
 }
 
-/// That there is nothing to judge in a run that was refused, or ended before its load.
+/// The error for a run that was refused or ended before its load: there is nothing to judge.
 pub(super) fn nothing_recorded(dir: &RunDir) -> Option<Failure> {
     let (info, verdict) = (RunInfo::load(dir).ok(), RunVerdict::load(dir).ok());
     let why = verdict.as_ref().map(|verdict| verdict.sentence.clone());
@@ -84,15 +84,15 @@ pub(super) fn nothing_recorded(dir: &RunDir) -> Option<Failure> {
     }
 }
 
-/// The history file or the run that was named on the command line.
-pub(super) fn file_or_run(out: &mut Output, what: &str) -> Result<Subject, Failure> {
+/// The history file or the run named on the command line.
+pub(super) fn file_or_run(out: &mut Output, what: &str) -> Result<CheckSubject, Failure> {
     let file = PathBuf::from(what);
     if file.exists() && !file.is_dir() {
-        return Ok(Subject::File(file));
+        return Ok(CheckSubject::File(file));
     }
     let run = store::find(&out.results, what);
     let run = run.map_err(|error| {
-        // A path, or a name as only files have it.
+        // A path, or a name that only a file has.
         let as_file = what.contains('/')
             || Path::new(what).extension().is_some_and(|end| FILES.iter().any(|known| end == *known));
         let no_file = match (file.is_dir(), as_file) {
@@ -102,10 +102,10 @@ pub(super) fn file_or_run(out: &mut Output, what: &str) -> Result<Subject, Failu
         };
         Failure::Usage(format!("{no_file}{error:#}"))
     })?;
-    ended(out, what, run).map(Subject::Run)
+    ended(out, what, run).map(CheckSubject::Run)
 }
 
-/// How names of history files end.
+/// Extensions of history files.
 const FILES: [&str; 7] = ["jsonl", "json", "edn", "log", "txt", "gz", "parquet"];
 
 fn cells(row: &RunRow) -> Vec<String> {
@@ -120,7 +120,7 @@ fn cells(row: &RunRow) -> Vec<String> {
         (_, None, None) => "-",
     };
     let run = format!("{}/{}", row.plan, row.time);
-    // A command that was refused may have had neither.
+    // A refused command may have neither.
     let known = |number: u64| if row.state.not_run() && number == 0 { "-".to_owned() } else { number.to_string() };
     let (nodes, seed) = (known(row.nodes as u64), known(row.seed));
     vec![run, verdict.into(), row.target.clone(), nodes, seed, row.sentence.clone()]

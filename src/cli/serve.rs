@@ -19,7 +19,7 @@ pub(super) fn main(args: &ServeArgs, out: &mut Output) -> Result<Exit, Failure> 
     if !args.address.is_loopback() {
         out.note(format!("{} is no loopback address: whoever reaches it can read every result", args.address));
     }
-    let runtime = super::place::runtime()?;
+    let runtime = super::cluster_source::runtime()?;
     runtime.block_on(async {
         let server = crate::serve::Server::bind(&out.results, (args.address, args.port).into()).await?;
         out.line(format!("http://{}/", server.address()?));

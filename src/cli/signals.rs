@@ -1,21 +1,21 @@
-//! Ctrl-C and SIGTERM: each further one asks for less ceremony. Never: ends the process, or skips healing.
-use crate::run::stop::Stop;
+//! Ctrl-C and SIGTERM: each further signal ends the run sooner. Never: ends the process, or skips healing.
+use crate::run::stop::StopRequest;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// Listens from now on; must be called within a runtime. SIGINT, SIGTERM and SIGHUP count alike. Each one is told to
-/// `told` as well, so that a person sees at once that it was heard.
-pub fn listen(told: impl Fn(Stop) + Send + 'static) -> std::io::Result<watch::Receiver<Stop>> {
+/// Listens from now on; must be called within a runtime. SIGINT, SIGTERM and SIGHUP count alike. Each signal also calls
+/// `on_signal`, so that a person sees at once that it was received.
+pub fn listen(on_signal: impl Fn(StopRequest) + Send + 'static) -> std::io::Result<watch::Receiver<StopRequest>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let (sender, receiver) = watch::channel(Stop::default());
+    let (sender, receiver) = watch::channel(StopRequest::default());
     tokio::spawn(async move {
         loop {
             let number = next(&mut interrupt, &mut terminate, &mut hangup).await;
             let stop = sender.borrow().next(number);
-            told(stop);
-            // Without receivers the run is over, and a signal has nobody to stop.
+            on_signal(stop);
+            // Without receivers the run is over, and a signal has nothing to stop.
             if sender.send(stop).is_err() {
                 return;
             }

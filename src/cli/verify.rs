@@ -1,6 +1,6 @@
 //! `dsfuzz verify`: checks the certificates of a verdict without asking the checkers that made them.
 use super::Output;
-use super::check::Subject;
+use super::check::CheckSubject;
 use crate::error::{Exit, Failure};
 use clap::Args;
 use dsfuzz_checkers::history::{self, Format, ReadOptions};
@@ -25,27 +25,27 @@ pub struct VerifyArgs {
     pub independent: Option<bool>,
 }
 
-/// What came of one certificate.
+/// The outcome of one certificate.
 #[derive(Serialize)]
-struct Answer {
-    /// Where in the file it stands.
+struct CertificateCheck {
+    /// Its path in the file.
     place: String,
-    /// What it claims.
+    /// Its claim.
     claim: String,
-    /// How many operations it speaks of.
+    /// The number of its operations.
     ops: usize,
     accepted: bool,
-    /// Why not.
+    /// The reason of a refusal.
     #[serde(skip_serializing_if = "String::is_empty")]
     refused: String,
 }
 
 pub(super) fn main(args: &VerifyArgs, out: &mut Output) -> Result<Exit, Failure> {
-    // A file that was named is an argument; the files of a run are the harness's own.
+    // A named file is an argument; the files of a run are the harness's own.
     let wrong = |own: bool, message: String| if own { Failure::harness(message) } else { Failure::Usage(message) };
     let (verdict, history, own) = match super::runs::file_or_run(out, &args.what)? {
-        Subject::File(file) => (file, args.history.clone(), false),
-        Subject::Run(dir) => {
+        CheckSubject::File(file) => (file, args.history.clone(), false),
+        CheckSubject::Run(dir) => {
             if let Some(nothing) = super::runs::nothing_recorded(&dir) {
                 return Err(nothing);
             }
@@ -64,8 +64,8 @@ pub(super) fn main(args: &VerifyArgs, out: &mut Output) -> Result<Exit, Failure>
     show(&answers, history.is_some(), out)
 }
 
-/// Our own recordings are read by the verifier itself; those of other programs are put into our form first, by the
-/// readers that also judged them.
+/// The verifier reads dsfuzz's own recordings itself. Recordings of other programs are converted first, by the readers that
+/// the checkers used.
 fn recording(path: &Path, independent: Option<bool>) -> Result<History, Failure> {
     let failed = |error: String| Failure::Usage(format!("{}: {error}", path.display()));
     let open = || File::open(path).map_err(|error| failed(error.to_string()));
@@ -82,7 +82,7 @@ fn recording(path: &Path, independent: Option<bool>) -> Result<History, Failure>
 }
 
 /// Every certificate in the document: an object with a version, a claim and operations.
-fn collect(place: &str, value: &Value, history: Option<&History>, answers: &mut Vec<Answer>) {
+fn collect(place: &str, value: &Value, history: Option<&History>, answers: &mut Vec<CertificateCheck>) {
     match value {
         Value::Object(fields) if ["version", "claim", "ops"].iter().all(|name| fields.contains_key(*name)) => {
             answers.push(answer(place, value, history));
@@ -102,12 +102,12 @@ fn collect(place: &str, value: &Value, history: Option<&History>, answers: &mut 
     }
 }
 
-fn answer(place: &str, value: &Value, history: Option<&History>) -> Answer {
+fn answer(place: &str, value: &Value, history: Option<&History>) -> CertificateCheck {
     let verified =
         Certificate::parse(&value.to_string()).and_then(|certificate| dsfuzz_verifier::verify(&certificate, history));
     let said = |name: &str| value["claim"][name].as_str().map(|text| format!(" {text}")).unwrap_or_default();
     let kind = value["claim"]["claim"].as_str().unwrap_or("?");
-    Answer {
+    CertificateCheck {
         place: place.to_owned(),
         claim: format!("{kind}{}{}{}", said("model"), said("anomaly"), said("rule")),
         ops: value["ops"].as_array().map_or(0, Vec::len),
@@ -116,14 +116,14 @@ fn answer(place: &str, value: &Value, history: Option<&History>) -> Answer {
     }
 }
 
-fn show(answers: &[Answer], against: bool, out: &mut Output) -> Result<Exit, Failure> {
+fn show(answers: &[CertificateCheck], against: bool, out: &mut Output) -> Result<Exit, Failure> {
     let refused = answers.iter().filter(|answer| !answer.accepted).count();
     if out.json {
         out.document(&answers)?;
     } else if answers.is_empty() {
         out.note("there is no certificate in it: nothing was verified");
     } else {
-        let row = |answer: &Answer| {
+        let row = |answer: &CertificateCheck| {
             let word = if answer.accepted { "accepted" } else { "REFUSED" };
             vec![
                 answer.place.clone(),

@@ -1,6 +1,6 @@
-//! The agent's program: finding the right one for a node, putting it there, starting it.
-use super::connect::{Deadline, Link};
-use super::connect_error::ConnectError;
+//! The agent's program: finds the binary for a node, puts it there and starts it.
+use super::connect::{Deadline, SshLink};
+use super::connect_error::SshConnectError;
 use super::target::SshTarget;
 use dsfuzz_nemesis::protocol::GREETING;
 use sha2::{Digest, Sha256};
@@ -14,22 +14,22 @@ use std::time::{Duration, Instant};
 /// Start-up noise of a shell is skipped up to here.
 const NOISE_BYTES_MAX: usize = 256 << 10;
 const STEP: Duration = Duration::from_secs(30);
-/// Reading one stream of a channel takes what came for the other from the socket too, where no poll sees it any more; so
-/// both are looked at again soon.
+/// Time after which both streams are read again. Reading one stream also takes the other's data from the socket, where no
+/// poll sees it any more.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const MARK: &str = "<<dsfuzz>>";
 const INPUT: &str = "<<dsfuzz input>>";
-/// Words of a failing login are told up to here.
+/// Characters of a failed login's output in an error.
 const WORDS_MAX: usize = 2000;
-/// How long opening a channel is tried again: an sshd with `MaxSessions 1` frees the last one only in a moment.
+/// How long opening a channel is retried: an sshd with `MaxSessions 1` frees the last session only after a moment.
 const OPEN_AGAIN: Duration = Duration::from_secs(5);
 /// LIBSSH2_ERROR_CHANNEL_FAILURE: the host refused to open it.
 const REFUSED: ErrorCode = ErrorCode::Session(-21);
 
-/// Where agents are looked for.
+/// The places to look for agents.
 #[derive(Debug, Default)]
 pub struct AgentBinaries {
-    /// For any kind of machine, when given.
+    /// For any kind of machine, if given.
     given: Option<PathBuf>,
     folders: Vec<PathBuf>,
     loaded: Mutex<HashMap<String, Arc<AgentBinary>>>,
@@ -56,12 +56,12 @@ impl AgentBinaries {
         AgentBinaries { given, folders: beside.into_iter().chain(above).collect(), loaded: Mutex::default() }
     }
 
-    /// This file, for any kind of machine.
+    /// This file, for every kind of machine.
     pub fn at(path: impl Into<PathBuf>) -> AgentBinaries {
         AgentBinaries { given: Some(path.into()), ..AgentBinaries::default() }
     }
 
-    /// The agent for a kind of machine (`uname -m`); where there is none, the places that were looked at.
+    /// The agent for a kind of machine (`uname -m`), or the places that were searched.
     pub fn for_arch(&self, arch: &str) -> Result<Arc<AgentBinary>, Vec<PathBuf>> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(agent) = loaded.get(arch) {
@@ -83,24 +83,24 @@ impl AgentBinaries {
     }
 }
 
-/// An agent that has greeted: its channel, and what it said after the greeting.
-pub(super) struct Started {
+/// An agent after its greeting: its channel, and the bytes that followed the greeting.
+pub(super) struct StartedAgent {
     pub(super) channel: Channel,
     pub(super) rest: Vec<u8>,
 }
 
 /// Puts the agent on the node, unless it is there, and starts it.
 pub(super) fn start(
-    link: &Link,
+    link: &SshLink,
     node: &Arc<str>,
     target: &SshTarget,
     agents: &AgentBinaries,
     deadline: &Deadline,
-) -> Result<Started, ConnectError> {
+) -> Result<StartedAgent, SshConnectError> {
     deadline.begin("looking for the agent on the node");
     let folder = format!("{}/agent", target.dir.trim_end_matches('/'));
     let (arch, sums) = look_around(link, node, target, &folder, deadline)?;
-    let missing = |looked| ConnectError::AgentMissing { node: Arc::clone(node), arch: arch.clone(), looked };
+    let missing = |looked| SshConnectError::AgentMissing { node: Arc::clone(node), arch: arch.clone(), looked };
     let agent = agents.for_arch(&arch).map_err(missing)?;
     let path = format!("{folder}/dsfuzz-agent-{}", &agent.hash[..16]);
     if !sums.lines().any(|line| line.starts_with(&agent.hash) && line.ends_with(&path)) {
@@ -109,7 +109,7 @@ pub(super) fn start(
         let done = exec(link, target, &put, &agent.bytes, deadline)?;
         if done.status != 0 {
             let (node, user) = (Arc::clone(node), target.user.clone());
-            return Err(ConnectError::AgentUpload { node, user, path: folder, message: done.complaint() });
+            return Err(SshConnectError::AgentUpload { node, user, path: folder, message: done.complaint() });
         }
     }
     deadline.begin("starting the agent");
@@ -122,8 +122,8 @@ fn put_script(folder: &str, path: &str, hash: &str, bytes: usize) -> String {
     let kib = bytes / 1024 + 1;
     let base = quoted(folder.rsplit_once('/').map_or("/", |(base, _)| base));
     let (folder, path, fresh) = (quoted(folder), quoted(path), quoted(&format!("{path}.new")));
-    // Users of targets pass through the base on the way to their own folders; the agent's is nobody else's. On a full disk the
-    // agents of other versions give way, but neither one that runs nor one that its shell still receives.
+    // Users of targets pass through the base to their own folders; the agent's folder is private. On a full disk the agents of
+    // other versions are removed, except a running one and one that its shell still receives.
     format!(
         "umask 022; mkdir -p {base} || exit 1; umask 077; mkdir -p {folder} && chmod 700 {folder} || exit 1; \
          set -- $(df -Pk {folder} | tail -n 1); [ \"${{4:-0}}\" -gt {kib} ] || {{ running=$(ls -l /proc/[0-9]*/exe 2>/dev/null); \
@@ -137,13 +137,13 @@ fn put_script(folder: &str, path: &str, hash: &str, bytes: usize) -> String {
 
 /// The node's architecture, and the sums of the agents that are there already.
 fn look_around(
-    link: &Link,
+    link: &SshLink,
     node: &Arc<str>,
     target: &SshTarget,
     folder: &str,
     deadline: &Deadline,
-) -> Result<(String, String), ConnectError> {
-    // The line is for the script: a start-up file of the shell that reads would take it, and later the agent's requests.
+) -> Result<(String, String), SshConnectError> {
+    // This line is for the script. A start-up file that reads standard input would take it, and later the agent's requests.
     let script = format!(
         "IFS= read -r line; printf '\\n{MARK}\\n%s\\n' \"$line\"; uname -m; sha256sum {}/dsfuzz-agent-* 2>/dev/null",
         quoted(folder)
@@ -152,7 +152,7 @@ fn look_around(
     let (node, user) = (Arc::clone(node), target.user.clone());
     if let Some((line, rest)) = after_mark(&seen.stdout).split_once('\n') {
         if line != INPUT {
-            return Err(ConnectError::InputEaten { node, user });
+            return Err(SshConnectError::InputEaten { node, user });
         }
         if let Some((arch, sums)) = rest.split_once('\n') {
             return Ok((arch.trim().to_owned(), sums.to_owned()));
@@ -161,13 +161,13 @@ fn look_around(
     let message = seen.words();
     let by_sudo = message.contains("sudo") || message.contains("Sorry, ");
     match target.sudo && by_sudo {
-        true if asks_for_password(&message) => Err(ConnectError::SudoNeedsPassword { node, user, message }),
-        true => Err(ConnectError::SudoFailed { node, user, message }),
-        false => Err(ConnectError::NoShell { node, user, message }),
+        true if asks_for_password(&message) => Err(SshConnectError::SudoNeedsPassword { node, user, message }),
+        true => Err(SshConnectError::SudoFailed { node, user, message }),
+        false => Err(SshConnectError::NoShell { node, user, message }),
     }
 }
 
-/// What sudo says when it could work with a password.
+/// sudo's message if it needs a password.
 fn asks_for_password(message: &str) -> bool {
     ["a password is required", "a terminal is required to read the password", "no askpass program"]
         .iter()
@@ -184,25 +184,25 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// A script as the login shell gets it, whatever shell that is.
+/// A script in a form for every login shell.
 fn as_root(target: &SshTarget, script: &str) -> String {
     let sudo = if target.sudo { "sudo -n " } else { "" };
     format!("{sudo}sh -c {}", quoted(script))
 }
 
-struct Done {
+struct ScriptOutput {
     status: i32,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
 
-impl Done {
+impl ScriptOutput {
     fn complaint(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr).trim().replace('\n', " / ");
         if text.is_empty() { format!("exit status {}", self.status) } else { text }
     }
 
-    /// What it said on both of its outputs.
+    /// Its standard output and standard error.
     fn words(&self) -> String {
         let (stderr, stdout) = (String::from_utf8_lossy(&self.stderr), String::from_utf8_lossy(&self.stdout));
         let lines = stderr.lines().chain(stdout.lines()).map(str::trim).filter(|line| !line.is_empty());
@@ -214,7 +214,7 @@ impl Done {
     }
 }
 
-fn open(link: &Link, command: &str, deadline: &Deadline) -> Result<Channel, ConnectError> {
+fn open(link: &SshLink, command: &str, deadline: &Deadline) -> Result<Channel, SshConnectError> {
     link.session.set_blocking(true);
     deadline.limit(&link.session, STEP);
     let end = Instant::now() + OPEN_AGAIN.min(deadline.left());
@@ -234,14 +234,14 @@ fn open(link: &Link, command: &str, deadline: &Deadline) -> Result<Channel, Conn
 
 /// Runs a script to its end, feeding it and reading both of its outputs at once.
 fn exec(
-    link: &Link,
+    link: &SshLink,
     target: &SshTarget,
     script: &str,
     input: &[u8],
     deadline: &Deadline,
-) -> Result<Done, ConnectError> {
+) -> Result<ScriptOutput, SshConnectError> {
     let mut channel = open(link, &as_root(target, script), deadline)?;
-    let mut done = Done { status: -1, stdout: Vec::new(), stderr: Vec::new() };
+    let mut done = ScriptOutput { status: -1, stdout: Vec::new(), stderr: Vec::new() };
     let (mut sent, mut closed) = (0, false);
     loop {
         let mut moved = false;
@@ -249,7 +249,7 @@ fn exec(
             match channel.write(&input[sent..]) {
                 Ok(more) => (sent, moved) = (sent + more, more > 0),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // It ended without reading all; its words say why.
+                // It ended before it read all; its output says why.
                 Err(_) => (sent, closed) = (input.len(), true),
             }
         } else if !closed {
@@ -275,7 +275,7 @@ fn exec(
     Ok(done)
 }
 
-/// Whether anything was read.
+/// Whether any byte was read.
 fn read_some(stream: &mut impl Read, into: &mut Vec<u8>) -> io::Result<bool> {
     let mut chunk = [0u8; 16 << 10];
     match stream.read(&mut chunk) {
@@ -289,14 +289,14 @@ fn read_some(stream: &mut impl Read, into: &mut Vec<u8>) -> io::Result<bool> {
 }
 
 fn greeted(
-    link: &Link,
+    link: &SshLink,
     node: &Arc<str>,
     target: &SshTarget,
     command: &str,
     path: &str,
     arch: &str,
     deadline: &Deadline,
-) -> Result<Started, ConnectError> {
+) -> Result<StartedAgent, SshConnectError> {
     let channel = open(link, &as_root(target, command), deadline)?;
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     loop {
@@ -304,7 +304,7 @@ fn greeted(
         moved |= read_some(&mut channel.stderr(), &mut stderr).map_err(|error| deadline.failed(error))?;
         if let Some(at) = stdout.windows(GREETING.len()).position(|window| window == GREETING) {
             let rest = stdout.split_off(at + GREETING.len());
-            return Ok(Started { channel, rest });
+            return Ok(StartedAgent { channel, rest });
         }
         let ended = channel.eof() && !moved;
         if ended || stdout.len() > NOISE_BYTES_MAX {
@@ -312,7 +312,7 @@ fn greeted(
             let said = said.trim().chars().take(2000).collect::<String>().replace('\n', " / ");
             let stderr = if said.is_empty() { "it ends without a word".into() } else { said };
             let (node, path, arch) = (Arc::clone(node), path.to_owned(), arch.to_owned());
-            return Err(ConnectError::AgentCannotRun { node, path, arch, stderr });
+            return Err(SshConnectError::AgentCannotRun { node, path, arch, stderr });
         }
         if deadline.left().is_zero() {
             return Err(deadline.timed_out());

@@ -1,7 +1,7 @@
-//! Logging in: the plan's key, the ssh agent, the keys of the user's configuration, the password, in this order. After a
-//! way that the host accepts in part (two factors), it is asked again what it takes.
+//! Logging in by the plan's key, the ssh agent, the keys of the user's configuration and the password, in this order. After a
+//! partial success (two factors) the host is asked again for its methods.
 use super::connect::Deadline;
-use super::connect_error::ConnectError;
+use super::connect_error::SshConnectError;
 use super::target::{Secret, SshTarget};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const STEP: Duration = Duration::from_secs(20);
-/// LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED: the host knows the key, and its signature did not end the login.
+/// LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED: the host knows the key, but the signature did not end the login.
 const UNVERIFIED: ErrorCode = ErrorCode::Session(-19);
 
 const KEYBOARD: &str = "keyboard-interactive";
-/// Questions that are told.
+/// Questions quoted in an error.
 const QUESTIONS_MAX: usize = 8;
-/// Ways in a row that a host may ask for (`AuthenticationMethods a,b,c`).
+/// Methods in a row that a host may ask for (`AuthenticationMethods a,b,c`).
 const FACTORS_MAX: usize = 4;
 
 pub(super) fn log_in(
@@ -25,10 +25,10 @@ pub(super) fn log_in(
     target: &SshTarget,
     node: &Arc<str>,
     deadline: &Deadline,
-) -> Result<(), ConnectError> {
+) -> Result<(), SshConnectError> {
     let Some(mut allowed) = methods(session, target, deadline)? else { return Ok(()) };
     let mut attempt = Attempt { session, target, deadline, tried: Vec::new(), accepted: Vec::new(), asked: Vec::new() };
-    // A way that was accepted in part changes what the host takes next.
+    // A partial success changes the methods that the host takes next.
     for _ in 0..FACTORS_MAX {
         let before = attempt.accepted.len();
         if attempt.by_keys(&allowed) || attempt.by_password(&allowed) {
@@ -48,7 +48,7 @@ pub(super) fn log_in(
     let Attempt { mut tried, accepted, asked, .. } = attempt;
     if !accepted.is_empty() && allowed.split(',').any(|method| method == KEYBOARD) {
         let (node, user) = (Arc::clone(node), target.user.clone());
-        return Err(ConnectError::SecondFactor {
+        return Err(SshConnectError::SecondFactor {
             node,
             user,
             accepted: accepted.into(),
@@ -63,15 +63,15 @@ pub(super) fn log_in(
     if !accepted.is_empty() {
         allowed = format!("{allowed}, after {} was accepted", accepted.join(" and "));
     }
-    Err(ConnectError::AuthFailed { node: Arc::clone(node), user: target.user.clone(), tried, allowed })
+    Err(SshConnectError::AuthFailed { node: Arc::clone(node), user: target.user.clone(), tried, allowed })
 }
 
-/// What the host takes now; none where the login is done.
-fn methods(session: &Session, target: &SshTarget, deadline: &Deadline) -> Result<Option<String>, ConnectError> {
+/// The methods that the host takes now; none once the login is done.
+fn methods(session: &Session, target: &SshTarget, deadline: &Deadline) -> Result<Option<String>, SshConnectError> {
     deadline.limit(session, STEP);
     match session.auth_methods(&target.user) {
         Ok(allowed) => Ok(Some(allowed.to_owned())),
-        // The host asked for nothing (more).
+        // The host asked for nothing more.
         Err(_) if session.authenticated() => Ok(None),
         Err(error) => Err(deadline.failed(error)),
     }
@@ -82,24 +82,24 @@ struct Attempt<'a> {
     session: &'a Session,
     target: &'a SshTarget,
     deadline: &'a Deadline,
-    /// Each way that was tried, with its answer.
+    /// Each method that was tried, with its outcome.
     tried: Vec<String>,
-    /// Ways that the host accepted and that were not enough.
+    /// Methods with partial success.
     accepted: Vec<String>,
     /// The questions of keyboard-interactive.
     asked: Vec<String>,
 }
 
-/// What became of one way.
-enum Way {
+/// The outcome of one method.
+enum MethodOutcome {
     Done,
-    /// The host accepts it and wants another one too.
+    /// Partial success: the host wants another method too.
     InPart,
     Refused,
 }
 
 impl Attempt<'_> {
-    /// Whether the login is done. Stops as soon as a key was accepted in part: what the host takes then is another thing.
+    /// Whether the login is done. Stops at the first partial success, since the host then takes other methods.
     fn by_keys(&mut self, allowed: &str) -> bool {
         if !allowed.contains("publickey") {
             return false;
@@ -109,27 +109,27 @@ impl Attempt<'_> {
         let others: Vec<PathBuf> = others.cloned().collect();
         for key in &given {
             match self.by_file(key, allowed) {
-                Way::Done => return true,
-                Way::InPart => return false,
-                Way::Refused => {}
+                MethodOutcome::Done => return true,
+                MethodOutcome::InPart => return false,
+                MethodOutcome::Refused => {}
             }
         }
         match self.by_agent(allowed) {
-            Way::Done => return true,
-            Way::InPart => return false,
-            Way::Refused => {}
+            MethodOutcome::Done => return true,
+            MethodOutcome::InPart => return false,
+            MethodOutcome::Refused => {}
         }
         for key in &others {
             match self.by_file(key, allowed) {
-                Way::Done => return true,
-                Way::InPart => return false,
-                Way::Refused => {}
+                MethodOutcome::Done => return true,
+                MethodOutcome::InPart => return false,
+                MethodOutcome::Refused => {}
             }
         }
         false
     }
 
-    /// Says whether an accepted way was accepted in part: then the host takes something else than before.
+    /// Whether a success was partial: then the host takes other methods than before.
     fn in_part(&mut self, way: &str, allowed: &str) -> bool {
         let now = methods(self.session, self.target, self.deadline).ok().flatten();
         let in_part = now.is_some_and(|now| now != allowed);
@@ -140,21 +140,21 @@ impl Attempt<'_> {
         in_part
     }
 
-    fn by_file(&mut self, key: &Path, allowed: &str) -> Way {
+    fn by_file(&mut self, key: &Path, allowed: &str) -> MethodOutcome {
         let way = format!("key {}", key.display());
         if self.accepted.contains(&way) {
-            return Way::Refused;
+            return MethodOutcome::Refused;
         }
         self.deadline.limit(self.session, STEP);
         let passphrase = self.target.passphrase.as_ref().map(Secret::reveal);
         let answer = match std::fs::metadata(key) {
             Err(error) => error.to_string(),
             Ok(_) => match self.session.userauth_pubkey_file(&self.target.user, None, key, passphrase) {
-                Ok(()) if self.session.authenticated() => return Way::Done,
+                Ok(()) if self.session.authenticated() => return MethodOutcome::Done,
                 Ok(()) => "not enough".to_owned(),
                 Err(error) => {
                     if error.code() == UNVERIFIED && self.in_part(&way, allowed) {
-                        return Way::InPart;
+                        return MethodOutcome::InPart;
                     }
                     error.message().to_owned()
                 }
@@ -167,15 +167,15 @@ impl Attempt<'_> {
             ""
         };
         self.tried.push(format!("{way}: {answer}{hint}"));
-        Way::Refused
+        MethodOutcome::Refused
     }
 
-    fn by_agent(&mut self, allowed: &str) -> Way {
+    fn by_agent(&mut self, allowed: &str) -> MethodOutcome {
         let Some(socket) = &self.target.ssh_agent else {
-            return Way::Refused;
+            return MethodOutcome::Refused;
         };
         self.deadline.limit(self.session, STEP);
-        let mut asked = || -> Result<Way, ssh2::Error> {
+        let mut asked = || -> Result<MethodOutcome, ssh2::Error> {
             let mut agent = self.session.agent()?;
             agent.set_identity_path(socket)?;
             agent.connect()?;
@@ -187,18 +187,20 @@ impl Attempt<'_> {
                 }
                 self.deadline.limit(self.session, STEP);
                 match agent.userauth(&self.target.user, identity) {
-                    Ok(()) => return Ok(Way::Done),
-                    Err(error) if error.code() == UNVERIFIED && self.in_part(&way, allowed) => return Ok(Way::InPart),
+                    Ok(()) => return Ok(MethodOutcome::Done),
+                    Err(error) if error.code() == UNVERIFIED && self.in_part(&way, allowed) => {
+                        return Ok(MethodOutcome::InPart);
+                    }
                     Err(error) => self.tried.push(format!("{way}: {}", error.message())),
                 }
             }
-            Ok(Way::Refused)
+            Ok(MethodOutcome::Refused)
         };
         match asked() {
             Ok(way) => way,
             Err(error) => {
                 self.tried.push(format!("ssh agent: {}", error.message()));
-                Way::Refused
+                MethodOutcome::Refused
             }
         }
     }
@@ -250,7 +252,7 @@ impl KeyboardInteractivePrompt for Prompted<'_> {
     }
 }
 
-/// Whether a key of the agent may be tried: too many wrong ones, and the host hangs up.
+/// Whether a key of the agent may be tried. After too many wrong keys the host hangs up.
 fn wanted(target: &SshTarget, blob: &[u8]) -> bool {
     let encoded = BASE64.encode(blob);
     let named = |key: &Path| {

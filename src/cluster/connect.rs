@@ -1,7 +1,7 @@
-//! From a target to an SSH session that is encrypted, whose host key is checked, and that is logged in.
+//! From a target to an SSH session that is encrypted and logged in, with a checked host key.
 //!
 //! Never without a deadline, never without the host's key being judged.
-use super::connect_error::ConnectError;
+use super::connect_error::SshConnectError;
 use super::host_key::HostKeys;
 use super::target::SshTarget;
 use super::{auth, offers, relay};
@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What is offered, the best first. libssh2 leaves out what its OpenSSL has not (ML-KEM needs OpenSSL 3.5).
+/// Offered algorithms, best first. libssh2 leaves out those that its OpenSSL lacks (ML-KEM needs OpenSSL 3.5).
 const CIPHERS: &str = "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,\
                        aes256-ctr,aes192-ctr,aes128-ctr";
 const MACS: &str = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512";
@@ -33,7 +33,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 const BACK_OFF_FIRST: Duration = Duration::from_millis(100);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 
-/// The deadline of a connection in the making, and what it is doing just now.
+/// The deadline of a connection in the making, and its current step.
 #[derive(Debug)]
 pub(super) struct Deadline {
     node: Arc<str>,
@@ -47,7 +47,7 @@ impl Deadline {
         Deadline { node, until: Instant::now() + total, total, phase: Mutex::new("connecting".into()) }
     }
 
-    /// Says what begins now.
+    /// Begins a step.
     pub(super) fn begin(&self, phase: &str) {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase.into();
     }
@@ -60,33 +60,33 @@ impl Deadline {
         self.until.saturating_duration_since(Instant::now())
     }
 
-    /// Gives each blocking call of a session no more than what is left.
+    /// Limits each blocking call of a session to the time left.
     pub(super) fn limit(&self, session: &Session, most: Duration) {
         let millis = self.left().min(most).as_millis().max(1);
         session.set_timeout(u32::try_from(millis).unwrap_or(u32::MAX));
     }
 
-    pub(super) fn timed_out(&self) -> ConnectError {
-        ConnectError::Timeout { node: Arc::clone(&self.node), phase: self.phase(), after: self.total }
+    pub(super) fn timed_out(&self) -> SshConnectError {
+        SshConnectError::Timeout { node: Arc::clone(&self.node), phase: self.phase(), after: self.total }
     }
 
     /// An error of the session while this phase lasted.
-    pub(super) fn failed(&self, message: impl ToString) -> ConnectError {
+    pub(super) fn failed(&self, message: impl ToString) -> SshConnectError {
         if self.left().is_zero() {
             return self.timed_out();
         }
-        ConnectError::Lost { node: Arc::clone(&self.node), phase: self.phase(), message: message.to_string() }
+        SshConnectError::Lost { node: Arc::clone(&self.node), phase: self.phase(), message: message.to_string() }
     }
 }
 
-/// A session that is logged in, and the socket below it for polling.
-pub(super) struct Link {
+/// A logged-in session, and the socket below it for polling.
+pub(super) struct SshLink {
     pub(super) session: Session,
     pub(super) socket: OwnedFd,
 }
 
-impl Link {
-    /// Waits until the socket can go on as the session wants it, or something else is ready, or time is up.
+impl SshLink {
+    /// Waits until the session's socket is ready, or the other descriptor is, or time is up.
     pub(super) fn wait(&self, other: Option<&dyn AsFd>, timeout: Duration) -> io::Result<()> {
         let flags = match self.session.block_directions() {
             BlockDirections::Outbound | BlockDirections::Both => PollFlags::POLLIN | PollFlags::POLLOUT,
@@ -103,31 +103,31 @@ impl Link {
     }
 }
 
-/// What to do about a failed attempt.
-enum Failure {
-    /// It will be no better next time.
-    Final(ConnectError),
-    /// Nothing answers; it may be starting.
+/// A failed attempt, by what to do about it.
+enum AttemptFailure {
+    /// A retry cannot help.
+    Final(SshConnectError),
+    /// Nothing answers; the host may be starting.
     Silent(String),
-    /// Something answers and breaks off; a busy sshd does (MaxStartups).
+    /// The host answers and breaks off, as a busy sshd does (MaxStartups).
     Broken(String),
 }
 
-impl From<ConnectError> for Failure {
-    fn from(error: ConnectError) -> Failure {
-        Failure::Final(error)
+impl From<SshConnectError> for AttemptFailure {
+    fn from(error: SshConnectError) -> AttemptFailure {
+        AttemptFailure::Final(error)
     }
 }
 
 /// Connects with back-off for as long as `patience` and the deadline allow.
-pub(super) fn connect(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<Link, ConnectError> {
+pub(super) fn connect(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<SshLink, SshConnectError> {
     let started = Instant::now();
     let (mut attempts, mut back_off) = (0, BACK_OFF_FIRST);
     loop {
         attempts += 1;
         let failure = match attempt(target, patience, deadline) {
             Ok(link) => return Ok(link),
-            Err(Failure::Final(error)) => return Err(error),
+            Err(AttemptFailure::Final(error)) => return Err(error),
             Err(failure) => failure,
         };
         if deadline.left().is_zero() {
@@ -136,11 +136,11 @@ pub(super) fn connect(target: &SshTarget, patience: Duration, deadline: &Deadlin
         if started.elapsed() + back_off > patience || deadline.left() < back_off {
             let (node, address) = (Arc::clone(&deadline.node), target.address());
             return Err(match failure {
-                Failure::Final(error) => error,
-                Failure::Silent(message) => {
-                    ConnectError::Unreachable { node, address, message, attempts, after: started.elapsed() }
+                AttemptFailure::Final(error) => error,
+                AttemptFailure::Silent(message) => {
+                    SshConnectError::Unreachable { node, address, message, attempts, after: started.elapsed() }
                 }
-                Failure::Broken(message) => ConnectError::Handshake { node, address, message },
+                AttemptFailure::Broken(message) => SshConnectError::Handshake { node, address, message },
             });
         }
         std::thread::sleep(back_off);
@@ -148,10 +148,10 @@ pub(super) fn connect(target: &SshTarget, patience: Duration, deadline: &Deadlin
     }
 }
 
-fn attempt(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<Link, Failure> {
+fn attempt(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<SshLink, AttemptFailure> {
     let socket = socket(target, patience, deadline)?;
     deadline.begin("the key exchange");
-    let broken = |error: &dyn std::fmt::Display| Failure::Broken(error.to_string());
+    let broken = |error: &dyn std::fmt::Display| AttemptFailure::Broken(error.to_string());
     let mut session = Session::new().map_err(|error| broken(&error))?;
     let known = HostKeys::read(target, &deadline.node)?;
     prefer_modern(&session, &known).map_err(|error| broken(&error))?;
@@ -160,9 +160,11 @@ fn attempt(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Resul
     deadline.limit(&session, HANDSHAKE_TIMEOUT);
     session.handshake().map_err(|error| match error.code() {
         // LIBSSH2_ERROR_TIMEOUT: its clock may run out a moment before ours.
-        ErrorCode::Session(-9) if deadline.left() < Duration::from_millis(100) => Failure::Final(deadline.timed_out()),
+        ErrorCode::Session(-9) if deadline.left() < Duration::from_millis(100) => {
+            AttemptFailure::Final(deadline.timed_out())
+        }
         // LIBSSH2_ERROR_KEX_FAILURE: no algorithm in common.
-        ErrorCode::Session(-5) => Failure::Final(ConnectError::Handshake {
+        ErrorCode::Session(-5) => AttemptFailure::Final(SshConnectError::Handshake {
             node: Arc::clone(&deadline.node),
             address: target.address(),
             message: format!("{error}{}", offers(target, patience, deadline)),
@@ -173,17 +175,17 @@ fn attempt(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Resul
     known.check(target, &deadline.node, key)?;
     deadline.begin("the login");
     auth::log_in(&session, target, &deadline.node, deadline)?;
-    Ok(Link { session, socket })
+    Ok(SshLink { session, socket })
 }
 
-fn socket(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<OwnedFd, Failure> {
+fn socket(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<OwnedFd, AttemptFailure> {
     match &target.jump {
         None => tcp(target, patience, deadline),
         Some(jump) => through(jump, target, patience, deadline),
     }
 }
 
-/// What the host offers, as the end of a sentence.
+/// The host's algorithms, as the end of a sentence.
 fn offers(target: &SshTarget, patience: Duration, deadline: &Deadline) -> String {
     let asked = match socket(target, patience, deadline) {
         Ok(socket) => offers::of(socket, deadline.left().min(TCP_TIMEOUT)).ok(),
@@ -192,11 +194,11 @@ fn offers(target: &SshTarget, patience: Duration, deadline: &Deadline) -> String
     asked.map(|offers| format!("; the host offers {offers}")).unwrap_or_default()
 }
 
-fn tcp(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<OwnedFd, Failure> {
+fn tcp(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<OwnedFd, AttemptFailure> {
     deadline.begin("resolving the name");
     let resolved = (target.host.as_str(), target.port).to_socket_addrs();
     let mut addresses: Vec<SocketAddr> = resolved
-        .map_err(|error| ConnectError::Unresolvable {
+        .map_err(|error| SshConnectError::Unresolvable {
             node: Arc::clone(&deadline.node),
             host: target.host.clone(),
             message: error.to_string(),
@@ -209,17 +211,22 @@ fn tcp(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<Ow
         let timeout = TCP_TIMEOUT.min(patience).min(deadline.left()).max(Duration::from_millis(1));
         match TcpStream::connect_timeout(&address, timeout) {
             Ok(stream) => {
-                stream.set_nodelay(true).map_err(|error| Failure::Silent(error.to_string()))?;
+                stream.set_nodelay(true).map_err(|error| AttemptFailure::Silent(error.to_string()))?;
                 return Ok(stream.into());
             }
             Err(error) => last = error.to_string(),
         }
     }
-    Err(Failure::Silent(last))
+    Err(AttemptFailure::Silent(last))
 }
 
 /// A socket whose other end is carried through a jump host.
-fn through(jump: &SshTarget, target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<OwnedFd, Failure> {
+fn through(
+    jump: &SshTarget,
+    target: &SshTarget,
+    patience: Duration,
+    deadline: &Deadline,
+) -> Result<OwnedFd, AttemptFailure> {
     let label = format!("{} through {}", deadline.node, jump.host);
     let via = Deadline::new(label.into(), deadline.left());
     deadline.begin("connecting to the jump host");
@@ -227,9 +234,9 @@ fn through(jump: &SshTarget, target: &SshTarget, patience: Duration, deadline: &
     deadline.begin("connecting through the jump host");
     deadline.limit(&link.session, TCP_TIMEOUT);
     let opened = link.session.channel_direct_tcpip(&target.host, target.port, None);
-    let channel =
-        opened.map_err(|error| Failure::Silent(format!("the jump host {} cannot reach it: {error}", jump.host)))?;
-    relay::start(link, channel).map_err(|error| Failure::Silent(error.to_string()))
+    let channel = opened
+        .map_err(|error| AttemptFailure::Silent(format!("the jump host {} cannot reach it: {error}", jump.host)))?;
+    relay::start(link, channel).map_err(|error| AttemptFailure::Silent(error.to_string()))
 }
 
 fn prefer_modern(session: &Session, known: &HostKeys) -> Result<(), ssh2::Error> {

@@ -1,21 +1,21 @@
-//! [`ConnectError`]: why a node cannot be had, in words that say what was tried and what to do.
+//! [`SshConnectError`]: why a node cannot be reached. Its messages say what was tried and what to do.
 use dsfuzz_nemesis::protocol::Claim;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why there is no connection to a node's agent. `node` names the node, and the jump host where that is what failed.
+/// Why there is no connection to a node's agent. `node` names the node, or the jump host if that failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum ConnectError {
-    /// The name means nothing here.
+pub enum SshConnectError {
+    /// The name cannot be resolved here.
     #[error("{node}: the name {host} cannot be resolved ({message}); check the spelling, or write an address{}", port_hint(.host))]
     Unresolvable {
         /// The node.
         node: Arc<str>,
         /// The name.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         message: String,
     },
     /// Nothing answers there.
@@ -27,12 +27,12 @@ pub enum ConnectError {
         address: String,
         /// The last error.
         message: String,
-        /// How often it was tried.
+        /// Number of attempts.
         attempts: u32,
-        /// For how long.
+        /// Time of all attempts.
         after: Duration,
     },
-    /// It answers, but not in a way that leads to an encrypted connection.
+    /// The host answers, but no encrypted connection comes about.
     #[error(
         "{node}: no SSH connection with {address}: {message}; dsfuzz offers curve25519, ecdh, dh-group14/16/18 and group-exchange-sha256 key exchange (mlkem768x25519 where its OpenSSL is 3.5 or newer), chacha20-poly1305, aes-gcm and aes-ctr, hmac-sha2 with and without etm, and ed25519, ecdsa and rsa-sha2 host keys"
     )]
@@ -41,7 +41,7 @@ pub enum ConnectError {
         node: Arc<str>,
         /// Host and port.
         address: String,
-        /// What went wrong.
+        /// The cause.
         message: String,
     },
     /// The host has another key than the one on record.
@@ -55,10 +55,10 @@ pub enum ConnectError {
         file: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What the host shows now.
+        /// The key that the host shows now.
         fingerprint: String,
     },
-    /// The host is not on record, and only those on record are wanted.
+    /// The host is not on record, and the plan accepts only hosts on record.
     #[error("{node}: the host key of {host} ({fingerprint}) is not in {}, and the plan (ssh.strict) or your ssh configuration (StrictHostKeyChecking) takes no others; compare it with the machine's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub) and add it (ssh-keyscan)", .file.display())]
     HostKeyUnknown {
         /// The node.
@@ -67,10 +67,10 @@ pub enum ConnectError {
         host: String,
         /// The known_hosts file.
         file: PathBuf,
-        /// What the host shows.
+        /// The key that the host shows.
         fingerprint: String,
     },
-    /// A certificate authority is trusted for the host, and nothing else.
+    /// For this host only a certificate authority is trusted.
     #[error("{node}: line {line} of {} trusts a certificate authority for {host}, and dsfuzz does not read host certificates; compare the host's key ({fingerprint}) with the machine's own and add it (ssh-keyscan)", .file.display())]
     HostKeyAuthority {
         /// The node.
@@ -81,7 +81,7 @@ pub enum ConnectError {
         file: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What the host shows.
+        /// The key that the host shows.
         fingerprint: String,
     },
     /// The host's key is marked as revoked.
@@ -103,22 +103,22 @@ pub enum ConnectError {
         node: Arc<str>,
         /// The known_hosts file.
         file: PathBuf,
-        /// What went wrong.
+        /// The cause.
         message: String,
     },
-    /// None of the keys and passwords is accepted.
+    /// The host accepts none of the keys and passwords.
     #[error("{node}: cannot log in as {user}; the host takes {allowed}; tried: {}; check ssh.user, and ssh.key or ssh.password_env", tried_list(.tried))]
     AuthFailed {
         /// The node.
         node: Arc<str>,
         /// The user.
         user: String,
-        /// Each way that was tried, with its answer.
+        /// Each method that was tried, with its outcome.
         tried: Vec<String>,
-        /// What the host accepts.
+        /// The methods that the host accepts.
         allowed: String,
     },
-    /// The host wants another factor after the first, which no key gives.
+    /// The host wants a second factor, which no key gives.
     #[error(
         "{node}: {user}'s login wants a second factor: {} was accepted, and the host also takes {allowed}{}; dsfuzz answers its \
          questions with the password of ssh.password_env and can give no code of a device; tried: {}; give dsfuzz a login that a key \
@@ -130,13 +130,13 @@ pub enum ConnectError {
         node: Arc<str>,
         /// The user.
         user: String,
-        /// The ways that were accepted.
+        /// The accepted methods.
         accepted: Box<[String]>,
-        /// What the host accepts after them.
+        /// The methods that the host accepts after them.
         allowed: String,
-        /// What it asked, where it was answered at all.
+        /// Its questions, if any was answered.
         asked: Box<[String]>,
-        /// Each way that was tried, with its answer.
+        /// Each method that was tried, with its outcome.
         tried: Vec<String>,
     },
     /// sudo wants a password.
@@ -148,7 +148,7 @@ pub enum ConnectError {
         node: Arc<str>,
         /// The user.
         user: String,
-        /// What sudo said.
+        /// sudo's message.
         message: String,
     },
     /// sudo does not work, for another reason than a password.
@@ -158,7 +158,7 @@ pub enum ConnectError {
         node: Arc<str>,
         /// The user.
         user: String,
-        /// What sudo or the shell said.
+        /// The message of sudo or of the shell.
         message: String,
     },
     /// The login does not lead to a shell: nologin, a forced command, a cloud image's advice.
@@ -170,10 +170,10 @@ pub enum ConnectError {
         node: Arc<str>,
         /// The user.
         user: String,
-        /// What came on standard error and standard output.
+        /// Its standard error and standard output.
         message: String,
     },
-    /// A start-up file of the login shell takes what is meant for the agent.
+    /// A start-up file of the login shell reads the agent's input.
     #[error(
         "{node}: a start-up file of {user}'s login shell (such as ~/.bashrc) reads standard input, which belongs to the agent; let it do so only in interactive shells: case $- in *i*) ;; *) return;; esac"
     )]
@@ -190,7 +190,7 @@ pub enum ConnectError {
         node: Arc<str>,
         /// Its architecture (`uname -m`).
         arch: String,
-        /// Where it was looked for.
+        /// The places that were searched.
         looked: Vec<PathBuf>,
     },
     /// The agent could not be put on the node.
@@ -200,21 +200,21 @@ pub enum ConnectError {
         node: Arc<str>,
         /// The user.
         user: String,
-        /// Where to.
+        /// The path on the node.
         path: String,
-        /// What went wrong.
+        /// The cause.
         message: String,
     },
-    /// The agent is on the node and does not run there.
+    /// The agent does not run on the node.
     #[error("{node}: the agent {path} does not run on this {arch} machine: {stderr}{}", agent_hint(.stderr))]
     AgentCannotRun {
         /// The node.
         node: Arc<str>,
-        /// Where it is.
+        /// Its path.
         path: String,
         /// The node's architecture.
         arch: String,
-        /// What it printed instead of its greeting.
+        /// Its output instead of the greeting.
         stderr: String,
     },
     /// The agent refuses or misunderstands the first request.
@@ -222,17 +222,17 @@ pub enum ConnectError {
     AgentMismatch {
         /// The node.
         node: Arc<str>,
-        /// What it said.
+        /// Its message.
         message: String,
     },
-    /// Another run has the node, or has had it since the connection was lost.
+    /// Another run holds the node, or held it since the connection was lost.
     #[error("{}", taken(.node, .claim, *.again))]
     NodeTaken {
         /// The node.
         node: Arc<str>,
-        /// Who has it, or had it last.
+        /// The last holder.
         claim: Box<Claim>,
-        /// This run had it before.
+        /// This run held it before.
         again: bool,
     },
     /// A step took too long.
@@ -240,9 +240,9 @@ pub enum ConnectError {
     Timeout {
         /// The node.
         node: Arc<str>,
-        /// Which step.
+        /// The step.
         phase: String,
-        /// How long it was given.
+        /// Its deadline.
         after: Duration,
     },
     /// The connection ended while it was being made.
@@ -250,12 +250,12 @@ pub enum ConnectError {
     Lost {
         /// The node.
         node: Arc<str>,
-        /// Which step.
+        /// The step.
         phase: String,
-        /// Why.
+        /// The cause.
         message: String,
     },
-    /// A node of the cluster would carry the connection to another, and take it along when it dies.
+    /// The jump host is a node of the cluster: its death would take the connection along.
     #[error(
         "{node}: the jump host {jump} is a node of the cluster itself; a fault on it would cut dsfuzz off from {node}. Use a host outside the cluster"
     )]
@@ -267,7 +267,7 @@ pub enum ConnectError {
     },
 }
 
-/// What is wrong with a host that holds its port.
+/// The fault of a host that holds its port.
 pub(super) fn port_hint(host: &str) -> String {
     match host.rsplit_once(':') {
         Some((name, port)) if !name.contains(':') && port.parse::<u16>().is_ok() => {
@@ -313,11 +313,11 @@ fn agent_hint(stderr: &str) -> &'static str {
     }
 }
 
-/// Everything that stood in the way of a cluster.
+/// All errors of connecting a cluster.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ConnectErrors(pub Vec<ConnectError>);
+pub struct SshConnectErrors(pub Vec<SshConnectError>);
 
-impl fmt::Display for ConnectErrors {
+impl fmt::Display for SshConnectErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let [one] = self.0.as_slice() {
             return write!(f, "{one}");
@@ -327,9 +327,9 @@ impl fmt::Display for ConnectErrors {
     }
 }
 
-impl std::error::Error for ConnectErrors {}
+impl std::error::Error for SshConnectErrors {}
 
-/// Who has a node, since when, and what to do.
+/// The run that holds a node, since when, and what to do.
 fn taken(node: &str, claim: &Claim, again: bool) -> String {
     if again {
         let Claim { by, since_ns, .. } = claim;

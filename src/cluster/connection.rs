@@ -1,9 +1,9 @@
 //! The loop of one connection: frames out, frames in, heartbeats, and the watch over silence. One thread, one poll.
 //!
-//! Small requests overtake bulk ones, so that a heal waits for at most one frame; nothing here ever blocks on a read.
-use super::agent::Started;
-use super::connect::Link;
-use super::session::Answer;
+//! Small requests overtake bulk ones, so that a heal waits for one frame at most. Never: blocks on a read.
+use super::agent::StartedAgent;
+use super::connect::SshLink;
+use super::session::ResponseSender;
 use dsfuzz_nemesis::protocol::{Request, RequestFrame, ResponseFrame, frame_lengths, write_frame};
 use nix::sys::eventfd::EventFd;
 use ssh2::Channel;
@@ -13,17 +13,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-/// So much is read before requests get their turn again.
+/// Bytes to read before requests get their turn again.
 const READ_BYTES_TURN: usize = 1 << 20;
 const STDERR_BYTES_MAX: usize = 64 << 10;
 /// Heartbeats carry this id; their answers are dropped.
 const HEARTBEAT_ID: u64 = u64::MAX;
 
-/// What the handle of a session wants from the loop.
-pub(super) enum Job {
-    /// Request the agent; the answer goes to the closure.
-    Request { id: u64, ask: Box<Request>, blob: Vec<u8>, answer: Answer },
-    /// Nobody waits for this answer any more.
+/// A request of a session's handle to the loop.
+pub(super) enum SessionRequest {
+    /// Ask the agent; the response goes to the closure.
+    Request { id: u64, ask: Box<Request>, blob: Vec<u8>, answer: ResponseSender },
+    /// The caller no longer waits for this response.
     Forget(u64),
     /// End the connection.
     Close,
@@ -31,18 +31,18 @@ pub(super) enum Job {
 
 /// One connection.
 pub(super) struct Connection {
-    link: Link,
+    link: SshLink,
     channel: Channel,
-    jobs: Receiver<Job>,
+    jobs: Receiver<SessionRequest>,
     wake: Arc<EventFd>,
     lease: Duration,
-    waiting: HashMap<u64, Answer>,
+    waiting: HashMap<u64, ResponseSender>,
     urgent: VecDeque<Vec<u8>>,
     bulk: VecDeque<Vec<u8>>,
     sending: (Vec<u8>, usize),
     input: Vec<u8>,
     stderr: Vec<u8>,
-    /// When the agent was heard last, and how long it may be silent.
+    /// The time of the agent's last message, and how long it may be silent.
     heard: Instant,
     silence: Duration,
     beat: Instant,
@@ -51,9 +51,9 @@ pub(super) struct Connection {
 impl Connection {
     /// `patience`: how long the agent may take for its first answer.
     pub(super) fn new(
-        link: Link,
-        started: Started,
-        jobs: Receiver<Job>,
+        link: SshLink,
+        started: StartedAgent,
+        jobs: Receiver<SessionRequest>,
         wake: Arc<EventFd>,
         lease: Duration,
         patience: Duration,
@@ -77,13 +77,13 @@ impl Connection {
         }
     }
 
-    /// Serves until the connection is gone; the answer says why. Whoever still waits gets no answer.
+    /// Serves until the connection is gone, and returns the reason. Callers that still wait get no response.
     pub(super) fn run(mut self) -> String {
         let why = match self.serve() {
             Ok(()) => "closed by dsfuzz".into(),
             Err(why) => why,
         };
-        // The agent sees the end of its input and heals. Nothing is waited for: the peer may be dead.
+        // The agent sees the end of its input and heals. No waiting here: the peer may be dead.
         self.link.session.set_blocking(true);
         self.link.session.set_timeout(200);
         let _ = self.channel.close();
@@ -96,7 +96,7 @@ impl Connection {
 
     fn serve(&mut self) -> Result<(), String> {
         loop {
-            // Emptied before the jobs are taken, so that a job put in after that wakes the poll.
+            // Emptied before the jobs are taken, so that a later job wakes the poll.
             let _ = self.wake.read();
             if self.take_jobs()? {
                 return Ok(());
@@ -127,12 +127,12 @@ impl Connection {
     fn take_jobs(&mut self) -> Result<bool, String> {
         loop {
             match self.jobs.try_recv() {
-                Ok(Job::Request { id, ask, blob, answer }) => {
+                Ok(SessionRequest::Request { id, ask, blob, answer }) => {
                     self.waiting.insert(id, answer);
                     self.queue(id, *ask, &blob)?;
                 }
-                Ok(Job::Forget(id)) => drop(self.waiting.remove(&id)),
-                Ok(Job::Close) | Err(TryRecvError::Disconnected) => return Ok(true),
+                Ok(SessionRequest::Forget(id)) => drop(self.waiting.remove(&id)),
+                Ok(SessionRequest::Close) | Err(TryRecvError::Disconnected) => return Ok(true),
                 Err(TryRecvError::Empty) => return Ok(false),
             }
         }
@@ -154,7 +154,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes until nothing is left or the channel takes no more.
+    /// Writes until the queue is empty or the channel is full.
     fn send(&mut self) -> io::Result<()> {
         loop {
             if self.sending.1 == self.sending.0.len() {
@@ -172,12 +172,12 @@ impl Connection {
         }
     }
 
-    /// Reads what is there, but only so much at once; whether there may be more.
+    /// Reads up to the limit; returns whether there may be more.
     fn receive(&mut self) -> io::Result<bool> {
         let mut chunk = [0u8; 32 << 10];
         let mut turn = 0;
-        // Whichever stream is read, libssh2 takes what has arrived for both from the socket. So the frames are looked at
-        // last: an answer that came in during the other look would lie in its queue, where no poll can see it.
+        // Reading one stream makes libssh2 take the data of both from the socket. So the frames are read last: a response that
+        // arrived during the other read would lie in its queue, where no poll sees it.
         let mut channels = [(self.channel.stderr(), false), (self.channel.stream(0), true)];
         let mut more = true;
         while more && turn < READ_BYTES_TURN {
@@ -217,7 +217,7 @@ impl Connection {
             if let Some(answer) = self.waiting.remove(&response.id) {
                 answer.give(response.body, body[json..].to_vec());
             }
-            // From the first answer on, the agent is up and the lease is what counts.
+            // From the first response on, the agent is up and the lease counts.
             self.silence = self.lease;
             from += 8 + json + blob;
         }

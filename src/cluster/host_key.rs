@@ -2,8 +2,8 @@
 //! only read.
 //!
 //! As in OpenSSH the user's and the system's files count as one list. A contradiction or a revocation in any file refuses.
-use super::connect_error::ConnectError;
-use super::known_hosts::{Authority, Judgement, KnownHosts, key_type, name_of};
+use super::connect_error::SshConnectError;
+use super::known_hosts::{CertificateAuthority, Judgement, KnownHosts, key_type, name_of};
 use super::target::SshTarget;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD as BASE64, STANDARD_NO_PAD};
@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-/// What begins a binary list of revoked keys (OpenSSH's PROTOCOL.krl).
+/// First bytes of a binary list of revoked keys (OpenSSH's PROTOCOL.krl).
 const KRL_MAGIC: &[u8] = b"SSHKRL\n\0";
 
-/// All that is on record about a host.
+/// All records of a host.
 #[derive(Debug)]
 pub(super) struct HostKeys {
     /// dsfuzz's own file, or the plan's.
@@ -29,7 +29,7 @@ pub(super) struct HostKeys {
 
 impl HostKeys {
     /// Reads the records.
-    pub(super) fn read(target: &SshTarget, node: &Arc<str>) -> Result<HostKeys, ConnectError> {
+    pub(super) fn read(target: &SshTarget, node: &Arc<str>) -> Result<HostKeys, SshConnectError> {
         let read = |file: &Path| KnownHosts::read(file).map_err(|error| unreadable(node, file, &error));
         let users = target.users_known_hosts.iter().filter(|file| **file != target.known_hosts);
         Ok(HostKeys {
@@ -41,14 +41,14 @@ impl HostKeys {
         })
     }
 
-    /// Types of the host's known keys: to be asked for first, so that a host with several keys shows the one on record.
+    /// Types of the host's known keys. They are asked for first, so that a host with several keys shows the one on record.
     pub(super) fn types(&self) -> Vec<&str> {
         let all = std::iter::once(&self.own).chain(&self.users);
         all.flat_map(|known| known.key_types(&self.host, self.port)).collect()
     }
 
-    /// Judges the key that the host shows, and keeps a new one where the target allows that.
-    pub(super) fn check(&self, target: &SshTarget, node: &Arc<str>, key: &[u8]) -> Result<(), ConnectError> {
+    /// Judges the key that the host shows, and records a new one if the target allows that.
+    pub(super) fn check(&self, target: &SshTarget, node: &Arc<str>, key: &[u8]) -> Result<(), SshConnectError> {
         revoked(target, node, &self.host, key)?;
         let mut own = self.own.judge(&self.host, self.port, key);
         if let Judgement::Revoked { line } = own {
@@ -57,7 +57,7 @@ impl HostKeys {
         let users = self.judge_users(node, key)?;
         match (&own, &users) {
             (Judgement::Changed { line }, _) => return Err(self.changed(node, &target.known_hosts, *line, key)),
-            // Of another type than on record: new to these files, but not to the other one.
+            // A key of another type than on record: new to these files, but not to the other one.
             (Judgement::Known, Some((_, _, false))) | (_, None) => {}
             (_, Some((file, line, _))) => return Err(self.changed(node, file, *line, key)),
         }
@@ -66,9 +66,9 @@ impl HostKeys {
         }
         let authority =
             std::iter::once(&self.own).chain(&self.users).find_map(|known| known.authority(&self.host, self.port));
-        if let Some(Authority { file, line }) = authority {
+        if let Some(CertificateAuthority { file, line }) = authority {
             let (node, host) = (Arc::clone(node), self.name());
-            return Err(ConnectError::HostKeyAuthority { node, host, file, line, fingerprint: fingerprint(key) });
+            return Err(SshConnectError::HostKeyAuthority { node, host, file, line, fingerprint: fingerprint(key) });
         }
         if !target.strict {
             own = KnownHosts::accept(&target.known_hosts, &self.host, self.port, key)
@@ -77,7 +77,7 @@ impl HostKeys {
         }
         match own {
             Judgement::Known => Ok(()),
-            Judgement::Unknown => Err(ConnectError::HostKeyUnknown {
+            Judgement::Unknown => Err(SshConnectError::HostKeyUnknown {
                 node: Arc::clone(node),
                 host: self.name(),
                 file: target.known_hosts.clone(),
@@ -93,7 +93,7 @@ impl HostKeys {
     }
 
     /// The contradiction in the user's and the system's files, and whether the key on record is of the same type.
-    fn judge_users(&self, node: &Arc<str>, key: &[u8]) -> Result<Option<(PathBuf, usize, bool)>, ConnectError> {
+    fn judge_users(&self, node: &Arc<str>, key: &[u8]) -> Result<Option<(PathBuf, usize, bool)>, SshConnectError> {
         let mut changed = None;
         for known in &self.users {
             match known.judge(&self.host, self.port, key) {
@@ -113,23 +113,23 @@ impl HostKeys {
         name_of(&self.host, self.port)
     }
 
-    fn changed(&self, node: &Arc<str>, file: &Path, line: usize, key: &[u8]) -> ConnectError {
+    fn changed(&self, node: &Arc<str>, file: &Path, line: usize, key: &[u8]) -> SshConnectError {
         let (node, host, file) = (Arc::clone(node), self.name(), file.to_owned());
-        ConnectError::HostKeyChanged { node, host, file, line, fingerprint: fingerprint(key) }
+        SshConnectError::HostKeyChanged { node, host, file, line, fingerprint: fingerprint(key) }
     }
 
-    fn refused_as_revoked(&self, node: &Arc<str>, file: &Path, line: usize) -> ConnectError {
-        ConnectError::HostKeyRevoked { node: Arc::clone(node), host: self.name(), file: file.to_owned(), line }
+    fn refused_as_revoked(&self, node: &Arc<str>, file: &Path, line: usize) -> SshConnectError {
+        SshConnectError::HostKeyRevoked { node: Arc::clone(node), host: self.name(), file: file.to_owned(), line }
     }
 }
 
-fn unreadable(node: &Arc<str>, file: &Path, error: &io::Error) -> ConnectError {
-    ConnectError::KnownHosts { node: Arc::clone(node), file: file.to_owned(), message: error.to_string() }
+fn unreadable(node: &Arc<str>, file: &Path, error: &io::Error) -> SshConnectError {
+    SshConnectError::KnownHosts { node: Arc::clone(node), file: file.to_owned(), message: error.to_string() }
 }
 
 /// `RevokedHostKeys`: public keys, a line each, or a binary list that `ssh-keygen` can read. As in OpenSSH, a list that
 /// cannot be read revokes every key.
-fn revoked(target: &SshTarget, node: &Arc<str>, host: &str, key: &[u8]) -> Result<(), ConnectError> {
+fn revoked(target: &SshTarget, node: &Arc<str>, host: &str, key: &[u8]) -> Result<(), SshConnectError> {
     let Some(file) = &target.revoked_keys else { return Ok(()) };
     let bytes = std::fs::read(file).map_err(|error| unreadable(node, file, &error))?;
     let line = if bytes.starts_with(KRL_MAGIC) {
@@ -143,13 +143,13 @@ fn revoked(target: &SshTarget, node: &Arc<str>, host: &str, key: &[u8]) -> Resul
     match line {
         Some(line) => {
             let (node, host, file) = (Arc::clone(node), host.to_owned(), file.clone());
-            Err(ConnectError::HostKeyRevoked { node, host, file, line })
+            Err(SshConnectError::HostKeyRevoked { node, host, file, line })
         }
         None => Ok(()),
     }
 }
 
-/// Whether a binary list has the key. `ssh-keygen -Q` ends with 0 where it has not, with 1 where it has.
+/// Whether a binary list has the key. `ssh-keygen -Q` ends with 1 if it has, else with 0.
 fn in_krl(file: &Path, key: &[u8]) -> io::Result<bool> {
     let kind = key_type(key).ok_or_else(|| io::Error::other("the host's key has no type"))?;
     let mut command = Command::new("ssh-keygen");
@@ -168,7 +168,7 @@ fn in_krl(file: &Path, key: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// As `ssh-keygen -l` writes it.
+/// In the form of `ssh-keygen -l`.
 fn fingerprint(key: &[u8]) -> String {
     format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(key)))
 }

@@ -1,7 +1,7 @@
-//! known_hosts: which host key is whose. Read line by line, so that a bad line costs only itself; written in one step.
+//! known_hosts: the keys of hosts. Read line by line, so that a bad line costs only itself; written in one step.
 //!
-//! libssh2's own check neither honours `@revoked` nor knows patterns, and takes a key of another type for a changed one;
-//! here it only answers for hashed names.
+//! libssh2's own check ignores `@revoked`, knows no patterns, and takes a key of another type for a changed one. Here it only
+//! matches hashed names.
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ssh2::{CheckResult, KnownHostFileKind};
@@ -9,12 +9,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What the file says about a key.
+/// The file's judgement of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
-    /// It is the host's.
+    /// It is the host's key.
     Known,
-    /// Nothing about this host.
+    /// The file does not name the host.
     Unknown,
     /// The host has another key on this line.
     Changed {
@@ -29,7 +29,7 @@ pub(super) enum Judgement {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct KnownHostLine {
     line: usize,
     text: String,
     revoked: bool,
@@ -43,14 +43,14 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct KnownHosts {
     path: PathBuf,
-    entries: Vec<Entry>,
-    /// Lines that trust whoever signed the host's key.
-    authorities: Vec<Entry>,
+    entries: Vec<KnownHostLine>,
+    /// Lines that trust the signer of the host's key.
+    authorities: Vec<KnownHostLine>,
 }
 
 /// Where a certificate authority is trusted for a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Authority {
+pub(super) struct CertificateAuthority {
     /// The file.
     pub(super) file: PathBuf,
     /// The line, from 1.
@@ -82,16 +82,16 @@ impl KnownHosts {
     }
 
     /// The certificate authority that is trusted for a host.
-    pub(super) fn authority(&self, host: &str, port: u16) -> Option<Authority> {
+    pub(super) fn authority(&self, host: &str, port: u16) -> Option<CertificateAuthority> {
         let name = name_of(host, port);
         let entry = self.authorities.iter().find(|entry| entry.is_for(&name))?;
-        Some(Authority { file: self.path.clone(), line: entry.line })
+        Some(CertificateAuthority { file: self.path.clone(), line: entry.line })
     }
 
-    /// What is said about a key that a host shows.
+    /// Judges a key that a host shows.
     pub(super) fn judge(&self, host: &str, port: u16, key: &[u8]) -> Judgement {
         let name = name_of(host, port);
-        let matching: Vec<&Entry> = self.entries.iter().filter(|entry| entry.is_for(&name)).collect();
+        let matching: Vec<&KnownHostLine> = self.entries.iter().filter(|entry| entry.is_for(&name)).collect();
         if let Some(entry) = matching.iter().find(|entry| entry.revoked && entry.key == key) {
             return Judgement::Revoked { line: entry.line };
         }
@@ -114,7 +114,7 @@ impl KnownHosts {
         matching.map(|entry| entry.key_type.as_str()).collect()
     }
 
-    /// Adds a host that is not there yet. Several processes may do so at once.
+    /// Adds a new host. Several processes may do so at once.
     pub(super) fn accept(path: &Path, host: &str, port: u16, key: &[u8]) -> io::Result<Judgement> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder)?;
@@ -126,7 +126,7 @@ impl KnownHosts {
         };
         let lock = fs::File::create(beside(".lock"))?;
         lock.lock()?;
-        // Someone else may have met this host, or its double, in the meantime.
+        // Another process may have recorded this host, or an impostor, in the meantime.
         let known = KnownHosts::read(path)?;
         let judgement = known.judge(host, port, key);
         if judgement != Judgement::Unknown {
@@ -161,8 +161,8 @@ pub(super) fn key_type(key: &[u8]) -> Option<&str> {
     std::str::from_utf8(key.get(4..4 + length)?).ok()
 }
 
-/// One line (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT); none for blanks, comments and what is skipped on purpose.
-fn entry(line: usize, text: &str) -> Result<Option<Entry>, String> {
+/// One line (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT); none for blanks, comments and lines skipped on purpose.
+fn entry(line: usize, text: &str) -> Result<Option<KnownHostLine>, String> {
     let text = text.trim();
     if text.is_empty() || text.starts_with('#') {
         return Ok(None);
@@ -187,20 +187,20 @@ fn entry(line: usize, text: &str) -> Result<Option<Entry>, String> {
     let text = marker.and_then(|marker| text.strip_prefix(marker)).unwrap_or(text).trim().to_owned();
     let (names, key_type) = (names.to_owned(), named_type.to_owned());
     let (revoked, authority) = (marker == Some("@revoked"), marker == Some("@cert-authority"));
-    Ok(Some(Entry { line, text, revoked, authority, names, key_type, key }))
+    Ok(Some(KnownHostLine { line, text, revoked, authority, names, key_type, key }))
 }
 
-impl Entry {
+impl KnownHostLine {
     fn is_for(&self, name: &str) -> bool {
         if self.names.starts_with("|1|") { self.hashed_for(name) } else { listed(&self.names, name) }
     }
 
-    /// libssh2 is asked whether this line's own key would match under the name.
+    /// Asks libssh2 whether this line's own key matches under the name.
     fn hashed_for(&self, name: &str) -> bool {
         let asked = || -> Result<bool, ssh2::Error> {
             let mut known = ssh2::Session::new()?.known_hosts()?;
             known.read_str(&self.text, KnownHostFileKind::OpenSSH)?;
-            // The name is already in its final form, so no port is to be added to it.
+            // The name is already in its final form, without a port to add.
             Ok(matches!(known.check(name, &self.key), CheckResult::Match))
         };
         asked().unwrap_or(false)

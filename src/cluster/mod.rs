@@ -1,6 +1,6 @@
-//! Nodes and how they are reached: one SSH connection and one agent channel for each.
+//! Nodes and the connections to them: one SSH connection and one agent channel for each.
 //!
-//! Everything else speaks to a node through [`Remote`], never through a shell.
+//! All other modules speak to a node through [`Remote`], never through a shell.
 mod agent;
 mod auth;
 mod connect;
@@ -17,12 +17,12 @@ mod target;
 mod transfer;
 
 pub use agent::{AgentBinaries, AgentBinary};
-pub use connect_error::{ConnectError, ConnectErrors, used};
+pub use connect_error::{SshConnectError, SshConnectErrors, used};
 pub use options::SshOptions;
 pub use session::{AgentHello, ConnectOptions, Session};
 pub use sessions::Cluster;
 pub use target::{Secret, SshTarget, resolve_nodes};
-pub use transfer::{Ran, download, run, run_command, upload};
+pub use transfer::{CommandOutput, download, run, run_command, upload};
 
 use dsfuzz_nemesis::protocol::{Request, Response};
 use dsfuzz_workloads::BoxFuture;
@@ -35,22 +35,22 @@ use std::time::Duration;
 pub struct Node {
     /// Its name: `n1`, or the host as the plan wrote it.
     pub name: Arc<str>,
-    /// Its address, as its peers and the clients reach it.
+    /// Its address for its peers and the clients.
     pub address: IpAddr,
 }
 
-/// Why a request to a node's agent has no answer.
+/// Why a request to a node's agent has no response.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// The agent said that it could not be done.
+    /// The agent refused or failed.
     #[error("{node}: {message}")]
     Refused {
         /// The node.
         node: Arc<str>,
-        /// The agent's sentence.
+        /// The agent's message.
         message: String,
     },
-    /// No answer within the deadline.
+    /// No response within the deadline.
     #[error("{node}: no answer to {what} within {} ms", .deadline.as_millis())]
     Late {
         /// The node.
@@ -75,7 +75,7 @@ pub trait Remote: Send + Sync {
     /// The node.
     fn node(&self) -> &Node;
 
-    /// Asks the agent, with a blob and a deadline; the answer may carry a blob.
+    /// Asks the agent, with a blob and a deadline; the response may carry a blob.
     fn ask(
         &self,
         ask: Request,

@@ -1,5 +1,5 @@
-//! What a host offers for an encrypted connection: its first message (RFC 4253, section 7.1), which is sent in clear. Asked
-//! only after a handshake found no algorithm in common, for the words that say why.
+//! The algorithms that a host offers in its first message (RFC 4253, section 7.1), which is sent in clear. Read only after a
+//! handshake without a common algorithm, for the error message.
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const MESSAGE_BYTES_MAX: usize = 35_000;
 /// Message number of SSH_MSG_KEXINIT.
 const KEXINIT: u8 = 20;
-/// The lists that matter here, by their position in the message.
+/// The relevant lists, by their position in the message.
 const LISTS: [(usize, &str); 4] = [(0, "key exchange"), (1, "host keys"), (3, "ciphers"), (5, "MACs")];
 
 /// `key exchange a,b; host keys c; ciphers d; MACs e`.

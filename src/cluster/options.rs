@@ -1,4 +1,4 @@
-//! [`SshOptions`]: how nodes are reached, as a plan says it.
+//! [`SshOptions`]: the `ssh` part of a plan.
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

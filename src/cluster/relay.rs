@@ -1,5 +1,5 @@
 //! Carries bytes between one end of a socket pair and a channel through a jump host, on a thread of its own.
-use super::connect::Link;
+use super::connect::SshLink;
 use ssh2::Channel;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// Starts carrying; the answer is the near end. Closing it, or losing the jump host, ends both ways.
-pub(super) fn start(link: Link, mut channel: Channel) -> io::Result<OwnedFd> {
+/// Starts the relay and returns the near end. Closing it, or losing the jump host, ends both directions.
+pub(super) fn start(link: SshLink, mut channel: Channel) -> io::Result<OwnedFd> {
     let (near, far) = UnixStream::pair()?;
     far.set_nonblocking(true)?;
     link.session.set_blocking(false);
@@ -17,7 +17,7 @@ pub(super) fn start(link: Link, mut channel: Channel) -> io::Result<OwnedFd> {
         if let Err(error) = carry(&link, &mut channel, &far) {
             tracing::debug!("a jump host's connection ended: {error}");
         }
-        // What a session that must not block cannot send at once, it would not free either.
+        // A session that must not block would not free what it cannot send at once.
         link.session.set_blocking(true);
         link.session.set_timeout(200);
         drop(channel);
@@ -26,7 +26,7 @@ pub(super) fn start(link: Link, mut channel: Channel) -> io::Result<OwnedFd> {
     Ok(near.into())
 }
 
-/// One direction: what was read and not yet written.
+/// One direction: bytes read and not yet written.
 struct Flow {
     buffer: Vec<u8>,
     from: usize,
@@ -37,7 +37,7 @@ impl Flow {
         Flow { buffer: Vec::new(), from: 0 }
     }
 
-    /// Moves once; the answer says whether anything moved, none at the end.
+    /// Moves bytes once. Returns whether any moved; none at the end of the stream.
     fn step(&mut self, reader: &mut impl Read, writer: &mut impl Write) -> io::Result<Option<bool>> {
         if self.from == self.buffer.len() {
             self.buffer.resize(BUFFER_BYTES, 0);
@@ -66,7 +66,7 @@ impl Flow {
     }
 }
 
-fn carry(link: &Link, channel: &mut Channel, far: &UnixStream) -> io::Result<()> {
+fn carry(link: &SshLink, channel: &mut Channel, far: &UnixStream) -> io::Result<()> {
     let (mut out, mut back) = (Flow::new(), Flow::new());
     let mut remote = channel.stream(0);
     loop {
@@ -78,7 +78,7 @@ fn carry(link: &Link, channel: &mut Channel, far: &UnixStream) -> io::Result<()>
         if sent || received {
             continue;
         }
-        // A full near end is looked at again soon; an idle one wakes the poll itself.
+        // A full near end is tried again soon; an idle one wakes the poll itself.
         let patience = if back.is_empty() { Duration::from_secs(1) } else { Duration::from_millis(2) };
         if out.is_empty() { link.wait(Some(far), patience)? } else { link.wait(None, patience)? }
     }

@@ -1,11 +1,11 @@
-//! [`Session`]: the handle of one node's agent. Cheap to ask from any task; the work is done on the connection's thread.
+//! [`Session`]: the handle of one node's agent. Any task may ask it; the connection's thread does the work.
 use super::agent::{self, AgentBinaries};
 use super::connect::{self, Deadline};
-use super::connect_error::ConnectError;
-use super::connection::{Connection, Job};
+use super::connect_error::SshConnectError;
+use super::connection::{Connection, SessionRequest};
 use super::target::SshTarget;
 use super::{Node, Remote, RemoteError};
-use dsfuzz_nemesis::protocol::{Claimant, Entry, PROTOCOL_VERSION, Request, Response};
+use dsfuzz_nemesis::protocol::{ClaimEntry, Claimant, PROTOCOL_VERSION, Request, Response};
 use dsfuzz_workloads::BoxFuture;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,20 +14,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
-/// How patiently to connect, and for which run.
+/// How to connect: for which run, and for how long.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
     /// Names the run in the agents' undo journals.
     pub run: String,
-    /// Who asks for the node: one run has it at a time.
+    /// The run that asks for the node. One run holds a node at a time.
     pub claim: Claimant,
-    /// End the run that has the node.
+    /// End the run that holds the node.
     pub take_over: bool,
-    /// The lease: after this much silence the agent heals, and this side gives the connection up.
+    /// The lease: after this time of silence the agent heals its node, and this side gives up the connection.
     pub lease: Duration,
-    /// How long to go on trying a host that does not answer.
+    /// How long a silent host is retried.
     pub patience: Duration,
-    /// Deadline for everything until the agent has answered.
+    /// Deadline of all steps up to the agent's first response.
     pub deadline: Duration,
 }
 
@@ -44,7 +44,7 @@ impl Default for ConnectOptions {
     }
 }
 
-/// What an agent says of itself and its node.
+/// An agent's hello: facts about itself and its node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentHello {
     /// The kernel's boot id.
@@ -59,13 +59,13 @@ pub struct AgentHello {
     pub pids: (u32, u32),
 }
 
-/// An answer: the agent's response with its blob, or the sentence with which it refused.
-type Answered = Result<(Response, Vec<u8>), String>;
+/// The agent's response with its blob, or the message of its refusal.
+type AgentResult = Result<(Response, Vec<u8>), String>;
 
-/// Where one answer goes. Dropped without one, the waiting caller learns that the connection is gone.
-pub(super) struct Answer(Box<dyn FnOnce(Answered) + Send>);
+/// The receiver of one response. If it is dropped unused, the waiting caller learns that the connection is gone.
+pub(super) struct ResponseSender(Box<dyn FnOnce(AgentResult) + Send>);
 
-impl Answer {
+impl ResponseSender {
     pub(super) fn give(self, told: Response, blob: Vec<u8>) {
         (self.0)(match told {
             Response::Failed(message) => Err(message),
@@ -79,17 +79,17 @@ impl Answer {
 }
 
 /// One connection; a session may have several, one after the other.
-struct Line {
-    jobs: Sender<Job>,
+struct AgentConnection {
+    jobs: Sender<SessionRequest>,
     wake: Arc<EventFd>,
     ids: AtomicU64,
     lost: watch::Receiver<Option<Arc<str>>>,
     hello: AgentHello,
 }
 
-impl Drop for Line {
+impl Drop for AgentConnection {
     fn drop(&mut self) {
-        let _ = self.jobs.send(Job::Close);
+        let _ = self.jobs.send(SessionRequest::Close);
         let _ = self.wake.write(1);
     }
 }
@@ -100,7 +100,7 @@ pub struct Session {
     target: SshTarget,
     agents: Arc<AgentBinaries>,
     options: ConnectOptions,
-    line: Mutex<Arc<Line>>,
+    line: Mutex<Arc<AgentConnection>>,
 }
 
 impl std::fmt::Debug for Session {
@@ -110,48 +110,47 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Connects, logs in, puts the agent there, starts it and greets it. Blocks, at most for the deadline; in async code
-    /// call it within `spawn_blocking`.
+    /// Connects, logs in, puts the agent on the node, starts it and greets it. Blocks, at most for the deadline; in async
+    /// code call it within `spawn_blocking`.
     pub fn connect(
         node: Node,
         target: SshTarget,
         agents: Arc<AgentBinaries>,
         options: ConnectOptions,
-    ) -> Result<Session, ConnectError> {
-        let first = if options.take_over { Entry::TakeOver } else { Entry::First };
+    ) -> Result<Session, SshConnectError> {
+        let first = if options.take_over { ClaimEntry::TakeOver } else { ClaimEntry::First };
         let line = Mutex::new(Arc::new(open(&node, &target, &agents, &options, first)?));
         Ok(Session { node, target, agents, options, line })
     }
 
-    /// Connects anew after a loss; who holds this session goes on with it. Blocks. What the old agent had done it has
-    /// healed by itself or will; ask the new one for [`Request::Undone`]. [`ConnectError::NodeTaken`] where another run has had the
-    /// node since.
-    pub fn reconnect(&self) -> Result<(), ConnectError> {
-        let fresh = Arc::new(open(&self.node, &self.target, &self.agents, &self.options, Entry::Again)?);
+    /// Connects again after a loss; holders of this session go on with it. Blocks. The old agent has healed its injections or
+    /// will; ask the new one for [`Request::Undone`]. Fails with [`SshConnectError::NodeTaken`] if another run held the node since.
+    pub fn reconnect(&self) -> Result<(), SshConnectError> {
+        let fresh = Arc::new(open(&self.node, &self.target, &self.agents, &self.options, ClaimEntry::Again)?);
         *self.line.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
 
-    /// Says that this run's clients are closed, after another run has taken the node over. Blocks.
+    /// Reports that this run's clients are closed, after another run has taken over the node. Blocks.
     pub fn say_gone(&self) {
-        if let Err(error) = open(&self.node, &self.target, &self.agents, &self.options, Entry::Gone)
-            && !matches!(error, ConnectError::NodeTaken { .. })
+        if let Err(error) = open(&self.node, &self.target, &self.agents, &self.options, ClaimEntry::Gone)
+            && !matches!(error, SshConnectError::NodeTaken { .. })
         {
             tracing::warn!("{error}");
         }
     }
 
-    /// How the node is reached.
+    /// The SSH target of the node.
     pub fn target(&self) -> &SshTarget {
         &self.target
     }
 
-    /// What the agent said of itself and its node when it was greeted.
+    /// The agent's hello.
     pub fn hello(&self) -> AgentHello {
         self.line().hello.clone()
     }
 
-    /// Waits until the present connection is lost; the answer says why.
+    /// Waits until the present connection is lost; returns the reason.
     pub async fn lost(&self) -> Arc<str> {
         let mut lost = self.line().lost.clone();
         let why = lost.wait_for(Option::is_some).await.map(|why| why.clone());
@@ -168,11 +167,11 @@ impl Session {
         self.ask(Request::Bye { stop_services }, Vec::new(), deadline).await.map(drop)
     }
 
-    fn line(&self) -> Arc<Line> {
+    fn line(&self) -> Arc<AgentConnection> {
         Arc::clone(&self.line.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn lost_error(&self, line: &Line) -> RemoteError {
+    fn lost_error(&self, line: &AgentConnection) -> RemoteError {
         let why = line.lost.borrow().clone().unwrap_or_else(|| "the connection's thread ended".into());
         RemoteError::Lost { node: Arc::clone(&self.node.name), message: why.to_string() }
     }
@@ -194,9 +193,9 @@ impl Remote for Session {
             let what = word(&ask);
             let id = line.ids.fetch_add(1, Ordering::Relaxed);
             let (tell, answered) = oneshot::channel();
-            // Whoever asked may have given up by then.
-            let answer = Answer(Box::new(move |answer| drop(tell.send(answer))));
-            if line.jobs.send(Job::Request { id, ask: Box::new(ask), blob, answer }).is_err() {
+            // The caller may have given up by then.
+            let answer = ResponseSender(Box::new(move |answer| drop(tell.send(answer))));
+            if line.jobs.send(SessionRequest::Request { id, ask: Box::new(ask), blob, answer }).is_err() {
                 return Err(self.lost_error(&line));
             }
             let _ = line.wake.write(1);
@@ -205,7 +204,7 @@ impl Remote for Session {
                 Ok(Ok(Err(message))) => Err(RemoteError::Refused { node: Arc::clone(&self.node.name), message }),
                 Ok(Err(_)) => Err(self.lost_error(&line)),
                 Err(_) => {
-                    let _ = line.jobs.send(Job::Forget(id));
+                    let _ = line.jobs.send(SessionRequest::Forget(id));
                     let _ = line.wake.write(1);
                     Err(RemoteError::Late { node: Arc::clone(&self.node.name), what, deadline })
                 }
@@ -235,8 +234,8 @@ fn open(
     target: &SshTarget,
     agents: &Arc<AgentBinaries>,
     options: &ConnectOptions,
-    entry: Entry,
-) -> Result<Line, ConnectError> {
+    entry: ClaimEntry,
+) -> Result<AgentConnection, SshConnectError> {
     let deadline = Arc::new(Deadline::new(Arc::clone(&node.name), options.deadline));
     let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
     let wake = Arc::new(wake.map_err(|error| deadline.failed(error))?);
@@ -252,8 +251,8 @@ fn open(
         entry,
     };
     // Queued before the thread begins, so it is the first frame.
-    let answer = Answer(Box::new(move |answer| drop(tell.send(answer))));
-    let _ = jobs.send(Job::Request { id: 0, ask: Box::new(hello), blob: Vec::new(), answer });
+    let answer = ResponseSender(Box::new(move |answer| drop(tell.send(answer))));
+    let _ = jobs.send(SessionRequest::Request { id: 0, ask: Box::new(hello), blob: Vec::new(), answer });
     let thread = {
         let (node, target, agents, options) =
             (Arc::clone(&node.name), target.clone(), Arc::clone(agents), options.clone());
@@ -269,7 +268,7 @@ fn open(
             };
             deadline.begin("greeting the agent");
             let connection = Connection::new(link, started, queue, wake, options.lease, deadline.left());
-            // Nobody waits when the deadline has passed; the closed queue then ends the connection.
+            // After the deadline no caller waits; the closed queue then ends the connection.
             let _ = ready.send(Ok(()));
             let why = connection.run();
             lost.send_replace(Some(why.into()));
@@ -283,18 +282,18 @@ fn open(
         Err(RecvTimeoutError::Disconnected) => return Err(deadline.failed("its thread ended")),
     }
     let hello = await_hello(greeted, &lost_seen, &deadline, &node.name, entry)?;
-    Ok(Line { jobs, wake, ids: AtomicU64::new(1), lost: lost_seen, hello })
+    Ok(AgentConnection { jobs, wake, ids: AtomicU64::new(1), lost: lost_seen, hello })
 }
 
 fn await_hello(
-    greeted: mpsc::Receiver<Answered>,
+    greeted: mpsc::Receiver<AgentResult>,
     lost: &watch::Receiver<Option<Arc<str>>>,
     deadline: &Deadline,
     node: &Arc<str>,
-    entry: Entry,
-) -> Result<AgentHello, ConnectError> {
-    let mismatch = |message| ConnectError::AgentMismatch { node: Arc::clone(node), message };
-    // The connection gives up by itself at the deadline, which drops the sender.
+    entry: ClaimEntry,
+) -> Result<AgentHello, SshConnectError> {
+    let mismatch = |message| SshConnectError::AgentMismatch { node: Arc::clone(node), message };
+    // The connection gives up at the deadline, which drops the sender.
     match greeted.recv() {
         Ok(Ok((Response::Hello { version, boot_id, kernel, arch, ping_port, pids }, _))) => {
             if version != PROTOCOL_VERSION {
@@ -302,10 +301,10 @@ fn await_hello(
             }
             Ok(AgentHello { boot_id, kernel, arch, ping_port, pids })
         }
-        Ok(Ok((Response::Taken(claim), _))) => Err(ConnectError::NodeTaken {
+        Ok(Ok((Response::Taken(claim), _))) => Err(SshConnectError::NodeTaken {
             node: Arc::clone(node),
             claim: Box::new(claim),
-            again: matches!(entry, Entry::Again | Entry::Gone),
+            again: matches!(entry, ClaimEntry::Again | ClaimEntry::Gone),
         }),
         Ok(Ok((other, _))) => Err(mismatch(format!("it answers {other:?} to the greeting"))),
         Ok(Err(message)) => Err(mismatch(message)),

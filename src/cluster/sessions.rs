@@ -1,6 +1,6 @@
-//! [`Cluster`]: the sessions of all nodes, connected side by side.
+//! [`Cluster`]: the sessions of all nodes, connected in parallel.
 use super::agent::AgentBinaries;
-use super::connect_error::{ConnectError, ConnectErrors};
+use super::connect_error::{SshConnectError, SshConnectErrors};
 use super::session::{ConnectOptions, Session};
 use super::target::SshTarget;
 use super::{Node, Remote};
@@ -8,7 +8,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// An sshd begins to drop new connections at ten that are not logged in yet (MaxStartups); a jump host sees them all.
+/// Connections in parallel. An sshd drops new ones from ten unauthenticated ones on (MaxStartups); a jump host sees them all.
 const AT_ONCE_MAX: usize = 8;
 
 /// Every node's session, in the order of the plan.
@@ -18,18 +18,18 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Connects to all nodes; the answer has every error, not just the first. Blocks.
+    /// Connects to all nodes; the error has every failure, not just the first. Blocks.
     pub fn connect(
         nodes: &[(Node, SshTarget)],
         agents: &Arc<AgentBinaries>,
         options: &ConnectOptions,
-    ) -> Result<Cluster, ConnectErrors> {
-        let errors: Vec<ConnectError> = nodes.iter().filter_map(|node| jump_is_node(node, nodes)).collect();
+    ) -> Result<Cluster, SshConnectErrors> {
+        let errors: Vec<SshConnectError> = nodes.iter().filter_map(|node| jump_is_node(node, nodes)).collect();
         if !errors.is_empty() {
-            return Err(ConnectErrors(errors));
+            return Err(SshConnectErrors(errors));
         }
         let next = AtomicUsize::new(0);
-        let results: Mutex<Vec<Option<Result<Session, ConnectError>>>> =
+        let results: Mutex<Vec<Option<Result<Session, SshConnectError>>>> =
             Mutex::new(nodes.iter().map(|_| None).collect());
         std::thread::scope(|scope| {
             for _ in 0..nodes.len().min(AT_ONCE_MAX) {
@@ -52,7 +52,7 @@ impl Cluster {
                 Err(error) => errors.push(error),
             }
         }
-        if errors.is_empty() { Ok(Cluster { sessions }) } else { Err(ConnectErrors(errors)) }
+        if errors.is_empty() { Ok(Cluster { sessions }) } else { Err(SshConnectErrors(errors)) }
     }
 
     /// All sessions.
@@ -65,7 +65,7 @@ impl Cluster {
         self.sessions.iter().find(|session| &*session.node().name == name)
     }
 
-    /// All sessions for those who only ask.
+    /// All sessions, behind the trait [`Remote`].
     pub fn remotes(&self) -> Vec<Arc<dyn Remote>> {
         self.sessions.iter().map(|session| Arc::clone(session) as Arc<dyn Remote>).collect()
     }
@@ -82,15 +82,15 @@ impl Cluster {
     }
 }
 
-/// A connection must not go through what will be broken.
-fn jump_is_node((node, target): &(Node, SshTarget), nodes: &[(Node, SshTarget)]) -> Option<ConnectError> {
+/// Refuses a connection through a node of the cluster, which a fault will break.
+fn jump_is_node((node, target): &(Node, SshTarget), nodes: &[(Node, SshTarget)]) -> Option<SshConnectError> {
     let mut jump = target.jump.as_deref();
     while let Some(host) = jump {
         let addresses: Vec<IpAddr> =
             (host.host.as_str(), host.port).to_socket_addrs().into_iter().flatten().map(|a| a.ip()).collect();
         let same = |(other, target): &(Node, SshTarget)| target.host == host.host || addresses.contains(&other.address);
         if nodes.iter().any(same) {
-            return Some(ConnectError::JumpIsNode { node: Arc::clone(&node.name), jump: host.host.clone() });
+            return Some(SshConnectError::JumpIsNode { node: Arc::clone(&node.name), jump: host.host.clone() });
         }
         jump = host.jump.as_deref();
     }

@@ -1,7 +1,6 @@
-//! [`SshTarget`]: where a node is and how to log in, from the plan and from the user's own ssh configuration.
+//! [`SshTarget`]: the address and login of a node, from the plan and from the user's ssh configuration.
 //!
-//! The configuration is read by `ssh -G`, OpenSSH's own answer with Match, tokens and includes; without an ssh program
-//! only the plan counts.
+//! `ssh -G` reads the configuration with Match, tokens and includes. Without an ssh program only the plan counts.
 use super::Node;
 use super::SshOptions;
 use super::connect_error::port_hint;
@@ -39,7 +38,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where a host is and how to log in.
+/// The address and login of a host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SshTarget {
     /// Host name or address.
@@ -54,7 +53,7 @@ pub struct SshTarget {
     pub identities: Vec<PathBuf>,
     /// Socket of the ssh agent to be asked.
     pub ssh_agent: Option<PathBuf>,
-    /// Of the agent's keys take only those that are named here by file (`IdentitiesOnly`).
+    /// Take only those keys of the agent that are named here by file (`IdentitiesOnly`).
     pub named_only: bool,
     /// Passphrase of the keys.
     pub passphrase: Option<Secret>,
@@ -64,11 +63,11 @@ pub struct SshTarget {
     pub jump: Option<Box<SshTarget>>,
     /// known_hosts file.
     pub known_hosts: PathBuf,
-    /// Files of the user's ssh configuration and the system's, which are read too and never written.
+    /// known_hosts files of the user's and the system's ssh configuration. They are read and never written.
     pub users_known_hosts: Vec<PathBuf>,
     /// List of revoked keys (`RevokedHostKeys`).
     pub revoked_keys: Option<PathBuf>,
-    /// Name in known_hosts, where it is not the host's (`HostKeyAlias`).
+    /// Name in known_hosts if it differs from the host's (`HostKeyAlias`).
     pub known_as: Option<String>,
     /// Refuse hosts that are not in it.
     pub strict: bool,
@@ -76,12 +75,12 @@ pub struct SshTarget {
     pub sudo: bool,
     /// The agent's folder on the node.
     pub dir: String,
-    /// Where the agent hears its peers' pings.
+    /// The agent's port for its peers' pings.
     pub ping_port: u16,
 }
 
 impl SshTarget {
-    /// A host on port 22, with nothing to log in with yet.
+    /// A host on port 22, without credentials.
     pub fn new(host: impl Into<String>, user: impl Into<String>, known_hosts: PathBuf) -> SshTarget {
         let user = user.into();
         SshTarget {
@@ -106,7 +105,7 @@ impl SshTarget {
         }
     }
 
-    /// A host as one would write it after `ssh`. The plan goes before the user's configuration.
+    /// A host in the form of `ssh`'s argument. The plan goes before the user's configuration.
     pub fn resolve(host: &str, plan: &SshOptions) -> Result<SshTarget> {
         resolve(host, plan, None, 0)
     }
@@ -241,7 +240,7 @@ fn from_home(path: &str) -> PathBuf {
     }
 }
 
-/// What `ssh -G` prints; none where there is no ssh program.
+/// The output of `ssh -G`; none without an ssh program.
 fn ssh_says(host: &str, plan: &SshOptions, config: Option<&Path>) -> Result<Option<Vec<(String, String)>>> {
     if host.starts_with('-') || host.is_empty() {
         bail!("not a host: {host:?}");

@@ -11,10 +11,10 @@ const CHUNK_DEADLINE: Duration = Duration::from_secs(30);
 /// The agent kills a command at its deadline; its answer takes a moment more.
 const ANSWER_MARGIN: Duration = Duration::from_secs(5);
 
-/// What came of a command.
+/// The output and end of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ran {
-    /// Exit status; none when a signal or the deadline ended it.
+pub struct CommandOutput {
+    /// Exit status; none if a signal or the deadline ended it.
     pub status: Option<i32>,
     /// Standard output, its first mebibyte.
     pub stdout: String,
@@ -24,14 +24,14 @@ pub struct Ran {
     pub late: bool,
 }
 
-impl Ran {
+impl CommandOutput {
     /// It ended by itself with status 0.
     pub fn ok(&self) -> bool {
         self.status == Some(0)
     }
 }
 
-/// Writes a file, in chunks. A file that is there is replaced from its begin on.
+/// Writes a file, in chunks. An existing file is overwritten from its begin.
 pub async fn upload(remote: &dyn Remote, path: &str, bytes: &[u8], mode: u32) -> Result<(), RemoteError> {
     let mut offset = 0;
     loop {
@@ -45,7 +45,7 @@ pub async fn upload(remote: &dyn Remote, path: &str, bytes: &[u8], mode: u32) ->
     }
 }
 
-/// Fetches a file, in chunks, as long as it is now; what is appended meanwhile stays behind. The answer is its length.
+/// Fetches a file, in chunks, up to its present length; bytes appended meanwhile stay behind. Returns the length.
 pub async fn download(remote: &dyn Remote, path: &str, to: &Path) -> Result<u64, RemoteError> {
     let here = |error: std::io::Error| refused(remote, format!("writing {}: {error}", to.display()));
     if let Some(folder) = to.parent() {
@@ -63,7 +63,7 @@ pub async fn download(remote: &dyn Remote, path: &str, to: &Path) -> Result<u64,
         file.write_all(&blob).map_err(here)?;
         offset += blob.len() as u64;
         let end = *end.get_or_insert(size);
-        // It may have been cut short meanwhile.
+        // The file may have been truncated meanwhile.
         if blob.is_empty() || offset >= end {
             return Ok(offset);
         }
@@ -71,18 +71,22 @@ pub async fn download(remote: &dyn Remote, path: &str, to: &Path) -> Result<u64,
 }
 
 /// Runs a program to its end; one element alone is a script for `/bin/sh`.
-pub async fn run<S: AsRef<str>>(remote: &dyn Remote, argv: &[S], deadline: Duration) -> Result<Ran, RemoteError> {
+pub async fn run<S: AsRef<str>>(
+    remote: &dyn Remote,
+    argv: &[S],
+    deadline: Duration,
+) -> Result<CommandOutput, RemoteError> {
     let argv = argv.iter().map(|arg| arg.as_ref().to_owned()).collect();
     let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
     run_command(remote, Command { argv, deadline_ms, ..Command::default() }).await
 }
 
 /// Runs a command to its end.
-pub async fn run_command(remote: &dyn Remote, command: Command) -> Result<Ran, RemoteError> {
+pub async fn run_command(remote: &dyn Remote, command: Command) -> Result<CommandOutput, RemoteError> {
     let deadline = Duration::from_millis(command.deadline_ms).saturating_add(ANSWER_MARGIN);
     let (told, _) = remote.ask(Request::Run(command), Vec::new(), deadline).await?;
     match told {
-        Response::Ran { status, stdout, stderr, late } => Ok(Ran { status, stdout, stderr, late }),
+        Response::Ran { status, stdout, stderr, late } => Ok(CommandOutput { status, stdout, stderr, late }),
         other => Err(unexpected(remote, "run", &other)),
     }
 }

@@ -1,19 +1,19 @@
-//! YAML documents (plans, recipes) to types. Every error shows the line and says what to do.
+//! YAML documents (plans, recipes) into types. Every error shows the line and says what to do.
 //!
-//! Never: what a document means.
+//! Never: knows what a document means.
 mod problem;
 mod typed;
 mod yaml;
 
-pub use problem::{DocumentError, Place, did_you_mean};
-pub(crate) use typed::{Mistake, Step, read, show};
+pub use problem::{DocumentError, SourceLocation, did_you_mean};
+pub(crate) use typed::{Mistake, PathStep, read, show};
 pub(crate) use yaml::{parse, reads_back};
 
 use std::io::Read as _;
 use std::path::Path;
-use typed::What;
+use typed::Problem;
 
-/// Any type in a YAML text (a recipe, say), with the same bounds and the same errors as a plan. `origin` names the file.
+/// Reads a type from a YAML text such as a recipe, with the bounds and errors of a plan. `origin` names the file.
 pub fn read_yaml<T: serde::de::DeserializeOwned>(origin: &str, text: &str) -> Result<T, DocumentError> {
     let tree = yaml::parse(origin, text)?;
     typed::read(&tree).map_err(|mistake| explain(origin, text, |_| None, mistake))
@@ -33,7 +33,7 @@ pub(crate) fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
         return Err(refused(is.into()));
     }
     let mut bytes = Vec::new();
-    // One byte more than is allowed, so that a huge file is never read whole.
+    // One byte above the limit, so that a huge file is never read whole.
     std::fs::File::open(path)?.take(yaml::BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > yaml::BYTES_MAX {
         return Err(refused(format!("it is larger than {} bytes", yaml::BYTES_MAX)));
@@ -41,30 +41,30 @@ pub(crate) fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The mistake with its place: a line of the file, or the flag that set the value at that path.
+/// The mistake with its source: a line of the file, or the flag that set the value.
 pub(crate) fn explain(
     origin: &str,
     text: &str,
-    flag: impl Fn(&[Step]) -> Option<String>,
+    flag: impl Fn(&[PathStep]) -> Option<String>,
     mistake: Mistake,
 ) -> DocumentError {
     let Mistake { path, what } = mistake;
     let within = if path.is_empty() { "this file".into() } else { format!("`{}`", show(&path)) };
     let (key, message, help) = match what {
-        What::UnknownKey { key, known } => {
+        Problem::UnknownKey { key, known } => {
             let help = known_names(&key, &known, "keys");
             (Some(key.clone()), format!("unknown key `{key}` in {within}"), help)
         }
-        What::UnknownName { name, known } => {
+        Problem::UnknownName { name, known } => {
             let help = known_names(&name, &known, "names");
             (Some(name.clone()), format!("unknown name `{name}` in {within}"), help)
         }
-        What::Missing { key } => (None, format!("`{key}` is missing in {within}"), Vec::new()),
-        What::Other { message, help } if path.is_empty() => (None, message, help.into_iter().collect()),
-        What::Other { message, help } => (None, format!("{within}: {message}"), help.into_iter().collect()),
+        Problem::Missing { key } => (None, format!("`{key}` is missing in {within}"), Vec::new()),
+        Problem::Other { message, help } if path.is_empty() => (None, message, help.into_iter().collect()),
+        Problem::Other { message, help } => (None, format!("{within}: {message}"), help.into_iter().collect()),
     };
     let mut whole = path.clone();
-    whole.extend(key.clone().map(Step::Key));
+    whole.extend(key.clone().map(PathStep::Key));
     if let Some(flag) = flag(&whole).or_else(|| flag(&path)) {
         return DocumentError { message, origin: flag, place: None, help };
     }

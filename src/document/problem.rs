@@ -1,9 +1,9 @@
-//! [`DocumentError`]: what is wrong with a YAML document, where, and what to do. Never: a bare parser's message without a place.
+//! [`DocumentError`]: a mistake in a YAML document, with its line and the cure. Never: a bare message of the parser.
 use std::fmt;
 
-/// A place in a document.
+/// A location in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SourceLocation {
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
@@ -14,9 +14,9 @@ pub struct Place {
     pub text: String,
 }
 
-impl Place {
-    /// The place in `text`, underlining the word that begins there.
-    pub(crate) fn new(text: &str, line: usize, column: usize) -> Option<Place> {
+impl SourceLocation {
+    /// The location in `text`, underlining the word that begins there.
+    pub(crate) fn new(text: &str, line: usize, column: usize) -> Option<SourceLocation> {
         let line_text = text.lines().nth(line.checked_sub(1)?)?;
         let rest: Vec<char> = line_text.chars().skip(column.saturating_sub(1)).collect();
         let width = match rest.first() {
@@ -35,20 +35,20 @@ impl Place {
         };
         // A control character would move the terminal's cursor, and a very long line would push the caret off it.
         let shown = line_text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(160).collect();
-        Some(Place { line, column: column.max(1), width: width.clamp(1, 60), text: shown })
+        Some(SourceLocation { line, column: column.max(1), width: width.clamp(1, 60), text: shown })
     }
 }
 
-/// What is wrong with a document.
+/// A mistake in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentError {
     /// One sentence without a full stop.
     pub message: String,
-    /// The file, the flag or the environment variable that says so.
+    /// The file, flag or environment variable with the mistake.
     pub origin: String,
-    /// Where in the file; none where the file as a whole, or a flag, is meant.
-    pub place: Option<Place>,
-    /// What to do, each a line of its own.
+    /// The location in the file; none for a whole file or a flag.
+    pub place: Option<SourceLocation>,
+    /// The cures, one a line.
     pub help: Vec<String>,
 }
 
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_caret_stands_under_the_word_and_is_as_long() {
-        let place = Place::new("a: 1\nload: {tiem: 60s}\n", 2, 8).unwrap();
+        let place = SourceLocation::new("a: 1\nload: {tiem: 60s}\n", 2, 8).unwrap();
         assert_eq!((place.column, place.width), (8, 4));
         let error = DocumentError { place: Some(place), ..DocumentError::new("p.yaml", "wrong") };
         assert_eq!(error.to_string(), "wrong\n --> p.yaml:2:8\n  |\n2 | load: {tiem: 60s}\n  |        ^^^^");

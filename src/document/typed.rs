@@ -1,65 +1,68 @@
-//! From a tree of values to a type, knowing at every mistake where in the tree it was made.
+//! From a tree of values to a type. Every mistake carries its path in the tree.
 //!
-//! A variant is a one-key map (`kill: {nodes: leader}`); its bare name stands for it with every option left out.
+//! A variant is a one-key map (`kill: {nodes: leader}`); its bare name has every option at its default.
 //! Never: knows of YAML.
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Unexpected, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::LazyLock;
 
-/// One step into a tree.
+/// One step of a path into a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum PathStep {
     Key(String),
     Index(usize),
 }
 
-/// A path as people write it: `nemesis.faults[1].partition`.
-pub(crate) fn show(path: &[Step]) -> String {
+/// A path in the form `nemesis.faults[1].partition`.
+pub(crate) fn show(path: &[PathStep]) -> String {
     let mut text = String::new();
     for step in path {
         match step {
-            Step::Key(key) if text.is_empty() => text.push_str(key),
-            Step::Key(key) => text.push_str(&format!(".{key}")),
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
+            PathStep::Key(key) if text.is_empty() => text.push_str(key),
+            PathStep::Key(key) => text.push_str(&format!(".{key}")),
+            PathStep::Index(index) => text.push_str(&format!("[{index}]")),
         }
     }
     text
 }
 
-/// What is wrong at one place of a tree.
+/// The problem at one path of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum What {
-    /// A key that is not one of the known.
+pub(crate) enum Problem {
+    /// An unknown key.
     UnknownKey { key: String, known: Vec<&'static str> },
-    /// A variant's name that is not one of the known.
+    /// An unknown name of a variant.
     UnknownName { name: String, known: Vec<&'static str> },
-    /// A key that must be there.
+    /// A missing key.
     Missing { key: String },
-    /// Anything else, in words, with what to do.
+    /// Any other problem, with its cure.
     Other { message: String, help: Option<String> },
 }
 
-/// A mistake and its place.
+/// A mistake and its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mistake {
-    pub(crate) path: Vec<Step>,
-    pub(crate) what: What,
+    pub(crate) path: Vec<PathStep>,
+    pub(crate) what: Problem,
 }
 
 impl Mistake {
     pub(crate) fn at(path: &[&str], message: impl Into<String>, help: Option<&str>) -> Mistake {
         Mistake {
-            path: path.iter().map(|key| key.parse().map_or_else(|_| Step::Key((*key).into()), Step::Index)).collect(),
-            what: What::Other { message: message.into(), help: help.map(Into::into) },
+            path: path
+                .iter()
+                .map(|key| key.parse().map_or_else(|_| PathStep::Key((*key).into()), PathStep::Index))
+                .collect(),
+            what: Problem::Other { message: message.into(), help: help.map(Into::into) },
         }
     }
 
-    fn here(what: What) -> Mistake {
+    fn here(what: Problem) -> Mistake {
         Mistake { path: Vec::new(), what }
     }
 
-    fn under(mut self, step: Step) -> Mistake {
+    fn under(mut self, step: PathStep) -> Mistake {
         self.path.insert(0, step);
         self
     }
@@ -75,19 +78,19 @@ impl std::error::Error for Mistake {}
 
 impl de::Error for Mistake {
     fn custom<T: fmt::Display>(message: T) -> Mistake {
-        Mistake::here(What::Other { message: message.to_string(), help: None })
+        Mistake::here(Problem::Other { message: message.to_string(), help: None })
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Mistake {
-        Mistake::here(What::UnknownKey { key: field.into(), known: expected.to_vec() })
+        Mistake::here(Problem::UnknownKey { key: field.into(), known: expected.to_vec() })
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Mistake {
-        Mistake::here(What::UnknownName { name: variant.into(), known: expected.to_vec() })
+        Mistake::here(Problem::UnknownName { name: variant.into(), known: expected.to_vec() })
     }
 
     fn missing_field(field: &'static str) -> Mistake {
-        Mistake::here(What::Missing { key: field.into() })
+        Mistake::here(Problem::Missing { key: field.into() })
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn de::Expected) -> Mistake {
@@ -98,7 +101,7 @@ impl de::Error for Mistake {
             matches!(found, Unexpected::Float(number) if number.fract() == 0.0 && number.abs() >= u64::MAX as f64);
         let words = if beyond && expected == "u64" { WHOLE_NUMBER.to_owned() } else { expected_in_words(&expected) };
         let message = format!("{words} is expected, not {}", found_in_words(&found));
-        Mistake::here(What::Other { message, help })
+        Mistake::here(Problem::Other { message, help })
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn de::Expected) -> Mistake {
@@ -227,7 +230,7 @@ impl<'de> de::Deserializer<'de> for Tree<'de> {
             }
             Value::Null => Err(one_key("here is none", known)),
             other => {
-                let found = Tree(other).deserialize_str(Named).err();
+                let found = Tree(other).deserialize_str(VariantExpectation).err();
                 Err(found.unwrap_or_else(|| one_key("here is something else", known)))
             }
         }
@@ -243,13 +246,13 @@ fn one_key(found: &str, known: &[&str]) -> Mistake {
     let message = format!("exactly one name with its options is expected, {found}");
     let help =
         Some(format!("known names: {} (mind the indentation: options stand under their name)", known.join(", ")));
-    Mistake::here(What::Other { message, help })
+    Mistake::here(Problem::Other { message, help })
 }
 
-/// Only for the message of a value that cannot be a variant.
-struct Named;
+/// Gives the message for a value that cannot be a variant.
+struct VariantExpectation;
 
-impl Visitor<'_> for Named {
+impl Visitor<'_> for VariantExpectation {
     type Value = ();
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a name with its options (`name: {option: value}`)")
@@ -268,7 +271,7 @@ impl<'de> de::SeqAccess<'de> for Items<'de> {
         let Some(item) = self.items.next() else { return Ok(None) };
         let index = self.next;
         self.next += 1;
-        seed.deserialize(Tree(item)).map(Some).map_err(|mistake| mistake.under(Step::Index(index)))
+        seed.deserialize(Tree(item)).map(Some).map_err(|mistake| mistake.under(PathStep::Index(index)))
     }
 }
 
@@ -288,14 +291,14 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Mistake> {
         let Some((key, value)) = self.value.take() else { return Err(de::Error::custom("a value before its key")) };
-        seed.deserialize(Tree(value)).map_err(|mistake| mistake.under(Step::Key(key.clone())))
+        seed.deserialize(Tree(value)).map_err(|mistake| mistake.under(PathStep::Key(key.clone())))
     }
 }
 
 struct Variant<'a> {
     name: &'a str,
     options: &'a Value,
-    /// Written as a map, so that the name is a step of the path.
+    /// A variant in the form of a map, so that its name is a step of the path.
     keyed: bool,
 }
 
@@ -311,7 +314,7 @@ impl<'de> de::EnumAccess<'de> for Variant<'de> {
 
 impl Variant<'_> {
     fn step(&self, mistake: Mistake) -> Mistake {
-        if self.keyed { mistake.under(Step::Key(self.name.into())) } else { mistake }
+        if self.keyed { mistake.under(PathStep::Key(self.name.into())) } else { mistake }
     }
 }
 
@@ -380,18 +383,18 @@ mod tests {
         let wrong = mistake(json!({"faults": ["stop", {"kill": {"nodes": 300}}]}));
         assert_eq!(show(&wrong.path), "faults[1].kill.nodes");
         let wrong = mistake(json!({"faults": [{"kill": {"node": 1}}]}));
-        assert_eq!(wrong.what, What::UnknownKey { key: "node".into(), known: vec!["nodes"] });
+        assert_eq!(wrong.what, Problem::UnknownKey { key: "node".into(), known: vec!["nodes"] });
         assert_eq!(show(&wrong.path), "faults[0].kill");
         let wrong = mistake(json!({"faults": ["kil"]}));
-        assert_eq!(wrong.what, What::UnknownName { name: "kil".into(), known: vec!["kill", "stop"] });
-        assert_eq!(mistake(json!({})).what, What::Missing { key: "faults".into() });
+        assert_eq!(wrong.what, Problem::UnknownName { name: "kil".into(), known: vec!["kill", "stop"] });
+        assert_eq!(mistake(json!({})).what, Problem::Missing { key: "faults".into() });
     }
 
     #[test]
     fn two_variants_in_one_item_and_lists_for_maps_are_refused() {
         let wrong = mistake(json!({"faults": [{"kill": {}, "stop": {}}]}));
-        assert!(matches!(wrong.what, What::Other { message, .. } if message.contains("here are 2: kill, stop")));
+        assert!(matches!(wrong.what, Problem::Other { message, .. } if message.contains("here are 2: kill, stop")));
         let wrong = mistake(json!({"faults": [{"kill": [3]}]}));
-        assert!(matches!(wrong.what, What::Other { message, .. } if message.contains("not a list")));
+        assert!(matches!(wrong.what, Problem::Other { message, .. } if message.contains("not a list")));
     }
 }

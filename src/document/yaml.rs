@@ -1,16 +1,16 @@
-//! YAML text to a tree of values, and places in it. The only module that knows the YAML library.
+//! YAML text into a tree of values, and locations in the text. The only module that knows the YAML library.
 //!
-//! Size, depth and the number of values are bounded, aliases written out included. Never: types, defaults, files.
-use super::problem::{DocumentError, Place};
-use super::typed::{Step, WHOLE_NUMBER, show};
+//! Size, depth and the number of values are bounded, with aliases expanded. Never: types, defaults, files.
+use super::problem::{DocumentError, SourceLocation};
+use super::typed::{PathStep, WHOLE_NUMBER, show};
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
-/// A plan is written by hand; what is larger is not a plan.
+/// Bytes of a plan. Plans are written by hand.
 pub(crate) const BYTES_MAX: usize = 1 << 20;
-/// Values in one plan, with its aliases written out.
+/// Values in one plan, with its aliases expanded.
 const VALUES_MAX: usize = 20_000;
 /// Maps and lists within each other.
 const DEPTH_MAX: usize = 40;
@@ -22,12 +22,12 @@ pub(crate) fn parse(origin: &str, text: &str) -> Result<Value, DocumentError> {
         return Err(DocumentError::new(origin, message).help("plans are small; is this the right file?"));
     }
     if let Some(line) = too_deep(text) {
-        return Err(DocumentError { place: Place::new(text, line, 1), ..deep(origin) });
+        return Err(DocumentError { place: SourceLocation::new(text, line, 1), ..deep(origin) });
     }
     let bounds = Bounds { left: Cell::new(VALUES_MAX), said: RefCell::new(None), path: RefCell::default() };
     let grown = Grow { bounds: &bounds, depth: 0 }.deserialize(serde_yaml::Deserializer::from_str(text));
     grown.map_err(|error| {
-        let place = error.location().and_then(|at| Place::new(text, at.line(), at.column()));
+        let place = error.location().and_then(|at| SourceLocation::new(text, at.line(), at.column()));
         let said = bounds.said.borrow_mut().take();
         DocumentError { place, ..explain(origin, said, &error.to_string()) }
     })
@@ -43,11 +43,11 @@ fn bomb(origin: &str) -> DocumentError {
         .help("an alias (`*name`) repeats all that its anchor (`&name`) holds; write the file without them")
 }
 
-fn explain(origin: &str, said: Option<Trouble>, library: &str) -> DocumentError {
+fn explain(origin: &str, said: Option<LimitExceeded>, library: &str) -> DocumentError {
     match said {
-        Some(Trouble::Bomb) => bomb(origin),
-        Some(Trouble::Deep) => deep(origin),
-        Some(Trouble::Other(message)) => DocumentError::new(origin, message),
+        Some(LimitExceeded::Bomb) => bomb(origin),
+        Some(LimitExceeded::Deep) => deep(origin),
+        Some(LimitExceeded::Other(message)) => DocumentError::new(origin, message),
         None if library.contains("repetition limit") => bomb(origin),
         None if library.contains("recursion limit") => deep(origin),
         None if library.contains("more than one document") => {
@@ -84,18 +84,18 @@ fn too_deep(text: &str) -> Option<usize> {
     None
 }
 
-/// Line and column of the value at `path`, or of `key` in it; where that is not in the text, of what holds it.
-pub(crate) fn locate(text: &str, path: &[Step], key: Option<&str>) -> Option<Place> {
-    let probe = |path: &[Step], key: Option<&str>| {
-        let found = Probe { path, key }.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
+/// Line and column of the value at `path`, or of `key` in it. If the text lacks it, those of its parent.
+pub(crate) fn locate(text: &str, path: &[PathStep], key: Option<&str>) -> Option<SourceLocation> {
+    let probe = |path: &[PathStep], key: Option<&str>| {
+        let found = PathLocator { path, key }.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
         found.to_string().contains(FOUND).then_some(())?;
-        found.location().and_then(|at| Place::new(text, at.line(), at.column()))
+        found.location().and_then(|at| SourceLocation::new(text, at.line(), at.column()))
     };
     let shorter = || (1..=path.len()).rev().find_map(|length| probe(&path[..length], None));
     key.and_then(|key| probe(path, Some(key))).or_else(shorter)
 }
 
-enum Trouble {
+enum LimitExceeded {
     Bomb,
     Deep,
     Other(String),
@@ -103,18 +103,18 @@ enum Trouble {
 
 struct Bounds {
     left: Cell<usize>,
-    said: RefCell<Option<Trouble>>,
+    said: RefCell<Option<LimitExceeded>>,
     /// The keys that lead to the value being read.
-    path: RefCell<Vec<Step>>,
+    path: RefCell<Vec<PathStep>>,
 }
 
 impl Bounds {
-    fn refuse<E: Error>(&self, trouble: Trouble) -> E {
+    fn refuse<E: Error>(&self, trouble: LimitExceeded) -> E {
         self.said.borrow_mut().get_or_insert(trouble);
         E::custom("refused")
     }
 
-    /// A whole number that no field holds: as a float it would silently be another one.
+    /// A whole number too large for any field: as a float it would silently change.
     fn beyond<E: Error>(&self, number: impl fmt::Display) -> E {
         let path = show(&self.path.borrow());
         let key = if path.is_empty() { path } else { format!("`{path}`: ") };
@@ -122,7 +122,7 @@ impl Bounds {
     }
 
     fn other<E: Error>(&self, message: impl Into<String>) -> E {
-        self.refuse(Trouble::Other(message.into()))
+        self.refuse(LimitExceeded::Other(message.into()))
     }
 }
 
@@ -136,7 +136,7 @@ struct Grow<'b> {
 impl<'b> Grow<'b> {
     fn deeper<E: Error>(self) -> Result<Grow<'b>, E> {
         if self.depth >= DEPTH_MAX {
-            return Err(self.bounds.refuse(Trouble::Deep));
+            return Err(self.bounds.refuse(LimitExceeded::Deep));
         }
         Ok(Grow { depth: self.depth + 1, ..self })
     }
@@ -147,7 +147,7 @@ impl<'de> DeserializeSeed<'de> for Grow<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         let Some(left) = self.bounds.left.get().checked_sub(1) else {
-            return Err(self.bounds.refuse(Trouble::Bomb));
+            return Err(self.bounds.refuse(LimitExceeded::Bomb));
         };
         self.bounds.left.set(left);
         deserializer.deserialize_any(self)
@@ -202,7 +202,7 @@ impl<'de> Visitor<'de> for Grow<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let deeper = self.deeper()?;
         let mut list = Vec::new();
-        let step = |index: usize| self.bounds.path.borrow_mut().push(Step::Index(index));
+        let step = |index: usize| self.bounds.path.borrow_mut().push(PathStep::Index(index));
         step(0);
         while let Some(item) = items.next_element_seed(deeper)? {
             list.push(item);
@@ -217,7 +217,7 @@ impl<'de> Visitor<'de> for Grow<'_> {
         let deeper = self.deeper()?;
         let mut map = Map::new();
         while let Some(key) = entries.next_key_seed(Key { bounds: self.bounds, known: &map })? {
-            self.bounds.path.borrow_mut().push(Step::Key(key.clone()));
+            self.bounds.path.borrow_mut().push(PathStep::Key(key.clone()));
             let value = entries.next_value_seed(deeper)?;
             self.bounds.path.borrow_mut().pop();
             map.insert(key, value);
@@ -274,20 +274,20 @@ impl Visitor<'_> for Key<'_> {
 
 const FOUND: &str = "dsfuzz: found";
 
-/// Walks to a place and fails there: the library tells places only of errors.
-struct Probe<'a> {
-    path: &'a [Step],
+/// Walks to a path and fails there, because the library gives locations of errors only.
+struct PathLocator<'a> {
+    path: &'a [PathStep],
     key: Option<&'a str>,
 }
 
-impl Probe<'_> {
+impl PathLocator<'_> {
     /// An error only where the walk has ended.
     fn leaf<E: Error>(&self) -> Result<(), E> {
         if self.path.is_empty() && self.key.is_none() { Err(E::custom(FOUND)) } else { Ok(()) }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Probe<'_> {
+impl<'de> DeserializeSeed<'de> for PathLocator<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -295,7 +295,7 @@ impl<'de> DeserializeSeed<'de> for Probe<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Probe<'_> {
+impl<'de> Visitor<'de> for PathLocator<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -330,12 +330,12 @@ impl<'de> Visitor<'de> for Probe<'_> {
         self.leaf()?;
         let mut index = 0;
         let wanted = match self.path.first() {
-            Some(Step::Index(wanted)) => Some(*wanted),
+            Some(PathStep::Index(wanted)) => Some(*wanted),
             _ => None,
         };
         loop {
             let more = if wanted == Some(index) {
-                items.next_element_seed(Probe { path: &self.path[1..], key: self.key })?.is_some()
+                items.next_element_seed(PathLocator { path: &self.path[1..], key: self.key })?.is_some()
             } else {
                 items.next_element::<IgnoredAny>()?.is_some()
             };
@@ -349,10 +349,10 @@ impl<'de> Visitor<'de> for Probe<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         self.leaf()?;
         let sought = if self.path.is_empty() { self.key } else { None };
-        while let Some(key) = entries.next_key_seed(ProbeKey { sought })? {
+        while let Some(key) = entries.next_key_seed(KeyLocator { sought })? {
             match self.path.first() {
-                Some(Step::Key(wanted)) if *wanted == key => {
-                    entries.next_value_seed(Probe { path: &self.path[1..], key: self.key })?;
+                Some(PathStep::Key(wanted)) if *wanted == key => {
+                    entries.next_value_seed(PathLocator { path: &self.path[1..], key: self.key })?;
                 }
                 _ => drop(entries.next_value::<IgnoredAny>()?),
             }
@@ -361,11 +361,11 @@ impl<'de> Visitor<'de> for Probe<'_> {
     }
 }
 
-struct ProbeKey<'a> {
+struct KeyLocator<'a> {
     sought: Option<&'a str>,
 }
 
-impl<'de> DeserializeSeed<'de> for ProbeKey<'_> {
+impl<'de> DeserializeSeed<'de> for KeyLocator<'_> {
     type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
@@ -373,7 +373,7 @@ impl<'de> DeserializeSeed<'de> for ProbeKey<'_> {
     }
 }
 
-impl Visitor<'_> for ProbeKey<'_> {
+impl Visitor<'_> for KeyLocator<'_> {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -385,15 +385,15 @@ impl Visitor<'_> for ProbeKey<'_> {
     }
 }
 
-/// Whether a YAML reader, of version 1.1 or 1.2, takes this bare text for the same text.
+/// Whether readers of YAML 1.1 and 1.2 take this plain scalar for the same text.
 pub(crate) fn reads_back(text: &str) -> bool {
-    let value = serde_yaml::Deserializer::from_str(text).deserialize_any(Bare);
+    let value = serde_yaml::Deserializer::from_str(text).deserialize_any(PlainScalar);
     value.is_ok_and(|read| read == text)
 }
 
-struct Bare;
+struct PlainScalar;
 
-impl Visitor<'_> for Bare {
+impl Visitor<'_> for PlainScalar {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -419,8 +419,8 @@ mod tests {
     #[test]
     fn places_are_found_by_path() {
         let text = "load:\n  time: 5s\nnemesis:\n  faults:\n    - kill: {}\n    - pause: {for: 3s}\n";
-        let key = |name: &str| Step::Key(name.into());
-        let place = locate(text, &[key("nemesis"), key("faults"), Step::Index(1), key("pause"), key("for")], None);
+        let key = |name: &str| PathStep::Key(name.into());
+        let place = locate(text, &[key("nemesis"), key("faults"), PathStep::Index(1), key("pause"), key("for")], None);
         assert_eq!(place.map(|place| (place.line, place.column, place.width)), Some((6, 20, 2)));
         let place = locate(text, &[key("load")], Some("time"));
         assert_eq!(place.map(|place| (place.line, place.column, place.width)), Some((2, 3, 4)));

@@ -1,7 +1,7 @@
-//! Which counterexample is told first. One order for the sentence of a verdict and for every page that is drawn of it. Pure.
+//! The order of counterexamples: one for a verdict's sentence and for every page of its report. Pure.
 use dsfuzz_checkers::{Finding, History, Severity, Verdict};
 
-/// When the first operation of a finding was called.
+/// The call time of a finding's first operation.
 pub fn began(history: &History, finding: &Finding) -> Option<u64> {
     finding.ops.iter().filter_map(|call| history.op(*call)).map(|op| op.call_time).min()
 }

@@ -1,31 +1,31 @@
-//! The table of error codes: calls that failed or are unknown, by the code of their error. Pure.
+//! The table of error codes: Fail and Info calls by the code of their error. Pure.
 use crate::store::{ErrorRow, RunInfo};
 use crate::targets::exec::UNBELIEVED;
 use dsfuzz_checkers::history::NameId;
 use dsfuzz_checkers::{History, Op, Outcome};
 use std::collections::BTreeMap;
 
-/// A code is at most this long; a longer text without a colon is no code.
+/// Longest code; a longer text without a colon is no code.
 const CODE_CHARS_MAX: usize = 40;
-/// An example is shortened to this.
+/// Longest example.
 const EXAMPLE_CHARS_MAX: usize = 300;
-/// The code of an open call, of an answer without an error, and of an error that begins with no code.
+/// The codes of an open call, of an end without an error, and of an error without a code.
 const NO_REPLY: &str = "no reply";
 const NO_ERROR: &str = "no error given";
 const OTHER: &str = "other";
 
-/// The code of an error: its text up to the first colon. Errors without one are their own code where they are short.
+/// The code of an error: its text up to the first colon. A short error without a colon is its own code.
 pub fn code_of(error: &str) -> &str {
     let head = error.split([':', ';']).next().unwrap_or_default().trim();
     if head.is_empty() || head.chars().count() > CODE_CHARS_MAX { OTHER } else { head }
 }
 
-/// How many, the first call, its error, the nodes.
-type Counted = (u64, u64, String, Vec<NameId>);
+/// The number of calls, the first call, its error, the nodes.
+type ErrorCount = (u64, u64, String, Vec<NameId>);
 
-/// Every code with how often it came, for Fail and Info apart; the commonest first.
+/// Every code with its number of calls, Fail and Info apart; the most frequent first.
 pub(super) fn table(history: &History) -> Vec<ErrorRow> {
-    let mut rows: BTreeMap<(String, bool, bool), Counted> = BTreeMap::new();
+    let mut rows: BTreeMap<(String, bool, bool), ErrorCount> = BTreeMap::new();
     for op in history.ops().iter().filter(|op| op.outcome != Outcome::Ok) {
         let unsaid = if op.reply == Op::OPEN { NO_REPLY } else { NO_ERROR };
         let text = op.error.map_or(unsaid, |error| history.name(error));
@@ -52,7 +52,7 @@ pub(super) fn table(history: &History) -> Vec<ErrorRow> {
     rows
 }
 
-/// What the client got wrong, by its own answers: no verdict may rest on such a run.
+/// Faults of the client in its own answers. No verdict may rest on such a run.
 pub(super) fn client_faults(history: &History, info: &RunInfo) -> Option<String> {
     let unbelieved = |op: &Op<'_>| {
         op.outcome == Outcome::Info && op.error.is_some_and(|error| history.name(error).starts_with(UNBELIEVED))
@@ -105,7 +105,7 @@ mod tests {
             [("refused", "fail", 2, 1, false), ("no reply", "info", 1, 7, true), ("timeout", "info", 1, 5, false)];
         assert_eq!(told, expected);
         assert_eq!((&rows[0].nodes[..], &*rows[0].example), (&["n2".to_owned()][..], "refused: 10.0.0.2"));
-        // An answer that names no error came all the same.
+        // An end without an error is still an answer.
         let unsaid =
             lines.join("\n").replace(r#","error":"timeout""#, "").replace(r#","error":"refused: 10.0.0.2 again""#, "");
         let history = dsfuzz_checkers::history::read_jsonl(unsaid.as_bytes()).unwrap();

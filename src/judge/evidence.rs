@@ -1,22 +1,21 @@
-//! Measured numbers against the plan's thresholds. Pure.
+//! Evidence: measured numbers against the plan's thresholds. Pure.
 //!
-//! Asked is what can be had: calls that are Ok during a fault only where the fault leaves a majority and lasts longer
-//! than an election of the target; else calls that are Ok before it and after its heal. Leadership must move only where
-//! a role of the target leads.
+//! Thresholds ask only for the possible: Ok calls during a fault if it leaves a majority and lasts longer than an election
+//! of the target; else Ok calls before it and after its heal. Leadership must move only if a role of the target leads.
 mod shortfall;
 
 use super::Rules;
-use super::met::{self, Met};
+use super::effective_fault::{self, EffectiveFault};
 use crate::plan::EvidencePlan;
 use crate::store::{Evidence, Readiness, RunInfo};
 use dsfuzz_checkers::run_level::evidence::KindEvidence;
 use dsfuzz_checkers::{Fault, History, Phase, evidence};
 use dsfuzz_nemesis::{IN_FORCE_MIN, Span, facts};
 
-/// What was measured, each with what is asked at the least.
+/// Every measured number with its threshold.
 pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info: &RunInfo) -> Vec<Evidence> {
     let seen = evidence(history);
-    let met = met::met(history, rules.bound(&history.nodes));
+    let met = effective_fault::met(history, rules.bound(&history.nodes));
     let mut rows = vec![
         row("ok_ops", "calls that were Ok", seen.ok as f64, asked.ok_min as f64)
             .or_missing(|| shortfall::ok_ops(history, seen.ok, asked.ok_min)),
@@ -26,10 +25,10 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
     rows.extend(nodes_asked(history, asked, rules));
     rows.extend(rules.rate.and_then(|rate| rate_reached(history, rate)));
     for (kind, numbers) in &seen.kinds {
-        let met: Vec<&Met<'_>> = met.iter().filter(|met| met.fault.kind == *kind).collect();
+        let met: Vec<&EffectiveFault<'_>> = met.iter().filter(|met| met.fault.kind == *kind).collect();
         of_kind(&mut rows, history, kind, numbers, &met, (asked, rules, info));
     }
-    // A kind that the load had no room for is not in the history, and proves as little as one that never landed.
+    // A kind without room in the load is not in the history, and proves as little as a fault that never landed.
     for kind in rules.kinds.iter().filter(|kind| !seen.kinds.contains_key(*kind)) {
         let room = match info.planned.as_ref().map_or(0, |planned| planned.fitted) {
             0 => "no room in the load".to_owned(),
@@ -46,9 +45,9 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
         let doc = "milliseconds that a fault began after its time, at the most";
         rows.push(row("timetable_slip_ms", doc, slip as f64, 0.0));
     }
-    if let Some((ready, clients, took_ms)) = history.notes.iter().find_map(|(_, _, text)| Readiness::read(text)) {
+    if let Some(Readiness { clients, ready, waited_ms }) = info.readiness.filter(Readiness::is_notable) {
         let doc = format!("milliseconds that the load waited for its clients; {ready} of {clients} were ready then");
-        rows.push(row("clients_ready_ms", &doc, took_ms as f64, 0.0));
+        rows.push(row("clients_ready_ms", &doc, waited_ms as f64, 0.0));
     }
     rows
 }
@@ -59,7 +58,7 @@ fn of_kind(
     history: &History,
     kind: &str,
     numbers: &KindEvidence,
-    met: &[&Met<'_>],
+    met: &[&EffectiveFault<'_>],
     (asked, rules, info): (&EvidencePlan, &Rules, &RunInfo),
 ) {
     let min = asked.proven_per_kind_min.of(kind);
@@ -74,10 +73,12 @@ fn of_kind(
         return;
     }
     let election = Span(info.facts.election());
-    let can_serve = |met: &&&Met<'_>| met::leaves_majority(&history.nodes, met.fault) && met.lasted > election.0;
-    let serving: Vec<&&Met<'_>> = met.iter().filter(can_serve).collect();
+    let can_serve = |met: &&&EffectiveFault<'_>| {
+        effective_fault::leaves_majority(&history.nodes, met.fault) && met.lasted > election.0
+    };
+    let serving: Vec<&&EffectiveFault<'_>> = met.iter().filter(can_serve).collect();
     let min = asked.ok_during_fault_min.of(kind);
-    let sum = |met: &[&&Met<'_>]| met.iter().map(|met| met.ok_during).sum::<u64>();
+    let sum = |met: &[&&EffectiveFault<'_>]| met.iter().map(|met| met.ok_during).sum::<u64>();
     if serving.is_empty() {
         let doc = format!(
             "calls that were Ok during {kind} faults (none are asked for: each left no majority, or was over within an \
@@ -109,7 +110,7 @@ fn of_kind(
     }
 }
 
-/// Nodes that the clients of the load are bound to, where these are not all.
+/// Nodes with clients of the load, unless these are all nodes.
 fn nodes_asked(history: &History, asked: &EvidencePlan, rules: &Rules) -> Option<Evidence> {
     let (all, bound) = (history.nodes.len(), rules.bound(&history.nodes).len() as u64);
     let warning = rules.load.as_ref()?.clients.too_few(&history.nodes)?;
@@ -119,14 +120,14 @@ fn nodes_asked(history: &History, asked: &EvidencePlan, rules: &Rules) -> Option
     Some(nodes.or_missing(|| shortfall::nodes_asked(rules.unbound(&history.nodes), &warning, bound)))
 }
 
-/// The calls a second that were begun, where the plan asks for a rate.
+/// Calls begun a second, if the plan asks for a rate.
 fn rate_reached(history: &History, rate: f64) -> Option<Evidence> {
     let (offered, ok) = offered(history)?;
     let doc = format!("calls a second that were begun, of {rate} asked for; {ok:.0} a second were Ok");
     Some(row("rate_offered", &doc, (offered * 10.0).round() / 10.0, 0.0))
 }
 
-/// Calls begun a second in the load, and those of them that were Ok.
+/// Calls begun a second in the load, and the Ok calls among them.
 pub(super) fn offered(history: &History) -> Option<(f64, f64)> {
     let at = |phase: Phase| history.phases.iter().find(|(other, _)| *other == phase).map(|(_, mark)| mark.time);
     let (from, to) = (at(Phase::Load)?, at(Phase::Drain)?);
@@ -136,11 +137,11 @@ pub(super) fn offered(history: &History) -> Option<(f64, f64)> {
     Some((load().count() as f64 / seconds, ok as f64 / seconds))
 }
 
-/// Changes of leader: asked where a role leads and a fault that could move it was aimed at it, in force for longer than
-/// an election and with a majority left to elect another.
+/// Changes of leader. Asked for if a role leads and a fault that can move it was aimed at it, in force for longer than an
+/// election and with a majority left to elect another leader.
 fn leader_changes(
     history: &History,
-    met: &[Met<'_>],
+    met: &[EffectiveFault<'_>],
     asked: &EvidencePlan,
     info: &RunInfo,
     seen: u64,
@@ -149,8 +150,10 @@ fn leader_changes(
     let may_move = |fault: &Fault| facts(&fault.kind).is_none_or(|facts| facts.may_move_leader);
     let disturbs = |fault: &Fault| may_move(fault) && fault.planned.contains("leader");
     let aimed = info.facts.leads && history.faults.iter().any(disturbs);
-    let moves = |met: &&Met<'_>| {
-        disturbs(met.fault) && met.lasted > info.facts.election() && met::leaves_majority(&history.nodes, met.fault)
+    let moves = |met: &&EffectiveFault<'_>| {
+        disturbs(met.fault)
+            && met.lasted > info.facts.election()
+            && effective_fault::leaves_majority(&history.nodes, met.fault)
     };
     let mover = met.iter().find(moves).filter(|_| info.facts.leads);
     let min = if mover.is_some() { asked.leader_changes_min } else { 0 };
@@ -167,7 +170,7 @@ fn row(name: &str, doc: &str, measured: f64, at_least: f64) -> Evidence {
 }
 
 impl Evidence {
-    /// With what is missing, where it is not enough.
+    /// Adds the shortfall, if the number is below its threshold.
     fn or_missing(mut self, shortfall: impl FnOnce() -> String) -> Evidence {
         if !self.enough {
             self.shortfall = shortfall();

@@ -1,10 +1,10 @@
 //! Judges a run from its history: checkers in parallel under a budget, evidence against thresholds, one sentence.
 //!
-//! Never: asks a node anything, or reads anything but what it is given.
+//! Never: asks a node, or reads anything but its arguments.
 pub mod clearest;
+mod effective_fault;
 pub mod errors;
 mod evidence;
-mod met;
 
 use crate::error::Exit;
 use crate::plan::{BudgetPlan, EvidencePlan, LoadPlan, Plan};
@@ -18,44 +18,44 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Checkers that judge by the final reads, and their option for how these were made.
+/// Checkers that judge by the final reads, and their option for the mode of these reads.
 const READ_BY_MODE: [&str; 2] = ["set", "replicas-agree"];
 const FINAL_READS: &str = "final_reads";
 const SPLIT_BRAIN: &str = "split-brain";
-/// A rate below this fraction of what the plan asks for is told.
+/// A rate below this fraction of the plan's rate is reported.
 const RATE_REACHED: f64 = 0.9;
 
-/// What to judge by.
+/// The rules of a judgement.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     /// Checkers by name with their options, in order.
     pub checkers: Vec<(String, Options)>,
-    /// What each may use.
+    /// The budget of each.
     pub budget: BudgetPlan,
-    /// Below these a run is unknown. None: a history from elsewhere, of which no run is known.
+    /// Thresholds; below one of them a run is unknown. None: a history without a run.
     pub evidence: Option<EvidencePlan>,
-    /// Kinds of fault that the plan names, each once: each must have landed.
+    /// Kinds of fault in the plan, each once. Each must have landed.
     pub kinds: Vec<String>,
-    /// The plan does not name the checker of the target's own death, which judges every run all the same.
+    /// The plan does not name the checker `crashes`, which judges every run all the same.
     pub crashes_implied: bool,
-    /// Calls a second that the plan asks for.
+    /// The plan's calls a second.
     pub rate: Option<f64>,
-    /// The load that the plan asks for. None: a history from elsewhere.
+    /// The plan's load. None: a history without a run.
     pub load: Option<LoadPlan>,
-    /// Checkers that may find nothing to judge: they are asked by default, for what they find along the way.
+    /// Checkers that may find nothing to judge, because they run by default.
     pub if_seen: Vec<String>,
-    /// Checkers that are not asked, with the reason.
+    /// Checkers that are left out, with the reason.
     pub not_asked: Vec<(String, String)>,
-    /// Why the load cannot contradict what is promised, one sentence each.
+    /// Reasons why the load cannot contradict a promise, one sentence each.
     pub blind: Vec<String>,
 }
 
-/// Of the calls a second that the driver makes on each node in every fault, the fraction below which evidence is thin.
+/// Fraction of the driver's calls a second on each node during faults, below which evidence is thin.
 const ASKED_FRACTION: f64 = 0.1;
 
 impl Rules {
-    /// The rules of a plan on a target: its own checkers, or those that its workloads name. Of these `split-brain` is
-    /// asked only where there are leaders or cuts to judge.
+    /// The rules of a plan on a target: the plan's checkers, or those of its workloads. `split-brain` runs by default only if
+    /// there are leaders or cuts to judge.
     pub fn of_plan(plan: &Plan, facts: &TargetFacts) -> Rules {
         let workloads = plan.workload.iter().chain(&plan.workloads);
         let named = workloads.flat_map(|workload| workload.build().checkers());
@@ -100,12 +100,12 @@ impl Rules {
         }
     }
 
-    /// Calls a second that each of so many nodes must at least have been asked during faults.
+    /// Least calls a second on each node of a cluster of this size during faults.
     fn asked_min(&self, nodes: usize) -> f64 {
         self.load.as_ref().map_or(0.0, |load| ASKED_FRACTION * load.asked_per_node(nodes))
     }
 
-    /// The nodes to which the plan binds clients: all of them, or the first ones where there are fewer clients.
+    /// The nodes to which the plan binds clients: all of them, or the first ones if there are fewer clients.
     fn bound<'n>(&self, nodes: &'n [String]) -> &'n [String] {
         &nodes[..nodes.len() - self.unbound(nodes).len()]
     }
@@ -115,14 +115,14 @@ impl Rules {
         self.load.as_ref().map_or(&[], |load| load.clients.unbound(nodes))
     }
 
-    /// What is not asked, one sentence each: `split-brain: not asked (no leader, no cut)`.
+    /// The checkers that are left out, one sentence each: `split-brain: not asked (no leader, no cut)`.
     pub fn not_asked(&self) -> impl Iterator<Item = String> {
         let asked = |name: &str| self.checkers.iter().any(|(checker, _)| checker == name);
         let left_out = self.not_asked.iter().filter(move |(name, _)| !asked(name));
         left_out.map(|(name, why)| format!("{name}: not asked ({why})"))
     }
 
-    /// With the mode in which the final reads were made, for the checkers that take it and were not told another one.
+    /// Adds the mode of the final reads to the options of checkers that take it, unless the plan sets another one.
     fn with_final_reads(&self, mode: &str) -> Rules {
         let mut rules = self.clone();
         if mode.is_empty() {
@@ -141,7 +141,7 @@ impl Rules {
     }
 }
 
-/// Adds what the recipe says of exits, where the plan does not say it itself.
+/// Adds the recipe's rule on exits, unless the plan has its own.
 fn with_exits(options: &mut Options, exits: &Exits) {
     if !exits.ok.is_empty() {
         let statuses: Vec<Value> = exits.ok.iter().map(|status| Value::Int(i64::from(*status))).collect();
@@ -152,7 +152,7 @@ fn with_exits(options: &mut Options, exits: &Exits) {
     }
 }
 
-/// Judges the history. `info` carries what the run itself knows of its health.
+/// Judges the history. `info` carries the health of the run.
 pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
     let faulty = errors::client_faults(history, info).filter(|sentence| !info.harness_failures.contains(sentence));
     if let Some(sentence) = faulty {
@@ -161,7 +161,7 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
         return judge(history, rules, &info);
     }
     let mut rules = rules.with_final_reads(&info.final_reads);
-    // A run of before, or one that ended before its load: nobody watched, and nobody asked whether.
+    // A run of an earlier version, or one without a load: no process was watched, and no plan asked for it.
     if rules.crashes_implied && history.processes.is_empty() {
         rules.checkers.retain(|(name, _)| name != CRASHES);
     }
@@ -205,11 +205,11 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
     if let Some(warning) = rules.load.as_ref().and_then(|load| load.clients.too_few(&history.nodes)) {
         notes.push(format!("never asked under load: {} ({warning})", unbound.join(", ")));
     }
-    // A finding may rest on what was not seen, such as calls of another run.
+    // A finding may rest on unrecorded events, such as calls of another run.
     if validity == Validity::Invalid && !info.file {
         notes.extend(info.unseen.iter().map(|unseen| format!("not seen: {unseen}")));
     }
-    let (exit, load) = (exit(validity, info), met::loads(history));
+    let (exit, load) = (exit(validity, info), effective_fault::loads(history));
     RunVerdict {
         format: FORMAT_VERSION,
         validity,
@@ -226,14 +226,14 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
     }
 }
 
-/// Whether a checker that is asked by default for what it may find along the way found nothing to judge.
+/// Whether a checker that runs by default found nothing to judge.
 fn found_nothing(promise: &Verdict, rules: &Rules) -> bool {
     let none = |number: &str| promise.numbers.get(number).and_then(serde_json::Value::as_u64) == Some(0);
     let empty = none("trusted_leader_claims") && none("judged_cuts");
     promise.not_asked() || (rules.if_seen.contains(&promise.checker) && promise.validity == Validity::Unknown && empty)
 }
 
-/// That the rate that the plan asks for was not reached.
+/// The sentence for a rate below the plan's.
 fn rate_missed(history: &History, rate: f64) -> Option<String> {
     let (offered, ok) = evidence::offered(history)?;
     let told =
@@ -268,19 +268,19 @@ fn run_checkers(history: &History, rules: &Rules) -> Vec<Verdict> {
     })
 }
 
-/// The answer where there is none.
+/// The verdict of a history without checkers.
 fn undecided(checker: &str, summary: String) -> Verdict {
     Verdict::new(checker, Validity::Unknown, summary)
 }
 
-/// What of the end was not seen. A record of ours says where it ends; without that it was cut off, whoever reads it.
+/// Parts of the end that were not seen. dsfuzz's own record states its end; without that statement it was cut off.
 fn unseen(history: &History, info: &RunInfo) -> Vec<String> {
     let mut unseen = info.unseen.clone();
     unseen.extend(cut_off(history, info));
     unseen
 }
 
-/// That the recording of a run has no end: when and in which phase it breaks off, and what is missing for that.
+/// The sentence for a record without an end: when and in which phase it breaks off, and what is missing.
 fn cut_off(history: &History, info: &RunInfo) -> Option<String> {
     if history.complete || history.wall.is_empty() {
         return None;
@@ -293,13 +293,13 @@ fn cut_off(history: &History, info: &RunInfo) -> Option<String> {
         Some(_) => ("in the final reads", "final reads may be missing"),
     };
     let seconds = history.end_time as f64 / 1e9;
-    // A run that another one ended, or that could not record, says so itself.
+    // A run that was evicted, or that could not record, says so itself.
     let known = info.judged_until.is_some() || !info.harness_failures.is_empty();
     let why = if known { "" } else { " (the run was killed or lost)" };
     Some(format!("the recording was cut off after {seconds:.3} s, {place}{why}: {missing}"))
 }
 
-/// That nothing was promised, where all checkers only measure: numbers alone are no pass.
+/// The sentence if all checkers only measure: numbers alone are no pass.
 fn unpromised(rules: &Rules) -> Option<String> {
     let measures = |(name, options): &(String, Options)| {
         dsfuzz_checkers::checker_with(name, options).is_ok_and(|checker| checker.measures_only())
@@ -311,8 +311,7 @@ fn unpromised(rules: &Rules) -> Option<String> {
         .then(|| format!("nothing was promised: {} only {verb}", names.join(", ")))
 }
 
-/// Broken promises beat everything; thin evidence, an end that was not seen and a harness that failed make a pass
-/// unknown.
+/// Broken promises beat everything. Thin evidence, an unseen end and a failure of the harness make a pass unknown.
 fn weigh(promises: &[&Verdict], thin: bool) -> Validity {
     let promises = promises.iter().map(|promise| promise.validity).max().unwrap_or(Validity::Unknown);
     promises.max(if thin { Validity::Unknown } else { Validity::Valid })
@@ -372,7 +371,7 @@ fn sentence(
             let proven = history.faults.iter().filter(|fault| fault.proven.is_some()).count();
             match (proven, history.faults.is_empty() && rules.kinds.is_empty()) {
                 (0, true) if rules.evidence.is_some() => format!("{kept}; no fault was asked for{found}"),
-                // A history from elsewhere: whether faults were asked for is not known.
+                // A history without a run: its plan of faults is unknown.
                 (0, true) => format!("{kept}{found}"),
                 (1, _) => format!("{kept} through 1 proven fault{found}"),
                 (proven, _) => format!("{kept} through {proven} proven faults{found}"),
@@ -381,7 +380,7 @@ fn sentence(
     }
 }
 
-/// What checkers found that breaks no promise: `; evidence: 2 replicas-differ (set)`. Measurements are none.
+/// Findings that break no promise: `; evidence: 2 replicas-differ (set)`. Measurements do not count.
 fn evidence_found(promises: &[&Verdict]) -> String {
     let measures = |name: &str| dsfuzz_checkers::checker(name).is_some_and(|checker| checker.measures_only());
     let promises = promises.iter().filter(|promise| !measures(&promise.checker));
@@ -395,7 +394,7 @@ fn evidence_found(promises: &[&Verdict]) -> String {
     if kinds.is_empty() { String::new() } else { format!("; evidence: {}", kinds.join(", ")) }
 }
 
-/// The calls that were judged: all, or those of the workloads that the checkers name.
+/// The judged calls: all, or those of the workloads that the checkers name.
 fn calls(history: &History, promises: &[&Verdict]) -> String {
     let all = history.ops().len();
     let named: BTreeSet<&str> = promises.iter().flat_map(|promise| promise.workload.split(", ")).collect();
@@ -416,7 +415,7 @@ fn exit(validity: Validity, info: &RunInfo) -> Exit {
 mod tests {
     use super::*;
 
-    /// A write that was acknowledged and read, as our own records have it, with these lines after it.
+    /// A record with an acknowledged write and a read of it, followed by these lines.
     fn history(after: &str) -> History {
         let lines = [
             r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"2026-01-01T00:00:00Z"}"#,
@@ -506,10 +505,10 @@ mod tests {
         let dead = judge(&history(&format!("{watched}\n{died}\n{}", ended(7))), &implied, &RunInfo::default());
         assert_eq!((dead.validity, dead.exit), (Validity::Invalid, 1), "{}", dead.sentence);
         assert_eq!(dead.sentence, "db on n1 ended by itself (signal 6 (SIGABRT))");
-        // A record of before there was such a watch.
+        // A record of a version without the watch.
         let old = judge(&history(END), &implied, &RunInfo::default());
         assert_eq!((old.validity, old.promises.len()), (Validity::Valid, 1), "{}", old.sentence);
-        // That nobody died is no promise by itself.
+        // No death is no promise by itself.
         implied.checkers = vec![("availability".into(), Options::default()), (CRASHES.into(), Options::default())];
         let alone = judge(&history(&format!("{watched}\n{}", ended(6))), &implied, &RunInfo::default());
         assert_eq!(alone.sentence, "nothing was promised: availability only measures");

@@ -7,12 +7,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Folders of labs begin so, and end with the process id of the supervisor.
+/// Prefix of labs' folders, which end with the process id of the supervisor.
 const PREFIX: &str = "dsfuzz-lab-";
-/// The leaf of a node in which its init, sshd and agents live, so that leaves beside it may have controllers.
+/// The leaf cgroup for a node's init, sshd and agents, so that leaves beside it may have controllers.
 pub(super) const INIT_LEAF: &str = "init";
 
-/// Where cgroup v2 is mounted.
+/// The mount point of cgroup v2.
 pub(super) fn mount_point() -> Result<PathBuf> {
     let text = fs::read_to_string("/proc/self/mountinfo").context("reading /proc/self/mountinfo")?;
     match mounted_at(&text) {
@@ -55,14 +55,14 @@ pub(super) fn node_init(lab: &Path, node: &str) -> Result<u32> {
     }
 }
 
-/// Removes a lab's folder and all below it; processes that are still there are killed.
+/// Removes a lab's folder and all below it, and kills the processes in it.
 pub(super) fn remove(lab: &Path) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
         if !lab.exists() {
             return Ok(());
         }
-        // Absent before kernel 5.14; then the end of the PID namespace has to do.
+        // Absent before kernel 5.14; then the end of the PID namespace kills them.
         let _ = fs::write(lab.join("cgroup.kill"), "1");
         match remove_below(lab) {
             Ok(()) => return Ok(()),
@@ -87,7 +87,7 @@ fn remove_below(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Folders of labs whose supervisor is dead and in which no process is left.
+/// Folders of labs without a supervisor and without a process.
 pub(super) fn leftovers() -> Vec<PathBuf> {
     let Ok(entries) = mount_point().and_then(|mount| Ok(fs::read_dir(mount)?)) else {
         return Vec::new();

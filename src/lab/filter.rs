@@ -1,16 +1,16 @@
-//! The system calls that no process of a node may make, as a filter of seccomp: those that reach what no namespace parts. Keyrings
-//! belong to a user of the whole machine, and a terminal to whoever called a command in the node.
+//! A seccomp filter of the system calls that no process of a node may make: those whose effect no namespace confines. Keyrings
+//! belong to a user of the whole machine, and a terminal to the caller of a command in the node.
 //!
-//! The filter names what it forbids. Everything else is left to the capabilities and namespaces of a node.
+//! The filter lists forbidden calls. All others are left to the capabilities and namespaces of a node.
 use nix::libc::{self, sock_filter};
 
-/// Not supported: what a program expects of a kernel without keyrings.
+/// "Not supported", the answer of a kernel without keyrings.
 const NO_SUCH_CALL: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 const REFUSED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
-/// Pushes a character into a terminal's input; pastes and more on a console.
+/// Pushes a character into a terminal's input. On a console it also pastes.
 const TIOCSTI: u32 = 0x5412;
 const TIOCLINUX: u32 = 0x541c;
-/// Marks calls of x32, which otherwise have the numbers of x86-64.
+/// The bit of x32 calls, which otherwise have the numbers of x86-64.
 const X32: u32 = 0x4000_0000;
 
 /// The numbers of the calls on one architecture.
@@ -19,7 +19,7 @@ struct Numbers {
     arch: u32,
     /// `add_key`, `request_key`, `keyctl`.
     keys: [u32; 3],
-    /// `ioctl`, by both of its numbers where there are two.
+    /// `ioctl`, with both numbers if there are two.
     ioctl: [u32; 2],
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn program() -> Vec<sock_filter> {
 }
 
 fn block(numbers: &Numbers) -> [sock_filter; 15] {
-    // Where the answers stand in the block.
+    // Positions of the answers in the block.
     const ALLOW: u8 = 12;
     const ABSENT: u8 = 13;
     const DENY: u8 = 14;

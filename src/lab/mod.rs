@@ -1,7 +1,7 @@
 //! The lab: a cluster of real nodes on this machine, made of namespaces, with a real sshd on each.
 //!
-//! A supervisor holds everything: its death ends every process, namespace and mount of the lab. Nothing is made in the
-//! host's network namespace, and no node can set the real clock, reboot, load modules or make device nodes.
+//! A supervisor owns the lab: its death ends every process, namespace and mount. Nothing is made in the host's network
+//! namespace, and no node can set the real clock, reboot, load modules or make device nodes.
 mod cgroup;
 mod filter;
 mod needs;
@@ -15,7 +15,7 @@ use crate::cluster::{Node, SshTarget};
 use anyhow::{Context, Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
-use state::{Process, Record};
+use state::{LabRecord, ProcessIdentity};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, Read};
@@ -27,11 +27,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// The lab that commands mean where none is named.
+/// The default lab of commands.
 pub const DEFAULT_NAME: &str = "default";
 /// Most nodes of a lab.
 pub const NODES_MAX: u16 = 200;
-/// The folder of a node that is a file system of its own, so that a full disk is one node's.
+/// The folder of a node with its own file system, so that a full disk affects one node only.
 pub const DATA_DIR: &str = "/var/lib/dsfuzz";
 
 /// A file in each lab's folder; a folder without it is not a lab's and is never removed.
@@ -63,12 +63,12 @@ pub fn dispatch(args: &[OsString]) -> Option<i32> {
     }))
 }
 
-/// How long a lab lives.
+/// The lifetime of a lab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// Until it is taken down.
     Detached,
-    /// At most as long as this process, however it ends; one that replaces itself by exec has ended.
+    /// Ends with this process, however it ends. A process that calls exec has ended.
     ThisProcess,
 }
 
@@ -76,7 +76,7 @@ pub enum Owner {
 #[derive(Debug)]
 pub struct Lab {
     dir: PathBuf,
-    record: Record,
+    record: LabRecord,
     /// The other end is watched by the supervisor.
     owner: Option<PipeWriter>,
     child: Option<Child>,
@@ -127,9 +127,10 @@ impl Lab {
         command.args([nodes.to_string().as_str(), if detached { "detached" } else { "owned" }]);
         command.stdin(if detached { Stdio::null() } else { watched.into() }).stdout(Stdio::piped()).stderr(log);
         let child = command.current_dir("/").spawn().context("starting the lab's supervisor")?;
-        let supervisor = Process::now(child.id()).context("the lab's supervisor ended at once")?;
+        let supervisor = ProcessIdentity::now(child.id()).context("the lab's supervisor ended at once")?;
         let cgroup = cgroup::of_lab(name, child.id())?;
-        let record = Record { name: name.into(), nodes, supervisor, init: None, cgroup, detached, data: String::new() };
+        let record =
+            LabRecord { name: name.into(), nodes, supervisor, init: None, cgroup, detached, data: String::new() };
         record.write(&dir)?;
         Ok(Lab { dir, record, owner: (!detached).then_some(ours), child: Some(child) })
     }
@@ -140,7 +141,7 @@ impl Lab {
         if let Some(problem) = find("failed ") {
             bail!("{problem}");
         }
-        let init = find("init ").and_then(|pid| pid.parse().ok()).and_then(Process::now);
+        let init = find("init ").and_then(|pid| pid.parse().ok()).and_then(ProcessIdentity::now);
         self.record.init = Some(init.context("the lab ended while it came up")?);
         self.record.data = find("ready ").context("the lab's supervisor did not report")?.to_owned();
         let known: Result<Vec<String>> = (1..=self.record.nodes).map(|index| self.known_host(index)).collect();
@@ -160,14 +161,14 @@ impl Lab {
     pub fn find(name: &str) -> Result<Lab> {
         state::check_name(name)?;
         let dir = state::labs_dir().join(name);
-        let up = Record::read(&dir).ok().filter(|record| record.init.is_some() && record.supervisor.alive());
+        let up = LabRecord::read(&dir).ok().filter(|record| record.init.is_some() && record.supervisor.alive());
         match up {
             Some(record) => Ok(Lab { dir, record, owner: None, child: None }),
             None => bail!("no lab named {name} is up; see: dsfuzz lab list"),
         }
     }
 
-    /// The labs that are up, by name. What is left of dead ones is removed first.
+    /// The labs that are up, by name. Remains of dead labs are removed first.
     pub fn list() -> Result<Vec<Lab>> {
         if nix::unistd::geteuid().is_root() {
             Lab::sweep()?;
@@ -178,15 +179,15 @@ impl Lab {
         Ok(names.iter().filter_map(|name| Lab::find(name).ok()).collect())
     }
 
-    /// Removes what is left of labs whose supervisor is dead: cgroup folders and work folders. What cannot be removed of
-    /// one of them is said, and stops neither the others nor the command.
+    /// Removes the remains of labs whose supervisor is dead: cgroup folders and work folders. A folder that cannot be removed
+    /// is reported, and stops neither the others nor the command.
     pub fn sweep() -> Result<()> {
         let _lock = state::lock()?;
         sweep_locked();
         Ok(())
     }
 
-    /// Ends the lab and waits until nothing of it is left. Blocks.
+    /// Ends the lab and waits until all of it is gone. Blocks.
     pub fn down(mut self) -> Result<()> {
         drop(self.owner.take());
         stop(self.record.supervisor, nix::libc::SIGTERM)?;
@@ -220,7 +221,7 @@ impl Lab {
         self.record.supervisor.pid
     }
 
-    /// What holds each node's data: `ext4`, or `tmpfs` with the reason why there is no file system in a file.
+    /// The file system of each node's data: `ext4`, or `tmpfs` with the reason why there is no file system in a file.
     pub fn data(&self) -> &str {
         &self.record.data
     }
@@ -277,7 +278,7 @@ impl Lab {
         Ok(command)
     }
 
-    /// A command that will run in a node, as root, without SSH, with what a node is forbidden forbidden to it too.
+    /// A command that runs in a node as root, without SSH, under the node's restrictions.
     pub fn node_command<S: AsRef<OsStr>>(&self, node: &str, argv: &[S]) -> Result<Command> {
         self.index_of(node)?;
         let init = cgroup::node_init(&self.record.cgroup, node)?;
@@ -296,7 +297,7 @@ impl Lab {
     pub fn ssh<S: AsRef<OsStr>>(&self, node: &str, argv: &[S]) -> Result<ExitStatus> {
         let address = node_address(self.index_of(node)?);
         let mut command = self.command(needs::program("ssh")?)?;
-        // The user's own configuration means other hosts; it must not reach into the lab.
+        // The user's ssh configuration is for other hosts and must not affect the lab.
         command.args(["-F", "/dev/null", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes", "-i"]);
         command.arg(self.dir.join("key")).arg("-o");
         command.arg(format!("UserKnownHostsFile={}", self.dir.join("known_hosts").display()));
@@ -316,7 +317,7 @@ fn node_name(index: u16) -> String {
 }
 
 fn node_address(index: u16) -> IpAddr {
-    // At most NODES_MAX, so the last byte holds it.
+    // At most NODES_MAX, so it fits the last byte.
     Ipv4Addr::new(10, 77, 0, u8::try_from(index).unwrap_or(u8::MAX)).into()
 }
 
@@ -378,9 +379,9 @@ fn sweep_locked() {
     }
 }
 
-/// Removes what is left of the lab in this folder, unless it lives.
+/// Removes the remains of the lab in this folder, unless the lab lives.
 fn remove_dead(dir: &Path) -> Result<()> {
-    if let Ok(record) = Record::read(dir) {
+    if let Ok(record) = LabRecord::read(dir) {
         if record.supervisor.alive() {
             return Ok(());
         }
@@ -392,7 +393,7 @@ fn remove_dead(dir: &Path) -> Result<()> {
     remove_work(dir)
 }
 
-/// Removes a lab's folder. Its last mounts may still be going.
+/// Removes a lab's folder. Its last mounts may still be ending.
 fn remove_work(dir: &Path) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
@@ -407,14 +408,14 @@ fn remove_work(dir: &Path) -> Result<()> {
     }
 }
 
-/// Signals a process and waits for its end; kills it where the signal does not do.
-fn stop(process: Process, signal: i32) -> Result<()> {
+/// Signals a process and waits for its end; kills it if the signal does not end it.
+fn stop(process: ProcessIdentity, signal: i32) -> Result<()> {
     let Ok(pidfd) = sys::pidfd(process.pid) else {
         return Ok(());
     };
     let mut signal = signal;
     loop {
-        // Asked after the descriptor is open, so the number cannot have passed to another process in between.
+        // Asked after the descriptor is open, so the number cannot belong to another process.
         if !process.alive() {
             return Ok(());
         }

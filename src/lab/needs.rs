@@ -1,8 +1,8 @@
-//! What a lab needs from this machine, and the sentence that says what is missing.
+//! The requirements of a lab on this machine, and the message that lists the missing ones.
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
-/// Programs with the Debian package that has each.
+/// Programs, each with its Debian package.
 const PROGRAMS: [(&str, &str); 7] = [
     ("sshd", "openssh-server"),
     ("ssh", "openssh-client"),
@@ -12,10 +12,10 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("mkfs.ext4", "e2fsprogs"),
     ("mount", "mount"),
 ];
-/// Administrators' programs are there even where PATH does not name their folders.
+/// Folders of administrators' programs, which PATH may lack.
 const FOLDERS: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Where a program is.
+/// The path of a program.
 pub(super) fn program(name: &str) -> Result<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
     let found = find(name, &format!("{path}:{FOLDERS}"));
@@ -38,7 +38,7 @@ fn find(name: &str, folders: &str) -> Option<PathBuf> {
         .find(|p| p.is_file())
 }
 
-/// Whether a lab can be made here; if not, everything that is missing in one sentence.
+/// Whether a lab can be made here; if not, all missing requirements in one sentence.
 pub(super) fn check() -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
         bail!("a lab needs root, because it makes namespaces and mounts; run it with sudo");

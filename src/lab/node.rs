@@ -1,7 +1,7 @@
 //! A node's first process: makes its namespaces, its root, its network; then reaps orphans and keeps sshd running.
 //!
-//! Never: anything that a process in the node could use to change the machine: its clock, modules, devices, mounts,
-//! sysctls, or the superblock of a file system that both share.
+//! Never: gives a process in the node a way to change the machine: its clock, modules, devices, mounts, sysctls, or the
+//! superblock of a shared file system.
 use super::{DATA_DIR, cgroup, control_address, make_key, needs, node_address, node_name, supervisor, sys};
 use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -23,7 +23,7 @@ pub(super) const EXEC_COMMAND: &str = "__lab-exec";
 pub(super) const PROBE_COMMAND: &str = "__lab-probe-clock";
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Folders of the host that a node must not see: what other runs, the host's own databases and its users left there.
+/// Folders of the host that a node must not see: data of other runs, of the host's databases and of its users.
 const HIDDEN: [&str; 17] = [
     "tmp",
     "var/tmp",
@@ -122,7 +122,7 @@ fn outer(plan: &NodePlan) -> Result<i32> {
     }
 }
 
-/// The node's files, before it has namespaces of its own.
+/// The node's files, made before its namespaces.
 fn prepare(plan: &NodePlan) -> Result<()> {
     let dir = plan.dir();
     let upper = dir.join("upper");
@@ -148,7 +148,7 @@ fn prepare(plan: &NodePlan) -> Result<()> {
     write("etc/hosts", hosts.as_bytes(), 0o644)?;
     write("etc/hostname", format!("{}\n", plan.name()).as_bytes(), 0o644)?;
     write("etc/machine-id", machine_id.as_bytes(), 0o444)?;
-    // Debian's bash reads this one for every remote command; a node starts without the host's habits.
+    // Debian's bash reads this file for every remote command; a node starts without the host's settings.
     write("etc/bash.bashrc", b"", 0o644)?;
     write("etc/environment", b"", 0o644)?;
     write("etc/shadow", shadow().as_bytes(), 0o640)?;
@@ -162,7 +162,7 @@ fn prepare(plan: &NodePlan) -> Result<()> {
     Ok(())
 }
 
-/// Begins a sparse file with a file system in it.
+/// Starts making a sparse file with a file system in it.
 fn make_image(path: &Path) -> Result<std::process::Child> {
     const IMAGE_BYTES: u64 = 2 << 30;
     File::create(path)
@@ -173,7 +173,7 @@ fn make_image(path: &Path) -> Result<std::process::Child> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().context("starting mkfs.ext4")
 }
 
-/// Puts an empty folder over one of the host's, with its owner and mode.
+/// Mounts an empty folder over a host's folder, with its owner and mode.
 fn hide(upper: &Path, folder: &str) -> Result<()> {
     let below = fs::metadata(Path::new("/").join(folder)).ok();
     if below.is_none() && folder != "var/lib/dsfuzz" {
@@ -191,7 +191,7 @@ fn hide(upper: &Path, folder: &str) -> Result<()> {
     Ok(())
 }
 
-/// The host's accounts, but with a root that is not locked (sshd without PAM refuses a locked one, key or not).
+/// The host's accounts with an unlocked root. sshd without PAM refuses a locked account, with or without a key.
 fn shadow() -> String {
     let host = fs::read_to_string("/etc/shadow").unwrap_or_default();
     let others: String =
@@ -207,7 +207,7 @@ fn enter_cgroup(plan: &NodePlan) -> Result<()> {
         fs::write(cgroup.join("cgroup.procs"), "0")
             .with_context(|| format!("moving into the cgroup {}", cgroup.display()))
     };
-    // The namespace's root is where its maker sits; the root must be empty again so that leaves may have controllers.
+    // The namespace's root is the cgroup of its maker. It must be empty so that leaves may have controllers.
     move_to(&root)?;
     unshare(CloneFlags::CLONE_NEWCGROUP).context("making a cgroup namespace")?;
     move_to(&leaf)
@@ -244,7 +244,7 @@ fn become_node(plan: &NodePlan) -> Result<(Sshd, String)> {
     supervisor::ip_batch(&format!("link set lo up\naddr add {address}/24 dev eth0\nlink set eth0 up\n"))
         .context("setting up the node's network")?;
     sys::drop_capabilities().context("giving up capabilities")?;
-    // Asked by a program freshly started, because that is what everything in the node will be.
+    // Asked by a freshly started program, because every program in the node will be one.
     let probe =
         Command::new("/proc/self/exe").arg(PROBE_COMMAND).status().context("asking whether the clock is safe")?;
     if !probe.success() || sys::could_set_clock() {
@@ -253,7 +253,7 @@ fn become_node(plan: &NodePlan) -> Result<(Sshd, String)> {
     Ok((sshd, data))
 }
 
-/// The node's root and what is mounted in it. The answer says what holds the data.
+/// The node's root and its mounts. Returns the file system of the data.
 fn mounts(plan: &NodePlan) -> Result<String> {
     let dir = plan.dir();
     let root = dir.join("root");
@@ -276,7 +276,7 @@ fn mounts(plan: &NodePlan) -> Result<String> {
         File::create(root.join("dev").join(device))?;
         let at = root.join("dev").join(device);
         bind(&Path::new("/dev").join(device), &at)?;
-        // The file is the host's own: its mode and owner must not change, while the device itself stays writable.
+        // The file belongs to the host: its mode and owner must not change, while the device stays writable.
         read_only(&at)?;
     }
     fs::create_dir(root.join("dev/pts"))?;
@@ -294,7 +294,7 @@ fn mounts(plan: &NodePlan) -> Result<String> {
         bind(Path::new("/dev/null"), &sysrq)?;
         read_only(&sysrq)?;
     }
-    // What of /proc is the whole machine's, and not the node's.
+    // The parts of /proc that belong to the whole machine.
     for shared in ["sys", "bus", "fs", "irq", "acpi", "scsi", "mtrr", "latency_stats", "timer_list", "sched_debug"] {
         let at = root.join("proc").join(shared);
         if at.exists() {
@@ -308,7 +308,7 @@ fn mounts(plan: &NodePlan) -> Result<String> {
         read_only(&memory)?;
     }
     chdir(&root)?;
-    // The old root ends up on top of the new one and is taken off there (pivot_root(2), NOTES).
+    // The old root ends up on top of the new one and is unmounted there (pivot_root(2), NOTES).
     pivot_root(".", ".").context("changing the root")?;
     umount2(".", MntFlags::MNT_DETACH).context("letting go of the old root")?;
     chdir("/")?;
@@ -320,7 +320,7 @@ fn bind(from: &Path, to: &Path) -> Result<()> {
     mount(Some(from), to, nothing, MsFlags::MS_BIND, nothing).with_context(|| format!("binding {}", to.display()))
 }
 
-/// Makes a bind mount read-only. Without CAP_SYS_ADMIN nobody in the node can take that back.
+/// Makes a bind mount read-only. Without CAP_SYS_ADMIN no process in the node can undo that.
 fn read_only(at: &Path) -> Result<()> {
     let nothing: Option<&str> = None;
     let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
@@ -353,7 +353,7 @@ impl Sshd {
     }
 }
 
-/// Reaps whatever ends in the node; starts sshd again when it was killed.
+/// Reaps ended processes of the node; restarts sshd after a kill.
 fn keep(sshd: Sshd) -> Result<i32> {
     let (mut pid, mut started) = (sshd.start()?, Instant::now());
     loop {

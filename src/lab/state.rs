@@ -1,4 +1,4 @@
-//! What is recorded of each lab in the state folder.
+//! The record of each lab in the state folder.
 use crate::folders::state_dir;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ pub(super) fn labs_dir() -> PathBuf {
     state_dir().join("labs")
 }
 
-/// Holds off every other command that makes or sweeps labs in this state folder, until it is dropped.
+/// A lock against other commands that make or sweep labs in this state folder. Dropping it releases it.
 pub(super) fn lock() -> Result<File> {
     let labs = labs_dir();
     fs::create_dir_all(&labs).with_context(|| format!("making {}", labs.display()))?;
@@ -20,19 +20,19 @@ pub(super) fn lock() -> Result<File> {
     Ok(file)
 }
 
-/// A process that cannot be taken for a later one with its number.
+/// A process, identified even if its number is used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Process {
+pub(super) struct ProcessIdentity {
     /// Its number on this host.
     pub(super) pid: u32,
     /// When it started, in clock ticks since boot.
     pub(super) started: u64,
 }
 
-impl Process {
+impl ProcessIdentity {
     /// The process that has this number now.
-    pub(super) fn now(pid: u32) -> Option<Process> {
-        started(pid).map(|started| Process { pid, started })
+    pub(super) fn now(pid: u32) -> Option<ProcessIdentity> {
+        started(pid).map(|started| ProcessIdentity { pid, started })
     }
 
     /// Whether it is still there; a zombie is not.
@@ -43,34 +43,34 @@ impl Process {
 
 fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold blanks and brackets; what follows its last bracket is regular (proc_pid_stat(5)).
+    // The name may contain blanks and brackets; the text after its last bracket is regular (proc_pid_stat(5)).
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?;
     if state == "Z" || state == "X" { None } else { fields.nth(18)?.parse().ok() }
 }
 
-/// `lab.json`: what is known of a lab.
+/// `lab.json`: the record of a lab.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(super) struct LabRecord {
     /// Its name.
     pub(super) name: String,
     /// How many nodes.
     pub(super) nodes: u16,
     /// The supervisor.
-    pub(super) supervisor: Process,
+    pub(super) supervisor: ProcessIdentity,
     /// Process 1 of the lab, in whose network namespace the control node lives. None while the lab is coming up.
-    pub(super) init: Option<Process>,
+    pub(super) init: Option<ProcessIdentity>,
     /// Its cgroup folder.
     pub(super) cgroup: PathBuf,
     /// It outlives the command that made it.
     pub(super) detached: bool,
-    /// What holds each node's data: `ext4`, or `tmpfs` with the reason.
+    /// The file system of each node's data: `ext4`, or `tmpfs` with the reason.
     pub(super) data: String,
 }
 
-impl Record {
+impl LabRecord {
     /// Reads a lab's record.
-    pub(super) fn read(dir: &Path) -> Result<Record> {
+    pub(super) fn read(dir: &Path) -> Result<LabRecord> {
         let path = dir.join("lab.json");
         let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))
@@ -85,7 +85,7 @@ impl Record {
     }
 }
 
-/// Refuses names that would not do as a folder, a cgroup or a word on the command line.
+/// Refuses names that are unfit for a folder, a cgroup or the command line.
 pub(super) fn check_name(name: &str) -> Result<()> {
     let fine = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 40 || !name.chars().all(fine) || name.starts_with('-') {
@@ -100,9 +100,9 @@ mod tests {
 
     #[test]
     fn a_process_is_known_by_its_start_too() {
-        let me = Process::now(std::process::id()).expect("this process");
+        let me = ProcessIdentity::now(std::process::id()).expect("this process");
         assert!(me.alive());
-        assert!(!Process { started: me.started + 1, ..me }.alive());
+        assert!(!ProcessIdentity { started: me.started + 1, ..me }.alive());
     }
 
     #[test]

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 pub(super) const COMMAND: &str = "__lab-supervisor";
 const SSH_DEADLINE: Duration = Duration::from_secs(30);
 
-struct Order {
+struct SupervisorArguments {
     dir: PathBuf,
     nodes: u16,
     owned: bool,
@@ -34,13 +34,13 @@ struct Order {
 /// The outer process. Arguments: the lab's folder, its name, the number of nodes, `owned` or `detached`.
 pub(super) fn main(args: &[OsString]) -> Result<i32> {
     let text = |index: usize| args.get(index).and_then(|arg| arg.to_str()).unwrap_or_default();
-    let order = Order {
+    let order = SupervisorArguments {
         dir: PathBuf::from(args.first().context("no folder")?),
         nodes: text(2).parse().context("not a number of nodes")?,
         owned: text(3) == "owned",
         cgroup: cgroup::of_lab(text(1), std::process::id())?,
     };
-    // A session of its own: Ctrl-C in the owner's terminal must not take the lab before the owner has healed it.
+    // A separate session: Ctrl-C in the owner's terminal must not end the lab before the owner has healed it.
     let _ = setsid();
     let mut signals = SigSet::empty();
     [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().for_each(|s| signals.add(s));
@@ -56,7 +56,7 @@ pub(super) fn main(args: &[OsString]) -> Result<i32> {
     say(&format!("init {inner}"));
     let ended = wait_for_end(inner, &order, &signals);
     let _ = kill(inner, Signal::SIGKILL);
-    // Its parent's wait returns only when the last process of the namespace is gone.
+    // The parent's wait returns only after the last process of the namespace has ended.
     let _ = waitpid(inner, None);
     drop(life);
     ended?;
@@ -65,10 +65,10 @@ pub(super) fn main(args: &[OsString]) -> Result<i32> {
     Ok(0)
 }
 
-fn wait_for_end(inner: Pid, order: &Order, signals: &SigSet) -> Result<()> {
+fn wait_for_end(inner: Pid, order: &SupervisorArguments, signals: &SigSet) -> Result<()> {
     let arrived = SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     let owner = std::io::stdin();
-    // The reporting end belongs to the inner process now.
+    // The inner process owns the reporting end now.
     quiet_stdout()?;
     loop {
         let mut waiting = vec![PollFd::new(arrived.as_fd(), PollFlags::POLLIN)];
@@ -94,7 +94,7 @@ fn wait_for_end(inner: Pid, order: &Order, signals: &SigSet) -> Result<()> {
     }
 }
 
-/// One line to whoever waits for the lab.
+/// A line to the command that waits for the lab.
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
@@ -105,7 +105,7 @@ fn quiet_stdout() -> Result<()> {
     Ok(())
 }
 
-fn inner_main(order: &Order, life: &impl AsFd) -> Result<i32> {
+fn inner_main(order: &SupervisorArguments, life: &impl AsFd) -> Result<i32> {
     match make_lab(order, life) {
         Ok(data) => say(&format!("ready {data}")),
         Err(error) => {
@@ -114,7 +114,7 @@ fn inner_main(order: &Order, life: &impl AsFd) -> Result<i32> {
         }
     }
     quiet_stdout()?;
-    // Nodes that end are reported; the lab goes on with the others.
+    // Ended nodes are reported; the lab goes on with the others.
     loop {
         match waitpid(None, None) {
             Ok(status) => eprintln!("a node's process ended: {status:?}"),
@@ -124,7 +124,7 @@ fn inner_main(order: &Order, life: &impl AsFd) -> Result<i32> {
     }
 }
 
-fn make_lab(order: &Order, life: &impl AsFd) -> Result<String> {
+fn make_lab(order: &SupervisorArguments, life: &impl AsFd) -> Result<String> {
     set_pdeathsig(Signal::SIGKILL)?;
     nix::sys::prctl::set_name(c"dsfuzz-lab")?;
     let mut waiting = [PollFd::new(life.as_fd(), PollFlags::POLLIN)];
@@ -138,23 +138,23 @@ fn make_lab(order: &Order, life: &impl AsFd) -> Result<String> {
     mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).context("making mounts private")?;
     mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), nothing).context("mounting /proc")?;
     nix::unistd::sethostname("control")?;
-    let mut nodes = (1..=order.nodes).map(|index| Starting::begin(order, index)).collect::<Result<Vec<_>>>()?;
+    let mut nodes = (1..=order.nodes).map(|index| StartingNode::begin(order, index)).collect::<Result<Vec<_>>>()?;
     let control = control_address();
     ip_batch(&format!("link set lo up\nlink add br0 type bridge\naddr add {control}/24 dev br0\nlink set br0 up\n"))
         .context("making the lab's bridge")?;
     nodes.iter_mut().try_for_each(|node| node.expect("net").map(drop))?;
-    let cables: String = nodes.iter().map(Starting::cable).collect();
+    let cables: String = nodes.iter().map(StartingNode::cable).collect();
     ip_batch(&cables).context("connecting the nodes")?;
     nodes.iter_mut().try_for_each(|node| writeln!(node.to, "go").context("telling a node to go on"))?;
     let data = nodes.iter_mut().map(|node| node.expect("up")).collect::<Result<Vec<_>>>()?;
     let deadline = Instant::now() + SSH_DEADLINE;
     nodes.iter().try_for_each(|node| ssh_answers(node.index, deadline))?;
-    // The worst of them: one node on tmpfs is worth saying.
+    // The worst of them: one node on tmpfs is reported.
     Ok(data.into_iter().find(|data| data != "ext4").unwrap_or_else(|| "ext4".into()))
 }
 
-/// A node on its way up.
-struct Starting {
+/// A starting node.
+struct StartingNode {
     index: u16,
     log: PathBuf,
     child: Child,
@@ -162,8 +162,8 @@ struct Starting {
     from: BufReader<ChildStdout>,
 }
 
-impl Starting {
-    fn begin(order: &Order, index: u16) -> Result<Starting> {
+impl StartingNode {
+    fn begin(order: &SupervisorArguments, index: u16) -> Result<StartingNode> {
         let dir = order.dir.join(node_name(index));
         std::fs::create_dir(&dir).with_context(|| format!("making {}", dir.display()))?;
         let log = dir.join("log");
@@ -174,7 +174,7 @@ impl Starting {
         let mut child = command.spawn().context("starting a node")?;
         let to = child.stdin.take().context("a node without input")?;
         let from = BufReader::new(child.stdout.take().context("a node without output")?);
-        Ok(Starting { index, log, child, to, from })
+        Ok(StartingNode { index, log, child, to, from })
     }
 
     fn cable(&self) -> String {
@@ -182,7 +182,7 @@ impl Starting {
         format!("link add v{index} type veth peer name eth0 netns {pid}\nlink set v{index} master br0 up\n")
     }
 
-    /// The rest of the line that begins with this word.
+    /// The text after this word at the begin of a line.
     fn expect(&mut self, word: &str) -> Result<String> {
         let name = node_name(self.index);
         let mut line = String::new();
@@ -214,7 +214,7 @@ pub(super) fn ip_batch(lines: &str) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a node's sshd says who it is.
+/// Waits until a node's sshd shows its host key.
 fn ssh_answers(index: u16, deadline: Instant) -> Result<()> {
     let address = SocketAddr::new(node_address(index), 22);
     let banner = || -> std::io::Result<bool> {

@@ -1,6 +1,6 @@
-//! The system calls that neither std nor nix offers in a safe form. Each wrapper is whole and safe to call.
+//! Safe wrappers of system calls for which neither std nor nix has one.
 //!
-//! Never: policy. What is done with them is decided elsewhere.
+//! Never: policy.
 #![expect(unsafe_code, reason = "fork, capabilities, pidfd, extended attributes and adjtimex have no safe wrapper")]
 use super::filter;
 use nix::libc;
@@ -28,9 +28,9 @@ pub(crate) fn threads() -> io::Result<usize> {
     Ok(std::fs::read_dir("/proc/self/task")?.count())
 }
 
-/// Forks. Refused with several threads, because the child would inherit locks that nobody releases.
+/// Forks. Refused with several threads, because the child would inherit locks that are never released.
 pub(crate) fn fork() -> io::Result<Option<Pid>> {
-    // A process in a fresh PID namespace may not see its own /proc; it has come here through `fork` itself.
+    // A process in a fresh PID namespace may not see its own /proc. Such a process came here through `fork`.
     if threads().unwrap_or(1) > 1 {
         return Err(io::Error::other("a process with several threads cannot fork safely"));
     }
@@ -61,7 +61,7 @@ fn forbid_calls() -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Gives up for ever, for this process and all it starts, what would reach beyond a node.
+/// Drops for ever, for this process and its children, the capabilities that reach beyond a node.
 pub(crate) fn drop_capabilities() -> io::Result<()> {
     forbid_calls()?;
     #[repr(C)]
@@ -121,7 +121,7 @@ pub(crate) fn could_set_clock() -> bool {
     done != -1 || error.raw_os_error() != Some(libc::EPERM)
 }
 
-/// A process by descriptor, which never comes to mean another one.
+/// A process by descriptor, which is never reused for another process.
 pub(crate) fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes integers and returns a new descriptor, which is owned here alone.
     unsafe {

@@ -1,4 +1,4 @@
-//! Whether a run uses a lab, as the claims on its nodes have it.
+//! Whether a run uses a lab, by the claims on its nodes.
 use super::{Lab, cgroup, node_name};
 use anyhow::{Context as _, Result};
 use dsfuzz_nemesis::protocol::{CLAIMS_DIR, ClaimFile, ENDING_MAX, SILENT_MAX, claim_file_name};
@@ -12,18 +12,18 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const LOOK: Duration = Duration::from_millis(50);
-/// The file of a claim is far smaller.
+/// Bytes read of a claim; its file is far smaller.
 const CLAIM_BYTES_MAX: u64 = 64 << 10;
 
 impl Lab {
-    /// The first node that a run uses, in a sentence; none where no run uses the lab. A run whose control node is dead
-    /// gives its nodes up within a lease: that is waited for. A claim that cannot be read counts as a use. Blocks.
+    /// The first node that a run uses, in a sentence; none if no run uses the lab. A run whose control node is dead releases its
+    /// nodes within a lease, which is waited for. An unreadable claim counts as a use. Blocks.
     ///
-    /// Never: changes anything on a node, or asks an agent; a node that cannot be reached by SSH is seen all the same.
+    /// Never: changes a node, or asks an agent. A node without SSH is seen all the same.
     pub fn used(&self) -> Result<Option<String>> {
         for index in 1..=self.record.nodes {
             let node = node_name(index);
-            // A node that is not running has no agent.
+            // A stopped node has no agent.
             let Ok(init) = cgroup::node_init(&self.record.cgroup, &node) else { continue };
             let network = fs::metadata(format!("/proc/{init}/ns/net")).context("reading a node's network namespace")?;
             let claims = Claims { root: PathBuf::from(format!("/proc/{init}/root")), network: network.ino() };
@@ -52,7 +52,7 @@ struct Claims {
 }
 
 impl Claims {
-    /// The claim whose lock is held by an agent that lives on.
+    /// The claim whose lock a living agent holds.
     fn held(&self) -> io::Result<Option<ClaimFile>> {
         let (begun, mut before) = (Instant::now(), None);
         loop {
@@ -78,7 +78,7 @@ impl Claims {
         }
     }
 
-    /// What stands in the file; of a file that is not there, or says nothing, nothing.
+    /// The claim in the file; none if the file is absent or empty.
     fn claim(&self) -> io::Result<ClaimFile> {
         let Some(file) = self.open("json")? else { return Ok(ClaimFile::default()) };
         let mut text = Vec::new();
@@ -138,7 +138,7 @@ mod tests {
         mkfifo(&lock, Mode::S_IRWXU).expect("a FIFO");
         assert!(node.held().expect_err("a FIFO").to_string().contains("no regular file"));
         fs::remove_file(&lock).expect("removed");
-        // Of this machine, and not of the node.
+        // A process of this machine, not of the node.
         let outside = tempfile::NamedTempFile::new().expect("a file");
         symlink(outside.path(), &lock).expect("a link");
         assert!(node.held().is_err(), "a link");

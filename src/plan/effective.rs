@@ -1,6 +1,6 @@
-//! A plan written out with every default, as YAML that every reader understands; secrets are redacted.
+//! The effective plan: every default written out, in YAML that every reader understands, with secrets redacted.
 //!
-//! Never: tags, aliases, bare `no`, `on` or `1e3` where a text is meant.
+//! Never: tags, aliases, or a bare `no`, `on` or `1e3` for a text.
 use super::Plan;
 use crate::document;
 use crate::secrets;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 impl Plan {
-    /// The effective plan. Reading it back gives the same plan, but for redacted secrets.
+    /// The effective plan. Reading it back gives the same plan, except for redacted secrets.
     pub fn to_yaml(&self) -> Result<String, serde_json::Error> {
         let mut text = String::new();
         write_value(&mut text, &in_order(self.to_json()?), 0);
@@ -36,7 +36,7 @@ fn in_order(tree: Value) -> Vec<(String, Value)> {
     entries
 }
 
-/// Options of a target without what sounds like a secret.
+/// Options of a target without those named like secrets.
 pub fn redacted(options: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let mut tree = Value::Object(options.clone().into_iter().collect());
     secrets::redact_value(&mut tree);
@@ -53,7 +53,7 @@ fn write_value(out: &mut String, entries: &[(String, Value)], indent: usize) {
     }
 }
 
-/// What stands after `key:` or `-`.
+/// The text after `key:` or `-`.
 fn write_after(out: &mut String, value: &Value, indent: usize) {
     match value {
         Value::Object(map) if !map.is_empty() => {
@@ -74,7 +74,7 @@ fn write_after(out: &mut String, value: &Value, indent: usize) {
     }
 }
 
-/// A value on one line as it could stand in a plan, without what is left out: `{kill: {nodes: leader}}`.
+/// A value in a plan's form on one line, without absent options: `{kill: {nodes: leader}}`.
 pub fn on_one_line(value: &Value) -> String {
     match value {
         Value::Object(map) => {
@@ -99,7 +99,7 @@ fn inline(value: &Value) -> String {
     }
 }
 
-/// A text bare where every reader takes it for the same text, else in double quotes (as JSON, which YAML includes).
+/// A text: plain if every reader takes it for the same text, else in double quotes (JSON, a part of YAML).
 fn text(value: &str) -> String {
     let first = value.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '~'));
     let rest = value.chars().all(|c| c.is_ascii_alphanumeric() || "/_.-+@~ ".contains(c)) && value.trim() == value;
@@ -110,7 +110,7 @@ fn text(value: &str) -> String {
     }
 }
 
-/// Words and numbers that YAML 1.1 takes for something else.
+/// Words and numbers that YAML 1.1 reads as other types.
 fn misread(value: &str) -> bool {
     let words = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "~"];
     let number = value.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, '_' | '.' | '+' | '-' | 'x' | 'o' | 'E'));

@@ -1,5 +1,5 @@
-//! Whether a plan and its target fit: what neither can say alone, asked before a node is touched. Pure, but for a look
-//! at the client's program on this machine and at the labs that are up.
+//! Whether a plan and its target fit, checked before a node is touched. Pure, except that it looks for the client's program on
+//! this machine and for labs that are up.
 //!
 //! `plan`, `doctor` and `run` ask the same.
 use super::{LabPlan, Plan, validate};
@@ -7,7 +7,7 @@ use crate::lab::Lab;
 use crate::targets::Target;
 use dsfuzz_nemesis::{ClusterShape, IN_FORCE_MIN, Span, Timetable};
 
-/// What keeps this plan from being run on this target, one sentence each.
+/// Reasons why this plan cannot run on this target, one sentence each.
 pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
     let mut mistakes = Vec::new();
     for workload in plan.workload.iter().chain(&plan.workloads) {
@@ -17,7 +17,7 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
         mistakes.push(mistake);
         Vec::new()
     });
-    // The plan alone knows them but for a lab that is up.
+    // The plan names them, except for a lab that is up.
     mistakes.extend(validate::too_many_clients(&plan.load, nodes.len()).map(|(_, message)| message));
     if let Some(nemesis) = &plan.nemesis {
         if !nodes.is_empty() {
@@ -36,7 +36,7 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
     mistakes
 }
 
-/// Which fault would come when, with this seed, on this many nodes.
+/// The faults of this seed on this number of nodes, with their times.
 pub fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: usize) -> Timetable {
     let Some(nemesis) = &plan.nemesis else { return Timetable::default() };
     let shape = ClusterShape {
@@ -48,7 +48,7 @@ pub fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: usize) -> Timet
     dsfuzz_nemesis::timetable(seed, nemesis, shape, plan.load.time.0)
 }
 
-/// What a person should know of this plan before it runs, one sentence each: the same for every seed.
+/// Warnings about this plan before it runs, one sentence each, the same for every seed.
 pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
     let nodes = nodes(plan).unwrap_or_default();
     let mut warnings = timetable(plan, target, 0, nodes.len()).warnings;
@@ -70,10 +70,10 @@ pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
     warnings
 }
 
-/// Checkers that judge whether the target lives, or only measure: none says whether what calls return is right.
+/// Checkers of liveness, and checkers that only measure: none judges whether replies are right.
 const NOT_SAFETY: [&str; 3] = ["availability", "liveness", dsfuzz_checkers::CRASHES];
 
-/// A check section that asks nothing about safety.
+/// The warning about a check section without a checker of safety.
 fn no_safety(plan: &Plan) -> Option<String> {
     let names: Vec<&str> = plan.check.iter().map(super::CheckPlan::name).collect();
     if names.is_empty() || names.iter().any(|name| !NOT_SAFETY.contains(name)) {
@@ -94,9 +94,9 @@ fn no_safety(plan: &Plan) -> Option<String> {
     ))
 }
 
-/// Faults that are over before they are evidence.
+/// The warning about faults that end before they count as evidence.
 fn short_faults(plan: &Plan) -> impl Iterator<Item = String> {
-    // The fault is proven, and proven again, within its time.
+    // A fault is proven, and proven again, within its duration.
     let enough = Span(2 * IN_FORCE_MIN);
     let faults = plan.nemesis.iter().flat_map(|nemesis| nemesis.faults.iter().map(move |fault| (nemesis, fault)));
     faults.filter_map(move |(nemesis, fault)| {
@@ -129,7 +129,7 @@ fn few_clients(plan: &Plan, nodes: &[String]) -> Option<String> {
     Some(format!("{few}; the load never asks {unbound}, {told}"))
 }
 
-/// A load that cannot make as many calls as evidence asks for.
+/// The warning about a load that cannot make the calls that evidence asks for.
 fn few_calls(plan: &Plan) -> Option<String> {
     let by_rate = plan.load.rate.map(|rate| rate.0 * plan.load.time.0.as_secs_f64());
     let calls = by_rate.into_iter().chain(plan.load.ops_max.map(|most| most as f64)).reduce(f64::min)?;
@@ -143,7 +143,7 @@ fn few_calls(plan: &Plan) -> Option<String> {
     })
 }
 
-/// The names of the nodes, in order. The error says that the plan's lab is not up.
+/// The names of the nodes, in order. Fails if the plan's lab is not up.
 pub fn nodes(plan: &Plan) -> Result<Vec<String>, String> {
     match &plan.cluster.lab {
         Some(LabPlan::Nodes(count)) => Ok((1..=*count).map(|node| format!("n{node}")).collect()),

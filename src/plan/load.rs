@@ -6,8 +6,8 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::Path;
 
 impl Plan {
-    /// The plan in a file, with the overrides applied. A plan without a name takes the file's. A recipe of the user's
-    /// own is found from the plan's folder, must be there, and is absolute from then on.
+    /// The plan in a file, with the overrides applied. A plan without a name takes the file's. The path of a user's recipe is
+    /// relative to the plan's folder; it must exist, and becomes absolute.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Plan, DocumentError> {
         let origin = path.display().to_string();
         let text = text_of(path, &origin)?;
@@ -21,12 +21,12 @@ impl Plan {
         Plan::read("plan.yaml", text, "plan", None, &Overrides::none())
     }
 
-    /// Whether the target is a recipe of the user's own and not a built-in one.
+    /// Whether the target is a user's recipe and not a built-in one.
     pub fn target_is_path(&self) -> bool {
         !names::targets().iter().any(|target| target.name == self.target)
     }
 
-    /// The seed; drawn and kept where the plan names none.
+    /// The plan's seed; if there is none, one is drawn and kept.
     pub fn draw_seed(&mut self) -> u64 {
         // The hasher's keys come from the system's randomness; 48 bits can be typed and survive every JSON reader.
         *self.seed.get_or_insert_with(|| RandomState::new().build_hasher().finish() >> 16)

@@ -1,6 +1,6 @@
-//! [`Plan`]: what a person wants tested, parsed once into types that cannot be wrong.
+//! [`Plan`]: a test plan, parsed once into types that hold valid values only.
 //!
-//! Unknown keys are errors. Everything has a default. Never: acting on anything.
+//! Unknown keys are errors. Every key has a default. Never: acts on a plan.
 mod effective;
 pub mod fit;
 mod load;
@@ -62,18 +62,18 @@ pub struct Plan {
     pub seed: Option<u64>,
 }
 
-/// A checker of a plan.
+/// A checker in a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum CheckPlan {
-    /// With its defaults.
+    /// Its name; every option at its default.
     Named(String),
     /// One key, the checker's name, with its options.
     With(BTreeMap<String, BTreeMap<String, serde_json::Value>>),
 }
 
 impl Plan {
-    /// How long final reads must show no change before replicas that differ stand still: as its checkers say.
+    /// How long final reads must show no change before differing replicas count as stable, by the plan's checkers.
     pub fn standstill(&self) -> Duration {
         let (option, _) = dsfuzz_checkers::history::standstill::STANDSTILL;
         let asked = self.check.iter().filter_map(|check| u64::try_from(check.options().int(option).ok()??).ok());
@@ -82,7 +82,7 @@ impl Plan {
 }
 
 impl CheckPlan {
-    /// The checker's name; empty where a map has not exactly one key.
+    /// The checker's name; empty if a map has not exactly one key.
     pub fn name(&self) -> &str {
         match self {
             CheckPlan::Named(name) => name,
@@ -95,7 +95,7 @@ impl CheckPlan {
     pub fn options(&self) -> dsfuzz_checkers::Options {
         let CheckPlan::With(map) = self else { return dsfuzz_checkers::Options::default() };
         let given = map.values().next().into_iter().flatten();
-        // What JSON can say, an open value can hold.
+        // Every JSON value has a counterpart.
         let value = |value: &serde_json::Value| serde_json::from_value(value.clone()).unwrap_or_default();
         dsfuzz_checkers::Options(given.map(|(name, given)| (name.clone(), value(given))).collect())
     }
@@ -156,14 +156,14 @@ pub struct LoadPlan {
 const ASKED_PER_NODE: f64 = 10.0;
 
 impl LoadPlan {
-    /// The deadline of one call, on a target that serves again within this time after it lost nodes.
+    /// The deadline of one call, on a target whose election takes this time.
     pub fn deadline(&self, election: Duration) -> Duration {
         let default = || (election + Duration::from_secs(1)).clamp(Duration::from_secs(1), Duration::from_secs(5));
         self.deadline.map_or_else(default, |span| span.0)
     }
 
-    /// How often a second each of so many nodes is asked at the least, whatever hangs: ten times, but never more than
-    /// the plan's rate; 0 where no client may join those that hang.
+    /// Least calls a second on each node of a cluster of this size, whatever hangs: ten, but never more than the plan's rate;
+    /// 0 if no client may join the hanging ones.
     pub fn asked_per_node(&self, nodes: usize) -> f64 {
         let share = self.rate.map_or(ASKED_PER_NODE, |rate| rate.0 / nodes.max(1) as f64);
         if self.joining == 0 { 0.0 } else { share.min(ASKED_PER_NODE) }
@@ -171,7 +171,7 @@ impl LoadPlan {
 }
 
 impl ClusterPlan {
-    /// How many nodes, as far as the plan says; 1 for a lab that only its own list knows.
+    /// The number of nodes in the plan; 1 for a named lab, whose size the plan does not say.
     pub fn nodes_planned(&self) -> usize {
         match &self.lab {
             Some(LabPlan::Nodes(count)) => usize::from(*count),
@@ -201,9 +201,9 @@ impl Default for LoadPlan {
 /// A number of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clients {
-    /// So many in all.
+    /// In all.
     Total(u32),
-    /// So many for each node (`2n`).
+    /// For each node (`2n`).
     PerNode(u32),
 }
 
@@ -247,7 +247,7 @@ pub struct EvidencePlan {
 }
 
 impl EvidencePlan {
-    /// How many of so many nodes the clients of the load must ask.
+    /// The number of nodes, in a cluster of this size, that the clients of the load must ask.
     pub fn nodes_asked(&self, nodes: usize) -> u64 {
         let all = nodes as u64;
         self.nodes_asked_min.map_or(all, |min| min.min(all))

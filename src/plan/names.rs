@@ -1,14 +1,14 @@
-//! What a plan can name: targets, workloads, faults, checkers. Each list is owned by its part; here they look alike.
+//! Names in plans: targets, workloads, faults, checkers. Each list has its own home; here they have one form.
 use serde::Serialize;
 
-/// A name with one sentence about it.
+/// A name with a sentence about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// As written in plans.
+    /// Its form in plans.
     pub name: String,
     /// One sentence.
     pub doc: String,
-    /// What can be set of it, with its meaning.
+    /// Its options, with their meanings.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<(String, String)>,
 }

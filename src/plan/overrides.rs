@@ -1,7 +1,7 @@
-//! [`Overrides`]: what flags and the environment change in a plan, before it becomes types.
+//! [`Overrides`]: changes of a plan by flags and the environment, applied before it becomes types.
 //!
-//! Later ones win. Never: reads the environment or the command line itself.
-use crate::document::{self, DocumentError, Step, show};
+//! Later changes win. Never: reads the environment or the command line itself.
+use crate::document::{self, DocumentError, PathStep, show};
 use serde_json::{Map, Value};
 
 /// Changes of a plan, in the order in which they apply.
@@ -13,11 +13,11 @@ pub struct Overrides {
 #[derive(Clone, Debug, PartialEq)]
 struct Edit {
     path: Vec<String>,
-    /// None takes the key away.
+    /// None removes the key.
     value: Option<Value>,
-    /// Names it in errors: `--time -3s`.
+    /// Its name in errors: `--time -3s`.
     origin: String,
-    /// Writes it again: arguments of the command line.
+    /// The arguments of the command line that repeat it.
     flags: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ impl Overrides {
         Ok(())
     }
 
-    /// The nodes: a number makes a lab of so many, names (`n1,n2,n3`) are hosts. Takes the place of what the file says.
+    /// The nodes: a number makes a lab of that size; names (`n1,n2,n3`) are hosts. Replaces the file's nodes.
     pub fn nodes(&mut self, source: &str, text: &str) {
         let origin = format!("{source} {text}");
         let (here, gone, value) = match text.trim().parse::<u64>() {
@@ -86,13 +86,13 @@ impl Overrides {
         Ok(())
     }
 
-    /// The last change that wrote what stands at `path`.
-    pub(super) fn origin(&self, path: &[Step]) -> Option<&str> {
+    /// The last change that wrote the value at `path`.
+    pub(super) fn origin(&self, path: &[PathStep]) -> Option<&str> {
         let keys: Vec<String> = path
             .iter()
             .map(|step| match step {
-                Step::Key(key) => key.clone(),
-                Step::Index(index) => index.to_string(),
+                PathStep::Key(key) => key.clone(),
+                PathStep::Index(index) => index.to_string(),
             })
             .collect();
         self.edits
@@ -103,11 +103,11 @@ impl Overrides {
     }
 }
 
-/// Writes or takes away what stands at `path`, making the maps on the way.
+/// Writes or removes the value at `path`, and makes the maps on the way.
 fn place(tree: &mut Value, path: &[String], value: Option<&Value>) -> Result<(), String> {
     let mut at = tree;
     for (depth, key) in path.iter().enumerate() {
-        // A bare name (`workload: register`) is its own map with every option left out.
+        // A bare name (`workload: register`) is a map with every option at its default.
         if at.as_str().is_some_and(|name| name == key) {
             *at = Value::Object(Map::from_iter([(key.clone(), Value::Null)]));
         }
@@ -115,7 +115,7 @@ fn place(tree: &mut Value, path: &[String], value: Option<&Value>) -> Result<(),
             *at = Value::Object(Map::new());
         }
         let last = depth + 1 == path.len();
-        let way = || show(&path[..depth].iter().cloned().map(Step::Key).collect::<Vec<_>>());
+        let way = || show(&path[..depth].iter().cloned().map(PathStep::Key).collect::<Vec<_>>());
         at = match at {
             Value::Object(map) if last => {
                 match value {
@@ -181,7 +181,7 @@ mod tests {
         overrides.apply(&mut tree).unwrap();
         assert_eq!(tree, json!({"cluster": {"nodes": ["a", "b"]}}));
         assert_eq!(overrides.arguments(), ["--nodes=a, b"]);
-        let at = |keys: [&str; 2]| keys.map(|key| Step::Key(key.into()));
+        let at = |keys: [&str; 2]| keys.map(|key| PathStep::Key(key.into()));
         assert_eq!(overrides.origin(&at(["cluster", "nodes"])), Some("--nodes a, b"));
         assert_eq!(overrides.origin(&at(["cluster", "ssh"])), None);
     }

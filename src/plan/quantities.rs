@@ -1,4 +1,4 @@
-//! How [`Clients`], [`Rate`] and [`LabPlan`] are written.
+//! The written forms of [`Clients`], [`Rate`] and [`LabPlan`].
 use super::{Clients, LabPlan, Rate};
 use crate::lab::NODES_MAX;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 impl Clients {
-    /// How many in a cluster of so many nodes.
+    /// The number of clients in a cluster of this size.
     pub fn count(self, nodes: usize) -> u32 {
         match self {
             Clients::Total(count) => count,
@@ -16,13 +16,13 @@ impl Clients {
         }
     }
 
-    /// The nodes of these that get no client: client i is bound to node i, and begins anew after the last one.
+    /// The nodes without a client: client i is bound to node i, modulo the number of nodes.
     pub fn unbound(self, nodes: &[String]) -> &[String] {
         let bound = usize::try_from(self.count(nodes.len())).unwrap_or(usize::MAX).min(nodes.len());
         &nodes[bound..]
     }
 
-    /// That there are fewer clients than nodes, and the number to set.
+    /// The sentence for fewer clients than nodes, with the number to set.
     pub fn too_few(self, nodes: &[String]) -> Option<String> {
         let (clients, count) = (self.count(nodes.len()), nodes.len());
         let few = !self.unbound(nodes).is_empty();

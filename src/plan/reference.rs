@@ -29,7 +29,7 @@ pub fn markdown() -> String {
     text
 }
 
-/// What is neither a map nor a choice of names: how it is written.
+/// The written form of a type that is neither a map nor a choice of names.
 fn values(text: &mut String, definitions: Option<&Map<String, Value>>) {
     let _ = writeln!(text, "### Values\n\n| value | is | |\n|---|---|---|");
     for (name, definition) in definitions.into_iter().flatten() {

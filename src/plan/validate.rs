@@ -1,4 +1,4 @@
-//! What types alone cannot say of a plan: what must go together, and what must not.
+//! Rules of a plan that its types do not express: keys that must go together, and keys that must not.
 use super::{Clients, LabPlan, LoadPlan, Plan, names};
 use crate::document::{Mistake, did_you_mean};
 use crate::lab::NODES_MAX;
@@ -6,15 +6,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-/// Clients of one run at the most, and as many more that join those that hang.
+/// Most clients of one run, and most clients that join hanging ones.
 const CLIENTS_MAX: u32 = 10_000;
-/// Calls a second that can be asked for.
+/// Highest rate.
 const RATE_MAX: f64 = 1_000_000.0;
-/// How long one run may load the target, and how long each wait of it may take.
+/// Longest load, and longest wait.
 const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Faults of one run, at the most.
+/// Most faults of one run.
 const FAULTS_MAX: u32 = 10_000;
-/// No two faults begin closer than this, however small `every` is.
+/// Least time between the begins of two faults, however small `every` is.
 const FAULT_SLOT_MIN: Duration = Duration::from_secs(1);
 
 pub(super) fn check(plan: &Plan) -> Result<(), Mistake> {
@@ -168,7 +168,7 @@ fn load(plan: &Plan) -> Result<(), Mistake> {
     Ok(())
 }
 
-/// More clients than are held, on so many nodes: the key that asks for them, and a sentence.
+/// The error for too many clients on this number of nodes: the key that asks for them, and a sentence.
 pub(super) fn too_many_clients(load: &LoadPlan, nodes: usize) -> Option<(&'static str, String)> {
     let made = |each: u32| u64::from(each).saturating_mul(nodes as u64);
     let on_nodes =
@@ -186,7 +186,7 @@ pub(super) fn too_many_clients(load: &LoadPlan, nodes: usize) -> Option<(&'stati
         .then(|| ("joining", format!("{} clients that join{of_nodes}; at most {CLIENTS_MAX} are held", load.joining)))
 }
 
-/// Thresholds by kind name kinds that there are.
+/// Thresholds by kind must name existing kinds.
 fn thresholds(plan: &Plan) -> Result<(), Mistake> {
     let known: Vec<&str> = dsfuzz_nemesis::FAULTS.iter().map(|fault| fault.name).collect();
     let evidence = &plan.evidence;
@@ -261,7 +261,7 @@ fn checks(plan: &Plan) -> Result<(), Mistake> {
     Ok(())
 }
 
-/// A model that knows the functions of no workload of the plan: a sentence, and which models do.
+/// The error for a model that fits no workload of the plan: a sentence, and the models that fit.
 fn misfit(plan: &Plan, options: &dsfuzz_checkers::Options) -> Option<(String, String)> {
     let text = |name: &str| match options.0.get(name) {
         Some(dsfuzz_checkers::Value::Text(text)) => Some(&**text),
@@ -294,9 +294,9 @@ fn misfit(plan: &Plan, options: &dsfuzz_checkers::Options) -> Option<(String, St
 /// Checkers that judge a run as a whole, whatever its workload.
 const JUDGE_RUNS: [&str; 5] = ["split-brain", "leadership", "availability", "liveness", dsfuzz_checkers::CRASHES];
 
-/// Whether a checker can judge one of these workloads.
+/// Whether a checker can judge any of these workloads.
 fn can_judge(name: &str, options: &dsfuzz_checkers::Options, workloads: &[&str]) -> bool {
-    // A model of one's own choice may know any function.
+    // A model that the user chose may know any function.
     let by_model = name == "linearizable" && options.0.contains_key("model");
     let fits = |doc: &&dsfuzz_workloads::WorkloadDoc| workloads.contains(&doc.name) && doc.judged_by.contains(&name);
     by_model || JUDGE_RUNS.contains(&name) || dsfuzz_workloads::WORKLOADS.iter().any(|doc| fits(&doc))
@@ -307,7 +307,7 @@ mod tests {
     use super::*;
     use crate::plan::Overrides;
 
-    /// The message for the least valid plan with one thing set.
+    /// The message for a minimal plan with one key set.
     fn said(set: &str) -> String {
         let text = "name: p\ncluster: {lab: 3}\ntarget: etcd\nworkload: {register: {}}\n";
         let folder = tempfile::tempdir().unwrap();

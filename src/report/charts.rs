@@ -1,9 +1,10 @@
-//! The strips as still pictures (SVG files): latency, rate, outcomes by node, who led. All over the whole run.
-use super::digest::Tally;
-use super::ink::FILE;
-use super::subject::Subject;
+//! The charts as still pictures (SVG files) over the whole run: latency, rate, outcomes by node, leaders.
+use super::input::{ReportInput, part};
+use super::palette::FILE;
+use super::summary::OutcomeCounts;
 use super::words::{self, escape};
 use dsfuzz_checkers::{Op, Outcome};
+use std::cell::RefCell;
 use std::fmt::Write;
 
 const WIDTH: f64 = 1160.0;
@@ -11,20 +12,20 @@ const LEFT: f64 = 96.0;
 const RIGHT: f64 = WIDTH - 14.0;
 const ROW: f64 = 22.0;
 const FOOT: f64 = 22.0;
-/// Points of the scatter: everything that did not go well up to half of it, and a sample of the rest.
+/// Points of the scatter: calls that are not Ok up to half of it, and a sample of the Ok calls.
 const POINTS_MAX: usize = 6000;
 
 /// One still picture.
-pub(super) struct Chart {
-    pub(super) file: &'static str,
-    pub(super) title: &'static str,
-    pub(super) caption: &'static str,
-    /// Draws it, or nothing where the run has nothing to show.
-    pub(super) draw: fn(&Subject<'_>) -> Option<String>,
+struct Chart {
+    file: &'static str,
+    title: &'static str,
+    caption: &'static str,
+    /// Draws it; none if the run has no data for it.
+    draw: fn(&ReportInput<'_>) -> Option<String>,
 }
 
-/// All of them, in the order of the page.
-pub(super) const ALL: [Chart; 4] = [
+/// All charts, in the order of the page.
+const ALL: [Chart; 4] = [
     Chart {
         file: "latency.svg",
         title: "Latency by time of call, logarithmic",
@@ -51,14 +52,35 @@ pub(super) const ALL: [Chart; 4] = [
     },
 ];
 
-struct Sheet<'a> {
+/// The charts as still pictures, each a file of its own. A chart without data is left out.
+pub(super) fn stills(input: &ReportInput<'_>, files: &RefCell<Vec<(String, String)>>) -> String {
+    let figure = |chart: &Chart| {
+        part(chart.title, || {
+            let Some(svg) = (chart.draw)(input) else { return Ok(String::new()) };
+            files.borrow_mut().push((chart.file.to_string(), svg));
+            Ok(format!(
+                "<figure><figcaption>{title}. {caption}</figcaption><img src=\"{}\" alt=\"{title}\"></figure>\n",
+                chart.file,
+                title = escape(chart.title),
+                caption = escape(chart.caption),
+            ))
+        })
+    };
+    let figures: String = ALL.iter().map(figure).collect();
+    if figures.is_empty() {
+        return figures;
+    }
+    format!("<section id=\"charts\"><h2>The run</h2>\n{figures}</section>\n")
+}
+
+struct Canvas<'a> {
     svg: String,
-    subject: &'a Subject<'a>,
+    input: &'a ReportInput<'a>,
     height: f64,
 }
 
-impl<'a> Sheet<'a> {
-    fn new(subject: &'a Subject<'a>, title: &str, height: f64) -> Sheet<'a> {
+impl<'a> Canvas<'a> {
+    fn new(input: &'a ReportInput<'a>, title: &str, height: f64) -> Canvas<'a> {
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{all}\" viewBox=\"0 0 {WIDTH} {all}\" \
              font-family=\"{}\" font-size=\"11\"><title>{title}</title><rect width=\"100%\" height=\"100%\" fill=\"{}\"/>",
@@ -66,10 +88,10 @@ impl<'a> Sheet<'a> {
             FILE.page,
             all = height + FOOT,
         );
-        let sheet_x = |nanos: u64| LEFT + nanos as f64 / subject.digest.end as f64 * (RIGHT - LEFT);
-        for fault in subject.history.faults.iter().take(1000) {
+        let sheet_x = |nanos: u64| LEFT + nanos as f64 / input.digest.end as f64 * (RIGHT - LEFT);
+        for fault in input.history.faults.iter().take(1000) {
             let Some((from, to)) = fault.possible() else { continue };
-            let (left, right) = (sheet_x(from), sheet_x(to.min(subject.digest.end)));
+            let (left, right) = (sheet_x(from), sheet_x(to.min(input.digest.end)));
             let _ = write!(
                 svg,
                 "<rect x=\"{left:.1}\" y=\"0\" width=\"{:.1}\" height=\"{height}\" fill=\"{}\" fill-opacity=\"0.12\"><title>{}\
@@ -79,11 +101,11 @@ impl<'a> Sheet<'a> {
                 escape(&words::shorten(&words::fault(fault), 200)),
             );
         }
-        Sheet { svg, subject, height }
+        Canvas { svg, input, height }
     }
 
     fn x(&self, nanos: u64) -> f64 {
-        LEFT + nanos as f64 / self.subject.digest.end as f64 * (RIGHT - LEFT)
+        LEFT + nanos as f64 / self.input.digest.end as f64 * (RIGHT - LEFT)
     }
 
     fn label(&mut self, text: &str, y: f64) {
@@ -107,7 +129,7 @@ impl<'a> Sheet<'a> {
 
     /// The time axis, and the end of the picture.
     fn finish(mut self) -> String {
-        let seconds = self.subject.digest.end as f64 / 1e9;
+        let seconds = self.input.digest.end as f64 / 1e9;
         let step = nice_step(seconds / 10.0);
         let mut tick = 0.0;
         while tick <= seconds {
@@ -131,15 +153,15 @@ impl<'a> Sheet<'a> {
     }
 }
 
-/// The nearest of 1, 2, 5 times a power of ten that is not below.
+/// The least of 1, 2, 5 times a power of ten that is not below.
 fn nice_step(least: f64) -> f64 {
     let power = 10f64.powf(least.max(1e-12).log10().floor());
     let fits = [1.0, 2.0, 5.0].into_iter().map(|factor| factor * power).find(|step| *step >= least * 0.999_999);
     fits.unwrap_or(10.0 * power)
 }
 
-fn latency(subject: &Subject<'_>) -> Option<String> {
-    let (history, digest) = (subject.history, &subject.digest);
+fn latency(input: &ReportInput<'_>) -> Option<String> {
+    let (history, digest) = (input.history, &input.digest);
     let log = |nanos: u64| ((nanos + 1) as f64).log10();
     let logs = history.ops().iter().map(|op| log(digest.latency(&op)));
     let (low, high) = logs.fold((f64::MAX, f64::MIN), |(low, high), log| (low.min(log), high.max(log)));
@@ -148,7 +170,7 @@ fn latency(subject: &Subject<'_>) -> Option<String> {
     }
     let (low, high) = (low - 0.2, high + 0.3);
     let height = 280.0;
-    let mut sheet = Sheet::new(subject, "Latency by time of call", height);
+    let mut sheet = Canvas::new(input, "Latency by time of call", height);
     let y = |log: f64| 8.0 + (height - 8.0) * (1.0 - (log - low) / (high - low));
     for power in 2..=12u32 {
         if (low..=high).contains(&f64::from(power)) {
@@ -157,7 +179,7 @@ fn latency(subject: &Subject<'_>) -> Option<String> {
             sheet.label(&text, y(f64::from(power)));
         }
     }
-    for op in sample(subject) {
+    for op in sample(input) {
         let (x, y) = (sheet.x(op.call_time), y(log(digest.latency(&op))));
         let colour = FILE.outcome(op.outcome);
         let _ = match op.outcome {
@@ -183,9 +205,9 @@ fn latency(subject: &Subject<'_>) -> Option<String> {
     Some(sheet.finish())
 }
 
-/// What to show of a large run: an even sample of each outcome.
-fn sample<'a>(subject: &'a Subject<'_>) -> Vec<Op<'a>> {
-    let total = &subject.digest.total;
+/// The calls to draw: an even sample of each outcome in a large run.
+fn sample<'a>(input: &'a ReportInput<'_>) -> Vec<Op<'a>> {
+    let total = &input.digest.total;
     let share = |of: u64, most: usize| (of as usize).div_ceil(most).max(1);
     let bad = POINTS_MAX / 4;
     let good = POINTS_MAX - (total.fail as usize).min(bad) - (total.info as usize).min(bad);
@@ -196,31 +218,31 @@ fn sample<'a>(subject: &'a Subject<'_>) -> Vec<Op<'a>> {
         seen[kind] += 1;
         (seen[kind] - 1).is_multiple_of(steps[kind])
     };
-    let mut ops: Vec<Op<'_>> = subject.history.ops().iter().filter(chosen).collect();
+    let mut ops: Vec<Op<'_>> = input.history.ops().iter().filter(chosen).collect();
     ops.sort_by_key(|op| op.outcome as usize);
     ops
 }
 
-/// Bins over the whole run: how many, and how long each is.
-fn bins(subject: &Subject<'_>, most: f64) -> (usize, u64) {
-    let end = subject.digest.end;
+/// Bins over the whole run: their number and length.
+fn bins(input: &ReportInput<'_>, most: f64) -> (usize, u64) {
+    let end = input.digest.end;
     let width = (nice_step(end as f64 / most / 1e9) * 1e9).max(1.0) as u64;
     (usize::try_from(end.div_ceil(width)).unwrap_or(1).max(1), width)
 }
 
-fn rate(subject: &Subject<'_>) -> Option<String> {
-    let digest = &subject.digest;
+fn rate(input: &ReportInput<'_>) -> Option<String> {
+    let digest = &input.digest;
     if digest.order.is_empty() {
         return None;
     }
-    let (count, width) = bins(subject, 250.0);
-    let tallies: Vec<(Tally, f64)> = (0..count as u64)
+    let (count, width) = bins(input, 250.0);
+    let tallies: Vec<(OutcomeCounts, f64)> = (0..count as u64)
         .map(|bin| {
             let (from, to) = (bin * width, ((bin + 1) * width).min(digest.end + 1));
             (digest.tally(from, to), (to - from).max(width / 4) as f64 / 1e9)
         })
         .collect();
-    let rates = |pick: fn(&Tally) -> u64| {
+    let rates = |pick: fn(&OutcomeCounts) -> u64| {
         tallies.iter().map(move |(tally, seconds)| pick(tally) as f64 / seconds).collect::<Vec<f64>>()
     };
     let lines = [
@@ -230,7 +252,7 @@ fn rate(subject: &Subject<'_>) -> Option<String> {
     ];
     let most = lines.iter().flat_map(|(rates, _, _)| rates).fold(1.0f64, |most, rate| most.max(*rate));
     let height = 110.0;
-    let mut sheet = Sheet::new(subject, "Calls a second by outcome", height);
+    let mut sheet = Canvas::new(input, "Calls a second by outcome", height);
     let y = |rate: f64| 8.0 + (height - 8.0) * (1.0 - rate / (most * 1.05));
     let step = nice_step(most / 3.0);
     let mut value = step;
@@ -243,7 +265,7 @@ fn rate(subject: &Subject<'_>) -> Option<String> {
         let mut path = String::new();
         for (bin, rate) in rates.iter().enumerate() {
             let (left, right) =
-                (sheet.x(bin as u64 * width), sheet.x(((bin + 1) as u64 * width).min(subject.digest.end)));
+                (sheet.x(bin as u64 * width), sheet.x(((bin + 1) as u64 * width).min(input.digest.end)));
             let verb = if bin == 0 { 'M' } else { 'L' };
             let _ = write!(path, "{verb}{left:.1} {:.1}H{right:.1}", y(*rate));
         }
@@ -256,13 +278,13 @@ fn rate(subject: &Subject<'_>) -> Option<String> {
     Some(sheet.finish())
 }
 
-fn availability(subject: &Subject<'_>) -> Option<String> {
-    let (history, digest) = (subject.history, &subject.digest);
+fn availability(input: &ReportInput<'_>) -> Option<String> {
+    let (history, digest) = (input.history, &input.digest);
     if digest.order.is_empty() || digest.nodes.is_empty() {
         return None;
     }
-    let (count, width) = bins(subject, 180.0);
-    let mut tallies = vec![Tally::default(); count * digest.nodes.len()];
+    let (count, width) = bins(input, 180.0);
+    let mut tallies = vec![OutcomeCounts::default(); count * digest.nodes.len()];
     let mut rows = std::collections::HashMap::new();
     for op in history.ops().iter() {
         let row = *rows.entry(op.node).or_insert_with(|| digest.node_row(history.name(op.node)));
@@ -271,7 +293,7 @@ fn availability(subject: &Subject<'_>) -> Option<String> {
             tallies[row * count + bin].add(op.outcome);
         }
     }
-    let mut sheet = Sheet::new(subject, "Outcomes by node", digest.nodes.len() as f64 * ROW);
+    let mut sheet = Canvas::new(input, "Outcomes by node", digest.nodes.len() as f64 * ROW);
     for (row, node) in digest.nodes.iter().enumerate() {
         sheet.label(node, row as f64 * ROW + ROW / 2.0);
         for bin in 0..count {
@@ -307,15 +329,15 @@ fn availability(subject: &Subject<'_>) -> Option<String> {
     Some(sheet.finish())
 }
 
-/// The colour of time in which a node answered nothing.
+/// The colour of silence of a node.
 const SILENT: &str = "#b9bfc8";
 
-fn leaders(subject: &Subject<'_>) -> Option<String> {
-    let digest = &subject.digest;
+fn leaders(input: &ReportInput<'_>) -> Option<String> {
+    let digest = &input.digest;
     if digest.roles.is_empty() {
         return None;
     }
-    let mut sheet = Sheet::new(subject, "Who claimed leadership", digest.nodes.len() as f64 * ROW);
+    let mut sheet = Canvas::new(input, "Who claimed leadership", digest.nodes.len() as f64 * ROW);
     for (row, node) in digest.nodes.iter().enumerate() {
         sheet.label(node, row as f64 * ROW + ROW / 2.0);
         sheet.line((row + 1) as f64 * ROW);

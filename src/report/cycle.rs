@@ -1,25 +1,25 @@
 //! A cycle of dependencies as a ladder: one box for each operation, top to bottom in the order of the edges, each edge
 //! an arrow with its reason beside it, and the last one leading back up along the side.
-use super::ink::Ink;
 use super::lanes::Picture;
+use super::palette::Palette;
 use super::words;
 use dsfuzz_checkers::{Edge, EdgeKind, Finding, History, Op};
 use std::fmt::Write;
 
 const LEFT: f64 = 14.0;
 const BOX: f64 = 640.0;
-/// Room for the edge that leads back.
+/// Room for the back edge.
 const BACK: f64 = 300.0;
 const LINE: f64 = 17.0;
 const GAP: f64 = 46.0;
 /// Lines of steps that a box shows.
 const STEPS_MAX: usize = 6;
-/// More operations than this do not fit a picture.
+/// Most operations of a picture.
 const OPS_MAX: usize = 24;
 const CHARACTERS: usize = 92;
 
-/// A box: its text, where it begins and how high it is.
-struct Place {
+/// The box of an operation: its text, top and height.
+struct CycleBox {
     call: u64,
     title: String,
     steps: Vec<String>,
@@ -27,8 +27,8 @@ struct Place {
     height: f64,
 }
 
-/// Draws the cycle of a finding. None where it has none, or one too long for a picture.
-pub(super) fn draw(history: &History, finding: &Finding, ink: &Ink, number: usize) -> Option<Picture> {
+/// Draws the cycle of a finding. None if it has no cycle, or one too long for a picture.
+pub(super) fn draw(history: &History, finding: &Finding, ink: &Palette, number: usize) -> Option<Picture> {
     let edges = &finding.cycle;
     if edges.is_empty() || edges.len() > OPS_MAX {
         return None;
@@ -69,8 +69,8 @@ pub(super) fn draw(history: &History, finding: &Finding, ink: &Ink, number: usiz
     Some(Picture { svg, description })
 }
 
-fn place(history: &History, op: &Op<'_>, at: usize, top: f64, finding: &Finding) -> Place {
-    // Histories of other programs do not say where.
+fn place(history: &History, op: &Op<'_>, at: usize, top: f64, finding: &Finding) -> CycleBox {
+    // Histories of other programs have no nodes.
     let node = Some(history.name(op.node)).filter(|node| !matches!(*node, "" | "?"));
     let title = format!(
         "T{} = #{} · process {}{} · called {}",
@@ -85,7 +85,7 @@ fn place(history: &History, op: &Op<'_>, at: usize, top: f64, finding: &Finding)
         Some(list) => list.iter().map(|step| words::shorten(&step.to_string(), CHARACTERS)).collect(),
         None => vec![words::call(history, op, CHARACTERS)],
     };
-    // Steps on keys of the cycle first: the others do not matter here.
+    // Steps on keys of the cycle first: the other steps matter less.
     let keys: Vec<String> = finding.cycle.iter().map(|edge| edge.key.to_string()).collect();
     let matters = |step: &String| keys.iter().any(|key| step.contains(&format!(", {key},")));
     if steps.len() > STEPS_MAX {
@@ -95,11 +95,11 @@ fn place(history: &History, op: &Op<'_>, at: usize, top: f64, finding: &Finding)
         steps.push(format!("and {more} more steps"));
     }
     let height = 26.0 + steps.len() as f64 * LINE;
-    Place { call: op.call, title, steps, top, height }
+    CycleBox { call: op.call, title, steps, top, height }
 }
 
-fn draw_box(svg: &mut String, place: &Place, ink: &Ink) {
-    let Place { call, title, steps, top, height } = place;
+fn draw_box(svg: &mut String, place: &CycleBox, ink: &Palette) {
+    let CycleBox { call, title, steps, top, height } = place;
     let _ = write!(
         svg,
         "<g class=\"op\" data-op=\"{call}\"><rect x=\"{LEFT}\" y=\"{top:.1}\" width=\"{BOX}\" height=\"{height:.1}\" rx=\"4\" \
@@ -124,7 +124,7 @@ fn draw_box(svg: &mut String, place: &Place, ink: &Ink) {
     svg.push_str("</g>");
 }
 
-/// How the line of an edge is broken, so that kinds differ without colour.
+/// The dash pattern of an edge, so that kinds differ without colour.
 fn dashes(kind: EdgeKind) -> &'static str {
     match kind {
         EdgeKind::Ww | EdgeKind::Wr => "",
@@ -134,7 +134,7 @@ fn dashes(kind: EdgeKind) -> &'static str {
     }
 }
 
-fn colour(kind: EdgeKind, ink: &Ink) -> &'static str {
+fn colour(kind: EdgeKind, ink: &Palette) -> &'static str {
     match kind {
         EdgeKind::Rw => ink.outcome(dsfuzz_checkers::Outcome::Fail),
         EdgeKind::Ww | EdgeKind::Wr => ink.outcome(dsfuzz_checkers::Outcome::Ok),
@@ -142,7 +142,7 @@ fn colour(kind: EdgeKind, ink: &Ink) -> &'static str {
     }
 }
 
-fn draw_down(svg: &mut String, edge: &Edge, from: &Place, to: &Place, ink: &Ink) {
+fn draw_down(svg: &mut String, edge: &Edge, from: &CycleBox, to: &CycleBox, ink: &Palette) {
     let (x, y, end) = (LEFT + 40.0, from.top + from.height, to.top);
     let colour = colour(edge.kind, ink);
     let _ = write!(
@@ -163,7 +163,7 @@ fn draw_down(svg: &mut String, edge: &Edge, from: &Place, to: &Place, ink: &Ink)
     );
 }
 
-fn draw_back(svg: &mut String, edge: &Edge, from: &Place, to: &Place, ink: &Ink) {
+fn draw_back(svg: &mut String, edge: &Edge, from: &CycleBox, to: &CycleBox, ink: &Palette) {
     let right = LEFT + BOX;
     let (start, end) = (from.top + from.height / 2.0, to.top + to.height / 2.0);
     let bend = right + 26.0;
@@ -209,7 +209,7 @@ fn wrapped(text: &str, characters: usize) -> Vec<String> {
     rows
 }
 
-/// What an edge says.
+/// The label of an edge.
 fn reason(edge: &Edge) -> String {
     let version = |value: &dsfuzz_checkers::Value| words::shorten(&value.to_string(), 24);
     let (key, before, after) = (version(&edge.key), version(&edge.before), version(&edge.after));
@@ -223,7 +223,7 @@ fn reason(edge: &Edge) -> String {
     }
 }
 
-fn describe(places: &[Place], edges: &[Edge]) -> String {
+fn describe(places: &[CycleBox], edges: &[Edge]) -> String {
     let mut lines: Vec<String> = places.iter().map(|place| place.title.clone()).collect();
     lines.extend(edges.iter().map(|edge| format!("#{} before #{}: {}", edge.from, edge.to, reason(edge))));
     lines.join("; ")

@@ -1,11 +1,11 @@
-//! What the page's script draws: operations as packed columns, the rest as JSON.
+//! The data of the page's script: operations as packed columns, all else as JSON.
 //!
 //! Nine bytes an operation, so that a million make twelve megabytes of base64. Layout, little-endian, column after
 //! column, operations ordered by the time of their call: time `u32` in units of [`Packed::unit`] nanoseconds; latency
 //! `u16` as `log2(ns + 1) * 1024` (65535: no reply); class `u8` (bits 0-1 ok, fail, info; bit 2 settle; bits 3-7
 //! function); node `u8`; step of the call's index from the one before it `u8` (255: listed in `jumps`).
-use super::digest::Digest;
-use super::ink::fault_colour;
+use super::palette::fault_colour;
+use super::summary::HistorySummary;
 use super::words;
 use base64::Engine;
 use dsfuzz_checkers::{Fault, History, Op, Outcome, Phase};
@@ -14,12 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Operations whose whole record goes into the page.
 const DETAILS_MAX: usize = 5000;
-/// Functions that the class column can tell apart; the last stands for all others.
+/// Functions that the class column distinguishes; the last stands for all others.
 const FUNCTIONS_MAX: usize = 32;
 const JUMPS_MAX: usize = 100_000;
 const VALUE_CHARACTERS: usize = 240;
 
-/// Operations as base64, and what is needed to read them.
+/// Operations as base64, and the parameters of their encoding.
 pub(super) struct Packed {
     pub(super) base64: String,
     pub(super) unit: u64,
@@ -27,7 +27,7 @@ pub(super) struct Packed {
 }
 
 /// Packs all operations.
-pub(super) fn pack(history: &History, digest: &Digest) -> Packed {
+pub(super) fn pack(history: &History, digest: &HistorySummary) -> Packed {
     let unit = digest.end / u64::from(u32::MAX) + 1;
     let count = digest.order.len();
     let function_of: BTreeMap<_, _> = digest.functions.iter().enumerate().map(|(row, names)| (*names, row)).collect();
@@ -83,7 +83,7 @@ fn class_code(op: &Op<'_>, function: usize) -> u8 {
     outcome | u8::from(op.settle) << 2 | function << 3
 }
 
-/// A fault as the strips draw it; nanoseconds.
+/// A fault in the charts; times in nanoseconds.
 #[derive(Serialize)]
 struct Band {
     id: u64,
@@ -114,7 +114,7 @@ impl Band {
     }
 }
 
-/// One whole record.
+/// The whole record of an operation.
 #[derive(Serialize)]
 struct Detail {
     op: u64,
@@ -134,7 +134,7 @@ struct Detail {
     settle: bool,
 }
 
-/// Everything the script knows besides the columns.
+/// The script's data besides the columns.
 #[derive(Serialize)]
 struct Meta<'a> {
     count: usize,
@@ -143,8 +143,8 @@ struct Meta<'a> {
     nodes: &'a [String],
     functions: Vec<String>,
     faults: Vec<Band>,
-    roles: &'a [super::digest::RoleStretch],
-    clocks: &'a [super::digest::ClockReading],
+    roles: &'a [super::summary::RoleInterval],
+    clocks: &'a [super::summary::ClockReading],
     /// From, to, the node's row, the offset in milliseconds.
     clock_steps: Vec<(u64, u64, usize, f64)>,
     /// The node's row, from, to.
@@ -160,7 +160,7 @@ struct Meta<'a> {
 /// The JSON for the script, safe inside its element. `marked` are the operations of the counterexamples.
 pub(super) fn meta(
     history: &History,
-    digest: &Digest,
+    digest: &HistorySummary,
     packed: &Packed,
     marked: &BTreeSet<u64>,
 ) -> anyhow::Result<String> {
@@ -198,7 +198,7 @@ pub(super) fn phase_name(phase: Phase) -> &'static str {
     }
 }
 
-/// The counterexamples first, then what did not go well, then an even sample of the rest.
+/// The operations of counterexamples first, then calls that are not Ok, then an even sample of the Ok calls.
 fn details(history: &History, marked: &BTreeSet<u64>) -> BTreeMap<u64, Detail> {
     let mut details = BTreeMap::new();
     let mut take = |op: &Op<'_>, most: usize| {

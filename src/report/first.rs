@@ -1,7 +1,7 @@
-//! The first screen: what broke or what is missing, what was in force, and what to do next.
+//! The first screen: the broken promise or the missing evidence, the faults in force, and the next step.
 use super::groups::{self, Group};
+use super::input::{ReportInput, Source};
 use super::sections::{Page, checker};
-use super::subject::{Source, Subject};
 use super::words::{self, escape};
 use dsfuzz_checkers::Validity;
 use std::fmt::Write;
@@ -9,23 +9,20 @@ use std::fmt::Write;
 const LINES_MAX: usize = 6;
 
 /// Three cards below the verdict.
-pub(super) fn cards(subject: &Subject<'_>, page: &Page) -> String {
-    let groups = groups::groups(subject);
-    let cards = match subject.verdict.validity {
-        Validity::Invalid => {
-            [("What broke", broke(subject, &groups)), ("What was in force", in_force(subject, &groups))]
-        }
-        Validity::Valid => [("What was kept", promises(subject)), ("What was in force", faults(subject))],
-        Validity::Unknown => [("What is missing", missing(subject)), ("What was in force", faults(subject))],
+pub(super) fn cards(input: &ReportInput<'_>, page: &Page) -> String {
+    let groups = groups::groups(input);
+    let cards = match input.verdict.validity {
+        Validity::Invalid => [("What broke", broke(input, &groups)), ("What was in force", in_force(input, &groups))],
+        Validity::Valid => [("What was kept", promises(input)), ("What was in force", faults(input))],
+        Validity::Unknown => [("What is missing", missing(input)), ("What was in force", faults(input))],
     };
     let mut html = String::from("<div class=\"cards\">");
-    // Of a run that was not run the sentence above says it all, unless more than one thing failed.
-    let shown =
-        |title: &str| subject.source != Source::NoLoad || (title == "What is missing" && !subject.said_at_once());
+    // For a run without a load the sentence above says it all, unless several things failed.
+    let shown = |title: &str| input.source != Source::NoLoad || (title == "What is missing" && !input.said_at_once());
     for (title, lines) in cards.into_iter().filter(|(title, _)| shown(title)) {
         card(&mut html, title, &lines);
     }
-    card(&mut html, "What to do next", &next(subject, &groups, page));
+    card(&mut html, "What to do next", &next(input, &groups, page));
     html.push_str("</div>\n");
     html
 }
@@ -49,7 +46,7 @@ fn card(html: &mut String, title: &str, lines: &[String]) {
     html.push_str("</ul></section>");
 }
 
-fn broke(subject: &Subject<'_>, groups: &[Group<'_>]) -> Vec<String> {
+fn broke(input: &ReportInput<'_>, groups: &[Group<'_>]) -> Vec<String> {
     let mut lines: Vec<String> = groups
         .iter()
         .map(|group| {
@@ -57,11 +54,11 @@ fn broke(subject: &Subject<'_>, groups: &[Group<'_>]) -> Vec<String> {
                 "<b>{}</b> ({}): {}",
                 escape(group.kind()),
                 escape(&checker(group.verdict)),
-                escape(&group.extent(subject))
+                escape(&group.extent(input))
             )
         })
         .collect();
-    let others = subject.verdict.promises.iter().filter(|promise| promise.validity != Validity::Invalid);
+    let others = input.verdict.promises.iter().filter(|promise| promise.validity != Validity::Invalid);
     lines.extend(others.map(promise));
     lines
 }
@@ -75,27 +72,27 @@ fn promise(promise: &dsfuzz_checkers::Verdict) -> String {
     )
 }
 
-fn promises(subject: &Subject<'_>) -> Vec<String> {
-    subject.verdict.promises.iter().map(promise).collect()
+fn promises(input: &ReportInput<'_>) -> Vec<String> {
+    input.verdict.promises.iter().map(promise).collect()
 }
 
-fn in_force(subject: &Subject<'_>, groups: &[Group<'_>]) -> Vec<String> {
-    if subject.history.faults.is_empty() {
-        return faults(subject);
+fn in_force(input: &ReportInput<'_>, groups: &[Group<'_>]) -> Vec<String> {
+    if input.history.faults.is_empty() {
+        return faults(input);
     }
     let lines = groups.iter().flat_map(|group| {
         let of = if groups.len() > 1 { format!("{}: ", group.kind()) } else { String::new() };
-        group.faults(subject).into_iter().map(move |line| format!("{of}{line}"))
+        group.faults(input).into_iter().map(move |line| format!("{of}{line}"))
     });
     let lines: Vec<String> = lines.map(|line| escape(&line)).collect();
-    if lines.is_empty() { faults(subject) } else { lines }
+    if lines.is_empty() { faults(input) } else { lines }
 }
 
-/// The faults by kind, as far as there were some.
-fn faults(subject: &Subject<'_>) -> Vec<String> {
-    let all = &subject.history.faults;
+/// The faults by kind, if there were any.
+fn faults(input: &ReportInput<'_>) -> Vec<String> {
+    let all = &input.history.faults;
     if all.is_empty() {
-        return subject.no_fault().iter().map(|line| escape(line)).collect();
+        return input.no_fault().iter().map(|line| escape(line)).collect();
     }
     let mut kinds: Vec<&str> = all.iter().map(|fault| fault.kind.as_str()).collect();
     kinds.sort_unstable();
@@ -105,47 +102,47 @@ fn faults(subject: &Subject<'_>) -> Vec<String> {
         let proven = of.iter().filter(|fault| fault.certain().is_some()).count();
         format!("{}: {proven} of {} proven", escape(kind), of.len())
     };
-    let left_out = subject.kinds_left_out().iter().map(|line| escape(line));
+    let left_out = input.kinds_left_out().iter().map(|line| escape(line));
     kinds.into_iter().map(line).chain(left_out).collect()
 }
 
-/// Why nothing was decided.
-fn missing(subject: &Subject<'_>) -> Vec<String> {
+/// The reasons for an unknown verdict.
+fn missing(input: &ReportInput<'_>) -> Vec<String> {
     let mut lines: Vec<String> =
-        subject.harness().into_iter().map(|failure| escape(&words::shorten(failure, 300))).collect();
-    let unknown = subject.verdict.promises.iter().filter(|promise| promise.validity == Validity::Unknown);
-    let thin = subject.verdict.evidence.iter().filter(|evidence| !evidence.enough);
-    if subject.source != Source::NoLoad {
+        input.harness().into_iter().map(|failure| escape(&words::shorten(failure, 300))).collect();
+    let unknown = input.verdict.promises.iter().filter(|promise| promise.validity == Validity::Unknown);
+    let thin = input.verdict.evidence.iter().filter(|evidence| !evidence.enough);
+    if input.source != Source::NoLoad {
         lines.extend(unknown.map(promise));
-        lines.extend(subject.info.unseen.iter().map(|unseen| escape(&words::shorten(unseen, 300))));
+        lines.extend(input.info.unseen.iter().map(|unseen| escape(&words::shorten(unseen, 300))));
         lines.extend(thin.map(|one| escape(&words::shorten(&one.missing(), 700))));
     }
     lines
 }
 
-fn next(subject: &Subject<'_>, groups: &[Group<'_>], page: &Page) -> Vec<String> {
+fn next(input: &ReportInput<'_>, groups: &[Group<'_>], page: &Page) -> Vec<String> {
     let mut lines = Vec::new();
-    let again = &subject.info.again;
+    let again = &input.info.again;
     if !again.is_empty() {
         let copy = match page {
             Page::Scripted => " <button type=\"button\" data-copies=\"again-first\">Copy</button>",
             Page::Plain(_) => "",
         };
-        let what = if subject.source == Source::File { "Judge it again" } else { "Run it again" };
+        let what = if input.source == Source::File { "Judge it again" } else { "Run it again" };
         lines.push(format!("{what}: <code id=\"again-first\">{}</code>{copy}", escape(again)));
     }
     if let Some(group) = groups.first() {
         lines.push("<a href=\"#counterexample\">Read the counterexample</a>".into());
         lines.push(format!("<code>dsfuzz explain {}</code> says what was found", escape(group.kind())));
     }
-    match (subject.verdict.validity, subject.source) {
-        (Validity::Unknown, Source::NoLoad) if subject.bad_plan() => {
+    match (input.verdict.validity, input.source) {
+        (Validity::Unknown, Source::NoLoad) if input.bad_plan() => {
             lines.push("Mend the plan, look at it with <code>dsfuzz plan PLAN</code>, and run it again".into());
         }
         (Validity::Unknown, Source::NoLoad) => {
             lines.push("Mend what failed, look with <code>dsfuzz doctor PLAN</code>, and run it again".into());
         }
-        (Validity::Unknown, _) if !subject.harness().is_empty() => {
+        (Validity::Unknown, _) if !input.harness().is_empty() => {
             lines.push("<a href=\"#harness\">Read what failed</a>: nothing is judged valid in such a run".into());
         }
         (Validity::Unknown, Source::CutOff) => {

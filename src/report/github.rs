@@ -1,7 +1,7 @@
-//! What a job on GitHub shows of a run: the step summary (Markdown) and error annotations.
+//! A run in a job on GitHub: the step summary (Markdown) and error annotations.
+use super::input::ReportInput;
 use super::junit::{thin_sentence, told};
 use super::sections::checker;
-use super::subject::Subject;
 use super::words;
 use crate::store::{RunDir, RunInfo, RunVerdict};
 use dsfuzz_checkers::{History, Validity};
@@ -14,8 +14,8 @@ const BYTES_MAX: usize = 60_000;
 /// GitHub shows ten annotations of a step.
 const ANNOTATIONS_MAX: usize = 9;
 
-/// Appends the step summary to the file that `GITHUB_STEP_SUMMARY` names, and returns the annotations to print where
-/// `GITHUB_ACTIONS` is set. `environment` looks a variable up.
+/// Appends the step summary to the file that `GITHUB_STEP_SUMMARY` names, and returns the annotations to print if
+/// `GITHUB_ACTIONS` is set. `environment` looks up a variable.
 pub fn publish(
     dir: &RunDir,
     history: &History,
@@ -38,14 +38,14 @@ pub fn publish(
 
 /// The summary of a run as Markdown, below 64 kB.
 pub fn step_summary(dir: &RunDir, history: &History, info: &RunInfo, verdict: &RunVerdict) -> String {
-    let subject = Subject::new(dir, history, info, verdict);
+    let input = ReportInput::new(dir, history, info, verdict);
     let mut out = format!(
         "## {}: {}\n\n{}\n\n",
         markdown(&info.plan),
-        markdown(&words::answer(verdict, subject.source)),
-        markdown(subject.sentence())
+        markdown(&words::answer(verdict, input.source)),
+        markdown(input.sentence())
     );
-    let total = &subject.digest.total;
+    let total = &input.digest.total;
     let _ = writeln!(
         out,
         "Target {}, seed `{}`, {} operations ({} ok, {} fail, {} info), {} faults.\n",
@@ -65,9 +65,9 @@ pub fn step_summary(dir: &RunDir, history: &History, info: &RunInfo, verdict: &R
         }
         out.push('\n');
     }
-    let groups = super::groups::groups(&subject);
+    let groups = super::groups::groups(&input);
     for finding in groups.iter().filter_map(|group| group.findings.first()).take(3) {
-        let _ = writeln!(out, "### {}\n\n{}\n", markdown(&finding.title), fenced(&told(&subject, finding)));
+        let _ = writeln!(out, "### {}\n\n{}\n", markdown(&finding.title), fenced(&told(&input, finding)));
     }
     let thin: Vec<_> = verdict.evidence.iter().filter(|one| !one.enough).take(30).collect();
     if !thin.is_empty() {
@@ -77,7 +77,7 @@ pub fn step_summary(dir: &RunDir, history: &History, info: &RunInfo, verdict: &R
         });
         out.push('\n');
     }
-    for failure in subject.harness().iter().take(20) {
+    for failure in input.harness().iter().take(20) {
         let _ = writeln!(out, "- The harness: {}", markdown(&words::shorten(failure, 500)));
     }
     let end = format!(
@@ -106,7 +106,7 @@ fn cut(out: &mut String, bytes: usize) {
     out.push_str("\n\n(shortened; the report has the rest)\n");
 }
 
-/// Text that Markdown and HTML leave as it is.
+/// Text that Markdown and HTML show unchanged.
 fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in words::plain_line(text).chars() {
@@ -114,7 +114,7 @@ fn markdown(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            // An entity, so that no name in a target's text calls anybody.
+            // An entity, so that no name in a target's text notifies a user.
             '@' => out.push_str("&#64;"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '!' | '~' => {
                 out.push('\\');
@@ -130,13 +130,13 @@ fn markdown_code(text: &str) -> String {
     words::plain_line(text).replace('`', "'")
 }
 
-/// A block of code that no text can end: lines never begin with the fence.
+/// A block of code whose lines never begin with the fence, so that no text ends it.
 fn fenced(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(|line| words::plain_line(line).replace("````", "'''`")).collect();
     format!("````text\n{}\n````", lines.join("\n"))
 }
 
-/// One `::error` or `::warning` line for each thing that is wrong.
+/// One `::error` or `::warning` line for each problem.
 pub fn annotations(info: &RunInfo, verdict: &RunVerdict) -> Vec<String> {
     let mut lines = Vec::new();
     for promise in verdict.promises.iter().filter(|promise| promise.validity != Validity::Valid) {

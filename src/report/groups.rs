@@ -1,21 +1,21 @@
-//! Findings of one kind as one block: the clearest example, how many there are, since when, and with which faults.
-use super::subject::Subject;
+//! Findings of one kind as one block: the clearest example, their number, the first time, and the faults in force.
+use super::input::ReportInput;
 use super::words;
 use crate::judge::clearest::{began, clearness};
 use dsfuzz_checkers::{Finding, Verdict};
 use std::collections::BTreeMap;
 
-/// The violations of one kind that one checker found.
+/// The violations of one kind from one checker.
 pub(super) struct Group<'a> {
     pub(super) verdict: &'a Verdict,
     /// The clearest first: the fewest operations, then the earliest.
     pub(super) findings: Vec<&'a Finding>,
 }
 
-/// The violations by checker, workload and kind, in the order in which the verdict names them.
-pub(super) fn groups<'a>(subject: &Subject<'a>) -> Vec<Group<'a>> {
+/// The violations by checker, workload and kind, in the verdict's order.
+pub(super) fn groups<'a>(input: &ReportInput<'a>) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
-    for (verdict, finding) in subject.violations() {
+    for (verdict, finding) in input.violations() {
         let same = |group: &&mut Group<'a>| {
             std::ptr::eq(group.verdict, verdict) && group.findings.iter().all(|one| one.kind == finding.kind)
         };
@@ -25,24 +25,24 @@ pub(super) fn groups<'a>(subject: &Subject<'a>) -> Vec<Group<'a>> {
         }
     }
     for group in &mut groups {
-        group.findings.sort_by_key(|finding| clearness(subject.history, finding));
+        group.findings.sort_by_key(|finding| clearness(input.history, finding));
     }
     groups
 }
 
 impl Group<'_> {
-    /// The kind of what was found.
+    /// The kind of the findings.
     pub(super) fn kind(&self) -> &str {
         self.findings.first().map_or("", |finding| &finding.kind)
     }
 
     /// When the first example began.
-    pub(super) fn since(&self, subject: &Subject<'_>) -> Option<u64> {
-        self.findings.iter().filter_map(|finding| began(subject.history, finding)).min()
+    pub(super) fn since(&self, input: &ReportInput<'_>) -> Option<u64> {
+        self.findings.iter().filter_map(|finding| began(input.history, finding)).min()
     }
 
-    /// How far it goes, in words: examples, keys, since when.
-    pub(super) fn extent(&self, subject: &Subject<'_>) -> String {
+    /// The extent in words: examples, keys, first time.
+    pub(super) fn extent(&self, input: &ReportInput<'_>) -> String {
         let count = self.findings.len();
         let mut keys: Vec<String> = self
             .findings
@@ -58,14 +58,14 @@ impl Group<'_> {
             1 => parts.push(format!("on key {}", keys[0])),
             many => parts.push(format!("on {many} keys")),
         }
-        if let Some(since) = self.since(subject) {
+        if let Some(since) = self.since(input) {
             parts.push(format!("from {} on", words::moment(since)));
         }
         parts.join(", ")
     }
 
-    /// Which faults may have been in force, each with the number of examples; and how many had none.
-    pub(super) fn faults(&self, subject: &Subject<'_>) -> Vec<String> {
+    /// The faults that may have been in force, each with its number of examples, and the number of examples without a fault.
+    pub(super) fn faults(&self, input: &ReportInput<'_>) -> Vec<String> {
         let mut by_fault: BTreeMap<u64, usize> = BTreeMap::new();
         let mut without = 0;
         for finding in &self.findings {
@@ -78,8 +78,8 @@ impl Group<'_> {
         let mut lines = Vec::new();
         if without > 0 {
             let when =
-                match subject.history.faults.iter().filter_map(|fault| fault.possible()).map(|(from, _)| from).min() {
-                    Some(first) if self.since(subject).is_some_and(|since| since < first) => {
+                match input.history.faults.iter().filter_map(|fault| fault.possible()).map(|(from, _)| from).min() {
+                    Some(first) if self.since(input).is_some_and(|since| since < first) => {
                         ", the first before any fault began"
                     }
                     _ => "",
@@ -89,7 +89,7 @@ impl Group<'_> {
         let mut by_fault: Vec<(u64, usize)> = by_fault.into_iter().collect();
         by_fault.sort_by_key(|(id, examples)| (std::cmp::Reverse(*examples), *id));
         for (id, examples) in by_fault.iter().take(4) {
-            let fault = subject.history.faults.iter().find(|fault| fault.id == *id);
+            let fault = input.history.faults.iter().find(|fault| fault.id == *id);
             let what = fault.map_or_else(|| format!("fault {id}"), words::fault);
             lines.push(format!("{} in {examples} of {count}", words::shorten(&what, 80)));
         }

@@ -1,26 +1,26 @@
 //! The counterexample as lanes: one for each process, its operations as bars over the order of their records.
 //!
-//! The horizontal axis keeps the order exactly and stretches time, so that an operation of two milliseconds beside a
-//! gap of thirty seconds can be read; every end carries its real time.
-use super::ink::Ink;
+//! The horizontal axis keeps the exact order and stretches time, so that an operation of two milliseconds beside a gap of
+//! thirty seconds is readable. Every end carries its real time.
+use super::palette::Palette;
 use super::words;
 use dsfuzz_checkers::{Fault, Finding, History, Op, Outcome};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 const GUTTER: f64 = 118.0;
-/// Pictures are spread to this width where that does not tear them apart.
+/// Pictures are spread to this width if that does not tear them apart.
 const WIDTH: f64 = 1130.0;
 const LANE: f64 = 54.0;
 const BAND_ROW: f64 = 20.0;
-/// More operations than this do not fit a picture.
+/// Most operations of a picture.
 pub(super) const OPS_MAX: usize = 40;
 const CHARACTER: f64 = 6.7;
 
 /// A drawing and its size.
 pub(super) struct Picture {
     pub(super) svg: String,
-    /// What the picture shows, for people who cannot see it.
+    /// The picture in words, for screen readers.
     pub(super) description: String,
 }
 
@@ -35,7 +35,7 @@ impl Axis {
         self.ends.iter().find(|end| end.0 == index).map_or(self.right, |end| end.2)
     }
 
-    /// Where a time lies between the ends around it.
+    /// The position of a time between the ends around it.
     fn x_of_time(&self, time: u64) -> f64 {
         let Some(first) = self.ends.first() else { return GUTTER };
         if time <= first.1 {
@@ -52,8 +52,8 @@ impl Axis {
     }
 }
 
-/// Draws the operations of a finding. None when it names none that the history has.
-pub(super) fn draw(history: &History, finding: &Finding, ink: &Ink, number: usize) -> Option<Picture> {
+/// Draws the operations of a finding. None if the history has none of them.
+pub(super) fn draw(history: &History, finding: &Finding, ink: &Palette, number: usize) -> Option<Picture> {
     let mut ops: Vec<Op<'_>> = finding.ops.iter().filter_map(|call| history.op(*call)).collect();
     ops.sort_by_key(|op| op.call);
     ops.dedup_by_key(|op| op.call);
@@ -106,8 +106,8 @@ fn lanes<'a>(history: &History, ops: &[Op<'a>]) -> Vec<(String, Vec<Op<'a>>)> {
     lanes.iter().map(|(key, members)| (label(key), members.clone())).collect()
 }
 
-/// Gives every step between two ends a width that grows slowly with its time, then widens what holds a text that is
-/// longer. Widths only grow, so one pass is enough.
+/// Gives every step between two ends a width that grows slowly with its time, then widens steps to fit their texts. Widths
+/// only grow, so one pass is enough.
 fn axis(history: &History, ops: &[Op<'_>], lanes: &[(String, Vec<Op<'_>>)]) -> Axis {
     let mut moments: Vec<(u64, u64)> = Vec::new();
     for op in ops {
@@ -148,7 +148,7 @@ fn text_width(text: &str) -> f64 {
     text.chars().count() as f64 * CHARACTER
 }
 
-fn draw_fault(svg: &mut String, fault: &Fault, axis: &Axis, ink: &Ink, row: usize, bottom: f64) {
+fn draw_fault(svg: &mut String, fault: &Fault, axis: &Axis, ink: &Palette, row: usize, bottom: f64) {
     let Some((from, to)) = fault.possible() else { return };
     let (left, right) = (axis.x_of_time(from).max(GUTTER), axis.x_of_time(to));
     let y = 6.0 + row as f64 * BAND_ROW;
@@ -173,7 +173,7 @@ fn draw_fault(svg: &mut String, fault: &Fault, axis: &Axis, ink: &Ink, row: usiz
 }
 
 /// A hairline at every end, with its time; two rows, so that close ones do not collide.
-fn draw_times(svg: &mut String, axis: &Axis, ink: &Ink, top: f64, bottom: f64) {
+fn draw_times(svg: &mut String, axis: &Axis, ink: &Palette, top: f64, bottom: f64) {
     let mut taken = [f64::MIN; 2];
     for &(_, time, x) in &axis.ends {
         let text = words::moment(time);
@@ -197,7 +197,7 @@ fn draw_times(svg: &mut String, axis: &Axis, ink: &Ink, top: f64, bottom: f64) {
     }
 }
 
-fn draw_lane(svg: &mut String, history: &History, label: &str, ops: &[Op<'_>], axis: &Axis, ink: &Ink, y: f64) {
+fn draw_lane(svg: &mut String, history: &History, label: &str, ops: &[Op<'_>], axis: &Axis, ink: &Palette, y: f64) {
     let base = y + LANE - 18.0;
     let _ = write!(
         svg,
@@ -214,7 +214,7 @@ fn draw_lane(svg: &mut String, history: &History, label: &str, ops: &[Op<'_>], a
     }
 }
 
-fn draw_op(svg: &mut String, history: &History, op: &Op<'_>, axis: &Axis, ink: &Ink, base: f64) {
+fn draw_op(svg: &mut String, history: &History, op: &Op<'_>, axis: &Axis, ink: &Palette, base: f64) {
     let left = axis.x(op.call);
     let open = op.outcome == Outcome::Info || op.reply == Op::OPEN;
     let right = if open { axis.right } else { axis.x(op.reply) };

@@ -1,19 +1,18 @@
-//! The lines of the nodes' logs around a moment of the run. Never: judging; a line whose time cannot be read is passed over.
+//! The lines of the nodes' logs around a moment of the run. A line without a readable time is skipped. Never: judges.
 //!
-//! A node's stamps are those of its own clock. Under a clock fault that clock was wrong by a known offset; where taking
-//! the offset out brings a line into the fault's interval, and it would not lie there otherwise, the line is shown
-//! at the corrected time and marked.
-use super::subject::Subject;
+//! A node stamps lines by its own clock, which a clock fault shifts by a known offset. A line that lies in the fault's interval
+//! only after subtracting the offset is shown at the corrected time and marked.
+use super::input::ReportInput;
 use super::words;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
-/// Lines this near to a moment are shown.
+/// Greatest distance of a line from a moment.
 const NEAR: u64 = 2_000_000_000;
 const LINES_MAX: usize = 24;
-/// Of each log, at most so much is looked through.
+/// Bytes searched in each log.
 const BYTES_MAX: u64 = 64 << 20;
 const LINE_BYTES_MAX: usize = 4000;
 
@@ -27,12 +26,12 @@ pub(super) struct LogLine {
     /// Counted from 1.
     pub(super) number: usize,
     pub(super) text: String,
-    /// The offset that was taken out, in milliseconds.
+    /// The subtracted offset, in milliseconds.
     pub(super) corrected: Option<f64>,
 }
 
 impl LogLine {
-    /// Whether a reader looks for lines of this sort first.
+    /// Whether the line stands out: an error or a change of leader.
     pub(super) fn stands_out(&self) -> bool {
         let text = self.text.to_lowercase();
         let words = ["error", "warn", "fatal", "panic", "leader", "elect", "term", "lost", "fail", "promot", "demot"];
@@ -40,14 +39,14 @@ impl LogLine {
     }
 }
 
-/// Lines of these nodes within two seconds of the moments, in order of time; of too many the ones that stand out.
-pub(super) fn around(subject: &Subject<'_>, nodes: &[&str], moments: &[u64]) -> Vec<LogLine> {
-    let Some(wall) = words::wall_start(subject.history) else { return Vec::new() };
+/// Lines of these nodes within two seconds of the moments, in order of time; if they are too many, those that stand out.
+pub(super) fn around(input: &ReportInput<'_>, nodes: &[&str], moments: &[u64]) -> Vec<LogLine> {
+    let Some(wall) = words::wall_start(input.history) else { return Vec::new() };
     let mut found = Vec::new();
     for node in nodes {
-        let offsets = offsets(subject, node);
-        for path in files(&subject.dir.node(node)) {
-            let file = path.strip_prefix(subject.dir.path()).unwrap_or(&path).to_path_buf();
+        let offsets = offsets(input, node);
+        for path in files(&input.dir.node(node)) {
+            let file = path.strip_prefix(input.dir.path()).unwrap_or(&path).to_path_buf();
             let near = |time: &u64| moments.iter().any(|moment| moment.abs_diff(*time) <= NEAR);
             for (number, text) in lines(&path) {
                 let Some(stamp) = stamp(&text) else { continue };
@@ -69,11 +68,11 @@ pub(super) fn around(subject: &Subject<'_>, nodes: &[&str], moments: &[u64]) -> 
 }
 
 /// The clock faults of a node: from, to, and the offset in milliseconds.
-fn offsets(subject: &Subject<'_>, node: &str) -> Vec<(u64, u64, f64)> {
-    let row = subject.digest.node_row(node);
-    let steps = subject.digest.clock_steps(subject.history).into_iter().filter(|step| Some(step.2) == row);
+fn offsets(input: &ReportInput<'_>, node: &str) -> Vec<(u64, u64, f64)> {
+    let row = input.digest.node_row(node);
+    let steps = input.digest.clock_steps(input.history).into_iter().filter(|step| Some(step.2) == row);
     let possible = |since: u64| {
-        let mut faults = subject.history.faults.iter().filter_map(dsfuzz_checkers::Fault::possible);
+        let mut faults = input.history.faults.iter().filter_map(dsfuzz_checkers::Fault::possible);
         faults.rfind(|(from, to)| (*from..=*to).contains(&since))
     };
     steps
@@ -83,7 +82,7 @@ fn offsets(subject: &Subject<'_>, node: &str) -> Vec<(u64, u64, f64)> {
         .collect()
 }
 
-/// The moment of the run that a stamp means.
+/// The moment of the run for a stamp.
 fn run_time(stamp: DateTime<Utc>, wall: DateTime<Utc>, offsets: &[(u64, u64, f64)]) -> Option<(u64, Option<f64>)> {
     let nanos = (stamp - wall).num_nanoseconds()?;
     let plain = u64::try_from(nanos).ok();
@@ -109,7 +108,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Lines with their numbers; what is no text is read as far as it goes.
+/// Lines with their numbers; bytes that are not UTF-8 are replaced.
 fn lines(path: &Path) -> impl Iterator<Item = (usize, String)> {
     let file = File::open(path).ok().map(|file| BufReader::new(std::io::Read::take(file, BYTES_MAX)));
     let read = file.into_iter().flat_map(|reader| reader.split(b'\n').map_while(Result::ok));
@@ -119,8 +118,8 @@ fn lines(path: &Path) -> impl Iterator<Item = (usize, String)> {
     })
 }
 
-/// The first time in a line: RFC 3339 and its kin, Redis' `29 Nov 2026 13:20:01.123`, or seconds since 1970. A time
-/// without a zone is taken for UTC, as nodes of a lab write it.
+/// The first time in a line: RFC 3339 and similar forms, Redis' `29 Nov 2026 13:20:01.123`, or seconds since 1970. A time
+/// without a zone counts as UTC, the zone of a lab's nodes.
 fn stamp(line: &str) -> Option<DateTime<Utc>> {
     let head = line.char_indices().nth(160).map_or(line, |(cut, _)| &line[..cut]);
     for (at, _) in head.match_indices(|c: char| c.is_ascii_digit()) {

@@ -1,24 +1,26 @@
 //! The report: drawn from files alone, for browsers, terminals and CI.
 //!
-//! It judges nothing and reads nothing but the run's folder. It is always drawn: a part that fails becomes a notice, and
-//! everything that comes from a target is escaped where it is shown.
+//! It reads the run's folder only, and never judges. It is always drawn: a failed part becomes a notice. Text from a target is
+//! always escaped.
 mod charts;
+mod contents;
 mod cycle;
 mod data;
-mod digest;
 mod first;
 mod github;
 mod groups;
-mod ink;
+mod input;
 mod junit;
 mod lanes;
 mod logs;
 mod page;
+mod palette;
 mod plain;
 mod sections;
-mod subject;
+mod summary;
 mod tables;
 mod terminal;
+mod timeline;
 mod words;
 
 pub use github::{annotations, publish as publish_to_github, step_summary};
@@ -27,9 +29,9 @@ pub use terminal::terminal;
 use crate::store::{self, RunDir, RunInfo, RunVerdict};
 use anyhow::Context;
 use dsfuzz_checkers::History;
+use input::ReportInput;
 use std::fs;
 use std::path::Path;
-use subject::Subject;
 
 /// The JSON Schema of `verdict.json`; its fields in words are in `docs/verdict-schema.md`.
 pub const VERDICT_SCHEMA: &str = include_str!("../../docs/verdict.schema.json");
@@ -39,10 +41,10 @@ pub(crate) const STYLE: &str = page::STYLE;
 
 pub(crate) use words::{label_cells, link, word};
 
-/// Writes everything that is drawn of a run: `verdict.json`, `junit.xml`, `report.html` and `report/`.
+/// Writes the verdict and report of a run: `verdict.json`, `junit.xml`, `report.html` and `report/`.
 ///
-/// Each file replaces its forerunner in one step. When one cannot be written the others are tried all the same, and the
-/// first problem is the error.
+/// Each file replaces its predecessor atomically. If one cannot be written, the others are still tried, and the first
+/// problem is the error.
 pub fn write_all(dir: &RunDir, history: &History, info: &RunInfo, verdict: &RunVerdict) -> anyhow::Result<()> {
     let mut problems = Vec::new();
     let mut keep = |result: anyhow::Result<()>| {
@@ -53,10 +55,10 @@ pub fn write_all(dir: &RunDir, history: &History, info: &RunInfo, verdict: &RunV
     };
     keep(fs::create_dir_all(dir.answers()).with_context(|| format!("cannot make {}", dir.answers().display())));
     keep(write_verdict(dir, verdict));
-    let subject = Subject::new(dir, history, info, verdict);
-    keep(junit::draw(&subject).and_then(|xml| replace(&dir.junit(), xml.as_bytes())));
-    keep(write_plain(dir, &subject));
-    keep(replace(&dir.report(), page::draw(&subject).as_bytes()));
+    let input = ReportInput::new(dir, history, info, verdict);
+    keep(junit::draw(&input).and_then(|xml| replace(&dir.junit(), xml.as_bytes())));
+    keep(write_plain(dir, &input));
+    keep(replace(&dir.report(), page::draw(&input).as_bytes()));
     problems.into_iter().next().map_or(Ok(()), Err)
 }
 
@@ -67,10 +69,10 @@ pub fn write_verdict(dir: &RunDir, verdict: &RunVerdict) -> anyhow::Result<()> {
     replace(&dir.verdict(), json.as_bytes())
 }
 
-fn write_plain(dir: &RunDir, subject: &Subject<'_>) -> anyhow::Result<()> {
+fn write_plain(dir: &RunDir, input: &ReportInput<'_>) -> anyhow::Result<()> {
     let folder = dir.plain_report();
     fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    for (name, content) in plain::draw(subject) {
+    for (name, content) in plain::draw(input) {
         replace(&folder.join(name), content.as_bytes())?;
     }
     Ok(())

@@ -1,21 +1,21 @@
-//! The words of a report, as HTML for both pages: the banner, the counterexamples, the promises.
+//! Sections of a report, as HTML for both pages: the banner, the counterexamples, the promises.
 use super::cycle;
 use super::first;
 use super::groups;
-use super::ink::{self, Ink};
+use super::input::{ReportInput, Source, part};
 use super::lanes;
 use super::logs;
-use super::subject::{Source, Subject, part};
+use super::palette::{self, Palette};
 use super::words::{self, escape};
 use dsfuzz_checkers::{Finding, Validity, Verdict};
 use std::fmt::Write;
 
-/// Counterexamples with a picture; further ones are named.
+/// Counterexamples with a picture.
 pub(super) const PICTURES_MAX: usize = 4;
 const FINDINGS_MAX: usize = 50;
 const GROUPS_MAX: usize = 20;
 
-/// Which of the two pages is drawn.
+/// One of the two pages.
 pub(super) enum Page {
     /// `report.html`.
     Scripted,
@@ -24,7 +24,7 @@ pub(super) enum Page {
 }
 
 impl Page {
-    /// The way from the page to the folder of the answer.
+    /// The relative path from the page to the folder of the verdict.
     fn up(&self) -> &'static str {
         match self {
             Page::Scripted => "",
@@ -32,15 +32,15 @@ impl Page {
         }
     }
 
-    /// The way from the page to the run's folder.
-    pub(super) fn base(&self, subject: &Subject<'_>) -> String {
-        format!("{}{}", self.up(), subject.dir.way_back())
+    /// The relative path from the page to the run's folder.
+    pub(super) fn base(&self, input: &ReportInput<'_>) -> String {
+        format!("{}{}", self.up(), input.dir.way_back())
     }
 
-    pub(super) fn ink(&self) -> &'static Ink {
+    pub(super) fn ink(&self) -> &'static Palette {
         match self {
-            Page::Scripted => &ink::PAGE,
-            Page::Plain(_) => &ink::FILE,
+            Page::Scripted => &palette::PAGE,
+            Page::Plain(_) => &palette::FILE,
         }
     }
 
@@ -57,23 +57,23 @@ impl Page {
     }
 }
 
-/// The verdict in words, what to look at first, and where it comes from.
-pub(super) fn banner(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String> {
-    let (info, verdict) = (subject.info, subject.verdict);
-    let file = subject.source == Source::File;
+/// The verdict in words, the cards, and the facts of the run.
+pub(super) fn banner(input: &ReportInput<'_>, page: &Page) -> anyhow::Result<String> {
+    let (info, verdict) = (input.info, input.verdict);
+    let file = input.source == Source::File;
     let mut facts = vec![if file { ("file", escape(&info.plan)) } else { ("plan", escape(&info.plan)) }];
-    facts.push(("target", escape(&target(subject))));
-    // A plan that could not be read drew none.
-    if !(file || subject.bad_plan() && info.seed == 0) {
+    facts.push(("target", escape(&target(input))));
+    // No seed was drawn for an unreadable plan.
+    if !(file || input.bad_plan() && info.seed == 0) {
         facts.push(("seed", format!("<code>{}</code>", info.seed)));
     }
-    let named = subject.digest.nodes.iter().filter(|node| *node != "?" && !node.is_empty()).count();
+    let named = input.digest.nodes.iter().filter(|node| *node != "?" && !node.is_empty()).count();
     facts.push(("nodes", if named == 0 { String::new() } else { named.to_string() }));
-    if subject.source != Source::NoLoad {
-        facts.push(("operations", tally(subject)));
+    if input.source != Source::NoLoad {
+        facts.push(("operations", tally(input)));
     }
-    if !(matches!(subject.source, Source::File | Source::NoLoad) && subject.history.faults.is_empty()) {
-        facts.push(("faults", subject.history.faults.len().to_string()));
+    if !(matches!(input.source, Source::File | Source::NoLoad) && input.history.faults.is_empty()) {
+        facts.push(("faults", input.history.faults.len().to_string()));
     }
     facts.push(("started", escape(info.started.get(..19).unwrap_or(&info.started))));
     facts.push(("dsfuzz", escape(&info.dsfuzz)));
@@ -81,9 +81,9 @@ pub(super) fn banner(subject: &Subject<'_>, page: &Page) -> anyhow::Result<Strin
         facts.push(("stopped by", escape(signal)));
     }
     facts.push(("exit", verdict.exit.to_string()));
-    let failed = verdict.validity != Validity::Invalid && !subject.harness().is_empty();
-    let (word, class, answer) = match subject.source {
-        Source::NoLoad if subject.bad_plan() => {
+    let failed = verdict.validity != Validity::Invalid && !input.harness().is_empty();
+    let (word, class, answer) = match input.source {
+        Source::NoLoad if input.bad_plan() => {
             ("not run", "failed", "the plan or its arguments are wrong, so no node was touched".to_owned())
         }
         Source::NoLoad => ("not run", "failed", "the run failed before its load, so nothing was tested".to_owned()),
@@ -91,16 +91,16 @@ pub(super) fn banner(subject: &Subject<'_>, page: &Page) -> anyhow::Result<Strin
             ("failed", "failed", "the harness or the cluster failed".to_owned())
         }
         _ => {
-            let answer = words::answer(verdict, subject.source);
+            let answer = words::answer(verdict, input.source);
             let answer = answer.split_once(": ").map_or("", |(_, rest)| rest).to_owned();
             (words::word(verdict.validity), words::word(verdict.validity), answer)
         }
     };
-    let sentence = match groups::groups(subject).first() {
+    let sentence = match groups::groups(input).first() {
         Some(group) if group.findings.len() > 1 => {
-            format!("{}: {}. For example: {}", group.kind(), group.extent(subject), subject.sentence())
+            format!("{}: {}. For example: {}", group.kind(), group.extent(input), input.sentence())
         }
-        _ => subject.sentence().to_owned(),
+        _ => input.sentence().to_owned(),
     };
     let mut html = format!(
         "<header class=\"banner {class}\"><p class=\"kicker\">dsfuzz report</p><h1><span class=\"mark\">{word}</span> \
@@ -111,13 +111,13 @@ pub(super) fn banner(subject: &Subject<'_>, page: &Page) -> anyhow::Result<Strin
     if let Some(asked) = &verdict.asked {
         let _ = writeln!(html, "<p class=\"notice\">{}</p>", escape(&words::other_question(asked)));
     }
-    if subject.source == Source::CutOff {
+    if input.source == Source::CutOff {
         html.push_str(
             "<p class=\"notice\">The record was cut off: the run did not end in order. What was recorded until then is \
              judged; calls in flight count as unknown.</p>\n",
         );
     }
-    html.push_str(&part("What to look at first", || Ok(first::cards(subject, page))));
+    html.push_str(&part("What to look at first", || Ok(first::cards(input, page))));
     html.push_str("<dl class=\"facts\">");
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
         let _ = write!(html, "<div><dt>{name}</dt><dd>{value}</dd></div>");
@@ -126,8 +126,8 @@ pub(super) fn banner(subject: &Subject<'_>, page: &Page) -> anyhow::Result<Strin
     Ok(html)
 }
 
-fn tally(subject: &Subject<'_>) -> String {
-    let total = &subject.digest.total;
+fn tally(input: &ReportInput<'_>) -> String {
+    let total = &input.digest.total;
     let count = words::count;
     format!(
         "{} <small>({} ok, {} fail, {} info)</small>",
@@ -139,16 +139,16 @@ fn tally(subject: &Subject<'_>) -> String {
 }
 
 /// The target with its versions, each once.
-fn target(subject: &Subject<'_>) -> String {
-    let mut versions: Vec<&str> = subject.info.target_versions.values().map(String::as_str).collect();
+fn target(input: &ReportInput<'_>) -> String {
+    let mut versions: Vec<&str> = input.info.target_versions.values().map(String::as_str).collect();
     versions.sort_unstable();
     versions.dedup();
-    format!("{} {}", subject.info.target, versions.join(", ")).trim().to_string()
+    format!("{} {}", input.info.target, versions.join(", ")).trim().to_string()
 }
 
-/// What breaks a promise: pictures and sentences, one block for each kind.
-pub(super) fn counterexamples(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String> {
-    let groups = groups::groups(subject);
+/// The violations: pictures and sentences, one block for each kind.
+pub(super) fn counterexamples(input: &ReportInput<'_>, page: &Page) -> anyhow::Result<String> {
+    let groups = groups::groups(input);
     let Some(first) = groups.first() else { return Ok(String::new()) };
     let title = match (groups.len(), first.findings.len()) {
         (1, 1) => "The counterexample",
@@ -160,9 +160,9 @@ pub(super) fn counterexamples(subject: &Subject<'_>, page: &Page) -> anyhow::Res
         let Some(clearest) = group.findings.first() else { continue };
         let captions = &mut captions;
         html.push_str(&part("A counterexample", || {
-            Ok(one(subject, page, (group.verdict, clearest), number + 1, captions))
+            Ok(one(input, page, (group.verdict, clearest), number + 1, captions))
         }));
-        html.push_str(&others(subject, page, group));
+        html.push_str(&others(input, page, group));
     }
     if groups.len() > GROUPS_MAX {
         let more = groups.len() - GROUPS_MAX;
@@ -173,13 +173,13 @@ pub(super) fn counterexamples(subject: &Subject<'_>, page: &Page) -> anyhow::Res
     Ok(html)
 }
 
-/// The further examples of a kind: their count, since when, with which faults, and each in a line.
-fn others(subject: &Subject<'_>, page: &Page, group: &groups::Group<'_>) -> String {
+/// The further examples of a kind: their number, first time and faults, and each in a line.
+fn others(input: &ReportInput<'_>, page: &Page, group: &groups::Group<'_>) -> String {
     if group.findings.len() < 2 {
         return String::new();
     }
-    let mut facts = vec![group.extent(subject)];
-    facts.extend(group.faults(subject));
+    let mut facts = vec![group.extent(input)];
+    facts.extend(group.faults(input));
     let mut html = format!(
         "<details class=\"others\"><summary>{} of <code>{}</code>: {}</summary><ol>",
         if group.findings.len() == 2 {
@@ -212,7 +212,7 @@ fn others(subject: &Subject<'_>, page: &Page, group: &groups::Group<'_>) -> Stri
     html
 }
 
-/// Captions that explain a sort of picture: each stands below the first one of its sort.
+/// Captions that explain a kind of picture. Each stands below the first picture of its kind.
 #[derive(Default)]
 struct Captions {
     cycle: bool,
@@ -220,7 +220,7 @@ struct Captions {
 }
 
 fn one(
-    subject: &Subject<'_>,
+    input: &ReportInput<'_>,
     page: &Page,
     (verdict, finding): (&Verdict, &Finding),
     number: usize,
@@ -239,13 +239,13 @@ fn one(
         let _ = write!(html, " <span>node <code>{}</code></span>", escape(&words::shorten(node, 60)));
     }
     for id in finding.faults.iter().take(20) {
-        let known = subject.history.faults.iter().find(|fault| fault.id == *id);
+        let known = input.history.faults.iter().find(|fault| fault.id == *id);
         let said = known.map_or_else(|| format!("fault {id}"), words::fault);
         let _ = write!(html, " <a href=\"#fault-{id}\">during {}</a>", escape(&words::shorten(&said, 80)));
     }
     html.push_str("</p>\n");
     let pictured = number <= PICTURES_MAX;
-    if let Some(picture) = pictured.then(|| cycle::draw(subject.history, finding, page.ink(), number)).flatten() {
+    if let Some(picture) = pictured.then(|| cycle::draw(input.history, finding, page.ink(), number)).flatten() {
         html.push_str(&page.picture(&format!("cycle-{number}.svg"), picture.svg, &picture.description));
         if !std::mem::replace(&mut said.cycle, true) {
             html.push_str(
@@ -254,7 +254,7 @@ fn one(
             );
         }
     }
-    if let Some(picture) = pictured.then(|| lanes::draw(subject.history, finding, page.ink(), number)).flatten() {
+    if let Some(picture) = pictured.then(|| lanes::draw(input.history, finding, page.ink(), number)).flatten() {
         html.push_str(&page.picture(&format!("counterexample-{number}.svg"), picture.svg, &picture.description));
         if !std::mem::replace(&mut said.lanes, true) {
             html.push_str(
@@ -279,14 +279,14 @@ fn one(
         }
         html.push_str("</ol>\n");
     }
-    html.push_str(&op_table(subject, finding));
-    html.push_str(&part("The log lines", || Ok(log_lines(subject, page, finding))));
+    html.push_str(&op_table(input, finding));
+    html.push_str(&part("The log lines", || Ok(log_lines(input, page, finding))));
     html.push_str("</article>\n");
     html
 }
 
-fn op_table(subject: &Subject<'_>, finding: &Finding) -> String {
-    let history = subject.history;
+fn op_table(input: &ReportInput<'_>, finding: &Finding) -> String {
+    let history = input.history;
     let ops: Vec<_> = finding.ops.iter().take(lanes::OPS_MAX).filter_map(|call| history.op(*call)).collect();
     if ops.is_empty() {
         return String::new();
@@ -317,19 +317,19 @@ fn op_table(subject: &Subject<'_>, finding: &Finding) -> String {
     html
 }
 
-/// What the logs of the finding's nodes say around its operations.
-fn log_lines(subject: &Subject<'_>, page: &Page, finding: &Finding) -> String {
-    let ops: Vec<_> = finding.ops.iter().take(lanes::OPS_MAX).filter_map(|call| subject.history.op(*call)).collect();
-    let mut nodes: Vec<&str> = ops.iter().map(|op| subject.history.name(op.node)).collect();
+/// The log lines of the finding's nodes around its operations.
+fn log_lines(input: &ReportInput<'_>, page: &Page, finding: &Finding) -> String {
+    let ops: Vec<_> = finding.ops.iter().take(lanes::OPS_MAX).filter_map(|call| input.history.op(*call)).collect();
+    let mut nodes: Vec<&str> = ops.iter().map(|op| input.history.name(op.node)).collect();
     nodes.extend(finding.nodes.iter().map(String::as_str));
     nodes.sort_unstable();
     nodes.dedup();
     let moments: Vec<u64> =
-        ops.iter().flat_map(|op| [op.call_time, op.reply_time.min(subject.history.end_time)]).collect();
-    if moments.is_empty() || nodes.is_empty() || !nodes.iter().any(|node| subject.dir.node(node).is_dir()) {
+        ops.iter().flat_map(|op| [op.call_time, op.reply_time.min(input.history.end_time)]).collect();
+    if moments.is_empty() || nodes.is_empty() || !nodes.iter().any(|node| input.dir.node(node).is_dir()) {
         return String::new();
     }
-    let lines = logs::around(subject, &nodes, &moments);
+    let lines = logs::around(input, &nodes, &moments);
     if lines.is_empty() {
         return format!(
             "<p class=\"caption\">The logs of {} say nothing within 2 s of it.</p>\n",
@@ -344,7 +344,7 @@ fn log_lines(subject: &Subject<'_>, page: &Page, finding: &Finding) -> String {
     );
     for line in &lines {
         let file = line.file.to_string_lossy();
-        // A browser that knows text fragments goes to the line; the number is for all others.
+        // Browsers with text fragments jump to the line; the number serves the others.
         let fragment: String = line.text.chars().take(80).collect();
         let corrected = line.corrected.map_or(String::new(), |offset| {
             format!(" <span class=\"warn\">its clock was {} off, corrected</span>", words::offset(offset))
@@ -354,8 +354,8 @@ fn log_lines(subject: &Subject<'_>, page: &Page, finding: &Finding) -> String {
             "<tr{}><th scope=\"row\">{}<td class=\"n\">{}<td><a href=\"{}{}#:~:text={}\">{}:{}</a><td><code>{}</code>{corrected}</tr>",
             if line.stands_out() { " class=\"stands-out\"" } else { "" },
             escape(&line.node),
-            words::moment_and_wall(subject.history, line.time),
-            page.base(subject),
+            words::moment_and_wall(input.history, line.time),
+            page.base(input),
             words::link(&file),
             words::fragment(&fragment),
             escape(&file),
@@ -376,19 +376,19 @@ pub(super) fn checker(verdict: &Verdict) -> String {
 }
 
 /// One row for each promise.
-pub(super) fn promises(subject: &Subject<'_>) -> anyhow::Result<String> {
-    if subject.verdict.promises.is_empty() && subject.source == Source::NoLoad {
+pub(super) fn promises(input: &ReportInput<'_>) -> anyhow::Result<String> {
+    if input.verdict.promises.is_empty() && input.source == Source::NoLoad {
         return Ok(String::new());
     }
     let mut html = String::from("<section id=\"promises\"><h2>Promises</h2>\n");
-    if subject.verdict.promises.is_empty() {
+    if input.verdict.promises.is_empty() {
         html.push_str("<p class=\"notice\">No promise was judged.</p>\n");
     } else {
         html.push_str(
             "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">promise<th scope=\"col\">verdict<th \
              scope=\"col\">result<th scope=\"col\">numbers</tr></thead><tbody>",
         );
-        for verdict in &subject.verdict.promises {
+        for verdict in &input.verdict.promises {
             let numbers = verdict.numbers.iter().take(12);
             let numbers: Vec<String> = numbers
                 .map(|(name, value)| {
@@ -407,17 +407,17 @@ pub(super) fn promises(subject: &Subject<'_>) -> anyhow::Result<String> {
         }
         html.push_str("</tbody></table></div>\n");
     }
-    if subject.verdict.promises.iter().any(|verdict| verdict.validity == Validity::Unknown) {
+    if input.verdict.promises.iter().any(|verdict| verdict.validity == Validity::Unknown) {
         html.push_str("<p class=\"caption\">Unknown is not a pass: too little was seen, or a budget ran out.</p>\n");
     }
-    html.push_str(&remarks(subject));
+    html.push_str(&remarks(input));
     html.push_str("</section>\n");
     Ok(html)
 }
 
-/// Findings that break nothing but should be seen.
-fn remarks(subject: &Subject<'_>) -> String {
-    let remarks = subject.remarks();
+/// Findings that break no promise but are worth showing.
+fn remarks(input: &ReportInput<'_>) -> String {
+    let remarks = input.remarks();
     if remarks.is_empty() {
         return String::new();
     }
@@ -425,7 +425,7 @@ fn remarks(subject: &Subject<'_>) -> String {
         "<details><summary>{} more found, which break no promise</summary><ul>",
         words::count(remarks.len() as u64)
     );
-    // A reason that several share stands at the first of them.
+    // A shared reason stands at its first finding.
     let mut reasons = std::collections::BTreeSet::new();
     for (verdict, finding) in remarks.iter().take(FINDINGS_MAX) {
         let mut reason = words::shorten(&words::each_once(&finding.sentences).join(" "), 600);

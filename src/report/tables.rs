@@ -1,7 +1,7 @@
-//! The tables of a report, as HTML for both pages: faults, evidence, health, phases, set-up, files.
-use super::digest::Tally;
+//! Sections with tables, as HTML for both pages: faults, evidence, errors, health, phases, set-up, files.
+use super::input::{ReportInput, Source};
 use super::sections::Page;
-use super::subject::{Source, Subject};
+use super::summary::OutcomeCounts;
 use super::words::{self, escape};
 use dsfuzz_checkers::{Fault, Mark};
 use std::fmt::Write;
@@ -10,21 +10,21 @@ use std::path::Path;
 const FAULTS_MAX: usize = 1000;
 const FILES_MAX: usize = 500;
 
-/// Every fault: what was planned, what was shown, what it did.
-pub(super) fn faults(subject: &Subject<'_>) -> anyhow::Result<String> {
+/// Every fault: its plan, its verification, its effect.
+pub(super) fn faults(input: &ReportInput<'_>) -> anyhow::Result<String> {
     let mut html = String::from("<section id=\"faults\"><h2>Faults</h2>\n");
-    let faults = &subject.history.faults;
+    let faults = &input.history.faults;
     if faults.is_empty() {
-        if matches!(subject.source, Source::File | Source::NoLoad) {
+        if matches!(input.source, Source::File | Source::NoLoad) {
             return Ok(String::new());
         }
-        subject.no_fault().iter().for_each(|line| {
+        input.no_fault().iter().for_each(|line| {
             let _ = write!(html, "<p>{}</p>", escape(line));
         });
         html.push_str("</section>\n");
         return Ok(html);
     }
-    subject.kinds_left_out().iter().for_each(|line| {
+    input.kinds_left_out().iter().for_each(|line| {
         let _ = writeln!(html, "<p class=\"notice\">{}</p>", escape(line));
     });
     html.push_str(
@@ -34,7 +34,7 @@ pub(super) fn faults(subject: &Subject<'_>) -> anyhow::Result<String> {
          during</tr></thead><tbody>",
     );
     for fault in faults.iter().take(FAULTS_MAX) {
-        row(&mut html, subject, fault);
+        row(&mut html, input, fault);
     }
     html.push_str("</tbody></table></div>\n");
     if faults.len() > FAULTS_MAX {
@@ -47,9 +47,9 @@ pub(super) fn faults(subject: &Subject<'_>) -> anyhow::Result<String> {
     Ok(html)
 }
 
-fn row(html: &mut String, subject: &Subject<'_>, fault: &Fault) {
+fn row(html: &mut String, input: &ReportInput<'_>, fault: &Fault) {
     let stamp =
-        |mark: Option<Mark>| mark.map_or("–".to_string(), |mark| words::moment_and_wall(subject.history, mark.time));
+        |mark: Option<Mark>| mark.map_or("–".to_string(), |mark| words::moment_and_wall(input.history, mark.time));
     let missing = |mark: Option<Mark>, word: &str| match (mark, fault.begun) {
         (None, Some(_)) => format!("<span class=\"warn\">{word}</span>"),
         _ => stamp(mark),
@@ -58,11 +58,11 @@ fn row(html: &mut String, subject: &Subject<'_>, fault: &Fault) {
         (Some((from, to)), _) => {
             format!("<span class=\"warn\">by itself, {} – {}</span>", words::moment(from), words::moment(to))
         }
-        (None, None) if subject.source == Source::CutOff => words::UNRECORDED.to_string(),
+        (None, None) if input.source == Source::CutOff => words::UNRECORDED.to_string(),
         (None, None) if fault.unhealed => "<span class=\"bad\">not healed</span>".to_string(),
         (None, healed) => missing(healed, "never"),
     };
-    let (rates, losses) = effect(subject, fault);
+    let (rates, losses) = effect(input, fault);
     let what = if fault.what.is_empty() { &fault.planned } else { &fault.what };
     let _ = write!(
         html,
@@ -70,7 +70,7 @@ fn row(html: &mut String, subject: &Subject<'_>, fault: &Fault) {
          <small>{id}</small><td>{planned}<td>{what}{detail}<td class=\"n\">{begun}<td class=\"n\">{proven}<td \
          class=\"n\">{again}<td class=\"n\">{healed}<td class=\"n\">{rates}<td class=\"n\">{losses}</tr>",
         id = fault.id,
-        colour = super::ink::fault_colour(&fault.kind),
+        colour = super::palette::fault_colour(&fault.kind),
         kind = escape(&fault.kind),
         planned = escape(&words::shorten(&fault.planned, 160)),
         what = escape(&words::shorten(what, 300)),
@@ -89,23 +89,23 @@ fn detail(fault: &Fault) -> String {
     format!("<details><summary>proofs</summary><ul>{}</ul></details>", lines.collect::<String>())
 }
 
-fn effect(subject: &Subject<'_>, fault: &Fault) -> (String, String) {
-    let Some(effect) = subject.digest.effect(fault) else {
+fn effect(input: &ReportInput<'_>, fault: &Fault) -> (String, String) {
+    let Some(effect) = input.digest.effect(fault) else {
         return ("never begun".to_string(), "–".to_string());
     };
-    let rate = |(tally, nanos): (Tally, u64)| match nanos {
+    let rate = |(tally, nanos): (OutcomeCounts, u64)| match nanos {
         0 => "–".to_string(),
         nanos => words::figure((tally.ok as f64 * 1e9 / nanos as f64).round()),
     };
     let rates = format!("{} → <b>{}</b> → {}/s", rate(effect.before), rate(effect.during), rate(effect.after));
     let during = effect.during.0;
-    let rates = format!("{rates}{}", by_node(subject, fault));
+    let rates = format!("{rates}{}", by_node(input, fault));
     (rates, format!("{}, {}", words::count(during.fail), words::count(during.info)))
 }
 
-/// How far the load of each node fell.
-fn by_node(subject: &Subject<'_>, fault: &Fault) -> String {
-    let Some(load) = subject.verdict.load.iter().find(|load| load.fault == fault.id) else { return String::new() };
+/// The fall of each node's load.
+fn by_node(input: &ReportInput<'_>, fault: &Fault) -> String {
+    let Some(load) = input.verdict.load.iter().find(|load| load.fault == fault.id) else { return String::new() };
     let rates = |rates: &crate::store::Rates| format!("{:.0}/{:.0}", rates.asked, rates.ok);
     let node = |node: &crate::store::NodeLoad| {
         let (before, during, after) = (rates(&node.before), rates(&node.during), rates(&node.after));
@@ -115,11 +115,11 @@ fn by_node(subject: &Subject<'_>, fault: &Fault) -> String {
     format!("<details><summary>asked/ok by node</summary><ul>{nodes}</ul></details>")
 }
 
-/// Numbers against their thresholds.
-pub(super) fn evidence(subject: &Subject<'_>) -> anyhow::Result<String> {
+/// Evidence against its thresholds.
+pub(super) fn evidence(input: &ReportInput<'_>) -> anyhow::Result<String> {
     let mut html = String::from("<section id=\"evidence\"><h2>Evidence</h2>\n");
-    if subject.verdict.evidence.is_empty() {
-        if matches!(subject.source, Source::File | Source::NoLoad) {
+    if input.verdict.evidence.is_empty() {
+        if matches!(input.source, Source::File | Source::NoLoad) {
             return Ok(String::new());
         }
         html.push_str("<p>No thresholds were set for this run.</p></section>\n");
@@ -129,7 +129,7 @@ pub(super) fn evidence(subject: &Subject<'_>) -> anyhow::Result<String> {
         "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">count<th scope=\"col\">meaning<th \
          scope=\"col\">measured<th scope=\"col\">at least<th scope=\"col\">enough</tr></thead><tbody>",
     );
-    for evidence in &subject.verdict.evidence {
+    for evidence in &input.verdict.evidence {
         let enough = if evidence.enough { "yes" } else { "<span class=\"warn\">too thin</span>" };
         let _ = write!(
             html,
@@ -144,7 +144,7 @@ pub(super) fn evidence(subject: &Subject<'_>) -> anyhow::Result<String> {
     Ok(html)
 }
 
-/// What a number is; where it is not enough, also what is missing.
+/// The meaning of a number, and its shortfall if it is below its threshold.
 fn described(evidence: &crate::store::Evidence) -> String {
     let missing = match evidence.enough {
         true => String::new(),
@@ -153,13 +153,13 @@ fn described(evidence: &crate::store::Evidence) -> String {
     format!("{}{missing}", escape(&evidence.doc))
 }
 
-/// Calls that failed or are unknown, by the code of their error.
-pub(super) fn errors(subject: &Subject<'_>) -> anyhow::Result<String> {
+/// Fail and Info calls by the code of their error.
+pub(super) fn errors(input: &ReportInput<'_>) -> anyhow::Result<String> {
     let mut html = String::from("<section id=\"errors\"><h2>Errors by code</h2>\n");
-    if subject.history.ops().is_empty() {
+    if input.history.ops().is_empty() {
         return Ok(String::new());
     }
-    if subject.verdict.errors.is_empty() {
+    if input.verdict.errors.is_empty() {
         html.push_str("<p>Every call was Ok.</p></section>\n");
         return Ok(html);
     }
@@ -167,7 +167,7 @@ pub(super) fn errors(subject: &Subject<'_>) -> anyhow::Result<String> {
         "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">code<th scope=\"col\">outcome<th scope=\"col\">calls<th \
          scope=\"col\">nodes<th scope=\"col\">the first</tr></thead><tbody>",
     );
-    for row in &subject.verdict.errors {
+    for row in &input.verdict.errors {
         let _ = write!(
             html,
             "<tr><th scope=\"row\"><code>{}</code><td>{}{}<td class=\"n\">{}<td>{}<td>#{}: {}</tr>",
@@ -184,11 +184,11 @@ pub(super) fn errors(subject: &Subject<'_>) -> anyhow::Result<String> {
     Ok(html)
 }
 
-/// Whether the harness itself did its work.
-pub(super) fn health(subject: &Subject<'_>) -> anyhow::Result<String> {
-    let failures = subject.harness();
-    let said = subject.source == Source::File && failures.is_empty() || subject.said_at_once();
-    if said && subject.history.notes.is_empty() {
+/// The health of the harness.
+pub(super) fn health(input: &ReportInput<'_>) -> anyhow::Result<String> {
+    let failures = input.harness();
+    let said = input.source == Source::File && failures.is_empty() || input.said_at_once();
+    if said && input.history.notes.is_empty() {
         return Ok(String::new());
     }
     let mut html = String::from("<section id=\"harness\"><h2>The harness</h2>\n");
@@ -201,13 +201,13 @@ pub(super) fn health(subject: &Subject<'_>) -> anyhow::Result<String> {
         }
         html.push_str("</ul>\n");
     }
-    let notes = &subject.history.notes;
+    let notes = &input.history.notes;
     if !notes.is_empty() {
         let _ = write!(html, "<details><summary>{} notes</summary><ul>", words::count(notes.len() as u64));
         for (time, node, text) in notes.iter().take(200) {
             let node = if node.is_empty() { String::new() } else { format!(" {}", escape(node)) };
             let text = escape(&words::shorten(text, 400));
-            let moment = words::moment_and_wall(subject.history, *time);
+            let moment = words::moment_and_wall(input.history, *time);
             let _ = write!(html, "<li><span class=\"n\">{moment}</span>{node}: {text}</li>");
         }
         html.push_str("</ul></details>\n");
@@ -216,16 +216,16 @@ pub(super) fn health(subject: &Subject<'_>) -> anyhow::Result<String> {
     Ok(html)
 }
 
-/// How long each phase took.
-pub(super) fn phases(subject: &Subject<'_>) -> anyhow::Result<String> {
-    if subject.info.phases.is_empty() {
+/// The duration of each phase.
+pub(super) fn phases(input: &ReportInput<'_>) -> anyhow::Result<String> {
+    if input.info.phases.is_empty() {
         return Ok(String::new());
     }
     let mut html = String::from(
         "<section id=\"phases\"><h2>Phases</h2>\n<div class=\"scroll\"><table><thead><tr><th scope=\"col\">phase<th \
          scope=\"col\">took<th scope=\"col\">problem</tr></thead><tbody>",
     );
-    for phase in &subject.info.phases {
+    for phase in &input.info.phases {
         let problem = if phase.problem.is_empty() {
             "none".to_string()
         } else {
@@ -238,9 +238,9 @@ pub(super) fn phases(subject: &Subject<'_>) -> anyhow::Result<String> {
     Ok(html)
 }
 
-/// Versions, nodes, seed and how to run it again.
-pub(super) fn setup(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String> {
-    let info = subject.info;
+/// Versions, nodes, seed and the command that repeats the run.
+pub(super) fn setup(input: &ReportInput<'_>, page: &Page) -> anyhow::Result<String> {
+    let info = input.info;
     let mut html = String::from("<section id=\"setup\"><h2>Set-up</h2>\n");
     let copy = match page {
         Page::Scripted if !info.again.is_empty() => {
@@ -252,16 +252,16 @@ pub(super) fn setup(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String
         let _ = writeln!(
             html,
             "<p>{}:{copy}</p><pre id=\"again\" tabindex=\"0\">{}</pre>",
-            if subject.source == Source::File { "Judge it again" } else { "Run it again" },
+            if input.source == Source::File { "Judge it again" } else { "Run it again" },
             escape(&info.again)
         );
     }
-    if subject.source == Source::File {
+    if input.source == Source::File {
         html.push_str("</section>\n");
         return Ok(html);
     }
     let seed =
-        if subject.bad_plan() && info.seed == 0 { String::new() } else { format!("Seed <code>{}</code>, ", info.seed) };
+        if input.bad_plan() && info.seed == 0 { String::new() } else { format!("Seed <code>{}</code>, ", info.seed) };
     let _ = writeln!(
         html,
         "<p>{seed}dsfuzz {}, started {}, ended {}.</p>",
@@ -285,21 +285,21 @@ pub(super) fn setup(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String
     Ok(html)
 }
 
-/// Links to what lies beside the report.
-pub(super) fn files(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String> {
-    let root = subject.dir.path();
+/// Links to the files beside the report.
+pub(super) fn files(input: &ReportInput<'_>, page: &Page) -> anyhow::Result<String> {
+    let root = input.dir.path();
     let mut html = String::from("<section id=\"files\"><h2>Files</h2>\n<ul class=\"files\">");
     let known = [
-        (subject.dir.history(), "every record of the run"),
-        (subject.dir.plan(), "the effective plan"),
-        (subject.dir.info(), "what ran"),
-        (subject.dir.verdict(), "the answer, for machines"),
-        (subject.dir.junit(), "the answer, for CI"),
-        (subject.dir.log(), "what dsfuzz itself said"),
+        (input.dir.history(), "every record of the run"),
+        (input.dir.plan(), "the effective plan"),
+        (input.dir.info(), "what ran"),
+        (input.dir.verdict(), "the answer, for machines"),
+        (input.dir.junit(), "the answer, for CI"),
+        (input.dir.log(), "what dsfuzz itself said"),
     ];
     for (path, doc) in &known {
         if let (Ok(meta), Ok(name)) = (path.metadata(), path.strip_prefix(root)) {
-            file(&mut html, subject, page, &name.to_string_lossy(), meta.len(), doc);
+            file(&mut html, input, page, &name.to_string_lossy(), meta.len(), doc);
         }
     }
     html.push_str("</ul>\n");
@@ -310,7 +310,7 @@ pub(super) fn files(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String
         html.push_str("<h3>From the nodes</h3><ul class=\"files\">");
         for (path, size) in logs.iter().take(FILES_MAX) {
             if let Ok(name) = path.strip_prefix(root) {
-                file(&mut html, subject, page, &name.to_string_lossy(), *size, "");
+                file(&mut html, input, page, &name.to_string_lossy(), *size, "");
             }
         }
         html.push_str("</ul>\n");
@@ -322,7 +322,7 @@ pub(super) fn files(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String
     Ok(html)
 }
 
-fn file(html: &mut String, subject: &Subject<'_>, page: &Page, name: &str, size: u64, doc: &str) {
+fn file(html: &mut String, input: &ReportInput<'_>, page: &Page, name: &str, size: u64, doc: &str) {
     let size = match size {
         0..10_000 => format!("{} B", words::count(size)),
         10_000..10_000_000 => format!("{} kB", words::count(size / 1000)),
@@ -331,7 +331,7 @@ fn file(html: &mut String, subject: &Subject<'_>, page: &Page, name: &str, size:
     let _ = write!(
         html,
         "<li><a href=\"{}{}\">{}</a> <small>{size}</small> {doc}</li>",
-        page.base(subject),
+        page.base(input),
         words::link(name),
         escape(name)
     );

@@ -1,9 +1,9 @@
-//! The summary for a terminal. Its last lines are always: the verdict in words, the reason in a sentence, the report's
-//! path, the command that runs it again.
+//! The summary for a terminal. Its last lines are always the verdict in words, the reason in a sentence, the report's path and
+//! the command that repeats the run.
 use super::groups;
+use super::input::{ReportInput, Source};
 use super::junit::told;
 use super::sections::checker;
-use super::subject::{Source, Subject};
 use super::words;
 use crate::store::{ErrorRow, RunDir, RunInfo, RunVerdict};
 use dsfuzz_checkers::{Fault, History, Validity};
@@ -17,20 +17,20 @@ const FINDINGS_MAX: usize = 3;
 const ERRORS_MAX: usize = 3;
 const REMARKS_MAX: usize = 8;
 
-/// The whole summary. `color`: whether the reader is a terminal that wants colours (NO_COLOR is the caller's to ask).
+/// The whole summary. `color`: use colours. The caller heeds NO_COLOR.
 pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &RunDir, color: bool) -> String {
-    let subject = Subject::new(dir, history, info, verdict);
+    let input = ReportInput::new(dir, history, info, verdict);
     let mut out = String::new();
-    // Of a run that did not begin there is one thing to say.
-    if matches!(subject.source, Source::NoLoad) {
-        harness(&mut out, &subject);
-        last_lines(&mut out, &subject, color);
+    // A run that did not begin has one sentence only.
+    if matches!(input.source, Source::NoLoad) {
+        harness(&mut out, &input);
+        last_lines(&mut out, &input, color);
         return out;
     }
-    promises(&mut out, &subject);
-    for group in groups::groups(&subject).iter().take(FINDINGS_MAX) {
+    promises(&mut out, &input);
+    for group in groups::groups(&input).iter().take(FINDINGS_MAX) {
         let (promise, Some(finding)) = (group.verdict, group.findings.first()) else { continue };
-        let text: Vec<String> = told(&subject, finding).lines().map(words::plain_line).collect();
+        let text: Vec<String> = told(&input, finding).lines().map(words::plain_line).collect();
         let _ = writeln!(
             out,
             "{} ({}): {}\n",
@@ -39,35 +39,35 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
             text.join("\n")
         );
         if group.findings.len() > 1 {
-            let mut facts = vec![group.extent(&subject)];
-            facts.extend(group.faults(&subject));
+            let mut facts = vec![group.extent(&input)];
+            facts.extend(group.faults(&input));
             let _ =
                 writeln!(out, "all of {}: {}\n", words::plain_line(group.kind()), words::plain_line(&facts.join("; ")));
         }
     }
-    remarks(&mut out, &subject);
-    faults(&mut out, &subject);
-    evidence(&mut out, &subject);
-    errors(&mut out, &subject);
-    for note in &subject.verdict.notes {
+    remarks(&mut out, &input);
+    faults(&mut out, &input);
+    evidence(&mut out, &input);
+    errors(&mut out, &input);
+    for note in &input.verdict.notes {
         let _ = writeln!(out, "note: {}", words::plain_line(note));
     }
-    harness(&mut out, &subject);
-    last_lines(&mut out, &subject, color);
+    harness(&mut out, &input);
+    last_lines(&mut out, &input, color);
     out
 }
 
-/// What failed; the one sentence has the first of it already.
-fn harness(out: &mut String, subject: &Subject<'_>) {
-    for failure in subject.harness().into_iter().filter(|failure| !subject.verdict.sentence.contains(failure)) {
+/// The failures after the first one, which the sentence has already.
+fn harness(out: &mut String, input: &ReportInput<'_>) {
+    for failure in input.harness().into_iter().filter(|failure| !input.verdict.sentence.contains(failure)) {
         let _ = writeln!(out, "harness: {}", words::plain_line(failure));
     }
 }
 
-/// The commonest errors, where the answer is not valid: they often say why.
-fn errors(out: &mut String, subject: &Subject<'_>) {
-    let errors = &subject.verdict.errors;
-    if errors.is_empty() || subject.verdict.validity == Validity::Valid {
+/// The most frequent errors, if the verdict is not valid: they often show the cause.
+fn errors(out: &mut String, input: &ReportInput<'_>) {
+    let errors = &input.verdict.errors;
+    if errors.is_empty() || input.verdict.validity == Validity::Valid {
         return;
     }
     let row = |row: &ErrorRow| {
@@ -91,13 +91,13 @@ fn errors(out: &mut String, subject: &Subject<'_>) {
     }
 }
 
-/// What was found and breaks no promise: a line for each kind of a promise, with the first of it.
-fn remarks(out: &mut String, subject: &Subject<'_>) {
+/// Findings that break no promise: a line for each kind of a promise, with its first finding.
+fn remarks(out: &mut String, input: &ReportInput<'_>) {
     let kinds = |promise| -> Vec<_> {
         let promise: &dsfuzz_checkers::Verdict = promise;
         promise.evidence().into_iter().map(|(first, count)| (promise, first, count)).collect()
     };
-    let all: Vec<_> = subject.verdict.promises.iter().flat_map(kinds).collect();
+    let all: Vec<_> = input.verdict.promises.iter().flat_map(kinds).collect();
     for (promise, first, count) in all.iter().take(REMARKS_MAX) {
         let more = match count {
             1 => String::new(),
@@ -116,28 +116,28 @@ fn remarks(out: &mut String, subject: &Subject<'_>) {
     }
 }
 
-fn last_lines(out: &mut String, subject: &Subject<'_>, color: bool) {
-    let validity = subject.verdict.validity;
+fn last_lines(out: &mut String, input: &ReportInput<'_>, color: bool) {
+    let validity = input.verdict.validity;
     let code = match validity {
         Validity::Valid => "1;32",
         Validity::Unknown => "1;33",
         Validity::Invalid => "1;31",
     };
-    let answer = match subject.source {
+    let answer = match input.source {
         Source::NoLoad => "Not run: it failed before its load".to_owned(),
-        _ => words::answer(subject.verdict, subject.source),
+        _ => words::answer(input.verdict, input.source),
     };
     let answer = if color { format!("\u{1b}[{code}m{answer}\u{1b}[0m") } else { answer };
     let _ = writeln!(out, "{answer}");
-    let _ = writeln!(out, "{}", words::plain_line(subject.sentence()));
-    if let Some(asked) = &subject.verdict.asked {
+    let _ = writeln!(out, "{}", words::plain_line(input.sentence()));
+    if let Some(asked) = &input.verdict.asked {
         let _ = writeln!(out, "{}", words::plain_line(&words::other_question(asked)));
     }
-    // A history on its own has a report only where one was asked for.
-    if !subject.dir.path().is_file() {
-        let _ = writeln!(out, "report: {}", words::plain_line(&subject.dir.report().to_string_lossy()));
+    // A history without a run has a report only with `--report`.
+    if !input.dir.path().is_file() {
+        let _ = writeln!(out, "report: {}", words::plain_line(&input.dir.report().to_string_lossy()));
     }
-    let _ = writeln!(out, "again:  {}", words::plain_line(&subject.info.again));
+    let _ = writeln!(out, "again:  {}", words::plain_line(&input.info.again));
 }
 
 /// A table without frames, so that it can be cut with other tools; the last column is wrapped.
@@ -156,8 +156,8 @@ fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     format!("{}\n\n", lines.join("\n"))
 }
 
-fn promises(out: &mut String, subject: &Subject<'_>) {
-    let promises = &subject.verdict.promises;
+fn promises(out: &mut String, input: &ReportInput<'_>) {
+    let promises = &input.verdict.promises;
     if promises.is_empty() {
         return;
     }
@@ -167,12 +167,12 @@ fn promises(out: &mut String, subject: &Subject<'_>) {
     out.push_str(&table(&["promise", "verdict", "result"], promises.iter().map(row).collect()));
 }
 
-fn faults(out: &mut String, subject: &Subject<'_>) {
-    let faults = &subject.history.faults;
+fn faults(out: &mut String, input: &ReportInput<'_>) {
+    let faults = &input.history.faults;
     if faults.is_empty() {
         return;
     }
-    let shown = faults.iter().take(FAULTS_MAX).map(|fault| fault_row(subject, fault)).collect();
+    let shown = faults.iter().take(FAULTS_MAX).map(|fault| fault_row(input, fault)).collect();
     out.push_str(&table(
         &["fault", "from", "to", "proven", "ok/s before, during, after", "asked/ok least", "fault in words"],
         shown,
@@ -182,9 +182,9 @@ fn faults(out: &mut String, subject: &Subject<'_>) {
     }
 }
 
-fn fault_row(subject: &Subject<'_>, fault: &Fault) -> Vec<String> {
+fn fault_row(input: &ReportInput<'_>, fault: &Fault) -> Vec<String> {
     let (from, to) = fault.possible().map_or(("never begun".to_string(), String::new()), |(from, to)| {
-        let open = if subject.source == Source::CutOff { words::UNRECORDED } else { "not healed" };
+        let open = if input.source == Source::CutOff { words::UNRECORDED } else { "not healed" };
         (words::moment(from), if to == u64::MAX { open.to_string() } else { words::moment(to) })
     });
     let to = if fault.self_healed.is_some() { format!("{to} by itself") } else { to };
@@ -193,14 +193,14 @@ fn fault_row(subject: &Subject<'_>, fault: &Fault) -> Vec<String> {
         (Some(_), None) => "once",
         _ => "no",
     };
-    let rate = |(tally, nanos): (super::digest::Tally, u64)| match nanos {
+    let rate = |(tally, nanos): (super::summary::OutcomeCounts, u64)| match nanos {
         0 => "-".to_string(),
         nanos => format!("{:.0}", tally.ok as f64 * 1e9 / nanos as f64),
     };
-    let effect = subject.digest.effect(fault).map_or(String::new(), |effect| {
+    let effect = input.digest.effect(fault).map_or(String::new(), |effect| {
         format!("{}, {}, {}", rate(effect.before), rate(effect.during), rate(effect.after))
     });
-    let load = subject.verdict.load.iter().find(|load| load.fault == fault.id);
+    let load = input.verdict.load.iter().find(|load| load.fault == fault.id);
     let least =
         load.and_then(|load| load.nodes.iter().min_by(|one, other| one.during.asked.total_cmp(&other.during.asked)));
     let least =
@@ -208,8 +208,8 @@ fn fault_row(subject: &Subject<'_>, fault: &Fault) -> Vec<String> {
     vec![fault.kind.clone(), from, to, proven.to_string(), effect, least, words::shorten(&words::fault(fault), 140)]
 }
 
-fn evidence(out: &mut String, subject: &Subject<'_>) {
-    let evidence = &subject.verdict.evidence;
+fn evidence(out: &mut String, input: &ReportInput<'_>) {
+    let evidence = &input.verdict.evidence;
     if evidence.is_empty() {
         return;
     }

@@ -1,15 +1,14 @@
-//! How things are written for people: times, names, operations; and how text from a target is made harmless in HTML
-//! and in scripts. Never: drawing.
-use super::subject::Source;
-use crate::store::Asked;
+//! Text for people: times, names, operations. Text from a target, made harmless in HTML and scripts. Never: draws.
+use super::input::Source;
+use crate::store::CheckRequest;
 use crate::store::RunVerdict;
 use dsfuzz_checkers::{Fault, History, Op, Outcome, Severity, Validity, Value, Verdict};
 use std::fmt::Write as _;
 
 pub(crate) use crate::harmless::{escape, is_hidden, plain_line};
 
-/// That an answer is not the run's own, with the question and the plan's checkers that it leaves out.
-pub(super) fn other_question(asked: &Asked) -> String {
+/// The notice of a verdict that is not the run's own: its arguments, and the plan's checkers that it leaves out.
+pub(super) fn other_question(asked: &CheckRequest) -> String {
     let not_asked = match asked.not_asked.is_empty() {
         true => String::new(),
         false => format!(" The plan's {} not asked here.", are(&asked.not_asked)),
@@ -22,7 +21,7 @@ fn are(names: &[String]) -> String {
     format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
 }
 
-/// Of a fault that was in force when a recording broke off: the agents heal by themselves, and nothing of it was recorded.
+/// The note on a fault in force when a record broke off: the agents heal by themselves, unrecorded.
 pub(super) const UNRECORDED: &str = "after the recording was cut off";
 
 /// The wall clock at time 0 of the record.
@@ -30,7 +29,7 @@ pub(super) fn wall_start(history: &History) -> Option<chrono::DateTime<chrono::U
     chrono::DateTime::parse_from_rfc3339(&history.wall).ok().map(|wall| wall.to_utc())
 }
 
-/// The wall-clock time of a moment, UTC; nothing where the record does not know it.
+/// The wall-clock time of a moment, UTC; none if the record has none.
 pub(super) fn wall(history: &History, nanos: u64) -> Option<String> {
     let moment = wall_start(history)? + chrono::Duration::nanoseconds(i64::try_from(nanos).ok()?);
     Some(moment.format("%H:%M:%S%.3fZ").to_string())
@@ -44,7 +43,7 @@ pub(super) fn moment_and_wall(history: &History, nanos: u64) -> String {
     }
 }
 
-/// JSON that may stand inside a `<script>` element: nothing in it can end the element or open a comment.
+/// JSON that is safe inside a `<script>` element: no part of it ends the element or opens a comment.
 pub(super) fn json_in_script(json: &str) -> String {
     let mut out = String::with_capacity(json.len() + 8);
     for character in json.chars() {
@@ -67,7 +66,7 @@ pub(super) fn offset(millis: f64) -> String {
     format!("{sign}{}", length((millis.abs() * 1e6) as u64))
 }
 
-/// Text for a link's text fragment: everything but letters and digits percent-encoded.
+/// Text for a link's text fragment: all characters except letters and digits percent-encoded.
 pub(super) fn fragment(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     for byte in text.bytes() {
@@ -81,8 +80,8 @@ pub(super) fn fragment(text: &str) -> String {
     out
 }
 
-/// Tables whose cells name their column, so that a narrow page can put the cells of a row below each other. Text of a target
-/// holds no tags: it is escaped.
+/// Adds the column's name to each cell of tables, so that a narrow page can stack the cells of a row. Text of a target has no
+/// tags, since it is escaped.
 pub(crate) fn label_cells(html: &str) -> String {
     let mut out = String::with_capacity(html.len() + html.len() / 8);
     let (mut columns, mut column, mut in_head) = (Vec::new(), 0, false);
@@ -123,7 +122,7 @@ pub(crate) fn label_cells(html: &str) -> String {
     out
 }
 
-/// Sentences without those that stand there already, word by word.
+/// Sentences without exact repetitions.
 pub(super) fn each_once(sentences: &[String]) -> Vec<&str> {
     let mut once: Vec<&str> = Vec::new();
     for sentence in sentences.iter().take(1000) {
@@ -146,7 +145,7 @@ pub(crate) fn link(parts: &str) -> String {
     out
 }
 
-/// At most so many characters, with an ellipsis where something was cut.
+/// The first characters of a text, with an ellipsis if some were cut.
 pub(super) fn shorten(text: &str, characters: usize) -> String {
     if text.chars().count() <= characters {
         return text.to_string();
@@ -164,7 +163,7 @@ pub(super) fn moment(nanos: u64) -> String {
     format!("{:.3} s", nanos as f64 / 1e9)
 }
 
-/// A length of time in the unit that suits it: `740 µs`, `12.4 ms`, `3.20 s`, `4 min 10 s`.
+/// A duration in a fitting unit: `740 µs`, `12.4 ms`, `3.20 s`, `4 min 10 s`.
 pub(super) fn length(nanos: u64) -> String {
     let nanos_f = nanos as f64;
     match nanos {
@@ -196,7 +195,7 @@ pub(super) fn count(number: u64) -> String {
     out
 }
 
-/// A measured number: whole where it is whole, else with at most three digits behind the point.
+/// A measured number with three decimals at most, and none if it is whole.
 pub(super) fn figure(number: f64) -> String {
     if number.fract() == 0.0 && (0.0..1e15).contains(&number) {
         return count(number as u64);
@@ -210,7 +209,7 @@ pub(super) fn plain_figure(number: f64) -> String {
     figure(number).replace('\u{202f}', "")
 }
 
-/// The answer in one word.
+/// The verdict in one word.
 pub(crate) fn word(validity: Validity) -> &'static str {
     match validity {
         Validity::Valid => "valid",
@@ -219,8 +218,7 @@ pub(crate) fn word(validity: Validity) -> &'static str {
     }
 }
 
-/// What an invalid answer says was broken, by checker and kind of finding; an empty kind stands for all of them. What is not
-/// here breaks a promise to clients.
+/// The words for violations that break no promise to clients, by checker and kind of finding; an empty kind stands for all.
 const BROKEN: &[(&str, &str, &str)] = &[
     ("crashes", "crashed", "the target crashed"),
     ("crashes", "exited-in-fault", "the target ended by itself in a fault"),
@@ -232,7 +230,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
 ];
 const PROMISE: &str = "a promise was broken";
 
-/// The answer in words, with what is known of its recording.
+/// The verdict in words, and whether its record was cut off.
 pub(super) fn answer(verdict: &RunVerdict, source: Source) -> String {
     match (verdict.validity, source) {
         (Validity::Valid, _) => "Valid: every promise that was checked was kept".to_owned(),
@@ -247,7 +245,7 @@ pub(super) fn answer(verdict: &RunVerdict, source: Source) -> String {
     }
 }
 
-/// What was broken: promises to clients first, then the first thing that happened to the target.
+/// The broken things: promises to clients first, then the first event of the target.
 fn broken(promises: &[Verdict]) -> String {
     let invalid = promises.iter().filter(|promise| promise.validity == Validity::Invalid);
     let words = invalid.flat_map(|promise| {
@@ -272,7 +270,7 @@ fn broken(promises: &[Verdict]) -> String {
     }
 }
 
-/// How an operation ended, in a word.
+/// The outcome in a word.
 pub(super) fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Ok => "ok",
@@ -281,12 +279,12 @@ pub(super) fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
-/// A value as a person reads it, shortened.
+/// A value for people, shortened.
 pub(super) fn value(value: &Value, characters: usize) -> String {
     shorten(&value.to_string(), characters)
 }
 
-/// What an operation did: `write k1 = 4`, `read k1 → 3`, `cas k1 [3, 4]`.
+/// An operation: `write k1 = 4`, `read k1 → 3`, `cas k1 [3, 4]`.
 pub(super) fn call(history: &History, op: &Op<'_>, characters: usize) -> String {
     let mut text = history.name(op.function).to_string();
     if !op.key.is_nil() {
@@ -322,7 +320,7 @@ pub(super) fn op_line(history: &History, op: &Op<'_>) -> String {
     format!("#{}  {node}p{process}  {} – {end}  {what}  {}{error}", op.call, moment(op.call_time), outcome(op.outcome))
 }
 
-/// A fault in words: what it was in the end, else what was planned, else its kind.
+/// A fault in words: as resolved, else as planned, else its kind.
 pub(super) fn fault(fault: &Fault) -> String {
     let said = if fault.what.is_empty() { &fault.planned } else { &fault.what };
     if said.is_empty() { fault.kind.clone() } else { said.clone() }

@@ -1,4 +1,4 @@
-//! Brings the nodes' logs home, and writes down the roles that nodes claimed in them, and the alarms.
+//! Collects the nodes' logs, and records the role claims and alarms in them.
 use super::deaths::event;
 use super::recorder::Recorder;
 use crate::store::RunDir;
@@ -7,13 +7,13 @@ use chrono::{DateTime, Utc};
 use dsfuzz_checkers::history::{ProcessEvent, ProcessStep, RoleRecord};
 use std::collections::BTreeMap;
 
-/// How long logs were, by node and path.
-pub(super) type Lengths = BTreeMap<(String, String), u64>;
+/// Lengths of logs by node and path.
+pub(super) type LogLengths = BTreeMap<(String, String), u64>;
 
-/// How long the logs are now. Asked before the target starts: a wipe need not remove a log that lies elsewhere, and what
-/// stands in it then was claimed in an earlier life, in which terms were counted anew.
-pub(super) async fn lengths(deployment: &Deployment) -> Result<Lengths, TargetError> {
-    let mut lengths = Lengths::new();
+/// The present lengths of the logs. Asked before the target starts: a wipe may leave a log, whose claims then belong to an
+/// earlier life with other terms.
+pub(super) async fn lengths(deployment: &Deployment) -> Result<LogLengths, TargetError> {
+    let mut lengths = LogLengths::new();
     for node in &deployment.layout().nodes {
         let name = &node.node.name;
         let logs = deployment.logs(name).await?;
@@ -22,25 +22,25 @@ pub(super) async fn lengths(deployment: &Deployment) -> Result<Lengths, TargetEr
     Ok(lengths)
 }
 
-/// What logs held before this run, and before its load.
+/// Lengths of the logs before this run and before its load.
 #[derive(Default)]
-pub(super) struct Old {
-    /// Before the target was started: claims of an earlier life.
-    pub(super) start: Lengths,
-    /// When the load began: what was said while the target was being deployed is no alarm.
-    pub(super) load: Lengths,
+pub(super) struct EarlierLogs {
+    /// Before the target was started. Claims up to here belong to an earlier life.
+    pub(super) start: LogLengths,
+    /// At the begin of the load. Lines of the deployment are no alarms.
+    pub(super) load: LogLengths,
     /// The wall-clock time at the start of the record.
     pub(super) wall: Option<DateTime<Utc>>,
 }
 
-/// Fetches every node's logs into the run's folder. An error names what could not be fetched, after everything else was.
-/// `unsearched` gets a sentence for each part of a log that was written under load and not searched for alarms.
+/// Fetches every node's logs into the run's folder. An error names the logs that could not be fetched, after all others
+/// were. `unsearched` gets a sentence for each part of a log that was written under load and not searched for alarms.
 pub(super) async fn collect(
     deployment: &Deployment,
     dir: &RunDir,
     recorder: Option<&Recorder>,
     bytes_max: u64,
-    old: &Old,
+    old: &EarlierLogs,
     unsearched: &mut Vec<String>,
 ) -> Result<(), String> {
     let mut problems = Vec::new();
@@ -88,8 +88,8 @@ pub(super) async fn collect(
     if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
 }
 
-/// How much of a log that was written since the load began was not brought home, and so not searched: a sentence. `before`:
-/// how long it was then.
+/// The sentence for bytes of a log that were written under load, but neither collected nor searched. `before`: its length at
+/// the begin of the load.
 fn skipped(log: &FetchedLog, before: u64) -> Option<String> {
     let bytes = log.skipped_bytes.saturating_sub(before);
     (bytes > 0).then(|| {
@@ -97,8 +97,8 @@ fn skipped(log: &FetchedLog, before: u64) -> Option<String> {
     })
 }
 
-/// An alarm in a log. Its line says when, by the node's clock; a time outside the record is not believed.
-fn warn(recorder: &Recorder, old: &Old, deployment: &Deployment, log: &FetchedLog, alarm: Alarm) {
+/// An alarm in a log. Its line gives the time by the node's clock; a time outside the record is ignored.
+fn warn(recorder: &Recorder, old: &EarlierLogs, deployment: &Deployment, log: &FetchedLog, alarm: Alarm) {
     let on_record = |time: DateTime<Utc>| {
         let since = (time - old.wall?).num_nanoseconds()?;
         u64::try_from(since).ok().filter(|time| *time <= recorder.now())

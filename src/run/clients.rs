@@ -1,4 +1,4 @@
-//! One client for each node, opened and asked before the load: a program that cannot start makes no run.
+//! Tries one client for each node before the load, so that a program that cannot start ends the run early.
 use super::driver::{DriverOptions, connect_once};
 use crate::targets::exec::INIT_REFUSED;
 use dsfuzz_workloads::{Connect, Terms};
@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// A node that refuses connections is asked so often.
+/// Attempts at a node that refuses connections.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Opens a client on each node, all at once. An error names what cannot be: a client that does not start, on any node;
-/// or that no node lets a client in. A single node that refuses connections is a matter of the target.
+/// Opens a client on each node, in parallel. Fails if a client does not start on some node, or if no node accepts one. A
+/// single node that refuses connections is a matter of the target.
 pub(super) async fn try_each(connect: Arc<dyn Connect>, options: &DriverOptions) -> Result<(), String> {
     let mut nodes = JoinSet::new();
     for (position, node) in options.nodes.iter().enumerate() {
         let (connect, terms) = (connect.clone(), Terms::load(options.deadline));
-        // The number of the node's first client; this one makes no call.
+        // The process of the node's first client. This client makes no call.
         let endpoint = node.endpoint(position as u64, &options.client_options, terms);
         let name = node.name.clone();
         nodes.spawn(async move {
@@ -57,7 +57,7 @@ pub(super) async fn try_each(connect: Arc<dyn Connect>, options: &DriverOptions)
     }
 }
 
-/// Whether the client works and its node let it not in.
+/// Whether the client works but its node refused it.
 fn refused(error: &str) -> bool {
     error.contains(INIT_REFUSED) || error.contains("refused: ")
 }

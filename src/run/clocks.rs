@@ -1,5 +1,5 @@
-//! Watches the wall clocks that services see, while clock faults are about: a note for each change, so that the report can
-//! draw how far each node's clock was off.
+//! Watches the services' wall clocks in runs with clock faults. Each change becomes a note, from which the report draws the
+//! clocks' offsets.
 use super::nemesis::Remotes;
 use super::recorder::Recorder;
 use dsfuzz_nemesis::protocol::{Request, Response};
@@ -10,13 +10,13 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_secs(1);
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// Looks at every node's clocks once a second, until aborted. The first look is noted, then every change.
+/// Reads every node's clocks once a second, until aborted. Notes the first reading and every change.
 pub(super) async fn watch(remotes: Arc<dyn Remotes>, recorder: Arc<Recorder>) {
     let mut noted: BTreeMap<String, i64> = BTreeMap::new();
     loop {
         for node in remotes.names() {
             let Some(remote) = remotes.get(&node) else { continue };
-            // A node that does not answer now has nothing to note.
+            // A silent node has no reading.
             let Ok((Response::Clocks { shifts_ns, .. }, _)) = remote.ask(Request::Clocks, Vec::new(), DEADLINE).await
             else {
                 continue;

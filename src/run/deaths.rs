@@ -1,7 +1,7 @@
-//! Watches the target's own processes: ends that nobody asked for, kills for want of memory and core files become records, each
-//! with the interval in which it happened.
+//! Watches the target's processes: unrequested ends, kills by the out-of-memory killer and core files become records, each with
+//! its interval.
 //!
-//! The agents keep what they saw, so that a look that fails loses nothing. Never: judges.
+//! The agents keep their observations, so that a failed look loses nothing. Never: judges.
 use super::nemesis::Remotes;
 use super::recorder::Recorder;
 use crate::targets::join_all;
@@ -12,30 +12,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Between two looks.
+/// Time between two looks.
 const EVERY: Duration = Duration::from_millis(500);
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Looking for core files reads folders.
+/// Time between two searches for core files, which read folders.
 const CORES_DEADLINE: Duration = Duration::from_secs(10);
 
-/// What is known already, so that nothing is recorded twice and nothing of an earlier life at all.
+/// Records deaths once each, and none of an earlier life.
 #[derive(Default)]
-pub(super) struct Deaths {
-    known: Mutex<Known>,
+pub(super) struct DeathRecorder {
+    known: Mutex<ReportedDeaths>,
 }
 
 #[derive(Default)]
-struct Known {
+struct ReportedDeaths {
     /// Node, process id and start.
     dead: BTreeSet<(String, u32, u64)>,
-    /// Kills for want of memory since its start that were told already, by node and service.
+    /// Recorded out-of-memory kills since its start, by node and service.
     oom_kills: BTreeMap<(String, String), u64>,
     /// Node and path.
     cores: BTreeSet<(String, String)>,
 }
 
-/// What a node's agent said, and the times on the control node between which it said so.
-struct Said {
+/// The report of a node's agent, and the interval of the question on the control node's clock.
+struct AgentReport {
     node: String,
     deaths: Vec<Death>,
     oom_kills: BTreeMap<String, u64>,
@@ -45,16 +45,16 @@ struct Said {
     answered: u64,
 }
 
-impl Said {
-    /// A stretch on the node's clock as one on the control node's, as narrow as the answer's way allows.
+impl AgentReport {
+    /// An interval of the node's clock on the control node's clock, as narrow as the response time allows.
     fn between(&self, earliest_ns: u64, latest_ns: u64) -> (u64, u64) {
         let ago = |ns: u64| self.now_ns.saturating_sub(ns);
         (self.asked.saturating_sub(ago(earliest_ns)), self.answered.saturating_sub(ago(latest_ns)))
     }
 }
 
-impl Deaths {
-    /// Takes all that the agents know by now for known. A sentence for each node that gave no answer.
+impl DeathRecorder {
+    /// Marks all present observations of the agents as recorded. Returns a sentence for each silent node.
     pub(super) async fn forget_earlier(&self, remotes: &dyn Remotes) -> Vec<String> {
         let (said, problems) = ask(remotes, true, || 0).await;
         for said in said {
@@ -63,8 +63,8 @@ impl Deaths {
         problems
     }
 
-    /// Records that the processes are watched from here on, on every node. One whose agent is away for now is watched too:
-    /// an agent keeps what it sees, and what it has not told when the run ends is told as unseen.
+    /// Records that the processes are watched from here on, on every node. A node with a lost connection counts too: its agent
+    /// keeps its observations, and observations missing at the end of the run are reported as unseen.
     pub(super) fn begin(&self, remotes: &dyn Remotes, recorder: &Recorder) {
         for node in remotes.names() {
             recorder.process(event(&node, "", ProcessStep::Watched));
@@ -79,7 +79,7 @@ impl Deaths {
         }
     }
 
-    /// Looks once and records what is new. A sentence for each node that gave no answer.
+    /// Looks once and records new events. Returns a sentence for each silent node.
     pub(super) async fn look(&self, remotes: &dyn Remotes, recorder: &Recorder, cores: bool) -> Vec<String> {
         let (said, problems) = ask(remotes, cores, || recorder.now()).await;
         for said in said {
@@ -91,11 +91,11 @@ impl Deaths {
         problems
     }
 
-    /// What of this is new.
-    fn news(&self, said: Said) -> Vec<ProcessEvent> {
+    /// The new events of a report.
+    fn news(&self, said: AgentReport) -> Vec<ProcessEvent> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut events = Vec::new();
-        // A count that went back is that of a service that was started again.
+        // A lower count is that of a restarted service.
         for (service, count) in &said.oom_kills {
             let told = known.oom_kills.entry((said.node.clone(), service.clone())).or_default();
             *told = (*told).min(*count);
@@ -106,7 +106,7 @@ impl Deaths {
             }
             let mut event = ended(&said, death);
             if let Some(count) = said.oom_kills.get(&death.service).filter(|_| event.step == ProcessStep::OutOfMemory) {
-                // The same kill is in the count of the cgroup; told with the process that it ended, it is told once.
+                // The count of the cgroup has the same kill; the record of its process is enough.
                 let told = known.oom_kills.entry((said.node.clone(), death.service.clone())).or_default();
                 event.times = u64::from(*told < *count);
                 *told = (*told + 1).min(*count);
@@ -137,7 +137,7 @@ fn as_ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// An event about a process of a node, with everything else still empty.
+/// An event about a process of a node, with all other fields empty.
 pub(super) fn event(node: &str, process: &str, step: ProcessStep) -> ProcessEvent {
     ProcessEvent {
         index: 0,
@@ -154,8 +154,8 @@ pub(super) fn event(node: &str, process: &str, step: ProcessStep) -> ProcessEven
     }
 }
 
-fn ended(said: &Said, death: &Death) -> ProcessEvent {
-    // The kernel's killer sends SIGKILL; whether it was this one is known by the service's own count or the process's number.
+fn ended(said: &AgentReport, death: &Death) -> ProcessEvent {
+    // The out-of-memory killer sends SIGKILL. The service's count or the process's number shows whether it did.
     let signal_9 = death.how.starts_with("signal 9") && death.oom_kills > 0;
     let killed = signal_9 && !death.oom_of_machine;
     let mut detail = death.log.clone();
@@ -178,17 +178,17 @@ fn ended(said: &Said, death: &Death) -> ProcessEvent {
 }
 
 /// Asks all nodes at once.
-async fn ask(remotes: &dyn Remotes, cores: bool, now: impl Fn() -> u64 + Sync) -> (Vec<Said>, Vec<String>) {
+async fn ask(remotes: &dyn Remotes, cores: bool, now: impl Fn() -> u64 + Sync) -> (Vec<AgentReport>, Vec<String>) {
     let deadline = if cores { CORES_DEADLINE } else { DEADLINE };
     let now = &now;
     let asks = remotes.names().into_iter().map(|node| {
         let remote = remotes.get(&node);
-        let asking: BoxFuture<'_, Result<Said, String>> = Box::pin(async move {
+        let asking: BoxFuture<'_, Result<AgentReport, String>> = Box::pin(async move {
             let remote = remote.ok_or_else(|| format!("{node}: no session with its agent"))?;
             let asked = now();
             match remote.ask(Request::Deaths { cores }, Vec::new(), deadline).await {
                 Ok((Response::Deaths { deaths, oom_kills, cores, now_ns }, _)) => {
-                    Ok(Said { node, deaths, oom_kills, cores, now_ns, asked, answered: now() })
+                    Ok(AgentReport { node, deaths, oom_kills, cores, now_ns, asked, answered: now() })
                 }
                 Ok((other, _)) => Err(format!("{node}: an answer of another kind: {other:?}")),
                 Err(error) => Err(error.to_string()),
@@ -210,9 +210,17 @@ async fn ask(remotes: &dyn Remotes, cores: bool, now: impl Fn() -> u64 + Sync) -
 mod tests {
     use super::*;
 
-    fn said(deaths: Vec<Death>, oom: u64) -> Said {
+    fn said(deaths: Vec<Death>, oom: u64) -> AgentReport {
         let oom_kills = [("db".to_owned(), oom)].into();
-        Said { node: "n1".into(), deaths, oom_kills, cores: Vec::new(), now_ns: 900, asked: 2_000, answered: 2_010 }
+        AgentReport {
+            node: "n1".into(),
+            deaths,
+            oom_kills,
+            cores: Vec::new(),
+            now_ns: 900,
+            asked: 2_000,
+            answered: 2_010,
+        }
     }
 
     fn death(pid: u32, how: &str, oom_kills: u64) -> Death {
@@ -229,7 +237,7 @@ mod tests {
 
     #[test]
     fn each_death_is_recorded_once_with_the_time_as_seen_from_here() {
-        let deaths = Deaths::default();
+        let deaths = DeathRecorder::default();
         let told = deaths.news(said(vec![death(7, "signal 6 (SIGABRT)", 0)], 0));
         assert_eq!(told.len(), 1);
         assert_eq!((told[0].step, told[0].between), (ProcessStep::Ended, Some((1_800, 1_860))));
@@ -244,10 +252,10 @@ mod tests {
 
     #[test]
     fn kills_for_want_of_memory_are_counted_from_start_to_start() {
-        let deaths = Deaths::default();
+        let deaths = DeathRecorder::default();
         let times = |oom: u64| deaths.news(said(Vec::new(), oom)).iter().map(|event| event.times).collect::<Vec<_>>();
         assert_eq!((times(0), times(2), times(2), times(3)), (vec![], vec![2], vec![], vec![1]));
-        // The service was started again: its count begins anew.
+        // The service was restarted, so its count begins at 0.
         assert_eq!((times(0), times(1)), (vec![], vec![1]));
     }
 
@@ -256,8 +264,8 @@ mod tests {
         let all = |told: &[ProcessEvent]| -> Vec<(ProcessStep, u64)> {
             told.iter().map(|event| (event.step, event.times)).collect()
         };
-        // The process that it ended and the count of its cgroup are seen in one look, ..
-        let deaths = Deaths::default();
+        // The killed process and the count of its cgroup come in one look, ..
+        let deaths = DeathRecorder::default();
         let killed = || death(7, "signal 9 (SIGKILL)", 1);
         assert_eq!(all(&deaths.news(said(vec![killed()], 1))), [(ProcessStep::OutOfMemory, 1)]);
         assert!(deaths.news(said(vec![killed()], 1)).is_empty());
@@ -265,7 +273,7 @@ mod tests {
         let told = deaths.news(said(vec![killed(), death(8, "signal 9 (SIGKILL)", 2)], 3));
         assert_eq!(all(&told), [(ProcessStep::OutOfMemory, 1), (ProcessStep::OutOfMemory, 1)]);
         // .. or the count first: then the end adds nothing to it.
-        let deaths = Deaths::default();
+        let deaths = DeathRecorder::default();
         assert_eq!(all(&deaths.news(said(Vec::new(), 1))), [(ProcessStep::OutOfMemory, 1)]);
         assert_eq!(all(&deaths.news(said(vec![killed()], 1))), [(ProcessStep::OutOfMemory, 0)]);
     }

@@ -1,12 +1,12 @@
-//! The driver: runs the clients' load, one task for each worker, and holds what clients must not be trusted with:
-//! deadlines, back-off, the number of calls, the end.
+//! The driver: runs the clients' load, one task for each worker. It owns the deadlines, the back-off, the number of calls and
+//! the end of the load, since clients are not trusted with them.
 //!
-//! Never: retrying a call, or asking another node. Several workloads in one run share the workers: each worker draws
-//! from its own stream whose call comes next, each workload being equally likely.
+//! Never: retries a call, or asks another node. Several workloads in one run share the workers: each worker draws the workload
+//! of its next call from its own stream, each equally likely.
 mod attempt;
 mod backoff;
 mod joining;
-mod pace;
+mod rate_limiter;
 mod turns;
 mod worker;
 
@@ -16,7 +16,7 @@ pub(super) use backoff::Backoff;
 use super::recorder::Recorder;
 use dsfuzz_checkers::Phase;
 use dsfuzz_workloads::{Connect, Endpoint, Part, Terms, Workload};
-use joining::{NodeLoad, Since, Team};
+use joining::{JoiningClients, NodeActivity, StartTime};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,11 +26,11 @@ use tokio::task::JoinSet;
 use turns::Turns;
 use worker::Worker;
 
-/// How long, beyond the deadline of a call, the drain waits for a worker before it is given up.
+/// Time beyond the deadline of a call after which the drain gives up a worker.
 const DRAIN_GRACE: Duration = Duration::from_secs(5);
 const WATCH_EVERY: Duration = Duration::from_millis(100);
 
-/// Where the clients of one node connect.
+/// The address of one node for its clients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeEndpoint {
     /// The node's name.
@@ -54,26 +54,26 @@ impl NodeEndpoint {
     }
 }
 
-/// What the driver is to do.
+/// Options of the driver.
 #[derive(Clone, Debug)]
 pub struct DriverOptions {
     /// The seed of the run.
     pub seed: u64,
     /// The nodes; worker w is bound to node w modulo their number.
     pub nodes: Vec<NodeEndpoint>,
-    /// How many workers.
+    /// Number of workers.
     pub clients: u32,
     /// Calls a second, all workers together; none: as fast as possible.
     pub rate: Option<f64>,
-    /// For how long.
+    /// Duration of the load.
     pub time: Duration,
     /// Deadline of one call, and of one attempt to connect.
     pub deadline: Duration,
     /// Stop at this many calls.
     pub ops_max: Option<u64>,
-    /// At the most so many clients for each node join those that hang.
+    /// Most clients for each node that join hanging ones.
     pub joining: u32,
-    /// How often a second each node is asked at the least while some of its clients hang.
+    /// Least calls a second on each node while some of its clients hang.
     pub asked_per_node: f64,
     /// Options for the clients ([`Endpoint::options`]).
     pub client_options: BTreeMap<String, String>,
@@ -87,9 +87,9 @@ impl DriverOptions {
     }
 }
 
-/// Why the load ended.
+/// The reason for the end of the load.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stopped {
+pub enum StopReason {
     /// The time was up.
     TimeUp,
     /// [`DriverOptions::ops_max`] calls were made.
@@ -98,11 +98,11 @@ pub enum Stopped {
     Done,
     /// The stop signal came.
     Signal,
-    /// Recording failed, because.
+    /// Recording failed. Holds the reason.
     Recorder(String),
 }
 
-/// What the load was.
+/// The outcome of the load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriverSummary {
     /// Calls recorded.
@@ -111,21 +111,21 @@ pub struct DriverSummary {
     pub not_connected: u64,
     /// Every process id used so far is below this.
     pub next_process: u64,
-    /// Why it ended.
-    pub stopped: Stopped,
-    /// What went wrong in the harness or a client library (panics, workers that did not come home), one sentence each.
+    /// The reason for its end.
+    pub stopped: StopReason,
+    /// Failures of the harness or of a client library (panics, workers that did not end), one sentence each.
     pub harness: Vec<String>,
 }
 
 /// One load.
 pub struct Driver {
-    /// Writes everything down.
+    /// The recorder.
     pub recorder: Arc<Recorder>,
     /// Opens the clients.
     pub connect: Arc<dyn Connect>,
-    /// Which calls.
+    /// The workloads.
     pub workloads: Vec<Arc<dyn Workload>>,
-    /// How.
+    /// The options.
     pub options: DriverOptions,
 }
 
@@ -148,12 +148,12 @@ impl Driver {
         let mut watch = tokio::time::interval(WATCH_EVERY);
         while !shared.halted() {
             tokio::select! {
-                () = tokio::time::sleep_until(time_up) => shared.halt(Stopped::TimeUp),
-                () = turned_true(&mut stop) => shared.halt(Stopped::Signal),
-                _ = watch.tick() => if let Some(why) = shared.recorder.failure() { shared.halt(Stopped::Recorder(why)) },
+                () = tokio::time::sleep_until(time_up) => shared.halt(StopReason::TimeUp),
+                () = turned_true(&mut stop) => shared.halt(StopReason::Signal),
+                _ = watch.tick() => if let Some(why) = shared.recorder.failure() { shared.halt(StopReason::Recorder(why)) },
                 joined = workers.join_next() => match joined {
                     Some(joined) => shared.joined(joined),
-                    None => shared.halt(Stopped::Done),
+                    None => shared.halt(StopReason::Done),
                 },
             }
         }
@@ -163,14 +163,14 @@ impl Driver {
     }
 }
 
-/// Waits until the signal is true; for ever where nobody can send it any more.
+/// Waits until the signal is true; for ever if its sender is gone.
 pub(super) async fn turned_true(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stopped| *stopped).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// What the workers of one load share.
+/// The shared state of the workers of one load.
 struct Shared {
     recorder: Arc<Recorder>,
     connect: Arc<dyn Connect>,
@@ -179,7 +179,7 @@ struct Shared {
     backoffs: Vec<Backoff>,
     halted: AtomicBool,
     halt: watch::Sender<bool>,
-    stopped: Mutex<Option<Stopped>>,
+    stopped: Mutex<Option<StopReason>>,
     tickets: AtomicU64,
     /// Calls recorded before this load.
     calls_before: u64,
@@ -188,11 +188,11 @@ struct Shared {
     workers: u32,
     /// Parts of the calls that the workloads have.
     parts: Vec<Part>,
-    /// So long a part of the calls on a node may stand still before a client joins.
+    /// How long one part of the calls on a node may stand still before a client joins.
     gap: Duration,
-    loads: Vec<NodeLoad>,
-    /// Since when each of the plan's clients waits for others.
-    busy: Vec<Since>,
+    loads: Vec<NodeActivity>,
+    /// The time since which each of the plan's clients waits.
+    busy: Vec<StartTime>,
     not_connected: AtomicU64,
     process_max: AtomicU64,
     harness: Mutex<Vec<String>>,
@@ -202,7 +202,7 @@ impl Shared {
     fn new(driver: Driver) -> Shared {
         let Driver { recorder, connect, workloads, options } = driver;
         let workers = options.workers();
-        // Whether a workload has such calls does not depend on the worker.
+        // The parts of a workload do not depend on the worker.
         let has = |part: &Part| Turns::of_part(&workloads, *part, options.seed, 0, workers).is_some();
         let parts: Vec<Part> = Part::ALL.into_iter().filter(has).collect();
         Shared {
@@ -210,8 +210,8 @@ impl Shared {
             workers,
             gap: joining::gap(options.asked_per_node, parts.len()),
             parts,
-            loads: NodeLoad::of(&options.nodes),
-            busy: (0..options.clients).map(|_| Since::default()).collect(),
+            loads: NodeActivity::of(&options.nodes),
+            busy: (0..options.clients).map(|_| StartTime::default()).collect(),
             backoffs: options.nodes.iter().map(|_| Backoff::default()).collect(),
             halted: AtomicBool::new(false),
             halt: watch::Sender::new(false),
@@ -228,8 +228,8 @@ impl Shared {
         }
     }
 
-    /// Who joins, on each node and for each part of the calls.
-    fn teams(shared: &Arc<Shared>) -> Vec<Team> {
+    /// The joining clients, for each node and each part of the calls.
+    fn teams(shared: &Arc<Shared>) -> Vec<JoiningClients> {
         let (joining, parts) = (shared.options.joining, shared.parts.len() as u32);
         let mut teams = Vec::new();
         if shared.gap == Duration::MAX || joining == 0 {
@@ -240,7 +240,7 @@ impl Shared {
             for (position, part) in shared.parts.iter().enumerate() {
                 let position = position as u32;
                 let seats = first + joining * position / parts..first + joining * (position + 1) / parts;
-                teams.push(Team { shared: shared.clone(), node, part: *part, seats });
+                teams.push(JoiningClients { shared: shared.clone(), node, part: *part, seats });
             }
         }
         teams
@@ -250,8 +250,8 @@ impl Shared {
         self.halted.load(Ordering::Acquire)
     }
 
-    /// No new calls. The first reason is the one that is told.
-    fn halt(&self, why: Stopped) {
+    /// Ends the load: no new calls. The first reason is kept.
+    fn halt(&self, why: StopReason) {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
         self.halted.store(true, Ordering::Release);
         self.halt.send_replace(true);
@@ -263,7 +263,7 @@ impl Shared {
         self.tickets.fetch_add(1, Ordering::Relaxed) < ops_max
     }
 
-    /// Something went wrong in the harness or a client library.
+    /// Keeps a failure of the harness or of a client library.
     fn trouble(&self, node: &str, text: String) {
         self.recorder.note(node, &text);
         self.harness.lock().unwrap_or_else(PoisonError::into_inner).push(text);
@@ -277,7 +277,7 @@ impl Shared {
         }
     }
 
-    /// Each call in flight has its own deadline; a worker that outlives that by far hangs in its client.
+    /// Waits for the workers. Each call in flight has its deadline; a worker that far exceeds it hangs in its client.
     async fn drain(&self, mut workers: JoinSet<()>) {
         let patience = self.options.deadline + DRAIN_GRACE;
         let home = async {
@@ -299,7 +299,7 @@ impl Shared {
             calls: self.recorder.counters().calls() - self.calls_before,
             not_connected: self.not_connected.load(Ordering::Acquire),
             next_process: self.process_max.load(Ordering::Acquire) + 1,
-            stopped: stopped.unwrap_or(Stopped::Done),
+            stopped: stopped.unwrap_or(StopReason::Done),
             harness: self.harness.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }

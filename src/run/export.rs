@@ -1,12 +1,12 @@
-//! The history of a run as its journal has it, exported as `history.jsonl`.
+//! The history of a run from its journal, exported as `history.jsonl`.
 use super::journal;
 use crate::store::{RunDir, RunInfo};
 use anyhow::{Context, Result};
 use dsfuzz_checkers::History;
 use dsfuzz_checkers::history::{HistoryBuilder, write_record};
 
-/// Reads the history back from the journal and exports it. The export is replaced only by a whole one; where the journal
-/// was not kept, it is what is read.
+/// Reads the history back from the journal and exports it. Only a whole export replaces the old one. Without a journal the
+/// export is read.
 pub fn read_back(dir: &RunDir) -> Result<History> {
     if !dir.journal().is_dir() {
         let file = std::fs::File::open(dir.history())
@@ -14,7 +14,7 @@ pub fn read_back(dir: &RunDir) -> Result<History> {
         let history = dsfuzz_checkers::history::read_jsonl(std::io::BufReader::new(file));
         return history.with_context(|| dir.history().display().to_string());
     }
-    // What came after another run took a node over is nobody's to judge, here or in the export.
+    // Records after another run took over a node are left out, here and in the export.
     let until = RunInfo::load(dir).ok().and_then(|info| info.judged_until);
     let mut history = HistoryBuilder::new();
     let mut beside = dir.history().into_os_string();
@@ -46,7 +46,7 @@ mod tests {
         std::fs::write(dir.history(), lines).unwrap();
         assert!(read_back(&dir).unwrap().complete);
         assert_eq!(std::fs::read_to_string(dir.history()).unwrap(), lines);
-        // A journal that cannot be read leaves the export as it was.
+        // An unreadable journal leaves the export unchanged.
         std::fs::create_dir(dir.journal()).unwrap();
         std::fs::write(dir.journal().join("segment-000000"), "damaged").unwrap();
         assert!(read_back(&dir).is_err());

@@ -1,9 +1,9 @@
-//! [`Hosts`]: the nodes' agents as they can be reached now. A lost connection is made again; what the agent undid by
-//! itself meanwhile is asked of the new one by the nemesis.
+//! [`Hosts`]: the present sessions with the nodes' agents. A lost connection is made again. The nemesis then asks the new agent
+//! for self-heals.
 use super::needs;
 use super::nemesis::Remotes;
 use crate::cluster::{
-    AgentBinaries, AgentHello, Cluster, ConnectError, ConnectOptions, Node, Remote, Session, SshTarget,
+    AgentBinaries, AgentHello, Cluster, ConnectOptions, Node, Remote, Session, SshConnectError, SshTarget,
 };
 use anyhow::{Result, anyhow};
 use dsfuzz_nemesis::protocol::{Ability, Claimant, Proof, Request, Response};
@@ -22,9 +22,9 @@ const CLIENTS: Duration = Duration::from_secs(25);
 const BYE: Duration = Duration::from_secs(10);
 /// The lease of the agents ([`ConnectOptions::default`]), and a little.
 const LEASE: Duration = Duration::from_secs(4);
-/// Between two attempts to connect anew.
+/// Time between two attempts to reconnect.
 const AGAIN: Duration = Duration::from_millis(500);
-/// A run of which no node could be reached for so long ends: what it would still do waits for deadlines only.
+/// A run ends after this time without any reachable node: its further steps would only wait for deadlines.
 const VANISHED: Duration = Duration::from_secs(30);
 
 /// The nodes' agents.
@@ -32,22 +32,22 @@ pub struct Hosts {
     cluster: Cluster,
     run: String,
     evicted: watch::Sender<Option<Eviction>>,
-    /// Since when no node could be reached, in a sentence.
+    /// The sentence that no node is reachable, and since when.
     vanished: watch::Sender<Option<String>>,
 }
 
-/// Another run took a node over.
+/// Another run took over a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Eviction {
-    /// Which node, by whom and since when, in a sentence.
+    /// The node, the other run and the time, in a sentence.
     pub sentence: String,
-    /// When the node was certainly still this run's.
+    /// The last time at which the node certainly belonged to this run.
     pub before: Instant,
 }
 
 impl Hosts {
-    /// Connects to all nodes and claims them for this run. The error has every node's; a node that another run has is one,
-    /// unless that run is to be ended.
+    /// Connects to all nodes and claims them for this run. The error lists all nodes' errors. A node that another run holds is an
+    /// error, unless that run is to be ended.
     pub async fn connect(nodes: Vec<(Node, SshTarget)>, run: String, take_over: bool) -> Result<Arc<Hosts>> {
         let options =
             ConnectOptions { run: run.clone(), claim: claimant(&run), take_over, ..ConnectOptions::default() };
@@ -58,22 +58,22 @@ impl Hosts {
         Ok(Arc::new(Hosts { cluster, run, evicted, vanished }))
     }
 
-    /// The name with which the agents were greeted.
+    /// The run's name for the agents.
     pub fn run_name(&self) -> String {
         self.run.clone()
     }
 
-    /// The nodes' agents, in the plan's order. They stay valid when a connection is made anew.
+    /// The nodes' agents, in the plan's order. They stay valid across reconnections.
     pub fn remotes(&self) -> Vec<Arc<dyn Remote>> {
         self.cluster.remotes()
     }
 
-    /// What the node's agent said of itself.
+    /// The hello of the node's agent.
     pub fn hello(&self, node: &str) -> Option<AgentHello> {
         self.cluster.session(node).map(|session| session.hello())
     }
 
-    /// Connects anew whenever a connection is lost, until aborted.
+    /// Reconnects after every lost connection, until aborted.
     pub fn watch(&self, told: impl Fn(&str) + Clone + Send + Sync + 'static) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         for session in self.cluster.sessions() {
@@ -88,17 +88,17 @@ impl Hosts {
         self.evicted.borrow().clone()
     }
 
-    /// That no node can be reached any more, if it is so.
+    /// The sentence that no node is reachable any more, if so.
     pub fn vanished(&self) -> Option<String> {
         self.vanished.borrow().clone()
     }
 
-    /// Whether the nodes are this run's no more: nothing that is read from here on would be its own, or could be read.
+    /// Whether the nodes are lost to this run: later reads would fail, or belong to another run.
     pub fn are_lost(&self) -> bool {
         self.eviction().is_some() || self.vanished().is_some()
     }
 
-    /// Says on every node that was taken over that this run's clients are closed: the other run waits for that.
+    /// Reports to every node that was taken over that this run's clients are closed. The other run waits for that.
     pub async fn gone(&self) {
         let lost = self.cluster.sessions().iter().filter(|session| session.lost_now().is_some()).cloned();
         let saying = lost.map(|session| tokio::task::spawn_blocking(move || session.say_gone()));
@@ -107,8 +107,7 @@ impl Hosts {
         }
     }
 
-    /// Waits until every connection is there or another run has taken a node over, so that it is known whether one has. The
-    /// nodes of which that is not known in time.
+    /// Waits until every node is connected or taken over by another run. Returns the nodes for which neither is known in time.
     pub async fn settled(&self, within: Duration) -> Vec<String> {
         let end = Instant::now() + within;
         loop {
@@ -121,9 +120,9 @@ impl Hosts {
         }
     }
 
-    /// Waits until another run takes a node over, or no node has been reachable for long.
+    /// Waits until another run takes over a node, or no node has been reachable for long.
     pub async fn lost(self: Arc<Self>) {
-        // These are the senders' own clones, so that the channels cannot close.
+        // Clones of the senders keep the channels open.
         let (mut evicted, mut vanished) = (self.evicted.subscribe(), self.vanished.subscribe());
         tokio::select! {
             _ = evicted.wait_for(Option::is_some) => {}
@@ -131,8 +130,8 @@ impl Hosts {
         }
     }
 
-    /// Undoes what any run left on any node, proven. What was done on each node; an error names the nodes where
-    /// something could not be undone.
+    /// Undoes the injections of all runs on all nodes, with proof. Returns the actions on each node; an error names the nodes
+    /// where something could not be undone.
     pub async fn heal(&self) -> Result<Vec<(Arc<str>, Proof)>> {
         let told = self.everywhere(Request::UndoAll, UNDO).await;
         let mut already = self.undone_already().await;
@@ -156,14 +155,14 @@ impl Hosts {
         }
     }
 
-    /// Waits, on every node, until the clients of the run that had it before are gone. One sentence for each node on which that
-    /// is not known; it is known of a control node's process that ran on this machine and has ended.
+    /// Waits, on every node, until the clients of its previous run are gone. Returns a sentence for each node on which that is
+    /// unknown. It is known if the previous control process ran on this machine and has ended.
     pub async fn clients_gone(&self) -> Result<Vec<String>> {
         let mut unknown = Vec::new();
         for (node, told) in self.everywhere(Request::AwaitClients, CLIENTS).await {
             match told {
                 Ok(Response::Clients(None)) => {}
-                // Its clients ended with it.
+                // The clients ended with the process.
                 Ok(Response::Clients(Some(by))) if has_ended(&by.token) => {}
                 Ok(Response::Clients(Some(by))) => unknown.push(format!(
                     "{node}: run {} from host {} had this node and has not said that its clients are gone",
@@ -176,7 +175,7 @@ impl Hosts {
         Ok(unknown)
     }
 
-    /// What each node undid without being asked, for example when its agent began, in words.
+    /// The self-heals of each node, such as those at the start of its agent, in words.
     async fn undone_already(&self) -> BTreeMap<Arc<str>, Vec<String>> {
         let told = self.everywhere(Request::Undone, LOOK).await;
         let sentences = |told| match told {
@@ -192,7 +191,7 @@ impl Hosts {
         told.into_iter().map(|(node, told)| (node, sentences(told))).collect()
     }
 
-    /// What each node can do, tested harmlessly.
+    /// The abilities of each node, tested harmlessly.
     pub async fn abilities(&self) -> Vec<(Arc<str>, Result<Vec<Ability>, String>)> {
         let told = self.everywhere(Request::Abilities, LOOK).await;
         let abilities = |told| match told {
@@ -203,7 +202,7 @@ impl Hosts {
         told.into_iter().map(|(node, told)| (node, abilities(told))).collect()
     }
 
-    /// Nodes that share their kernel with no other node and not with this machine.
+    /// Nodes that share their kernel neither with another node nor with this machine.
     pub fn own_kernels(&self) -> Vec<Arc<str>> {
         self.cluster.own_kernels()
     }
@@ -237,7 +236,7 @@ impl Hosts {
     }
 }
 
-/// Names this program among all that ask for nodes.
+/// Identifies this program among all that claim nodes.
 fn claimant(run: &str) -> Claimant {
     let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -247,21 +246,21 @@ fn claimant(run: &str) -> Claimant {
     Claimant { run: run.to_owned(), host, token }
 }
 
-/// This kernel since it booted, and this namespace of processes.
+/// This boot of this kernel, and this PID namespace.
 fn kernel() -> String {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let pids = std::fs::metadata("/proc/self/ns/pid").map_or(0, |about| about.ino());
     format!("{}/{pids}", boot.trim())
 }
 
-/// When a process of this machine began, in ticks since boot; none where there is no such process.
+/// The start of a process of this machine, in ticks since boot; none if there is no such process.
 fn started(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold blanks.
+    // The name, in parentheses, may contain blanks.
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Whether the token is that of a process of this machine that has ended. Never true of a process that cannot be seen from here.
+/// Whether the token names an ended process of this machine. Never true for a process that is invisible from here.
 fn has_ended(token: &str) -> bool {
     let Some(process) = token.strip_prefix(&format!("{}/", kernel())) else { return false };
     let mut parts = process.split('/').map(str::parse::<u64>);
@@ -271,7 +270,7 @@ fn has_ended(token: &str) -> bool {
     }
 }
 
-/// Waits until all connections have been lost together for [`VANISHED`], and says so.
+/// Waits until all connections have been lost together for [`VANISHED`], and returns the sentence about it.
 async fn await_vanishing(sessions: Vec<Arc<Session>>, vanished: watch::Sender<Option<String>>) {
     let mut since: Option<Instant> = None;
     loop {
@@ -293,12 +292,12 @@ async fn await_vanishing(sessions: Vec<Arc<Session>>, vanished: watch::Sender<Op
     }
 }
 
-/// Connects anew after each loss, until another run has the node: nobody is evicted back.
+/// Reconnects after each loss, until another run holds the node. Never: evicts the other run.
 async fn keep(session: Arc<Session>, told: impl Fn(&str), evicted: watch::Sender<Option<Eviction>>) {
     let node = session.node().name.clone();
     loop {
         let why = session.lost().await;
-        // The agent may have ended its lease that much before the loss was seen here.
+        // The lease may have ended that much before the loss was noticed here.
         let before = Instant::now().checked_sub(LEASE).unwrap_or_else(Instant::now);
         told(&format!("{node}: connection lost ({why}); connecting anew"));
         let mut said = String::new();
@@ -306,7 +305,7 @@ async fn keep(session: Arc<Session>, told: impl Fn(&str), evicted: watch::Sender
             let again = session.clone();
             match tokio::task::spawn_blocking(move || again.reconnect()).await {
                 Ok(Ok(())) => break,
-                Ok(Err(error @ ConnectError::NodeTaken { .. })) => {
+                Ok(Err(error @ SshConnectError::NodeTaken { .. })) => {
                     let sentence = error.to_string();
                     told(&sentence);
                     evicted.send_if_modified(|first| {
@@ -319,7 +318,7 @@ async fn keep(session: Arc<Session>, told: impl Fn(&str), evicted: watch::Sender
                     return;
                 }
                 Ok(Err(error)) => {
-                    // The same reason twice a second says nothing more.
+                    // A repeated reason is not logged again.
                     let reason = error.to_string();
                     if reason != said {
                         tracing::warn!("{reason}");

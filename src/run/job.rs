@@ -7,16 +7,16 @@ use crate::targets::recipe::FinalReads;
 use dsfuzz_nemesis::Timetable;
 use std::path::PathBuf;
 
-/// Where a node keeps the agent and the targets' data, where the plan does not say.
+/// Default folder on a node for the agent and the targets' data.
 pub const NODE_DIR: &str = "/var/lib/dsfuzz";
 
-/// What is to be run, and where.
+/// A run to be made.
 pub struct Job {
     /// The plan, with its seed drawn.
     pub plan: Plan,
     /// The seed.
     pub seed: u64,
-    /// Where results go.
+    /// The folder of the results.
     pub dir: RunDir,
     /// The folder against which a recipe's path is resolved.
     pub plan_folder: PathBuf,
@@ -24,7 +24,7 @@ pub struct Job {
     pub nodes: Vec<(Node, SshTarget)>,
     /// Leave the target running at the end.
     pub leave_running: bool,
-    /// End the run that has the nodes, if one has.
+    /// End the run that holds the nodes, if there is one.
     pub take_over: bool,
     /// The command that runs it again.
     pub again: String,
@@ -71,13 +71,13 @@ impl Job {
         self.plan.load.final_reads.unwrap_or(target.recipe().final_reads)
     }
 
-    /// Names the run to the agents: the plan and the time.
+    /// The run's name for the agents: the plan and the time.
     pub(super) fn name(&self) -> String {
         let time = self.dir.path().file_name().map(|name| name.to_string_lossy().into_owned());
         format!("{}/{}", self.plan.name, time.unwrap_or_default())
     }
 
-    /// Where a node keeps the agent and the target's data.
+    /// The folder on a node for the agent and the target's data.
     pub fn node_dir(&self) -> String {
         self.plan.cluster.ssh.dir.clone().unwrap_or_else(|| NODE_DIR.into())
     }

@@ -1,7 +1,7 @@
 //! The journal of a run: a folder of mapped segment files, one frame for each record.
 //!
-//! kill -9 at any instant loses at most the record that was being written; a full disk is an error and never a fault of
-//! the memory. Never: deciding what is recorded ([`super::recorder`]) or what it means (the checkers).
+//! kill -9 at any instant loses at most the record being written. A full disk is an error, never a SIGBUS. Never: decides what
+//! is recorded ([`super::recorder`]) or what it means (the checkers).
 //!
 //! A segment begins with 64 bytes (magic, version, number, length) and holds frames at multiples of 8 bytes:
 //! `length and checksum (u64) | index (u64) | time (u64) | body`, little-endian. The first word is stored last, as one
@@ -19,7 +19,7 @@ use dsfuzz_checkers::history::HistoryError;
 use std::io;
 use std::path::PathBuf;
 
-/// How large a segment is, in bytes: half a million operations or so.
+/// Bytes of a segment: about half a million operations.
 pub const SEGMENT_BYTES: usize = 32 << 20;
 
 const MAGIC: [u8; 8] = *b"dsfzjrnl";
@@ -27,7 +27,7 @@ const FORMAT_VERSION: u32 = 1;
 const SEGMENT_HEAD_BYTES: usize = 64;
 const FRAME_HEAD_BYTES: usize = 24;
 
-/// Why a journal cannot be read.
+/// An error of reading a journal.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// A file cannot be read.
@@ -35,25 +35,25 @@ pub enum JournalError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
-    /// A file is not a segment that this program understands.
+    /// A file is no segment of a known version.
     #[error("{path} is not a journal segment that this program can read: {message}", path = .path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         message: String,
     },
-    /// Records are missing or damaged in the middle: nothing may be judged from it.
+    /// Records are missing or damaged in the middle, so that nothing may be judged.
     #[error("the recording is broken: {path} at byte {offset}: {message}", path = .path.display())]
     Broken {
         /// The segment.
         path: PathBuf,
-        /// Where in it.
+        /// The offset in it.
         offset: usize,
-        /// What is wrong.
+        /// The problem.
         message: String,
     },
     /// The records contradict each other.

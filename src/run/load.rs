@@ -1,4 +1,4 @@
-//! [`Load`]: the clients, the nemesis and the role prober, side by side, all into one recorder.
+//! [`Load`]: the clients, the nemesis and the role prober in parallel, with one recorder.
 use super::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint};
 use super::hosts::Hosts;
 use super::nemesis::{EventSink, Executor, Limits, Now, Views};
@@ -14,7 +14,7 @@ use crate::targets::Deployment;
 use crate::targets::recipe::Authority;
 use dsfuzz_checkers::FinalReads;
 use dsfuzz_checkers::history::FaultStep;
-use dsfuzz_nemesis::{NodeView, Timetable, View};
+use dsfuzz_nemesis::{ClusterView, NodeView, Timetable};
 use dsfuzz_workloads::{Connect, Terms, Workload};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,15 +22,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How often a node is asked for its role.
+/// Time between two role probes of a node.
 const ROLE_EVERY: Duration = Duration::from_millis(250);
-/// Deadline of one such question.
+/// Deadline of one probe.
 const ROLE_DEADLINE: Duration = Duration::from_secs(1);
 
-/// How long a fault waits for an election to end, so that it may be aimed at a leader.
+/// How long a fault that is aimed at the leader waits for an election.
 const ELECTION: Duration = Duration::from_secs(3);
 
-/// Everything that happens while clients run.
+/// The parts of a run that are active while clients run.
 pub(super) struct Load {
     recorder: Arc<Recorder>,
     executor: Arc<Executor>,
@@ -49,14 +49,15 @@ pub(super) struct Load {
     active: Arc<Active>,
 }
 
-/// A load that began, and ended.
-pub(super) struct Ran {
-    /// When the load itself began: its clients were ready.
+/// A finished load.
+pub(super) struct FinishedLoad {
+    /// The begin of the load: its clients were ready.
     pub(super) began: std::time::Instant,
+    pub(super) readiness: Readiness,
     pub(super) summary: DriverSummary,
-    /// How much later than the timetable says a fault began, at the most.
+    /// Greatest delay of a fault behind the timetable.
     pub(super) slip_ms: Option<u64>,
-    /// The role prober, which goes on.
+    /// The role prober, which continues.
     pub(super) probing: Watch,
 }
 
@@ -95,26 +96,29 @@ impl Load {
         }
     }
 
-    /// Runs the load to its end; the role prober goes on until it is stopped.
-    /// `begins` is called when its clients are ready. None: it was halted before, and nothing was called or broken.
+    /// Runs the load to its end; the role prober continues until it is stopped. `begins` is called when the clients are ready.
+    /// None: the run was halted before, without a call or a fault.
     pub(super) async fn run(
         &self,
         progress: &Arc<dyn Progress>,
         halt: watch::Receiver<bool>,
         begins: impl FnOnce() + Send,
-    ) -> Option<Ran> {
+    ) -> Option<FinishedLoad> {
         let probing = self.watch();
         let load = |connect, readiness: Readiness| {
-            if let Some(told) = readiness.told() {
-                self.recorder.note("", &told);
-                progress.line(&told);
+            if readiness.is_notable() {
+                self.recorder.note("", &readiness.to_string());
+                progress.line(&readiness.to_string());
             }
             begins();
-            self.through(connect, progress, halt.clone())
+            let through = self.through(connect, progress, halt.clone());
+            async move { (readiness, through.await) }
         };
         let (connect, options) = (self.connect.clone(), &self.options);
         match prepared::through_ready(connect, options, READY_WITHIN, halt.clone(), load).await {
-            Some((began, summary, slip_ms)) => Some(Ran { began, summary, slip_ms, probing }),
+            Some((readiness, (began, summary, slip_ms))) => {
+                Some(FinishedLoad { began, readiness, summary, slip_ms, probing })
+            }
             None => {
                 probing.stop().await;
                 None
@@ -122,7 +126,7 @@ impl Load {
         }
     }
 
-    /// The load's time, and that of the faults, begins here.
+    /// Starts the time of the load and of the faults.
     async fn through(
         &self,
         connect: Arc<dyn Connect>,
@@ -157,7 +161,7 @@ impl Load {
         (start.into_std(), summary, slip_ms)
     }
 
-    /// Undoes everything on every node, proven; an error names the nodes where it could not be shown.
+    /// Undoes all faults on every node, with proof. An error names the nodes without proof.
     pub(super) async fn heal_all(&self) -> Result<(), String> {
         let healed = self.executor.heal_all().await;
         let left = healed.iter().filter(|node| !node.healed);
@@ -165,12 +169,12 @@ impl Load {
         if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
     }
 
-    /// Opens a client on each node and asks it (`init`), as the load will. The sentence says what cannot be.
+    /// Opens a client on each node and asks it (`init`), as the load does. An error says what failed.
     pub(super) async fn try_clients(&self) -> Result<(), String> {
         clients::try_each(self.connect.clone(), &self.options).await
     }
 
-    /// How the final reads are made, after this load.
+    /// The options of the final reads after this load.
     pub(super) fn settle_options(&self, time: Duration, summary: &DriverSummary) -> SettleOptions {
         SettleOptions {
             seed: self.options.seed,
@@ -216,7 +220,7 @@ impl Load {
     }
 }
 
-/// What goes on watching after the load, until it is told to stop.
+/// Watchers that continue after the load until they are stopped.
 pub(super) struct Watch {
     stop: watch::Sender<bool>,
     task: Option<tokio::task::JoinHandle<()>>,
@@ -312,8 +316,8 @@ fn views(run: &Run, deployment: &Deployment, leader: watch::Receiver<Option<Stri
     Arc::new(move |for_leader| {
         let (nodes, control_boot_id, mut leader) = (nodes.clone(), control_boot_id.clone(), leader.clone());
         Box::pin(async move {
-            // Right after a heal an election may be under way; a fault aimed at the leader is worth waiting for it. What
-            // is aimed at nobody in particular never waits.
+            // Right after a heal an election may be under way. A fault aimed at the leader waits for it; any other fault
+            // does not.
             let wait = if for_leader { ELECTION } else { Duration::ZERO };
             let known = leader.borrow().clone();
             let leader = match known {
@@ -323,7 +327,7 @@ fn views(run: &Run, deployment: &Deployment, leader: watch::Receiver<Option<Stri
                     _ => None,
                 },
             };
-            View { nodes, leader, control_boot_id }
+            ClusterView { nodes, leader, control_boot_id }
         })
     })
 }

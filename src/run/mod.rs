@@ -1,6 +1,6 @@
 //! One run from beginning to end: connect, deploy, load and break, heal, settle, collect, tear down, judge, report.
 //!
-//! Each step has a deadline and runs even when the one before failed. Judging and drawing read the run's files only.
+//! Each step has a deadline and runs even if the previous one failed. Judging and drawing read the run's files only.
 mod claims;
 mod clients;
 mod clocks;
@@ -44,7 +44,7 @@ use recorder::Recorder;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stop::{Stop, Urgency};
+use stop::{StopRequest, Urgency};
 use tokio::sync::watch;
 
 const CLIENTS: Duration = Duration::from_secs(300);
@@ -54,26 +54,26 @@ const INSTALL: Duration = Duration::from_secs(600);
 const START: Duration = Duration::from_secs(120);
 const COLLECT: Duration = Duration::from_secs(60);
 const TEAR_DOWN: Duration = Duration::from_secs(60);
-/// How long a connection that is lost at the end may take to be there again.
+/// How long a connection that is lost at the end may take to return.
 const RECONNECT: Duration = Duration::from_secs(15);
-/// A process that ends when it is started again after the last heal is started so often, with a pause.
+/// Starts of a process after the last heal, with a pause between them, until it stays alive.
 const START_ATTEMPTS: u32 = 3;
 const START_AGAIN: Duration = Duration::from_secs(1);
-/// Of each log, at most so much is brought home.
+/// Bytes to collect of each log.
 const LOG_BYTES_MAX: u64 = 64 << 20;
 
-/// What came of a run.
-pub struct Finished {
-    /// Its account.
+/// The outcome of a run.
+pub struct FinishedRun {
+    /// Its `run.json`.
     pub info: RunInfo,
-    /// The answer.
+    /// Its verdict.
     pub verdict: RunVerdict,
-    /// What was judged.
+    /// The judged history.
     pub history: History,
 }
 
-/// Runs a job. An error is a failure before there was anything to judge; everything later is part of the answer.
-pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receiver<Stop>) -> Result<Finished> {
+/// Runs a job. An error is a failure before anything could be judged; later failures are part of the verdict.
+pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receiver<StopRequest>) -> Result<FinishedRun> {
     let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?;
     let workloads = workloads(&job.plan);
     let nodes: Vec<Node> = job.nodes.iter().map(|(node, _)| node.clone()).collect();
@@ -90,7 +90,7 @@ pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receive
         workloads,
         connect,
         timetable,
-        old_logs: claims::Old::default(),
+        old_logs: claims::EarlierLogs::default(),
         deaths: Arc::default(),
         job,
     };
@@ -118,7 +118,7 @@ fn connect(target: &Target, workloads: &[Arc<dyn Workload>], nodes: &[Node], dir
     Ok(multi_client::MultiConnect::of(by_workload))
 }
 
-/// The work, unless somebody asks to stop before it is done: then it is broken off.
+/// Does the work; a request to stop cancels it.
 async fn unless<T>(mut halt: watch::Receiver<bool>, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
         done = work => done,
@@ -139,14 +139,14 @@ fn either(
             () = sender.closed() => return,
         }
         sender.send_replace(true);
-        // Kept open, so that those who wait see the value and not a closed channel.
+        // Kept open, so that waiting receivers see the value and not a closed channel.
         sender.closed().await;
     });
     receiver
 }
 
-/// True as soon as somebody asked this urgently.
-fn halt_on(mut stop: watch::Receiver<Stop>, urgency: Urgency) -> watch::Receiver<bool> {
+/// True as soon as a stop of this urgency is requested.
+fn halt_on(mut stop: watch::Receiver<StopRequest>, urgency: Urgency) -> watch::Receiver<bool> {
     let (halt, halted) = watch::channel(false);
     tokio::spawn(async move {
         tokio::select! {
@@ -157,13 +157,13 @@ fn halt_on(mut stop: watch::Receiver<Stop>, urgency: Urgency) -> watch::Receiver
             }
             () = halt.closed() => return,
         }
-        // Kept open, so that those who wait see the value and not a closed channel.
+        // Kept open, so that waiting receivers see the value and not a closed channel.
         halt.closed().await;
     });
     halted
 }
 
-/// A run under way.
+/// A run in progress.
 struct Run {
     job: Job,
     target: Target,
@@ -171,11 +171,11 @@ struct Run {
     connect: Arc<dyn Connect>,
     timetable: Timetable,
     phases: Phases,
-    /// What the logs held before this run.
-    old_logs: claims::Old,
-    deaths: Arc<deaths::Deaths>,
+    /// The lengths of the logs before this run.
+    old_logs: claims::EarlierLogs,
+    deaths: Arc<deaths::DeathRecorder>,
     progress: Arc<dyn Progress>,
-    stop: watch::Receiver<Stop>,
+    stop: watch::Receiver<StopRequest>,
     halt: watch::Receiver<bool>,
 }
 
@@ -184,7 +184,7 @@ impl Run {
         self.stop.borrow().urgency >= urgency
     }
 
-    /// Everything that needs the nodes.
+    /// The steps that need the nodes.
     async fn all(&mut self) {
         let base = self.job.node_dir();
         let connecting = Hosts::connect(self.job.nodes.clone(), self.job.name(), self.job.take_over);
@@ -312,7 +312,7 @@ impl Run {
             return false;
         };
         self.old_logs.start = old_logs;
-        // A target that does not tell its version is tested all the same.
+        // A target without a version is still tested.
         if let Ok(versions) = deployment.versions().await {
             let versions = versions.into_iter().filter(|(_, version)| !version.is_empty());
             self.phases.info.target_versions = versions.map(|(node, version)| (node.to_string(), version)).collect();
@@ -321,12 +321,12 @@ impl Run {
         true
     }
 
-    /// Everything that is recorded: load and faults, heal, recovery, final reads.
+    /// The recorded steps: load and faults, heal, recovery, final reads.
     async fn measured(&mut self, hosts: &Arc<Hosts>, deployment: &Deployment, recorder: &Arc<Recorder>) {
         self.deaths.begin(hosts.as_ref(), recorder);
         match claims::lengths(deployment).await {
             Ok(lengths) => self.old_logs.load = lengths,
-            // Then what the logs said during the deployment counts too.
+            // Then the log lines of the deployment count too.
             Err(error) => tracing::warn!("the logs' lengths before the load: {error}"),
         }
         let watching = tokio::spawn(self.deaths.clone().watch(hosts.clone(), recorder.clone()));
@@ -356,14 +356,15 @@ impl Run {
             watching.abort();
             return;
         };
-        let load::Ran { began, summary, slip_ms, probing } = ran;
+        let load::FinishedLoad { began, readiness, summary, slip_ms, probing } = ran;
+        self.phases.info.readiness = Some(readiness);
         self.phases.info.timetable_slip_ms = slip_ms;
         let problem = match &summary.stopped {
-            driver::Stopped::Recorder(why) => why.clone(),
+            driver::StopReason::Recorder(why) => why.clone(),
             _ => String::new(),
         };
         self.phases.ended("load", began, problem);
-        if summary.stopped == driver::Stopped::Signal {
+        if summary.stopped == driver::StopReason::Signal {
             let planned = self.job.plan.load.time.0.as_secs();
             let ran = began.elapsed().as_secs();
             self.phases.unseen(format!("the load was stopped by a signal after {ran} s of {planned} s"));
@@ -372,7 +373,7 @@ impl Run {
             self.phases.harness_failed(sentence);
         }
         if hosts.eviction().is_some() {
-            // All clients are closed here; whoever took the nodes over waits to hear it.
+            // All clients are closed here; the run that took over the nodes waits for this report.
             hosts.gone().await;
         }
         recorder.phase(Phase::Recover);
@@ -382,7 +383,7 @@ impl Run {
             self.phases.harness_failed(format!("faults may be left on the nodes (`dsfuzz heal` undoes them): {why}"));
         }
         if hosts.are_lost() {
-            // Nothing that is read from here on would be this run's.
+            // Later reads would belong to another run.
         } else if !self.asked_to(Urgency::Hurry) {
             self.recover(deployment, recorder).await;
             self.settle(&load, recorder, &summary).await;
@@ -393,7 +394,7 @@ impl Run {
         watching.abort();
     }
 
-    /// How the target's processes ended that nobody has told yet, and whether the nodes were this run's to the end.
+    /// Records the last deaths of the target's processes, and whether the nodes belonged to this run to the end.
     async fn last_looks(&mut self, hosts: &Arc<Hosts>, recorder: &Arc<Recorder>) {
         let lost = hosts.settled(RECONNECT).await;
         if let Some(eviction) = hosts.eviction() {
@@ -411,8 +412,8 @@ impl Run {
         }
     }
 
-    /// Waits until every node serves. What died is started again, which is told; what does not come back is a finding about the
-    /// target, and no failure of the harness.
+    /// Waits until every node serves. Dead processes are started again, with a note. A node that does not come back is a finding
+    /// about the target, not a failure of the harness.
     async fn recover(&mut self, deployment: &Deployment, recorder: &Arc<Recorder>) {
         let deadline = self.job.plan.load.recovery.0;
         let end = Instant::now() + deadline;
@@ -445,7 +446,7 @@ impl Run {
                 Convergence::NotAsked => Ok(false),
             }
         });
-        // Checkers see the history only: it says what the probe said.
+        // Checkers see the history only, so it gets the probe's answer.
         match self.phases.run("converge", deadline + Duration::from_secs(10), converging).await {
             Some(true) => drop(recorder.note("", standstill::CONVERGED)),
             Some(false) => {}
@@ -499,18 +500,18 @@ impl Run {
         }
     }
 
-    /// Which nodes must answer the final reads: as the plan says, else the recipe.
+    /// The nodes that must answer the final reads, by the plan, else by the recipe.
     fn final_reads(&self) -> FinalReads {
         self.job.final_reads(&self.target)
     }
 
-    /// True once the person is in a hurry.
+    /// True after the second signal.
     fn hurry(&self) -> watch::Receiver<bool> {
         halt_on(self.stop.clone(), Urgency::Hurry)
     }
 
     /// Export, read back, judge, draw.
-    fn finish(mut self) -> Result<Finished> {
+    fn finish(mut self) -> Result<FinishedRun> {
         let stop = *self.stop.borrow();
         if stop.asked() {
             self.phases.info.stopped_by = Some(if stop.signal == 15 { "SIGTERM" } else { "SIGINT" }.into());
@@ -538,7 +539,7 @@ impl Run {
         self.phases.info.ended = chrono::Local::now().to_rfc3339();
         self.phases.info.exit = Some(verdict.exit);
         self.phases.save();
-        // A broken promise is told even where the account of the run cannot be.
+        // A broken promise is reported even if `run.json` cannot be written.
         self.phases.info = secrets::redacted(&self.phases.info).unwrap_or_else(|why| {
             tracing::error!("the run's account: {why}");
             let harness_failures = vec![format!("the run's account: {why}")];
@@ -548,6 +549,6 @@ impl Run {
             self.progress.line(&format!("the report could not be drawn whole: {error:#}"));
         }
         self.progress.finish();
-        Ok(Finished { info: self.phases.info, verdict, history })
+        Ok(FinishedRun { info: self.phases.info, verdict, history })
     }
 }

@@ -1,5 +1,5 @@
 //! [`MultiClient`]: the clients of several workloads in one run, behind one process; [`MultiConnect`] opens them.
-use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
+use dsfuzz_workloads::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ pub(super) struct MultiConnect {
 }
 
 impl MultiConnect {
-    /// These clients. The client of one workload alone is returned as it is.
+    /// These clients. The client of a single workload is returned unchanged.
     pub(super) fn of(by_workload: BTreeMap<Arc<str>, Arc<dyn Connect>>) -> Arc<dyn Connect> {
         match by_workload.len() {
             1 => by_workload
@@ -34,7 +34,7 @@ impl Connect for MultiConnect {
         })
     }
 
-    /// They are opened one after the other.
+    /// Opens the clients one after the other.
     fn open_deadline(&self) -> Option<Duration> {
         self.by_workload.values().filter_map(|connect| connect.open_deadline()).reduce(|one, other| one + other)
     }
@@ -46,10 +46,10 @@ struct MultiClient {
 }
 
 impl Client for MultiClient {
-    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, Response> {
+    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, CallResponse> {
         match self.clients.get_mut(&call.workload) {
             Some(client) => client.call(call, terms),
-            None => Box::pin(async { Answer::fail("no client for this workload").into() }),
+            None => Box::pin(async { CallResult::fail("no client for this workload").into() }),
         }
     }
 

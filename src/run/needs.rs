@@ -1,42 +1,44 @@
-//! What the target and the planned faults need of a node, and whether it has that; and room on its disk, which a run can make.
+//! Missing abilities of nodes: the needs of the target and of the planned faults against each node's abilities. A run can free
+//! room on a full disk.
 use super::Run;
 use super::hosts::Hosts;
 use crate::plan::Plan;
-use crate::targets::{Deployment, Room};
+use crate::targets::{Deployment, DiskRoom};
 use dsfuzz_nemesis::protocol::ability::{self, Ability};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A full disk is measured and wiped meanwhile.
+/// Deadline of measuring and wiping a full disk.
 const LOOK: Duration = Duration::from_secs(180);
 
-/// With less room in the folder of a node, what is tested there would fail for want of it, and not by a fault.
+/// Least room in the folder of a node: with less, the target would fail for lack of room and not by a fault.
 const FREE_BYTES_MIN: u64 = 128 << 20;
-/// The ability in which an agent tells how much room its folder has.
+/// The ability that carries the room of the agent's folder.
 pub const ROOM: &str = ability::DISK_FREE_BYTES;
 
-/// A need that a node does not meet.
+/// An ability that a node lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lack {
+pub struct MissingAbility {
     /// The name of the ability.
     pub need: String,
-    /// Who needs it, and why it is not there.
+    /// The fault or target that needs it, and why the node lacks it.
     pub sentence: String,
 }
 
-impl Lack {
-    /// Whether room on the disk would be enough.
+impl MissingAbility {
+    /// Whether more room on the disk would cure it.
     pub fn is_room(&self) -> bool {
         self.need == ROOM
     }
 }
 
-/// The needs of the target and of the planned faults that a node does not meet.
-pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<Lack> {
-    let mut lacking: Vec<Lack> = Vec::new();
+/// Missing abilities of a node for the target and the planned faults, one sentence each.
+pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<MissingAbility> {
+    let mut lacking: Vec<MissingAbility> = Vec::new();
     let mut needs = |who: &str, need: &str| {
         if let Some(ability) = abilities.iter().find(|ability| ability.name == need && !ability.able) {
-            let lack = Lack { need: need.to_owned(), sentence: format!("{who} needs {need}: {}", ability.detail) };
+            let lack =
+                MissingAbility { need: need.to_owned(), sentence: format!("{who} needs {need}: {}", ability.detail) };
             if !lacking.contains(&lack) {
                 lacking.push(lack);
             }
@@ -50,7 +52,7 @@ pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<Lack> {
     lacking
 }
 
-/// An agent only tells how much room there is; here it is told whether that is enough.
+/// Judges the room that an agent reports.
 pub(super) fn with_room(ability: Ability) -> Ability {
     match ability.detail.parse::<u64>() {
         Ok(bytes) if ability.name == ROOM && bytes < FREE_BYTES_MIN => {
@@ -60,9 +62,9 @@ pub(super) fn with_room(ability: Ability) -> Ability {
     }
 }
 
-/// Whether a node whose disk is full has enough room once a run has removed what earlier runs left, and the words for it.
-pub fn after_wipe(room: &Room) -> (bool, String) {
-    let Room { free_bytes, left_bytes, largest, .. } = room;
+/// Whether a node with a full disk has enough room once a run has removed the data of earlier runs, and the sentence for it.
+pub fn after_wipe(room: &DiskRoom) -> (bool, String) {
+    let DiskRoom { free_bytes, left_bytes, largest, .. } = room;
     let (free, left) = (mib(*free_bytes), mib(*left_bytes));
     if free_bytes.saturating_add(*left_bytes) >= FREE_BYTES_MIN {
         return (
@@ -89,8 +91,8 @@ fn full(free_bytes: u64, more: &str) -> String {
     )
 }
 
-/// The paths that go, each by name.
-fn paths(room: &Room) -> String {
+/// The paths to remove.
+fn paths(room: &DiskRoom) -> String {
     if room.left.is_empty() { String::new() } else { format!(" ({})", room.left.join(", ")) }
 }
 
@@ -99,8 +101,8 @@ fn mib(bytes: u64) -> u64 {
     bytes >> 20
 }
 
-/// The needs that each node does not meet.
-async fn needs_of(plan: &Plan, hosts: &Hosts) -> Result<Vec<(Arc<str>, Lack)>, String> {
+/// The missing abilities of each node.
+async fn needs_of(plan: &Plan, hosts: &Hosts) -> Result<Vec<(Arc<str>, MissingAbility)>, String> {
     let mut all = Vec::new();
     for (node, abilities) in hosts.abilities().await {
         all.extend(lacking(plan, &abilities?).into_iter().map(|lack| (node.clone(), lack)));
@@ -109,8 +111,8 @@ async fn needs_of(plan: &Plan, hosts: &Hosts) -> Result<Vec<(Arc<str>, Lack)>, S
 }
 
 impl Run {
-    /// Whether the nodes can do what the plan asks for. Where only room on a disk lacks, what earlier runs left is wiped, and
-    /// the nodes are asked once more.
+    /// Whether the nodes have the abilities that the plan needs. If only room on a disk is missing, the data of earlier runs are
+    /// removed, and the nodes are asked again.
     pub(super) async fn able(&mut self, hosts: &Hosts, deployment: &Deployment) -> bool {
         let (plan, progress) = (self.job.plan.clone(), self.progress.clone());
         let looking = async {
@@ -156,10 +158,15 @@ mod tests {
     fn room_that_a_wipe_makes_is_told_apart_from_a_disk_that_others_filled() {
         let room = |free_bytes: u64, left_bytes: u64, largest: Option<(&str, u64)>| {
             let largest = largest.map(|(path, bytes)| (path.to_owned(), bytes << 20));
-            after_wipe(&Room { free_bytes: free_bytes << 20, left_bytes: left_bytes << 20, largest, ..Room::default() })
+            after_wipe(&DiskRoom {
+                free_bytes: free_bytes << 20,
+                left_bytes: left_bytes << 20,
+                largest,
+                ..DiskRoom::default()
+            })
         };
         let left = vec!["/var/lib/dsfuzz/two".to_owned(), "/var/lib/dsfuzz/redis".to_owned()];
-        let (_, words) = after_wipe(&Room { left_bytes: 1900 << 20, left, ..Room::default() });
+        let (_, words) = after_wipe(&DiskRoom { left_bytes: 1900 << 20, left, ..DiskRoom::default() });
         assert!(
             words.contains("1900 MiB that earlier runs left (/var/lib/dsfuzz/two, /var/lib/dsfuzz/redis)"),
             "{words}"

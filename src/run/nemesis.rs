@@ -1,7 +1,7 @@
-//! The nemesis at work: carries out a timetable on real agents and records what happened as events of the history.
+//! Carries out a timetable on the agents, and records each step as an event of the history.
 //!
-//! One fault at a time: resolve, look before, inject, prove, wait, prove again, heal, prove the heal. Every step has a
-//! deadline, so that nothing keeps a heal waiting. Never: a draw, a judgement, a retry of an injection (only of a heal).
+//! One fault at a time: resolve, look before, inject, prove, wait, prove again, heal, prove the heal. Every step has a deadline,
+//! so that a heal never waits for long. Never: draws, judges, or retries an injection (only a heal).
 mod fault_log;
 mod heal;
 mod links;
@@ -13,7 +13,7 @@ mod remotes;
 mod tests;
 
 pub use heal::NodeHeal;
-pub use links::{Wall, WallKind};
+pub use links::{BlockedKind, BlockedPath};
 pub use outcome::FaultOutcome;
 pub use remotes::{FixedRemotes, Remotes};
 
@@ -22,11 +22,11 @@ use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
 use dsfuzz_nemesis::facts::VerifiedBy;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::Request;
-use dsfuzz_nemesis::{NodeView, PlannedFault, ResolvedFault, Timetable, View, resolve};
+use dsfuzz_nemesis::{ClusterView, NodeView, PlannedFault, ResolvedFault, Timetable, resolve};
 use dsfuzz_workloads::BoxFuture;
 use fault_log::{FaultLog, FaultLogs};
-use links::Open;
-use proof::Since;
+use links::OpenPaths;
+use proof::CountedFrom;
 use remotes::everywhere;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,22 +34,22 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Writes an event into the journal; fills in its index and time and says which.
+/// Writes an event into the journal, fills in its index and time, and returns them.
 pub type EventSink = Arc<dyn Fn(FaultEvent) -> Mark + Send + Sync>;
-/// The cluster as it is now. True: a fault is aimed at the leader, which is worth waiting for an election; false: with
-/// the leader that is known, at once.
-pub type Views = Arc<dyn Fn(bool) -> BoxFuture<'static, View> + Send + Sync>;
-/// Nanoseconds on the control node's clock, as the journal counts them.
+/// The present view of the cluster. True: the fault is aimed at the leader and may wait for an election. False: at once, with
+/// the known leader.
+pub type Views = Arc<dyn Fn(bool) -> BoxFuture<'static, ClusterView> + Send + Sync>;
+/// Nanoseconds on the journal's clock.
 pub type Now = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// How long each step may take.
+/// Deadlines of the steps.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The view of the cluster.
     pub view: Duration,
     /// An injection on a node.
     pub inject: Duration,
-    /// A look at a node: a proof, a list of services.
+    /// A look at a node: a proof or a list of services.
     pub look: Duration,
     /// One round of datagrams.
     pub round: Duration,
@@ -78,7 +78,7 @@ impl Default for Limits {
     }
 }
 
-/// A fault that begins this much later than the timetable says has a note of that.
+/// Delay behind the timetable from which a fault gets a note.
 const SLIP_NOTED: Duration = Duration::from_millis(100);
 
 /// Carries out timetables.
@@ -90,12 +90,12 @@ pub struct Executor {
     limits: Limits,
     logs: FaultLogs,
     rounds: AtomicU64,
-    /// The nodes as the plan and the recipe know them.
+    /// The nodes by the plan and the recipe.
     nodes: Mutex<Vec<NodeView>>,
 }
 
 impl Executor {
-    /// An executor for the run of this name (the name its agents were greeted with).
+    /// An executor for the run of this name, which its agents know.
     pub fn new(remotes: Arc<dyn Remotes>, run: impl Into<String>, sink: EventSink, view: Views, now: Now) -> Executor {
         Executor {
             remotes,
@@ -115,8 +115,8 @@ impl Executor {
         self
     }
 
-    /// Carries out a timetable whose load begins at `start`, until it is done or `stop` turns true. Whatever is in
-    /// force then is healed at once. Afterwards [`Executor::heal_all`] makes sure that nothing is left.
+    /// Carries out a timetable whose load begins at `start`, until its end or until `stop` turns true. A fault in force then is
+    /// healed at once. Call [`Executor::heal_all`] afterwards to leave no fault.
     pub async fn run(
         &self,
         timetable: &Timetable,
@@ -131,7 +131,7 @@ impl Executor {
         let mut late_injections = Vec::new();
         for planned in &timetable.faults {
             let mut outcome = FaultOutcome::of(planned);
-            if wait(start + planned.at.0, &mut stop).await == Wake::Stopped {
+            if wait(start + planned.at.0, &mut stop).await == WaitEnd::Stopped {
                 outcome.problems.push("stopped before it began".to_owned());
             } else if Instant::now() >= quiet_from {
                 let why = "no time was left: what came before it took too long".to_owned();
@@ -148,8 +148,8 @@ impl Executor {
         outcomes
     }
 
-    /// One fault from beginning to end, with when it was due and from when on it is quiet. Returns where injections had no
-    /// answer in time: they may still happen.
+    /// One fault from beginning to end, with its due time and the begin of the quiet end. Returns the nodes whose injections
+    /// had no response in time: these may still happen.
     async fn one(
         &self,
         planned: &PlannedFault,
@@ -202,9 +202,8 @@ impl Executor {
         resolve(planned, &view).map_err(|why| why.to_string())
     }
 
-    /// Completes the view by the addresses that the nodes have now. Where a node does not answer, the look before the
-    /// fault says why.
-    async fn learn_addresses(&self, view: &mut View) {
+    /// Completes the view by the nodes' present addresses. For a silent node the look before the fault gives the reason.
+    async fn learn_addresses(&self, view: &mut ClusterView) {
         let names: Vec<&str> = view.names().collect();
         let links: Vec<Link> = names
             .iter()
@@ -217,17 +216,17 @@ impl Executor {
         }
     }
 
-    fn remember(&self, view: &View) {
+    fn remember(&self, view: &ClusterView) {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&view.nodes);
     }
 
-    /// A node as the last view had it.
+    /// A node in the last view.
     fn seen(&self, node: &str) -> Option<NodeView> {
         let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         nodes.iter().find(|view| view.name == node).cloned()
     }
 
-    /// Injects on all nodes at once. Returns what went wrong, and the nodes whose answer did not come.
+    /// Injects on all nodes in parallel. Returns the problems, and the nodes without a response.
     async fn inject(&self, id: u64, fault: &ResolvedFault) -> (Vec<String>, Vec<String>) {
         let asks = fault
             .injections
@@ -245,11 +244,11 @@ impl Executor {
         (failed, late)
     }
 
-    /// Records whether it is in force, after the injections were requested and with these problems so far.
+    /// Verifies after the injections, and records whether the fault is in force, with these earlier problems.
     async fn prove(
         &self,
         log: &FaultLog<'_>,
-        (fault, open): (&ResolvedFault, &Open),
+        (fault, open): (&ResolvedFault, &OpenPaths),
         problems: Vec<String>,
         decided: Instant,
         stop: &mut watch::Receiver<bool>,
@@ -259,7 +258,7 @@ impl Executor {
             tokio::select! {
                 biased;
                 () = stopped(stop) => Err(vec!["stopped before it was proven".to_owned()]),
-                verified = self.verify(log.id(), (fault, open), Since::Injection, self.limits.prove) => verified,
+                verified = self.verify(log.id(), (fault, open), CountedFrom::Injection, self.limits.prove) => verified,
             }
         } else {
             Err(problems)
@@ -283,10 +282,10 @@ impl Executor {
     async fn prove_again(
         &self,
         log: &FaultLog<'_>,
-        (fault, open): (&ResolvedFault, &Open),
+        (fault, open): (&ResolvedFault, &OpenPaths),
         outcome: &mut FaultOutcome,
     ) {
-        match self.verify(log.id(), (fault, open), Since::Round, self.limits.prove).await {
+        match self.verify(log.id(), (fault, open), CountedFrom::Round, self.limits.prove).await {
             Ok(detail) => {
                 outcome.reproven = true;
                 log.record(FaultStep::Reproven, detail);
@@ -299,22 +298,22 @@ impl Executor {
     }
 }
 
-/// Why a wait ended.
+/// The reason for the end of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wake {
+enum WaitEnd {
     Time,
     Stopped,
 }
 
-async fn wait(until: Instant, stop: &mut watch::Receiver<bool>) -> Wake {
+async fn wait(until: Instant, stop: &mut watch::Receiver<bool>) -> WaitEnd {
     tokio::select! {
         biased;
-        () = stopped(stop) => Wake::Stopped,
-        () = tokio::time::sleep_until(until) => Wake::Time,
+        () = stopped(stop) => WaitEnd::Stopped,
+        () = tokio::time::sleep_until(until) => WaitEnd::Time,
     }
 }
 
-/// Ends when a stop is requested; never where its sender is gone.
+/// Ends when a stop is requested; never if its sender is gone.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;

@@ -1,15 +1,15 @@
-//! [`Phases`]: what the phases of a run were, how long they took and what went wrong; `run.json` is written after each.
+//! [`Phases`]: the phases of a run, with their durations and problems. `run.json` is written after each.
 //!
-//! A phase that fails does not keep the next from running; whoever calls decides.
+//! A failed phase does not stop the next one; the caller decides.
 use super::progress::Progress;
 use crate::store::{PhaseInfo, RunDir, RunInfo};
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The running account of a run.
+/// The phases of a run in progress.
 pub(super) struct Phases {
-    /// What `run.json` says.
+    /// The content of `run.json`.
     pub(super) info: RunInfo,
     dir: RunDir,
     progress: Arc<dyn Progress>,
@@ -22,7 +22,7 @@ impl Phases {
         phases
     }
 
-    /// Runs a phase under its deadline. None where it failed or ran out of time; the problem is kept.
+    /// Runs a phase under its deadline. None if it failed or ran out of time; the problem is kept.
     pub(super) async fn run<T, E: Display>(
         &mut self,
         name: &str,
@@ -41,14 +41,14 @@ impl Phases {
         result
     }
 
-    /// Notes a phase that has run.
+    /// Adds a finished phase.
     pub(super) fn ended(&mut self, name: &str, began: Instant, problem: String) {
         let problem = self.said_once(&problem);
         if problem.is_empty() {
             tracing::info!(phase = name, took_ms = began.elapsed().as_millis() as u64, "done");
         } else {
             tracing::info!(phase = name, %problem, "failed");
-            // A run that does not begin ends with this sentence.
+            // A run that does not begin ends with this sentence alone.
             if name != CONNECT {
                 self.progress.line(&format!("{name}: {problem}"));
             }
@@ -61,7 +61,7 @@ impl Phases {
     /// A failure of the harness itself: no verdict may rest on this run.
     pub(super) fn harness_failed(&mut self, sentence: impl Display) {
         let sentence = self.said_once(&sentence.to_string());
-        // The problem of a phase has been told already.
+        // The problem of a phase has been reported already.
         if self.info.phases.iter().any(|phase| !phase.problem.is_empty() && sentence.contains(&phase.problem)) {
             tracing::info!("{sentence}");
         } else {
@@ -71,8 +71,8 @@ impl Phases {
         self.save();
     }
 
-    /// Another run took a node over: the first thing to be said of this run. Nothing after that time, nanoseconds since the
-    /// start of the record, is this run's; none: there is no record.
+    /// Another run took over a node, which comes first in this run's failures. Records after `time` (nanoseconds since the start
+    /// of the record; none without a record) do not belong to this run.
     pub(super) fn evicted(&mut self, sentence: String, time: Option<u64>) {
         tracing::error!("{sentence}");
         self.info.harness_failures.insert(0, sentence);
@@ -80,19 +80,19 @@ impl Phases {
         self.save();
     }
 
-    /// The same, as the first thing to be said of the run.
+    /// Adds a failure of the harness in front of all others.
     pub(super) fn failed_first(&mut self, sentence: String) {
         tracing::error!("{sentence}");
         self.info.harness_failures.insert(0, sentence);
         self.save();
     }
 
-    /// The text with the name of each node once in front of what is said of it, and nothing said twice.
+    /// The text with each node's name once in front of its problem, and without repetitions.
     fn said_once(&self, text: &str) -> String {
         said_once(text, self.info.nodes.iter().map(|node| node.name.as_str()))
     }
 
-    /// Something of the end was not seen, so that a pass would prove nothing.
+    /// Adds an unseen part of the end, which makes a pass unknown.
     pub(super) fn unseen(&mut self, sentence: impl Into<String>) {
         let sentence = self.said_once(&sentence.into());
         self.info.unseen.push(sentence);
@@ -105,7 +105,7 @@ impl Phases {
         problem.map(|phase| format!("{}: {}", phase.name, phase.problem)).unwrap_or_default()
     }
 
-    /// Writes `run.json`: whole or not at all.
+    /// Writes `run.json` atomically.
     pub(super) fn save(&self) {
         if let Err(error) = self.info.save(&self.dir) {
             tracing::error!("run.json cannot be written: {error}");

@@ -1,4 +1,4 @@
-//! [`Prepared`]: the clients of a load, opened before its time begins, so that clients which start slowly take nothing of it.
+//! [`Prepared`]: the clients of a load, opened before its time begins, so that slowly starting clients do not shorten it.
 use super::driver::{DriverOptions, connect_once, turned_true};
 use crate::store::Readiness;
 use dsfuzz_workloads::{BoxFuture, Client, Connect, ConnectError, Endpoint, Terms};
@@ -9,14 +9,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// The load waits for clients no longer than this.
+/// Longest wait of the load for its clients.
 pub(super) const READY_WITHIN: Duration = Duration::from_secs(60);
-/// A client that waited longer for its first call is closed, and another one opened: a server may have given it up.
+/// A client that waited longer for its first call is replaced: the server may have dropped it.
 const WAITED_MAX: Duration = Duration::from_secs(10);
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Opens the clients of the plan, then runs `load` through them, and closes those that it did not take. None: it was halted
-/// before, and no client is left open.
+/// Opens the clients of the plan, runs `load` with them, and closes the unused ones. None: the run was halted before, and no
+/// client is left open.
 pub(super) async fn through_ready<W: Future>(
     connect: Arc<dyn Connect>,
     options: &DriverOptions,
@@ -38,18 +38,17 @@ async fn close(client: Box<dyn Client>) {
     let _ = tokio::time::timeout(CLOSE_WITHIN, client.close()).await;
 }
 
-/// A client, and since when it waits for its first call.
+/// A client, and the time since which it waits for its first call.
 type Waiting = (Instant, Box<dyn Client>);
 
-/// Hands out a client that is open already, once, to the process that it was opened for; opens every other.
+/// Hands out an open client once, to the process that it was opened for, and opens all others.
 pub(super) struct Prepared {
     connect: Arc<dyn Connect>,
     ready: Mutex<HashMap<u64, Waiting>>,
 }
 
 impl Prepared {
-    /// Opens all clients of the plan at once, each within its own deadline, and waits for them, `longest` at the most, or until it
-    /// is halted.
+    /// Opens all clients of the plan in parallel, each within its own deadline, and waits for them until `longest` or a halt.
     async fn open(
         connect: Arc<dyn Connect>,
         options: &DriverOptions,
@@ -63,7 +62,7 @@ impl Prepared {
         for index in 0..clients {
             let (connect, terms) = (connect.clone(), Terms::load(options.deadline));
             let process = u64::from(index);
-            // As the driver binds them.
+            // The same binding as in the driver.
             let endpoint = options.nodes[index as usize % nodes].endpoint(process, &options.client_options, terms);
             opening.spawn(async move {
                 let opened = connect_once(&*connect, endpoint, terms.deadline, longest).await;
@@ -82,16 +81,17 @@ impl Prepared {
                 }
             };
             let Some(opened) = opened else { break };
-            // Why one cannot be opened is told by the call that needs it.
+            // The call that needs the client reports its error.
             if let Ok((process, Ok(client))) = opened {
                 ready.insert(process, client);
             }
         }
-        let readiness = Readiness { clients: clients as usize, ready: ready.len(), took: began.elapsed() };
+        let readiness =
+            Readiness { clients: clients as usize, ready: ready.len(), waited_ms: began.elapsed().as_millis() as u64 };
         (Arc::new(Prepared { connect, ready: Mutex::new(ready) }), readiness)
     }
 
-    /// Closes the clients that nobody took.
+    /// Closes the unused clients.
     async fn close(&self) {
         let left = std::mem::take(&mut *self.ready.lock().unwrap_or_else(PoisonError::into_inner));
         let mut closing: JoinSet<()> = left.into_values().map(|(_, client)| close(client)).collect();
@@ -121,16 +121,16 @@ impl Connect for Prepared {
 mod tests {
     use super::*;
     use crate::run::driver::NodeEndpoint;
-    use dsfuzz_workloads::{Answer, Call, Response};
+    use dsfuzz_workloads::{Call, CallResponse, CallResult};
     use std::collections::BTreeMap;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Counts how many were closed.
+    /// Counts closed clients.
     struct Idle(Arc<AtomicUsize>);
 
     impl Client for Idle {
-        fn call<'a>(&'a mut self, _: &'a Call, _: Terms) -> BoxFuture<'a, Response> {
-            Box::pin(async { Answer::info("idle").into() })
+        fn call<'a>(&'a mut self, _: &'a Call, _: Terms) -> BoxFuture<'a, CallResponse> {
+            Box::pin(async { CallResult::info("idle").into() })
         }
 
         fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
@@ -140,7 +140,7 @@ mod tests {
         }
     }
 
-    /// Opens clients in 5 s, but never those of node n2; and says whom it opened.
+    /// Opens clients in 5 s, but never those of node n2, and lists the opened ones.
     #[derive(Default)]
     struct Opens(Mutex<Vec<(u64, String)>>, Arc<AtomicUsize>);
 
@@ -236,7 +236,7 @@ mod tests {
         let (_halt, mut halted) = watch::channel(false);
         let (prepared, readiness) = Prepared::open(opens.clone(), &options, READY_WITHIN, &mut halted).await;
         assert_eq!((readiness.clients, readiness.ready), (4, 2), "those of n2 never open");
-        assert!(readiness.told().is_some_and(|told| told.starts_with("2 of 4 clients were ready")));
+        assert!(readiness.to_string().starts_with("2 of 4 clients were ready"));
         let opened = || opens.0.lock().expect("no panic").len();
         assert_eq!(opened(), 4);
         let endpoint = first_of(&options, 2);

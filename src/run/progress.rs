@@ -1,30 +1,30 @@
-//! [`Progress`]: whom a run tells what it is doing.
+//! [`Progress`]: the observer of a run's progress.
 use std::time::Duration;
 
-/// Numbers of this moment.
+/// Current numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// Calls a second, lately.
     pub ops_per_s: f64,
     /// Calls that were Ok, so far.
     pub ok: u64,
-    /// Calls that certainly had no effect.
+    /// Fail calls.
     pub fail: u64,
-    /// Calls in doubt.
+    /// Info calls.
     pub info: u64,
     /// Faults in force, in words (`partition majority n1,n2`).
     pub faults: Vec<String>,
 }
 
-/// Shows what a run is doing. Shared by reference; every method may be called from any thread.
+/// Shows the progress of a run. Shared by reference; every method may be called from any thread.
 pub trait Progress: Send + Sync {
-    /// A phase begins, and ends at the latest after `deadline`.
+    /// A phase begins; it ends after `deadline` at the latest.
     fn phase(&self, name: &str, deadline: Option<Duration>);
 
-    /// Numbers of this moment; call it as often as you like.
+    /// Current numbers; call it as often as you like.
     fn tick(&self, snapshot: &Snapshot);
 
-    /// Something worth a line of its own, such as a fault or a wait that became long.
+    /// An event worth a line, such as a fault or a long wait.
     fn line(&self, text: &str);
 
     /// The run is over.

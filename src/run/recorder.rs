@@ -1,11 +1,11 @@
-//! [`Recorder`]: the one place that numbers and times what happens in a run, and writes it down before it counts.
+//! [`Recorder`]: numbers, times and writes all events of a run, before they count.
 //!
-//! Never: deciding what happens. Times and indexes are taken under one lock, so both only grow.
+//! Times and indexes are taken under one lock, so both only grow. Never: decides about the run.
 use super::journal::{self, Journal};
 use crate::secrets;
 use dsfuzz_checkers::history::{FaultEvent, HISTORY_VERSION, ProcessEvent, Record, RoleRecord};
 use dsfuzz_checkers::{Mark, Phase};
-use dsfuzz_workloads::{Answer, Call, Response};
+use dsfuzz_workloads::{Call, CallResponse, CallResult};
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
@@ -17,7 +17,7 @@ thread_local! {
     static BODY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// How many calls ended how, so far.
+/// Calls so far, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counters {
     /// Ok.
@@ -28,7 +28,7 @@ pub struct Counters {
     pub info: u64,
     /// In flight.
     pub open: u64,
-    /// Calls that ended in each second of the stretch between the last two times someone asked, a second apart or more.
+    /// Calls ended a second, between the last two readings that were at least a second apart.
     pub ended_per_second: f64,
 }
 
@@ -42,11 +42,11 @@ impl Counters {
 /// Writes the record of one run.
 pub struct Recorder {
     journal: Journal,
-    tally: Tally,
+    tally: LiveCounts,
 }
 
 #[derive(Default)]
-struct Tally {
+struct LiveCounts {
     called: AtomicU64,
     ok: AtomicU64,
     fail: AtomicU64,
@@ -66,7 +66,7 @@ impl Recorder {
         Recorder::with_segments(dir, nodes, wall, journal::SEGMENT_BYTES)
     }
 
-    /// As [`Recorder::create`], with segments of so many bytes.
+    /// As [`Recorder::create`], with segments of `segment_bytes`.
     pub fn with_segments(
         dir: &Path,
         nodes: &[String],
@@ -76,7 +76,7 @@ impl Recorder {
         let journal = Journal::create(dir, segment_bytes).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot begin the journal {}: {error}", dir.display()))
         })?;
-        let recorder = Recorder { journal, tally: Tally::default() };
+        let recorder = Recorder { journal, tally: LiveCounts::default() };
         recorder.rare(&Record::Start { index: 0, time: 0, version: HISTORY_VERSION, nodes: nodes.to_vec(), wall });
         match recorder.failure() {
             Some(why) => Err(io::Error::other(why)),
@@ -89,7 +89,7 @@ impl Recorder {
         self.journal.now()
     }
 
-    /// Records a call that is about to leave. None: it could not be recorded and must not leave.
+    /// Records a call that is about to leave. None: it is not recorded and must not leave.
     pub fn invoke(&self, worker: u32, process: u64, node: &Arc<str>, call: &Call, settle: bool) -> Option<Mark> {
         BODY.with_borrow_mut(|body| {
             body.clear();
@@ -98,14 +98,14 @@ impl Recorder {
         })
     }
 
-    /// Records how the open call of a process ended, after it did.
-    pub fn complete(&self, process: u64, response: &Response) -> Mark {
+    /// Records the end of the open call of a process.
+    pub fn complete(&self, process: u64, response: &CallResponse) -> Mark {
         let clean = without_secrets(response);
         let response = clean.as_ref().unwrap_or(response);
-        let counter = match response.answer {
-            Answer::Ok(_) => &self.tally.ok,
-            Answer::Fail(_) => &self.tally.fail,
-            Answer::Info(_) => &self.tally.info,
+        let counter = match response.result {
+            CallResult::Ok(_) => &self.tally.ok,
+            CallResult::Fail(_) => &self.tally.fail,
+            CallResult::Info(_) => &self.tally.info,
         };
         let written = BODY.with_borrow_mut(|body| {
             body.clear();
@@ -120,19 +120,19 @@ impl Recorder {
         self.rare(&Record::Fault(event))
     }
 
-    /// Records what a node said about its role; index and time of the reply are filled in here. The probe's
-    /// (`sent_index`, `sent_time`) come from a [`Recorder::mark`] taken before it left.
+    /// Records a node's answer to a role probe; index and time of the answer are filled in here. The probe's (`sent_index`,
+    /// `sent_time`) come from a [`Recorder::mark`] taken before it left.
     pub fn role(&self, claim: RoleRecord) -> Mark {
         self.rare(&Record::Role(claim))
     }
 
-    /// Records what happened to a process of the target; index and time are filled in here.
+    /// Records an event of a process of the target; index and time are filled in here.
     pub fn process(&self, event: ProcessEvent) -> Mark {
         self.rare(&Record::Process(event))
     }
 
-    /// Where the record stands, without writing: every record up to and with this index came before this moment, every
-    /// other one after it.
+    /// The present index and time, without writing: records up to this index came before this moment, all others come after
+    /// it.
     pub fn mark(&self) -> Mark {
         self.journal.mark()
     }
@@ -142,12 +142,12 @@ impl Recorder {
         self.rare(&Record::Phase { index: 0, time: 0, phase })
     }
 
-    /// Records something that people should see; `node` is empty where it is about the run.
+    /// Records a note for people; `node` is empty for a note about the run.
     pub fn note(&self, node: &str, text: &str) -> Mark {
         self.rare(&Record::Note { index: 0, time: 0, node: node.to_owned(), text: text.to_owned() })
     }
 
-    /// Ends the record in order and brings it to the disk, which may take a moment. What comes later is not recorded.
+    /// Ends the record properly and syncs it, which may take a moment. Later events are not recorded.
     pub fn end(&self) {
         self.rare(&Record::End { index: 0, time: 0 });
         self.journal.close();
@@ -170,8 +170,8 @@ impl Recorder {
         Counters { ok, fail, info, open, ended_per_second: *rate }
     }
 
-    /// Why recording failed, once it has: the run must stop. Replies of calls in flight are still written while the
-    /// reserved space lasts; what is on disk stays a readable prefix of what happened.
+    /// The reason why recording failed, if it has: the run must stop. Replies of calls in flight are still written while the
+    /// reserved space lasts; the file stays a readable prefix of the events.
     pub fn failure(&self) -> Option<String> {
         self.journal.failure().map(str::to_owned)
     }
@@ -202,17 +202,17 @@ impl Recorder {
     }
 }
 
-/// The response without secrets, where its error has some: a client may name what it logged in with.
-fn without_secrets(response: &Response) -> Option<Response> {
-    let answer = match &response.answer {
-        Answer::Ok(_) => return None,
-        Answer::Fail(why) => Answer::Fail(secrets::changed(why)?.into()),
-        Answer::Info(why) => Answer::Info(secrets::changed(why)?.into()),
+/// The response without secrets, if its error has some: a client may name its credentials.
+fn without_secrets(response: &CallResponse) -> Option<CallResponse> {
+    let answer = match &response.result {
+        CallResult::Ok(_) => return None,
+        CallResult::Fail(why) => CallResult::Fail(secrets::changed(why)?.into()),
+        CallResult::Info(why) => CallResult::Info(secrets::changed(why)?.into()),
     };
-    Some(Response { answer, ..response.clone() })
+    Some(CallResponse { result: answer, ..response.clone() })
 }
 
-/// Counts one more; the journal's lock is held, so no other thread counts at the same time.
+/// Adds one. The journal's lock is held, so no other thread counts at the same time.
 fn add(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Release);
 }

@@ -1,8 +1,7 @@
-//! The prober: asks every node for its role, again and again, records each claim with the interval in which it held, and
-//! knows who leads.
+//! The role prober: asks every node for its role repeatedly, records each claim with its interval, and knows the leader.
 //!
-//! One question at a time for each node, each with a deadline, so that a paused node holds up nobody. Never: a judgement
-//! about two leaders; that is a checker's.
+//! One question at a time for each node, each with a deadline, so that a paused node does not delay the others. Never: judges
+//! about two leaders.
 use dsfuzz_checkers::history::{Mark, RoleRecord, leads_by_name};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::BTreeMap;
@@ -14,45 +13,45 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 pub use crate::targets::RoleAnswer;
 
-/// Asks a node for its role; an error is a sentence.
+/// Asks a node for its role.
 pub type AskRole = Arc<dyn Fn(&str) -> BoxFuture<'static, Result<RoleAnswer, String>> + Send + Sync>;
-/// The journal's next index and the time, taken just before a question leaves. It must not use the index up: a question
-/// that is broken off leaves no record.
+/// The journal's next index and the time, taken just before a question leaves. It must not consume the index, since a
+/// cancelled question leaves no record.
 pub type TakeMark = Arc<dyn Fn() -> Mark + Send + Sync>;
-/// Writes a claim into the journal (fills in its index and time) and says which record it became.
+/// Writes a claim into the journal, fills in its index and time, and returns its mark.
 pub type RecordRole = Arc<dyn Fn(RoleRecord) -> Mark + Send + Sync>;
 
 /// Asks every node for its role.
 #[derive(Clone)]
 pub struct Prober {
-    /// How it asks.
+    /// The question.
     pub ask: AskRole,
     /// Called just before a question leaves.
     pub mark: TakeMark,
     /// Called just after the answer came.
     pub record: RecordRole,
-    /// From one question to a node to the next.
+    /// Time between two questions to a node.
     pub every: Duration,
-    /// How long a question may take.
+    /// Deadline of a question.
     pub deadline: Duration,
 }
 
 /// A node's last claim.
 #[derive(Clone, Debug)]
-struct Claim {
+struct LastClaim {
     leads: bool,
     /// Only a term that was read together with the role.
     term: Option<i64>,
     heard: Instant,
 }
 
-/// A claim older than this many questions is not believed any more.
+/// A claim older than this number of questions is stale.
 const STALE_AFTER: u32 = 6;
 
 impl Prober {
-    /// Asks until `stop` turns true. `leader` holds who leads, as far as the claims tell.
+    /// Asks until `stop` turns true. `leader` holds the leader by the claims.
     pub async fn run(self, nodes: Vec<String>, leader: watch::Sender<Option<String>>, stop: watch::Receiver<bool>) {
-        let claims: Arc<Mutex<BTreeMap<String, Claim>>> = Arc::default();
+        let claims: Arc<Mutex<BTreeMap<String, LastClaim>>> = Arc::default();
         let leader = Arc::new(leader);
         let mut tasks = JoinSet::new();
         for node in nodes {
@@ -64,7 +63,7 @@ impl Prober {
     async fn probe(
         self,
         node: String,
-        claims: Arc<Mutex<BTreeMap<String, Claim>>>,
+        claims: Arc<Mutex<BTreeMap<String, LastClaim>>>,
         leader: Arc<watch::Sender<Option<String>>>,
         mut stop: watch::Receiver<bool>,
     ) {
@@ -78,7 +77,7 @@ impl Prober {
             }
             let claim = tokio::select! {
                 biased;
-                // A question that is broken off has no record: nothing was claimed.
+                // A cancelled question has no record: nothing was claimed.
                 () = stopped(&mut stop) => return,
                 claim = self.question(&node) => claim,
             };
@@ -95,14 +94,14 @@ impl Prober {
         }
     }
 
-    /// One question and its record. None where there was no answer: an older claim of the node stands until it is stale.
-    async fn question(&self, node: &str) -> Option<Claim> {
+    /// One question and its record. None without an answer: the node's older claim stands until it is stale.
+    async fn question(&self, node: &str) -> Option<LastClaim> {
         let sent = (self.mark)();
         let answer = match tokio::time::timeout(self.deadline, (self.ask)(node)).await {
             Ok(answer) => answer,
             Err(_) => Err(format!("no answer within {} ms", self.deadline.as_millis())),
         };
-        let claim = answer.as_ref().ok().map(|answer| Claim {
+        let claim = answer.as_ref().ok().map(|answer| LastClaim {
             leads: answer.leads,
             term: answer.term.filter(|_| answer.term_with_role),
             heard: Instant::now(),
@@ -125,9 +124,9 @@ impl Prober {
     }
 }
 
-/// Who leads: of the fresh claims to lead, the one with the highest trustworthy term, then the most recent. A term that
-/// some node has already left behind (it names a higher one, as leader or not) is nobody's claim any more.
-fn current_leader(claims: &BTreeMap<String, Claim>, now: Instant, stale: Duration) -> Option<String> {
+/// The leader: of the fresh claims to lead, the one with the highest trustworthy term, then the most recent. A claim whose
+/// term is lower than any node's known term does not count.
+fn current_leader(claims: &BTreeMap<String, LastClaim>, now: Instant, stale: Duration) -> Option<String> {
     let fresh = || claims.iter().filter(move |(_, claim)| now.saturating_duration_since(claim.heard) <= stale);
     let newest_term = fresh().filter_map(|(_, claim)| claim.term).max();
     fresh()
@@ -146,8 +145,8 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 mod tests {
     use super::*;
 
-    fn claims(of: &[(&str, bool, Option<i64>, u64)], start: Instant) -> BTreeMap<String, Claim> {
-        let claim = |leads: &bool, term: &Option<i64>, at: &u64| Claim {
+    fn claims(of: &[(&str, bool, Option<i64>, u64)], start: Instant) -> BTreeMap<String, LastClaim> {
+        let claim = |leads: &bool, term: &Option<i64>, at: &u64| LastClaim {
             leads: *leads,
             term: *term,
             heard: start + Duration::from_millis(*at),
@@ -172,7 +171,7 @@ mod tests {
         }
     }
 
-    /// Records of a prober that ran for so long on these answers.
+    /// Records of a prober that ran for this time on these answers.
     async fn probe(ask: AskRole, lasts: Duration) -> (Vec<RoleRecord>, Option<String>) {
         let records: Arc<Mutex<Vec<RoleRecord>>> = Arc::default();
         let counter = Arc::new(std::sync::atomic::AtomicU64::new(0));

@@ -1,9 +1,8 @@
 //! The settle phase: the final reads of every workload, by the mode that the plan or the recipe chooses.
 //!
-//! Through fresh clients and processes. A read without an effect is repeated until it is Ok or time is up. Where each node
-//! answers for itself and two answer differently, both are read again until they agree, or nothing has changed for long
-//! enough that they stand still ([`confirm`]). Never: taking
-//! a read that failed for an answer, or repeating a read with an effect whose outcome is unknown.
+//! Reads use fresh clients and processes. A read without an effect is repeated until it is Ok or time is up. If each node
+//! answers for itself and two answers differ, both nodes are read again until they agree or stand still ([`confirm`]). Never:
+//! takes a failed read for an answer, or repeats a read with an effect whose outcome is unknown.
 mod confirm;
 mod reader;
 mod summary;
@@ -14,7 +13,7 @@ use super::driver::NodeEndpoint;
 use super::recorder::Recorder;
 use dsfuzz_checkers::{FinalReads, Phase};
 use dsfuzz_workloads::{Call, Connect, Workload};
-use reader::{Outcome, Reader};
+use reader::{ReadOutcome, Reader};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,29 +21,29 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// How long to wait before a leader is looked for again.
+/// Time before the leader is looked up again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// How the settle phase runs.
+/// Options of the settle phase.
 #[derive(Clone, Debug)]
 pub struct SettleOptions {
     /// The seed of the run.
     pub seed: u64,
     /// The nodes to read from.
     pub nodes: Vec<NodeEndpoint>,
-    /// Which of them must answer, and how often they are asked.
+    /// The nodes that must answer, and the number of reads of each.
     pub mode: FinalReads,
-    /// Only the node that leads must answer ([`crate::targets::recipe::Authority`]): another one may refuse.
+    /// Only the leader must answer ([`crate::targets::recipe::Authority`]); another node may refuse.
     pub authority: bool,
-    /// Who leads now, as far as it is known.
+    /// The known leader.
     pub leader: watch::Receiver<Option<String>>,
     /// Codes of errors by which a node refuses to be read at all.
     pub refusals: Vec<String>,
     /// Deadline of the phase.
     pub time: Duration,
-    /// Deadline of one call, and of one attempt to connect where the client has none of its own.
+    /// Deadline of one call, and of one attempt to connect if the client has none.
     pub deadline: Duration,
-    /// How long nodes that answer differently are read again without a change: the checkers' `standstill_ms`.
+    /// How long nodes with different answers are read again without a change: the checkers' `standstill_ms`.
     pub standstill: Duration,
     /// The first worker number to use: the number of the load's clients. Each node gets a worker.
     pub first_worker: u32,
@@ -54,7 +53,7 @@ pub struct SettleOptions {
     pub client_options: BTreeMap<String, String>,
 }
 
-/// Makes the final reads until all are answered as the mode asks, the time is up or `stop` turns true. Records the phase.
+/// Makes the final reads until the mode is satisfied, the time is up or `stop` turns true. Records the phase.
 pub async fn settle(
     recorder: Arc<Recorder>,
     connect: Arc<dyn Connect>,
@@ -64,7 +63,7 @@ pub async fn settle(
 ) -> SettleSummary {
     recorder.phase(Phase::Settle);
     let calls: Vec<Call> = workloads.iter().flat_map(|workload| workload.settle()).collect();
-    let settling = Settling {
+    let settling = SharedSettle {
         end: Instant::now() + options.time,
         answered: Arc::new(Mutex::new(HashSet::new())),
         options: Arc::new(options),
@@ -79,22 +78,22 @@ pub async fn settle(
     }
 }
 
-/// Calls by their place that a node never answered, with the last error.
-type Left = VecDeque<(usize, Call, Arc<str>)>;
+/// Calls that a node never answered: position, call, last error.
+type UnansweredCalls = VecDeque<(usize, Call, Arc<str>)>;
 
-/// What all readers share.
+/// The shared state of all readers.
 #[derive(Clone)]
-struct Settling {
+struct SharedSettle {
     recorder: Arc<Recorder>,
     connect: Arc<dyn Connect>,
     options: Arc<SettleOptions>,
     end: Instant,
     stop: watch::Receiver<bool>,
-    /// Calls, by their place, that some node has answered.
+    /// Positions of the calls that some node has answered.
     answered: Arc<Mutex<HashSet<usize>>>,
 }
 
-impl Settling {
+impl SharedSettle {
     fn over(&self) -> bool {
         Instant::now() >= self.end || *self.stop.borrow() || self.recorder.failed()
     }
@@ -107,7 +106,7 @@ impl Settling {
         self.options.leader.borrow().as_deref() == Some(&*self.options.nodes[position].name)
     }
 
-    /// Every node at once, each its own reads.
+    /// All nodes in parallel, each its own reads.
     async fn side_by_side(self, calls: Vec<Call>) -> SettleSummary {
         let mut nodes = JoinSet::new();
         for position in 0..self.options.nodes.len() {
@@ -127,13 +126,14 @@ impl Settling {
     }
 
     /// The reads of one node, and those that were never answered.
-    async fn node(self, position: usize, calls: Vec<Call>) -> (Reader, Left) {
+    async fn node(self, position: usize, calls: Vec<Call>) -> (Reader, UnansweredCalls) {
         let mut reader = Reader::new(self.clone(), position);
-        let mut left: Left = calls.into_iter().enumerate().map(|(place, call)| (place, call, Arc::from(""))).collect();
+        let mut left: UnansweredCalls =
+            calls.into_iter().enumerate().map(|(place, call)| (place, call, Arc::from(""))).collect();
         let any = self.options.mode == FinalReads::AnyNode;
         let mut refused = Vec::new();
         while let Some((place, call, error)) = left.pop_front() {
-            // Every node is asked once at least; after that, one answer is enough where any node will do.
+            // Every node is asked at least once; after that, one answer is enough in the mode `any-node`.
             let enough = any && !error.is_empty() && self.is_answered(place);
             if enough {
                 continue;
@@ -143,30 +143,30 @@ impl Settling {
                 break;
             }
             let error = match reader.read(&call).await {
-                Outcome::Answered(answer) => {
+                ReadOutcome::Answered(answer) => {
                     reader.answers.insert(place, answer.digest);
                     self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
                     continue;
                 }
-                // A node that refuses to be read is not asked again where another one may answer in its place.
-                Outcome::Refused(why) if any || (self.options.authority && !self.leads(position)) => {
+                // A node that refuses to be read is not asked again if another one may answer.
+                ReadOutcome::Refused(why) if any || (self.options.authority && !self.leads(position)) => {
                     refused.push((place, call, why));
                     continue;
                 }
-                Outcome::Refused(why) | Outcome::Failed(why) | Outcome::Unknown(why) => why,
+                ReadOutcome::Refused(why) | ReadOutcome::Failed(why) | ReadOutcome::Unknown(why) => why,
             };
-            // The others get their turn before this one comes again: one stuck key must not hide the rest.
+            // The other keys get their turn first, so that one stuck key does not hide them.
             left.push_back((place, call, error));
             reader.pause().await;
         }
         if any {
-            // Missing only where no other node answered either.
+            // Missing only if no other node answered either.
             left.extend(refused);
         }
         (reader, left)
     }
 
-    /// Whoever leads, wherever that moves.
+    /// The leader of the moment.
     async fn at_the_leader(self, calls: Vec<Call>) -> SettleSummary {
         let mut readers: Vec<Reader> =
             (0..self.options.nodes.len()).map(|position| Reader::new(self.clone(), position)).collect();
@@ -185,7 +185,7 @@ impl Settling {
                 continue;
             };
             last = position;
-            if let Outcome::Refused(why) | Outcome::Failed(why) | Outcome::Unknown(why) =
+            if let ReadOutcome::Refused(why) | ReadOutcome::Failed(why) | ReadOutcome::Unknown(why) =
                 readers[position].read(&call).await
             {
                 left.push_back((place, call, why));
@@ -215,18 +215,18 @@ impl Settling {
                         continue;
                     }
                     match self.drain(reader, &call).await {
-                        Drained::Once => {}
-                        Drained::Empty => {
+                        ReadsOutcome::Once => {}
+                        ReadsOutcome::Empty => {
                             self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
                             open.push_back((place, call, Arc::from("")));
                         }
-                        Drained::No(why) => open.push_back((place, call, why)),
-                        // It may have taken something: whoever repeats it may read less than there was.
-                        Drained::Unknown(why) => given_up.push_back((place, call, why)),
+                        ReadsOutcome::No(why) => open.push_back((place, call, why)),
+                        // The read may have removed an element: a repetition may return less.
+                        ReadsOutcome::Unknown(why) => given_up.push_back((place, call, why)),
                     }
                 }
             }
-            // What was read to its end is done; what certainly had no effect anywhere is tried again.
+            // A read to the end is done; a read that certainly had no effect anywhere is tried again.
             open.retain(|(place, ..)| !self.is_answered(*place));
             if !open.is_empty() {
                 readers[0].pause().await;
@@ -239,27 +239,27 @@ impl Settling {
         summary
     }
 
-    /// Reads at one node: once, or until nothing is left. Repeated only after an answer, or after an end that certainly
-    /// had no effect.
-    async fn drain(&self, reader: &mut Reader, call: &Call) -> Drained {
+    /// Reads at one node: once, or until it is empty. Repeated only after an answer, or after an end that certainly had no
+    /// effect.
+    async fn drain(&self, reader: &mut Reader, call: &Call) -> ReadsOutcome {
         loop {
             match reader.read(call).await {
-                Outcome::Answered(_) if self.options.mode == FinalReads::Once => return Drained::Once,
-                Outcome::Answered(answer) if answer.empty => return Drained::Empty,
-                Outcome::Answered(_) => {}
-                Outcome::Unknown(why) => return Drained::Unknown(why),
+                ReadOutcome::Answered(_) if self.options.mode == FinalReads::Once => return ReadsOutcome::Once,
+                ReadOutcome::Answered(answer) if answer.empty => return ReadsOutcome::Empty,
+                ReadOutcome::Answered(_) => {}
+                ReadOutcome::Unknown(why) => return ReadsOutcome::Unknown(why),
                 // The next node gets its turn.
-                Outcome::Refused(why) | Outcome::Failed(why) => return Drained::No(why),
+                ReadOutcome::Refused(why) | ReadOutcome::Failed(why) => return ReadsOutcome::No(why),
             }
             if self.over() {
-                return Drained::Unknown(Arc::from("it was not read to its end"));
+                return ReadsOutcome::Unknown(Arc::from("it was not read to its end"));
             }
         }
     }
 }
 
-/// How the reads of one call at one node ended.
-enum Drained {
+/// The outcome of the reads of one call at one node.
+enum ReadsOutcome {
     Once,
     Empty,
     No(Arc<str>),

@@ -1,9 +1,9 @@
-//! [`Stop`]: how urgently a run is asked to end.
+//! [`StopRequest`]: how urgently a run is asked to end.
 
 /// How urgently a run is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Urgency {
-    /// Nobody asked.
+    /// No signal came.
     #[default]
     None,
     /// First signal: no new calls, heal, settle, collect, judge.
@@ -14,24 +14,24 @@ pub enum Urgency {
     Leave,
 }
 
-/// What was asked so far.
+/// The signals so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Stop {
-    /// How urgently.
+pub struct StopRequest {
+    /// The urgency.
     pub urgency: Urgency,
     /// The number of the first signal, for the exit code; 0 before one came.
     pub signal: i32,
 }
 
-impl Stop {
-    /// One signal more.
-    pub fn next(self, signal: i32) -> Stop {
+impl StopRequest {
+    /// After one more signal.
+    pub fn next(self, signal: i32) -> StopRequest {
         let urgency = match self.urgency {
             Urgency::None => Urgency::Stop,
             Urgency::Stop => Urgency::Hurry,
             Urgency::Hurry | Urgency::Leave => Urgency::Leave,
         };
-        Stop { urgency, signal: if self.signal == 0 { signal } else { self.signal } }
+        StopRequest { urgency, signal: if self.signal == 0 { signal } else { self.signal } }
     }
 
     /// Whether to stop at all.
@@ -39,7 +39,7 @@ impl Stop {
         self.urgency > Urgency::None
     }
 
-    /// What the run does about it, for people.
+    /// The run's reaction, for people.
     pub fn sentence(self) -> &'static str {
         match self.urgency {
             Urgency::None => "running",

@@ -1,4 +1,4 @@
-//! One file of a run: which it is, whether it may be seen, as what.
+//! Serves one file of a run: finds it, checks that it may be seen, and picks its content type.
 use super::{Body, protect, refuse};
 use bytes::Bytes;
 use http_body_util::Either;
@@ -14,19 +14,19 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 const CHUNK: usize = 64 * 1024;
 
-/// The report's own script and style stand inside it; its own policy is stricter still.
+/// The policy for the report, whose script and style are inside it. Its own policy is stricter.
 const REPORT_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' \
                              data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// What the report without scripts is made for, and what suits everything else.
+/// The policy for the report without scripts and for all other files.
 const STRICT_POLICY: &str =
     "sandbox allow-top-navigation-by-user-activation; default-src 'none'; img-src 'self'; style-src 'self'";
 
-/// Answers with the file at `<plan>/<time>/<file>`, still percent-encoded.
+/// The file at `<plan>/<time>/<file>`, which is still percent-encoded.
 pub(super) async fn answer(root: &Path, encoded: &str) -> Response<Body> {
     let missing = || refuse(StatusCode::NOT_FOUND, "there is no such file");
     let Some(parts) = parts(encoded) else { return missing() };
     let wanted: PathBuf = parts.iter().fold(root.to_path_buf(), |path, part| path.join(part));
-    // The real path is what counts: a link inside a run must not lead out of the folder.
+    // The real path counts: a link inside a run must not lead out of the folder.
     let Ok(path) = tokio::fs::canonicalize(&wanted).await else { return missing() };
     if !path.starts_with(root) {
         return missing();
@@ -43,14 +43,14 @@ pub(super) async fn answer(root: &Path, encoded: &str) -> Response<Body> {
     let mut response = Response::new(Either::Right(FileBody { file, left: meta.len() }));
     protect(&mut response, kind, policy);
     if matches!(within[..], ["report", _]) {
-        // Its page is sandboxed and so of no origin: its own pictures would be refused as another origin's.
+        // The page is sandboxed and so has no origin: its own pictures would be refused as cross-origin.
         response.headers_mut().remove("cross-origin-resource-policy");
     }
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(meta.len()));
     response
 }
 
-/// The parts of a path; none where one of them is not a plain name.
+/// The parts of a path; none if one of them is not a plain name.
 fn parts(encoded: &str) -> Option<Vec<String>> {
     let parts: Option<Vec<String>> = encoded.split('/').map(decode).collect();
     let plain = |part: &String| {
@@ -74,7 +74,7 @@ fn decode(part: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Content type and policy by the place within the run. Only what dsfuzz itself draws is more than plain text.
+/// Content type and policy by the path within the run. Only dsfuzz's own pages are more than plain text.
 fn kind(within: &[&str]) -> (&'static str, &'static str) {
     let extension = within.last().and_then(|name| name.rsplit_once('.')).map_or("", |(_, extension)| extension);
     match (within, extension) {
@@ -91,7 +91,7 @@ fn kind(within: &[&str]) -> (&'static str, &'static str) {
     }
 }
 
-/// A file as a body, read in chunks: a history may be larger than memory. Ends at the length it had when it was opened.
+/// A file as a body, read in chunks, because a history may be larger than memory. Ends at the length at the time of opening.
 pub(super) struct FileBody {
     file: File,
     left: u64,

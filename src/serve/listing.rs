@@ -16,7 +16,7 @@ struct Row {
     verdict: Option<RunVerdict>,
     has_report: bool,
     state: RunState,
-    /// Of a run without an answer.
+    /// The cell of a run without a verdict.
     sentence: String,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn page(root: &Path) -> String {
     label_cells(&html)
 }
 
-/// Every folder two levels down that holds a `run.json`. Links such as `latest` are passed over.
+/// Every folder two levels down with a `run.json`. Links such as `latest` are skipped.
 fn rows(root: &Path) -> Vec<Row> {
     let mut rows = Vec::new();
     for (plan, folder) in folders(root) {
@@ -79,7 +79,7 @@ fn rows(root: &Path) -> Vec<Row> {
     rows
 }
 
-/// A time in UTC, so that runs from two zones sort rightly.
+/// A time in UTC, so that runs from different zones sort correctly.
 fn moment(written: &str) -> String {
     DateTime::parse_from_rfc3339(written)
         .map_or_else(|_| written.to_string(), |time| time.to_utc().format("%Y-%m-%d %H:%M:%S").to_string())
@@ -112,7 +112,7 @@ fn write_row(html: &mut String, row: &Row) {
         (_, Some(_)) => ("none".to_string(), "not judged yet".to_string()),
     };
     let info = row.info.clone().unwrap_or_default();
-    // A command that was refused may have had none.
+    // A refused command may have none.
     let none = row.state.not_run() && info.seed == 0;
     let seed = if none { "–".to_string() } else { format!("<code>{}</code>", info.seed) };
     let _ = writeln!(

@@ -1,7 +1,7 @@
 //! `dsfuzz serve`: a page that lists the runs below a folder and opens their files.
 //!
-//! It only reads: GET and HEAD, files below its folder, nothing that a link leads out to. It never runs what a target
-//! wrote: only dsfuzz's own pages are HTML, logs are plain text.
+//! It only reads: GET and HEAD of files below its folder, without following links out of it. Never: serves a target's text as
+//! HTML; only dsfuzz's own pages are HTML, and logs are plain text.
 mod files;
 mod listing;
 
@@ -25,10 +25,10 @@ use tokio_io_timeout::TimeoutStream;
 
 const CONNECTIONS_MAX: usize = 128;
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
-/// A reader that takes nothing for so long is gone.
+/// A client that reads nothing for this time is disconnected.
 const READS_ON_WITHIN: Duration = Duration::from_secs(30);
 
-/// What the list page and the sheet may load.
+/// The content policy of the list page and the style sheet.
 const LIST_POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -39,7 +39,7 @@ pub async fn serve(root: &Path, address: SocketAddr) -> anyhow::Result<()> {
     Server::bind(root, address).await?.run().await
 }
 
-/// A server that has its address but answers nobody yet.
+/// A server that is bound to its address but does not answer yet.
 pub struct Server {
     listener: TcpListener,
     site: Arc<Site>,
@@ -51,7 +51,7 @@ struct Site {
 }
 
 impl Server {
-    /// Takes the address; port 0 takes a free one.
+    /// Binds the address; port 0 picks a free one.
     pub async fn bind(root: &Path, address: SocketAddr) -> anyhow::Result<Server> {
         let root = root
             .canonicalize()
@@ -63,13 +63,13 @@ impl Server {
         Ok(Server { listener, site: Arc::new(Site { root, bound }) })
     }
 
-    /// Where it listens.
+    /// The address.
     pub fn address(&self) -> anyhow::Result<SocketAddr> {
         self.listener.local_addr().context("the listener has no address")
     }
 
-    /// Answers until the task is dropped. Of more than [`CONNECTIONS_MAX`] connections the oldest is ended, so that
-    /// readers that hold theirs open never lock others out.
+    /// Answers until the task is dropped. Above [`CONNECTIONS_MAX`] connections the oldest is closed, so that idle clients never
+    /// lock others out.
     pub async fn run(self) -> anyhow::Result<()> {
         let mut connections = tokio::task::JoinSet::new();
         let mut oldest_first: VecDeque<AbortHandle> = VecDeque::new();
@@ -129,7 +129,7 @@ async fn answer<B>(site: &Arc<Site>, request: &Request<B>) -> Response<Body> {
                 Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the runs could not be listed"),
             }
         }
-        // Pages without an icon of their own make browsers ask for this one.
+        // Browsers ask for this icon if a page names none.
         "/favicon.ico" => {
             let mut response = whole(StatusCode::NO_CONTENT, "image/x-icon", String::new());
             response.headers_mut().remove("cross-origin-resource-policy");
@@ -143,8 +143,8 @@ async fn answer<B>(site: &Arc<Site>, request: &Request<B>) -> Response<Body> {
     }
 }
 
-/// Whether a Host header names this server: a page elsewhere whose name was turned to 127.0.0.1 (DNS rebinding) names
-/// another. An address is always fine, as no such page can have one for a name.
+/// Whether a Host header names this server. A page of another site whose name now means 127.0.0.1 (DNS rebinding) has another
+/// name. An address is always accepted, since such a page has none for a name.
 fn host_is_ours(host: &str, bound: IpAddr) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -170,7 +170,7 @@ fn whole(status: StatusCode, kind: &'static str, text: String) -> Response<Body>
     response
 }
 
-/// The headers that every answer has.
+/// The headers of every answer.
 fn protect(response: &mut Response<Body>, kind: &'static str, policy: &'static str) {
     let headers = response.headers_mut();
     for (name, value) in [

@@ -1,6 +1,6 @@
-//! The claim of a process on the folder of its run: other processes see that the run goes on, and which process it is.
+//! The lock of a process on the folder of its run, which shows other processes that the run is in progress, and in which process.
 //!
-//! A record lock (fcntl) ends with its process, however that ends, and is not inherited by the processes of a lab.
+//! A record lock (fcntl) ends with its process in any case, and processes of a lab do not inherit it.
 use super::RunDir;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -26,17 +26,17 @@ impl fmt::Display for RunProcess {
     }
 }
 
-/// Held while a run goes on. Never: opens the lock file a second time in this process, since closing any handle of a file
-/// ends its record locks.
+/// Held while a run is in progress. Never: opens the lock file a second time in this process, since closing any handle of a
+/// file ends its record locks.
 #[derive(Debug)]
-pub struct Claim {
+pub struct RunLock {
     path: PathBuf,
     _file: File,
 }
 
-impl Drop for Claim {
+impl Drop for RunLock {
     fn drop(&mut self) {
-        // A file that stays says that the run was killed.
+        // A file that stays means that the run was killed.
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -51,7 +51,7 @@ fn lock(kind: i32) -> libc::flock {
     }
 }
 
-/// Whether the file system has no record locks, which is no matter of this run.
+/// Whether the error means that the file system has no record locks.
 fn unsupported(error: Errno) -> bool {
     // EOPNOTSUPP is the same number as ENOTSUP.
     matches!(error, Errno::ENOLCK | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS)
@@ -62,14 +62,13 @@ impl RunDir {
         self.path().join("run.lock")
     }
 
-    /// Claims the folder for the run of this process. None: the file system has no record locks, so that nobody can be told
-    /// that the run goes on.
-    pub fn claim(&self) -> io::Result<Option<Claim>> {
+    /// Locks the folder for the run of this process. None: the file system has no record locks.
+    pub fn claim(&self) -> io::Result<Option<RunLock>> {
         let path = self.lock();
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
         match fcntl(&file, FcntlArg::F_SETLK(&lock(libc::F_WRLCK))) {
             Err(error) if unsupported(error) => {
-                // A file that stays would say that the run was killed.
+                // A file that stays would mean that the run was killed.
                 let _ = std::fs::remove_file(&path);
                 return Ok(None);
             }
@@ -77,10 +76,10 @@ impl RunDir {
         };
         let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         file.write_all(&serde_json::to_vec(&RunProcess { pid: std::process::id(), host })?)?;
-        Ok(Some(Claim { path, _file: file }))
+        Ok(Some(RunLock { path, _file: file }))
     }
 
-    /// The process whose run goes on in this folder. None: it has ended, or this process is the one.
+    /// The process of the run in progress in this folder. None: the run has ended, or this process is the one.
     pub fn under_way(&self) -> Option<RunProcess> {
         let file = File::open(self.lock()).ok()?;
         let mut held = lock(libc::F_RDLCK);
@@ -91,12 +90,12 @@ impl RunDir {
         Some(serde_json::from_reader(&file).unwrap_or_default())
     }
 
-    /// Whether a run ended without removing its claim: it was killed, or its machine was lost.
+    /// Whether a run ended without removing its lock file: it was killed, or its machine was lost.
     pub fn was_killed(&self) -> bool {
         self.lock().exists() && self.under_way().is_none()
     }
 
-    /// Whether a load was recorded, or a call. What cannot be read counts: whoever reads it says what is wrong.
+    /// Whether a load or a call was recorded. An unreadable record counts; its reader reports the error.
     pub fn has_history(&self) -> bool {
         if self.journal().is_dir() {
             return journal_has_load(&self.journal().join("segment-000000")).unwrap_or(true);
@@ -114,7 +113,7 @@ fn journal_has_load(segment: &Path) -> io::Result<bool> {
         if first && !chunk[..read].starts_with(SEGMENT_BEGIN) {
             return Ok(true);
         }
-        // The rest of a segment that nobody wrote to is zeros.
+        // The unwritten part of a segment is zeros.
         if chunk[..read].iter().all(|byte| *byte == 0) {
             return Ok(false);
         }
@@ -123,7 +122,7 @@ fn journal_has_load(segment: &Path) -> io::Result<bool> {
         if window.windows(LOAD_BEGINS.len()).any(|bytes| bytes == LOAD_BEGINS) {
             return Ok(true);
         }
-        // It may lie across two chunks.
+        // The pattern may lie across two chunks.
         window.drain(..window.len().saturating_sub(LOAD_BEGINS.len()));
     }
 }
@@ -138,9 +137,9 @@ fn export_has_load(export: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// How a segment of a journal begins.
+/// The first bytes of a journal's segment.
 const SEGMENT_BEGIN: &[u8] = b"dsfzjrnl";
-/// In the record of the phase, as the journal writes it.
+/// The bytes of the phase record in a journal.
 const LOAD_BEGINS: &[u8] = b"\"phase\":\"load\"";
 
 #[cfg(test)]

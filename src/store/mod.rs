@@ -1,11 +1,11 @@
-//! Names and files of a run. Judging and drawing read nothing else.
+//! Names and files of a run. Judging and drawing read these files only.
 mod claim;
 mod readiness;
 mod runs;
 mod state;
 
-pub use claim::{Claim, RunProcess};
-pub(crate) use readiness::Readiness;
+pub use claim::{RunLock, RunProcess};
+pub use readiness::Readiness;
 pub use runs::{RunRow, become_latest, create, create_beside, find, list, passed_over};
 pub use state::RunState;
 
@@ -24,17 +24,18 @@ pub const FORMAT_VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDir {
     path: PathBuf,
-    /// Where the answer and its report go, where that is not the run's own folder.
+    /// The folder of the verdict and its report, if it is not the run's own folder.
     answers: Option<PathBuf>,
 }
 
 impl RunDir {
-    /// A folder that holds, or will hold, a run.
+    /// The folder of a present or future run.
     pub fn at(path: impl Into<PathBuf>) -> RunDir {
         RunDir { path: path.into(), answers: None }
     }
 
-    /// The same run, whose answer to another question stands apart in `checks/<name>/`: the run's own stays as it is.
+    /// The same run with a separate folder `checks/<name>/` for the answer to another question. The run's own verdict does not
+    /// change.
     pub fn beside(&self, name: &str) -> RunDir {
         RunDir { path: self.path.clone(), answers: Some(self.path.join("checks").join(name)) }
     }
@@ -44,7 +45,7 @@ impl RunDir {
         self.answers.as_deref().unwrap_or(&self.path)
     }
 
-    /// The way from the folder of the answer to the run's own, as a relative link.
+    /// The relative link from the folder of the verdict to the run's own.
     pub fn way_back(&self) -> &'static str {
         if self.answers.is_some() { "../../" } else { "" }
     }
@@ -54,7 +55,7 @@ impl RunDir {
         &self.path
     }
 
-    /// The name of the plan, as the folder says it.
+    /// The name of the plan, from the folder.
     pub fn plan_name(&self) -> String {
         let folder = self.path.parent().and_then(Path::file_name);
         folder.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
@@ -65,7 +66,7 @@ impl RunDir {
         self.path.join("plan.yaml")
     }
 
-    /// What ran: [`RunInfo`].
+    /// The facts of the run: [`RunInfo`].
     pub fn info(&self) -> PathBuf {
         self.path.join("run.json")
     }
@@ -85,7 +86,7 @@ impl RunDir {
         self.path.join("nodes").join(node)
     }
 
-    /// The answer: [`RunVerdict`].
+    /// The verdict: [`RunVerdict`].
     pub fn verdict(&self) -> PathBuf {
         self.answers().join("verdict.json")
     }
@@ -100,18 +101,18 @@ impl RunDir {
         self.answers().join("report")
     }
 
-    /// For CI.
+    /// The verdict for CI.
     pub fn junit(&self) -> PathBuf {
         self.answers().join("junit.xml")
     }
 
-    /// Progress and errors of dsfuzz itself.
+    /// The log of dsfuzz itself.
     pub fn log(&self) -> PathBuf {
         self.path.join("dsfuzz.log")
     }
 }
 
-/// `run.json`: what ran. Written at the start and again after each phase.
+/// `run.json`: the facts of a run. Written at the start and again after each phase.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
     /// [`FORMAT_VERSION`].
@@ -126,41 +127,44 @@ pub struct RunInfo {
     pub started: String,
     /// End, RFC 3339; empty while it runs and after a kill.
     pub ended: String,
-    /// The target's name and what each node says is its version.
+    /// The target's name.
     pub target: String,
     /// Versions by node.
     pub target_versions: BTreeMap<String, String>,
-    /// The options of the target that were in force: the recipe's defaults and what the plan gave, secrets redacted.
+    /// The effective options of the target: the recipe's defaults and the plan's values, secrets redacted.
     #[serde(default)]
     pub options: BTreeMap<String, serde_json::Value>,
-    /// Which nodes had to answer the final reads (`each-node`, `any-node`, `leader`, `once`, `until-empty`); empty: each.
+    /// The mode of the final reads (`each-node`, `any-node`, `leader`, `once`, `until-empty`); empty: `each-node`.
     #[serde(default)]
     pub final_reads: String,
-    /// What evidence must know of the target.
+    /// Facts of the target for evidence.
     #[serde(default)]
     pub facts: TargetFacts,
-    /// The faults that the plan asks for; none in runs of earlier versions.
+    /// The plan's faults; none in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<PlannedFaults>,
-    /// How much later than the timetable says a fault began, at the most; none where none began.
+    /// Greatest delay of a fault behind the timetable; none if no fault began.
     #[serde(default)]
     pub timetable_slip_ms: Option<u64>,
+    /// How the clients became ready; none without a load, and in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<Readiness>,
     /// Nodes: name and address.
     pub nodes: Vec<NodeInfo>,
-    /// It is no run but a history on its own, judged from its file.
+    /// A history without a run, judged from its file.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub file: bool,
     /// Phases with their duration in milliseconds and how they ended, in order.
     pub phases: Vec<PhaseInfo>,
-    /// The command that runs it again, with the seed.
+    /// The command that repeats the run, with the seed.
     pub again: String,
     /// The signal that stopped it, if one did.
     pub stopped_by: Option<String>,
-    /// What of the end could not be seen, so that a pass would prove nothing: nodes that did not serve again, final reads
-    /// that never succeeded. One sentence each.
+    /// Unseen parts of the end, which make a pass unknown: nodes that did not serve again, final reads that never succeeded. One
+    /// sentence each.
     #[serde(default)]
     pub unseen: Vec<String>,
-    /// The record is judged up to this time only, nanoseconds since its start: later another run had a node.
+    /// The record is judged up to this time only, nanoseconds since its start: later another run held a node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged_until: Option<u64>,
     /// Failures of the harness itself (not of the target), one sentence each.
@@ -169,14 +173,14 @@ pub struct RunInfo {
     pub exit: Option<i32>,
 }
 
-/// The faults that a plan asks for, and how they fitted into its load.
+/// The faults of a plan, and their fit into its load.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedFaults {
     /// Their kinds, in the plan's order.
     pub kinds: Vec<String>,
-    /// How many the timetable holds.
+    /// The number of faults in the timetable.
     pub fitted: u64,
-    /// Which kinds the load has no room for, and which load will do, one sentence each.
+    /// Kinds without room in the load, and a load with room, one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -198,18 +202,18 @@ pub struct NodeInfo {
 pub struct PhaseInfo {
     /// `connect`, `install`, `start`, `load`, `drain`, `heal`, `recover`, `settle`, `collect`, `teardown`, `check`.
     pub name: String,
-    /// How long.
+    /// Its duration.
     pub took_ms: u64,
-    /// Empty where all went well.
+    /// Its problem; empty if all went well.
     pub problem: String,
 }
 
-/// `verdict.json`: the answer in three parts.
+/// `verdict.json`: promises, evidence and health.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunVerdict {
     /// [`FORMAT_VERSION`].
     pub format: u32,
-    /// The whole: invalid if a promise is broken; else unknown if a promise is, or evidence is thin; else valid.
+    /// The whole: invalid if a promise is broken; else unknown if a promise is unknown or evidence is thin; else valid.
     pub validity: Validity,
     /// One sentence for people.
     pub sentence: String,
@@ -217,15 +221,15 @@ pub struct RunVerdict {
     pub promises: Vec<Verdict>,
     /// The evidence: numbers against stated thresholds.
     pub evidence: Vec<Evidence>,
-    /// What was not asked of the run, and settings that were not reached, one sentence each.
+    /// Checkers that were left out, and settings that were not reached, one sentence each.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// How far the load of each node fell in each fault that began.
+    /// The fall of each node's load in each fault that began.
     #[serde(default)]
     pub load: Vec<FaultLoad>,
-    /// The harness's own health: empty where all went well.
+    /// Failures of the harness; empty if all went well.
     pub harness: Vec<String>,
-    /// Calls that failed or are unknown, by the code of their error, the commonest first.
+    /// Fail and Info calls by the code of their error, the most frequent first.
     #[serde(default)]
     pub errors: Vec<ErrorRow>,
     /// Exit code.
@@ -233,14 +237,14 @@ pub struct RunVerdict {
     /// The version of dsfuzz that judged.
     #[serde(default)]
     pub dsfuzz: String,
-    /// How it was asked, where it was not the plan's own check.
+    /// The question, if it was not the plan's own check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked: Option<Asked>,
+    pub asked: Option<CheckRequest>,
 }
 
 impl RunVerdict {
-    /// What may be written of a verdict that could not be redacted: a broken promise stays one, anything else is a failure of
-    /// the harness. No text of the verdict itself.
+    /// The replacement of a verdict that could not be redacted, without any text of it: a broken promise stays broken, anything
+    /// else is a failure of the harness.
     pub fn bare(&self, why: &str) -> RunVerdict {
         let invalid = self.validity == Validity::Invalid;
         let about = if invalid { "a promise is broken; " } else { "" };
@@ -263,27 +267,27 @@ impl RunVerdict {
 
 /// A question that is not the plan's own: other checkers, options or another budget.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct CheckRequest {
     /// The arguments of `dsfuzz check` that made it another question.
     pub arguments: Vec<String>,
-    /// Checkers that the plan asks and this question did not.
+    /// Checkers of the plan that this question left out.
     pub not_asked: Vec<String>,
 }
 
-/// Calls that ended with one code of error.
+/// Calls with one code of error.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ErrorRow {
-    /// The code: what stands before the first colon of the error.
+    /// The code: the error up to its first colon.
     pub code: String,
     /// `fail` or `info`.
     pub outcome: String,
     /// Whether they were final reads.
     pub final_read: bool,
-    /// How many.
+    /// The number of calls.
     pub count: u64,
     /// Index of the first call.
     pub first: u64,
-    /// The whole error of the first.
+    /// The whole error of the first call.
     pub example: String,
     /// The nodes, sorted.
     pub nodes: Vec<String>,
@@ -323,24 +327,23 @@ pub struct Rates {
 /// One number with its threshold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// What, with the unit last (`ok_ops`, `proven_partition`).
+    /// Its name, with the unit last (`ok_ops`, `proven_partition`).
     pub name: String,
     /// In words.
     pub doc: String,
-    /// What was measured.
+    /// The measured number.
     pub measured: f64,
-    /// What is asked at the least.
+    /// The threshold.
     pub at_least: f64,
-    /// Whether it is enough.
+    /// Whether the number reaches the threshold.
     pub enough: bool,
-    /// Of a number that is not enough: what was had and what was asked for, on which node, in which fault, and what to
-    /// change in the plan.
+    /// For a number below its threshold: both numbers, the node, the fault, and the change in the plan that helps.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub shortfall: String,
 }
 
 impl Evidence {
-    /// What is missing, in sentences. Verdicts of earlier versions say it in numbers only.
+    /// The shortfalls in sentences. Verdicts of earlier versions have numbers only.
     pub fn missing(&self) -> String {
         if !self.shortfall.is_empty() {
             return self.shortfall.clone();
@@ -351,7 +354,7 @@ impl Evidence {
 }
 
 impl RunInfo {
-    /// Writes `run.json`: whole or not at all.
+    /// Writes `run.json` atomically.
     pub fn save(&self, dir: &RunDir) -> std::io::Result<()> {
         write_whole(&dir.info(), &serde_json::to_vec_pretty(&secrets::redacted(self).map_err(std::io::Error::other)?)?)
     }
@@ -363,7 +366,7 @@ impl RunInfo {
 }
 
 impl RunVerdict {
-    /// The answer of a job that ended before there was anything to judge.
+    /// The verdict of a job that ended before anything could be judged.
     pub fn failed(failure: &str, exit: i32) -> RunVerdict {
         RunVerdict {
             notes: Vec::new(),
@@ -387,7 +390,7 @@ impl RunVerdict {
     }
 }
 
-/// Writes a file beside its place and moves it there, so that no reader ever sees half of it.
+/// Writes a file under another name and renames it, so that no reader ever sees half of it.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");

@@ -1,40 +1,38 @@
-//! [`Readiness`]: how long the load waited for its clients, as a note in the record says it.
-use std::time::Duration;
+//! [`Readiness`]: how long the load waited for its clients.
+use serde::{Deserialize, Serialize};
 
-/// How the clients of the plan became ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Readiness {
+/// How the clients of the plan became ready before the load, in `run.json`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
     /// The plan's clients.
-    pub(crate) clients: usize,
-    /// Those that were open in time.
-    pub(crate) ready: usize,
-    /// How long the load waited for them.
-    pub(crate) took: Duration,
+    pub clients: usize,
+    /// The clients that were open in time.
+    pub ready: usize,
+    /// Milliseconds that the load waited for them.
+    pub waited_ms: u64,
 }
 
 impl Readiness {
-    /// The clients that were ready, all of them, and the milliseconds that the load waited: of a note that [`Readiness::told`] made.
-    pub(crate) fn read(note: &str) -> Option<(usize, usize, u64)> {
-        let number = |text: &str| text.parse::<u64>().ok();
-        let (head, tail) = note.split_once(" ms").filter(|_| note.contains(" clients were ready"))?;
-        let (clients, took) = head.rsplit_once("after ")?;
-        let known = tail.is_empty() || tail.starts_with("; the others");
-        let mut counts = clients.split_whitespace().filter_map(number).map(|count| count as usize);
-        let (first, second) = (counts.next()?, counts.next());
-        known.then_some((first, second.unwrap_or(first), number(took)?))
-    }
+    /// A wait that is reported.
+    const LONG_MS: u64 = 1000;
 
-    /// One sentence for the record, where it took long enough to matter, or where a client is missing.
-    pub(crate) fn told(&self) -> Option<String> {
-        let Readiness { clients, ready, took } = *self;
-        let took_ms = took.as_millis();
+    /// Whether the wait is worth a note in the record: it was long, or a client is missing.
+    pub fn is_notable(&self) -> bool {
+        self.ready < self.clients || self.waited_ms >= Self::LONG_MS
+    }
+}
+
+impl std::fmt::Display for Readiness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Readiness { clients, ready, waited_ms } = *self;
         if ready < clients {
-            return Some(format!(
-                "{ready} of {clients} clients were ready when the load began, after {took_ms} ms; the others open during it"
-            ));
+            return write!(
+                f,
+                "{ready} of {clients} clients were ready when the load began, after {waited_ms} ms; the others open \
+                 during it"
+            );
         }
-        (took >= Duration::from_secs(1))
-            .then(|| format!("the load began when all {clients} clients were ready, after {took_ms} ms"))
+        write!(f, "the load began when all {clients} clients were ready, after {waited_ms} ms")
     }
 }
 
@@ -43,18 +41,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_told_is_read_back() {
-        let of = |clients, ready| Readiness { clients, ready, took: Duration::from_secs(7) }.told().unwrap_or_default();
-        assert_eq!(Readiness::read(&of(3, 3)), Some((3, 3, 7000)));
-        assert_eq!(Readiness::read(&of(30, 4)), Some((4, 30, 7000)));
-        assert_eq!(Readiness::read("clock offset -12.5 ms"), None);
-    }
-
-    #[test]
-    fn what_takes_no_time_is_not_told() {
-        let readiness = Readiness { clients: 3, ready: 3, took: Duration::from_millis(20) };
-        assert_eq!(readiness.told(), None);
-        let slow = Readiness { took: Duration::from_secs(7), ..readiness };
-        assert_eq!(slow.told().as_deref(), Some("the load began when all 3 clients were ready, after 7000 ms"));
+    fn only_a_long_wait_or_a_missing_client_is_notable() {
+        let quick = Readiness { clients: 3, ready: 3, waited_ms: 20 };
+        assert!(!quick.is_notable());
+        let slow = Readiness { waited_ms: 7000, ..quick };
+        assert!(slow.is_notable());
+        assert_eq!(slow.to_string(), "the load began when all 3 clients were ready, after 7000 ms");
+        let missing = Readiness { ready: 2, ..quick };
+        assert!(missing.is_notable());
+        let sentence = "2 of 3 clients were ready when the load began, after 20 ms; the others open during it";
+        assert_eq!(missing.to_string(), sentence);
     }
 }

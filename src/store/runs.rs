@@ -1,4 +1,4 @@
-//! The folders of runs: made, found again, listed. Never: reads a history.
+//! Makes, finds and lists the folders of runs. Never: reads a history.
 use super::{RunDir, RunInfo, RunState, RunVerdict};
 use crate::document::did_you_mean;
 use anyhow::{Context as _, bail};
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Runs that start in one second, at the most.
+/// Most runs that start in one second.
 const SAME_SECOND_MAX: u32 = 1000;
 /// The link to the newest run that has a history.
 const LATEST: &str = "latest";
 
-/// Makes the folder of a new run, `<root>/<plan>/<time>/`. `latest` in the plan's folder and in the root points at it only
-/// where it points at no run with a history: see [`become_latest`]. Runs that start in one second get folders of their own.
+/// Makes the folder of a new run, `<root>/<plan>/<time>/`. `latest` in the plan's folder and in the root points at it only if
+/// it points at no run with a history: see [`become_latest`]. Runs that start in one second get separate folders.
 pub fn create(root: &Path, plan: &str, time: DateTime<Utc>) -> anyhow::Result<RunDir> {
     let folder = root.join(plan);
     std::fs::create_dir_all(&folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
@@ -42,7 +42,7 @@ pub fn create(root: &Path, plan: &str, time: DateTime<Utc>) -> anyhow::Result<Ru
 }
 
 /// Points `latest` at a run that has a history from now on. A command that was refused, or ended before its load, never
-/// takes the place of such a run.
+/// replaces such a run.
 pub fn become_latest(run: &RunDir) -> anyhow::Result<()> {
     let mut ancestors = run.path().ancestors().skip(1);
     let (Some(folder), Some(root)) = (ancestors.next(), ancestors.next()) else { return Ok(()) };
@@ -79,7 +79,7 @@ fn is_free(link: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `folder/latest` -> `to`, in one step: a reader sees the old link or the new one.
+/// `folder/latest` -> `to`, atomically: a reader sees the old link or the new one.
 fn point(folder: &Path, to: &Path) -> anyhow::Result<()> {
     let link = folder.join(LATEST);
     is_free(&link)?;
@@ -89,13 +89,13 @@ fn point(folder: &Path, to: &Path) -> anyhow::Result<()> {
     made.with_context(|| format!("the link {} cannot be made", link.display()))
 }
 
-/// The run that `spec` means: a path to its folder, `latest` (or nothing), `plan`, `plan/latest` or `plan/time`.
+/// The run that `spec` names: a path to its folder, `latest` (or nothing), `plan`, `plan/latest` or `plan/time`.
 pub fn find(root: &Path, spec: &str) -> anyhow::Result<RunDir> {
     let spec = spec.trim_end_matches('/');
     let spec = if spec.is_empty() { LATEST } else { spec };
     for path in [PathBuf::from(spec), root.join(spec), root.join(spec).join(LATEST)] {
         if is_run(&path) {
-            // The link may move on while the run is being read.
+            // The link may change while the run is being read.
             return Ok(RunDir::at(path.canonicalize().unwrap_or(path)));
         }
     }
@@ -114,8 +114,8 @@ pub fn find(root: &Path, spec: &str) -> anyhow::Result<RunDir> {
     }
 }
 
-/// The newest command whose run is not the one that `spec` means, because it has no history: it was refused, ended before
-/// its load, or has not come to it yet. None where `spec` names a run by its time or folder.
+/// The newest command that `spec` passes over because its run has no history: it was refused, ended before its load, or has
+/// not reached it yet. None if `spec` names a run by its time or folder.
 pub fn passed_over(root: &Path, spec: &str, found: &RunDir) -> anyhow::Result<Option<RunRow>> {
     let plan = match spec.trim_end_matches('/').trim_end_matches(LATEST).trim_end_matches('/') {
         "" => None,
@@ -148,21 +148,21 @@ pub struct RunRow {
     pub started: String,
     /// The target's name.
     pub target: String,
-    /// How many nodes.
+    /// The number of nodes.
     pub nodes: usize,
     /// The seed.
     pub seed: u64,
-    /// How far it came.
+    /// Its state.
     pub state: RunState,
-    /// The answer, once there is one.
+    /// The verdict, if there is one.
     pub validity: Option<Validity>,
-    /// The answer or the state in words.
+    /// The verdict or the state in words.
     pub sentence: String,
     /// The exit code; none while it runs and after a kill.
     pub exit: Option<i32>,
 }
 
-/// Every run below `root`, newest first. A folder that holds no run is passed over; a root that is not there is empty.
+/// Every run below `root`, newest first. Folders without a run are skipped; a missing root is empty.
 pub fn list(root: &Path) -> anyhow::Result<Vec<RunRow>> {
     let mut rows = Vec::new();
     for plan in folders(root)? {
@@ -246,7 +246,7 @@ mod tests {
         run
     }
 
-    /// A command that was refused, as `dsfuzz run` keeps it.
+    /// A refused command in the form that `dsfuzz run` keeps.
     fn refused(root: &Path, plan: &str, seconds: i64) -> RunDir {
         let run = create(root, plan, time(seconds)).unwrap();
         let info = RunInfo { plan: plan.into(), exit: Some(254), ..RunInfo::default() };
@@ -262,7 +262,7 @@ mod tests {
         let found = |spec: &str| find(root.path(), spec).unwrap();
         let same =
             |one: &RunDir, other: &RunDir| one.path().canonicalize().unwrap() == other.path().canonicalize().unwrap();
-        // Without any run the refused command is what there is.
+        // Without any run `latest` is the refused command.
         let first = refused(root.path(), "p", 1);
         assert!(same(&found("latest"), &first) && same(&found("p"), &first));
         assert_eq!(passed_over(root.path(), "latest", &found("latest")).unwrap(), None);

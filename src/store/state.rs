@@ -1,23 +1,23 @@
-//! How far a run came, as its folder tells.
+//! The state of a run, from its folder.
 use super::{RunDir, RunInfo, RunVerdict};
 use crate::error::Exit;
 use serde::{Deserialize, Serialize};
 
-/// How far a run came.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunState {
-    /// The plan or the arguments were wrong: nothing was run.
+    /// The plan or the arguments were wrong, so that nothing ran.
     Refused,
-    /// It failed, or was stopped, before its load: nothing was recorded.
+    /// It failed, or was stopped, before its load, so that nothing was recorded.
     NotRun,
-    /// Its process goes on.
+    /// Its process is alive.
     UnderWay,
     /// Its process was killed, or its machine lost.
     Killed,
     /// It ended, or was judged later.
     Ended,
-    /// Neither its end nor its process is known, such as that of a copy made while it ran.
+    /// Neither its end nor its process is known, as in a copy made during the run.
     Unknown,
 }
 
@@ -30,7 +30,7 @@ impl RunState {
         let exit = info.and_then(|info| info.exit).or(verdict.map(|verdict| verdict.exit));
         match exit.map(Exit::of_code) {
             Some(Exit::Usage) if !dir.has_history() => RunState::Refused,
-            // Where the recording was removed later, the verdict has promises.
+            // If the record was removed later, the verdict has promises.
             Some(_) if !dir.has_history() && verdict.is_none_or(|verdict| verdict.promises.is_empty()) => {
                 RunState::NotRun
             }
@@ -40,12 +40,12 @@ impl RunState {
         }
     }
 
-    /// Whether nothing was run, so that nothing can be judged.
+    /// Whether nothing ran, so that nothing can be judged.
     pub fn not_run(self) -> bool {
         matches!(self, RunState::Refused | RunState::NotRun)
     }
 
-    /// The state of a run without an answer, in words.
+    /// The state of a run without a verdict, in words.
     pub fn sentence(self, dir: &RunDir, info: &RunInfo) -> String {
         let phase = info.phases.last().map(|phase| format!(" after {}", phase.name)).unwrap_or_default();
         match self {

@@ -1,30 +1,30 @@
-//! Lines of a target's log that only a bug makes it write: panics, failed assertions, corruption, reports of sanitizers and race
-//! detectors; and those that its recipe names.
+//! Alarms: lines of a target's log that only a bug causes (panics, failed assertions, corruption, reports of sanitizers and race
+//! detectors), and lines that its recipe names.
 //!
-//! Precise on purpose: a word such as `fatal` or `corrupt` alone is no alarm, because healthy systems write it. PostgreSQL's
-//! `FATAL:` ends one session (`the database system is starting up`), and is none.
+//! A word such as `fatal` or `corrupt` alone is no alarm, because healthy systems write it. PostgreSQL's `FATAL:` ends one
+//! session (`the database system is starting up`), and is no alarm.
 use super::logs;
 use chrono::{DateTime, NaiveDateTime, Utc};
 
-/// Lines of one log that say the same.
+/// Equal lines of one log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alarm {
-    /// The first of them, cut to a bearable length.
+    /// The first of them, shortened.
     pub line: String,
     /// Its number, counted from 1.
     pub line_number: u64,
-    /// How many there are.
+    /// Their number.
     pub times: u64,
-    /// The wall-clock times of the first and the last, where they have one.
+    /// The wall-clock times of the first and the last, if they have one.
     pub between: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// A few lines around the first.
     pub around: Vec<String>,
-    /// The line says that stored data is corrupt, which recovery after a kill says of the torn end of a file, too.
+    /// The line reports corrupt data. Recovery after a kill also reports the torn end of a file so.
     pub corruption: bool,
 }
 
 impl Alarm {
-    /// Whether a line of the same kind is told together with this one: no long pause is known to be between them.
+    /// Whether a line of the same kind joins this alarm: no long pause between them is known.
     fn joins(&self, time: Option<DateTime<Utc>>) -> bool {
         let pause = self.between.zip(time).map(|((_, last), time)| (time - last).abs());
         pause.map_or(self.between.is_none() && time.is_none(), |pause| pause.num_seconds() < PAUSE_SECONDS)
@@ -33,7 +33,7 @@ impl Alarm {
 
 /// A line is an alarm if it has all of these texts, in this order; `^` stands for its beginning.
 const PATTERNS: &[&[&str]] = &[
-    // Go: the runtime, its race detector, zap's and logrus' highest levels, glog's are in `is_glog_fatal`.
+    // Go: the runtime, its race detector, the highest levels of zap and logrus. glog's are in `is_glog_fatal`.
     &["^panic: "],
     &["^fatal error: "],
     &["WARNING: DATA RACE"],
@@ -44,7 +44,7 @@ const PATTERNS: &[&[&str]] = &[
     &["level=panic "],
     // Rust.
     &["thread '", " panicked at "],
-    // C and C++: the C library, the compiler's and the kernel's last words.
+    // C and C++: the C library, the compiler, the kernel.
     &["Assertion `", "' failed"],
     &["terminate called after throwing an instance of"],
     &["terminate called without an active exception"],
@@ -69,7 +69,7 @@ const PATTERNS: &[&[&str]] = &[
     &["java.lang.OutOfMemoryError"],
     &["^Fatal Python error: "],
     &["Kernel pid terminated"],
-    // Databases' own words.
+    // Databases.
     &["PANIC:  "],
     &["TRAP: ", "failed Assert"],
     &["TRAP: FailedAssertion"],
@@ -89,7 +89,7 @@ const PATTERNS: &[&[&str]] = &[
     &["found data inconsistency with peers"],
 ];
 
-/// Lines that say that stored data is corrupt. Of a process that was killed before they may be about what it had half written.
+/// Lines that report corrupt data. After a kill they may be about a half-written file.
 const CORRUPTION: &[&[&str]] = &[
     &["Corruption: "],
     &["data corruption detected"],
@@ -98,8 +98,8 @@ const CORRUPTION: &[&[&str]] = &[
     &["crc mismatch"],
 ];
 
-/// A line with one of these is none, whatever else it has: what was found broken is being passed over as it must be after a
-/// kill, nothing was found, or an Erlang node did not start because the others were away.
+/// A line with one of these is no alarm: broken data are skipped as they must be after a kill, nothing was found, or an Erlang
+/// node did not start because the others were away.
 const IGNORED: &[&str] = &[
     "Ignoring error Corruption: ",
     "truncated record body",
@@ -110,22 +110,22 @@ const IGNORED: &[&str] = &[
     "application_start_failure",
 ];
 
-/// Kinds of alarms that are told.
+/// Most kinds of alarms in a log.
 const KINDS_MAX: usize = 20;
-/// Records of lines about corrupt data, which hide no other alarm.
+/// Most records of lines about corrupt data, which hide no other alarm.
 const CORRUPTION_MAX: usize = 1_000;
-/// Lines about corrupt data with a longer pause between them have records of their own: only some may be of a recovery.
+/// Lines about corrupt data with a longer pause between them get separate records, since only some may belong to a recovery.
 const PAUSE_SECONDS: i64 = 10;
 const LINE_CHARS: usize = 500;
 const BEFORE: usize = 2;
 const AFTER: usize = 6;
 
-/// What a recipe says beside the defaults, as texts with `{name}` holes.
+/// A recipe's rules beside the defaults, as texts with `{name}` holes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlarmRules {
-    /// Lines that are alarms too.
+    /// Further alarms.
     pub alarms: Vec<String>,
-    /// Lines that are none, whatever they look like.
+    /// Lines that are never alarms.
     pub ignore: Vec<String>,
 }
 
@@ -141,13 +141,13 @@ impl AlarmRules {
         named(&self.alarms) || (!ignored && by_default())
     }
 
-    /// Whether an alarm says no more than that stored data is corrupt. What the recipe names is more.
+    /// Whether an alarm reports only corrupt data. An alarm that the recipe names reports more.
     fn is_corruption(&self, line: &str) -> bool {
         let named = self.alarms.iter().any(|pattern| logs::matches(pattern, line).is_some());
         !named && !is_bug(line)
     }
 
-    /// The alarms in a log, those that say the same together, in the order of the first of each.
+    /// The alarms in a log, equal lines together, in the order of their first lines.
     pub fn find(&self, text: &str) -> Vec<Alarm> {
         let lines: Vec<&str> = text.lines().collect();
         let mut found: Vec<(String, Alarm)> = Vec::new();
@@ -157,7 +157,7 @@ impl AlarmRules {
             let corruption = self.is_corruption(line);
             let count = found.iter().filter(|(_, alarm)| alarm.corruption == corruption).count();
             let full = count >= if corruption { CORRUPTION_MAX } else { KINDS_MAX };
-            // The last of its kind. Where no more are told, it stands for the rest too.
+            // The last of its kind. Beyond the limit it stands for all further ones.
             let same = found
                 .iter_mut()
                 .rev()
@@ -176,7 +176,7 @@ impl AlarmRules {
     }
 }
 
-/// Whether only a bug writes such a line, after a kill too.
+/// Whether only a bug causes such a line, even after a kill.
 fn is_bug(line: &str) -> bool {
     PATTERNS.iter().any(|pattern| has(line, pattern)) || is_fatal_level(line)
 }
@@ -199,7 +199,7 @@ fn has(line: &str, pattern: &[&str]) -> bool {
     })
 }
 
-/// `[FATAL]`, ` FATAL ` as log4j and its kin have it, and glog's `F1129 16:04:05.1`. Not `FATAL:`.
+/// `[FATAL]`, ` FATAL ` of log4j and similar libraries, and glog's `F1129 16:04:05.1`. Not `FATAL:`.
 fn is_fatal_level(line: &str) -> bool {
     let level = line.split([' ', '\t', '[', ']', '|']).take(8).any(|word| word == "FATAL");
     let glog = || {
@@ -213,12 +213,12 @@ fn is_fatal_level(line: &str) -> bool {
     level || glog().unwrap_or(false)
 }
 
-/// The line with every number replaced, so that lines that say the same of different things are the same.
+/// The line with every number replaced, so that lines that differ in numbers only are equal.
 fn template(line: &str) -> String {
     let mut template: Vec<&str> = Vec::new();
     for word in line.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()) {
         match word.bytes().any(|byte| byte.is_ascii_digit()) {
-            // A time has more parts with its zone than without.
+            // A time with its zone has more parts than one without.
             true if template.last() == Some(&"#") => {}
             true => template.push("#"),
             false => template.push(word),
@@ -227,7 +227,7 @@ fn template(line: &str) -> String {
     template.join(" ")
 }
 
-/// The first time in the line's first letters: a date and a time of day, with or without a zone (then it is UTC).
+/// The first time in the line's first characters: a date and a time of day, with a zone or in UTC.
 fn time_of(line: &str) -> Option<DateTime<Utc>> {
     let head: String = line.chars().take(200).collect();
     let shape = b"dddd-dd-dd?dd:dd:dd";
@@ -271,7 +271,7 @@ mod tests {
         let times =
             |log: &str| -> Vec<u64> { AlarmRules::default().find(log).iter().map(|alarm| alarm.times).collect() };
         assert_eq!(times(&log), [2, 1, 1]);
-        // Not even by their number.
+        // They differ in their numbers.
         let many: String = ('a'..='z').map(|letter| format!("{letter}: crc mismatch\n")).collect();
         let found = AlarmRules::default().find(&format!("{many}panic: gone\n"));
         assert_eq!(found.last().map(|alarm| (&*alarm.line, alarm.corruption)), Some(("panic: gone", false)));

@@ -1,4 +1,4 @@
-//! The built-in clients, by the name that a recipe gives them (`builtin: NAME`).
+//! The built-in clients, by their names in recipes (`builtin: NAME`).
 use super::etcd;
 use dsfuzz_workloads::Connect;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub(super) struct BuiltInClient {
     /// Its name in recipes.
     name: &'static str,
-    /// What opens it on a node.
+    /// Opens it on a node.
     pub(super) connect: fn() -> Arc<dyn Connect>,
 }
 

@@ -1,9 +1,9 @@
-//! [`TargetError`]: what can go wrong between a recipe and a running system. Each names its node and says what to do.
+//! [`TargetError`]: errors between a recipe and a running system. Each names its node and says what to do.
 use crate::cluster::RemoteError;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why a target cannot be loaded, installed, started, stopped or asked.
+/// An error of loading, installing, starting, stopping or asking a target.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// No such target.
@@ -11,7 +11,7 @@ pub enum TargetError {
         "no target {name:?}: built in are {builtin}; a recipe of your own is named by its path ({tried} is not there)"
     )]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
         /// The built-in ones.
         builtin: String,
@@ -23,12 +23,12 @@ pub enum TargetError {
     Recipe {
         /// Its path.
         origin: String,
-        /// The key, with `: `, or empty where the message has it.
+        /// The key with `: `; empty if the message has it.
         place: String,
-        /// What is wrong.
+        /// The mistake.
         message: String,
     },
-    /// The recipe is not YAML, or not a recipe: the line with a caret.
+    /// The recipe is not YAML, or not a recipe. Shows the line with a caret.
     #[error("{0}")]
     Yaml(String),
     /// An option of the plan is wrong.
@@ -38,10 +38,10 @@ pub enum TargetError {
         target: String,
         /// The option.
         name: String,
-        /// What is wrong and what is allowed.
+        /// The mistake, and the allowed values.
         message: String,
     },
-    /// The plan gives options under a name that is not the recipe's: they would not be in force.
+    /// The plan gives options under a name other than the recipe's: they would have no effect.
     #[error(
         "options: {name}: the recipe of this plan is named {target}, so these options would not be in force; {hint}",
         hint = if *meant { format!("did you mean {target}? write them under its name") }
@@ -52,7 +52,7 @@ pub enum TargetError {
         name: String,
         /// The recipe's name.
         target: String,
-        /// Whether the recipe's own name was probably meant.
+        /// Whether the plan probably meant the recipe.
         meant: bool,
     },
     /// No client of the recipe carries out the workload.
@@ -64,35 +64,35 @@ pub enum TargetError {
         target: String,
         /// The workload.
         workload: String,
-        /// The workloads it has clients for.
+        /// The workloads with clients.
         has: String,
     },
-    /// A package cannot be had.
+    /// A package cannot be installed.
     #[error("{node}: package {package} cannot be installed: {message}")]
     Package {
         /// The node.
         node: Arc<str>,
         /// The package.
         package: String,
-        /// What apt said, and what to do.
+        /// apt's message, and what to do.
         message: String,
     },
-    /// The agent did not do what was asked.
+    /// The agent refused or failed.
     #[error("{what}: {source}")]
     Remote {
-        /// What was being done.
+        /// The action.
         what: String,
-        /// The agent's side.
+        /// The agent's error.
         source: RemoteError,
     },
-    /// The agent answered something else than was asked.
+    /// The agent's response is of the wrong kind.
     #[error("{node}: {what}: the agent answered {told}; is it the agent of this release?")]
     Protocol {
         /// The node.
         node: Arc<str>,
-        /// What was being done.
+        /// The action.
         what: String,
-        /// What it answered.
+        /// Its response.
         told: String,
     },
     /// A command of the recipe failed.
@@ -106,7 +106,7 @@ pub enum TargetError {
         command: String,
         /// `exit 1`, `its deadline of 5s`, `a signal`.
         ended: String,
-        /// The tail of its output, or empty.
+        /// The end of its output, or empty.
         output: String,
     },
     /// A process does not serve in time, or died.
@@ -116,11 +116,11 @@ pub enum TargetError {
         node: Arc<str>,
         /// The process.
         process: String,
-        /// How long it was given.
+        /// Its deadline.
         waited: Duration,
-        /// What was waited for and seen last.
+        /// The missing condition, and the last observation.
         waiting_for: String,
-        /// The last lines of its log, or where to look.
+        /// The last lines of its log, or its path.
         log: String,
     },
     /// A file of the control node.
@@ -128,7 +128,7 @@ pub enum TargetError {
     File {
         /// Its path.
         path: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
 }

@@ -3,25 +3,25 @@
 //! `register`: a key for each register (read, write, cas). `set`: a key for each element, under a prefix for each set
 //! (add, read). Keys are `/dsfuzz/<workload>/<key>[/<element>]`; values are JSON texts.
 //!
-//! A connection that broke is made anew for the next call, before anything of that call is sent.
+//! A broken connection is replaced before any byte of the next call is sent.
 mod outcome;
 
-use super::http::{Connection, HttpError, Reply};
+use super::http::{HttpConnection, HttpError, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use dsfuzz_checkers::Value;
-use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
-use outcome::Sent;
+use dsfuzz_workloads::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
+use outcome::RequestProgress;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
 /// Its name in recipes (`builtin: etcd`).
 pub const NAME: &str = "etcd";
-/// How long a connection may take to come about. Nothing was sent until then, so that giving up is certain.
+/// Deadline of connecting. Nothing has been sent by then, so that giving up is a Fail.
 const CONNECT: Duration = Duration::from_secs(2);
-/// After a refused connection, so that a dead node is not asked as fast as the machine can.
+/// Pause after a refused connection, so that a dead node is not called in a busy loop.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
-/// Elements read with one request; a set is read page by page, all at one revision.
+/// Elements of one request; a set is read page by page, all at one revision.
 const PAGE: u64 = 10_000;
 
 /// Opens clients of etcd. Options: `serializable` (`true`: reads are answered by the node's own state).
@@ -46,8 +46,8 @@ impl Connect for EtcdConnect {
     }
 }
 
-async fn connect(authority: &str) -> Result<Connection, String> {
-    match tokio::time::timeout(CONNECT, Connection::open(authority)).await {
+async fn connect(authority: &str) -> Result<HttpConnection, String> {
+    match tokio::time::timeout(CONNECT, HttpConnection::open(authority)).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(format!("refused: {error}")),
         Err(_) => Err(format!("refused: {authority}: no connection within {} ms", CONNECT.as_millis())),
@@ -57,11 +57,11 @@ async fn connect(authority: &str) -> Result<Connection, String> {
 struct EtcdClient {
     authority: String,
     serializable: bool,
-    connection: Option<Connection>,
+    connection: Option<HttpConnection>,
 }
 
 impl Client for EtcdClient {
-    fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, Response> {
+    fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, CallResponse> {
         Box::pin(async move {
             let answer = match (&*call.workload, &*call.f) {
                 ("register", "read") => self.read_register(call).await,
@@ -71,7 +71,7 @@ impl Client for EtcdClient {
                     self.write(&format!("{}{}", set_prefix(call), json_text(&call.value)), &call.value).await
                 }
                 ("set", "read") => self.read_set(call).await,
-                (workload, f) => Answer::fail(format!("not-supported: the etcd client knows no {f} of {workload}")),
+                (workload, f) => CallResult::fail(format!("not-supported: the etcd client knows no {f} of {workload}")),
             };
             answer.into()
         })
@@ -83,8 +83,8 @@ impl Client for EtcdClient {
 }
 
 impl EtcdClient {
-    /// Sends one request. The reply's JSON where etcd carried it out; else what is known of it.
-    async fn post(&mut self, path: &str, body: &Json) -> Result<Json, Sent> {
+    /// Sends one request. Returns the reply's JSON if etcd executed the request; else the progress of the request.
+    async fn post(&mut self, path: &str, body: &Json) -> Result<Json, RequestProgress> {
         let usable = self.connection.take().filter(|connection| !connection.is_closed());
         let mut connection = match usable {
             Some(connection) => connection,
@@ -92,7 +92,7 @@ impl EtcdClient {
                 Ok(connection) => connection,
                 Err(why) => {
                     tokio::time::sleep(REFUSED_PAUSE).await;
-                    return Err(Sent::No(why));
+                    return Err(RequestProgress::No(why));
                 }
             },
         };
@@ -101,34 +101,34 @@ impl EtcdClient {
                 self.connection = Some(connection);
                 parsed(&reply)
             }
-            Err(HttpError::NotSent(why)) => Err(Sent::No(why)),
-            Err(HttpError::Broken(why)) => Err(Sent::Perhaps(why)),
+            Err(HttpError::NotSent(why)) => Err(RequestProgress::No(why)),
+            Err(HttpError::Broken(why)) => Err(RequestProgress::Perhaps(why)),
         }
     }
 
-    async fn read_register(&mut self, call: &Call) -> Answer {
+    async fn read_register(&mut self, call: &Call) -> CallResult {
         let body = json!({"key": encoded(&register_key(call)), "serializable": self.serializable});
         let reply = match self.post("/v3/kv/range", &body).await {
             Ok(reply) => reply,
             Err(sent) => return outcome::of_read(&sent),
         };
         match elements(&reply).map(|values| values.into_iter().next()) {
-            Ok(value) => Answer::Ok(value.unwrap_or_default()),
-            Err(why) => Answer::fail(why),
+            Ok(value) => CallResult::Ok(value.unwrap_or_default()),
+            Err(why) => CallResult::fail(why),
         }
     }
 
-    async fn write(&mut self, key: &str, value: &Value) -> Answer {
+    async fn write(&mut self, key: &str, value: &Value) -> CallResult {
         let body = json!({"key": encoded(key), "value": encoded(&json_text(value))});
         match self.post("/v3/kv/put", &body).await {
-            Ok(_) => Answer::Ok(Value::Nil),
+            Ok(_) => CallResult::Ok(Value::Nil),
             Err(sent) => outcome::of_write(&sent),
         }
     }
 
-    async fn compare_and_set(&mut self, call: &Call) -> Answer {
+    async fn compare_and_set(&mut self, call: &Call) -> CallResult {
         let Some([from, to]) = call.value.as_list() else {
-            return Answer::fail(format!("malformed: cas wants [from, to], not {}", call.value));
+            return CallResult::fail(format!("malformed: cas wants [from, to], not {}", call.value));
         };
         let key = encoded(&register_key(call));
         // An absent key has no value to compare with, but version 0.
@@ -139,15 +139,15 @@ impl EtcdClient {
         let put = json!({"requestPut": {"key": key, "value": encoded(&json_text(to))}});
         match self.post("/v3/kv/txn", &json!({"compare": [compare], "success": [put]})).await {
             Ok(reply) => match reply.get("succeeded").and_then(Json::as_bool).unwrap_or(false) {
-                true => Answer::Ok(Value::Nil),
-                false => Answer::fail("precondition"),
+                true => CallResult::Ok(Value::Nil),
+                false => CallResult::fail("precondition"),
             },
             Err(sent) => outcome::of_write(&sent),
         }
     }
 
-    /// Reads a set to its end, page by page at the revision of the first page.
-    async fn read_set(&mut self, call: &Call) -> Answer {
+    /// Reads a whole set, page by page at the revision of the first page.
+    async fn read_set(&mut self, call: &Call) -> CallResult {
         let prefix = set_prefix(call);
         let end = format!("{}0", &prefix[..prefix.len() - 1]); // '0' follows '/'
         let (mut from, mut revision, mut all) = (encoded(&prefix), Json::from("0"), Vec::new());
@@ -162,10 +162,10 @@ impl EtcdClient {
             };
             match elements(&reply) {
                 Ok(values) => all.extend(values),
-                Err(why) => return Answer::fail(why),
+                Err(why) => return CallResult::fail(why),
             }
             if !reply.get("more").and_then(Json::as_bool).unwrap_or(false) {
-                return Answer::Ok(Value::list(all));
+                return CallResult::Ok(Value::list(all));
             }
             if let Some(now) = reply.pointer("/header/revision").filter(|_| revision == "0") {
                 revision = now.clone();
@@ -176,24 +176,24 @@ impl EtcdClient {
                     key.push(0);
                     from = BASE64.encode(key);
                 }
-                None => return Answer::fail("malformed: etcd says that there is more, but names no last key"),
+                None => return CallResult::fail("malformed: etcd says that there is more, but names no last key"),
             }
         }
     }
 }
 
-/// A reply of etcd as JSON. Every reply to a request that was carried out has a header with a revision: without it
-/// even `{}` would read as a refused compare-and-set.
-fn parsed(reply: &Reply) -> Result<Json, Sent> {
+/// A reply of etcd as JSON. Every reply to an executed request has a header with a revision. Without this check even `{}`
+/// would count as a refused compare-and-set.
+fn parsed(reply: &HttpResponse) -> Result<Json, RequestProgress> {
     let text = || super::node_commands::head(&String::from_utf8_lossy(&reply.body));
     let Ok(json) = serde_json::from_slice::<Json>(&reply.body) else {
-        return Err(Sent::Perhaps(format!("malformed: status {}, not JSON: {}", reply.status, text())));
+        return Err(RequestProgress::Perhaps(format!("malformed: status {}, not JSON: {}", reply.status, text())));
     };
     let message = json.get("message").or_else(|| json.get("error")).and_then(Json::as_str);
     match message {
-        Some(message) => Err(Sent::Refused(message.to_owned())),
+        Some(message) => Err(RequestProgress::Refused(message.to_owned())),
         None if !reply.status.is_success() || json.pointer("/header/revision").is_none() => {
-            Err(Sent::Perhaps(format!("malformed: status {}, no header in {}", reply.status, text())))
+            Err(RequestProgress::Perhaps(format!("malformed: status {}, no header in {}", reply.status, text())))
         }
         None => Ok(json),
     }

@@ -1,8 +1,8 @@
-//! The client for users' programs: a program in any language that speaks JSON lines (docs/client-protocol.md).
+//! The client for user programs in any language that speak JSON lines (docs/client-protocol.md).
 //!
-//! One program for each logical client, under a guard. It is never asked twice at once, never restarted here: after
-//! Info the driver drops the client, the program is killed with everything that it started, and opening the next one
-//! starts the program anew. All of them die with this process, also by SIGKILL. What it writes to standard error is kept.
+//! One program for each logical client, under a guard. It has one open call at a time and is never restarted here: after Info
+//! the driver drops the client, which kills the program with all its descendants; opening the next client starts the program
+//! again. All programs die with this process, also by SIGKILL. Their standard error is kept.
 pub mod guard;
 mod process;
 mod protocol;
@@ -10,40 +10,40 @@ mod values;
 
 use super::recipe::Certainty;
 use crate::cluster::Node;
-use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
+use dsfuzz_workloads::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 pub(super) use process::plain_words;
-use process::{Line, Program};
-use protocol::{Init, Meaning, Refusal, Reply};
+use process::{OutputLine, Program};
+use protocol::{ClientLine, Init, InitRefusal, ReplyContext};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-/// Longest line of a program: final reads of large sets are long.
+/// Longest line of a program. Final reads of large sets are long.
 pub const LINE_BYTES_MAX: usize = 64 << 20;
-/// How long a program may take to end after `close`.
+/// Deadline of a program's end after `close`.
 const CLOSE: Duration = Duration::from_secs(2);
-/// So much of what all programs of a workload write to standard error is kept.
+/// Bytes kept of the standard error of all programs of a workload.
 pub const STDERR_ROOM_BYTES: u64 = 64 << 20;
-/// Begins the error of a call whose answer kept the form of the protocol and cannot be true: a fault of the client, by
-/// which a run is neither valid nor invalid.
+/// Prefix of the error of a call whose answer has the protocol's form but cannot be true: a fault of the client, which makes
+/// a run unknown.
 pub const UNBELIEVED: &str = "malformed: not believed: ";
-/// Stands in the error of a client that started and answered `init` with an error of its own, e.g. no connection.
+/// Part of the error of a client that started but answered `init` with an error, e.g. no connection.
 pub const INIT_REFUSED: &str = "answered `init` with an error";
-/// Where the protocol is explained.
+/// The protocol's documentation.
 const DOC: &str = "docs/client-protocol.md";
 
-/// Starts programs as clients.
+/// Opens programs as clients.
 #[derive(Clone, Debug)]
 pub struct ExecConnect {
     /// Program and arguments; one element alone is a script for `/bin/sh`.
     pub argv: Vec<String>,
-    /// The folder in which it is started: the recipe's.
+    /// Its working folder: the recipe's.
     pub folder: PathBuf,
     /// Extra environment.
     pub env: BTreeMap<String, String>,
-    /// What the program's own error codes mean, beyond the protocol's table.
+    /// The meanings of the program's own error codes, beyond the protocol's table.
     pub errors: BTreeMap<String, Certainty>,
     /// Deadline for the program to start and answer `init`.
     pub init_deadline: Duration,
@@ -51,13 +51,13 @@ pub struct ExecConnect {
     pub workload: String,
     /// The functions it must support.
     pub functions: Vec<Arc<str>>,
-    /// The nodes of the plan: an answer may name one of them.
+    /// The nodes of the plan, which an answer may name.
     pub nodes: Vec<Node>,
-    /// Where its standard error goes: a file for each process and node.
+    /// The folder of its standard error: a file for each process and node.
     pub stderr_dir: PathBuf,
-    /// So much of it may still be kept, of all programs together ([`STDERR_ROOM_BYTES`]).
+    /// Bytes that all programs together may still write ([`STDERR_ROOM_BYTES`]).
     pub stderr_room: Arc<AtomicU64>,
-    /// Longest line that is read from it.
+    /// Longest line.
     pub line_bytes_max: usize,
 }
 
@@ -76,14 +76,14 @@ impl Connect for ExecConnect {
         })
     }
 
-    /// With a moment for the sentence about the program that did not answer.
+    /// A little longer than the program's deadline, so that its error comes first.
     fn open_deadline(&self) -> Option<Duration> {
         Some(self.init_deadline + CLOSE)
     }
 }
 
 impl ExecConnect {
-    /// Why its program cannot be started, known without starting it.
+    /// The reason why its program cannot be started, found without starting it.
     pub fn missing(&self) -> Option<String> {
         let error = process::missing(&self.argv, &self.folder, self.env.get("PATH").map(String::as_str))?;
         Some(format!("{} cannot be started in {}: {error}", self.named(), self.folder.display()))
@@ -106,11 +106,11 @@ impl ExecConnect {
         });
         program.send(&init).await.map_err(|error| format!("{}: {error}{}", self.named(), program.stderr_tail()))?;
         let line = match program.line().await {
-            Ok(Line::Text(line)) => line,
-            Ok(Line::End) => {
+            Ok(OutputLine::Text(line)) => line,
+            Ok(OutputLine::End) => {
                 return Err(format!("{} ended before it answered `init`{}", self.named(), program.end().await));
             }
-            Ok(Line::TooLong) => {
+            Ok(OutputLine::TooLong) => {
                 return Err(format!(
                     "{} answered `init` with a line longer than {} bytes",
                     self.named(),
@@ -120,12 +120,12 @@ impl ExecConnect {
             Err(error) => return Err(format!("{}: {error}", self.named())),
         };
         protocol::check_init_ok(&line, &self.functions).map_err(|why| match why {
-            Refusal::Answered(why) => format!("{} {INIT_REFUSED}: {why}{}", self.named(), program.stderr_tail()),
-            Refusal::Malformed(why) => format!("{}: {why}{}", self.named(), program.stderr_tail()),
+            InitRefusal::Answered(why) => format!("{} {INIT_REFUSED}: {why}{}", self.named(), program.stderr_tail()),
+            InitRefusal::Malformed(why) => format!("{}: {why}{}", self.named(), program.stderr_tail()),
         })?;
         Ok(ExecClient {
             program,
-            meaning: Meaning {
+            meaning: ReplyContext {
                 errors: self.errors.clone(),
                 node: endpoint.node.clone(),
                 nodes: self.nodes.iter().map(|node| node.name.clone()).collect(),
@@ -137,42 +137,44 @@ impl ExecConnect {
 
 struct ExecClient {
     program: Program,
-    meaning: Meaning,
+    meaning: ReplyContext,
     next_id: u64,
 }
 
 impl Client for ExecClient {
-    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, Response> {
+    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, CallResponse> {
         Box::pin(async move {
             let id = self.next_id;
             self.next_id += 1;
             let invoke = protocol::invoke_line(id, call, terms);
             if let Err(error) = self.program.send(&invoke).await {
                 let tail = self.program.stderr_tail();
-                return Answer::info(format!("crash: the client took no more calls: {error}{tail}")).into();
+                return CallResult::info(format!("crash: the client took no more calls: {error}{tail}")).into();
             }
             loop {
                 let line = match self.program.line().await {
-                    Ok(Line::Text(line)) => line,
-                    Ok(Line::End) => {
+                    Ok(OutputLine::Text(line)) => line,
+                    Ok(OutputLine::End) => {
                         let tail = self.program.end().await;
-                        return Answer::info(format!("crash: the client ended during the call{tail}")).into();
+                        return CallResult::info(format!("crash: the client ended during the call{tail}")).into();
                     }
-                    Ok(Line::TooLong) => {
-                        return Answer::info("malformed: the client's line is longer than allowed").into();
+                    Ok(OutputLine::TooLong) => {
+                        return CallResult::info("malformed: the client's line is longer than allowed").into();
                     }
                     Err(error) => {
-                        return Answer::info(format!("crash: {error}{}", self.program.stderr_tail())).into();
+                        return CallResult::info(format!("crash: {error}{}", self.program.stderr_tail())).into();
                     }
                 };
                 match protocol::reply(&line, id, call, &self.meaning) {
-                    Reply::Response(response) => return response,
-                    // An answer to an earlier call, which the driver has given up long ago.
-                    Reply::Late => {}
-                    Reply::Unbelieved(why) => return Answer::info(format!("{UNBELIEVED}{why} ({DOC})")).into(),
-                    Reply::Malformed(why) => {
+                    ClientLine::Response(response) => return response,
+                    // An answer to an earlier call, which the driver has given up.
+                    ClientLine::Late => {}
+                    ClientLine::Unbelieved(why) => {
+                        return CallResult::info(format!("{UNBELIEVED}{why} ({DOC})")).into();
+                    }
+                    ClientLine::Malformed(why) => {
                         let sent = super::node_commands::head(&invoke);
-                        return Answer::info(format!("malformed: {why}; it was sent {sent} ({DOC})")).into();
+                        return CallResult::info(format!("malformed: {why}; it was sent {sent} ({DOC})")).into();
                     }
                 }
             }
@@ -182,11 +184,11 @@ impl Client for ExecClient {
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let mut program = self.program;
-            // Whatever happens here, dropping the program kills what is left of its group.
+            // In any case dropping the program kills its process group.
             let _ = tokio::time::timeout(CLOSE, async {
                 if program.send(r#"{"type":"close"}"#).await.is_ok() {
                     program.end_input();
-                    while !matches!(program.line().await, Ok(Line::End) | Err(_)) {}
+                    while !matches!(program.line().await, Ok(OutputLine::End) | Err(_)) {}
                 }
             })
             .await;

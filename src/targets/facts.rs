@@ -1,19 +1,19 @@
-//! [`TargetFacts`]: what judging must know of a target.
+//! [`TargetFacts`]: facts of a target for judging.
 use super::recipe::Exits;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What the recipe says of the target that evidence must know.
+/// Facts of a recipe for evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TargetFacts {
     /// Some role of the target leads.
     pub leads: bool,
-    /// Claims of leadership can be trusted to name their term.
+    /// Leadership claims have trustworthy terms.
     pub trusted_terms: bool,
-    /// How long it takes at most until the target serves again after it lost nodes.
+    /// Longest time until the target serves again after it lost nodes.
     pub election_ms: u64,
-    /// Which ends of processes by themselves are in order.
+    /// The exits that are no deaths.
     pub exits: Exits,
 }
 
@@ -24,7 +24,7 @@ impl Default for TargetFacts {
 }
 
 impl TargetFacts {
-    /// How long it takes at most until the target serves again after it lost nodes.
+    /// Longest time until the target serves again after it lost nodes.
     pub fn election(&self) -> Duration {
         Duration::from_millis(self.election_ms)
     }

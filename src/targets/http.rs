@@ -7,23 +7,23 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
-/// Largest reply that is read.
+/// Largest reply.
 pub(super) const REPLY_BYTES_MAX: usize = 64 << 20;
 
-/// Why there is no reply.
+/// The reason for a missing reply.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HttpError {
     /// The request certainly never left: there was no connection, or it was closed before a byte was written.
     #[error("not sent: {0}")]
     NotSent(String),
-    /// The request may have left; the connection is of no more use.
+    /// The request may have left; the connection is no longer usable.
     #[error("no reply: {0}")]
     Broken(String),
 }
 
 /// A reply.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct HttpResponse {
     /// Its status.
     pub(super) status: StatusCode,
     /// Its body.
@@ -32,30 +32,30 @@ pub(super) struct Reply {
 
 /// An open connection. Dropping it closes the socket at once.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct HttpConnection {
     sender: SendRequest<Full<Bytes>>,
     driver: AbortHandle,
     authority: String,
 }
 
-impl Drop for Connection {
+impl Drop for HttpConnection {
     fn drop(&mut self) {
         self.driver.abort();
     }
 }
 
-impl Connection {
-    /// Connects to `host:port`, the host in brackets where it is IPv6.
-    pub(super) async fn open(authority: &str) -> Result<Connection, HttpError> {
+impl HttpConnection {
+    /// Connects to `host:port`, an IPv6 host in brackets.
+    pub(super) async fn open(authority: &str) -> Result<HttpConnection, HttpError> {
         let lost = |error: &dyn std::fmt::Display| HttpError::NotSent(format!("{authority}: {error}"));
         let stream = TcpStream::connect(authority).await.map_err(|error| lost(&error))?;
         stream.set_nodelay(true).map_err(|error| lost(&error))?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
         let driver = tokio::spawn(async move {
-            // An error of the connection reaches the caller through its request.
+            // The caller gets an error of the connection through its request.
             let _ = connection.await;
         });
-        Ok(Connection { sender, driver: driver.abort_handle(), authority: authority.to_owned() })
+        Ok(HttpConnection { sender, driver: driver.abort_handle(), authority: authority.to_owned() })
     }
 
     /// Whether the other side has closed it.
@@ -64,7 +64,7 @@ impl Connection {
     }
 
     /// Sends one request and reads its whole reply.
-    pub(super) async fn send(&mut self, method: &str, path: &str, body: Vec<u8>) -> Result<Reply, HttpError> {
+    pub(super) async fn send(&mut self, method: &str, path: &str, body: Vec<u8>) -> Result<HttpResponse, HttpError> {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -86,7 +86,7 @@ impl Connection {
                 format!("status {status}, then the body broke off: {error}")
             })
         })?;
-        Ok(Reply { status, body: body.to_bytes() })
+        Ok(HttpResponse { status, body: body.to_bytes() })
     }
 }
 

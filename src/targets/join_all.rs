@@ -1,9 +1,9 @@
-//! Several futures at once, in one task: what is done on all nodes waits for the slowest, not for the sum.
+//! Several futures in parallel, in one task: actions on all nodes take the time of the slowest, not the sum.
 use dsfuzz_workloads::BoxFuture;
 use std::future::poll_fn;
 use std::task::Poll;
 
-/// Drives all to their end. The results, in the order of the futures.
+/// Drives all futures to their end. Returns the results in the order of the futures.
 pub(crate) async fn join_all<T>(futures: Vec<BoxFuture<'_, T>>) -> Vec<T> {
     let mut results: Vec<Option<T>> = futures.iter().map(|_| None).collect();
     let mut running: Vec<_> = futures.into_iter().enumerate().collect();

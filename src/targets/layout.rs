@@ -1,11 +1,11 @@
-//! [`Layout`]: a recipe filled in for the nodes of one cluster: which files, processes, steps and questions each gets.
+//! [`Layout`]: a recipe filled in for the nodes of one cluster: the files, processes, steps and probes of each.
 //!
-//! Pure: `dsfuzz plan` shows it, [`super::deploy`] carries it out. A mistake in a text of the recipe comes out here,
-//! before anything is touched.
+//! `dsfuzz plan` shows it, [`super::deploy`] carries it out. Pure: a mistake in a text of the recipe shows here, before any
+//! node is touched.
 use super::error::TargetError;
 use super::probe::{Condition, Pick, Probe, Question};
 use super::recipe::{Authority, Converged, File, Log, On, Process, Recipe, RoleProbe, RoleRule, StartOrder, Step};
-use super::template::{Names, NodeNames, Scope};
+use super::template::{NodeNames, Scope, TemplateVariables};
 use super::{Target, recipe};
 use crate::cluster::Node;
 use dsfuzz_nemesis::protocol::{Command, Service};
@@ -22,22 +22,22 @@ pub struct Layout {
     pub dir: String,
     /// Packages with the commands they provide.
     pub packages: Vec<recipe::Package>,
-    /// Which nodes start first.
+    /// The start order of the nodes.
     pub start_order: StartOrder,
-    /// Which node speaks with authority.
+    /// The authoritative node of final reads.
     pub authority: Authority,
     /// The nodes, in the plan's order.
     pub nodes: Vec<NodeLayout>,
 }
 
-/// What one node gets.
+/// The layout of one node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeLayout {
     /// The node.
     pub node: Node,
     /// The target's folder.
     pub dir: String,
-    /// Addresses that only the recipe knows.
+    /// Addresses from the recipe.
     pub addresses: Vec<IpAddr>,
     /// Ports by role.
     pub ports: BTreeMap<String, u16>,
@@ -45,38 +45,38 @@ pub struct NodeLayout {
     pub processes: Vec<PlannedProcess>,
     /// Its files.
     pub files: Vec<PlannedFile>,
-    /// After the packages.
+    /// Steps after the packages.
     pub install: Vec<Command>,
-    /// Before the first start.
+    /// Steps before the first start.
     pub prepare: Vec<Command>,
-    /// After the start, repeated until they succeed.
+    /// Steps after the start, repeated until they succeed.
     pub form: Vec<Command>,
-    /// Before a start after all had died.
+    /// Steps before a start after all processes had died.
     pub recovery: Vec<Command>,
-    /// Removed by a wipe.
+    /// Paths that a wipe removes.
     pub wipe_paths: Vec<String>,
-    /// Run by a wipe.
+    /// Steps of a wipe.
     pub wipe_commands: Vec<Command>,
-    /// How it is asked for its role.
+    /// Its role probe.
     pub role: Option<RoleProbe>,
-    /// How it is asked whether it has converged.
+    /// Its convergence probe.
     pub converged: Option<Converged>,
-    /// Prints the version.
+    /// The command that prints the version.
     pub version: Option<Command>,
-    /// Its logs: those of the processes, then those that the recipe adds.
+    /// Its logs: those of the processes, then those of the recipe.
     pub logs: Vec<Log>,
 }
 
 /// A process of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedProcess {
-    /// What the agent runs.
+    /// The service that the agent runs.
     pub service: Service,
     /// The signal to stop it with.
     pub stop_signal: i32,
-    /// How long it may take to stop.
+    /// Its deadline for stopping.
     pub stop_grace: Duration,
-    /// When it serves.
+    /// Its readiness probe.
     pub ready: Probe,
 }
 
@@ -87,7 +87,7 @@ pub struct PlannedFile {
     pub path: String,
     /// Permission bits.
     pub mode: u32,
-    /// Owner, none to leave it.
+    /// Owner; none: unchanged.
     pub owner: Option<String>,
     /// Its text.
     pub content: String,
@@ -103,7 +103,7 @@ impl Layout {
         let mut filled = Vec::with_capacity(nodes.len());
         for (position, node) in nodes.iter().enumerate() {
             let Some(first) = names.first() else { break };
-            let seen = Names {
+            let seen = TemplateVariables {
                 node: names[position].clone(),
                 nodes: names.clone(),
                 first: first.clone(),
@@ -127,7 +127,7 @@ impl Layout {
 }
 
 impl NodeLayout {
-    /// What is done on this node for a fresh start, in order, a line for each: what `dsfuzz plan` shows.
+    /// The steps of a fresh start on this node, in order, a line for each, for `dsfuzz plan`.
     pub fn sentences(&self) -> Vec<String> {
         let run = |when: &str, command: &Command| format!("{when}: {}", command.argv.join(" "));
         let mut lines: Vec<String> = self.install.iter().map(|command| run("install", command)).collect();
@@ -330,7 +330,7 @@ impl Filler<'_> {
         }
     }
 
-    /// A path that may be removed with all below it: at least two folders deep, so that a slip cannot empty a system.
+    /// A path that may be removed recursively: at least two folders deep, so that a mistake cannot empty a system.
     fn wipe_path(&self, place: &str, template: &str) -> Result<String, TargetError> {
         let path = self.path(place, template)?;
         match path.split('/').filter(|part| !part.is_empty() && *part != ".").count() {

@@ -1,9 +1,9 @@
-//! What lines of a target's log mean: `8e9e became leader at term 2` is a claim of leadership with its term, made by
-//! the node that wrote it. Patterns are plain text with `{name}` holes; there are no regular expressions.
+//! Role claims in a target's log: `8e9e became leader at term 2` claims leadership with its term for the node that wrote it.
+//! Patterns are plain text with `{name}` holes; there are no regular expressions.
 use super::recipe::LogPattern;
 use std::sync::Arc;
 
-/// A role that a node claimed in its own log. Term and role stand in one line, so the pair may be trusted.
+/// A role that a node claimed in its own log. Term and role stand in one line, so the term is trustworthy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogClaim {
     /// The node.
@@ -18,14 +18,14 @@ pub struct LogClaim {
     pub line_number: u64,
     /// The node's own words.
     pub line: String,
-    /// The node's wall-clock time as the line has it, if the pattern says where.
+    /// The line's wall-clock time by the node's clock, if the pattern has its position.
     pub at: Option<String>,
 }
 
 /// The claims in a log, in order.
 pub fn claims(patterns: &[LogPattern], node: &Arc<str>, path: &str, text: &str) -> Vec<LogClaim> {
     let mut found = Vec::new();
-    // A last line without its end is still being written: of its term only some digits may be there.
+    // An unfinished last line is still being written: its term may lack digits.
     for (position, line) in text.split_inclusive('\n').filter(|line| line.ends_with('\n')).enumerate() {
         let Some((pattern, term)) = patterns.iter().find_map(|pattern| Some((pattern, matches(&pattern.text, line)?)))
         else {
@@ -44,10 +44,10 @@ pub fn claims(patterns: &[LogPattern], node: &Arc<str>, path: &str, text: &str) 
     found
 }
 
-/// Whether the pattern stands in the line, and the number in its `{term}` hole.
+/// Whether the line has the pattern, and the number in its `{term}` hole.
 pub(super) fn matches(pattern: &str, line: &str) -> Option<Option<i64>> {
     let first = pattern.split('{').next().unwrap_or_default();
-    // Without text before the first hole, the hole may begin at every place of the line.
+    // Without text before the first hole, the hole may begin anywhere in the line.
     let starts = line.char_indices().map(|(at, _)| at).filter(|at| line[*at..].starts_with(first));
     starts.into_iter().find_map(|at| matches_here(pattern, &line[at..]))
 }

@@ -1,7 +1,7 @@
-//! [`Target`]: the system under test, from its recipe. Built-in recipes are the same YAML that users write, embedded; a
-//! client for each interface stands beside it.
+//! [`Target`]: the system under test, from its recipe and its clients. Built-in recipes are YAML like users' recipes, embedded in
+//! the program.
 //!
-//! Never: faults, verdicts. Everything on a node is asked of its agent.
+//! Agents do all the work on nodes. Never: faults, verdicts.
 pub mod alarms;
 mod clients;
 pub mod deploy;
@@ -19,7 +19,7 @@ pub mod recipe;
 mod template;
 
 pub use alarms::Alarm;
-pub use deploy::{Convergence, Deployment, FetchedLog, MissingPackages, NotReady, RoleAnswer, Room};
+pub use deploy::{Convergence, Deployment, DiskRoom, FetchedLog, MissingPackages, NotReady, RoleAnswer};
 pub use error::TargetError;
 pub use facts::TargetFacts;
 pub(crate) use join_all::join_all;
@@ -36,13 +36,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-/// How long a target is taken to be without service after it lost nodes, where its recipe does not say.
+/// Default of [`Recipe::election`].
 const ELECTION: Duration = Duration::from_secs(5);
 /// Programs whose first argument is a script.
 const INTERPRETERS: [&str; 6] = ["python", "sh", "bash", "node", "ruby", "perl"];
 const ELECTION_MAX: Duration = Duration::from_secs(3600);
 
-/// A recipe that comes with the program.
+/// A built-in recipe.
 struct BuiltIn {
     name: &'static str,
     doc: &'static str,
@@ -61,7 +61,7 @@ pub fn builtin() -> Vec<(&'static str, &'static str)> {
     BUILT_IN.iter().map(|target| (target.name, target.doc)).collect()
 }
 
-/// The recipe of a built-in target, as YAML: which a new recipe may start from.
+/// The recipe of a built-in target as YAML, from which a new recipe may start.
 pub fn builtin_yaml(name: &str) -> Option<&'static str> {
     BUILT_IN.iter().find(|target| target.name == name).map(|target| target.yaml)
 }
@@ -76,8 +76,8 @@ pub struct Target {
     election: Duration,
 }
 
-/// Loads a built-in target by its name, or a recipe by its path (relative to `base_dir`, the plan's folder; a folder
-/// stands for the `recipe.yaml` in it). `options` are the plan's, under the name of the recipe; another name is an error.
+/// Loads a built-in target by its name, or a recipe by its path (relative to `base_dir`, the plan's folder; a folder stands
+/// for its `recipe.yaml`). `options` are the plan's, under the name of the recipe; another name is an error.
 pub fn load(
     name_or_path: &str,
     base_dir: &Path,
@@ -112,7 +112,7 @@ fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, PathBuf),
     }
 }
 
-/// Options under another name would silently not be in force.
+/// Refuses options under another name, which would silently have no effect.
 fn foreign_options(
     recipe: &Recipe,
     options: &BTreeMap<String, BTreeMap<String, serde_json::Value>>,
@@ -140,7 +140,7 @@ fn election(
     Ok(span.0)
 }
 
-/// The defaults, overridden by what the plan gives.
+/// The defaults, overridden by the plan's values.
 fn effective_options(
     recipe: &Recipe,
     given: BTreeMap<String, serde_json::Value>,
@@ -180,7 +180,7 @@ impl Target {
         &self.recipe.name
     }
 
-    /// The values of options that the recipe calls secret, where the plan sets them.
+    /// The plan's values of options that the recipe marks as secret.
     pub fn secrets(&self) -> impl Iterator<Item = &serde_json::Value> {
         let secret = |name: &String, value: &serde_json::Value| {
             self.recipe.options.get(name).is_some_and(|option| option.secret && option.default != *value)
@@ -188,17 +188,17 @@ impl Target {
         self.options.iter().filter(move |(name, value)| secret(name, value)).map(|(_, value)| value)
     }
 
-    /// The recipe's options as the plan sets them.
+    /// The effective options.
     pub fn options(&self) -> &BTreeMap<String, serde_json::Value> {
         &self.options
     }
 
-    /// How long it takes at most until it serves again after it lost nodes (see [`Recipe::election`]).
+    /// Longest time until it serves again after it lost nodes (see [`Recipe::election`]).
     pub fn election(&self) -> Duration {
         self.election
     }
 
-    /// Its own name and those of its processes, roles and clients: words of records and reports.
+    /// Its name and those of its processes, roles and clients, which occur in records and reports.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let recipe = &self.recipe;
         let roles = recipe.role.iter().flat_map(|probe| probe.roles.iter().map(|role| role.name.as_str()));
@@ -206,7 +206,7 @@ impl Target {
         std::iter::once(self.name()).chain(processes).chain(roles)
     }
 
-    /// What evidence must know of it.
+    /// Its facts for evidence.
     pub fn facts(&self) -> TargetFacts {
         TargetFacts {
             leads: self.recipe.has_leaders(),
@@ -216,7 +216,7 @@ impl Target {
         }
     }
 
-    /// Where the recipe came from, for messages.
+    /// The source of the recipe, for messages.
     pub fn origin(&self) -> &str {
         &self.origin
     }
@@ -237,8 +237,8 @@ impl Target {
         Ok(Deployment::new(self.layout(&nodes, base)?, remotes))
     }
 
-    /// What keeps the recipe's clients from carrying out a workload: none can, or the program of the one that could, or the
-    /// script that it is given, is not on this machine.
+    /// The reason why no client of the recipe can carry out a workload: none is for it, or the client's program or script is
+    /// missing on this machine.
     pub fn client_mistake(&self, workload: &str) -> Option<String> {
         let client = match self.client(workload) {
             Ok(client) => client,
@@ -249,7 +249,7 @@ impl Target {
         Some(format!("the client of {} for workload {workload} cannot be started: {why}", self.recipe.name))
     }
 
-    /// The script that an interpreter is given first, where that is not there.
+    /// The missing script of an interpreter's command line.
     fn missing_script(&self, argv: &[String]) -> Option<String> {
         let words: Vec<&str> = match argv {
             [script] => exec::plain_words(script)?,
@@ -276,8 +276,8 @@ impl Target {
         })
     }
 
-    /// Opens clients for a workload with these functions; an answer may name one of `nodes`. What a command of the user's says on standard error is kept
-    /// in `stderr_dir`.
+    /// Opens clients for a workload with these functions; an answer may name one of `nodes`. `stderr_dir` keeps the standard
+    /// error of user programs.
     pub fn connect(
         &self,
         workload: &str,
@@ -289,7 +289,7 @@ impl Target {
         if let Some(argv) = &client.command {
             return Ok(Arc::new(self.exec(client, argv, workload, functions, nodes, stderr_dir)));
         }
-        // Reading the recipe has refused a client that has neither a command nor a name that is known.
+        // Reading the recipe has refused a client with neither a command nor a known name.
         let built_in = clients::find(client.builtin.as_deref().unwrap_or_default());
         built_in.map(|client| (client.connect)()).map_err(|message| TargetError::Recipe {
             origin: self.origin.clone(),
@@ -322,22 +322,22 @@ impl Target {
         }
     }
 
-    /// Why the program of the client for this workload cannot be started, known without starting it; none where it can,
-    /// where the client is built in, and where there is no client at all ([`Target::connect`] says so).
+    /// The reason why the program of the client for this workload cannot be started, found without starting it. None if it can,
+    /// if the client is built in, and if there is no client ([`Target::connect`] reports that).
     pub fn missing_client(&self, workload: &str, functions: &[Arc<str>]) -> Option<String> {
         let client = self.recipe.clients.iter().find(|client| client.workloads.iter().any(|name| name == workload))?;
         let argv = client.command.as_ref()?;
         self.exec(client, argv, workload, functions, &[], Path::new("")).missing()
     }
 
-    /// Codes of errors by which a node refuses to be read: those of the protocol and those of the recipe.
+    /// Error codes by which a node refuses to be read, from the protocol and the recipe.
     pub fn refusals(&self) -> Vec<String> {
         let own = self.recipe.clients.iter().flat_map(|client| &client.errors);
         let own = own.filter(|(_, certainty)| **certainty == recipe::Certainty::Refuses).map(|(code, _)| code.clone());
         ["not-leader", "read-only"].map(str::to_owned).into_iter().chain(own).collect()
     }
 
-    /// Where a client of this process connects.
+    /// The endpoint of a client of this process.
     pub fn endpoint(&self, node: &Node, process: u64, terms: Terms) -> Endpoint {
         let text = |value: &serde_json::Value| match value {
             serde_json::Value::String(text) => text.clone(),

@@ -1,16 +1,16 @@
-//! Commands to the agent of one node that a deployment is made of: run, write, start, stop. Errors name the node, the
-//! command and the tail of its output.
+//! The requests of a deployment to one node's agent: run, write, start, stop. Errors name the node, the command and the end of
+//! its output.
 use super::error::TargetError;
 use crate::cluster::{Remote, RemoteError};
 use dsfuzz_nemesis::protocol::{BLOB_BYTES_MAX, Command, Request, Response, Service, ServiceState};
 use std::time::Duration;
 
-/// What the agent is given beyond the deadline of the thing itself.
+/// Time that the agent gets beyond the deadline of the command.
 pub(super) const AGENT_SLACK: Duration = Duration::from_secs(5);
-/// Deadline of requests that are done at once.
+/// Deadline of quick requests.
 const QUICK: Duration = Duration::from_secs(10);
 
-/// Asks; an answer of another kind is an error.
+/// Sends a request.
 async fn ask(
     remote: &dyn Remote,
     what: &str,
@@ -30,7 +30,7 @@ fn unexpected(remote: &dyn Remote, what: &str, told: &Response) -> TargetError {
     TargetError::Protocol { node: remote.node().name.clone(), what: what.to_owned(), told }
 }
 
-/// Runs a command and wants exit status 0. Its standard output.
+/// Runs a command that must end with status 0. Returns its standard output.
 pub(super) async fn run(remote: &dyn Remote, what: &str, command: Command) -> Result<String, TargetError> {
     let deadline = Duration::from_millis(command.deadline_ms);
     let words = command.argv.join(" ");
@@ -55,7 +55,7 @@ pub(super) async fn run(remote: &dyn Remote, what: &str, command: Command) -> Re
     })
 }
 
-/// Asks for something that is simply done.
+/// Sends a request whose response is Done.
 pub(super) async fn done(
     remote: &dyn Remote,
     what: &str,
@@ -137,7 +137,7 @@ pub(super) async fn read(remote: &dyn Remote, path: &str, offset: u64) -> Result
     }
 }
 
-/// The last lines of a text, each cut to a bearable length.
+/// The last lines of a text, each shortened.
 pub(super) fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let last: Vec<String> =

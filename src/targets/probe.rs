@@ -1,7 +1,7 @@
-//! [`Probe`]: a question to a node and what its answer must look like. HTTP and TCP go from the control node, commands
-//! run on the node. Never more than one connection, never a retry: who asks holds the deadline and asks again.
+//! [`Probe`]: a question to a node and the conditions of its answer. HTTP and TCP go from the control node; commands run on the
+//! node. Never: more than one connection, or a retry; the caller holds the deadline and asks again.
 use super::error::TargetError;
-use super::http::Connection;
+use super::http::HttpConnection;
 use super::node_commands;
 use super::recipe::Argv;
 use super::template::{Scope, url_host};
@@ -210,7 +210,7 @@ impl Question {
 
 async fn ask_http(http: &HttpQuestion, authority: &str) -> Result<String, String> {
     let named = |problem: &dyn std::fmt::Display| format!("{} http://{authority}{}: {problem}", http.method, http.path);
-    let mut connection = Connection::open(authority).await.map_err(|error| named(&error))?;
+    let mut connection = HttpConnection::open(authority).await.map_err(|error| named(&error))?;
     let body = http.body.clone().into_bytes();
     let reply = connection.send(&http.method, &http.path, body).await.map_err(|error| named(&error))?;
     let text = String::from_utf8_lossy(&reply.body).into_owned();

@@ -1,7 +1,6 @@
-//! [`Recipe`]: how a system is installed, started, stopped, wiped and asked for its role, as a YAML file says.
+//! [`Recipe`]: a YAML file that says how a system is installed, started, stopped, wiped and asked for its role.
 //!
-//! What is written here is parsed once and checked; texts with `{{ }}` are filled in for each node by [`super::layout`].
-//! Never: acting on anything.
+//! It is parsed once and checked; [`super::layout`] fills in texts with `{{ }}` for each node. Never: acts on a node.
 mod client;
 mod command;
 
@@ -456,7 +455,7 @@ impl Recipe {
         self.role.iter().flat_map(|probe| &probe.roles).any(RoleRule::leads)
     }
 
-    /// Whether claims of leadership can be trusted to name their term: read together with the role, or logged.
+    /// Whether leadership claims have trustworthy terms: read together with the role, or logged.
     pub fn has_trusted_terms(&self) -> bool {
         let probed = self.role.as_ref().is_some_and(|probe| probe.term.is_some() && probe.term_with_role);
         let mut patterns = self.logs.iter().flat_map(|log| &log.patterns);
@@ -487,7 +486,7 @@ impl Recipe {
         u32::from_str_radix(file.mode.trim_start_matches("0o"), 8).ok().filter(|mode| *mode <= 0o7777)
     }
 
-    /// What the types cannot say. The place and what is wrong with it.
+    /// Rules that the types do not express: the key and its mistake.
     fn validate(&self) -> Result<(), (String, String)> {
         let wrong = |place: String, message: &str| Err((place, message.to_owned()));
         if self.schema != SCHEMA_VERSION {

@@ -9,9 +9,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// What the texts of a recipe see.
+/// The variables of a recipe's texts.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Names {
+pub(super) struct TemplateVariables {
     /// This node.
     pub(super) node: NodeNames,
     /// All nodes, in the plan's order.
@@ -28,14 +28,14 @@ pub(super) struct Names {
     pub(super) options: BTreeMap<String, serde_json::Value>,
 }
 
-/// A node, as the texts of a recipe see it.
+/// A node in a recipe's texts.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct NodeNames {
     /// Its name.
     pub(super) name: String,
     /// Its address.
     pub(super) address: String,
-    /// Its address as it stands in a URL: in brackets where it is IPv6.
+    /// Its address for a URL: an IPv6 address in brackets.
     pub(super) host: String,
     /// Its position, counted from 1.
     pub(super) index: usize,
@@ -56,7 +56,7 @@ impl NodeNames {
     }
 }
 
-/// An address as it stands in a URL.
+/// An address for a URL.
 pub(super) fn url_host(address: &IpAddr) -> String {
     match address {
         IpAddr::V4(plain) => plain.to_string(),
@@ -64,7 +64,7 @@ pub(super) fn url_host(address: &IpAddr) -> String {
     }
 }
 
-/// Fills in a text that stands for all nodes alike and may use options alone.
+/// Fills in a text that is the same for all nodes and may use options only.
 pub(super) fn of_options(
     options: &BTreeMap<String, serde_json::Value>,
     origin: &str,
@@ -87,7 +87,7 @@ pub(super) struct Scope {
 
 impl Scope {
     /// For the recipe at `origin`.
-    pub(super) fn new(names: &Names, origin: &str) -> Scope {
+    pub(super) fn new(names: &TemplateVariables, origin: &str) -> Scope {
         Scope::over(minijinja::Value::from_serialize(names), origin)
     }
 
@@ -129,7 +129,7 @@ impl Scope {
         })
     }
 
-    /// Fills in a command. An argument that is written with `{% %}` and comes out empty is left out.
+    /// Fills in a command. An argument written with `{% %}` that turns out empty is left out.
     pub(super) fn argv(&self, place: &str, argv: &Argv) -> Result<Vec<String>, TargetError> {
         let mut words = Vec::with_capacity(argv.0.len());
         for (position, template) in argv.0.iter().enumerate() {
@@ -151,11 +151,11 @@ impl Scope {
     }
 }
 
-/// Marks the tags of lines that hold more than tags, so that their indentation and their line break stay. A line of tags
-/// alone leaves no line behind (the engine's trimming).
+/// Marks the tags of lines that have more than tags, so that their indentation and line break stay. A line of tags alone
+/// leaves no line (the engine's trimming).
 fn keeping_line_breaks(template: &str) -> String {
     let mut out = String::with_capacity(template.len() + 16);
-    let mut line = Line::default();
+    let mut line = TemplateLine::default();
     let mut rest = template;
     while let Some(open) = rest.find(['\n', '{']) {
         line.text(&rest[..open]);
@@ -202,11 +202,11 @@ fn tag_length(text: &str, end: &str) -> usize {
 
 /// One line of a template, in pieces.
 #[derive(Default)]
-struct Line<'t> {
+struct TemplateLine<'t> {
     pieces: Vec<(bool, &'t str)>,
 }
 
-impl<'t> Line<'t> {
+impl<'t> TemplateLine<'t> {
     fn text(&mut self, text: &'t str) {
         self.pieces.push((false, text));
     }
@@ -253,7 +253,7 @@ mod tests {
                 NodeNames::new(&node, position)
             })
             .collect();
-        let names = Names {
+        let names = TemplateVariables {
             node: nodes[1].clone(),
             first: nodes[0].clone(),
             nodes,
@@ -276,7 +276,7 @@ mod tests {
             ("{{ nodes | map(attribute='address') | join(' ') }}", "10.0.0.1 fd00::2"),
             ("a\n{% if node.first %}\nb\n{% endif %}\nc\n", "a\nc\n"),
             ("<&> {{ first.address }}", "<&> 10.0.0.1"),
-            // A tag at a line's end leaves the line break, one at its begin the indentation.
+            // A tag at a line's end keeps the line break, one at its begin the indentation.
             (
                 "a={% if options.on %}yes{% else %}no{% endif %}\nb={% if options.on %}1{% endif %}\nc\n",
                 "a=yes\nb=1\nc\n",

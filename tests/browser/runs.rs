@@ -18,12 +18,12 @@ const S: u64 = 1_000 * MS;
 
 /// Records with their times, in any order.
 #[derive(Default)]
-struct Tape(Vec<(u64, Record)>);
+struct HistoryLines(Vec<(u64, Record)>);
 
 /// A small generator, so that every test sees the same run.
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         self.0 >> 33
@@ -40,7 +40,7 @@ impl Dice {
     }
 }
 
-impl Tape {
+impl HistoryLines {
     #[expect(clippy::too_many_arguments, reason = "a call is read best as one line of data")]
     fn invoke(&mut self, time: u64, worker: u32, process: u64, node: &str, f: &str, key: Value, value: Value) {
         let (index, workload) = (0, Arc::from("register"));
@@ -175,7 +175,7 @@ fn steps(begun: u64, healed: u64) -> Vec<(FaultStep, u64)> {
 /// Five registers under four faults on five nodes; a read that returns an old value while n3 is cut off.
 pub(crate) fn stale_read() -> Run {
     let names = nodes(5);
-    let mut tape = Tape::default();
+    let mut tape = HistoryLines::default();
     phases(&mut tape);
     faults(&mut tape);
     for tick in 0..88u64 {
@@ -199,7 +199,7 @@ pub(crate) fn stale_read() -> Run {
     Run { info: info("etcd-register", &names), verdict, history }
 }
 
-fn phases(tape: &mut Tape) {
+fn phases(tape: &mut HistoryLines) {
     for (phase, time) in
         [(Phase::Load, 10 * MS), (Phase::Drain, 40 * S), (Phase::Recover, 41 * S), (Phase::Settle, 43 * S)]
     {
@@ -207,7 +207,7 @@ fn phases(tape: &mut Tape) {
     }
 }
 
-fn faults(tape: &mut Tape) {
+fn faults(tape: &mut HistoryLines) {
     let cut = [("n3", "n1"), ("n1", "n3"), ("n3", "n2"), ("n2", "n3"), ("n3", "n4"), ("n4", "n3")];
     let what = "partition isolate-leader: n3 | n1 n2 n4 n5";
     tape.fault(0, "partition", "partition isolate-leader", what, &["n3"], &cut, &steps(6 * S, 13 * S));
@@ -220,7 +220,7 @@ fn faults(tape: &mut Tape) {
 }
 
 /// n3 leads term 4 until it is cut off and goes on saying so; n1 leads term 5, n5 term 6.
-fn roles(tape: &mut Tape, time: u64) {
+fn roles(tape: &mut HistoryLines, time: u64) {
     for node in ["n1", "n2", "n3", "n4", "n5"] {
         let down = matches!(node, "n2" | "n4") && (17 * S..22 * S).contains(&time)
             || node == "n1" && (24 * S..27 * S).contains(&time);
@@ -240,8 +240,8 @@ fn roles(tape: &mut Tape, time: u64) {
     }
 }
 
-fn load(tape: &mut Tape, names: &[String]) {
-    let mut dice = Dice(7);
+fn load(tape: &mut HistoryLines, names: &[String]) {
+    let mut dice = Rng(7);
     let mut fresh_process = 100;
     let mut value = 10;
     for worker in 0..10u32 {
@@ -278,7 +278,7 @@ fn load(tape: &mut Tape, names: &[String]) {
     }
 }
 
-fn contradiction(tape: &mut Tape) {
+fn contradiction(tape: &mut HistoryLines) {
     let key = Value::from(7);
     tape.invoke(5 * S + 800 * MS, 91, 9001, "n1", "write", key.clone(), Value::from(3));
     tape.reply(5 * S + 804 * MS, 9001, "ok", Value::Nil, None);
@@ -433,7 +433,7 @@ pub(crate) fn large(count: usize) -> Run {
         ("register".into(), "timeout".into(), "compare failed".into());
     let (workers, end) = (50u64, 600 * S);
     let gap = end / (count as u64 / workers).max(1);
-    let mut dice = Dice(11);
+    let mut dice = Rng(11);
     let mut records: Vec<(u64, Record)> = Vec::with_capacity(count * 2 + 200);
     for worker in 0..workers {
         let node = &nodes[worker as usize % nodes.len()];
@@ -475,7 +475,7 @@ pub(crate) fn large(count: usize) -> Run {
             records.push((time + took, reply));
         }
     }
-    let mut tape = Tape(records);
+    let mut tape = HistoryLines(records);
     for round in 0..6u64 {
         let node = &*names[(round % 5) as usize];
         let (what, begun) = (format!("partition one: {node} | rest"), round * 100 * S + 70 * S);
@@ -523,7 +523,7 @@ pub(crate) const HOSTILE: &str = "</script><script>document.title='owned'</scrip
 /// The stale read, with hostile text in every place where a target, a node or a plan can put some.
 pub(crate) fn hostile() -> Run {
     let names = vec!["n1".to_string(), HOSTILE.to_string()];
-    let mut tape = Tape::default();
+    let mut tape = HistoryLines::default();
     let text = || Value::text(HOSTILE);
     tape.invoke(S, 0, 0, &names[0], "write", text(), text());
     tape.reply(S + 5 * MS, 0, "ok", Value::Nil, None);

@@ -7,8 +7,8 @@ use dsfuzz_checkers::{Budget, Options, Validity, Verdict, checker_with};
 const STANDSTILL_MS: u64 = 200;
 
 /// The set with these elements.
-fn set(elements: &[i64]) -> Answer {
-    Answer::Ok(Value::list(elements.iter().copied().map(Value::Int)))
+fn set(elements: &[i64]) -> CallResult {
+    CallResult::Ok(Value::list(elements.iter().copied().map(Value::Int)))
 }
 
 fn reads_of(history: &History, node: &str) -> usize {
@@ -70,7 +70,7 @@ async fn nodes_that_differ_for_good_are_read_until_they_stand_still() {
     let answer = |node: &str, number| match (node, number) {
         ("n2", 0 | 1) => set(&[1]),
         ("n2", _) => set(&[1, 3]),
-        ("n3", 2) => Answer::fail("timeout"),
+        ("n3", 2) => CallResult::fail("timeout"),
         _ => set(&[1, 2, 3]),
     };
     let (settled, history) = read_in_mode(FinalReads::EachNode, None, LONG, answer).await;

@@ -35,13 +35,13 @@ async fn final_reads_are_repeated_and_what_is_missed_is_named() {
     let bench = Bench::new();
     let set: Arc<dyn Workload> = Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(2) }).build());
     let none =
-        DriverSummary { calls: 0, not_connected: 0, next_process: 6, stopped: Stopped::Done, harness: Vec::new() };
+        DriverSummary { calls: 0, not_connected: 0, next_process: 6, stopped: StopReason::Done, harness: Vec::new() };
     // Key 1 is never read; key 0 is, after troubles of each kind.
     let scripted = Scripted::new(|number, call| match (&call.key, number) {
-        (Value::Int(1), _) => at_once(Answer::fail("no quorum")),
-        (_, 0..3) => at_once(Answer::info("reset")),
+        (Value::Int(1), _) => at_once(CallResult::fail("no quorum")),
+        (_, 0..3) => at_once(CallResult::info("reset")),
         (_, 3..6) => panic!("a defect of the client"),
-        _ => at_once(Answer::Ok(Value::list([]))),
+        _ => at_once(CallResult::Ok(Value::list([]))),
     });
     let settled = final_reads(&bench, scripted, &[set], &none, Duration::from_secs(3)).await;
     assert_eq!(settled.ok, 3);
@@ -59,9 +59,9 @@ pub(super) async fn read_in_mode(
     mode: FinalReads,
     leader: Option<&str>,
     time: Duration,
-    answer: impl Fn(&str, u64) -> Answer + Send + Sync + 'static,
+    answer: impl Fn(&str, u64) -> CallResult + Send + Sync + 'static,
 ) -> (SettleSummary, History) {
-    type Answers = dyn Fn(&str, u64) -> Answer + Send + Sync;
+    type Answers = dyn Fn(&str, u64) -> CallResult + Send + Sync;
     struct ByNode(Arc<Answers>, Arc<Mutex<HashMap<Arc<str>, u64>>>);
     struct OfNode(Arc<str>, ByNode);
     impl Connect for ByNode {
@@ -72,7 +72,7 @@ pub(super) async fn read_in_mode(
         }
     }
     impl Client for OfNode {
-        fn call<'a>(&'a mut self, _: &'a Call, terms: Terms) -> BoxFuture<'a, Response> {
+        fn call<'a>(&'a mut self, _: &'a Call, terms: Terms) -> BoxFuture<'a, CallResponse> {
             assert!(terms.settle);
             let mut calls = self.1.1.lock().expect("no panic inside");
             let number = calls.entry(self.0.clone()).or_default();
@@ -93,8 +93,8 @@ pub(super) async fn read_in_mode(
     (settled, bench.history())
 }
 
-fn elements(count: i64) -> Answer {
-    Answer::Ok(Value::list((0..count).map(Value::Int)))
+fn elements(count: i64) -> CallResult {
+    CallResult::Ok(Value::list((0..count).map(Value::Int)))
 }
 
 fn asked(history: &History) -> Vec<&str> {
@@ -104,21 +104,21 @@ fn asked(history: &History) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_node_is_enough_where_the_others_refuse_or_fail() {
     let answer = |node: &str, _| match node {
-        "n1" => Answer::fail("read-only: a replica"),
-        "n2" => Answer::fail("wrong shard"),
+        "n1" => CallResult::fail("read-only: a replica"),
+        "n2" => CallResult::fail("wrong shard"),
         _ => elements(2),
     };
     let (settled, history) = read_in_mode(FinalReads::AnyNode, None, LONG, answer).await;
     assert_eq!((settled.ok, settled.missed.len()), (1, 0));
     assert_eq!(asked(&history).iter().filter(|node| **node == "n1").count(), 1, "not asked again");
-    let none = |_: &str, _| Answer::fail("read-only: all are replicas");
+    let none = |_: &str, _| CallResult::fail("read-only: all are replicas");
     let (settled, history) = read_in_mode(FinalReads::AnyNode, None, LONG, none).await;
     assert_eq!((settled.ok, settled.missed.len(), history.ops().len()), (0, 3, 3), "at once, not at the deadline");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_leader_alone_is_asked_until_it_answers() {
-    let answer = |_: &str, number| if number < 2 { Answer::fail("not-leader: n3") } else { elements(1) };
+    let answer = |_: &str, number| if number < 2 { CallResult::fail("not-leader: n3") } else { elements(1) };
     let (settled, history) = read_in_mode(FinalReads::Leader, Some("n2"), LONG, answer).await;
     assert_eq!((settled.ok, settled.missed.len()), (1, 0));
     assert_eq!(asked(&history), ["n2", "n2", "n2"]);
@@ -132,11 +132,11 @@ async fn a_read_with_an_effect_is_made_once_and_not_repeated_after_an_unknown_en
     let (settled, history) = read_in_mode(FinalReads::Once, None, LONG, |_: &str, _| elements(3)).await;
     assert_eq!((settled.ok, settled.missed.len(), asked(&history)), (1, 0, vec!["n1"]));
     // A certain failure took nothing: the next node is asked.
-    let refused = |node: &str, _| if node == "n1" { Answer::fail("refused") } else { elements(3) };
+    let refused = |node: &str, _| if node == "n1" { CallResult::fail("refused") } else { elements(3) };
     let (settled, history) = read_in_mode(FinalReads::Once, None, LONG, refused).await;
     assert_eq!((settled.missed.len(), asked(&history)), (0, vec!["n1", "n2"]));
     for mode in [FinalReads::Once, FinalReads::UntilEmpty] {
-        let (settled, history) = read_in_mode(mode, None, LONG, |_: &str, _| Answer::info("timeout")).await;
+        let (settled, history) = read_in_mode(mode, None, LONG, |_: &str, _| CallResult::info("timeout")).await;
         assert_eq!((settled.missed.len(), asked(&history)), (1, vec!["n1"]), "{mode:?}");
         assert_eq!(settled.failed().as_deref(), Some("1 final read failed: 1 x timeout on n1"));
     }
@@ -152,7 +152,7 @@ async fn a_drain_goes_on_until_nothing_is_left() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_that_is_certainly_absent_is_an_answer() {
-    let absent = |_: &str, _| Answer::fail("absent: js10059: stream not found");
+    let absent = |_: &str, _| CallResult::fail("absent: js10059: stream not found");
     let (settled, history) = read_in_mode(FinalReads::EachNode, None, LONG, absent).await;
     assert_eq!((settled.absent, settled.missed.len(), settled.failed()), (3, 0, None));
     assert_eq!(errors(&history), HashSet::from(["absent: js10059: stream not found"]));
@@ -161,7 +161,7 @@ async fn an_object_that_is_certainly_absent_is_an_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_a_leader_has_authority_a_replica_may_refuse() {
-    let answer = |_: &str, _| Answer::fail("read-only: a replica");
+    let answer = |_: &str, _| CallResult::fail("read-only: a replica");
     // Each node refuses, and n1 leads: it alone is asked again until the end.
     let short = Duration::from_millis(500);
     let (settled, _) = read_with_authority(short, answer).await;
@@ -171,7 +171,7 @@ async fn where_a_leader_has_authority_a_replica_may_refuse() {
 
 async fn read_with_authority(
     time: Duration,
-    answer: impl Fn(&str, u64) -> Answer + Send + Sync + 'static,
+    answer: impl Fn(&str, u64) -> CallResult + Send + Sync + 'static,
 ) -> (SettleSummary, History) {
     let bench = Bench::new();
     let leads = watch::Sender::new(Some("n1".to_owned()));

@@ -40,7 +40,7 @@ impl Connect for HangsOn {
 }
 
 impl Client for HangingClient {
-    fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, Response> {
+    fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, CallResponse> {
         Box::pin(async move {
             if !self.1 {
                 // A breath, so that the other nodes do not fill the record.
@@ -49,10 +49,10 @@ impl Client for HangingClient {
                 self.0.begun.lock().expect("no panic inside").push(call.f.clone());
                 if (self.0.hangs)(call) {
                     let _released = self.0.release.acquire().await;
-                    return Answer::info("hung").into();
+                    return CallResult::info("hung").into();
                 }
             }
-            Answer::Ok(Value::Nil).into()
+            CallResult::Ok(Value::Nil).into()
         })
     }
 
@@ -77,7 +77,7 @@ async fn clients_join_those_that_hang_up_to_the_maximum_of_the_node() {
         hanging.release.add_permits(100);
     };
     let (summary, ()) = tokio::join!(load, watch);
-    assert_eq!((summary.stopped, summary.harness), (Stopped::Signal, Vec::<String>::new()));
+    assert_eq!((summary.stopped, summary.harness), (StopReason::Signal, Vec::<String>::new()));
     let history = bench.history();
     // A stalled machine may look like a node that hangs, so that other nodes say nothing here.
     let joined: Vec<Op<'_>> =

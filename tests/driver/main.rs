@@ -3,16 +3,17 @@ mod confirm;
 mod final_reads;
 mod joining;
 
-use dsfuzz::run::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint, Stopped};
+use dsfuzz::run::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint, StopReason};
 use dsfuzz::run::journal;
 use dsfuzz::run::recorder::Recorder;
 use dsfuzz::run::settle::{SettleOptions, SettleSummary, settle};
 use dsfuzz_checkers::{FinalReads, History, Op, Outcome, Phase, Value};
-use dsfuzz_workloads::memory::{Lies, Memory};
+use dsfuzz_workloads::memory::{FaultyStore, Memory};
 use dsfuzz_workloads::register::RegisterOptions;
 use dsfuzz_workloads::set::SetOptions;
 use dsfuzz_workloads::{
-    Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms, Workload, WorkloadOptions,
+    BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms, Workload,
+    WorkloadOptions,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,7 +86,7 @@ impl Bench {
 }
 
 /// What a client made by a test does with its n-th call of all clients.
-type Behaviour = dyn Fn(u64, &Call) -> BoxFuture<'static, Answer> + Send + Sync;
+type Behaviour = dyn Fn(u64, &Call) -> BoxFuture<'static, CallResult> + Send + Sync;
 
 /// Clients that do as told, and who was opened for which process.
 #[derive(Clone)]
@@ -97,7 +98,7 @@ struct Scripted {
 }
 
 impl Scripted {
-    fn new(behaviour: impl Fn(u64, &Call) -> BoxFuture<'static, Answer> + Send + Sync + 'static) -> Scripted {
+    fn new(behaviour: impl Fn(u64, &Call) -> BoxFuture<'static, CallResult> + Send + Sync + 'static) -> Scripted {
         Scripted {
             behaviour: Arc::new(behaviour),
             calls: Arc::default(),
@@ -122,7 +123,7 @@ impl Connect for Scripted {
 struct ScriptedClient(Scripted);
 
 impl Client for ScriptedClient {
-    fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, Response> {
+    fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, CallResponse> {
         let number = self.0.calls.fetch_add(1, Ordering::SeqCst);
         let answer = (self.0.behaviour)(number, call);
         Box::pin(async { answer.await.into() })
@@ -139,7 +140,7 @@ impl Drop for ScriptedClient {
     }
 }
 
-fn at_once(answer: Answer) -> BoxFuture<'static, Answer> {
+fn at_once(answer: CallResult) -> BoxFuture<'static, CallResult> {
     Box::pin(async { answer })
 }
 
@@ -169,7 +170,7 @@ async fn ops_max_is_kept_to_the_call_and_every_call_is_recorded_with_its_end() {
     let bench = Bench::new();
     let summary =
         bench.load(Memory::new(), vec![register()], DriverOptions { ops_max: Some(5000), ..options(6) }).await;
-    assert_eq!((summary.calls, summary.stopped, summary.next_process), (5000, Stopped::OpsMax, 6));
+    assert_eq!((summary.calls, summary.stopped, summary.next_process), (5000, StopReason::OpsMax, 6));
     assert_eq!(summary.harness, Vec::<String>::new());
     let counters = bench.recorder.counters();
     assert_eq!((counters.ok + counters.fail, counters.info, counters.open), (5000, 0, 0));
@@ -187,7 +188,7 @@ async fn a_call_that_hangs_is_info_by_the_drivers_own_deadline() {
     let bench = Bench::new();
     let scripted = Scripted::new(|number, _| match number % 10 {
         9 => Box::pin(std::future::pending()),
-        _ => at_once(Answer::Ok(Value::Nil)),
+        _ => at_once(CallResult::Ok(Value::Nil)),
     });
     let limits = DriverOptions { ops_max: Some(60), deadline: Duration::from_millis(20), ..options(3) };
     let summary = bench.load(scripted.clone(), vec![register()], limits).await;
@@ -216,9 +217,9 @@ impl Connect for Redirected {
 }
 
 impl Client for Redirected {
-    fn call<'a>(&'a mut self, _: &'a Call, _: Terms) -> BoxFuture<'a, Response> {
+    fn call<'a>(&'a mut self, _: &'a Call, _: Terms) -> BoxFuture<'a, CallResponse> {
         let node = Some(Arc::from("n3"));
-        Box::pin(async { Response { node, ..Answer::Ok(Value::Nil).into() } })
+        Box::pin(async { CallResponse { node, ..CallResult::Ok(Value::Nil).into() } })
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
@@ -239,7 +240,7 @@ async fn the_record_takes_the_node_that_answered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fail_keeps_its_process_and_client() {
     let bench = Bench::new();
-    let answer = |number| if number % 3 == 0 { Answer::Ok(Value::Nil) } else { Answer::fail("mismatch") };
+    let answer = |number| if number % 3 == 0 { CallResult::Ok(Value::Nil) } else { CallResult::fail("mismatch") };
     let scripted = Scripted::new(move |number, _| at_once(answer(number)));
     let summary =
         bench.load(scripted.clone(), vec![register()], DriverOptions { ops_max: Some(300), ..options(1) }).await;
@@ -250,7 +251,7 @@ async fn a_fail_keeps_its_process_and_client() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_only_fails_is_opened_anew_and_no_hot_loop() {
     let bench = Bench::new();
-    let scripted = Scripted::new(|_, _| at_once(Answer::fail("connection is closed")));
+    let scripted = Scripted::new(|_, _| at_once(CallResult::fail("connection is closed")));
     let limits = DriverOptions { time: Duration::from_secs(1), ..options(1) };
     let summary = bench.load(scripted.clone(), vec![register()], limits).await;
     let opened = scripted.opened();
@@ -271,7 +272,7 @@ async fn a_refused_connection_is_a_fail_and_no_hot_loop() {
     let limits = DriverOptions { time: Duration::from_secs(1), ..options(3) };
     let summary = bench.load(Refuses, vec![register()], limits).await;
     let history = bench.history();
-    assert_eq!((summary.stopped, summary.next_process), (Stopped::TimeUp, 3));
+    assert_eq!((summary.stopped, summary.next_process), (StopReason::TimeUp, 3));
     assert_eq!(summary.not_connected, summary.calls);
     assert_eq!(errors(&history), HashSet::from(["not connected: connection refused"]));
     assert_eq!(count(&history, Outcome::Fail), history.ops().len());
@@ -306,7 +307,7 @@ async fn a_panic_in_a_client_is_info_with_a_note_and_never_lost() {
     let scripted = Scripted::new(|number, _| match number {
         3 => panic!("before it began"),
         7 => Box::pin(async { panic!("in the middle") }),
-        _ => at_once(Answer::Ok(Value::Nil)),
+        _ => at_once(CallResult::Ok(Value::Nil)),
     });
     let summary = bench.load(scripted, vec![register()], DriverOptions { ops_max: Some(20), ..options(2) }).await;
     let history = bench.history();
@@ -329,7 +330,7 @@ async fn after_the_stop_calls_in_flight_come_home_and_none_leaves() {
             let gate = gate.clone();
             Box::pin(async move {
                 let _pass = gate.acquire_owned().await;
-                Answer::Ok(Value::Nil)
+                CallResult::Ok(Value::Nil)
             })
         }
     });
@@ -341,7 +342,7 @@ async fn after_the_stop_calls_in_flight_come_home_and_none_leaves() {
         gate.add_permits(4);
     };
     let (summary, ()) = tokio::join!(bench.load(held, vec![register()], options(4)), open_the_gate);
-    assert_eq!((summary.calls, summary.stopped), (4, Stopped::Signal));
+    assert_eq!((summary.calls, summary.stopped), (4, StopReason::Signal));
     let history = bench.history();
     assert_eq!(count(&history, Outcome::Ok), 4);
     let drain = history.phases[1].1.index;
@@ -358,7 +359,7 @@ async fn calls_still_in_flight_at_the_deadline_are_info() {
         bench.stop.send_replace(true);
     };
     let (summary, ()) = tokio::join!(bench.load(hangs, vec![register()], limits), stop);
-    assert_eq!((summary.calls, summary.stopped, summary.next_process), (4, Stopped::Signal, 8));
+    assert_eq!((summary.calls, summary.stopped, summary.next_process), (4, StopReason::Signal, 8));
     assert_eq!(count(&bench.history(), Outcome::Info), 4);
 }
 
@@ -371,7 +372,7 @@ async fn when_recording_fails_the_run_stops() {
         std::fs::remove_dir_all(&folder).expect("removed");
     };
     let (summary, ()) = tokio::join!(bench.load(Memory::new(), vec![register()], options(2)), gone);
-    let Stopped::Recorder(why) = summary.stopped else { panic!("{:?}", summary.stopped) };
+    let StopReason::Recorder(why) = summary.stopped else { panic!("{:?}", summary.stopped) };
     assert!(why.contains("cannot reserve") && why.contains("journal"), "{why}");
 }
 
@@ -418,7 +419,13 @@ async fn one_seed_gives_each_worker_the_same_choices_whatever_is_answered() {
     let (calm, troubled) = (Bench::new(), Bench::new());
     let limits = |ops_max| DriverOptions { ops_max: Some(ops_max), ..options(4) };
     calm.load(Memory::new(), vec![register()], limits(3000)).await;
-    let lies = Lies { info_done_every: 61, info_undone_every: 37, refuse_every: 3, stale_every: 5, ..Lies::default() };
+    let lies = FaultyStore {
+        info_done_every: 61,
+        info_undone_every: 37,
+        refuse_every: 3,
+        stale_every: 5,
+        ..FaultyStore::default()
+    };
     let summary = troubled.load(Memory::lying(lies), vec![register()], limits(400)).await;
     assert!(summary.not_connected > 0);
     let (calm, troubled) = (calm.history(), troubled.history());

@@ -1,6 +1,6 @@
 //! Ctrl-C and SIGTERM while a fault is in force: healed, collected, judged, and an exit code of its own.
+use crate::program::ProgramOutput;
 use crate::stage::{Stage, eventually, history};
-use crate::told::Told;
 use dsfuzz::store::RunDir;
 use dsfuzz_checkers::{Budget, History, Validity, checker, judge_one};
 use nix::sys::signal::Signal;
@@ -14,7 +14,7 @@ fn plan(name: &str, fault: &str, more: &str) -> String {
     )
 }
 
-fn healed_and_collected(dir: &RunDir, told: &Told) -> History {
+fn healed_and_collected(dir: &RunDir, told: &ProgramOutput) -> History {
     let history = history(dir);
     let begun: Vec<_> = history.faults.iter().filter(|fault| fault.begun.is_some()).collect();
     assert!(!begun.is_empty() && begun.iter().all(|fault| fault.healed.is_some()), "{begun:?}\n{told}");

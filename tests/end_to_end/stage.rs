@@ -1,5 +1,5 @@
 //! [`Stage`]: the program with a results folder of its own, and a turn, so that few labs are up at a time.
-use crate::told::{Running, Told};
+use crate::program::{ProgramOutput, Running};
 use dsfuzz::run::journal;
 use dsfuzz::store::RunDir;
 use dsfuzz_checkers::History;
@@ -16,18 +16,18 @@ static TAKEN: Mutex<u32> = Mutex::new(0);
 static GIVEN_BACK: Condvar = Condvar::new();
 
 /// The right to have a lab.
-struct Turn;
+struct LabPermit;
 
-impl Turn {
-    fn take() -> Turn {
+impl LabPermit {
+    fn take() -> LabPermit {
         let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
         let full = |taken: &mut u32| *taken >= TURNS;
         *GIVEN_BACK.wait_while(taken, full).unwrap_or_else(PoisonError::into_inner) += 1;
-        Turn
+        LabPermit
     }
 }
 
-impl Drop for Turn {
+impl Drop for LabPermit {
     fn drop(&mut self) {
         *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         GIVEN_BACK.notify_one();
@@ -49,7 +49,7 @@ pub(crate) fn eventually<T>(what: &str, within: Duration, mut answer: impl FnMut
 /// A folder for plans and results, and a turn.
 pub(crate) struct Stage {
     folder: tempfile::TempDir,
-    _turn: Turn,
+    _turn: LabPermit,
 }
 
 impl Stage {
@@ -57,7 +57,7 @@ impl Stage {
         assert!(nix::unistd::geteuid().is_root(), "the end-to-end tests need root, for labs");
         let agent = Path::new(env!("CARGO_BIN_EXE_dsfuzz")).with_file_name("dsfuzz-agent");
         assert!(agent.is_file(), "{} is missing: cargo build -p dsfuzz-agent", agent.display());
-        let turn = Turn::take();
+        let turn = LabPermit::take();
         Stage { folder: tempfile::tempdir().expect("a folder"), _turn: turn }
     }
 
@@ -83,8 +83,8 @@ impl Stage {
         command
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> Told {
-        Told::of(self.command(arguments).output().expect("the program runs"))
+    pub(crate) fn run(&self, arguments: &[&str]) -> ProgramOutput {
+        ProgramOutput::of(self.command(arguments).output().expect("the program runs"))
     }
 
     /// Starts the program; it is killed when what is returned is dropped.

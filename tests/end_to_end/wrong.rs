@@ -1,7 +1,7 @@
 //! What is wrong with nodes or with a plan: each has a message of its own, and its exit code.
 use crate::nodes::Lab;
+use crate::program::ProgramOutput;
 use crate::stage::Stage;
-use crate::told::Told;
 
 const REST: &str = "name: wrong\ntarget: etcd\nworkload: register\nload: {time: 5s}\n";
 
@@ -96,7 +96,7 @@ clients: [{interface: http, workloads: [register], builtin: etcd}]
         let plan = stage.write("plan.yaml", &format!("{plan}{}", case.cluster));
         let arguments = lab.exec("control", &[env!("CARGO_BIN_EXE_dsfuzz"), "run", &plan]);
         let output = stage.command(&arguments).env("E2E_PASSWORD", "not this one").output().expect("ran");
-        let told = Told::of(output);
+        let told = ProgramOutput::of(output);
         eprintln!("{}: {}", case.what, told.stdout.lines().rev().nth(2).unwrap_or_default());
         assert_eq!(told.code, 255, "{}: {told}", case.what);
         let node = if case.what == "an unreachable node" { "10.77.0.99" } else { second };

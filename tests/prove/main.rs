@@ -4,12 +4,12 @@
 //! make prove ARGS="--lines valid,serializable,redis,kill,cut,agent,interrupt --seeds 1-10 --repeat 5 --again"
 //! make prove ARGS="--lines galera,patroni,rabbitmq,sentinel --seeds 1-3"
 //! ```
-mod kept;
-mod left;
+mod leftovers;
+mod results;
 mod runs;
 mod twins;
 
-use kept::Kept;
+use results::StoredResults;
 use std::process::ExitCode;
 
 const USAGE: &str = "options: --lines valid,serializable,redis,kill,cut,agent,interrupt,galera,patroni,rabbitmq,sentinel (default: all) | --seeds 1-10 | --repeat 5 | --again";
@@ -45,12 +45,12 @@ fn main() -> ExitCode {
             return ExitCode::from(254);
         }
     };
-    let mut kept = Kept::open("results/prove", options.again);
+    let mut kept = StoredResults::open("results/prove", options.again);
     for line in &options.lines {
         let cases = match line.as_str() {
             "valid" | "serializable" | "redis" => runs::cases(line, &options.seeds),
             "galera" | "patroni" | "rabbitmq" | "sentinel" => twins::cases(line, &options.seeds),
-            "kill" | "cut" | "agent" => left::cases(line, options.repeat),
+            "kill" | "cut" | "agent" => leftovers::cases(line, options.repeat),
             "interrupt" => runs::interrupts(options.repeat),
             other => {
                 eprintln!("prove: no line called '{other}'\n{USAGE}");

@@ -1,5 +1,5 @@
 //! Whole runs with many seeds, and runs that are interrupted.
-use crate::kept::{Case, Shown};
+use crate::results::{Case, CaseResult};
 use dsfuzz::run::journal;
 use dsfuzz::store::RunVerdict;
 use dsfuzz_checkers::{Finding, History, Severity};
@@ -27,7 +27,7 @@ pub(crate) fn dsfuzz() -> Command {
 }
 
 /// Says whether a run is as claimed: its exit code, its answer, its history.
-pub(crate) type Judge = fn(i32, &Printed, &History) -> Shown;
+pub(crate) type Judge = fn(i32, &Printed, &History) -> CaseResult;
 
 /// One case for each seed.
 pub(crate) fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
@@ -41,7 +41,7 @@ pub(crate) fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
 }
 
 /// One run of the plan.
-pub(crate) fn run(plan: &str, seed: u64, judge: Judge) -> Shown {
+pub(crate) fn run(plan: &str, seed: u64, judge: Judge) -> CaseResult {
     let output = dsfuzz()
         .args(["run", plan, "--seed", &seed.to_string(), "--json"])
         .stderr(Stdio::null())
@@ -50,15 +50,15 @@ pub(crate) fn run(plan: &str, seed: u64, judge: Judge) -> Shown {
     let exit = output.status.code().unwrap_or(-1);
     let printed = match serde_json::from_slice::<Printed>(&output.stdout) {
         Ok(printed) => printed,
-        Err(error) => return Shown { as_claimed: false, seen: format!("exit {exit}, no document: {error}") },
+        Err(error) => return CaseResult { as_claimed: false, seen: format!("exit {exit}, no document: {error}") },
     };
     match journal::read(&printed.dir.join("journal")) {
         Ok(history) => judge(exit, &printed, &history),
-        Err(error) => Shown { as_claimed: false, seen: format!("exit {exit}, no history: {error}") },
+        Err(error) => CaseResult { as_claimed: false, seen: format!("exit {exit}, no history: {error}") },
     }
 }
 
-fn valid(exit: i32, printed: &Printed, history: &History) -> Shown {
+fn valid(exit: i32, printed: &Printed, history: &History) -> CaseResult {
     let proven = history.faults.iter().filter(|fault| fault.proven.is_some()).count();
     let healed = history.faults.iter().filter(|fault| fault.healed.is_some()).count();
     let planned = history.faults.len();
@@ -71,29 +71,34 @@ fn valid(exit: i32, printed: &Printed, history: &History) -> Shown {
     if exit != 0 {
         seen.push_str(&format!(": {}", printed.verdict.sentence));
     }
-    Shown { as_claimed, seen }
+    CaseResult { as_claimed, seen }
 }
 
-fn serializable(exit: i32, printed: &Printed, _: &History) -> Shown {
+fn serializable(exit: i32, printed: &Printed, _: &History) -> CaseResult {
     let violations = violations(&printed.verdict);
     let smallest = violations.iter().min_by_key(|finding| finding.ops.len());
     match smallest {
-        Some(finding) => Shown {
+        Some(finding) => CaseResult {
             as_claimed: exit == 1 && (1..=6).contains(&finding.ops.len()),
             seen: format!("exit {exit}, {} operations: {}", finding.ops.len(), finding.title),
         },
-        None => Shown { as_claimed: false, seen: format!("exit {exit}, no violation: {}", printed.verdict.sentence) },
+        None => {
+            CaseResult { as_claimed: false, seen: format!("exit {exit}, no violation: {}", printed.verdict.sentence) }
+        }
     }
 }
 
-fn redis(exit: i32, printed: &Printed, history: &History) -> Shown {
+fn redis(exit: i32, printed: &Printed, history: &History) -> CaseResult {
     let violations = violations(&printed.verdict);
     let Some(lost) = violations.iter().find(|finding| finding.kind == "lost-write") else {
-        return Shown { as_claimed: false, seen: format!("exit {exit}, no lost write: {}", printed.verdict.sentence) };
+        return CaseResult {
+            as_claimed: false,
+            seen: format!("exit {exit}, no lost write: {}", printed.verdict.sentence),
+        };
     };
     let two = two_leaders(history);
     let named = !lost.nodes.is_empty() && !lost.faults.is_empty() && !lost.ops.is_empty();
-    Shown {
+    CaseResult {
         as_claimed: exit == 1 && two && named,
         seen: format!("exit {exit}, two primaries {}: {}", if two { "seen" } else { "NOT seen" }, lost.title),
     }
@@ -142,12 +147,12 @@ pub(crate) fn interrupts(repeat: u64) -> Vec<Case> {
     valid.chain(invalid).collect()
 }
 
-fn interrupt(plan: &str, name: &str, seed: u64) -> Shown {
+fn interrupt(plan: &str, name: &str, seed: u64) -> CaseResult {
     let wanted = if name == "exit-1" { 1 } else { 130 };
-    let mut chance = dsfuzz_chance::Chance::new(seed, name, 0);
+    let mut rng = dsfuzz_rng::Rng::new(seed, name, 0);
     // A serializable read is stale as soon as a fault has separated a node, so the invalid run is given longer.
     let after = std::time::Duration::from_secs(if wanted == 1 { 35 } else { 8 })
-        + std::time::Duration::from_millis(chance.below(10_000));
+        + std::time::Duration::from_millis(rng.below(10_000));
     let child = dsfuzz()
         .args(["run", plan, "--seed", &seed.to_string(), "--json"])
         .stdout(Stdio::piped())
@@ -159,15 +164,15 @@ fn interrupt(plan: &str, name: &str, seed: u64) -> Shown {
     let output = child.wait_with_output().expect("the program ends");
     let exit = output.status.code().unwrap_or(-1);
     let Ok(printed) = serde_json::from_slice::<Printed>(&output.stdout) else {
-        return Shown { as_claimed: false, seen: format!("exit {exit}, no document ({interrupted:?})") };
+        return CaseResult { as_claimed: false, seen: format!("exit {exit}, no document ({interrupted:?})") };
     };
     let Ok(history) = journal::read(&printed.dir.join("journal")) else {
-        return Shown { as_claimed: false, seen: format!("exit {exit}, no history") };
+        return CaseResult { as_claimed: false, seen: format!("exit {exit}, no history") };
     };
     let begun = history.faults.iter().filter(|fault| fault.begun.is_some());
     let unhealed = begun.filter(|fault| fault.healed.is_none()).count();
     let collected = printed.dir.join("nodes").is_dir() && printed.dir.join("report.html").is_file();
-    Shown {
+    CaseResult {
         as_claimed: exit == wanted && unhealed == 0 && collected,
         seen: format!(
             "stopped after {:.1} s: exit {exit}, {} ops, {unhealed} faults not healed, {}: {}",

@@ -1,5 +1,5 @@
 //! Twins: a system with a setting that keeps its promise, and the same with one that does not.
-use crate::kept::{Case, Shown};
+use crate::results::{Case, CaseResult};
 use crate::runs::{self, Judge, Printed};
 use dsfuzz_checkers::History;
 
@@ -32,7 +32,7 @@ pub(crate) fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
 }
 
 /// Valid, and every fault was in force and healed.
-fn kept(exit: i32, printed: &Printed, history: &History) -> Shown {
+fn kept(exit: i32, printed: &Printed, history: &History) -> CaseResult {
     let planned = history.faults.len();
     let proven = history.faults.iter().filter(|fault| fault.proven.is_some()).count();
     let healed = history.faults.iter().filter(|fault| fault.healed.is_some()).count();
@@ -41,34 +41,34 @@ fn kept(exit: i32, printed: &Printed, history: &History) -> Shown {
         history.ops().len(),
         printed.verdict.sentence
     );
-    Shown { as_claimed: exit == 0 && planned > 0 && proven == planned && healed == planned, seen }
+    CaseResult { as_claimed: exit == 0 && planned > 0 && proven == planned && healed == planned, seen }
 }
 
 /// As [`kept`], and leadership moved.
-fn kept_by_another_leader(exit: i32, printed: &Printed, history: &History) -> Shown {
+fn kept_by_another_leader(exit: i32, printed: &Printed, history: &History) -> CaseResult {
     let moved = runs::measured(&printed.verdict, "leader_changes");
     let shown = kept(exit, printed, history);
     let seen = format!("{moved} changes of leader, {}", shown.seen);
-    Shown { as_claimed: shown.as_claimed && moved >= 1.0, seen }
+    CaseResult { as_claimed: shown.as_claimed && moved >= 1.0, seen }
 }
 
 /// Acknowledged elements are lost, and the finding names who acknowledged them.
-fn lost(exit: i32, printed: &Printed, _: &History) -> Shown {
+fn lost(exit: i32, printed: &Printed, _: &History) -> CaseResult {
     broken(exit, printed, "lost-write")
 }
 
 /// A read returned what had been replaced before.
-fn stale(exit: i32, printed: &Printed, _: &History) -> Shown {
+fn stale(exit: i32, printed: &Printed, _: &History) -> CaseResult {
     broken(exit, printed, "stale-read")
 }
 
-fn broken(exit: i32, printed: &Printed, kind: &str) -> Shown {
+fn broken(exit: i32, printed: &Printed, kind: &str) -> CaseResult {
     let violations = runs::violations(&printed.verdict);
     match violations.iter().find(|finding| finding.kind == kind) {
-        Some(finding) => Shown {
+        Some(finding) => CaseResult {
             as_claimed: exit == 1 && !finding.nodes.is_empty() && !finding.ops.is_empty(),
             seen: format!("exit {exit}: {}", finding.title),
         },
-        None => Shown { as_claimed: false, seen: format!("exit {exit}, no {kind}: {}", printed.verdict.sentence) },
+        None => CaseResult { as_claimed: false, seen: format!("exit {exit}, no {kind}: {}", printed.verdict.sentence) },
     }
 }

@@ -6,63 +6,63 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A future behind a pointer, as the traits here return it.
+/// A boxed future, returned by the traits here.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A call as open data: what a generator asks for and a client carries out.
+/// A call, made by a generator and carried out by a client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     /// The workload it belongs to.
     pub workload: Arc<str>,
     /// The function: `read`, `write`, `cas`, `add`.
     pub f: Arc<str>,
-    /// The key, nil where the workload has none.
+    /// The key; nil if the workload has none.
     pub key: Value,
     /// The argument.
     pub value: Value,
 }
 
-/// How a call ended, as its client saw it.
+/// How a call ended, as seen by its client.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    /// It took effect; the reply (of a read: what was read).
+pub enum CallResult {
+    /// It took effect. Holds the reply (of a read: the value read).
     Ok(Value),
-    /// It certainly had no effect and never will. Why.
+    /// It certainly had no effect and never will. Holds the error.
     Fail(Arc<str>),
-    /// Unknown. Why. The client is thrown away and its process retired.
+    /// Unknown. Holds the error. The client is discarded and its process retired.
     Info(Arc<str>),
 }
 
-impl Answer {
-    /// Certainly no effect, because.
-    pub fn fail(why: impl AsRef<str>) -> Answer {
-        Answer::Fail(Arc::from(why.as_ref()))
+impl CallResult {
+    /// A call without effect, with this error.
+    pub fn fail(why: impl AsRef<str>) -> CallResult {
+        CallResult::Fail(Arc::from(why.as_ref()))
     }
 
-    /// Unknown, because.
-    pub fn info(why: impl AsRef<str>) -> Answer {
-        Answer::Info(Arc::from(why.as_ref()))
+    /// A call whose effect is unknown, with this error.
+    pub fn info(why: impl AsRef<str>) -> CallResult {
+        CallResult::Info(Arc::from(why.as_ref()))
     }
 }
 
-/// How a call ended, and what else its client said about it.
+/// A client's response to a call: the result and what else the client knows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Response {
-    /// How it ended.
-    pub answer: Answer,
-    /// The node that answered, where that is not the client's own: the client followed a redirect.
+pub struct CallResponse {
+    /// How the call ended.
+    pub result: CallResult,
+    /// The node that answered, if the client followed a redirect away from its own.
     pub node: Option<Arc<str>>,
-    /// What is known of the value all the same where the call did not end Ok; nil: nothing.
-    pub value: Value,
+    /// The known part of the reply of a call that did not end Ok; nil: nothing is known.
+    pub reply: Value,
 }
 
-impl From<Answer> for Response {
-    fn from(answer: Answer) -> Response {
-        Response { answer, node: None, value: Value::Nil }
+impl From<CallResult> for CallResponse {
+    fn from(result: CallResult) -> CallResponse {
+        CallResponse { result, node: None, reply: Value::Nil }
     }
 }
 
-/// What a client is told about a call beside the call itself.
+/// The deadline and phase of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// The caller gives up after this long. A client need not know it, but may break off by itself before.
@@ -72,18 +72,18 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Of a call of the load.
+    /// The terms of a call of the load.
     pub fn load(deadline: Duration) -> Terms {
         Terms { deadline, settle: false }
     }
 }
 
-/// Where a client connects.
+/// The endpoint of a client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
     /// The node's name.
     pub node: Arc<str>,
-    /// Its address as the control node reaches it.
+    /// Its address for the control node.
     pub address: String,
     /// Ports by role (`client`, `peer`, `admin`).
     pub ports: BTreeMap<String, u16>,
@@ -91,11 +91,11 @@ pub struct Endpoint {
     pub process: u64,
     /// Options of the client from the recipe and the plan (e.g. `serializable: true`), as text.
     pub options: BTreeMap<String, String>,
-    /// What holds for its calls.
+    /// The terms of its calls.
     pub terms: Terms,
 }
 
-/// Why a client could not be opened. Nothing was sent to the target: the call it was opened for is a Fail.
+/// The reason why a client could not be opened. Nothing was sent to the target, so its call is a Fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectError(pub String);
 
@@ -109,13 +109,13 @@ impl std::error::Error for ConnectError {}
 
 /// One connection to one node.
 ///
-/// The driver holds the deadline: it drops the future of a call that takes too long, records Info, and throws the
-/// client away without calling [`Client::close`].
+/// The driver holds the deadline: it drops the future of a late call, records Info, and discards the client without calling
+/// [`Client::close`].
 pub trait Client: Send {
     /// Carries out one call.
-    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, Response>;
+    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, CallResponse>;
 
-    /// Closes the connection in order.
+    /// Closes the connection properly.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
 
@@ -124,7 +124,7 @@ pub trait Connect: Send + Sync {
     /// Opens a client. Must not change the target's state.
     fn open(&self, endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>>;
 
-    /// How long opening a client may take, where that is not the deadline of a call: a program has to start first.
+    /// The deadline of opening a client, if it differs from that of a call, because a program has to start first.
     fn open_deadline(&self) -> Option<Duration> {
         None
     }

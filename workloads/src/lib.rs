@@ -1,7 +1,7 @@
-//! What clients do: workloads (which calls, when, and who judges them) and the [`Client`] trait.
+//! Workloads (calls, final reads, checkers) and the [`Client`] trait.
 //!
-//! Never: I/O, time, threads. Clients of real systems live with the control node; generators are pure and draw from the
-//! [`dsfuzz_chance::Chance`] they are given.
+//! Clients of real systems live with the control node. Generators are pure and draw from the [`dsfuzz_rng::Rng`] that they are
+//! given. Never: I/O, time, threads.
 #![forbid(unsafe_code)]
 
 pub mod client;
@@ -12,6 +12,6 @@ pub mod set;
 mod slots;
 pub mod workload;
 
-pub use client::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
+pub use client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 pub use options::{WORKLOADS, WorkloadDoc, WorkloadOptions};
 pub use workload::{Generator, Next, Part, Workload};

@@ -1,30 +1,30 @@
-//! [`Memory`]: a register and a set for each key in memory, linearizable behind one lock, and known liars made of it.
+//! [`Memory`]: a register and a set for each key in memory, linearizable behind one lock, with known faults on request.
 //!
-//! For tests of the whole pipeline and as the instant client of benchmarks. Lies come by counting and not by chance:
-//! every n-th occasion, so that a test knows what must be found.
-use crate::client::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
+//! For tests of the whole pipeline, and as the instant client of benchmarks. Faults come at every n-th occasion and are not
+//! random, so that a test knows the findings.
+use crate::client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 use dsfuzz_checkers::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How a store in memory deviates from a right one: each number n means every n-th occasion, 0 never.
+/// The faults of a store in memory: each number n means every n-th occasion, 0 never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lies {
-    /// A lie: writes, compare-and-sets and adds that are acknowledged and have no effect.
+pub struct FaultyStore {
+    /// A violation: acknowledged writes, compare-and-sets and adds without effect.
     pub lost_every: u32,
-    /// A lie: reads that answer with what was there before the last change.
+    /// A violation: reads of the value before the last change.
     pub stale_every: u32,
-    /// A lie: changes that have their effect and are said to have failed.
+    /// A violation: changes that take effect and are answered by Fail.
     pub fail_done_every: u32,
-    /// No lie: changes that have their effect and are answered by Info.
+    /// No violation: changes that take effect and are answered by Info.
     pub info_done_every: u32,
-    /// No lie: changes that have no effect and are answered by Info.
+    /// No violation: changes without effect that are answered by Info.
     pub info_undone_every: u32,
-    /// No lie: opens that are refused.
+    /// No violation: refused opens.
     pub refuse_every: u32,
 }
 
-/// A store in memory; every client it opens sees the same data, whatever the node.
+/// A store in memory; all its clients see the same data on every node.
 #[derive(Clone, Default)]
 pub struct Memory {
     store: Arc<Mutex<Store>>,
@@ -32,7 +32,7 @@ pub struct Memory {
 
 #[derive(Default)]
 struct Store {
-    lies: Lies,
+    lies: FaultyStore,
     registers: HashMap<Value, Register>,
     sets: HashMap<Value, Elements>,
     changes: u32,
@@ -52,8 +52,8 @@ struct Elements {
     last: Value,
 }
 
-/// What becomes of a change.
-enum Fate {
+/// The effect and answer of a change.
+enum ChangeEffect {
     Done,
     Lost,
     Fail,
@@ -62,13 +62,13 @@ enum Fate {
 }
 
 impl Memory {
-    /// An honest store.
+    /// A correct store.
     pub fn new() -> Memory {
         Memory::default()
     }
 
-    /// A store that deviates.
-    pub fn lying(lies: Lies) -> Memory {
+    /// A faulty store.
+    pub fn lying(lies: FaultyStore) -> Memory {
         Memory { store: Arc::new(Mutex::new(Store { lies, ..Store::default() })) }
     }
 
@@ -95,7 +95,7 @@ struct MemoryClient {
 }
 
 impl Client for MemoryClient {
-    fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, Response> {
+    fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, CallResponse> {
         Box::pin(async move { self.store.lock().unwrap_or_else(PoisonError::into_inner).answer(call).into() })
     }
 
@@ -105,7 +105,7 @@ impl Client for MemoryClient {
 }
 
 impl Store {
-    fn answer(&mut self, call: &Call) -> Answer {
+    fn answer(&mut self, call: &Call) -> CallResult {
         match (&*call.workload, &*call.f) {
             ("set", "read") => self.read_set(&call.key),
             ("set", "add") => self.add(&call.key, &call.value),
@@ -113,30 +113,30 @@ impl Store {
             (_, "write") => self.write(&call.key, &call.value),
             (_, "cas") => match call.value.as_list() {
                 Some([from, to]) => self.cas(&call.key, from, to),
-                _ => Answer::fail("a compare-and-set needs [from, to]"),
+                _ => CallResult::fail("a compare-and-set needs [from, to]"),
             },
-            (_, other) => Answer::fail(format!("no such function: {other}")),
+            (_, other) => CallResult::fail(format!("no such function: {other}")),
         }
     }
 
-    fn read(&mut self, key: &Value) -> Answer {
+    fn read(&mut self, key: &Value) -> CallResult {
         let stale = every(&mut self.reads, self.lies.stale_every);
         let register = self.registers.get(key);
         let shown = register.map(|register| if stale { &register.before } else { &register.now });
-        Answer::Ok(shown.cloned().unwrap_or_default())
+        CallResult::Ok(shown.cloned().unwrap_or_default())
     }
 
-    fn write(&mut self, key: &Value, value: &Value) -> Answer {
+    fn write(&mut self, key: &Value, value: &Value) -> CallResult {
         let fate = self.fate();
-        if matches!(fate, Fate::Done | Fate::Fail | Fate::InfoDone) {
+        if matches!(fate, ChangeEffect::Done | ChangeEffect::Fail | ChangeEffect::InfoDone) {
             self.put(key, value);
         }
         fate.answer()
     }
 
-    fn cas(&mut self, key: &Value, from: &Value, to: &Value) -> Answer {
+    fn cas(&mut self, key: &Value, from: &Value, to: &Value) -> CallResult {
         if self.registers.get(key).is_none_or(|register| register.now != *from) {
-            return Answer::fail("mismatch");
+            return CallResult::fail("mismatch");
         }
         self.write(key, to)
     }
@@ -149,9 +149,9 @@ impl Store {
         }
     }
 
-    fn add(&mut self, key: &Value, element: &Value) -> Answer {
+    fn add(&mut self, key: &Value, element: &Value) -> CallResult {
         let fate = self.fate();
-        if matches!(fate, Fate::Done | Fate::Fail | Fate::InfoDone) {
+        if matches!(fate, ChangeEffect::Done | ChangeEffect::Fail | ChangeEffect::InfoDone) {
             let elements = self.sets.entry(key.clone()).or_default();
             elements.now.insert(element.clone());
             elements.last = element.clone();
@@ -159,33 +159,33 @@ impl Store {
         fate.answer()
     }
 
-    fn read_set(&mut self, key: &Value) -> Answer {
+    fn read_set(&mut self, key: &Value) -> CallResult {
         let stale = every(&mut self.reads, self.lies.stale_every);
-        let Some(elements) = self.sets.get(key) else { return Answer::Ok(Value::list([])) };
+        let Some(elements) = self.sets.get(key) else { return CallResult::Ok(Value::list([])) };
         let shown = elements.now.iter().filter(|element| !stale || **element != elements.last);
-        Answer::Ok(Value::list(shown.cloned()))
+        CallResult::Ok(Value::list(shown.cloned()))
     }
 
-    fn fate(&mut self) -> Fate {
+    fn fate(&mut self) -> ChangeEffect {
         self.changes = self.changes.wrapping_add(1);
         let now = |period: u32| period != 0 && self.changes.is_multiple_of(period);
         let lies = &self.lies;
         match () {
-            () if now(lies.lost_every) => Fate::Lost,
-            () if now(lies.fail_done_every) => Fate::Fail,
-            () if now(lies.info_done_every) => Fate::InfoDone,
-            () if now(lies.info_undone_every) => Fate::InfoUndone,
-            () => Fate::Done,
+            () if now(lies.lost_every) => ChangeEffect::Lost,
+            () if now(lies.fail_done_every) => ChangeEffect::Fail,
+            () if now(lies.info_done_every) => ChangeEffect::InfoDone,
+            () if now(lies.info_undone_every) => ChangeEffect::InfoUndone,
+            () => ChangeEffect::Done,
         }
     }
 }
 
-impl Fate {
-    fn answer(self) -> Answer {
+impl ChangeEffect {
+    fn answer(self) -> CallResult {
         match self {
-            Fate::Done | Fate::Lost => Answer::Ok(Value::Nil),
-            Fate::Fail => Answer::fail("said to have failed"),
-            Fate::InfoDone | Fate::InfoUndone => Answer::info("connection lost"),
+            ChangeEffect::Done | ChangeEffect::Lost => CallResult::Ok(Value::Nil),
+            ChangeEffect::Fail => CallResult::fail("said to have failed"),
+            ChangeEffect::InfoDone | ChangeEffect::InfoUndone => CallResult::info("connection lost"),
         }
     }
 }
@@ -201,45 +201,45 @@ mod tests {
     use std::task::{Context, Poll, Waker};
     use std::time::Duration;
 
-    fn ask(memory: &Memory, workload: &str, f: &str, value: Value) -> Answer {
+    fn ask(memory: &Memory, workload: &str, f: &str, value: Value) -> CallResult {
         let call = Call { workload: Arc::from(workload), f: Arc::from(f), key: Value::Int(1), value };
         let mut client = memory.client();
         let mut future = client.call(&call, Terms::load(Duration::from_secs(1)));
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(response) => response.answer,
+            Poll::Ready(response) => response.result,
             Poll::Pending => panic!("a store in memory answers at once"),
         }
     }
 
-    fn write(memory: &Memory, value: i64) -> Answer {
+    fn write(memory: &Memory, value: i64) -> CallResult {
         ask(memory, "register", "write", Value::Int(value))
     }
 
-    fn read(memory: &Memory) -> Answer {
+    fn read(memory: &Memory) -> CallResult {
         ask(memory, "register", "read", Value::Nil)
     }
 
-    fn cas(memory: &Memory, from: i64, to: i64) -> Answer {
+    fn cas(memory: &Memory, from: i64, to: i64) -> CallResult {
         ask(memory, "register", "cas", Value::list([Value::Int(from), Value::Int(to)]))
     }
 
-    fn ok(value: i64) -> Answer {
-        Answer::Ok(Value::Int(value))
+    fn ok(value: i64) -> CallResult {
+        CallResult::Ok(Value::Int(value))
     }
 
     #[test]
     fn an_honest_store_is_a_register_and_a_set() {
         let memory = Memory::new();
-        assert_eq!(read(&memory), Answer::Ok(Value::Nil));
-        assert_eq!((write(&memory, 1), read(&memory)), (Answer::Ok(Value::Nil), ok(1)));
-        assert_eq!((cas(&memory, 2, 3), read(&memory)), (Answer::fail("mismatch"), ok(1)));
-        assert_eq!((cas(&memory, 1, 3), read(&memory)), (Answer::Ok(Value::Nil), ok(3)));
+        assert_eq!(read(&memory), CallResult::Ok(Value::Nil));
+        assert_eq!((write(&memory, 1), read(&memory)), (CallResult::Ok(Value::Nil), ok(1)));
+        assert_eq!((cas(&memory, 2, 3), read(&memory)), (CallResult::fail("mismatch"), ok(1)));
+        assert_eq!((cas(&memory, 1, 3), read(&memory)), (CallResult::Ok(Value::Nil), ok(3)));
         for element in [5, 4, 5] {
             ask(&memory, "set", "add", Value::Int(element));
         }
         let all = Value::list([Value::Int(4), Value::Int(5)]);
-        assert_eq!(ask(&memory, "set", "read", Value::Nil), Answer::Ok(all));
-        assert!(matches!(ask(&memory, "register", "increment", Value::Nil), Answer::Fail(_)));
+        assert_eq!(ask(&memory, "set", "read", Value::Nil), CallResult::Ok(all));
+        assert!(matches!(ask(&memory, "register", "increment", Value::Nil), CallResult::Fail(_)));
     }
 
     #[test]
@@ -249,13 +249,16 @@ mod tests {
             write(&memory, 1);
             (write(&memory, 2), read(&memory))
         };
-        assert_eq!(after(Lies { lost_every: 2, ..Lies::default() }), (Answer::Ok(Value::Nil), ok(1)));
-        assert_eq!(after(Lies { stale_every: 1, ..Lies::default() }), (Answer::Ok(Value::Nil), ok(1)));
-        let (answer, seen) = after(Lies { fail_done_every: 2, ..Lies::default() });
-        assert!(matches!(answer, Answer::Fail(_)) && seen == ok(2));
-        let (answer, seen) = after(Lies { info_done_every: 2, ..Lies::default() });
-        assert!(matches!(answer, Answer::Info(_)) && seen == ok(2));
-        let (answer, seen) = after(Lies { info_undone_every: 2, ..Lies::default() });
-        assert!(matches!(answer, Answer::Info(_)) && seen == ok(1));
+        assert_eq!(after(FaultyStore { lost_every: 2, ..FaultyStore::default() }), (CallResult::Ok(Value::Nil), ok(1)));
+        assert_eq!(
+            after(FaultyStore { stale_every: 1, ..FaultyStore::default() }),
+            (CallResult::Ok(Value::Nil), ok(1))
+        );
+        let (answer, seen) = after(FaultyStore { fail_done_every: 2, ..FaultyStore::default() });
+        assert!(matches!(answer, CallResult::Fail(_)) && seen == ok(2));
+        let (answer, seen) = after(FaultyStore { info_done_every: 2, ..FaultyStore::default() });
+        assert!(matches!(answer, CallResult::Info(_)) && seen == ok(2));
+        let (answer, seen) = after(FaultyStore { info_undone_every: 2, ..FaultyStore::default() });
+        assert!(matches!(answer, CallResult::Info(_)) && seen == ok(1));
     }
 }

@@ -14,10 +14,10 @@ pub enum WorkloadOptions {
     Set(SetOptions),
 }
 
-/// Keys of a workload, at the most: each is held in memory and read at the end on every node.
+/// Most keys of a workload: each is held in memory and read at the end on every node.
 const KEYS_MAX: u32 = 100_000;
 
-/// What is wrong with so many keys.
+/// The mistake in a number of keys.
 pub(crate) fn keys_mistake(option: &'static str, keys: u32) -> Option<(&'static str, String)> {
     match keys {
         0 => Some((option, "no key at all would be used; at least 1".to_owned())),
@@ -26,14 +26,14 @@ pub(crate) fn keys_mistake(option: &'static str, keys: u32) -> Option<(&'static 
     }
 }
 
-/// What `dsfuzz list` shows of a workload.
+/// The entry of a workload in `dsfuzz list`.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkloadDoc {
     /// Its name in plans.
     pub name: &'static str,
     /// One sentence.
     pub doc: &'static str,
-    /// Checkers that can judge its calls, beside those that judge a run as a whole.
+    /// Checkers that can judge its calls, in addition to those that judge a run as a whole.
     pub judged_by: &'static [&'static str],
 }
 
@@ -49,16 +49,16 @@ impl WorkloadOptions {
         }
     }
 
-    /// Why no call of the load can contradict what is promised, whatever the target does; none where one can.
+    /// The reason why no call of the load can contradict a promise, whatever the target does; none if one can.
     pub fn blind(&self) -> Option<&'static str> {
         match self {
             WorkloadOptions::Register(options) => options.blind(),
-            // Final reads show what a set lost.
+            // Final reads show the losses of a set.
             WorkloadOptions::Set(_) => None,
         }
     }
 
-    /// What would silently mean something else or cannot be held: the option, and what is wrong with it.
+    /// An option that would silently mean something else, or that is too large: its name and the mistake.
     pub fn mistake(&self) -> Option<(&'static str, String)> {
         match self {
             WorkloadOptions::Register(options) => options.mistake(),

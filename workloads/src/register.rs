@@ -1,13 +1,13 @@
 //! Independent registers: read, write, compare-and-set.
 //!
-//! The choices of a worker (function, slot, written value) come from its own stream; which key a slot stands for and
-//! what a compare-and-set expects are bound when it is asked. Never: writing a value twice, but by option.
-use crate::client::{Answer, Call};
+//! The choices of a worker (function, slot, written value) come from its own stream. The key of a slot and the expected value of
+//! a compare-and-set are bound in `next`. Never: writes a value twice, except by option.
+use crate::client::{Call, CallResult};
 use crate::options::{WorkloadDoc, keys_mistake};
 use crate::slots::Slots;
 use crate::workload::{Generator, Next, Part, Workload};
-use dsfuzz_chance::Chance;
 use dsfuzz_checkers::Value;
+use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -94,18 +94,18 @@ impl Default for Mix {
 /// The workload with these options.
 pub fn build(options: &RegisterOptions) -> Box<dyn Workload> {
     let slots = Arc::new(Slots::new(options.keys, options.ops_per_key));
-    Box::new(Registers { options: options.clone(), names: Names::new(), slots })
+    Box::new(Registers { options: options.clone(), names: CallNames::new(), slots })
 }
 
 struct Registers {
     options: RegisterOptions,
-    names: Names,
+    names: CallNames,
     slots: Arc<Slots>,
 }
 
 /// The names in calls, made once.
 #[derive(Clone)]
-struct Names {
+struct CallNames {
     workload: Arc<str>,
     functions: [Arc<str>; 3],
 }
@@ -114,9 +114,9 @@ const READ: usize = 0;
 const WRITE: usize = 1;
 const CAS: usize = 2;
 
-impl Names {
-    fn new() -> Names {
-        Names { workload: Arc::from(DOC.name), functions: ["read", "write", "cas"].map(Arc::from) }
+impl CallNames {
+    fn new() -> CallNames {
+        CallNames { workload: Arc::from(DOC.name), functions: ["read", "write", "cas"].map(Arc::from) }
     }
 
     fn call(&self, function: usize, key: i64, value: Value) -> Call {
@@ -168,7 +168,7 @@ impl Registers {
     fn calls(&self, weights: [u64; 3], seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
         Box::new(RegisterCalls {
             choices: Choices {
-                chance: Chance::new(seed, "worker", u64::from(worker)),
+                rng: Rng::new(seed, "worker", u64::from(worker)),
                 weights,
                 slots: self.slots.count(),
                 values: self.options.values,
@@ -182,9 +182,9 @@ impl Registers {
     }
 }
 
-/// What a worker draws: the same for one seed, whatever is answered.
+/// The draws of a worker: the same for one seed, whatever the replies.
 struct Choices {
-    chance: Chance,
+    rng: Rng,
     weights: [u64; 3],
     slots: u64,
     values: Option<u32>,
@@ -196,17 +196,17 @@ struct Choices {
 struct Choice {
     function: usize,
     slot: usize,
-    /// To be written; of a read, nothing.
+    /// The value to write; unused by reads.
     value: i64,
 }
 
 impl Choices {
     fn draw(&mut self) -> Option<Choice> {
-        let function = self.chance.weighted(&self.weights)?;
-        let slot = self.chance.below(self.slots) as usize;
+        let function = self.rng.weighted(&self.weights)?;
+        let slot = self.rng.below(self.slots) as usize;
         let value = match (function, self.values) {
             (READ, _) => 0,
-            (_, Some(values)) => self.chance.below(u64::from(values)) as i64 + 1,
+            (_, Some(values)) => self.rng.below(u64::from(values)) as i64 + 1,
             (_, None) => {
                 let value = self.fresh;
                 self.fresh += self.step;
@@ -219,7 +219,7 @@ impl Choices {
 
 struct RegisterCalls {
     choices: Choices,
-    names: Names,
+    names: CallNames,
     slots: Arc<Slots>,
     choice: Option<Choice>,
 }
@@ -244,8 +244,8 @@ impl Generator for RegisterCalls {
         }
     }
 
-    fn observe(&mut self, call: &Call, answer: &Answer) {
-        let Answer::Ok(reply) = answer else { return };
+    fn observe(&mut self, call: &Call, answer: &CallResult) {
+        let CallResult::Ok(reply) = answer else { return };
         match (&*call.f, call.value.as_list()) {
             ("read", _) => self.slots.saw(&call.key, reply),
             ("write", _) => self.slots.saw(&call.key, &call.value),
@@ -267,7 +267,7 @@ mod tests {
         }
     }
 
-    /// What was chosen, without what is bound late: function, slot, written value.
+    /// The choice without its late-bound parts: function, slot, written value.
     fn chosen(call: &Call, keys: i64) -> (Arc<str>, i64, Option<i64>) {
         let slot = call.key.as_int().expect("an integer") % keys;
         let written = call.value.as_list().map_or(&call.value, |pair| &pair[1]);
@@ -315,8 +315,8 @@ mod tests {
             expectations_differ |= call != other;
             told.taken();
             untold.taken();
-            told.observe(&call, &Answer::Ok(Value::Int(99)));
-            untold.observe(&other, &Answer::info("timeout"));
+            told.observe(&call, &CallResult::Ok(Value::Int(99)));
+            untold.observe(&other, &CallResult::info("timeout"));
         }
         assert!(expectations_differ, "what a compare-and-set expects is bound to what was seen");
     }
@@ -353,7 +353,8 @@ mod tests {
         let call = asked(&mut *generator);
         assert_eq!(expected(&call), Some(Value::Int(0)));
         generator.taken();
-        other.observe(&Call { f: Arc::from("read"), value: Value::Nil, ..call.clone() }, &Answer::Ok(Value::Int(4)));
+        other
+            .observe(&Call { f: Arc::from("read"), value: Value::Nil, ..call.clone() }, &CallResult::Ok(Value::Int(4)));
         for _ in 1..4 {
             let call = asked(&mut *generator);
             assert_eq!(expected(&call), Some(Value::Int(4)));

@@ -1,11 +1,11 @@
 //! A growing set: add unique elements, read everything at the end.
 //!
-//! Never: adding an element twice, or reading while the load runs (a read costs as much as the set is large).
-use crate::client::{Answer, Call};
+//! Never: adds an element twice, or reads during the load (the cost of a read grows with the set).
+use crate::client::{Call, CallResult};
 use crate::options::WorkloadDoc;
 use crate::workload::{Generator, Next, Workload};
-use dsfuzz_chance::Chance;
 use dsfuzz_checkers::Value;
+use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ struct Sets {
 }
 
 impl Sets {
-    /// Nil where there is one set without a name.
+    /// Nil for a single set without a name.
     fn key(&self, number: u64) -> Value {
         self.keys.map_or(Value::Nil, |_| Value::Int(number as i64))
     }
@@ -59,7 +59,7 @@ impl Workload for Sets {
 
     fn generator(&self, seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
         Box::new(Adds {
-            chance: Chance::new(seed, "worker", u64::from(worker)),
+            rng: Rng::new(seed, "worker", u64::from(worker)),
             sets: self.clone(),
             fresh: i64::from(worker) + 1,
             step: i64::from(workers.max(1)),
@@ -84,18 +84,18 @@ impl Workload for Sets {
 
 /// The adds of one worker. Its elements are worker + 1, worker + 1 + workers, and so on: unique in the run.
 struct Adds {
-    chance: Chance,
+    rng: Rng,
     sets: Sets,
     fresh: i64,
     step: i64,
-    /// Which set is next.
+    /// The next set.
     choice: Option<u64>,
 }
 
 impl Generator for Adds {
     fn next(&mut self) -> Next {
         let count = self.sets.count();
-        let set = *self.choice.get_or_insert_with(|| self.chance.below(count));
+        let set = *self.choice.get_or_insert_with(|| self.rng.below(count));
         let (workload, f) = (self.sets.workload.clone(), self.sets.add.clone());
         Next::Call(Call { workload, f, key: self.sets.key(set), value: Value::Int(self.fresh) })
     }
@@ -106,7 +106,7 @@ impl Generator for Adds {
         }
     }
 
-    fn observe(&mut self, _call: &Call, _answer: &Answer) {}
+    fn observe(&mut self, _call: &Call, _answer: &CallResult) {}
 }
 
 #[cfg(test)]

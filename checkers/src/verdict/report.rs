@@ -114,10 +114,8 @@ impl<'h> Violation<'h> {
         finding.sentences.extend(self.reasons);
         finding.nodes = self.nodes;
         if !calls.is_empty() {
-            finding.nodes = messages::nodes_of(history, &self.ops);
-            finding.faults = messages::faults_around(history, &self.ops);
+            finding.around(history, &self.ops);
         }
-        finding.sentences.extend(messages::faults(history, &finding.faults));
         finding.key = self.key;
         if self.certified && self.severity == Severity::Violation && !calls.is_empty() {
             let claim = match self.anomaly {

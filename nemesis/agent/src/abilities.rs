@@ -1,4 +1,4 @@
-//! What this node can do, found out by doing it harmlessly rather than by asking for versions.
+//! The abilities of this node, found by harmless tests rather than by versions.
 use crate::cgroup::{self, Cgroup};
 use crate::state_dir::StateDir;
 use crate::sys::{self, Settable};
@@ -39,7 +39,7 @@ fn able(name: &str, outcome: Result<String, String>) -> Ability {
     Ability { name: name.to_owned(), able, detail }
 }
 
-/// Makes a table that hooks nothing, with a set whose elements expire where asked, and removes it.
+/// Makes a table without hooks, if asked with a set of expiring elements, and removes it.
 fn scratch_table(state_dir: &StateDir, kind: &str) -> Result<String, String> {
     let table = format!("inet dsfuzz_probe_{}", state_dir.tag());
     let set = if kind.is_empty() {
@@ -49,7 +49,7 @@ fn scratch_table(state_dir: &StateDir, kind: &str) -> Result<String, String> {
             "add set {table} s {{ type ipv4_addr; flags timeout; }}\nadd element {table} s {{ 192.0.2.1 timeout 300ms }}\n"
         )
     };
-    // A cut is proven by reading its table back, which needs an nft that writes JSON.
+    // The proof of a cut reads its table, which needs an nft with JSON output.
     let made = nft::script(&format!("add table {table}\n{set}")).and_then(|()| match nft::list(&table) {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err(format!("nft: the table {table} was made and is not there")),
@@ -61,7 +61,7 @@ fn scratch_table(state_dir: &StateDir, kind: &str) -> Result<String, String> {
     made.and(removed).map(|()| "a scratch table was made and removed".to_owned())
 }
 
-/// Freezes and thaws a child of its own in a scratch cgroup.
+/// Freezes and thaws a child in a scratch cgroup.
 fn freeze(state_dir: &StateDir) -> Result<String, String> {
     let root = cgroup::root().ok_or("no cgroup2 is mounted")?;
     let cgroup = Cgroup::make(&root.join(state_dir.tag()).join("+probe"))?;

@@ -1,5 +1,5 @@
-//! Users and groups, read from `/etc/passwd` and `/etc/group`: a static program must not need the resolver's libraries.
-//! Users that come from a directory service only are not seen.
+//! Users and groups from `/etc/passwd` and `/etc/group`, since a static program cannot use the resolver's libraries. Users of a
+//! directory service are not found.
 use crate::sys::Ids;
 use std::fs;
 

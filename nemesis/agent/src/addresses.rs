@@ -1,9 +1,9 @@
-//! The addresses of this node: what a partition must cut on its peers, and from where pings are sent.
+//! The addresses of this node, which its peers cut in a partition, and from which it sends pings.
 use crate::sys::{self, InterfaceAddress};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-/// Flag of `/proc/net/if_inet6`: somebody else has the address. One that is only tentative is this node's in a moment.
+/// Flag of `/proc/net/if_inet6`: another host has the address. A tentative address becomes this node's in a moment.
 const DAD_FAILED: u32 = 0x08;
 
 /// Every address by which a peer may know this node, in the order of the interfaces.
@@ -15,7 +15,7 @@ pub(crate) fn all() -> Result<Vec<IpAddr>, String> {
 
 fn usable(listed: &[InterfaceAddress], foreign: &BTreeSet<Ipv6Addr>) -> Vec<IpAddr> {
     let up = || listed.iter().filter(|entry| entry.up && !entry.address.is_loopback());
-    // Every virtual cable of a container has a link-local address; between nodes only those of a real network matter.
+    // Every virtual cable of a container has a link-local address; only those of real networks matter between nodes.
     let real: BTreeSet<&str> =
         up().filter(|entry| !is_link_local(entry.address)).map(|entry| entry.interface.as_str()).collect();
     let mut seen = BTreeSet::new();
@@ -40,7 +40,7 @@ fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(six) if six.is_unicast_link_local())
 }
 
-/// Own address and peer's address as the kernel wants them: link-local ones with the number of the own interface.
+/// Own and peer's address in the kernel's form: link-local ones with the number of the own interface.
 pub(crate) fn sockets(source: Option<IpAddr>, to: IpAddr, port: u16) -> (Option<SocketAddr>, SocketAddr) {
     let scope = source.filter(|source| is_link_local(*source)).and_then(scope_of).unwrap_or(0);
     let with_scope = |address: IpAddr, port: u16| match address {

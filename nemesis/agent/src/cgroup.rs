@@ -1,4 +1,4 @@
-//! [`Cgroup`]: a cgroup of version 2 that holds one service and nothing else. The agent itself is never in one.
+//! [`Cgroup`]: a cgroup of version 2 for one service alone. The agent itself is never in one.
 use crate::sys;
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub(crate) struct Cgroup {
     path: PathBuf,
 }
 
-/// Where cgroups are made: below `dsfuzz` in the part of the hierarchy that this node sees.
+/// The folder of cgroups: `dsfuzz` in the part of the hierarchy that this node sees.
 pub(crate) fn root() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     mount_point(&mounts).map(|point| point.join("dsfuzz"))
@@ -33,7 +33,7 @@ fn mount_point(mounts: &str) -> Option<PathBuf> {
 }
 
 impl Cgroup {
-    /// Makes the cgroup where it is not there yet.
+    /// Makes the cgroup, if it does not exist.
     pub(crate) fn make(path: &Path) -> Result<Cgroup, String> {
         fs::create_dir_all(path).map_err(|error| format!("cgroup {}: {error}", path.display()))?;
         Cgroup::find(path).ok_or_else(|| format!("{} is no cgroup of version 2", path.display()))
@@ -50,7 +50,7 @@ impl Cgroup {
         OpenOptions::new().write(true).open(&path).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// Its processes, those of cgroups below included.
+    /// Its processes, including those of cgroups below.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let mut found = Vec::new();
         each_folder(&self.path, &mut |folder| {
@@ -60,7 +60,7 @@ impl Cgroup {
         found
     }
 
-    /// How many of its processes the kernel killed for want of memory; none where it does not count them.
+    /// The number of its out-of-memory kills; none if the kernel does not count them.
     pub(crate) fn oom_kills(&self) -> Option<u64> {
         let events = fs::read_to_string(self.path.join("memory.events")).ok()?;
         events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
@@ -72,7 +72,7 @@ impl Cgroup {
             .is_ok_and(|events| events.lines().any(|line| line == "frozen 1"))
     }
 
-    /// Whether it was told to freeze.
+    /// Whether a freeze was requested.
     pub(crate) fn told_to_freeze(&self) -> bool {
         fs::read_to_string(self.path.join("cgroup.freeze")).is_ok_and(|text| text.trim() == "1")
     }
@@ -87,7 +87,7 @@ impl Cgroup {
         Err(format!("{}: the kernel did not {} it", self.path.display(), if on { "freeze" } else { "thaw" }))
     }
 
-    /// Thaws it where it is, or may be, frozen: what was stopped by signals alone needs no writable cgroup.
+    /// Thaws it, if it is or may be frozen. Processes stopped by signals alone need no writable cgroup.
     pub(crate) fn thaw(&self) -> Result<(), String> {
         let events = fs::read_to_string(self.path.join("cgroup.events")).unwrap_or_default();
         if events.lines().any(|line| line == "frozen 0") && !self.told_to_freeze() {
@@ -96,12 +96,12 @@ impl Cgroup {
         self.freeze(false)
     }
 
-    /// Kills all of it at once; false where the kernel cannot (before 5.14).
+    /// Kills all of it at once; false if the kernel cannot (before 5.14).
     pub(crate) fn kill(&self) -> bool {
         fs::write(self.path.join("cgroup.kill"), "1").is_ok()
     }
 
-    /// Removes it, empty cgroups below and folders above that were made for it. One that is in use stays.
+    /// Removes it, empty cgroups below, and the folders above that were made for it. A cgroup in use stays.
     pub(crate) fn remove(&self) {
         let mut folders = Vec::new();
         each_folder(&self.path, &mut |folder| folders.push(folder.to_owned()));

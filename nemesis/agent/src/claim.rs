@@ -1,11 +1,11 @@
-//! [`NodeClaim`]: one run at a time has a node. The lock is held by the run's agent as long as it lives, and the agent lives no
-//! longer than its lease; who has the node, since when and until when it was heard of stands in a file beside the lock.
+//! [`NodeClaim`]: one run at a time holds a node. The run's agent holds the lock as long as it lives, and it lives no longer than
+//! its lease. A file beside the lock names the holder, its begin and the time of its last message.
 //!
-//! The claim is per network namespace and not per folder: agents of two folders share the table of nftables and the pings.
+//! The claim is per network namespace, not per folder: agents of two folders share the table of nftables and the pings.
 use crate::state_dir::write_whole;
 use crate::{process, sys};
 use dsfuzz_nemesis::protocol::{
-    CLAIMS_DIR, Claim, ClaimFile, Claimant, ENDING_MAX, Entry, SILENT_MAX, claim_file_name,
+    CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name,
 };
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -13,15 +13,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long the clients of a run that was evicted, or whose lease lapsed, may take to end their calls once it knows: it asks for
-/// its node again all the time.
+/// How long the clients of a run may take to end their calls after it learned that it was evicted or that its lease lapsed. It
+/// asks for its node all the time.
 const CLIENTS: Duration = Duration::from_secs(20);
-/// A run that has not been heard of for so long has ended by itself, and its clients with it.
+/// A run that has been silent for this time has ended by itself, with its clients.
 const FORGOTTEN: Duration = Duration::from_secs(300);
-/// Between two looks.
+/// Time between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The runs whose clients may still be there when this one takes the node.
+/// The runs whose clients may still be alive when this run takes the node.
 fn with_clients(held: &ClaimFile, by: &Claimant, now_ns: i64) -> Vec<Claim> {
     let last = (!held.over && !held.claim.by.token.is_empty()).then_some(&held.claim);
     let may_live = |claim: &&Claim| {
@@ -38,12 +38,12 @@ pub(crate) struct NodeClaim {
     _lock: File,
 }
 
-/// Why there is no claim.
+/// The reason for a refused claim.
 #[derive(Debug)]
-pub(crate) enum Refusal {
-    /// Another has the node, or had it since.
+pub(crate) enum ClaimRefusal {
+    /// Another run holds the node, or held it since.
     Taken(Box<Claim>),
-    /// It cannot be known.
+    /// The holder is unknown.
     Failed(String),
 }
 
@@ -56,7 +56,7 @@ struct Files {
 }
 
 impl Files {
-    /// The files for this network namespace, in `/run`, or where that cannot be written in the agent's own folder.
+    /// The files for this network namespace: in `/run`, or in the agent's folder if `/run` is not writable.
     fn find(own: &Path) -> Result<Files, String> {
         let shared = Path::new(CLAIMS_DIR);
         let made = fs::DirBuilder::new().mode(0o700).recursive(true).create(shared);
@@ -83,39 +83,39 @@ impl Files {
 
 impl NodeClaim {
     /// Claims the node. `own`: the agent's folder.
-    pub(crate) fn take(own: &Path, by: &Claimant, entry: Entry) -> Result<NodeClaim, Refusal> {
-        let files = Files::find(own).map_err(Refusal::Failed)?;
-        if entry == Entry::Gone {
-            let json = serde_json::to_vec(by).map_err(|error| Refusal::Failed(error.to_string()))?;
-            write_whole(&files.gone, &json).map_err(Refusal::Failed)?;
-            return Err(Refusal::Taken(Box::new(files.held().unwrap_or_default().claim)));
+    pub(crate) fn take(own: &Path, by: &Claimant, entry: ClaimEntry) -> Result<NodeClaim, ClaimRefusal> {
+        let files = Files::find(own).map_err(ClaimRefusal::Failed)?;
+        if entry == ClaimEntry::Gone {
+            let json = serde_json::to_vec(by).map_err(|error| ClaimRefusal::Failed(error.to_string()))?;
+            write_whole(&files.gone, &json).map_err(ClaimRefusal::Failed)?;
+            return Err(ClaimRefusal::Taken(Box::new(files.held().unwrap_or_default().claim)));
         }
-        let lock = files.open().map_err(Refusal::Failed)?;
+        let lock = files.open().map_err(ClaimRefusal::Failed)?;
         let locked =
-            || sys::try_lock(&lock).map_err(|error| Refusal::Failed(format!("{}: {error}", files.lock.display())));
+            || sys::try_lock(&lock).map_err(|error| ClaimRefusal::Failed(format!("{}: {error}", files.lock.display())));
         if !locked()? {
             let held = files.held().unwrap_or_default();
             let mine = held.claim.by == *by;
-            if entry == Entry::Again && !mine {
-                return Err(Refusal::Taken(Box::new(held.claim)));
+            if entry == ClaimEntry::Again && !mine {
+                return Err(ClaimRefusal::Taken(Box::new(held.claim)));
             }
-            if entry == Entry::TakeOver && !mine {
+            if entry == ClaimEntry::TakeOver && !mine {
                 drop(fs::remove_file(&files.gone));
             }
-            if mine || entry == Entry::TakeOver {
+            if mine || entry == ClaimEntry::TakeOver {
                 evict(&files, &held, by);
             }
-            // Whoever ended it by an eviction of its own is not asked twice.
-            if !wait_for(&files, &held, mine || entry == Entry::TakeOver, locked)? {
+            // A holder that is being evicted is not asked twice.
+            if !wait_for(&files, &held, mine || entry == ClaimEntry::TakeOver, locked)? {
                 let claim = files.held().unwrap_or(held).claim;
-                return Err(Refusal::Taken(Box::new(claim)));
+                return Err(ClaimRefusal::Taken(Box::new(claim)));
             }
         }
         let last = files.held();
-        if let (Entry::Again, Some(last)) = (entry, &last)
+        if let (ClaimEntry::Again, Some(last)) = (entry, &last)
             && last.claim.by != *by
         {
-            return Err(Refusal::Taken(Box::new(last.claim.clone())));
+            return Err(ClaimRefusal::Taken(Box::new(last.claim.clone())));
         }
         let now_ns = sys::realtime_ns();
         let earlier = last.as_ref().map(|last| with_clients(last, by, now_ns)).unwrap_or_default();
@@ -130,12 +130,12 @@ impl NodeClaim {
         };
         drop(fs::remove_file(&files.next));
         let claim = NodeClaim { files, held: Mutex::new(held.clone()), _lock: lock };
-        claim.write(&held).map_err(Refusal::Failed)?;
+        claim.write(&held).map_err(ClaimRefusal::Failed)?;
         Ok(claim)
     }
 
-    /// Waits until the runs that had the node before have said that their clients are gone: they would write into what is
-    /// deployed next. Gives one that has not; its control node is dead, and its clients with it, or cannot be reached.
+    /// Waits until the previous runs of the node have reported that their clients are gone: late clients would write into the
+    /// next deployment. Returns a run that has not; its control node is dead, with its clients, or unreachable.
     pub(crate) fn await_clients(&self) -> Option<Claimant> {
         let earlier = self.held.lock().unwrap_or_else(PoisonError::into_inner).earlier.clone();
         let left = || earlier.iter().find(|claim| !self.files.is_gone(&claim.by));
@@ -145,12 +145,12 @@ impl NodeClaim {
         left
     }
 
-    /// The run ends in order: nobody has to wait for its clients.
+    /// The run ends properly: no later run has to wait for its clients.
     pub(crate) fn over(&self) {
         self.change(|held| held.over = true);
     }
 
-    /// The control node was heard of. What cannot be written is as old as it is: the lock is what counts.
+    /// Notes a message of the control node. A failed write leaves the old time; the lock counts.
     pub(crate) fn renew(&self) {
         self.change(|held| held.claim.renewed_ns = sys::realtime_ns());
     }
@@ -160,7 +160,7 @@ impl NodeClaim {
         self.change(|held| held.ending = true);
     }
 
-    /// Who asked for the end of this agent, if somebody did.
+    /// The run that asked for the end of this agent, if any.
     pub(crate) fn evicted_by(&self) -> Option<String> {
         let next: Claimant = serde_json::from_slice(&fs::read(&self.files.next).ok()?).ok()?;
         let mine = self.held.lock().unwrap_or_else(PoisonError::into_inner).claim.by.clone();
@@ -179,7 +179,7 @@ impl NodeClaim {
     }
 }
 
-/// Says who comes, and asks the agent that holds the lock to heal and end.
+/// Names the successor, and asks the agent that holds the lock to heal and end.
 fn evict(files: &Files, held: &ClaimFile, by: &Claimant) {
     if let Ok(json) = serde_json::to_vec(by) {
         drop(write_whole(&files.next, &json));
@@ -190,13 +190,13 @@ fn evict(files: &Files, held: &ClaimFile, by: &Claimant) {
     }
 }
 
-/// Waits for the lock as long as its holder may be about to end; false where it lives on.
+/// Waits for the lock as long as its holder may be ending; false if the holder lives on.
 fn wait_for(
     files: &Files,
     before: &ClaimFile,
     asked: bool,
-    mut locked: impl FnMut() -> Result<bool, Refusal>,
-) -> Result<bool, Refusal> {
+    mut locked: impl FnMut() -> Result<bool, ClaimRefusal>,
+) -> Result<bool, ClaimRefusal> {
     let begun = sys::boottime_ns();
     loop {
         std::thread::sleep(LOOK);
@@ -211,7 +211,7 @@ fn wait_for(
             if !(asked && waited > patience) {
                 return Ok(false);
             }
-            // It does not end: its guardian heals when it is gone.
+            // It does not end; its guardian heals after the kill.
             let (pid, start) = before.agent;
             if process::lives(pid, start) {
                 drop(sys::kill(pid, libc::SIGKILL));
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(runs(&held(false, now_ns + 5), "b"), ["a"], "a clock that went back");
         assert!(runs(&held(false, now_ns - 5), "a").is_empty(), "its own");
         assert!(runs(&held(true, now_ns - 5), "b").is_empty() && runs(&held(false, 5), "b").is_empty());
-        // A heal in between, which waits for nobody, hides no run.
+        // A heal in between waits for no clients and hides no run.
         let heal = ClaimFile {
             over: true,
             earlier: with_clients(&held(false, now_ns - 5), &claimant("h"), now_ns),

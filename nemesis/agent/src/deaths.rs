@@ -1,5 +1,5 @@
-//! How services end: which ends the harness asked for, and which are deaths of their own, with what is left of them: how, when,
-//! the last lines of the log, kills for want of memory, core files.
+//! Deaths of services: ends that the harness did not request, each with its manner, time, last lines of the log, out-of-memory
+//! kills and core files.
 //!
 //! Never: judges. A death that a fault explains is reported like any other.
 use crate::cgroup::Cgroup;
@@ -16,31 +16,31 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Where deaths are kept, in the agent's folder.
+/// The file of deaths, in the agent's folder.
 const FILE: &str = "deaths.json";
-/// Deaths that are kept; of a loop of crashes the last ones.
+/// Most deaths that are kept; of a crash loop the last ones.
 const KEPT_MAX: usize = 256;
 /// Lines of a log that are reported with a death.
 const LOG_LINES: usize = 20;
 const LOG_BYTES: usize = 256 << 10;
 const LINE_CHARS: usize = 500;
-/// The inode of the first namespace of process ids, whose numbers the kernel's messages have.
+/// The inode of the initial PID namespace, whose process ids the kernel's messages have.
 const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 const MESSAGES_MAX: usize = 100_000;
-/// How deep, and among how many files, core files are looked for.
+/// Depth and number of files of the search for core files.
 const CORE_DEPTH: usize = 4;
 const CORE_ENTRIES: usize = 20_000;
 
-/// What the harness does to a service, so that an end of it is no death.
+/// An action of the harness that ends a service, so that the end is no death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    /// It is stopped: it may end in any way.
+pub(crate) enum HarnessAction {
+    /// A stop: any end is expected.
     Stop,
-    /// It is killed with SIGKILL: any other end is its own.
+    /// A SIGKILL: any other end is a death.
     Kill,
 }
 
-/// What is kept of deaths on disk: a death that this agent saw after its link was lost is reported by the next one.
+/// Deaths on disk: the next agent reports a death that this agent saw after its connection was lost.
 #[derive(Default, Serialize, Deserialize)]
 struct DeathLog {
     /// The run to whose control node they are reported.
@@ -49,40 +49,39 @@ struct DeathLog {
     deaths: VecDeque<Death>,
 }
 
-/// The deaths of this node's services, and what was asked of them.
+/// The deaths of this node's services, and the actions of the harness on them.
 #[derive(Default)]
 pub(crate) struct Deaths {
     kept: Mutex<DeathLog>,
-    /// Where they are kept on disk; none before a run has the node.
+    /// Their folder on disk; none before a run holds the node.
     state_dir: OnceLock<StateDir>,
-    /// By service and its first process: what was asked of one holds however late its end is seen, also when the service has
-    /// been started again meanwhile.
-    asked: Mutex<BTreeMap<(String, u32), Asked>>,
+    /// By service and its first process: an action explains the end however late it is seen, also after a restart of the
+    /// service.
+    asked: Mutex<BTreeMap<(String, u32), HarnessAction>>,
 }
 
 impl Deaths {
-    /// The harness is about to end this service, whose first process this is.
-    pub(crate) fn ask(&self, service: &str, pid: u32, asked: Asked) {
+    /// Notes that the harness is about to end this service with this first process.
+    pub(crate) fn ask(&self, service: &str, pid: u32, asked: HarnessAction) {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert((service.to_owned(), pid), asked);
     }
 
-    /// A process was started for the service: nothing is asked of it yet, whatever was of one with its number.
+    /// Notes a new process of the service, and drops the action on an earlier process with its number.
     pub(crate) fn begun(&self, service: &str, pid: u32) {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&(service.to_owned(), pid));
     }
 
-    /// Whether the harness asked for such an end.
+    /// Whether the harness requested such an end.
     pub(crate) fn explains(&self, service: &str, pid: u32, status: Option<ExitStatus>) -> bool {
         match self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(&(service.to_owned(), pid)) {
-            Some(Asked::Stop) => true,
-            Some(Asked::Kill) => status.is_none_or(|status| status.signal() == Some(libc::SIGKILL)),
+            Some(HarnessAction::Stop) => true,
+            Some(HarnessAction::Kill) => status.is_none_or(|status| status.signal() == Some(libc::SIGKILL)),
             None => false,
         }
     }
 
-    /// From now on deaths are kept on disk for this run. Those that an earlier agent of the same run kept are told too, if
-    /// the machine has not started anew since: their times and process ids mean nothing then.
-    /// Gives whether there was such an agent.
+    /// Keeps deaths on disk for this run from now on. Deaths from an earlier agent of the same run are reported too, unless the
+    /// machine has rebooted since, which makes their times and process ids meaningless. Returns whether there was such an agent.
     pub(crate) fn open(&self, state_dir: &StateDir, run: &Claimant) -> bool {
         let boot_id = process::boot_id();
         let mut log = fs::read(state_dir.file(FILE)).ok().and_then(|json| serde_json::from_slice(&json).ok());
@@ -91,14 +90,14 @@ impl Deaths {
         let mut log = log.unwrap_or_else(|| DeathLog { token: run.token.clone(), boot_id, ..DeathLog::default() });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         log.deaths.append(&mut kept.deaths);
-        // Written now, so that the next agent knows whose run it was also where nobody has died yet.
+        // Written now, so that the next agent knows the run even without a death.
         write(state_dir, &log);
         *kept = log;
         drop(self.state_dir.set(state_dir.clone()));
         resumed
     }
 
-    /// Keeps a death, once. What cannot be written to the disk is known to this agent at least.
+    /// Keeps a death, once. If the disk fails, this agent still knows it.
     pub(crate) fn note(&self, death: Death) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.deaths.iter().any(|known| (known.pid, known.start) == (death.pid, death.start)) {
@@ -113,7 +112,7 @@ impl Deaths {
         }
     }
 
-    /// What is kept, oldest first.
+    /// The kept deaths, oldest first.
     pub(crate) fn all(&self) -> Vec<Death> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).deaths.iter().cloned().collect()
     }
@@ -158,7 +157,7 @@ fn signal_name(signal: i32) -> Option<&'static str> {
     NAMES.iter().find(|(number, _)| *number == signal).map(|(_, name)| *name)
 }
 
-/// The last lines of a log. One that cannot be read, or is no regular file, has none.
+/// The last lines of a log. An unreadable log, or one that is no regular file, has none.
 pub(crate) fn last_lines(path: &Path) -> Vec<String> {
     let Ok((file, size)) = files::open_regular(path) else { return Vec::new() };
     let from = size.saturating_sub(LOG_BYTES as u64);
@@ -167,14 +166,14 @@ pub(crate) fn last_lines(path: &Path) -> Vec<String> {
     let text = String::from_utf8_lossy(&bytes[..got]).into_owned();
     let mut lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     if from > 0 && lines.len() > 1 {
-        // It may have lost its beginning.
+        // The first line may lack its beginning.
         lines.remove(0);
     }
     let told = last_words(&lines);
     told.into_iter().map(|line| line.trim_matches('\0').chars().take(LINE_CHARS).collect()).collect()
 }
 
-/// Of a log's lines the last, and of long last words (a stack of every thread) the first too: the cause stands above them.
+/// The last lines of a log. Of a long final message (a stack of every thread) also its first lines, which name the cause.
 fn last_words<'a>(lines: &[&'a str]) -> Vec<&'a str> {
     let ordinary = lines.iter().rposition(|line| is_ordinary(line)).map_or(0, |at| at + 1);
     if ordinary == 0 || lines.len() - ordinary <= LOG_LINES {
@@ -198,8 +197,7 @@ fn is_ordinary(line: &str) -> bool {
     line.starts_with('{') || has(b"dddd-dd-dd") || has(b"dddd/dd/dd") || has(b"dd:dd:dd")
 }
 
-/// How many processes were killed for want of memory: of this cgroup, or else of the whole machine (true), since a time that
-/// does not change.
+/// Out-of-memory kills: of this cgroup, or else of the whole machine (true), since a fixed time.
 pub(crate) fn oom_count(cgroup: Option<&Cgroup>) -> (u64, bool) {
     if let Some(count) = cgroup.and_then(Cgroup::oom_kills) {
         return (count, false);
@@ -209,8 +207,8 @@ pub(crate) fn oom_count(cgroup: Option<&Cgroup>) -> (u64, bool) {
     (count.unwrap_or(0), true)
 }
 
-/// The same since the service was started, when it was `before`. Where only the machine counts, a message of the kernel that
-/// names the service's first process makes it the service's own.
+/// The same since the start of the service, when the count was `before`. If only the machine counts, a message of the kernel
+/// that names the service's first process attributes the kill to the service.
 pub(crate) fn oom_kills(cgroup: Option<&Cgroup>, before: u64, pid: u32, started_ns: u64) -> (u64, bool) {
     let (count, of_machine) = oom_count(cgroup);
     let count = count.saturating_sub(before);
@@ -218,7 +216,7 @@ pub(crate) fn oom_kills(cgroup: Option<&Cgroup>, before: u64, pid: u32, started_
     if of_machine && count > 0 && named() { (1, false) } else { (count, of_machine) }
 }
 
-/// The kernel's messages. None where they cannot be read, or number processes otherwise than this node does.
+/// The kernel's messages. None if they are unreadable, or if this node numbers processes differently.
 fn kernel_messages() -> Vec<String> {
     let first = fs::metadata("/proc/self/ns/pid").is_ok_and(|about| about.ino() == FIRST_PID_NAMESPACE);
     let mut options = fs::OpenOptions::new();
@@ -229,7 +227,7 @@ fn kernel_messages() -> Vec<String> {
         match file.read(&mut record) {
             Ok(0) => break,
             Ok(bytes) => messages.push(String::from_utf8_lossy(&record[..bytes]).into_owned()),
-            // It was overwritten while it was being read; the next read goes on behind it.
+            // It was overwritten during the read; the next read continues behind it.
             Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {}
             Err(_) => break,
         }
@@ -237,8 +235,8 @@ fn kernel_messages() -> Vec<String> {
     messages
 }
 
-/// Whether a message says that this process was killed for want of memory, after it was started: `6,339,5140900,-;Out of
-/// memory: Killed process 77 (etcd) ..`, with microseconds since boot.
+/// Whether a message reports an out-of-memory kill of this process after its start: `6,339,5140900,-;Out of memory: Killed
+/// process 77 (etcd) ..`, with microseconds since boot.
 fn names_killed(message: &str, pid: u32, started_ns: u64) -> bool {
     let Some((head, text)) = message.split_once(';') else { return false };
     let time_us = head.split(',').nth(2).and_then(|time| time.parse::<u64>().ok()).unwrap_or(0);
@@ -291,7 +289,7 @@ fn is_core(path: &Path) -> bool {
     read.is_ok() && head.starts_with(b"\x7fELF") && kind == 4
 }
 
-/// When a process started, on the boot-time clock; now where it is gone already.
+/// The start of a process on the boot-time clock; now if it has ended already.
 pub(crate) fn started_ns(start: u64) -> u64 {
     // The kernel counts these ticks at 100 a second for whoever reads /proc, whatever its own are.
     let ns = start.saturating_mul(10_000_000);
@@ -308,12 +306,12 @@ mod tests {
         let deaths = Deaths::default();
         let (abort, kill, exit) = (ExitStatus::from_raw(6), ExitStatus::from_raw(9), ExitStatus::from_raw(3 << 8));
         assert!(!deaths.explains("db", 7, Some(kill)), "nothing was asked");
-        deaths.ask("db", 7, Asked::Kill);
+        deaths.ask("db", 7, HarnessAction::Kill);
         deaths.begun("db", 8);
         assert!(deaths.explains("db", 7, Some(kill)), "also where it was started again before that was seen");
         assert!(!deaths.explains("db", 8, Some(kill)), "of the next one nothing was asked");
         assert!(!deaths.explains("db", 7, Some(abort)) && !deaths.explains("db", 7, Some(exit)), "a kill is signal 9");
-        deaths.ask("db", 7, Asked::Stop);
+        deaths.ask("db", 7, HarnessAction::Stop);
         assert!(deaths.explains("db", 7, Some(exit)) && deaths.explains("db", 7, None));
         assert_eq!(manner(abort), "signal 6 (SIGABRT)");
         assert_eq!(manner(exit), "exit 3");

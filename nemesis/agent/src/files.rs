@@ -1,7 +1,8 @@
-//! Files in chunks: writing, reading, listing. The agent is root and the folders are those of a target that may be anybody's,
-//! so paths are walked step by step.
+//! Writes, reads and lists files in chunks. The agent is root and the folders belong to a target under any user, so paths are
+//! walked step by step.
 //!
-//! Never: follows a symbolic link that another user than root made or could replace, reads or writes anything but a regular file.
+//! Never: follows a symbolic link that another user than root made or could replace, or reads or writes a file that is not
+//! regular.
 use crate::accounts::account;
 use crate::sys;
 use dsfuzz_nemesis::protocol::{BLOB_BYTES_MAX, Response};
@@ -13,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Component, Path, PathBuf};
 
-/// Links that one path may lead over.
+/// Most links of one path.
 const LINKS_MAX: usize = 16;
 
 fn absolute(path: &str) -> Result<&Path, String> {
@@ -21,7 +22,7 @@ fn absolute(path: &str) -> Result<&Path, String> {
     if path.is_absolute() { Ok(path) } else { Err(format!("path {}: name it from the root", path.display())) }
 }
 
-/// Whether a link in this folder is root's (or the agent's user's) own, and nobody else could put another in its place.
+/// Whether a link in this folder belongs to root (or to the agent's user), and no other user can replace it.
 fn trusted(folder: &Metadata, link: &Metadata) -> bool {
     let mine = |uid: u32| uid == 0 || uid == sys::effective_uid();
     let open_to_others = folder.mode() & 0o022 != 0 && folder.mode() & 0o1000 == 0;
@@ -38,25 +39,25 @@ fn look(folder: &File, name: &CStr) -> std::io::Result<Metadata> {
 }
 
 /// A step of a path.
-enum Step {
+enum PathComponent {
     Root,
     Up,
     Name(OsString),
 }
 
-impl Step {
-    fn of(part: Component<'_>) -> Option<Step> {
+impl PathComponent {
+    fn of(part: Component<'_>) -> Option<PathComponent> {
         match part {
-            Component::RootDir => Some(Step::Root),
-            Component::ParentDir => Some(Step::Up),
-            Component::Normal(name) => Some(Step::Name(name.to_owned())),
+            Component::RootDir => Some(PathComponent::Root),
+            Component::ParentDir => Some(PathComponent::Up),
+            Component::Normal(name) => Some(PathComponent::Name(name.to_owned())),
             Component::CurDir | Component::Prefix(_) => None,
         }
     }
 }
 
-/// The folder of a path, opened step by step, and the path's last name. Folders that are missing are made where asked for.
-/// Where a link leads is walked by the same rule: the kernel follows none.
+/// The folder of a path, opened step by step, and the path's last name. Missing folders are made on request. The target of a
+/// link is walked by the same rule; the kernel follows none.
 fn folder_of(path: &Path, make: bool) -> Result<(File, CString), String> {
     let say = |error: std::io::Error| format!("{}: {error}", path.display());
     let name = text(path.file_name().ok_or_else(|| format!("{}: no file name in it", path.display()))?)?;
@@ -64,17 +65,17 @@ fn folder_of(path: &Path, make: bool) -> Result<(File, CString), String> {
     if parent.components().any(|part| part == Component::ParentDir) {
         return Err(format!("{}: `..` in it", path.display()));
     }
-    let mut steps: VecDeque<Step> = parent.components().filter_map(Step::of).collect();
+    let mut steps: VecDeque<PathComponent> = parent.components().filter_map(PathComponent::of).collect();
     let root = OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open("/").map_err(say)?;
     let (mut above, mut folder, mut links) = (Vec::new(), root.try_clone().map_err(say)?, 0);
     while let Some(step) = steps.pop_front() {
         let step = match step {
-            Step::Name(step) => step,
-            Step::Up => {
+            PathComponent::Name(step) => step,
+            PathComponent::Up => {
                 folder = above.pop().unwrap_or(folder);
                 continue;
             }
-            Step::Root => {
+            PathComponent::Root => {
                 above.clear();
                 folder = root.try_clone().map_err(say)?;
                 continue;
@@ -99,7 +100,7 @@ fn folder_of(path: &Path, make: bool) -> Result<(File, CString), String> {
                 return Err(format!("{}: too many symbolic links", path.display()));
             }
             let target = link_target(&folder, &step).map_err(say)?;
-            target.components().rev().filter_map(Step::of).for_each(|step| steps.push_front(step));
+            target.components().rev().filter_map(PathComponent::of).for_each(|step| steps.push_front(step));
             continue;
         }
         let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
@@ -109,13 +110,13 @@ fn folder_of(path: &Path, make: bool) -> Result<(File, CString), String> {
     Ok((folder, name))
 }
 
-/// Where a link in a folder leads.
+/// The target of a link in a folder.
 fn link_target(folder: &File, name: &CStr) -> std::io::Result<PathBuf> {
     let name = Path::new(std::ffi::OsStr::from_bytes(name.to_bytes()));
     fs::read_link(Path::new(&format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
 }
 
-/// Whether it is a file whose content is the target's own: regular, and no second name of somebody else's file.
+/// Whether the file belongs to the target: it is regular, and no second name of another user's file.
 fn plain(path: &Path, folder: &File, file: &File) -> Result<Metadata, String> {
     let say = |error: std::io::Error| format!("{}: {error}", path.display());
     let (about, folder) = (file.metadata().map_err(say)?, folder.metadata().map_err(say)?);
@@ -135,7 +136,7 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, u64), String> {
         Some(libc::ELOOP) => format!("{}: it is a symbolic link", path.display()),
         _ => format!("{}: {error}", path.display()),
     };
-    // A pipe that nobody writes to must not hold this up.
+    // A pipe without a writer must not block this.
     let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = sys::open_at(&folder, &name, flags, 0).map_err(say)?;
     let about = plain(path, &folder, &file)?;
@@ -157,7 +158,7 @@ pub(crate) fn open_to_write(path: &Path, flags: i32) -> Result<File, String> {
         if !trusted(&folder.metadata().map_err(say)?, &link) {
             return Err(format!("{}: it is a symbolic link that is not root's", path.display()));
         }
-        // Where root's link leads is walked like any path.
+        // The target of root's link is walked like any path.
         at = fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd())).map_err(say)?;
         for part in link_target(&folder, &name).map_err(say)?.components() {
             match part {
@@ -223,7 +224,7 @@ pub(crate) fn list(pattern: &str) -> Result<Response, String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(format!("/proc/self/fd/{}", opened.as_raw_fd())).into_iter().flatten().flatten() {
         let matches_name = entry.file_name().to_str().is_some_and(|candidate| matches(name, candidate));
-        // Of the entry itself: what a link leads to is not looked at.
+        // The entry itself, not the target of a link.
         if matches_name
             && let Ok(about) = entry.metadata()
             && about.is_file()
@@ -296,16 +297,16 @@ mod tests {
         assert!(read(&at("real/x.log"), 0, 10).expect_err("a link").contains("symbolic link"));
         assert!(read(&at("real/pipe.log"), 0, 10).expect_err("a pipe").contains("no regular file"));
         assert!(read("/dev/zero", 0, 10).expect_err("a device").contains("no regular file"));
-        // A link that somebody else could have made is not written through, nor walked through.
+        // A link that another user could have made is neither written nor walked through.
         fs::set_permissions(at("real"), fs::Permissions::from_mode(0o777)).expect("opened");
         assert!(write(&at("real/x.log"), 0, 0o644, None, b"x").expect_err("a link").contains("not root's"));
         std::os::unix::fs::symlink(&folder, at("real/up")).expect("a link");
         assert!(read(&at("real/up/secret"), 0, 10).expect_err("a link").contains("not root's"));
         assert_eq!(fs::read_to_string(at("secret")).expect("there"), "secret");
-        // Root's own links in folders that are root's lead on.
+        // Root's links in root's folders are followed.
         fs::set_permissions(at("real"), fs::Permissions::from_mode(0o755)).expect("closed");
         assert_eq!(read(&at("real/up/secret"), 0, 10).expect("read").1, b"secret");
-        // Where such a link leads is no more trusted than any path.
+        // The target of such a link is trusted no more than any path.
         fs::create_dir(at("open")).expect("a folder");
         fs::set_permissions(at("open"), fs::Permissions::from_mode(0o777)).expect("opened");
         std::os::unix::fs::symlink(&folder, at("open/evil")).expect("a link");

@@ -1,11 +1,11 @@
-//! The guardian: a second process that heals when the agent dies without having said that all is clean. It holds the other
-//! end of a socket to the agent and does nothing while that lives. Also the `heal` command, which does the same on demand.
-use crate::claim::{NodeClaim, Refusal};
+//! The guardian: a second process that heals when the agent dies before it reported that all is clean. It holds the other end of
+//! a socket to the agent and sleeps while the agent lives. Also the `heal` command, which heals on demand.
+use crate::claim::{ClaimRefusal, NodeClaim};
 use crate::injector::Injector;
 use crate::service::Services;
 use crate::state_dir::StateDir;
 use crate::{process, sys};
-use dsfuzz_nemesis::protocol::{Claimant, Entry};
+use dsfuzz_nemesis::protocol::{ClaimEntry, Claimant};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -14,25 +14,25 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A silent agent is given so much more than its lease before it counts as hung.
+/// Time beyond its lease after which a silent agent counts as hung.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait for the lock once the agent is dead.
 const LOCK: Duration = Duration::from_secs(10);
-/// How long `heal` and a guardian wait for a heal that is under way.
+/// How long `heal` and a guardian wait for a heal in progress.
 const HEALER: Duration = Duration::from_secs(30);
 
 /// A message of the agent to its guardian: 24 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Sign {
+pub(crate) struct GuardianMessage {
     /// The lease now.
     pub(crate) lease_ms: u64,
-    /// What expires by itself was renewed until then, boot-time clock.
+    /// Expiring injections were renewed until then, boot-time clock.
     pub(crate) held_until_ns: u64,
-    /// Everything is undone; the agent ends in order.
+    /// Everything is undone; the agent ends properly.
     pub(crate) clean: bool,
 }
 
-impl Sign {
+impl GuardianMessage {
     fn bytes(self) -> [u8; 24] {
         let mut bytes = [0; 24];
         bytes[..8].copy_from_slice(&self.lease_ms.to_le_bytes());
@@ -41,13 +41,13 @@ impl Sign {
         bytes
     }
 
-    fn parse(bytes: [u8; 24]) -> Sign {
+    fn parse(bytes: [u8; 24]) -> GuardianMessage {
         let number = |from: usize| {
             let mut part = [0; 8];
             part.copy_from_slice(&bytes[from..from + 8]);
             u64::from_le_bytes(part)
         };
-        Sign { lease_ms: number(0), held_until_ns: number(8), clean: bytes[16] == 1 }
+        GuardianMessage { lease_ms: number(0), held_until_ns: number(8), clean: bytes[16] == 1 }
     }
 }
 
@@ -57,8 +57,8 @@ pub(crate) struct GuardianPipe {
 }
 
 impl GuardianPipe {
-    /// Tells the guardian. A guardian that is dead or stuck must not hold the agent up.
-    pub(crate) fn tell(&mut self, sign: Sign) {
+    /// Sends a message to the guardian. A dead or stuck guardian must not block the agent.
+    pub(crate) fn tell(&mut self, sign: GuardianMessage) {
         drop(self.socket.write(&sign.bytes()));
     }
 }
@@ -83,17 +83,17 @@ pub(crate) fn guard(state_dir: &StateDir, agent: &str) -> Result<u8, String> {
         .split_once(':')
         .and_then(|(pid, start)| Some((pid.parse::<u32>().ok()?, start.parse::<u64>().ok()?)))
         .ok_or_else(|| format!("--agent {agent}: not PID:START"))?;
-    // Not through standard input's buffer: what waits in it would not wake us.
+    // Not through standard input's buffer: buffered bytes would not wake the poll.
     let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| format!("guardian's socket: {error}"))?;
     let mut input = File::from(input);
-    let mut last = Sign { lease_ms: 30_000, ..Sign::default() };
+    let mut last = GuardianMessage { lease_ms: 30_000, ..GuardianMessage::default() };
     let mut why = "agent died";
     loop {
         let patience = Duration::from_millis(last.lease_ms.saturating_mul(2)) + PATIENCE;
         let before = sys::boottime_ns();
         sys::wait_readable(&[input.as_raw_fd()], patience);
         if sys::boottime_ns() - before >= u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX) {
-            // Nothing to read for so long: the agent is stopped or stuck and cannot hold its own lease.
+            // A long silence: the agent is stopped or stuck and cannot keep its lease.
             state_dir.log(&format!("guardian: agent {pid} is silent; killing it"));
             why = "agent hung";
             if process::lives(pid, start) {
@@ -103,7 +103,7 @@ pub(crate) fn guard(state_dir: &StateDir, agent: &str) -> Result<u8, String> {
         }
         let mut bytes = [0; 24];
         match input.read_exact(&mut bytes) {
-            Ok(()) => last = Sign::parse(bytes),
+            Ok(()) => last = GuardianMessage::parse(bytes),
             Err(_) => break,
         }
         if last.clean {
@@ -122,16 +122,16 @@ pub(crate) fn guard(state_dir: &StateDir, agent: &str) -> Result<u8, String> {
     Ok(u8::from(!clean))
 }
 
-/// The `heal` command: undoes what is left, prints what was undone. While a run has the node it is refused, or ends that
-/// run where it is told to.
+/// The `heal` command: undoes what is left and prints it. While a run holds the node it is refused, or ends that run if asked
+/// to.
 pub(crate) fn heal(state_dir: &StateDir, take_over: bool) -> Result<u8, String> {
     let me = format!("heal/{}", std::process::id());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     let by = Claimant { run: me.clone(), host, token: me };
-    let entry = if take_over { Entry::TakeOver } else { Entry::First };
+    let entry = if take_over { ClaimEntry::TakeOver } else { ClaimEntry::First };
     let claim = NodeClaim::take(state_dir.dir(), &by, entry).map_err(|refusal| match refusal {
-        Refusal::Failed(reason) => reason,
-        Refusal::Taken(claim) => format!(
+        ClaimRefusal::Failed(reason) => reason,
+        ClaimRefusal::Taken(claim) => format!(
             "this node is used by run {} from host {}; wait for its end, or end it with --take-over",
             claim.by.run, claim.by.host
         ),
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn signs_survive_the_wire() {
-        let sign = Sign { lease_ms: 3000, held_until_ns: 77, clean: true };
-        assert_eq!(Sign::parse(sign.bytes()), sign);
+        let sign = GuardianMessage { lease_ms: 3000, held_until_ns: 77, clean: true };
+        assert_eq!(GuardianMessage::parse(sign.bytes()), sign);
     }
 }

@@ -1,8 +1,8 @@
-//! [`Injector`]: injections, proofs and undos in their order: journal, then injection; undo, then proof, then journal. The
-//! agent, its guardian and `heal` all work through it, one at a time: the one that holds the lock of the folder.
-use crate::clock::Keeper;
+//! [`Injector`]: injections, proofs and undos in their order: journal, then injection; undo, then proof, then journal. The agent,
+//! its guardian and `heal` use it one at a time, under the lock of the folder.
+use crate::clock::ClockKeeper;
 use crate::injections::{self, Context};
-use crate::journal::{Entry, Journal};
+use crate::journal::{Journal, UndoEntry};
 use crate::service::Services;
 use crate::state_dir::StateDir;
 use crate::{process, sys};
@@ -12,30 +12,30 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often an undo that does not hold is tried again when the control node is gone.
+/// Attempts at an undo without proof when the control node is gone.
 const ATTEMPTS: usize = 3;
-/// Begins the sentence about an injection of another run that was not undone and is no longer in the journal.
+/// Prefix of the sentence about another run's injection that was dropped from the journal without an undo.
 const DROPPED: &str = "dropped";
-/// The lease before the control node says another.
+/// The lease before the control node sets one.
 const LEASE_MS: u64 = 30_000;
 
-/// Injects, proves and undoes faults on this node, and keeps the journal of that.
+/// Injects, proves and undoes faults on this node, and keeps the undo journal.
 pub(crate) struct Injector {
     state_dir: StateDir,
     journal: Journal,
     services: Arc<Services>,
-    keeper: Keeper,
+    keeper: ClockKeeper,
     boot_id: String,
     control: Option<IpAddr>,
     run: String,
     lease_ms: u64,
     ending: bool,
     complaint: String,
-    /// When the journal was opened, boot-time clock: what is of another run was not renewed since.
+    /// The time at which the journal was opened, boot-time clock. Injections of other runs were not renewed since.
     opened_ns: u64,
-    /// What expires by itself was last renewed until then, boot-time clock.
+    /// Expiring injections were last renewed until then, boot-time clock.
     held_until_ns: u64,
-    /// Faults that expired before they were renewed: they were not in force all the time.
+    /// Faults that expired before their renewal, so that they were not in force all the time.
     gaps: BTreeSet<u64>,
 }
 
@@ -50,7 +50,7 @@ impl Injector {
             state_dir: state_dir.clone(),
             journal,
             services,
-            keeper: Keeper::default(),
+            keeper: ClockKeeper::default(),
             boot_id: process::boot_id(),
             control: control_address(std::env::var("SSH_CONNECTION").ok().as_deref()),
             run: String::new(),
@@ -63,18 +63,18 @@ impl Injector {
         })
     }
 
-    /// The control node has said which run and which lease.
+    /// Sets the run and the lease of the control node.
     pub(crate) fn greet(&mut self, run: &str, lease_ms: u64) {
         self.run = run.to_owned();
         self.lease_ms = lease_ms;
     }
 
-    /// From now on no injection is begun.
+    /// Refuses injections from now on.
     pub(crate) fn close(&mut self) {
         self.ending = true;
     }
 
-    /// How long what expires in the kernel holds: longer than the lease, so that the agent itself is the first to heal.
+    /// Time until expiry in the kernel: longer than the lease, so that the agent heals first.
     pub(crate) fn hold_ns(&self) -> u64 {
         (self.lease_ms.saturating_mul(3) / 2 + 500).saturating_mul(1_000_000)
     }
@@ -84,18 +84,11 @@ impl Injector {
         if self.ending {
             return Err("the agent is ending".to_owned());
         }
-        if let Injection::StepClock { control_boot_id, own_kernel, .. } = &injection {
-            // Asked before the journal is written: an entry there means that the clock may have been stepped.
-            let settable = sys::clock_settable();
-            if let Some(reason) = injections::step_refusal(*own_kernel, control_boot_id, &self.boot_id, &settable) {
-                return Err(format!("the real clock is not stepped: {reason}"));
-            }
-        }
         let others = self.journal.live();
         if let Some(reason) = self.with_context(&others, |context| injections::refusal(&injection, context)) {
             return Err(reason);
         }
-        let entry = self.journal.begin(Entry {
+        let entry = self.journal.begin(UndoEntry {
             seq: 0,
             run: self.run.clone(),
             fault,
@@ -116,16 +109,16 @@ impl Injector {
         outcome
     }
 
-    fn with_context<T>(&mut self, others: &[Entry], step: impl FnOnce(&mut Context<'_>) -> T) -> T {
+    fn with_context<T>(&mut self, others: &[UndoEntry], step: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let hold_ns = self.hold_ns();
         let (services, keeper) = (&self.services, &mut self.keeper);
         step(&mut Context { services, others, keeper, hold_ns, control: self.control })
     }
 
-    /// Is a fault in force?
+    /// Proves that a fault is in force.
     pub(crate) fn prove(&mut self, fault: u64) -> Proof {
         let live = self.journal.live();
-        let mine: Vec<&Entry> = live.iter().filter(|entry| entry.fault == fault).collect();
+        let mine: Vec<&UndoEntry> = live.iter().filter(|entry| entry.fault == fault).collect();
         if mine.is_empty() {
             let healed = self.journal.healed().into_iter().find(|heal| heal.fault == fault);
             let why = healed
@@ -134,7 +127,7 @@ impl Injector {
         }
         let mut whole = injections::so_far();
         for entry in mine {
-            let others: Vec<Entry> = live.iter().filter(|other| other.seq != entry.seq).cloned().collect();
+            let others: Vec<UndoEntry> = live.iter().filter(|other| other.seq != entry.seq).cloned().collect();
             merge(&mut whole, self.with_context(&others, |context| injections::prove(entry, context)));
         }
         if self.gaps.contains(&fault) {
@@ -154,13 +147,13 @@ impl Injector {
         proof
     }
 
-    /// Undoes all that is in the journal.
+    /// Undoes all injections in the journal.
     pub(crate) fn undo_all(&mut self) -> Proof {
         let all = self.journal.live();
         self.undo_entries(all)
     }
 
-    fn undo_entries(&mut self, entries: Vec<Entry>) -> Proof {
+    fn undo_entries(&mut self, entries: Vec<UndoEntry>) -> Proof {
         let mut whole = injections::so_far();
         for entry in entries.into_iter().rev() {
             merge(&mut whole, self.undo_entry(&entry));
@@ -168,7 +161,7 @@ impl Injector {
         whole
     }
 
-    fn undo_entry(&mut self, entry: &Entry) -> Proof {
+    fn undo_entry(&mut self, entry: &UndoEntry) -> Proof {
         let mut proof = self.try_undo(entry);
         if self.is_leftover(entry) {
             for _ in 1..ATTEMPTS {
@@ -191,27 +184,26 @@ impl Injector {
         proof
     }
 
-    fn try_undo(&mut self, entry: &Entry) -> Proof {
+    fn try_undo(&mut self, entry: &UndoEntry) -> Proof {
         if entry.boot_id != self.boot_id && entry.injection.facts().ends_with_boot {
             let detail = vec![format!("fault {}: ended by a reboot", entry.fault)];
             return Proof { holds: true, detail, dropped_packets: 0 };
         }
-        // What is of an earlier boot and ended with it no longer counts among the others.
+        // Injections that ended with an earlier boot do not count among the others.
         let live = self.journal.live().into_iter();
-        let others: Vec<Entry> = live
+        let others: Vec<UndoEntry> = live
             .filter(|other| other.seq != entry.seq)
             .filter(|other| other.boot_id == self.boot_id || !other.injection.facts().ends_with_boot)
             .collect();
         self.with_context(&others, |context| injections::undo(entry, context))
     }
 
-    /// An injection of another run than the one that has the node. One that cannot be undone must not stand in the way of every
-    /// later run.
-    fn is_leftover(&self, entry: &Entry) -> bool {
+    /// Whether the injection belongs to another run than the node's holder. A failed undo of it must not block every later run.
+    fn is_leftover(&self, entry: &UndoEntry) -> bool {
         !self.run.is_empty() && self.run != entry.run
     }
 
-    /// What is left of an injection whose undo failed. Waits until what expires by itself, and is never renewed, has expired.
+    /// The remains of an injection whose undo failed. Waits for the expiry of an injection that expires.
     fn without_undo(&self, injection: &Injection) -> &'static str {
         match injection.facts().leftover {
             Leftover::Other(what) => what,
@@ -224,8 +216,8 @@ impl Injector {
         }
     }
 
-    /// Undoes everything because the control node is gone, and remembers that for it. `held_until_ns`:
-    /// what expires by itself was certainly renewed until then. False when something is left.
+    /// Undoes all injections because the control node is gone, and keeps the self-heals for it. `held_until_ns`: expiring
+    /// injections were certainly renewed until then. False if something is left.
     pub(crate) fn heal(&mut self, why: &str, held_until_ns: Option<u64>) -> bool {
         for entry in self.journal.live().into_iter().rev() {
             let begin_ns = sys::boottime_ns();
@@ -264,7 +256,7 @@ impl Injector {
         self.journal.live().is_empty()
     }
 
-    /// What was undone without being asked, and what is left. Heals of other runs are answered once and then forgotten.
+    /// The self-heals, and the faults that are left. Self-heals of other runs are reported once and then forgotten.
     pub(crate) fn undone(&mut self) -> Response {
         let by_itself = self.journal.healed();
         let run = self.run.clone();
@@ -277,7 +269,7 @@ impl Injector {
         Response::Undone { by_itself, left, now_ns: sys::boottime_ns() }
     }
 
-    /// Renews what expires; true when all of it was.
+    /// Renews expiring injections; true if all were renewed.
     pub(crate) fn renew(&mut self) -> bool {
         let live = self.journal.live();
         let hold_ns = self.hold_ns();
@@ -292,7 +284,7 @@ impl Injector {
         failed.is_empty()
     }
 
-    /// Shifts the clocks of processes that are new.
+    /// Shifts the clocks of new processes.
     pub(crate) fn watch_clocks(&mut self) {
         let live = self.journal.live();
         let hold_ns = self.hold_ns();
@@ -300,7 +292,7 @@ impl Injector {
         self.complain(&failed);
     }
 
-    /// Logs what could not be renewed, once for as long as it stays the same.
+    /// Logs failed renewals, once while they stay the same.
     fn complain(&mut self, failed: &[String]) {
         let complaint = failed.join("; ");
         if !complaint.is_empty() && complaint != self.complaint {
@@ -314,7 +306,7 @@ impl Injector {
         self.journal.live().iter().any(|entry| injections::shift(entry).is_some())
     }
 
-    /// Starts a service, with the clock that is in force for it.
+    /// Starts a service, with the clock in force for it.
     pub(crate) fn start(&mut self, service: &str, again: bool) -> Result<u32, String> {
         let expiry_ns = sys::realtime_ns().saturating_add_unsigned(self.hold_ns());
         let shift = injections::shift_of(service, &self.journal.live()).map(|shift| (shift, expiry_ns));
@@ -322,9 +314,9 @@ impl Injector {
     }
 }
 
-/// Faults whose injections had expired before a renewal that was done at `now_ns`.
-fn expired_meanwhile(live: &[Entry], held_until_ns: u64, hold_ns: u64, now_ns: u64) -> BTreeSet<u64> {
-    let until = |entry: &Entry| held_until_ns.max(entry.boot_ns.saturating_add(hold_ns));
+/// Faults whose injections had expired before the renewal at `now_ns`.
+fn expired_meanwhile(live: &[UndoEntry], held_until_ns: u64, hold_ns: u64, now_ns: u64) -> BTreeSet<u64> {
+    let until = |entry: &UndoEntry| held_until_ns.max(entry.boot_ns.saturating_add(hold_ns));
     let expired = live.iter().filter(|entry| entry.injection.facts().expires && until(entry) < now_ns);
     expired.map(|entry| entry.fault).collect()
 }
@@ -347,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_renewal_that_comes_too_late_leaves_a_gap() {
-        let entry = |fault, boot_ns, injection| Entry {
+        let entry = |fault, boot_ns, injection| UndoEntry {
             seq: fault,
             run: String::new(),
             fault,

@@ -1,5 +1,5 @@
-//! [`Journal`]: what has to be undone, and what was undone without being asked. A preallocated file of fixed slots, so that
-//! a full disk cannot stop an entry; an entry is on disk before its injection begins. A torn slot is an injection that never began.
+//! [`Journal`]: the injections to undo, and the self-heals. A preallocated file of fixed slots, so that a full disk cannot stop an
+//! entry. An entry is on disk before its injection begins, so a torn slot is an injection that never began.
 use dsfuzz_nemesis::protocol::{Injection, SelfHeal};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -14,27 +14,27 @@ const SLOTS: usize = 64;
 
 /// One injection that is, or may be, in force.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Entry {
+pub(crate) struct UndoEntry {
     /// Order of the injections.
     pub(crate) seq: u64,
-    /// Which run did it.
+    /// Its run.
     pub(crate) run: String,
     /// The fault it belongs to.
     pub(crate) fault: u64,
-    /// The boot in which it was done.
+    /// The boot of the injection.
     pub(crate) boot_id: String,
-    /// Boot-time clock when it was journalled.
+    /// Boot-time clock at the time of the entry.
     pub(crate) boot_ns: u64,
-    /// Wall clock at the same moment: what a stepped clock is brought back to, and the phase of a strobe.
+    /// Wall clock at the same moment: the reference for undoing a step, and the phase of a strobe.
     pub(crate) real_ns: i64,
-    /// What was done.
+    /// The injection.
     #[serde(rename = "act")]
     pub(crate) injection: Injection,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum Record {
-    Live(Entry),
+enum JournalRecord {
+    Live(UndoEntry),
     Healed(SelfHeal),
 }
 
@@ -42,12 +42,12 @@ enum Record {
 pub(crate) struct Journal {
     path: PathBuf,
     file: File,
-    slots: Vec<Option<Record>>,
+    slots: Vec<Option<JournalRecord>>,
     torn: usize,
 }
 
 impl Journal {
-    /// Opens the journal, made and preallocated where it is not there yet.
+    /// Opens the journal; makes and preallocates a missing one.
     pub(crate) fn open(path: &Path) -> Result<Journal, String> {
         let say = |error: std::io::Error| format!("undo journal {}: {error}", path.display());
         let mut file =
@@ -72,18 +72,18 @@ impl Journal {
         Ok(journal)
     }
 
-    /// How many slots were torn by a crash when it was opened.
+    /// The number of torn slots at the time of opening.
     pub(crate) fn torn(&self) -> usize {
         self.torn
     }
 
-    /// What may be in force, oldest first.
-    pub(crate) fn live(&self) -> Vec<Entry> {
-        let mut entries: Vec<Entry> = self
+    /// Injections that may be in force, oldest first.
+    pub(crate) fn live(&self) -> Vec<UndoEntry> {
+        let mut entries: Vec<UndoEntry> = self
             .slots
             .iter()
             .filter_map(|slot| match slot {
-                Some(Record::Live(entry)) => Some(entry.clone()),
+                Some(JournalRecord::Live(entry)) => Some(entry.clone()),
                 _ => None,
             })
             .collect();
@@ -91,13 +91,13 @@ impl Journal {
         entries
     }
 
-    /// What was undone without being asked, earliest first.
+    /// The self-heals, earliest first.
     pub(crate) fn healed(&self) -> Vec<SelfHeal> {
         let mut healed: Vec<SelfHeal> = self
             .slots
             .iter()
             .filter_map(|slot| match slot {
-                Some(Record::Healed(heal)) => Some(heal.clone()),
+                Some(JournalRecord::Healed(heal)) => Some(heal.clone()),
                 _ => None,
             })
             .collect();
@@ -106,32 +106,32 @@ impl Journal {
     }
 
     /// Puts an entry on disk. Its `seq` is chosen here and returned.
-    pub(crate) fn begin(&mut self, mut entry: Entry) -> Result<Entry, String> {
+    pub(crate) fn begin(&mut self, mut entry: UndoEntry) -> Result<UndoEntry, String> {
         entry.seq = 1 + self.live().last().map_or(0, |last| last.seq);
-        self.put(Record::Live(entry.clone()))?;
+        self.put(JournalRecord::Live(entry.clone()))?;
         Ok(entry)
     }
 
     /// The injection is proven undone.
     pub(crate) fn done(&mut self, seq: u64) -> Result<(), String> {
-        self.clear(|record| matches!(record, Record::Live(entry) if entry.seq == seq))
+        self.clear(|record| matches!(record, JournalRecord::Live(entry) if entry.seq == seq))
     }
 
-    /// Remembers a heal without a request; a later one of the same fault takes its place.
+    /// Keeps a self-heal; a later one of the same fault replaces it.
     pub(crate) fn remember(&mut self, heal: SelfHeal) -> Result<(), String> {
         self.forget(|known| known.run == heal.run && known.fault == heal.fault)?;
-        self.put(Record::Healed(heal))
+        self.put(JournalRecord::Healed(heal))
     }
 
-    /// Forgets such heals.
+    /// Forgets self-heals.
     pub(crate) fn forget(&mut self, which: impl Fn(&SelfHeal) -> bool) -> Result<(), String> {
-        self.clear(|record| matches!(record, Record::Healed(heal) if which(heal)))
+        self.clear(|record| matches!(record, JournalRecord::Healed(heal) if which(heal)))
     }
 
-    fn put(&mut self, record: Record) -> Result<(), String> {
+    fn put(&mut self, record: JournalRecord) -> Result<(), String> {
         let mut slot = self.slots.iter().position(Option::is_none);
         if slot.is_none() {
-            // A heal that is reported late is less bad than an injection that cannot be undone.
+            // A late report of a heal is less bad than an injection without an undo.
             let oldest = self.healed().into_iter().next();
             if let Some(oldest) = oldest {
                 self.forget(|heal| *heal == oldest)?;
@@ -154,7 +154,7 @@ impl Journal {
         Ok(())
     }
 
-    fn clear(&mut self, which: impl Fn(&Record) -> bool) -> Result<(), String> {
+    fn clear(&mut self, which: impl Fn(&JournalRecord) -> bool) -> Result<(), String> {
         for slot in 0..self.slots.len() {
             if self.slots[slot].as_ref().is_some_and(&which) {
                 self.write(slot, &[0; HEAD_BYTES])?;
@@ -180,7 +180,7 @@ fn frame(json: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn parse(bytes: &[u8]) -> Option<Record> {
+fn parse(bytes: &[u8]) -> Option<JournalRecord> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let length = u32::from_le_bytes(rest.get(..4)?.try_into().ok()?) as usize;
     let sum = u32::from_le_bytes(rest.get(4..8)?.try_into().ok()?);
@@ -202,9 +202,9 @@ fn crc32(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    fn entry(fault: u64) -> Entry {
+    fn entry(fault: u64) -> UndoEntry {
         let injection = Injection::Kill { services: vec!["db".to_owned()] };
-        Entry { seq: 0, run: "r".to_owned(), fault, boot_id: "b".to_owned(), boot_ns: 1, real_ns: 2, injection }
+        UndoEntry { seq: 0, run: "r".to_owned(), fault, boot_id: "b".to_owned(), boot_ns: 1, real_ns: 2, injection }
     }
 
     fn heal(fault: u64, latest_ns: u64) -> SelfHeal {

@@ -1,14 +1,14 @@
-//! What commands and services have in common: program or script, a clean environment, a working folder, a user.
+//! The shared start of commands and services: program or script, clean environment, working folder, user.
 use crate::accounts::{Account, account};
 use crate::sys::{self, Ids};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Where programs are looked for, whatever the login shell said.
+/// The PATH, independent of the login shell's.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A command without its output, and the user it shall become.
+/// A command without its output, and its user.
 pub(crate) fn command(
     argv: &[String],
     env: &BTreeMap<String, String>,
@@ -43,7 +43,7 @@ pub(crate) fn command(
     Ok((command, becomes.map(|account| account.ids)))
 }
 
-/// Names what could not be started.
+/// The error of a failed start.
 pub(crate) fn name(argv: &[String]) -> String {
     argv.first().map_or_else(String::new, |first| first.chars().take(80).collect())
 }

@@ -1,7 +1,7 @@
-//! The agent on a node: runs commands, keeps services, and injects faults by a few primitives, each with its proof and its
-//! undo. The undo is on disk before the injection; a lease and a guardian heal when the control node is gone.
+//! The agent on a node: runs commands, keeps services, and injects faults by a few injections, each with its proof and its undo.
+//! The undo is on disk before the injection; a lease and a guardian heal when the control node is gone.
 //!
-//! Never: decides what to break, talks to the network by itself (but for pings), or touches what it did not make.
+//! Never: decides about faults, uses the network by itself (except for pings), or touches objects that it did not make.
 mod abilities;
 mod accounts;
 mod addresses;

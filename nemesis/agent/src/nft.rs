@@ -11,7 +11,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 fn nft(arguments: &[&str], script: &str) -> Result<Vec<u8>, String> {
     let mut command = Command::new("nft");
     command.env("PATH", launch::PATH).env("LANG", "C").args(arguments);
-    // An agent that was killed must not leave a child that changes rules after the guardian has healed.
+    // A killed agent must not leave a child that changes rules after the guardian has healed.
     sys::set_up(&mut command, sys::ChildSetup { dies_with_parent: true, ..sys::ChildSetup::default() });
     let finished = run::finish(command, script.as_bytes(), DEADLINE).map_err(|error| {
         format!("nft: {error}; partitions need nftables on this node (Debian: apt install nftables)")
@@ -22,12 +22,12 @@ fn nft(arguments: &[&str], script: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Does a whole script or nothing of it.
+/// Runs a script as one transaction.
 pub(crate) fn script(text: &str) -> Result<(), String> {
     nft(&["-f", "-"], text).map(drop).map_err(|reason| format!("nft: {reason}"))
 }
 
-/// What is in a table; none when it is not there.
+/// The content of a table; none if it does not exist.
 pub(crate) fn list(table: &str) -> Result<Option<Vec<Value>>, String> {
     let mut arguments = vec!["-j", "list", "table"];
     arguments.extend(table.split(' '));

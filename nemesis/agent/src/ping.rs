@@ -12,12 +12,12 @@ const ROUNDS_MAX: usize = 256;
 const PATHS_MAX: usize = 16_384;
 const NAME_BYTES_MAX: usize = 255;
 
-/// The sender's name, its address where it named one, and the address it sent to.
-type Path = (String, Option<IpAddr>, IpAddr);
-/// Rounds, and in each how many datagrams came on which path.
-type Counts = BTreeMap<u64, BTreeMap<Path, u32>>;
+/// The sender's name, its address if it named one, and the receiver's address.
+type PingPath = (String, Option<IpAddr>, IpAddr);
+/// The number of datagrams by round and path.
+type Counts = BTreeMap<u64, BTreeMap<PingPath, u32>>;
 
-/// The sockets and what they heard.
+/// The sockets and their counts.
 pub(crate) struct Pings {
     four: UdpSocket,
     six: Option<UdpSocket>,
@@ -27,7 +27,7 @@ pub(crate) struct Pings {
 }
 
 impl Pings {
-    /// Binds one port for IPv4 and, where the node has it, IPv6, and listens: this one, or any where it is taken.
+    /// Binds one port for IPv4 and, if the node has it, IPv6, and listens: this port, or any port if it is taken.
     pub(crate) fn open(wanted: u16) -> Result<Pings, String> {
         let say = |error: std::io::Error| format!("ping socket: {error}");
         let four = UdpSocket::bind(("0.0.0.0", wanted)).or_else(|_| UdpSocket::bind("0.0.0.0:0")).map_err(say)?;
@@ -39,25 +39,25 @@ impl Pings {
             let (heard, run) = (Arc::clone(&heard), Arc::clone(&run));
             std::thread::spawn(move || listen(&socket, &heard, &run));
         }
-        // On an IPv6 socket Linux takes IPv4 too, where the node has IPv6 and does not say otherwise.
+        // An IPv6 socket of Linux also accepts IPv4 by default.
         for listener in [TcpListener::bind(("::", port)), TcpListener::bind(("0.0.0.0", port))].into_iter().flatten() {
             std::thread::spawn(move || listener.incoming().for_each(drop));
         }
         Ok(Pings { four, six, port, heard, run })
     }
 
-    /// Where it listens.
+    /// The port.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// Datagrams of other runs no longer count.
+    /// From now on only datagrams of this run count.
     pub(crate) fn greet(&self, run: &str) {
         run.clone_into(&mut self.run.lock().unwrap_or_else(PoisonError::into_inner));
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Sends so many to each; positions of those to which nothing could be sent, and why.
+    /// Sends `count` datagrams to each target. Returns the positions of failed targets, with the error.
     pub(crate) fn send(
         &self,
         round: u64,
@@ -86,7 +86,7 @@ impl Pings {
                     continue;
                 }
             };
-            // A refusal that an earlier datagram provoked is reported to a later one; it says nothing about this one.
+            // A refusal caused by an earlier datagram is reported to a later one and says nothing about it.
             let mut other = None;
             for _ in 0..count {
                 let error = socket.send_to(&message, address).err();
@@ -97,7 +97,7 @@ impl Pings {
         Ok(unsent)
     }
 
-    /// What arrived in a round.
+    /// The datagrams of a round.
     pub(crate) fn heard(&self, round: u64) -> Vec<HeardPing> {
         let counts = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let paths = counts.get(&round).into_iter().flatten();
@@ -123,8 +123,8 @@ fn listen(socket: &UdpSocket, heard: &Mutex<Counts>, run: &Mutex<String>) {
     }
 }
 
-/// Counts one; the lowest round gives way when there are too many.
-fn count(heard: &mut Counts, round: u64, path: Path) {
+/// Counts one datagram; the lowest round is dropped if there are too many.
+fn count(heard: &mut Counts, round: u64, path: PingPath) {
     let paths = heard.entry(round).or_default();
     if paths.len() < PATHS_MAX || paths.contains_key(&path) {
         let known = paths.entry(path).or_default();
@@ -148,7 +148,7 @@ fn encode(round: u64, run: &str, from: &str, to: &PingTarget) -> Result<Vec<u8>,
     Ok(message)
 }
 
-fn decode(message: &[u8]) -> Option<(u64, String, Path)> {
+fn decode(message: &[u8]) -> Option<(u64, String, PingPath)> {
     let (round, mut rest) = message.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
     let mut text = || {
         let (length, more) = rest.split_first()?;

@@ -1,14 +1,14 @@
-//! What `/proc` says about processes. Only reads.
+//! Processes in `/proc`. Read-only.
 use std::fs;
 
-/// The interesting part of `/proc/PID/stat`.
+/// The used part of `/proc/PID/stat`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Stat {
     /// `R`, `S`, `T`, `Z`, ...
     pub(crate) state: char,
     /// Session id.
     pub(crate) session: u32,
-    /// When it started, in clock ticks since boot: with the id, it names a process for ever.
+    /// Its start, in clock ticks since boot; together with the id it is unique.
     pub(crate) start: u64,
 }
 
@@ -19,7 +19,7 @@ impl Stat {
     }
 }
 
-/// Looks at one process; none when there is none.
+/// Reads one process; none if it does not exist.
 pub(crate) fn stat(pid: u32) -> Option<Stat> {
     parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
@@ -40,7 +40,7 @@ pub(crate) fn all() -> Vec<u32> {
     folder.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Whether the process that had this id and start is still there, and no zombie.
+/// Whether the process with this id and start lives, and is no zombie.
 pub(crate) fn lives(pid: u32, start: u64) -> bool {
     stat(pid).is_some_and(|stat| stat.start == start && stat.lives())
 }

@@ -1,4 +1,4 @@
-//! TCP handshakes with peers: what a network path lets through where it lets no datagrams of the agents through.
+//! TCP handshakes with peers, for network paths that block the agents' datagrams.
 use crate::{addresses, sys};
 use dsfuzz_nemesis::protocol::PingTarget;
 use std::io::ErrorKind;
@@ -6,8 +6,8 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-/// Begins a connection to each and waits; positions of those whose handshake ended, which are closed at once, and of those
-/// that were refused.
+/// Connects to all and waits. Returns the positions with a completed handshake, which are closed at once, and those that were
+/// refused.
 pub(crate) fn reach(to: &[PingTarget], wait: Duration) -> (Vec<usize>, Vec<usize>) {
     let end = Instant::now() + wait;
     let begin = |target: &PingTarget| {

@@ -1,5 +1,5 @@
 //! Runs a command to its end or its deadline. Output beyond the first mebibyte of each pipe is read and dropped, so that the
-//! command never waits for us.
+//! command never blocks.
 use crate::{launch, sys};
 use dsfuzz_nemesis::protocol::{self, Response};
 use std::collections::BTreeSet;
@@ -10,23 +10,23 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How much of each pipe is kept. Two of them fit into a frame unless most of it is control characters.
+/// Bytes kept of each pipe. Two of them fit into a frame unless most bytes are control characters.
 const KEPT_BYTES: usize = 1 << 20;
-/// How long to wait for the pipes' end once the command has ended: something in the background may hold them for ever.
+/// How long to wait for the pipes' end after the command's end: background processes may hold them for ever.
 const LINGER: Duration = Duration::from_millis(300);
 
 /// Leaders of the groups that run now.
 static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-/// What came of a command.
-pub(crate) struct Finished {
+/// The output and end of a command.
+pub(crate) struct CommandOutput {
     pub(crate) status: Option<ExitStatus>,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
     pub(crate) late: bool,
 }
 
-/// Runs what the control node asks for.
+/// Runs a command of the control node.
 pub(crate) fn run(asked: &protocol::Command) -> Response {
     let (mut command, ids) = match launch::command(&asked.argv, &asked.env, &asked.cwd, &asked.user) {
         Ok(ready) => ready,
@@ -54,8 +54,8 @@ pub(crate) fn end_all() {
     running.iter().for_each(|leader| drop(sys::kill_group(*leader, libc::SIGTERM)));
 }
 
-/// Runs a command in a process group of its own, with so much on its input, to its end or the deadline.
-pub(crate) fn finish(mut command: Command, input: &[u8], deadline: Duration) -> std::io::Result<Finished> {
+/// Runs a command in its own process group, with this input, to its end or the deadline.
+pub(crate) fn finish(mut command: Command, input: &[u8], deadline: Duration) -> std::io::Result<CommandOutput> {
     let end = Instant::now() + deadline;
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     if !input.is_empty() {
@@ -65,7 +65,7 @@ pub(crate) fn finish(mut command: Command, input: &[u8], deadline: Duration) -> 
     let leader = child.id();
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(leader);
     if let Some(mut pipe) = child.stdin.take() {
-        // A program that does not read its input says why on its own.
+        // A program that does not read its input reports its own error.
         drop(pipe.write_all(input));
     }
     let finished = collect(&mut child, end);
@@ -73,7 +73,7 @@ pub(crate) fn finish(mut command: Command, input: &[u8], deadline: Duration) -> 
     finished
 }
 
-fn collect(child: &mut Child, end: Instant) -> std::io::Result<Finished> {
+fn collect(child: &mut Child, end: Instant) -> std::io::Result<CommandOutput> {
     let mut stdout = Pipe::new(child.stdout.take())?;
     let mut stderr = Pipe::new(child.stderr.take())?;
     let (mut status, mut ended, mut late) = (None, None, false);
@@ -102,9 +102,9 @@ fn collect(child: &mut Child, end: Instant) -> std::io::Result<Finished> {
         let open: Vec<i32> = [stdout.descriptor(), stderr.descriptor()].into_iter().flatten().collect();
         sys::wait_readable(&open, pause.max(Duration::from_millis(1)));
     }
-    // Killed by somebody else's signal is no status either.
+    // A kill by another signal gives no status either.
     let status = status.filter(|status| status.signal().is_none());
-    Ok(Finished { status, stdout: stdout.kept, stderr: stderr.kept, late })
+    Ok(CommandOutput { status, stdout: stdout.kept, stderr: stderr.kept, late })
 }
 
 /// One pipe, read without waiting.
@@ -129,7 +129,7 @@ impl<R: Read + AsRawFd> Pipe<R> {
     fn drain(&mut self) -> bool {
         let Some(source) = &mut self.source else { return false };
         let mut chunk = [0; 64 << 10];
-        // Bounded, so that a command that never stops talking cannot hold its own deadline off.
+        // Bounded, so that endless output cannot delay the deadline.
         for _ in 0..64 {
             match source.read(&mut chunk) {
                 Ok(0) => {

@@ -1,15 +1,15 @@
-//! `serve`: the agent itself. A thread reads requests, each is answered in a thread of its own, so that a heal never waits
-//! behind a long command; one thread writes. The main thread waits for the end, heals, and is the only one that exits.
-use crate::claim::{NodeClaim, Refusal};
-use crate::clock::Target;
-use crate::guard::{self, GuardianPipe, Sign};
+//! `serve`: the agent itself. One thread reads requests, one writes, and each request has its own thread, so that a heal never
+//! waits behind a long command. The main thread waits for the end, heals, and is the only one that exits.
+use crate::claim::{ClaimRefusal, NodeClaim};
+use crate::clock::PatchedProcess;
+use crate::guard::{self, GuardianMessage, GuardianPipe};
 use crate::injector::Injector;
 use crate::ping::Pings;
 use crate::service::Services;
 use crate::state_dir::StateDir;
 use crate::{abilities, addresses, files, process, reach, run, sys};
 use dsfuzz_nemesis::protocol::{
-    self, Claimant, Entry, GREETING, PROTOCOL_VERSION, Request, RequestFrame, Response, ResponseFrame,
+    self, ClaimEntry, Claimant, GREETING, PROTOCOL_VERSION, Request, RequestFrame, Response, ResponseFrame,
 };
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,22 +20,22 @@ use std::time::Duration;
 
 /// The lease until the control node names one.
 const LEASE_MS: u64 = 30_000;
-/// How often the lease is looked at and the guardian told that the agent lives.
+/// Time between two checks of the lease, each with a sign of life to the guardian.
 const TICK: Duration = Duration::from_millis(20);
-/// In so many ticks the claim on the node is renewed once.
+/// Ticks between two renewals of the claim on the node.
 const CLAIM_TICKS: u64 = 25;
-/// How long injections that have begun may hold up the heal at the end; then the guardian does it.
+/// How long injections in progress may delay the heal at the end; then the guardian heals.
 const LAST_ACT: Duration = Duration::from_secs(8);
 /// Requests at one time.
 const REQUESTS_MAX: usize = 256;
 
-/// Something for the writer.
+/// A message to the writer.
 enum Outgoing {
     Frame(Box<ResponseFrame>, Vec<u8>),
     Flush(SyncSender<()>),
 }
 
-/// What the threads share.
+/// The shared state of the threads.
 struct Agent {
     state_dir: StateDir,
     claim: NodeClaim,
@@ -54,16 +54,16 @@ struct Agent {
     end: Sender<String>,
 }
 
-/// The first request that counts: a greeting of this protocol.
+/// The first request: a greeting of this protocol.
 struct Greeting {
     id: u64,
     lease_ms: u64,
     run: String,
     claim: Claimant,
-    entry: Entry,
+    entry: ClaimEntry,
 }
 
-/// Reads until a proper greeting comes; none where the channel closes before.
+/// Reads until a proper greeting comes; none if the channel closes before.
 fn greeting() -> Result<Option<Greeting>, String> {
     let say = |error: std::io::Error| format!("the greeting: {error}");
     let mut stdout = std::io::stdout();
@@ -87,9 +87,9 @@ fn greeting() -> Result<Option<Greeting>, String> {
     }
 }
 
-/// Runs the agent until its channel closes, its lease runs out, a signal comes or it is told to end. Nothing on the node is
-/// touched before the greeting has shown whose run it is, and that run has the node.
-/// `ping_port`: where it hears pings, 0 for any port; another one where that is taken.
+/// Runs the agent until its channel closes, its lease runs out, a signal comes or a request ends it. Nothing on the node is
+/// touched before the greeting has named the run and the run holds the node. `ping_port`: the port for pings, 0 for any;
+/// another port if it is taken.
 pub(crate) fn serve(state_dir: &StateDir, ping_port: u16) -> Result<u8, String> {
     sys::new_session();
     let (greeted, first) = channel();
@@ -104,15 +104,15 @@ pub(crate) fn serve(state_dir: &StateDir, ping_port: u16) -> Result<u8, String> 
     };
     let claim = match NodeClaim::take(state_dir.dir(), &first.claim, first.entry) {
         Ok(claim) => claim,
-        Err(Refusal::Taken(claim)) => return refused(Response::Taken(*claim)),
-        Err(Refusal::Failed(reason)) => return refused(Response::Failed(reason)),
+        Err(ClaimRefusal::Taken(claim)) => return refused(Response::Taken(*claim)),
+        Err(ClaimRefusal::Failed(reason)) => return refused(Response::Failed(reason)),
     };
     let _lock = state_dir.take_over()?;
     state_dir.sign();
     let services = Arc::new(Services::open(state_dir));
     let mut injector = Injector::open(state_dir, Arc::clone(&services))?;
     injector.greet(&first.run, first.lease_ms);
-    // What an earlier agent left, and its guardian could not or had not yet healed.
+    // Injections of an earlier agent that its guardian has not healed.
     injector.heal("agent died", None);
     let (out, outgoing) = channel();
     let (end, ended) = channel();
@@ -146,7 +146,7 @@ pub(crate) fn serve(state_dir: &StateDir, ping_port: u16) -> Result<u8, String> 
     Ok(agent.last_words(&ended))
 }
 
-/// Writes frames in the order they come. When the channel is dead nothing is written any more; the lease does the rest.
+/// Writes frames in their order. After the death of the channel nothing is written; the lease ends the agent.
 fn write_all(outgoing: &Receiver<Outgoing>) {
     let mut stdout = std::io::stdout();
     for item in outgoing {
@@ -216,7 +216,7 @@ impl Agent {
         self.finish(&why);
     }
 
-    /// Answers what is quick, and starts a thread for what may not be.
+    /// Answers quick requests, and starts a thread for others.
     fn take(self: &Arc<Agent>, request: RequestFrame, blob: Vec<u8>) {
         let id = request.id;
         if matches!(request.body, Request::Heartbeat) {
@@ -227,7 +227,7 @@ impl Agent {
             return self.reply(id, Response::Failed(format!("{REQUESTS_MAX} requests are being answered")), Vec::new());
         }
         let busy = Busy(Arc::clone(self));
-        // Order matters to Hello alone: what follows it counts on its lease and run.
+        // Only Hello needs its order: later requests rely on its lease and run.
         if matches!(request.body, Request::Hello { .. }) {
             busy.0.answer_to(request, &blob);
         } else {
@@ -339,7 +339,7 @@ impl Agent {
         let node_ns = sys::realtime_ns();
         let shift_of = |name: &String| {
             let pid = *self.services.processes(name).first()?;
-            Target::open(pid).ok()?.shift(node_ns).map(|shift| shift.at(node_ns))
+            PatchedProcess::open(pid).ok()?.shift(node_ns).map(|shift| shift.at(node_ns))
         };
         let names = self.services.names();
         let shifts_ns = names.into_iter().map(|name| (shift_of(&name).unwrap_or(0), name));
@@ -366,7 +366,7 @@ impl Agent {
         if proof.holds { Ok(Response::Done) } else { Err(format!("not all is undone: {}", proof.detail.join("; "))) }
     }
 
-    /// Watches the lease and tells the guardian that the agent lives.
+    /// Watches the lease and sends signs of life to the guardian.
     fn tick(self: &Arc<Agent>) {
         let (mut ticks, mut claimed_ns) = (0u64, 0);
         loop {
@@ -387,7 +387,7 @@ impl Agent {
         }
     }
 
-    /// Says in the claim that the control node was heard of, if it was since the last time.
+    /// Renews the claim if the control node has sent a message since the last time.
     fn renew_claim(&self, claimed_ns: &mut u64) {
         let heard_ns = self.heard_ns.load(SeqCst);
         if heard_ns != *claimed_ns {
@@ -397,13 +397,17 @@ impl Agent {
     }
 
     fn tell_guardian(&self, clean: bool) {
-        let sign = Sign { lease_ms: self.lease_ms.load(SeqCst), held_until_ns: self.held_until_ns.load(SeqCst), clean };
+        let sign = GuardianMessage {
+            lease_ms: self.lease_ms.load(SeqCst),
+            held_until_ns: self.held_until_ns.load(SeqCst),
+            clean,
+        };
         if let Some(pipe) = self.guardian_pipe.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             pipe.tell(sign);
         }
     }
 
-    /// Renews what expires three times in each lease, and shifts the clocks of new processes.
+    /// Renews expiring injections three times in each lease, and shifts the clocks of new processes.
     fn keep(self: &Arc<Agent>) {
         let mut renewed_ns = sys::boottime_ns();
         loop {
@@ -454,7 +458,7 @@ impl Agent {
         let why = ended.recv().unwrap_or_else(|_| "a bug".to_owned());
         self.state_dir.log(&format!("ending: {why}"));
         self.claim.end();
-        // Answers that are ready go out, if anybody still reads.
+        // Ready responses go out, if the channel is still read.
         let (done, flushed) = sync_channel(1);
         drop(self.out.send(Outgoing::Flush(done)));
         if why == "told to end" {
@@ -475,7 +479,7 @@ impl Agent {
             return 1;
         };
         injector.close();
-        // What expires by itself was last renewed for so long; the heal below comes first or it has expired before.
+        // Expiring injections were last renewed until this time; they end by the heal below or by expiry.
         let clean = injector.heal(&why, Some(self.held_until_ns.load(SeqCst)));
         self.ending.store(true, SeqCst);
         if clean {
@@ -483,7 +487,7 @@ impl Agent {
         }
         self.services.sweep();
         self.state_dir.log(if clean { "ended clean" } else { "ended; something is left in the journal" });
-        // Held on purpose: no injection may begin any more.
+        // Held on purpose: no further injection may begin.
         std::mem::forget(injector);
         u8::from(!clean)
     }

@@ -1,8 +1,8 @@
-//! [`Services`]: processes that outlive the agent. Each has its own session and, where there is cgroup2, its own cgroup; what
-//! is known of it is kept in the agent's folder, so that the next agent finds it again.
+//! [`Services`]: processes that outlive the agent. Each has its own session and, with cgroup2, its own cgroup. Its record is in the
+//! agent's folder, so that the next agent finds it.
 use crate::cgroup::{self, Cgroup};
 use crate::clock::{self, Shift};
-use crate::deaths::{self, Asked, Deaths};
+use crate::deaths::{self, Deaths, HarnessAction};
 use crate::state_dir::{StateDir, write_whole};
 use crate::{files, launch, process, sys};
 use dsfuzz_nemesis::protocol::{Claimant, Death, Response, Service, ServiceState};
@@ -19,41 +19,41 @@ use std::time::Duration;
 
 /// How long processes may take to vanish after SIGKILL.
 const VANISHING: Duration = Duration::from_secs(3);
-/// Between two looks at processes that outlive the first of their service.
+/// Time between two looks at processes that outlive the first process of their service.
 const OTHERS: Duration = Duration::from_millis(200);
-/// A log that takes more room than this gives back its older part.
+/// Size of a log from which the room of its older part is released.
 const LOG_BYTES_MAX: u64 = 256 << 20;
-/// So much of its end stays: as much as is brought home.
+/// Bytes of its end that stay: as many as are collected.
 const LOG_BYTES_KEPT: u64 = 64 << 20;
-/// Stands in place of how a process ended.
+/// The end of a process that was not seen.
 const UNSEEN: &str = "nobody saw how";
-/// The variable by which a service's processes are recognised where there is no cgroup2.
+/// The variable that marks a service's processes without cgroup2.
 const MARKER: &str = "DSFUZZ_SERVICE";
 
 /// The first process of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct First {
+struct FirstProcess {
     pid: u32,
     start: u64,
     boot_id: String,
 }
 
-/// What is kept of a service on disk.
+/// The record of a service on disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Kept {
+struct ServiceRecord {
     service: Service,
-    first: Option<First>,
+    first: Option<FirstProcess>,
     #[serde(rename = "leaf")]
     cgroup: Option<PathBuf>,
     #[serde(default)]
     ended: String,
-    /// It was stopped or killed by the harness since it was started.
+    /// The harness stopped or killed it since its start.
     #[serde(default)]
     asked_to_end: bool,
-    /// It was started again, not for the first time.
+    /// It was a restart, not the first start.
     #[serde(default)]
     again: bool,
-    /// Processes killed for want of memory when it was started.
+    /// The count of out-of-memory kills at its start.
     #[serde(default)]
     oom_before: u64,
 }
@@ -63,12 +63,12 @@ pub(crate) struct Services {
     state_dir: StateDir,
     boot_id: String,
     cgroups: Option<PathBuf>,
-    known: Mutex<BTreeMap<String, Kept>>,
+    known: Mutex<BTreeMap<String, ServiceRecord>>,
     deaths: Deaths,
 }
 
 impl Services {
-    /// Reads what earlier agents kept.
+    /// Reads the records of earlier agents.
     pub(crate) fn open(state_dir: &StateDir) -> Services {
         let mut known = BTreeMap::new();
         for entry in fs::read_dir(state_dir.file("services")).into_iter().flatten().flatten() {
@@ -76,7 +76,7 @@ impl Services {
             if path.extension().is_some_and(|extension| extension == "json")
                 && let Ok(text) = fs::read(&path)
             {
-                match serde_json::from_slice::<Kept>(&text) {
+                match serde_json::from_slice::<ServiceRecord>(&text) {
                     Ok(kept) => drop(known.insert(kept.service.name.clone(), kept)),
                     Err(error) => state_dir.log(&format!("{}: {error}", path.display())),
                 }
@@ -92,25 +92,25 @@ impl Services {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, ServiceRecord>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn kept(&self, name: &str) -> Result<Kept, String> {
+    fn kept(&self, name: &str) -> Result<ServiceRecord, String> {
         self.known().get(name).cloned().ok_or_else(|| format!("service {name}: not defined on this node"))
     }
 
-    /// Keeps what is known of a service. What cannot be written to the disk is known to this agent at least: a disk that the
-    /// target has filled keeps nobody from stopping, wiping and starting it.
-    fn keep(&self, kept: Kept) {
+    /// Keeps the record of a service. If the disk fails, this agent still has it, so that a disk filled by the target does not
+    /// prevent stopping, wiping and starting it.
+    fn keep(&self, kept: ServiceRecord) {
         // The lock is held while writing, so that two changes reach the disk in their order.
         let mut known = self.known();
         self.write(&kept);
         known.insert(kept.service.name.clone(), kept);
     }
 
-    /// Changes what is kept of a service, if it is still so.
-    fn change(&self, name: &str, holds: impl FnOnce(&Kept) -> bool, change: impl FnOnce(&mut Kept)) {
+    /// Changes the record of a service, if it satisfies `holds`.
+    fn change(&self, name: &str, holds: impl FnOnce(&ServiceRecord) -> bool, change: impl FnOnce(&mut ServiceRecord)) {
         let mut known = self.known();
         if let Some(kept) = known.get_mut(name).filter(|kept| holds(kept)) {
             change(kept);
@@ -118,7 +118,7 @@ impl Services {
         }
     }
 
-    fn write(&self, kept: &Kept) {
+    fn write(&self, kept: &ServiceRecord) {
         let path = self.state_dir.file("services").join(format!("{}.json", kept.service.name));
         let json = serde_json::to_vec_pretty(&kept).map_err(|error| error.to_string());
         if let Err(reason) = json.and_then(|json| write_whole(&path, &json)) {
@@ -126,7 +126,7 @@ impl Services {
         }
     }
 
-    /// Defines a service or replaces its definition; what runs goes on.
+    /// Defines a service or replaces its definition; running processes go on.
     pub(crate) fn define(&self, service: Service) -> Result<(), String> {
         let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
         if service.name.is_empty() || service.name.len() > 64 || !service.name.chars().all(plain) {
@@ -137,8 +137,8 @@ impl Services {
         }
         let old = self.kept(&service.name).ok();
         let kept = match old {
-            Some(old) => Kept { service, ..old },
-            None => Kept {
+            Some(old) => ServiceRecord { service, ..old },
+            None => ServiceRecord {
                 service,
                 first: None,
                 cgroup: None,
@@ -162,12 +162,12 @@ impl Services {
         self.known().keys().cloned().collect()
     }
 
-    /// The service's cgroup, where it has one.
+    /// The service's cgroup, if it has one.
     pub(crate) fn cgroup(&self, name: &str) -> Option<Cgroup> {
         self.kept(name).ok()?.cgroup.and_then(|path| Cgroup::find(&path))
     }
 
-    /// Thaws the service where it is, or may be, frozen. An error: it may be frozen still.
+    /// Thaws the service if it is or may be frozen. After an error it may still be frozen.
     pub(crate) fn thaw(&self, name: &str) -> Result<(), String> {
         let Some(path) = self.kept(name).ok().and_then(|kept| kept.cgroup) else { return Ok(()) };
         match Cgroup::find(&path) {
@@ -203,7 +203,7 @@ impl Services {
         format!("{MARKER}={}/{name}", self.state_dir.tag())
     }
 
-    /// How its first process ended; empty while it runs.
+    /// The end of its first process; empty while it runs.
     pub(crate) fn ended(&self, name: &str) -> String {
         self.kept(name).map(|kept| kept.ended).unwrap_or_default()
     }
@@ -216,7 +216,7 @@ impl Services {
 
     /// The state of every service.
     pub(crate) fn states(&self) -> Vec<ServiceState> {
-        let kept: Vec<Kept> = self.known().values().cloned().collect();
+        let kept: Vec<ServiceRecord> = self.known().values().cloned().collect();
         kept.into_iter()
             .map(|kept| {
                 let name = kept.service.name;
@@ -225,8 +225,8 @@ impl Services {
             .collect()
     }
 
-    /// Starts a service that does not run; gives its first process. One that runs is left alone. With a shift, it sees
-    /// that clock from its first instruction.
+    /// Starts a stopped service and returns its first process. A running service is left alone. With a shift, it sees that clock
+    /// from its first instruction.
     pub(crate) fn start(
         self: &Arc<Services>,
         name: &str,
@@ -246,12 +246,12 @@ impl Services {
         let log = self.open_log(&service)?;
         let copy = log.try_clone().map_err(|error| format!("{}: {error}", service.log))?;
         command.stdout(log).stderr(copy);
-        // A cgroup that cannot be made is no reason not to start: the session and the marker serve instead.
+        // Without a cgroup the session and the marker identify the processes.
         let cgroup = self.cgroups.as_ref().and_then(|root| Cgroup::make(&root.join(name)).ok());
         let entrance = cgroup.as_ref().and_then(|cgroup| cgroup.entrance().ok());
         let cgroup = cgroup.filter(|_| entrance.is_some());
         let paused = cgroup.as_ref().is_some_and(Cgroup::told_to_freeze);
-        // Nothing is in it; what is started in a frozen cgroup would never reach its exec.
+        // It is empty. A process in a frozen cgroup would never reach its exec.
         let cgroup = cgroup.filter(|cgroup| !paused || cgroup.freeze(false).is_ok());
         let entrance = entrance.filter(|_| cgroup.is_some());
         let traced = shift.is_some();
@@ -269,11 +269,11 @@ impl Services {
             self.state_dir.log(&format!("service {name}: clock not shifted from the start: {reason}"));
         }
         let start = process::stat(pid).map_or(0, |stat| stat.start);
-        // It moves itself in before its exec, which spawn waits for; one that is not there could not.
+        // It moves itself in before its exec, for which spawn waits. If it is not in, it could not.
         let inside =
             cgroup.as_ref().is_some_and(|cgroup| cgroup.processes().contains(&pid) || !process::lives(pid, start));
         kept.cgroup = self.cgroups.as_ref().filter(|_| inside).map(|root| root.join(name));
-        kept.first = Some(First { pid, start, boot_id: self.boot_id.clone() });
+        kept.first = Some(FirstProcess { pid, start, boot_id: self.boot_id.clone() });
         kept.ended.clear();
         (kept.asked_to_end, kept.again, kept.oom_before) = (false, again, oom_before);
         self.keep(kept.clone());
@@ -297,7 +297,7 @@ impl Services {
         Ok(log)
     }
 
-    /// Gives back the room of the older part of a log that has grown too large: a target must not fill its own disk by it.
+    /// Releases the room of the older part of a large log, so that a target does not fill its disk by it.
     pub(crate) fn bound_logs(&self) {
         let services: Vec<Service> = self.known().values().map(|kept| kept.service.clone()).collect();
         for service in services {
@@ -314,9 +314,9 @@ impl Services {
         }
     }
 
-    /// Reaps the first process when it ends and remembers how. It waits on a pidfd: waiting by process id would steal the
-    /// stops of a thread that traces it.
-    fn watch(self: &Arc<Services>, kept: Kept, mut child: Child) {
+    /// Reaps the first process and keeps its end. It waits on a pidfd, since waiting by process id would steal the stops of a
+    /// thread that traces it.
+    fn watch(self: &Arc<Services>, kept: ServiceRecord, mut child: Child) {
         let services = Arc::clone(self);
         std::thread::spawn(move || {
             let (pid, start) = (child.id(), process::stat(child.id()).map_or(0, |stat| stat.start));
@@ -326,19 +326,19 @@ impl Services {
         });
     }
 
-    /// Keeps the deaths of services for this run, also those that an earlier agent of it saw; watches the first processes that
-    /// earlier agents started, and tells of those that have ended since. An end that an earlier agent of this run saw and had
-    /// no time to keep is told as it saw it.
+    /// Keeps the deaths of services for this run, including those from its earlier agents. Watches the first processes that
+    /// earlier agents started, and reports those that have ended since. An end that an earlier agent of this run saw but had no
+    /// time to keep is reported with its observation.
     pub(crate) fn watch_running(self: &Arc<Services>, run: &Claimant) {
         let resumed = self.deaths.open(&self.state_dir, run);
-        let all: Vec<Kept> = self.known().values().cloned().collect();
+        let all: Vec<ServiceRecord> = self.known().values().cloned().collect();
         for kept in all {
             let Some(first) = kept.first.clone().filter(|first| first.boot_id == self.boot_id) else { continue };
             if !kept.ended.is_empty() && (kept.asked_to_end || !resumed) {
                 continue;
             }
             if kept.asked_to_end {
-                self.deaths.ask(&kept.service.name, first.pid, Asked::Stop);
+                self.deaths.ask(&kept.service.name, first.pid, HarnessAction::Stop);
             }
             let services = Arc::clone(self);
             std::thread::spawn(move || {
@@ -350,13 +350,13 @@ impl Services {
 
     /// The first process of a service has ended. It is the service's death unless the harness asked for it, or others of the
     /// service go on in its place: then their end is waited for.
-    fn first_ended(&self, kept: &Kept, (pid, start): (u32, u64), status: Option<ExitStatus>, alive_ns: u64) {
+    fn first_ended(&self, kept: &ServiceRecord, (pid, start): (u32, u64), status: Option<ExitStatus>, alive_ns: u64) {
         let name = kept.service.name.as_str();
         let current = || self.kept(name).ok().filter(|kept| kept.first.as_ref().is_some_and(|first| first.pid == pid));
         let before = Some(kept.ended.clone()).filter(|ended| ended != UNSEEN).unwrap_or_default();
         let how = status.map_or(before, deaths::manner);
         let ended = if how.is_empty() { UNSEEN.to_owned() } else { how.clone() };
-        let same = |kept: &Kept| kept.first.as_ref().is_some_and(|first| first.pid == pid);
+        let same = |kept: &ServiceRecord| kept.first.as_ref().is_some_and(|first| first.pid == pid);
         self.change(name, same, |kept| kept.ended.clone_from(&ended));
         let handed_over = status.is_none_or(|status| status.success());
         let (mut earliest_ns, mut latest_ns) = (alive_ns, sys::boottime_ns());
@@ -369,7 +369,7 @@ impl Services {
             std::thread::sleep(OTHERS);
             latest_ns = sys::boottime_ns();
         }
-        // Whatever was started in its place meanwhile, this end stays one.
+        // A restart meanwhile does not undo this end.
         if self.deaths.explains(name, pid, status.filter(|_| !others)) {
             return;
         }
@@ -393,14 +393,14 @@ impl Services {
         self.state_dir.log(&format!("service {name}: process {pid} ended by itself: {ended}"));
     }
 
-    /// How services ended by themselves, and what is left of that.
+    /// The deaths of services, with their traces.
     pub(crate) fn deaths(&self, cores: bool) -> Response {
-        let all: Vec<Kept> = self.known().values().cloned().collect();
-        let killed = |kept: &Kept| {
+        let all: Vec<ServiceRecord> = self.known().values().cloned().collect();
+        let killed = |kept: &ServiceRecord| {
             let count = self.cgroup(&kept.service.name)?.oom_kills()?;
             Some((kept.service.name.clone(), count.saturating_sub(kept.oom_before)))
         };
-        let in_folder = |kept: &Kept| match kept.service.cwd.as_str() {
+        let in_folder = |kept: &ServiceRecord| match kept.service.cwd.as_str() {
             "" | "/" => Vec::new(),
             folder => deaths::core_files(&kept.service.name, Path::new(folder)),
         };
@@ -412,18 +412,18 @@ impl Services {
         }
     }
 
-    /// The harness is about to end a service. What cannot be kept on disk is known to this agent at least.
-    fn ask_to_end(&self, name: &str, asked: Asked) {
+    /// Notes that the harness is about to end a service. If the disk fails, this agent still knows it.
+    fn ask_to_end(&self, name: &str, asked: HarnessAction) {
         if let Some(first) = self.kept(name).ok().and_then(|kept| kept.first) {
             self.deaths.ask(name, first.pid, asked);
         }
         self.change(name, |kept| !kept.asked_to_end, |kept| kept.asked_to_end = true);
     }
 
-    /// Signals a service, waits, kills what is left, and waits until nothing is.
+    /// Signals a service, waits, kills the processes left, and waits until none is.
     pub(crate) fn stop(&self, name: &str, signal: i32, grace: Duration) -> Result<(), String> {
         self.kept(name)?;
-        self.ask_to_end(name, Asked::Stop);
+        self.ask_to_end(name, HarnessAction::Stop);
         for pid in self.processes(name) {
             drop(sys::kill(pid, signal));
         }
@@ -433,10 +433,10 @@ impl Services {
         self.kill_all(name)
     }
 
-    /// Kills all of a service with SIGKILL, also those that start meanwhile; returns when none is left.
+    /// Kills all processes of a service with SIGKILL, including new ones; returns when none is left.
     pub(crate) fn kill(&self, name: &str) -> Result<(), String> {
         self.kept(name)?;
-        self.ask_to_end(name, Asked::Kill);
+        self.ask_to_end(name, HarnessAction::Kill);
         self.kill_all(name)
     }
 
@@ -455,7 +455,7 @@ impl Services {
         Err(format!("service {name}: processes {:?} do not die (in an uninterruptible call?)", self.processes(name)))
     }
 
-    /// Removes the cgroups of services that have no process.
+    /// Removes the cgroups of services without processes.
     pub(crate) fn sweep(&self) {
         for name in self.names() {
             if let Some(cgroup) = self.cgroup(&name)
@@ -467,7 +467,7 @@ impl Services {
     }
 }
 
-/// Waits until a process has ended; gives when it was last seen to live, on the boot-time clock.
+/// Waits until a process has ended; returns the last time at which it was seen alive, on the boot-time clock.
 fn await_end(pid: u32, start: u64) -> u64 {
     let end = sys::pidfd(pid);
     let mut alive_ns = deaths::started_ns(start);

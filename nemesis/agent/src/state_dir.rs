@@ -1,5 +1,4 @@
-//! [`StateDir`]: the agent's folder on the node, its lock, and who holds it. Of all programs that share a folder, only the one
-//! that holds the lock may inject or undo.
+//! [`StateDir`]: the agent's folder on the node, its lock and the lock's holder. Only the holder may inject or undo.
 use crate::{process, sys};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -9,7 +8,7 @@ use std::time::Duration;
 
 /// How long an old agent has to heal and end before it is killed.
 const ENDING: Duration = Duration::from_secs(12);
-/// How long to wait for the lock then: its guardian may be healing.
+/// How long to wait for the lock after that: the guardian may be healing.
 const HEALING: Duration = Duration::from_secs(20);
 
 /// The agent's folder.
@@ -18,14 +17,14 @@ pub(crate) struct StateDir {
     dir: PathBuf,
 }
 
-/// The right to inject and to undo. Ends with the process, however that ends.
+/// The right to inject and to undo. Ends with the process in any case.
 pub(crate) struct Lock {
     _file: File,
 }
 
 impl StateDir {
-    /// Makes the folder where needed and checks that it can be written. Users of targets pass through it on the way to
-    /// their own folders; what the agent keeps of services is for nobody else.
+    /// Makes the folder if needed and checks that it is writable. Users of targets pass through it to their own folders; the
+    /// agent's records of services are private.
     pub(crate) fn open(dir: PathBuf) -> Result<StateDir, String> {
         let say = |error| format!("folder {}: {error}; name one that can be written with --dir", dir.display());
         let services = dir.join("services");
@@ -50,7 +49,7 @@ impl StateDir {
         self.dir.join(name)
     }
 
-    /// Adds a line to `agent.log`. What cannot be logged is lost: logging must never stop a heal.
+    /// Adds a line to `agent.log`. Errors are ignored: logging must never stop a heal.
     pub(crate) fn log(&self, line: &str) {
         let stamp = sys::realtime_ns() / 1_000_000;
         let text = format!("{}.{:03} [{}] {line}\n", stamp / 1000, stamp % 1000, std::process::id());
@@ -59,7 +58,7 @@ impl StateDir {
         }
     }
 
-    /// A short name for this folder, to tell apart what agents of several folders on one kernel have made.
+    /// A short name for this folder, which distinguishes objects of agents of several folders on one kernel.
     pub(crate) fn tag(&self) -> String {
         // FNV-1a, 32 bits.
         let hash = self
@@ -71,7 +70,7 @@ impl StateDir {
         format!("{hash:08x}")
     }
 
-    /// Takes the lock, waiting so long.
+    /// Takes the lock, waiting up to the deadline.
     pub(crate) fn lock(&self, wait: Duration) -> Result<Option<Lock>, String> {
         let path = self.file("lock");
         let say = |error| format!("{}: {error}", path.display());
@@ -90,7 +89,7 @@ impl StateDir {
         }
     }
 
-    /// Takes the lock from an older agent: asks it to heal and end, waits, and kills it when it does not.
+    /// Takes the lock from an older agent: asks it to heal and end, waits, and kills it if it does not.
     pub(crate) fn take_over(&self) -> Result<Lock, String> {
         if let Some(lock) = self.lock(Duration::ZERO)? {
             return Ok(lock);
@@ -109,7 +108,7 @@ impl StateDir {
         Err(format!("another agent or a heal holds {} and does not end", self.dir.display()))
     }
 
-    /// Says who holds the lock. A full disk keeps nobody from healing: who has the node stands in its claim, too.
+    /// Writes the holder of the lock. A full disk does not stop a heal: the claim names the holder of the node, too.
     pub(crate) fn sign(&self) {
         let me = std::process::id();
         let start = process::stat(me).map_or(0, |stat| stat.start);
@@ -118,7 +117,7 @@ impl StateDir {
         }
     }
 
-    /// Who signed last: process id and start.
+    /// The last holder: process id and start.
     pub(crate) fn holder(&self) -> Option<(u32, u64)> {
         let text = fs::read_to_string(self.file("agent.pid")).ok()?;
         let (pid, start) = text.trim().split_once(' ')?;
@@ -126,13 +125,13 @@ impl StateDir {
     }
 }
 
-/// Replaces a file so that a reader, also after a crash, sees the old or the new content and nothing between.
+/// Replaces a file atomically, also across a crash.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), String> {
     let say = |error| format!("{}: {error}", path.display());
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".fresh");
     let fresh = PathBuf::from(fresh);
-    // What is kept of services holds their environment: nobody else reads it.
+    // Records of services contain their environment, so no other user may read them.
     let mut options = OpenOptions::new();
     options.create(true).write(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     let written = options.open(&fresh).and_then(|mut file| {

@@ -1,4 +1,4 @@
-//! The system calls that the standard library does not have, each as one safe function. Never keeps state.
+//! Safe functions for system calls that the standard library lacks. Never: keeps state.
 #![expect(unsafe_code, reason = "clocks, signals, sessions and locks are system calls without a safe wrapper in std")]
 use std::fs::File;
 use std::io;
@@ -89,13 +89,13 @@ pub(crate) fn effective_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-/// A session of its own, so that no terminal's or channel's death takes this process along. Harmless where it leads one.
+/// Starts a new session, so that the death of a terminal or channel does not end this process. Harmless for a leader.
 pub(crate) fn new_session() {
     // SAFETY: no memory is involved; failure means that it is a group leader already, which serves as well.
     unsafe { libc::setsid() };
 }
 
-/// Takes the lock of an open file without waiting; false when somebody else has it.
+/// Takes the lock of an open file without waiting; false if another process has it.
 pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     // SAFETY: the descriptor is open for the length of the call.
     match check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
@@ -124,8 +124,7 @@ pub(crate) fn block_ending_signals() {
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
 }
 
-/// Has the child begin with no signal blocked: it would inherit what this program blocks for itself, and SIGTERM would never
-/// reach a target.
+/// Starts the child with no signal blocked. It would inherit this program's mask, and SIGTERM would never reach a target.
 pub(crate) fn unblock_signals(command: &mut Command) {
     let steps = || {
         // SAFETY: async-signal-safe calls on memory of the child; sigset_t is plain data, initialised before use.
@@ -149,7 +148,7 @@ pub(crate) fn wait_ending_signal() -> i32 {
     signal
 }
 
-/// Waits until one of the descriptors can be read (or is at its end), at most so long.
+/// Waits until one of the descriptors can be read (or is at its end), at most until the timeout.
 pub(crate) fn wait_readable(descriptors: &[RawFd], timeout: Duration) {
     let mut polled: Vec<libc::pollfd> =
         descriptors.iter().map(|&fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
@@ -179,7 +178,7 @@ pub(crate) fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     // SAFETY: no memory is involved.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::c_long::from(pid), 0) };
     let fd = check(i32::try_from(fd).unwrap_or(-1))?;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and owned here alone.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -197,7 +196,7 @@ pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
 pub(crate) fn open_at(folder: &File, name: &std::ffi::CStr, flags: i32, mode: u32) -> io::Result<File> {
     // SAFETY: the descriptor is open and `name` valid for the length of the call.
     let fd = check(unsafe { libc::openat(folder.as_raw_fd(), name.as_ptr(), flags | libc::O_CLOEXEC, mode) })?;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and owned here alone.
     Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
@@ -207,7 +206,7 @@ pub(crate) fn make_folder_at(folder: &File, name: &std::ffi::CStr, mode: u32) ->
     check(unsafe { libc::mkdirat(folder.as_raw_fd(), name.as_ptr(), mode) }).map(drop)
 }
 
-/// Gives back the room of the first so many bytes of a file, whose size stays: they read as zeros.
+/// Releases the room of the first bytes of a file, which then read as zeros. The size stays.
 pub(crate) fn punch_hole(file: &File, bytes: i64) -> io::Result<()> {
     let how = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
     // SAFETY: the descriptor is open for the length of the call.
@@ -221,14 +220,14 @@ pub(crate) fn writable(path: &Path) -> bool {
     unsafe { libc::access(path.as_ptr(), libc::W_OK) == 0 }
 }
 
-/// An IPv6 socket on a port, that leaves the same port of IPv4 alone whatever the node's default is.
+/// An IPv6 socket on a port that leaves the same port of IPv4 free, whatever the node's default.
 pub(crate) fn udp6(port: u16) -> io::Result<UdpSocket> {
     // SAFETY: no memory is involved.
     let fd = check(unsafe { libc::socket(libc::AF_INET6, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) })?;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and owned here alone.
     let socket = unsafe { UdpSocket::from_raw_fd(fd) };
     let only: libc::c_int = 1;
-    // SAFETY: `only` is valid and of the size that is told.
+    // SAFETY: `only` is valid and of the given size.
     check(unsafe {
         libc::setsockopt(
             fd,
@@ -242,7 +241,7 @@ pub(crate) fn udp6(port: u16) -> io::Result<UdpSocket> {
     let mut address: libc::sockaddr_in6 = unsafe { std::mem::zeroed() };
     address.sin6_family = libc::AF_INET6 as libc::sa_family_t;
     address.sin6_port = port.to_be();
-    // SAFETY: `address` is valid and of the size that is told.
+    // SAFETY: `address` is valid and of the given size.
     check(unsafe { libc::bind(fd, (&raw const address).cast(), size_of::<libc::sockaddr_in6>() as libc::socklen_t) })?;
     Ok(socket)
 }
@@ -255,10 +254,10 @@ pub(crate) struct Ids {
     pub(crate) groups: Vec<u32>,
 }
 
-/// What a child does between fork and exec.
+/// The steps of a child between fork and exec.
 #[derive(Default)]
 pub(crate) struct ChildSetup {
-    /// A session of its own.
+    /// Starts a new session.
     pub(crate) session: bool,
     /// Its cgroup's `cgroup.procs`, open for writing.
     pub(crate) cgroup: Option<File>,
@@ -270,7 +269,7 @@ pub(crate) struct ChildSetup {
     pub(crate) traced: bool,
 }
 
-/// Has the child do so.
+/// Adds these steps to a command.
 pub(crate) fn set_up(command: &mut Command, setup: ChildSetup) {
     let steps = move || {
         // SAFETY: only async-signal-safe calls, on memory that was prepared before the fork.
@@ -279,7 +278,7 @@ pub(crate) fn set_up(command: &mut Command, setup: ChildSetup) {
                 check(libc::setsid())?;
             }
             if let Some(cgroup) = &setup.cgroup {
-                // One that cannot be entered is no reason not to start: whoever started the child looks where it is.
+                // A child that cannot enter its cgroup still starts; its parent checks where it is.
                 libc::write(cgroup.as_raw_fd(), b"0".as_ptr().cast(), 1);
             }
             if let Some(ids) = &setup.ids {
@@ -301,7 +300,7 @@ pub(crate) fn set_up(command: &mut Command, setup: ChildSetup) {
     unsafe { command.pre_exec(steps) };
 }
 
-/// Repeats a question until it is answered with yes or the time is up.
+/// Repeats a question until it is true or the time is up.
 pub(crate) fn await_true(deadline: Duration, mut question: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + deadline;
     let mut pause = Duration::from_micros(100);
@@ -322,7 +321,7 @@ pub(crate) fn await_true(deadline: Duration, mut question: impl FnMut() -> bool)
 pub(crate) struct InterfaceAddress {
     pub(crate) interface: String,
     pub(crate) address: IpAddr,
-    /// The interface's number, where the address is link-local IPv6; else 0.
+    /// The interface's number for a link-local IPv6 address; else 0.
     pub(crate) scope: u32,
     pub(crate) up: bool,
 }
@@ -359,7 +358,7 @@ pub(crate) fn interface_addresses() -> io::Result<Vec<InterfaceAddress>> {
     Ok(found)
 }
 
-/// A socket address as the kernel reads it, and its length.
+/// A socket address in the kernel's form, and its length.
 fn raw_address(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
     // SAFETY: sockaddr_storage is plain data for which zeros are valid.
     let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
@@ -395,15 +394,15 @@ pub(crate) fn begin_connect(from: Option<SocketAddr>, to: SocketAddr) -> io::Res
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: no memory is involved.
     let fd = check(unsafe { libc::socket(family, kind, 0) })?;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and owned here alone.
     let stream = unsafe { TcpStream::from_raw_fd(fd) };
     if let Some(from) = from {
         let (address, length) = raw_address(from);
-        // SAFETY: `address` is valid and of the length that is told.
+        // SAFETY: `address` is valid and of the given length.
         check(unsafe { libc::bind(fd, (&raw const address).cast(), length) })?;
     }
     let (address, length) = raw_address(to);
-    // SAFETY: `address` is valid and of the length that is told.
+    // SAFETY: `address` is valid and of the given length.
     match check(unsafe { libc::connect(fd, (&raw const address).cast(), length) }) {
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(stream),
         Err(error) => Err(error),
@@ -411,7 +410,7 @@ pub(crate) fn begin_connect(from: Option<SocketAddr>, to: SocketAddr) -> io::Res
     }
 }
 
-/// Waits until one of the descriptors can be written (or has failed), at most so long. Which of them.
+/// Waits until one of the descriptors can be written (or has failed), at most until the timeout. Returns the ready ones.
 pub(crate) fn wait_written(descriptors: &[RawFd], timeout: Duration) -> Vec<bool> {
     let mut polled: Vec<libc::pollfd> =
         descriptors.iter().map(|&fd| libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }).collect();

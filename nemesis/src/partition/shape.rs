@@ -1,4 +1,4 @@
-//! [`Shape`]: which links a partition cuts. Pure: positions in, directed links out.
+//! [`Shape`]: the links that a partition cuts. Pure: positions in, directed links out.
 use crate::aim::majority_min;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -38,12 +38,12 @@ impl Shape {
         Shape::LeaderMinority,
     ];
 
-    /// Whether it needs to know who leads.
+    /// Whether it needs a leader.
     pub fn waits_for_leader(self) -> bool {
         matches!(self, Shape::IsolateLeader | Shape::LeaderMinority)
     }
 
-    /// The directed links it cuts: `size` nodes from the front are the side it is aimed at. Sorted.
+    /// The directed links that it cuts, sorted. The first `size` nodes are the side that it takes.
     pub(crate) fn cut(self, order: &[usize], size: usize, deaf: bool) -> Vec<(usize, usize)> {
         let (side, rest) = order.split_at(size.min(order.len()));
         let mut cut = match self {
@@ -85,7 +85,7 @@ fn both_ways(one: &[usize], other: &[usize]) -> Vec<(usize, usize)> {
     cut
 }
 
-/// The first node sees everybody; the halves of the rest do not see each other.
+/// The first node sees all others; the halves of the others do not see each other.
 fn bridge(order: &[usize]) -> Vec<(usize, usize)> {
     match order {
         [one, other] => both_ways(&[*one], &[*other]),

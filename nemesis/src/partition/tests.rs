@@ -3,7 +3,7 @@ use super::*;
 use crate::fault::NodeView;
 use std::collections::BTreeSet;
 
-fn view(nodes: usize, leader: Option<usize>) -> View {
+fn view(nodes: usize, leader: Option<usize>) -> ClusterView {
     let node = |position: usize| NodeView {
         name: format!("n{}", position + 1),
         address: [10, 0, 0, position as u8 + 1].into(),
@@ -12,7 +12,7 @@ fn view(nodes: usize, leader: Option<usize>) -> View {
         services: vec!["db".into()],
         own_kernel: false,
     };
-    View {
+    ClusterView {
         nodes: (0..nodes).map(node).collect(),
         leader: leader.map(|position| format!("n{}", position + 1)),
         control_boot_id: String::new(),
@@ -22,7 +22,7 @@ fn view(nodes: usize, leader: Option<usize>) -> View {
 fn drawn(shape: Shape, nodes: usize, seed: u64) -> PartitionFault {
     let options = PartitionOptions { shape: Choice::one(shape), lasts: None };
     let mut draws = options.draws(nodes).expect("at least two nodes");
-    match draws.draw(&mut Chance::new(seed, "shape", nodes as u64)) {
+    match draws.draw(&mut Rng::new(seed, "shape", nodes as u64)) {
         SymbolicFault::Partition(fault) => fault,
         other => panic!("a partition draws partitions, not {other:?}"),
     }
@@ -40,7 +40,7 @@ fn each(shape: Shape, mut check: impl FnMut(usize, &PartitionFault, &[(usize, us
     }
 }
 
-/// Whom a node sees: itself and those with whom both directions work.
+/// The nodes that a node sees: itself, and the nodes with a working link in both directions.
 fn sees(node: usize, nodes: usize, cut: &[(usize, usize)]) -> BTreeSet<usize> {
     (0..nodes).filter(|other| !cut.contains(&(node, *other)) && !cut.contains(&(*other, node))).collect()
 }

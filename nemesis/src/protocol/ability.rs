@@ -1,4 +1,4 @@
-//! [`Ability`]: one thing that a node can do or cannot, and the names of all that an agent tests.
+//! [`Ability`]: an ability of a node, and the names of all abilities that an agent tests.
 use serde::{Deserialize, Serialize};
 
 /// One ability of a node.
@@ -8,7 +8,7 @@ pub struct Ability {
     pub name: String,
     /// Whether the node can.
     pub able: bool,
-    /// Why not, or what was seen.
+    /// The reason why not, or the observation.
     pub detail: String,
 }
 
@@ -31,5 +31,5 @@ pub const TC: &str = "tc";
 /// Bytes that are free in the agent's folder, as the detail.
 pub const DISK_FREE_BYTES: &str = "disk-free-bytes";
 
-/// All of them, in the order in which an agent tells them.
+/// All names, in the agent's order.
 pub const ALL: [&str; 9] = [ROOT, NFT, NFT_TIMEOUT, CGROUP2, FREEZE, VDSO_CLOCK, STEP_CLOCK, TC, DISK_FREE_BYTES];

@@ -1,12 +1,12 @@
-//! [`Claim`]: which run has a node, and the file on the node in which that stands.
+//! [`Claim`]: the run that holds a node, and the file of the claim on the node.
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The folder of the claims on a node, where it can be written.
+/// The folder of the claims on a node, if it is writable.
 pub const CLAIMS_DIR: &str = "/run/dsfuzz";
-/// How long a claim whose control node is not heard of may still be there: a lease, and a little.
+/// Longest life of a claim whose control node is silent: a lease, and a little.
 pub const SILENT_MAX: Duration = Duration::from_secs(12);
-/// How long an agent that ends may take to heal.
+/// Longest time in which an ending agent heals.
 pub const ENDING_MAX: Duration = Duration::from_secs(30);
 
 /// The name of a claim's file: of the lock (`lock`), of its [`ClaimFile`] (`json`). `network`: the inode of the node's
@@ -15,56 +15,56 @@ pub fn claim_file_name(network: u64, ending: &str) -> String {
     format!("node-{network}.{ending}")
 }
 
-/// Who has, or asks for, a node: one run (or `heal`, `doctor`) of one control node.
+/// The holder of a node, or the one that asks for it: a run, `heal` or `doctor` of one control node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claimant {
     /// Its name: plan and time.
     pub run: String,
     /// The control node's host name.
     pub host: String,
-    /// Tells one program from another, also where two runs have one name. Empty: nothing is claimed (only tests).
+    /// Identifies the program, also if two runs have one name. Empty: nothing is claimed (tests only).
     pub token: String,
 }
 
-/// How a node is asked for in [`Request::Hello`].
+/// The kind of claim in [`Request::Hello`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Entry {
-    /// For the first time: refused while another has it.
+pub enum ClaimEntry {
+    /// For the first time: refused while another run holds the node.
     #[default]
     First,
-    /// After a connection was lost: refused where another has had the node since.
+    /// After a lost connection: refused if another run held the node since.
     Again,
-    /// For the first time, ending the run that has it.
+    /// For the first time, ending the run that holds it.
     TakeOver,
-    /// Not at all: the run that was evicted says that its clients are closed, which whoever evicted it waits for.
+    /// No claim: an evicted run reports that its clients are closed, for which its successor waits.
     Gone,
 }
 
-/// Who has a node, or had it last.
+/// The present or last holder of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// Who.
+    /// The holder.
     pub by: Claimant,
-    /// Since when, nanoseconds since 1970 by the node's clock.
+    /// Begin of the claim, nanoseconds since 1970 by the node's clock.
     pub since_ns: i64,
-    /// When the control node was last heard of, by the same clock.
+    /// Time of the control node's last message, by the same clock.
     pub renewed_ns: i64,
 }
 
 /// The file beside the lock of a claim. The claim is in force as long as the lock is held.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimFile {
-    /// Who has the node.
+    /// The claim.
     pub claim: Claim,
     /// The agent that holds the lock: process id and start.
     pub agent: (u32, u64),
     /// The agent is healing and will end.
     pub ending: bool,
-    /// The run ended in order, or never had clients: none of them will touch the target again.
+    /// The run ended properly, or never had clients: none of them will touch the target again.
     #[serde(default)]
     pub over: bool,
-    /// Runs that had the node before and did not end in order: nobody has waited for their clients yet.
+    /// Previous runs without a proper end, for whose clients no run has waited yet.
     #[serde(default)]
     pub earlier: Vec<Claim>,
 }

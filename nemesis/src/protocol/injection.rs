@@ -1,8 +1,8 @@
-//! [`Injection`]: what an agent does to its own node for a fault, and the facts about it that agent and control node ask.
+//! [`Injection`]: the action of an agent on its own node for a fault, and its facts for agent and control node.
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// What an agent does to its own node for a fault. A new one is its variant, its facts here, and its file in the agent.
+/// The action of an agent on its own node for a fault. A new one has its variant and facts here, and its file in the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Injection {
@@ -22,26 +22,26 @@ pub enum Injection {
         /// Names of services.
         services: Vec<String>,
     },
-    /// Shifts the wall clock as the services see it (their vDSO), also of those started while it is in force.
+    /// Shifts the services' wall clock (in their vDSO), also of processes started while it is in force.
     ShiftClock {
         /// Names of services.
         services: Vec<String>,
-        /// By how much, negative for the past.
+        /// Offset, negative for the past.
         offset_ns: i64,
     },
     /// Flips the services' wall clock between true and shifted.
     StrobeClock {
         /// Names of services.
         services: Vec<String>,
-        /// By how much, negative for the past.
+        /// Offset, negative for the past.
         offset_ns: i64,
-        /// How often it flips.
+        /// Time between two flips.
         period_ms: u64,
     },
     /// Steps the node's real clock. Refused unless the node owns its kernel (`own_kernel`), its boot id is not
     /// `control_boot_id`, and a harmless probe says that the clock may be set.
     StepClock {
-        /// By how much, negative for the past.
+        /// Offset, negative for the past.
         offset_ns: i64,
         /// Boot id of the control node.
         control_boot_id: String,
@@ -50,20 +50,20 @@ pub enum Injection {
     },
 }
 
-/// What holds for every injection of a kind. There are no defaults: each kind states all of them.
+/// The facts of a kind of injection. There are no defaults: each kind states all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InjectionFacts {
     /// A reboot of the node ends it.
     pub ends_with_boot: bool,
-    /// It ends by itself when the agent does not renew it.
+    /// It ends by itself unless the agent renews it.
     pub expires: bool,
-    /// It changes the wall clock that services see, so that their clocks must be right before it.
+    /// It changes the services' wall clock, which must be right before it.
     pub changes_clock: bool,
-    /// What is left of it where its undo failed and its run is over.
+    /// The remains of it if its undo failed and its run is over.
     pub leftover: Leftover,
 }
 
-/// What is left of an injection whose undo failed.
+/// The remains of an injection whose undo failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leftover {
     /// Nothing, once it has expired without renewal.
@@ -73,7 +73,7 @@ pub enum Leftover {
 }
 
 impl Injection {
-    /// The services that it names; none where it changes the node itself.
+    /// The services that it names; none if it changes the node itself.
     pub fn services(&self) -> Option<&[String]> {
         match self {
             Injection::Kill { services }
@@ -84,7 +84,7 @@ impl Injection {
         }
     }
 
-    /// What holds for its kind.
+    /// The facts of its kind.
     pub fn facts(&self) -> InjectionFacts {
         match self {
             Injection::Drop { .. } => InjectionFacts {

@@ -1,17 +1,18 @@
-//! What is missing where evidence is too thin, in sentences: what was had and what was asked for, on which node, in which
-//! fault, and what to change in the plan. Pure.
-use super::Met;
+//! Sentences for thin evidence: the measured number and its threshold, the node, the fault, and the change in the plan that
+//! helps. Pure.
+use super::EffectiveFault;
 use crate::store::RunInfo;
 use dsfuzz_checkers::{Fault, History, Outcome};
+use dsfuzz_nemesis::kill::KillProblem;
 use dsfuzz_nemesis::{IN_FORCE_MIN, Span, facts};
 use std::time::Duration;
 
-/// A detail of a fault is shortened to this.
+/// Longest detail of a fault.
 const DETAIL_CHARS_MAX: usize = 160;
-/// So many faults are named.
+/// Faults that a sentence names.
 const FAULTS_MAX: usize = 3;
 
-/// A fault by its id, with what it was and on which nodes: `fault 2 (kill minority: n3)`.
+/// A fault by its id, with its words and nodes: `fault 2 (kill minority: n3)`.
 fn named(fault: &Fault) -> String {
     let what = if fault.what.is_empty() { &fault.planned } else { &fault.what };
     let told = fault.nodes.is_empty() || fault.nodes.iter().any(|node| what.contains(node.as_str()));
@@ -35,7 +36,7 @@ fn tenths(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") }
 }
 
-/// The node on which the smallest part of the calls was Ok, of several: `; worst on n3: 0 of 12 calls were Ok`.
+/// Of several nodes, the one with the smallest fraction of Ok calls: `; worst on n3: 0 of 12 calls were Ok`.
 fn worst_node(history: &History) -> String {
     let of = |node: &String| {
         let all = history.ops().iter().filter(|op| history.name(op.node) == node.as_str());
@@ -74,7 +75,7 @@ pub(super) fn ok_fraction(history: &History, fraction: f64, min: f64) -> String 
 /// A kind of fault that never came.
 pub(super) fn never_came(kind: &str, min: u64, info: &RunInfo) -> String {
     let planned = info.planned.as_ref();
-    // A warning of another sort is no cause.
+    // Only a warning of this kind is a cause.
     let names = |warning: &&String| {
         let kinds = warning.split_once(" cannot come").map(|(kinds, _)| kinds);
         kinds.is_some_and(|kinds| kinds.split(", ").any(|one| one == kind))
@@ -96,7 +97,7 @@ pub(super) fn never_came(kind: &str, min: u64, info: &RunInfo) -> String {
     )
 }
 
-/// Why a fault is no evidence.
+/// The reason why a fault is no evidence.
 fn unproven(fault: &Fault) -> String {
     let detail = fault.detail.last().filter(|detail| !detail.is_empty());
     let detail: String = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
@@ -113,7 +114,7 @@ fn unproven(fault: &Fault) -> String {
     format!("{} {why}", named(fault))
 }
 
-/// What helps against the causes of which these faults are no evidence, each once.
+/// The advice for each cause for which these faults are no evidence, each once.
 fn advice(kind: &str, others: &[&Fault]) -> String {
     let doctor = "`dsfuzz doctor PLAN` tries whether they can be proven on these nodes.";
     let longer = "Make faults longer (`nemesis.for`) or the load longer (`load.time`).";
@@ -121,13 +122,11 @@ fn advice(kind: &str, others: &[&Fault]) -> String {
         return format!("{longer} {doctor}");
     }
     let short = |fault: &&&Fault| fault.certain().is_some();
-    // In the agent's words: of a service without a process, and of one that has processes after the kill.
     let kills = facts(kind).is_some_and(|facts| facts.ends_processes);
     let unproven_kill = |fault: &Fault| kills && fault.certain().is_none();
-    let says = |fault: &Fault, part: &str| fault.detail.iter().any(|detail| detail.contains(part));
-    let had_ended = |fault: &&&Fault| unproven_kill(fault) && says(fault, "does not run");
-    let running = |detail: &String| detail.contains(": processes [") && !detail.contains(": processes []");
-    let ran_again = |fault: &&&Fault| unproven_kill(fault) && fault.detail.iter().any(running);
+    let states = |fault: &Fault, problem| fault.detail.iter().any(|detail| KillProblem::read(detail) == Some(problem));
+    let had_ended = |fault: &&&Fault| unproven_kill(fault) && states(fault, KillProblem::NotRunning);
+    let ran_again = |fault: &&&Fault| unproven_kill(fault) && states(fault, KillProblem::RunsAgain);
     let mut advice = Vec::new();
     if others.iter().any(|fault| had_ended(&fault)) {
         advice.push(
@@ -150,7 +149,7 @@ fn advice(kind: &str, others: &[&Fault]) -> String {
     advice.join(" ")
 }
 
-pub(super) fn proven(history: &History, kind: &str, met: &[&Met<'_>], (planned, min): (u64, u64)) -> String {
+pub(super) fn proven(history: &History, kind: &str, met: &[&EffectiveFault<'_>], (planned, min): (u64, u64)) -> String {
     let had = met.len() as u64;
     let others = history.faults.iter().filter(|fault| fault.kind == kind);
     let others: Vec<&Fault> = others.filter(|fault| met.iter().all(|met| met.fault.id != fault.id)).collect();
@@ -183,8 +182,8 @@ pub(super) fn healed(history: &History, kind: &str, healed: u64, begun: u64) -> 
     )
 }
 
-/// `met`: those that leave a majority for longer than an election.
-pub(super) fn ok_during(kind: &str, met: &[&&Met<'_>], (had, min): (u64, u64), election: Span) -> String {
+/// `met`: faults that leave a majority for longer than an election.
+pub(super) fn ok_during(kind: &str, met: &[&&EffectiveFault<'_>], (had, min): (u64, u64), election: Span) -> String {
     let least = met.iter().min_by_key(|met| met.ok_during).map(|met| {
         let lasted = Span(Duration::from_millis(u64::try_from(met.lasted.as_millis()).unwrap_or(u64::MAX)));
         format!("; {} Ok in {}, which was in force for {lasted}", calls(met.ok_during), named(met.fault))
@@ -199,8 +198,8 @@ pub(super) fn ok_during(kind: &str, met: &[&&Met<'_>], (had, min): (u64, u64), e
     )
 }
 
-/// `met`: those that leave no majority, or are over within an election.
-pub(super) fn ok_around(kind: &str, met: &[&Met<'_>], min: u64, election: Span) -> String {
+/// `met`: faults that leave no majority, or end within an election.
+pub(super) fn ok_around(kind: &str, met: &[&EffectiveFault<'_>], min: u64, election: Span) -> String {
     let Some(least) = met.iter().min_by_key(|met| met.ok_before.min(met.ok_after)) else { return String::new() };
     let (when, change) = if least.ok_before < min {
         ("before", "more time before each fault (`nemesis.quiet_start`, `nemesis.every`)")
@@ -218,7 +217,7 @@ pub(super) fn ok_around(kind: &str, met: &[&Met<'_>], min: u64, election: Span) 
     )
 }
 
-pub(super) fn asked_during(met: &Met<'_>, node: &str, asked: f64, min: f64) -> String {
+pub(super) fn asked_during(met: &EffectiveFault<'_>, node: &str, asked: f64, min: f64) -> String {
     format!(
         "{node} was asked {} calls a second in {}, and at least {} a second are asked for on each node. Let more clients \
          join those that hang (`load.joining`), or make the load stronger (`load.clients`, `load.rate`); with \
@@ -229,7 +228,7 @@ pub(super) fn asked_during(met: &Met<'_>, node: &str, asked: f64, min: f64) -> S
     )
 }
 
-/// `warning`: how many clients there are, and how many ask every node.
+/// `warning`: the number of clients, and the number that asks every node.
 pub(super) fn nodes_asked(unbound: &[String], warning: &str, bound: u64) -> String {
     format!(
         "No client of the load asked {} ({warning}), and the plan does not say that this is meant: `evidence: \
@@ -238,8 +237,8 @@ pub(super) fn nodes_asked(unbound: &[String], warning: &str, bound: u64) -> Stri
     )
 }
 
-/// `met`: the first fault that can have moved the leader.
-pub(super) fn leader_changes(met: &Met<'_>, had: u64, min: u64, election: Span) -> String {
+/// `met`: the first fault that may have moved the leader.
+pub(super) fn leader_changes(met: &EffectiveFault<'_>, had: u64, min: u64, election: Span) -> String {
     let times = if had == 1 { "once".into() } else { format!("{had} times") };
     format!(
         "The leader changed {times}, and the plan asks for {min} (`evidence.leader_changes_min`), since {} was aimed at it. \

@@ -1,5 +1,5 @@
-//! One attempt to call or to connect: with a deadline that no client library can stretch, and safe from its panics.
-use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
+//! One attempt to call or to connect, with a deadline that no client library can stretch, and safe from its panics.
+use dsfuzz_workloads::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,34 +7,34 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How an attempt ended that gave no answer.
-enum Broken {
+/// The failure of an attempt without an answer.
+enum AttemptFailure {
     Late,
     Panicked(String),
 }
 
-/// Makes a call; what the client does not answer in time, or panics over, is Info. With what should be told to people.
+/// Makes a call. A timeout or a panic of the client is Info. Also returns a message for people.
 pub(in crate::run) async fn call_once(
     client: &mut dyn Client,
     call: &Call,
     terms: Terms,
-) -> (Response, Option<String>) {
-    // Taken out of an option, so that the closure gives the borrow away and does not lend it.
+) -> (CallResponse, Option<String>) {
+    // Taken out of an option, so that the closure moves the borrow.
     let mut client = Some(client);
     let future = match catch_unwind(AssertUnwindSafe(|| client.take().map(|client| client.call(call, terms)))) {
         Ok(Some(future)) => future,
-        Ok(None) => return (Answer::info("no client").into(), None),
+        Ok(None) => return (CallResult::info("no client").into(), None),
         Err(panic) => return panicked(call, &text_of(&*panic)),
     };
     match within(future, terms.deadline).await {
         Ok(response) => (response, None),
-        Err(Broken::Late) => (Answer::info("timeout").into(), None),
-        Err(Broken::Panicked(text)) => panicked(call, &text),
+        Err(AttemptFailure::Late) => (CallResult::info("timeout").into(), None),
+        Err(AttemptFailure::Panicked(text)) => panicked(call, &text),
     }
 }
 
-fn panicked(call: &Call, text: &str) -> (Response, Option<String>) {
-    (Answer::info("client panicked").into(), Some(format!("the client panicked in {}: {text}", call.f)))
+fn panicked(call: &Call, text: &str) -> (CallResponse, Option<String>) {
+    (CallResult::info("client panicked").into(), Some(format!("the client panicked in {}: {text}", call.f)))
 }
 
 /// Opens a client within the deadline of a call, or its own ([`Connect::open_deadline`]); never longer than `longest`.
@@ -49,31 +49,31 @@ pub(in crate::run) async fn connect_once(
     let future = future.map_err(|panic| ConnectError(format!("the client panicked: {}", text_of(&*panic))))?;
     match within(future, deadline).await {
         Ok(opened) => opened,
-        Err(Broken::Late) => Err(ConnectError(format!("no connection within {} ms", deadline.as_millis()))),
-        Err(Broken::Panicked(text)) => Err(ConnectError(format!("the client panicked: {text}"))),
+        Err(AttemptFailure::Late) => Err(ConnectError(format!("no connection within {} ms", deadline.as_millis()))),
+        Err(AttemptFailure::Panicked(text)) => Err(ConnectError(format!("the client panicked: {text}"))),
     }
 }
 
-/// Throws a client away; a panic in its drop is nobody's business any more.
+/// Discards a client; a panic in its drop is ignored.
 pub(in crate::run) fn discard(client: Option<Box<dyn Client>>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(client)));
 }
 
-/// Most answers of a fast client are there at the first poll, so that no timer need be armed.
-async fn within<T>(future: BoxFuture<'_, T>, deadline: Duration) -> Result<T, Broken> {
+/// Polls once before arming a timer: a fast client has most answers ready at the first poll.
+async fn within<T>(future: BoxFuture<'_, T>, deadline: Duration) -> Result<T, AttemptFailure> {
     let mut guarded = Guarded(Some(future));
     let first = poll_fn(|context| Poll::Ready(Pin::new(&mut guarded).poll(context))).await;
     let ended = match first {
         Poll::Ready(ended) => ended,
         Poll::Pending => match tokio::time::timeout(deadline, &mut guarded).await {
             Ok(ended) => ended,
-            Err(_) => return Err(Broken::Late),
+            Err(_) => return Err(AttemptFailure::Late),
         },
     };
-    ended.map_err(Broken::Panicked)
+    ended.map_err(AttemptFailure::Panicked)
 }
 
-/// A future whose panics, also in its drop, are values.
+/// A future that turns its panics, also in its drop, into values.
 struct Guarded<'a, T>(Option<BoxFuture<'a, T>>);
 
 impl<T> Future for Guarded<'_, T> {

@@ -1,12 +1,12 @@
-//! Clients that join those of a node that hang, so that the node is asked on in every fault.
+//! Clients that join hanging clients of a node, so that the node is called throughout every fault.
 //!
-//! A call that hangs keeps its client until the deadline; with a few clients a paused leader would leave a load of
-//! nothing. While some client of a node waits longer than [`Shared::gap`], and nobody began a call of a part (reads, or
-//! everything else: writes that hang must not stop the reads) for as long, one more client makes one call of that part.
-//! Their number is bounded for each node. Each is a worker of its own, with its own stream and processes, so that the
-//! streams of the plan's clients stay as they are.
+//! A hanging call keeps its client until the deadline, so that a paused leader would stop a load with few clients. Calls have
+//! two parts, reads and all others, since hanging writes must not stop the reads. While some client of a node waits longer than
+//! [`Shared::gap`], and no call of a part began for as long, one more client makes one call of that part. Their number is
+//! bounded for each node. Each is a separate worker with its own stream and processes, so that the streams of the plan's
+//! clients do not change.
 //!
-//! Never: a call beyond the plan's rate where nobody hangs, or on a node on which the plan has no client.
+//! Never: calls beyond the plan's rate while no client hangs, or on a node without a client of the plan.
 use super::worker::Worker;
 use super::{NodeEndpoint, Shared, turned_true};
 use dsfuzz_workloads::Part;
@@ -16,18 +16,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// So many clients of a node may be opening at once: programs that take long to start must not eat the control node.
+/// Clients of a node that may be opening at once: slowly starting programs must not overload the control node.
 const OPENING_MAX: usize = 4;
-/// A client that was not needed for so long is closed.
+/// Idle time after which a client is closed.
 const IDLE_MAX: Duration = Duration::from_secs(2);
-/// Calls come more often than asked, so that late timers of a busy machine do not fall short.
+/// Calls come more often than asked, so that late timers of a busy machine still reach the number.
 const EARLY: f64 = 0.75;
 
-/// When something began, in nanoseconds since the begin of the load; 0: it is not going on.
+/// The start of an activity, in nanoseconds since the begin of the load; 0: not active.
 #[derive(Debug, Default)]
-pub(super) struct Since(AtomicU64);
+pub(super) struct StartTime(AtomicU64);
 
-impl Since {
+impl StartTime {
     pub(super) fn set(&self, start: Instant) {
         let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.0.store(nanos.max(1), Ordering::Release);
@@ -37,24 +37,24 @@ impl Since {
         self.0.store(0, Ordering::Release);
     }
 
-    /// How long ago, where it is going on.
+    /// The time since the start, if active.
     fn ago(&self, start: Instant) -> Option<Duration> {
         let since = Some(self.0.load(Ordering::Acquire)).filter(|since| *since != 0)?;
         Some(start.elapsed().saturating_sub(Duration::from_nanos(since)))
     }
 }
 
-/// What is known of one node's load.
+/// The activity on one node.
 #[derive(Debug)]
-pub(super) struct NodeLoad {
-    /// The last call that began, of reads and of the others.
-    begun: [Since; 2],
+pub(super) struct NodeActivity {
+    /// The begin of the last read, and of the last other call.
+    begun: [StartTime; 2],
     opening: Arc<Semaphore>,
 }
 
-impl NodeLoad {
-    pub(super) fn of(nodes: &[NodeEndpoint]) -> Vec<NodeLoad> {
-        let one = |_| NodeLoad { begun: Default::default(), opening: Arc::new(Semaphore::new(OPENING_MAX)) };
+impl NodeActivity {
+    pub(super) fn of(nodes: &[NodeEndpoint]) -> Vec<NodeActivity> {
+        let one = |_| NodeActivity { begun: Default::default(), opening: Arc::new(Semaphore::new(OPENING_MAX)) };
         nodes.iter().map(one).collect()
     }
 
@@ -71,14 +71,14 @@ fn place(part: Part) -> usize {
     }
 }
 
-/// The gap between two calls of a part on a node: with `parts` parts, `asked` calls a second in all.
+/// The gap between two calls of a part on a node, for `asked` calls a second of `parts` parts.
 pub(super) fn gap(asked: f64, parts: usize) -> Duration {
     let seconds = if asked > 0.0 { EARLY * parts.max(1) as f64 / asked } else { f64::INFINITY };
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 /// The clients that join on one node, for one part of the calls.
-pub(super) struct Team {
+pub(super) struct JoiningClients {
     pub(super) shared: Arc<Shared>,
     pub(super) node: usize,
     pub(super) part: Part,
@@ -86,7 +86,7 @@ pub(super) struct Team {
     pub(super) seats: std::ops::Range<u32>,
 }
 
-impl Team {
+impl JoiningClients {
     /// Watches over the node until the load ends, then waits for its own calls.
     pub(super) async fn run(mut self) {
         let shared = self.shared.clone();
@@ -109,7 +109,7 @@ impl Team {
             let unused = |(since, worker): &(Instant, Worker)| since.elapsed() > IDLE_MAX && worker.is_open();
             let position = idle.iter().position(unused);
             if let Some((_, worker)) = position.map(|position| idle.remove(position)) {
-                // A program that does not end must not hold up the watch.
+                // A program that does not end must not block the watch.
                 calling.spawn(worker.closed());
             }
         }
@@ -125,7 +125,7 @@ impl Team {
         self.shared.loads[self.node].begun[place(self.part)].ago(self.shared.start)
     }
 
-    /// Lets one client call once: one that waits, else a new one, where neither seats nor openings have run out.
+    /// Lets one client call once: an idle one, else a new one if seats and openings are left.
     fn one_more(&mut self, idle: &mut Vec<(Instant, Worker)>, calling: &mut JoinSet<Worker>) {
         let worker = idle.pop().map(|(_, worker)| worker);
         let Some(worker) = worker.or_else(|| {
@@ -146,8 +146,8 @@ impl Team {
 }
 
 impl Shared {
-    /// Whether a client that the plan has on this node has been waiting for longer than the gap: for an answer, for a
-    /// connection, or after a trouble.
+    /// Whether a client of the plan on this node has been waiting for longer than the gap: for an answer, for a connection, or
+    /// after a failure.
     fn hangs(&self, node: usize) -> bool {
         let mut own = self.busy.iter().skip(node).step_by(self.options.nodes.len().max(1));
         own.any(|busy| busy.ago(self.start).is_some_and(|ago| ago > self.gap))
@@ -155,7 +155,7 @@ impl Shared {
 
     fn back(&self, back: Result<Worker, tokio::task::JoinError>, idle: &mut Vec<(Instant, Worker)>) {
         match back {
-            // The last one calls next: one that is open, where there is one.
+            // The last one calls next, so that an open client comes first.
             Ok(worker) if worker.is_open() => idle.push((Instant::now(), worker)),
             Ok(worker) => idle.insert(0, (Instant::now(), worker)),
             Err(error) => self.joined(Err(error)),

@@ -1,17 +1,17 @@
-//! [`Turns`]: the generators of one worker, one for each workload, and whose turn it is.
-use dsfuzz_chance::Chance;
-use dsfuzz_workloads::{Answer, Call, Generator, Next, Part, Workload};
+//! [`Turns`]: the generators of one worker, one for each workload, and the one whose turn it is.
+use dsfuzz_rng::Rng;
+use dsfuzz_workloads::{Call, CallResult, Generator, Next, Part, Workload};
 use std::sync::Arc;
 
 pub(super) struct Turns {
     /// None once a workload has no more calls.
-    parts: Vec<Option<Turn>>,
-    chance: Chance,
-    /// Whose turn it is, until its call was taken.
+    parts: Vec<Option<WorkloadTurn>>,
+    rng: Rng,
+    /// The workload whose turn it is, until its call is taken.
     turn: Option<usize>,
 }
 
-struct Turn {
+struct WorkloadTurn {
     workload: Arc<str>,
     generator: Box<dyn Generator>,
 }
@@ -19,13 +19,13 @@ struct Turn {
 impl Turns {
     pub(super) fn new(workloads: &[Arc<dyn Workload>], seed: u64, worker: u32, workers: u32) -> Turns {
         let part = |workload: &Arc<dyn Workload>| {
-            Some(Turn { workload: workload.name(), generator: workload.generator(seed, worker, workers) })
+            Some(WorkloadTurn { workload: workload.name(), generator: workload.generator(seed, worker, workers) })
         };
-        let chance = Chance::new(seed, "workload", u64::from(worker));
-        Turns { parts: workloads.iter().map(part).collect(), chance, turn: None }
+        let rng = Rng::new(seed, "workload", u64::from(worker));
+        Turns { parts: workloads.iter().map(part).collect(), rng, turn: None }
     }
 
-    /// Those of a worker that makes calls of one part only; none where no workload has such calls.
+    /// The turns of a worker that makes calls of one part only; none if no workload has such calls.
     pub(super) fn of_part(
         workloads: &[Arc<dyn Workload>],
         part: Part,
@@ -35,14 +35,14 @@ impl Turns {
     ) -> Option<Turns> {
         let one = |workload: &Arc<dyn Workload>| {
             let generator = workload.part(part, seed, worker, workers)?;
-            Some(Turn { workload: workload.name(), generator })
+            Some(WorkloadTurn { workload: workload.name(), generator })
         };
-        let parts: Vec<Option<Turn>> = workloads.iter().map(one).collect();
-        let chance = Chance::new(seed, "workload", u64::from(worker));
-        parts.iter().any(Option::is_some).then_some(Turns { parts, chance, turn: None })
+        let parts: Vec<Option<WorkloadTurn>> = workloads.iter().map(one).collect();
+        let rng = Rng::new(seed, "workload", u64::from(worker));
+        parts.iter().any(Option::is_some).then_some(Turns { parts, rng, turn: None })
     }
 
-    /// The next call. Asking consumes nothing.
+    /// The next call. Peeking consumes nothing.
     pub(super) fn next(&mut self) -> Next {
         loop {
             let Some(turn) = self.turn.or_else(|| self.draw()) else { return Next::Done };
@@ -58,15 +58,15 @@ impl Turns {
         }
     }
 
-    /// The call was made.
+    /// Marks the call as made.
     pub(super) fn taken(&mut self) {
         if let Some(part) = self.turn.take().and_then(|turn| self.parts[turn].as_mut()) {
             part.generator.taken();
         }
     }
 
-    /// The call ended so.
-    pub(super) fn observe(&mut self, call: &Call, answer: &Answer) {
+    /// Shows the call's result to its generator.
+    pub(super) fn observe(&mut self, call: &Call, answer: &CallResult) {
         if let Some(part) = self.parts.iter_mut().flatten().find(|part| part.workload == call.workload) {
             part.generator.observe(call, answer);
         }
@@ -77,7 +77,7 @@ impl Turns {
             return only.as_ref().map(|_| 0);
         }
         let weights: Vec<u64> = self.parts.iter().map(|part| u64::from(part.is_some())).collect();
-        self.chance.weighted(&weights)
+        self.rng.weighted(&weights)
     }
 }
 

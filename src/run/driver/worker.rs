@@ -1,19 +1,19 @@
-//! [`Worker`]: one call after the other, through one client at a time, to one node.
-use super::pace::Pace;
+//! [`Worker`]: makes one call after the other to one node, through one client at a time.
+use super::rate_limiter::RateLimiter;
 use super::turns::Turns;
-use super::{NodeEndpoint, Shared, Stopped, call_once, connect_once, discard};
-use dsfuzz_chance::Chance;
-use dsfuzz_workloads::{Answer, Call, Client, Next, Part, Response, Terms};
+use super::{NodeEndpoint, Shared, StopReason, call_once, connect_once, discard};
+use dsfuzz_rng::Rng;
+use dsfuzz_workloads::{Call, CallResponse, CallResult, Client, Next, Part, Terms};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-/// After so many answers that were there at once, other tasks get their turn.
+/// Immediate answers in a row before other tasks get their turn.
 const QUICK_ANSWERS_MAX: u32 = 64;
-/// After so many Fails in a row the client may be broken: it is opened anew, and a pause is made.
+/// Fails in a row after which the client may be broken: it is reopened after a pause.
 const FAILS_IN_A_ROW_MAX: u32 = 16;
-/// How long to wait before a generator is asked again that had nothing.
+/// Time before a generator without a call is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -25,24 +25,24 @@ pub(super) struct Worker {
     process: u64,
     client: Option<Box<dyn Client>>,
     turns: Turns,
-    pace: Option<Pace>,
-    chance: Chance,
+    pace: Option<RateLimiter>,
+    rng: Rng,
     fails_in_a_row: u32,
-    /// One of the plan's clients, and not one that joined.
+    /// Whether it is one of the plan's clients, not a joining one.
     own: bool,
 }
 
 impl Worker {
-    /// One of the plan's clients.
+    /// A worker for one of the plan's clients.
     pub(super) fn new(shared: Arc<Shared>, index: u32) -> Worker {
         let options = &shared.options;
         let turns = Turns::new(&shared.workloads, options.seed, index, shared.workers);
-        let pace = Pace::new(options.seed, index, options.clients, options.rate, Instant::now());
+        let pace = RateLimiter::new(options.seed, index, options.clients, options.rate, Instant::now());
         let node = index as usize % options.nodes.len();
         Worker { pace, own: true, ..Worker::with(shared, index, node, turns) }
     }
 
-    /// One that joins others on a node, for calls of one part.
+    /// A worker that joins others on a node, for calls of one part.
     pub(super) fn joining(shared: Arc<Shared>, index: u32, node: usize, part: Part) -> Worker {
         let turns = Turns::of_part(&shared.workloads, part, shared.options.seed, index, shared.workers);
         let turns = turns.unwrap_or_else(|| Turns::new(&[], shared.options.seed, index, shared.workers));
@@ -58,7 +58,7 @@ impl Worker {
             client: None,
             turns,
             pace: None,
-            chance: Chance::new(shared.options.seed, "backoff", u64::from(index)),
+            rng: Rng::new(shared.options.seed, "backoff", u64::from(index)),
             fails_in_a_row: 0,
             own: false,
             shared,
@@ -69,7 +69,7 @@ impl Worker {
         self.client.is_some()
     }
 
-    /// Without its client, which nobody needs at the moment.
+    /// Closes its idle client.
     pub(super) async fn closed(mut self) -> Worker {
         if let Some(client) = self.client.take() {
             close(client).await;
@@ -77,7 +77,7 @@ impl Worker {
         self
     }
 
-    /// One call, as a client that joins. The permit is to open a client and is given back once that is done.
+    /// One call of a joining client. The permit to open a client is returned once it is open.
     pub(super) async fn once(mut self, permit: Option<OwnedSemaphorePermit>) -> Worker {
         let refused = match &self.client {
             Some(_) => None,
@@ -135,21 +135,21 @@ impl Worker {
         self.leave().await;
     }
 
-    /// From here on it waits for others: for a connection, an answer, or the end of a pause.
+    /// Marks the begin of a wait: for a connection, an answer, or the end of a pause.
     fn busy(&self) {
         if let Some(busy) = self.shared.busy.get(self.index as usize).filter(|_| self.own) {
             busy.set(self.shared.start);
         }
     }
 
-    /// It waits for nobody.
+    /// Marks the end of a wait.
     fn free(&self) {
         if let Some(busy) = self.shared.busy.get(self.index as usize).filter(|_| self.own) {
             busy.clear();
         }
     }
 
-    /// Waits until the next call is due; false when there is to be none.
+    /// Waits until the next call is due; false if no call follows.
     async fn due(&mut self) -> bool {
         self.free();
         let Some(pace) = &mut self.pace else { return true };
@@ -158,7 +158,7 @@ impl Worker {
         due <= now || self.rest(due - now).await
     }
 
-    /// Pauses; false when the load ended meanwhile.
+    /// Pauses; false if the load ended meanwhile.
     async fn rest(&mut self, pause: Duration) -> bool {
         tokio::select! {
             () = tokio::time::sleep(pause) => !self.shared.halted(),
@@ -166,7 +166,7 @@ impl Worker {
         }
     }
 
-    /// Opens a client, or says why not; none when the load ended meanwhile.
+    /// Opens a client, or returns the error; none if the load ended meanwhile.
     async fn open(&mut self) -> Option<Option<String>> {
         let shared = self.shared.clone();
         let endpoint = self.endpoint().endpoint(self.process, &shared.options.client_options, self.terms());
@@ -182,17 +182,17 @@ impl Worker {
         }
     }
 
-    /// Journals the call before it leaves; only then its choice is used up.
+    /// Journals the call before it leaves. Only then the generator advances.
     fn begin(&mut self, call: &Call) -> bool {
         if !self.shared.ticket() {
-            self.shared.halt(Stopped::OpsMax);
+            self.shared.halt(StopReason::OpsMax);
             return false;
         }
         self.shared.process_max.fetch_max(self.process, Ordering::AcqRel);
         let node = &self.shared.options.nodes[self.node].name;
         if self.shared.recorder.invoke(self.index, self.process, node, call, false).is_none() {
             let why = self.shared.recorder.failure().unwrap_or_else(|| "the record has ended".to_owned());
-            self.shared.halt(Stopped::Recorder(why));
+            self.shared.halt(StopReason::Recorder(why));
             return false;
         }
         self.shared.loads[self.node].began(&call.f, self.shared.start);
@@ -201,7 +201,7 @@ impl Worker {
     }
 
     async fn not_connected(&mut self, call: &Call, why: &str) {
-        self.end(call, &Answer::fail(why).into());
+        self.end(call, &CallResult::fail(why).into());
         self.shared.not_connected.fetch_add(1, Ordering::Relaxed);
         self.pause().await;
     }
@@ -214,13 +214,13 @@ impl Worker {
             let text = format!("worker {}: {told}", self.index);
             self.shared.trouble(&self.endpoint().name, text);
         }
-        match response.answer {
-            Answer::Ok(_) => {
+        match response.result {
+            CallResult::Ok(_) => {
                 self.shared.backoffs[self.node].answered();
                 self.fails_in_a_row = 0;
                 self.client = Some(client);
             }
-            Answer::Fail(_) => {
+            CallResult::Fail(_) => {
                 self.fails_in_a_row += 1;
                 if self.fails_in_a_row < FAILS_IN_A_ROW_MAX {
                     self.client = Some(client);
@@ -230,7 +230,7 @@ impl Worker {
                     self.pause().await;
                 }
             }
-            Answer::Info(_) => {
+            CallResult::Info(_) => {
                 discard(Some(client));
                 self.retire();
                 self.pause().await;
@@ -238,16 +238,16 @@ impl Worker {
         }
     }
 
-    fn end(&mut self, call: &Call, response: &Response) {
+    fn end(&mut self, call: &Call, response: &CallResponse) {
         self.shared.recorder.complete(self.process, response);
-        self.turns.observe(call, &response.answer);
+        self.turns.observe(call, &response.result);
     }
 
     fn terms(&self) -> Terms {
         Terms::load(self.shared.options.deadline)
     }
 
-    /// The old process may still act, for ever: it never gets another call.
+    /// Retires the process: its last call may still take effect, so it never gets another one.
     fn retire(&mut self) {
         self.process += u64::from(self.shared.workers);
         self.shared.process_max.fetch_max(self.process, Ordering::AcqRel);
@@ -257,7 +257,7 @@ impl Worker {
         if !self.own {
             return; // Whoever joins is called when it is needed.
         }
-        let pause = self.shared.backoffs[self.node].trouble(&mut self.chance);
+        let pause = self.shared.backoffs[self.node].trouble(&mut self.rng);
         self.rest(pause).await;
     }
 

@@ -1,7 +1,7 @@
-//! The bodies of frames: compact for calls and replies, JSON for what is rare.
+//! The bodies of frames: compact for calls and replies, JSON for rare records.
 use dsfuzz_checkers::Value;
 use dsfuzz_checkers::history::{Completion, Invoke, Record};
-use dsfuzz_workloads::{Answer, Call, Response};
+use dsfuzz_workloads::{Call, CallResponse, CallResult};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -45,16 +45,16 @@ pub(in crate::run) fn encode_invoke(
 }
 
 /// Writes the body of a reply.
-pub(in crate::run) fn encode_completion(out: &mut Vec<u8>, process: u64, response: &Response) {
-    let kind = match response.answer {
-        Answer::Ok(_) => OK,
-        Answer::Fail(_) => FAIL,
-        Answer::Info(_) => INFO,
+pub(in crate::run) fn encode_completion(out: &mut Vec<u8>, process: u64, response: &CallResponse) {
+    let kind = match response.result {
+        CallResult::Ok(_) => OK,
+        CallResult::Fail(_) => FAIL,
+        CallResult::Info(_) => INFO,
     };
-    if response.node.is_some() || !response.value.is_nil() {
-        let (value, error) = match &response.answer {
-            Answer::Ok(value) => (value, ""),
-            Answer::Fail(why) | Answer::Info(why) => (&response.value, &**why),
+    if response.node.is_some() || !response.reply.is_nil() {
+        let (value, error) = match &response.result {
+            CallResult::Ok(value) => (value, ""),
+            CallResult::Fail(why) | CallResult::Info(why) => (&response.reply, &**why),
         };
         out.extend_from_slice(&[REPLY, kind]);
         put_number(out, process);
@@ -64,9 +64,9 @@ pub(in crate::run) fn encode_completion(out: &mut Vec<u8>, process: u64, respons
     }
     out.push(kind);
     put_number(out, process);
-    match &response.answer {
-        Answer::Ok(value) => put_value(out, value),
-        Answer::Fail(why) | Answer::Info(why) => put_text(out, why),
+    match &response.result {
+        CallResult::Ok(value) => put_value(out, value),
+        CallResult::Fail(why) | CallResult::Info(why) => put_text(out, why),
     }
 }
 
@@ -118,14 +118,14 @@ fn put_value(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-/// Reads bodies; texts that come again share their memory.
+/// Reads bodies; repeated texts share their memory.
 #[derive(Default)]
 pub(super) struct Decoder {
     names: HashSet<Arc<str>>,
 }
 
 impl Decoder {
-    /// The record of a frame, or what is wrong with it.
+    /// The record of a frame, or its defect.
     pub(super) fn record(&mut self, index: u64, time: u64, body: &[u8]) -> Result<Record, String> {
         let (kind, rest) = body.split_first().ok_or("an empty record")?;
         if *kind == JSON {
@@ -295,7 +295,7 @@ mod tests {
             assert_eq!((&invoke.key, &invoke.value, invoke.settle), (&value, &value, true));
 
             body.clear();
-            encode_completion(&mut body, 5, &Answer::Ok(value.clone()).into());
+            encode_completion(&mut body, 5, &CallResult::Ok(value.clone()).into());
             let reply = Completion { index: 8, time: 9, process: 5, value, error: None, node: None };
             assert_eq!(decoder.record(8, 9, &body), Ok(Record::Ok(reply)));
         }
@@ -303,12 +303,12 @@ mod tests {
 
     #[test]
     fn the_node_that_answered_and_what_is_known_all_the_same_survive() {
-        let answers = [Answer::Ok(Value::Int(7)), Answer::fail("aborted: 40001"), Answer::info("timeout")];
+        let answers = [CallResult::Ok(Value::Int(7)), CallResult::fail("aborted: 40001"), CallResult::info("timeout")];
         for answer in answers {
             for node in [None, Some(Arc::from("n2"))] {
-                let known = if matches!(answer, Answer::Ok(_)) { Value::Int(7) } else { Value::text("seen") };
+                let known = if matches!(answer, CallResult::Ok(_)) { Value::Int(7) } else { Value::text("seen") };
                 let mut body = Vec::new();
-                let response = Response { answer: answer.clone(), node: node.clone(), value: known.clone() };
+                let response = CallResponse { result: answer.clone(), node: node.clone(), reply: known.clone() };
                 encode_completion(&mut body, 5, &response);
                 let record = Decoder::default().record(8, 9, &body).expect("a reply");
                 let (kind, reply) = match record {
@@ -318,9 +318,9 @@ mod tests {
                     other => panic!("{other:?}"),
                 };
                 let (wanted, error) = match &answer {
-                    Answer::Ok(_) => ("ok", None),
-                    Answer::Fail(why) => ("fail", Some(why.clone())),
-                    Answer::Info(why) => ("info", Some(why.clone())),
+                    CallResult::Ok(_) => ("ok", None),
+                    CallResult::Fail(why) => ("fail", Some(why.clone())),
+                    CallResult::Info(why) => ("info", Some(why.clone())),
                 };
                 assert_eq!((kind, reply.process, &reply.value), (wanted, 5, &known));
                 assert_eq!((reply.error, reply.node), (error, node));

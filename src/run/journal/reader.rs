@@ -1,5 +1,4 @@
-//! Reads a journal back: everything committed, in order; a torn last record is left out, anything else that is missing
-//! is an error.
+//! Reads a journal back: every committed record, in order. A torn last record is left out; any other gap is an error.
 use super::codec::Decoder;
 use super::{
     FORMAT_VERSION, FRAME_HEAD_BYTES, JournalError, MAGIC, SEGMENT_HEAD_BYTES, body_checksum, frame_bytes,
@@ -11,8 +10,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The validated history of a journal folder. Calls whose reply is missing were in flight: they are Info.
-/// [`History::complete`] says whether the record ended in order.
+/// The validated history of a journal folder. Calls without a reply were in flight and are Info. [`History::complete`] says
+/// whether the record has a proper end.
 pub fn read(dir: &Path) -> Result<History, JournalError> {
     let mut history = HistoryBuilder::new();
     for_each(dir, |record| Ok(history.push(record)?))?;
@@ -30,7 +29,7 @@ pub fn export(dir: &Path, writer: &mut impl Write) -> Result<u64, JournalError> 
     Ok(records)
 }
 
-/// Hands over each record of a journal folder, in order.
+/// Calls `take` with each record of a journal folder, in order.
 pub fn for_each(dir: &Path, mut take: impl FnMut(Record) -> Result<(), JournalError>) -> Result<(), JournalError> {
     let mut reading = Reading { decoder: Decoder::default(), next_index: 0, torn: None, ended: false };
     for (number, path) in segments(dir)?.into_iter().enumerate() {
@@ -82,7 +81,7 @@ fn check_head(path: &Path, bytes: &[u8], number: usize) -> Result<(), JournalErr
 struct Reading {
     decoder: Decoder,
     next_index: u64,
-    /// Where a frame was found damaged: nothing may follow it.
+    /// The position of a damaged frame: nothing may follow it.
     torn: Option<(PathBuf, usize)>,
     ended: bool,
 }
@@ -114,8 +113,8 @@ impl Reading {
             self.next_index += 1;
             at += frame_bytes(frame.body.len());
         }
-        // The record being written when the process died is the last one: whatever is whole behind it shows that
-        // something else happened to the file.
+        // The record being written when the process died is the last one. A whole record behind it means that the file
+        // was damaged otherwise.
         if let Some(later) = (at + 8..bytes.len()).step_by(8).find_map(|later| frame(bytes, later)) {
             return Err(broken(at, format!("a damaged record with others behind it (record {})", later.index)));
         }
@@ -132,7 +131,7 @@ struct Frame<'a> {
     body: &'a [u8],
 }
 
-/// The frame at `at`, if it is there, committed and undamaged.
+/// The frame at `at`, if it is committed and undamaged.
 fn frame(bytes: &[u8], at: usize) -> Option<Frame<'_>> {
     let head = bytes.get(at..at.checked_add(FRAME_HEAD_BYTES)?)?;
     let length = u32_at(head, 0) as usize;

@@ -16,13 +16,13 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Makes segment `number` of `bytes` bytes in `dir`. It gets its name only when its head is written.
+    /// Makes segment `number` of `bytes` bytes in `dir`. It gets its name only after its head is written.
     pub(super) fn create(dir: &Path, number: u32, bytes: usize) -> io::Result<Segment> {
         let path = dir.join(segment_name(number));
         let unfinished = path.with_extension("new");
         let made = Segment::make(&unfinished, &path, number, bytes);
         if made.is_err() {
-            // What was reserved so far is given back: a full disk must not stay full because of us.
+            // The reserved space is released, so that a full disk does not stay full.
             let _ = fs::remove_file(&unfinished);
         }
         let segment = made?;
@@ -58,7 +58,7 @@ impl Segment {
     /// Copies bytes to an offset.
     pub(super) fn put(&self, offset: usize, bytes: &[u8]) {
         assert!(offset <= self.map.len() && bytes.len() <= self.map.len() - offset, "a frame must fit its segment");
-        // SAFETY: the range lies inside the mapping (asserted above), nobody holds a reference into the mapping, and
+        // SAFETY: the range lies inside the mapping (asserted above), no reference into the mapping exists, and
         // the journal's lock makes this thread the only writer.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.map.as_mut_ptr().add(offset), bytes.len()) }
     }
@@ -72,12 +72,12 @@ impl Segment {
         mark.store(word.to_le(), Ordering::Release);
     }
 
-    /// Brings a range to the disk.
+    /// Syncs a range to the disk.
     pub(super) fn sync(&self, from: usize, to: usize) -> io::Result<()> {
         if from < to { self.map.flush_range(from, to - from) } else { Ok(()) }
     }
 
-    /// Gives back the space behind `bytes`. Nothing may be put there afterwards.
+    /// Releases the space behind `bytes`. Nothing may be put there afterwards.
     pub(super) fn trim(&self, bytes: usize) -> io::Result<()> {
         self.file.set_len(bytes as u64)?;
         self.file.sync_all()

@@ -1,6 +1,5 @@
-//! Writes a journal: one lock gives a record its index, its time and its place; a thread syncs every second and has
-//! the next segment ready. After a record that could not be written nothing is written any more, so that what is on
-//! disk is always a prefix of what happened.
+//! Writes a journal. One lock gives a record its index, time and offset. A thread syncs every second and prepares the next
+//! segment. After a failed record nothing more is written, so that the file is always a prefix of the events.
 use super::segment::Segment;
 use super::{FRAME_HEAD_BYTES, SEGMENT_HEAD_BYTES, body_checksum, frame_bytes, with_stamp};
 use dsfuzz_checkers::Mark;
@@ -22,12 +21,12 @@ struct Shared {
     dir: PathBuf,
     segment_bytes: usize,
     start: Instant,
-    state: Mutex<State>,
+    state: Mutex<WriterState>,
     changed: Condvar,
     failure: OnceLock<String>,
 }
 
-struct State {
+struct WriterState {
     segment: Arc<Segment>,
     number: u32,
     at: usize,
@@ -46,7 +45,7 @@ impl Journal {
     pub(in crate::run) fn create(dir: &Path, segment_bytes: usize) -> io::Result<Journal> {
         std::fs::create_dir_all(dir)?;
         let segment = Segment::create(dir, 0, segment_bytes.max(SEGMENT_HEAD_BYTES + FRAME_HEAD_BYTES))?;
-        let state = State {
+        let state = WriterState {
             segment: Arc::new(segment),
             number: 0,
             at: SEGMENT_HEAD_BYTES,
@@ -83,7 +82,7 @@ impl Journal {
         Mark { index: state.next_index.saturating_sub(1), time: self.shared.now() }
     }
 
-    /// Writes a record; `count` runs before any later record is numbered. None: it is not written, nor is any later one.
+    /// Writes a record; `count` runs before any later record is numbered. None: neither this nor any later record is written.
     pub(in crate::run) fn append(&self, body: &[u8], count: impl FnOnce()) -> Option<Mark> {
         let checksum = body_checksum(body);
         let length = u32::try_from(body.len()).ok().filter(|length| *length > 0)?;
@@ -110,7 +109,7 @@ impl Journal {
         Some(Mark { index, time })
     }
 
-    /// Why journalling failed, once it has.
+    /// The reason why journalling failed, if it has.
     pub(in crate::run) fn failure(&self) -> Option<&str> {
         self.shared.failure.get().map(String::as_str)
     }
@@ -121,7 +120,7 @@ impl Journal {
         self.shared.lock().closed = true;
     }
 
-    /// Syncs everything, gives back unused space and stops. Nothing is written afterwards. Safe to repeat.
+    /// Syncs all records, releases unused space and stops. Nothing is written afterwards. Safe to repeat.
     pub(in crate::run) fn close(&self) {
         self.shared.lock().closed = true;
         self.shared.changed.notify_all();
@@ -141,7 +140,7 @@ impl Drop for Journal {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WriterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -155,8 +154,12 @@ impl Shared {
         let _ = self.failure.set(format!("cannot {what} in the journal {dir}: {error}; {advice}"));
     }
 
-    /// Goes on in a segment with room for `need` bytes; None, and the journal is closed, where there is none.
-    fn turn_over<'a>(&'a self, mut state: MutexGuard<'a, State>, need: usize) -> Option<MutexGuard<'a, State>> {
+    /// Switches to a segment with room for `need` bytes. Without one, closes the journal and returns None.
+    fn turn_over<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, WriterState>,
+        need: usize,
+    ) -> Option<MutexGuard<'a, WriterState>> {
         while state.making {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -215,8 +218,8 @@ impl Shared {
         }
     }
 
-    /// Reserves the next segment ahead. Where that fails the run must stop, but what is left of the segment in use still
-    /// takes the replies of the calls in flight.
+    /// Reserves the next segment ahead. If that fails, the run must stop, but the room left in the present segment still takes
+    /// the replies of the calls in flight.
     fn make_spare(&self) {
         let mut state = self.lock();
         if state.closed || state.spare.is_some() || self.failure.get().is_some() {

@@ -1,5 +1,5 @@
-//! [`FaultLog`]: the events of one fault in the history; [`FaultLogs`] keeps them, so that later events about a fault (a late
-//! heal, a node that healed by itself) name the same nodes and links.
+//! [`FaultLog`]: the events of one fault in the history. [`FaultLogs`] keeps them, so that later events about a fault (a late
+//! heal, a self-heal) name the same nodes and links.
 use super::EventSink;
 use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
 use dsfuzz_nemesis::{PlannedFault, ResolvedFault};
@@ -10,11 +10,11 @@ use std::time::Duration;
 /// The logs of all faults of a run.
 pub(super) struct FaultLogs {
     sink: EventSink,
-    state: Mutex<State>,
+    state: Mutex<FaultLogState>,
 }
 
 #[derive(Default)]
-struct State {
+struct FaultLogState {
     begun: BTreeMap<u64, Begun>,
     self_heals: HashSet<(String, u64, u64)>,
 }
@@ -23,7 +23,7 @@ struct State {
 #[derive(Clone, Debug)]
 struct Begun {
     event: FaultEvent,
-    /// The nodes whose agents injected something.
+    /// The nodes with an injection.
     injected: Vec<String>,
     healed: bool,
 }
@@ -33,7 +33,7 @@ impl FaultLogs {
         FaultLogs { sink, state: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FaultLogState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -53,7 +53,7 @@ impl FaultLogs {
         }
     }
 
-    /// Records that a node undid a fault by itself, once for each node and fault. Says whether it was new and of this run.
+    /// Records a self-heal of a node, once for each node and fault. Returns whether it was new and of this run.
     pub(super) fn self_healed(&self, node: &str, fault: u64, key: u64, ended: (u64, u64), detail: String) -> bool {
         let mut state = self.state();
         let Some(begun) = state.begun.get(&fault) else { return false };
@@ -72,7 +72,7 @@ impl FaultLogs {
         new
     }
 
-    /// Records the heal of every fault that was still open and whose nodes are all among these.
+    /// Records the heal of every open fault whose nodes are all among these.
     pub(super) fn all_healed_on(&self, nodes: &[String]) {
         let mut state = self.state();
         let mut events = Vec::new();
@@ -112,7 +112,7 @@ impl FaultLog<'_> {
         self
     }
 
-    /// Records that the injections are about to be requested, and a slip behind the timetable.
+    /// Records that the injections are about to be requested, and a delay behind the timetable.
     pub(super) fn begin(&self, slip: Option<Duration>) -> Mark {
         let begun = Begun { event: self.event.clone(), injected: self.injected.clone(), healed: false };
         self.logs.state().begun.insert(self.event.fault, begun);

@@ -1,6 +1,6 @@
-//! Healing: undo everywhere, again and again until it is shown or the deadline is over; and what nodes undid themselves.
+//! Healing: undo on every node, repeated until proven or until the deadline. Also records self-heals of nodes.
 use super::fault_log::FaultLog;
-use super::links::Open;
+use super::links::OpenPaths;
 use super::remotes::{everywhere, unexpected};
 use super::{Executor, FaultOutcome, millis};
 use dsfuzz_checkers::history::FaultStep;
@@ -15,20 +15,20 @@ use tokio::time::Instant;
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_LONGEST: Duration = Duration::from_millis(500);
 
-/// What became of undoing everything on a node.
+/// The outcome of undoing all faults on a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeHeal {
     /// The node.
     pub node: String,
-    /// Its agent showed that nothing is left.
+    /// Its agent proved that nothing is left.
     pub healed: bool,
-    /// What was seen, or why not.
+    /// The agent's observations, or the reason of a failure.
     pub detail: Vec<String>,
 }
 
 impl Executor {
-    /// Undoes everything in every agent's journal, with proof, and records the heal of faults that were still open. At
-    /// the end of a run, and on a signal.
+    /// Undoes all injections in every agent's journal, with proof, and records the heal of open faults. Called at the end of a
+    /// run and on a signal.
     pub async fn heal_all(&self) -> Vec<NodeHeal> {
         let names = self.remotes.names();
         let undos = self.undo_until_gone(&names, || Request::UndoAll).await;
@@ -40,11 +40,11 @@ impl Executor {
         heals
     }
 
-    /// Heals one fault on every node whose agent was asked to inject, whether the injection had succeeded or not.
+    /// Heals one fault on every node with a requested injection, whether it succeeded or not.
     pub(super) async fn heal(
         &self,
         log: &FaultLog<'_>,
-        (fault, open): (&ResolvedFault, &Open),
+        (fault, open): (&ResolvedFault, &OpenPaths),
         outcome: &mut FaultOutcome,
     ) {
         let begun = Instant::now();
@@ -57,7 +57,7 @@ impl Executor {
         if let (true, Verification::Links { silent, alive }) = (problems.is_empty(), &fault.verification) {
             problems = self.unheard_after_heal(silent, alive, open).await;
         }
-        // A session that was lost and came back: its old agent may have healed before it was asked.
+        // After a reconnection: the old agent may have healed before this request.
         self.note_self_heals(nodes, outcome).await;
         if problems.is_empty() {
             let took_ms = millis(begun.elapsed());
@@ -73,13 +73,13 @@ impl Executor {
         }
     }
 
-    /// Undoes once more where an injection had no answer in time: it may have happened after the undo.
+    /// Undoes again on nodes whose injection had no response in time: it may have happened after the undo.
     pub(super) async fn undo_late(&self, late: &mut Vec<(u64, String)>) {
         let asks = late.drain(..).map(|(id, node)| (node, Request::Undo { fault: id })).collect();
         everywhere(&self.remotes, asks, self.limits.look).await;
     }
 
-    /// Asks until every node showed that it is gone, with back-off. By node: what it saw, or why not.
+    /// Asks with back-off until every node has proved that the fault is gone. By node: its observations, or the reasons.
     async fn undo_until_gone(
         &self,
         nodes: &[String],
@@ -113,7 +113,7 @@ impl Executor {
         }
     }
 
-    async fn unheard_after_heal(&self, silent: &[Link], alive: &[Link], open: &Open) -> Vec<String> {
+    async fn unheard_after_heal(&self, silent: &[Link], alive: &[Link], open: &OpenPaths) -> Vec<String> {
         let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
         let end = Instant::now() + self.limits.heal_proof;
         loop {
@@ -125,7 +125,7 @@ impl Executor {
         }
     }
 
-    /// Records what these nodes undid without being asked, in the journal and in this outcome.
+    /// Records self-heals of these nodes in the journal and in this outcome.
     pub(super) async fn note_self_heals(&self, nodes: Vec<String>, outcome: &mut FaultOutcome) {
         self.record_self_heals(nodes, &mut Some(outcome)).await;
     }
@@ -150,8 +150,8 @@ impl Executor {
     }
 }
 
-/// When a node healed, on the control node's clock. The node looked at its own clock at some moment between the
-/// question and the answer, so the interval is widened by that much, never narrowed.
+/// The interval of a node's heal on the control node's clock. The node read its clock between the request and the response,
+/// so the interval is widened by that time, never narrowed.
 fn on_control_clock(heal: &SelfHeal, node_now_ns: u64, sent: u64, received: u64) -> (u64, u64) {
     let earliest = sent.saturating_sub(node_now_ns.saturating_sub(heal.earliest_ns));
     let latest = received.saturating_sub(node_now_ns.saturating_sub(heal.latest_ns));

@@ -1,11 +1,11 @@
 //! Rounds of datagrams between the agents: which pairs of addresses carry packets, on every directed link.
 //!
-//! Silence proves nothing by itself: it counts only where a path was heard before, and in a round in which every link that
-//! was left alone was heard. Where datagrams are filtered, TCP handshakes with the target's own ports stand in.
+//! Silence alone proves nothing. It counts only on a path that was heard before, and in a round in which every uncut link was
+//! heard. If datagrams are filtered, TCP handshakes with the target's own ports replace them.
 use super::Executor;
-use super::paths::{Path, Peers, Via};
+use super::paths::{NetworkPath, Peers, Transport};
 use super::remotes::{everywhere, unexpected};
-use dsfuzz_nemesis::View;
+use dsfuzz_nemesis::ClusterView;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::{Request, Response};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,28 +13,28 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Datagrams on each path in a round: more than one, so that a stray loss does not read as silence.
+/// Datagrams on each path in a round: more than one, so that a stray loss does not count as silence.
 const COUNT: u32 = 3;
 const POLL_FIRST: Duration = Duration::from_millis(2);
 const POLL_LONGEST: Duration = Duration::from_millis(50);
-/// What comes on a second network may come a little later than what comes on the first.
+/// Datagrams on a second network may arrive a little later than on the first.
 const SECOND_PATHS: Duration = Duration::from_millis(10);
-/// How long a TCP handshake may take that stands in for datagrams.
+/// Deadline of a TCP handshake that replaces datagrams.
 const HANDSHAKE: Duration = Duration::from_millis(300);
 
-/// What a round showed.
+/// The outcome of a round.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Round {
     /// Paths that were heard.
-    pub(super) heard: BTreeSet<Path>,
+    pub(super) heard: BTreeSet<NetworkPath>,
     /// Requests that failed.
     pub(super) errors: Vec<String>,
-    /// Why nothing could be sent on a path.
-    unsent: BTreeMap<Path, String>,
+    /// Errors of sending, by path.
+    unsent: BTreeMap<NetworkPath, String>,
 }
 
 impl Round {
-    /// A link on which nothing was heard, in words.
+    /// The sentence for a silent link.
     pub(super) fn unheard(&self, (from, to): &Link) -> String {
         let why = self.unsent.iter().find(|(path, _)| (&path.from, &path.to) == (from, to));
         let why = why.map(|(path, why)| format!(" ({path}: {why})")).unwrap_or_default();
@@ -42,47 +42,47 @@ impl Round {
     }
 }
 
-/// The paths that are open, as a look before a fault found them.
+/// The paths that were open before a fault.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Open {
-    pub(super) paths: BTreeSet<Path>,
+pub(super) struct OpenPaths {
+    pub(super) paths: BTreeSet<NetworkPath>,
 }
 
-impl Open {
-    /// How many pairs of addresses lead to a node over these links.
+impl OpenPaths {
+    /// The number of address pairs that lead to a node over these links.
     pub(super) fn pairs_to(&self, node: &str, links: &[Link]) -> u64 {
         let paths = self.paths.iter().filter(|path| path.to == node && path.is_of(links));
-        paths.map(Path::pair).collect::<BTreeSet<_>>().len() as u64
+        paths.map(NetworkPath::pair).collect::<BTreeSet<_>>().len() as u64
     }
 }
 
-/// What keeps a cut between two nodes from being proven by datagrams.
+/// An obstacle between two nodes that keeps a cut from being proven by datagrams.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wall {
+pub struct BlockedPath {
     /// The nodes.
     pub between: (String, String),
-    /// How thick it is.
-    pub kind: WallKind,
+    /// Its kind.
+    pub kind: BlockedKind,
     /// A sentence.
     pub detail: String,
 }
 
-/// What a wall lets through.
+/// The packets that an obstacle lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WallKind {
-    /// TCP handshakes: every cut but a one-way one can be proven.
+pub enum BlockedKind {
+    /// TCP handshakes: every cut except a one-way cut can be proven.
     TcpOnly,
-    /// Neither; the target's ports may answer once it runs.
+    /// Neither datagrams nor handshakes; the target's ports may answer once it runs.
     Closed,
-    /// Neither, and nothing to the target's ports either: its own nodes cannot speak with each other.
+    /// Neither, and no packets to the target's ports: its nodes cannot reach each other.
     Filtered,
     /// The agents could not be asked.
     Unknown,
 }
 
 impl Executor {
-    /// Which paths of these links are open, and what is wrong: links on which nothing comes through.
-    pub(super) async fn open_paths(&self, links: &[Link], deadline: Duration) -> (Open, Vec<String>) {
+    /// The open paths of these links, and the problems: links without an open path.
+    pub(super) async fn open_paths(&self, links: &[Link], deadline: Duration) -> (OpenPaths, Vec<String>) {
         match self.look(links, deadline).await {
             Ok((open, mut walls)) => {
                 if !walls.is_empty() {
@@ -95,7 +95,7 @@ impl Executor {
                 }
                 (open, walls)
             }
-            Err(errors) => (Open::default(), errors),
+            Err(errors) => (OpenPaths::default(), errors),
         }
     }
 
@@ -103,17 +103,17 @@ impl Executor {
         self.remotes.ping_address(node).map(|(_, port)| port)
     }
 
-    /// The open paths, and a sentence for each link that has none; an error where agents could not be asked.
-    async fn look(&self, links: &[Link], deadline: Duration) -> Result<(Open, Vec<String>), Vec<String>> {
+    /// The open paths, and a sentence for each link without one; an error if agents could not be asked.
+    async fn look(&self, links: &[Link], deadline: Duration) -> Result<(OpenPaths, Vec<String>), Vec<String>> {
         let peers = self.peers(links, deadline).await?;
-        let main = |heard: &BTreeSet<Path>| links.iter().all(|link| peers.is_heard(link, heard));
-        let round = self.round(&peers.paths(links, Via::Udp), main, deadline).await;
+        let main = |heard: &BTreeSet<NetworkPath>| links.iter().all(|link| peers.is_heard(link, heard));
+        let round = self.round(&peers.paths(links, Transport::Udp), main, deadline).await;
         if !round.errors.is_empty() {
             return Err(round.errors);
         }
-        let mut open = Open { paths: round.heard.clone() };
+        let mut open = OpenPaths { paths: round.heard.clone() };
         let silent: Vec<Link> = links.iter().filter(|link| !peers.is_heard(link, &open.paths)).cloned().collect();
-        let mut candidates = peers.paths(&silent, Via::Tcp);
+        let mut candidates = peers.paths(&silent, Transport::Tcp);
         candidates.extend(peers.named_unheard(links, &open.paths));
         if !candidates.is_empty() {
             let (reached, errors) = self.reach(&candidates, deadline).await;
@@ -127,8 +127,8 @@ impl Executor {
         Ok((open, walls))
     }
 
-    /// What stands between each pair of nodes of this view, before any fault.
-    pub async fn walls(&self, view: &View) -> Vec<Wall> {
+    /// The obstacles between the pairs of nodes of this view, before any fault.
+    pub async fn walls(&self, view: &ClusterView) -> Vec<BlockedPath> {
         self.remember(view);
         let names: Vec<&str> = view.names().collect();
         let mut walls = Vec::new();
@@ -141,25 +141,29 @@ impl Executor {
         walls
     }
 
-    /// Whether nothing answers on any of the target's own ports, not even by a refusal.
+    /// Whether none of the target's own ports answers, not even by a refusal.
     async fn filters_the_target(&self, links: &[Link]) -> bool {
         let Ok(peers) = self.peers(links, self.limits.round).await else { return false };
-        let mut paths = peers.paths(links, Via::Tcp);
+        let mut paths = peers.paths(links, Transport::Tcp);
         paths.retain(|path| self.ping_port(&path.to) != Some(path.port));
         let handshakes = self.handshakes(&paths, self.limits.round).await;
         !paths.is_empty() && handshakes.errors.is_empty() && handshakes.answers == 0
     }
 
-    async fn wall(&self, one: String, other: String) -> Option<Wall> {
+    async fn wall(&self, one: String, other: String) -> Option<BlockedPath> {
         let both = [(one.clone(), other.clone()), (other.clone(), one.clone())];
         let port = self.ping_port(&other).unwrap_or_default();
         let (open, closed) = match self.look(&both, self.limits.round).await {
             Ok(seen) => seen,
             Err(errors) => {
-                return Some(Wall { between: (one, other), kind: WallKind::Unknown, detail: errors.join("; ") });
+                return Some(BlockedPath {
+                    between: (one, other),
+                    kind: BlockedKind::Unknown,
+                    detail: errors.join("; "),
+                });
             }
         };
-        let by_tcp = open.paths.iter().find(|path| path.via == Via::Tcp);
+        let by_tcp = open.paths.iter().find(|path| path.via == Transport::Tcp);
         let filtered = !closed.is_empty() && self.filters_the_target(&both).await;
         let (kind, detail) = match by_tcp {
             _ if filtered => {
@@ -170,17 +174,17 @@ impl Executor {
                      target's own nodes cannot speak with each other",
                     ports.join(", ")
                 );
-                (WallKind::Filtered, detail)
+                (BlockedKind::Filtered, detail)
             }
             _ if !closed.is_empty() => (
-                WallKind::Closed,
+                BlockedKind::Closed,
                 format!(
                     "UDP and TCP port {port} between {one} and {other} are filtered: open UDP port {port}, or a cut can be \
                      proven only over the target's own TCP ports"
                 ),
             ),
             Some(path) => (
-                WallKind::TcpOnly,
+                BlockedKind::TcpOnly,
                 format!(
                     "UDP port {port} between {one} and {other} is filtered; TCP port {} answers, which proves every cut but \
                      a one-way one",
@@ -189,16 +193,16 @@ impl Executor {
             ),
             None => return None,
         };
-        Some(Wall { between: (one, other), kind, detail })
+        Some(BlockedPath { between: (one, other), kind, detail })
     }
 
-    /// That nothing comes through on the silent links, on no pair of addresses, while everything that was open before on the
-    /// others still is. What was seen, or what speaks against it.
+    /// Verifies that the silent links carry nothing on any pair of addresses, while the other links' paths stay open. Returns the
+    /// observations, or the contradictions.
     pub(super) async fn cut_paths(
         &self,
         silent: &[Link],
         alive: &[Link],
-        open: &Open,
+        open: &OpenPaths,
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
         let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
@@ -208,8 +212,8 @@ impl Executor {
             return Err(errors);
         }
         let mut problems = missing(&peers, silent, alive, open, &heard, &round);
-        let leaks: Vec<&Path> = heard.iter().filter(|path| path.needs(silent)).collect();
-        let pairs: BTreeSet<_> = open.paths.iter().filter(|path| path.is_of(silent)).map(Path::pair).collect();
+        let leaks: Vec<&NetworkPath> = heard.iter().filter(|path| path.needs(silent)).collect();
+        let pairs: BTreeSet<_> = open.paths.iter().filter(|path| path.is_of(silent)).map(NetworkPath::pair).collect();
         let leaking: BTreeSet<_> = leaks.iter().map(|path| path.pair()).collect();
         let cut = pairs.difference(&leaking).count();
         let unproven = peers.named_unproven(silent, &open.paths);
@@ -224,8 +228,8 @@ impl Executor {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let tcp = open.paths.iter().filter(|path| path.via == Via::Tcp && path.is_of(silent));
-        let tcp = tcp.map(Path::pair).collect::<BTreeSet<_>>().len();
+        let tcp = open.paths.iter().filter(|path| path.via == Transport::Tcp && path.is_of(silent));
+        let tcp = tcp.map(NetworkPath::pair).collect::<BTreeSet<_>>().len();
         let by_tcp = if tcp > 0 { format!(", {tcp} of them by TCP handshakes") } else { String::new() };
         Ok(vec![
             format!("cut proven on {cut} of {} address pairs{by_tcp}", pairs.len()),
@@ -233,8 +237,8 @@ impl Executor {
         ])
     }
 
-    /// Which of the paths that were open are not; empty when all are.
-    pub(super) async fn closed_paths(&self, links: &[Link], open: &Open, deadline: Duration) -> Vec<String> {
+    /// The paths that were open before and are not now.
+    pub(super) async fn closed_paths(&self, links: &[Link], open: &OpenPaths, deadline: Duration) -> Vec<String> {
         let peers = match self.peers(links, deadline).await {
             Ok(peers) => peers,
             Err(errors) => return errors,
@@ -243,22 +247,22 @@ impl Executor {
         if errors.is_empty() { missing(&peers, &[], links, open, &heard, &round) } else { errors }
     }
 
-    /// Datagrams on all paths of these links, handshakes on those that were open to them.
+    /// Sends datagrams on all paths of these links, and handshakes on those that were open to them.
     async fn heard_again(
         &self,
         peers: &Peers,
         links: &[Link],
         silent: &[Link],
-        open: &Open,
+        open: &OpenPaths,
         deadline: Duration,
-    ) -> (BTreeSet<Path>, Vec<String>, Round) {
-        let paths = peers.paths(links, Via::Udp);
-        let wanted = |path: &&Path| path.via == Via::Udp && !path.needs(silent) && paths.contains(path);
-        let wanted: Vec<&Path> = open.paths.iter().filter(wanted).collect();
-        let enough = |heard: &BTreeSet<Path>| wanted.iter().all(|path| heard.contains(path));
+    ) -> (BTreeSet<NetworkPath>, Vec<String>, Round) {
+        let paths = peers.paths(links, Transport::Udp);
+        let wanted = |path: &&NetworkPath| path.via == Transport::Udp && !path.needs(silent) && paths.contains(path);
+        let wanted: Vec<&NetworkPath> = open.paths.iter().filter(wanted).collect();
+        let enough = |heard: &BTreeSet<NetworkPath>| wanted.iter().all(|path| heard.contains(path));
         let round = self.round(&paths, enough, deadline).await;
         let (mut heard, mut errors) = (round.heard.clone(), round.errors.clone());
-        let tcp: BTreeSet<Path> = open.paths.iter().filter(|path| path.via == Via::Tcp).cloned().collect();
+        let tcp: BTreeSet<NetworkPath> = open.paths.iter().filter(|path| path.via == Transport::Tcp).cloned().collect();
         if errors.is_empty() && !tcp.is_empty() {
             let (reached, failed) = self.reach(&tcp, deadline).await;
             heard.extend(reached);
@@ -267,7 +271,7 @@ impl Executor {
         (heard, errors, round)
     }
 
-    /// Every node of these links with its addresses as they are now.
+    /// Every node of these links with its present addresses.
     pub(super) async fn peers(&self, links: &[Link], deadline: Duration) -> Result<Peers, Vec<String>> {
         let nodes: BTreeSet<&str> = links.iter().flat_map(|(from, to)| [from.as_str(), to.as_str()]).collect();
         let asks = nodes.iter().map(|node| ((*node).to_owned(), Request::Addresses)).collect();
@@ -289,12 +293,12 @@ impl Executor {
         if errors.is_empty() { Ok(peers) } else { Err(errors) }
     }
 
-    /// One round: datagrams are sent on all paths, and then the receivers are asked until `enough` or the deadline. What
-    /// was heard is judged by one more look after that, so that silent paths had longer than the others.
+    /// One round: datagrams are sent on all paths, then the receivers are asked until `enough` or the deadline. A further look
+    /// decides, so that silent paths had more time than the others.
     pub(super) async fn round(
         &self,
-        paths: &BTreeSet<Path>,
-        enough: impl Fn(&BTreeSet<Path>) -> bool,
+        paths: &BTreeSet<NetworkPath>,
+        enough: impl Fn(&BTreeSet<NetworkPath>) -> bool,
         deadline: Duration,
     ) -> Round {
         let begun = Instant::now();
@@ -318,10 +322,10 @@ impl Executor {
         outcome
     }
 
-    async fn send(&self, round: u64, paths: &BTreeSet<Path>, deadline: Duration) -> Round {
-        let mut from: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
+    async fn send(&self, round: u64, paths: &BTreeSet<NetworkPath>, deadline: Duration) -> Round {
+        let mut from: BTreeMap<&str, Vec<&NetworkPath>> = BTreeMap::new();
         paths.iter().for_each(|path| from.entry(&path.from).or_default().push(path));
-        let ask = |(node, paths): (&&str, &Vec<&Path>)| {
+        let ask = |(node, paths): (&&str, &Vec<&NetworkPath>)| {
             let to = paths.iter().map(|path| path.target()).collect();
             ((*node).to_owned(), Request::Ping { round, from: (*node).to_owned(), to, count: COUNT })
         };
@@ -341,14 +345,19 @@ impl Executor {
     }
 
     /// The paths that were heard so far.
-    async fn heard(&self, round: u64, paths: &BTreeSet<Path>, deadline: Duration) -> (BTreeSet<Path>, Vec<String>) {
+    async fn heard(
+        &self,
+        round: u64,
+        paths: &BTreeSet<NetworkPath>,
+        deadline: Duration,
+    ) -> (BTreeSet<NetworkPath>, Vec<String>) {
         let receivers: BTreeSet<&str> = paths.iter().map(|path| path.to.as_str()).collect();
         let asks = receivers.iter().map(|node| ((*node).to_owned(), Request::Heard { round })).collect();
         let (mut heard, mut errors) = (BTreeSet::new(), Vec::new());
         for (node, answer) in everywhere(&self.remotes, asks, deadline).await {
             match answer {
                 Ok(Response::Heard(pings)) => {
-                    let of = |path: &&Path| {
+                    let of = |path: &&NetworkPath| {
                         let like = |ping: &dsfuzz_nemesis::protocol::HeardPing| {
                             (&ping.from, ping.source, ping.address) == (&path.from, path.source, path.address)
                         };
@@ -364,16 +373,20 @@ impl Executor {
     }
 
     /// The paths on which a TCP handshake ended.
-    pub(super) async fn reach(&self, paths: &BTreeSet<Path>, deadline: Duration) -> (BTreeSet<Path>, Vec<String>) {
+    pub(super) async fn reach(
+        &self,
+        paths: &BTreeSet<NetworkPath>,
+        deadline: Duration,
+    ) -> (BTreeSet<NetworkPath>, Vec<String>) {
         let Handshakes { reached, errors, .. } = self.handshakes(paths, deadline).await;
         (reached, errors)
     }
 
-    async fn handshakes(&self, paths: &BTreeSet<Path>, deadline: Duration) -> Handshakes {
-        let mut from: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
+    async fn handshakes(&self, paths: &BTreeSet<NetworkPath>, deadline: Duration) -> Handshakes {
+        let mut from: BTreeMap<&str, Vec<&NetworkPath>> = BTreeMap::new();
         paths.iter().for_each(|path| from.entry(&path.from).or_default().push(path));
         let wait_ms = u64::try_from(HANDSHAKE.min(deadline).as_millis()).unwrap_or(0);
-        let ask = |(node, paths): (&&str, &Vec<&Path>)| {
+        let ask = |(node, paths): (&&str, &Vec<&NetworkPath>)| {
             let to = paths.iter().map(|path| path.target()).collect();
             ((*node).to_owned(), Request::Reach { to, wait_ms })
         };
@@ -394,32 +407,33 @@ impl Executor {
     }
 }
 
-/// What came of TCP handshakes.
+/// The outcome of TCP handshakes.
 #[derive(Debug, Default)]
 struct Handshakes {
-    /// Paths on which one ended.
-    reached: BTreeSet<Path>,
-    /// How many ended or were refused.
+    /// Paths with a completed handshake.
+    reached: BTreeSet<NetworkPath>,
+    /// The number of completed or refused handshakes.
     answers: usize,
     errors: Vec<String>,
 }
 
-/// Links that should carry something and do not, one sentence each. A path whose address has left its node is not asked for.
+/// Silent links that should be open, one sentence each. Paths to an address that has left its node do not count.
 fn missing(
     peers: &Peers,
     silent: &[Link],
     alive: &[Link],
-    open: &Open,
-    heard: &BTreeSet<Path>,
+    open: &OpenPaths,
+    heard: &BTreeSet<NetworkPath>,
     round: &Round,
 ) -> Vec<String> {
-    let now = peers.paths(alive, Via::Udp);
+    let now = peers.paths(alive, Transport::Udp);
     let mut problems = Vec::new();
     for link in alive {
-        let of_link = |path: &&Path| path.is_of(std::slice::from_ref(link)) && !path.needs(silent);
-        let wanted: Vec<&Path> = open.paths.iter().filter(of_link).collect();
-        let gone = |path: &&&Path| !heard.contains(**path) && (path.via == Via::Tcp || now.contains(**path));
-        let lost: Vec<&&Path> = wanted.iter().filter(gone).collect();
+        let of_link = |path: &&NetworkPath| path.is_of(std::slice::from_ref(link)) && !path.needs(silent);
+        let wanted: Vec<&NetworkPath> = open.paths.iter().filter(of_link).collect();
+        let gone =
+            |path: &&&NetworkPath| !heard.contains(**path) && (path.via == Transport::Tcp || now.contains(**path));
+        let lost: Vec<&&NetworkPath> = wanted.iter().filter(gone).collect();
         let (from, to) = link;
         if wanted.is_empty() {
             problems.push(match open.paths.is_empty() {

@@ -1,36 +1,36 @@
-//! [`FaultOutcome`]: what became of one planned fault, for benches and for how late faults began.
+//! [`FaultOutcome`]: the outcome of one planned fault, for benches and for the delay of faults.
 use dsfuzz_checkers::history::Mark;
 use dsfuzz_nemesis::PlannedFault;
 use serde::Serialize;
 
-/// What became of one planned fault.
+/// The outcome of one planned fault.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FaultOutcome {
-    /// As planned.
+    /// The planned fault in words.
     pub planned: PlannedFault,
     /// Its fault's name.
     pub kind: String,
-    /// With the nodes' names; empty where it was not resolved.
+    /// The resolved fault in words; empty if it was not resolved.
     pub what: String,
     /// The nodes it was aimed at.
     pub nodes: Vec<String>,
-    /// When the injections were asked for; none where it never began.
+    /// The time of the request of the injections; none if it never began.
     pub begun: Option<Mark>,
-    /// How much later than the timetable says.
+    /// Delay behind the timetable.
     pub slip_ms: Option<u64>,
-    /// Shown to be in force.
+    /// Proven in force.
     pub proven: bool,
-    /// Shown to be in force once more, just before the heal.
+    /// Proven in force again, just before the heal.
     pub reproven: bool,
-    /// Shown to be gone.
+    /// Proven gone.
     pub healed: bool,
     /// From the decision (before the leader was looked up) to the proof.
     pub prove_ms: Option<u64>,
     /// From the first undo to the proof of the heal.
     pub heal_ms: Option<u64>,
-    /// Nodes that undid a fault by themselves, and when on the control node's clock: not before, not after.
+    /// Self-heals: the node, and the interval on the control node's clock.
     pub self_healed: Vec<(String, u64, u64)>,
-    /// What went wrong, one sentence each.
+    /// The problems, one sentence each.
     pub problems: Vec<String>,
 }
 

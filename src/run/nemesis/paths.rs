@@ -1,5 +1,5 @@
-//! [`Path`]: a directed pair of addresses between two nodes; [`Peers`]: the nodes with all their addresses, and so every
-//! path between them.
+//! [`NetworkPath`]: a directed pair of addresses between two nodes. [`Peers`]: the nodes with all their addresses, which give
+//! every path between them.
 use dsfuzz_nemesis::NodeView;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::PingTarget;
@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
-/// With more, the datagrams of a round would themselves be a load.
+/// Most paths of a round; with more, its datagrams would be a load.
 const ADDRESSES_MAX: usize = 64;
 
-/// What is sent on a path.
+/// The packets on a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Via {
+pub(super) enum Transport {
     /// Datagrams between the agents. They show one direction.
     Udp,
     /// TCP handshakes. They need both directions.
@@ -21,25 +21,25 @@ pub(super) enum Via {
 
 /// A directed pair of addresses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Path {
+pub(super) struct NetworkPath {
     pub(super) from: String,
     pub(super) to: String,
     /// None: the kernel chooses.
     pub(super) source: Option<IpAddr>,
     pub(super) address: IpAddr,
     pub(super) port: u16,
-    pub(super) via: Via,
+    pub(super) via: Transport,
 }
 
-impl Path {
+impl NetworkPath {
     pub(super) fn target(&self) -> PingTarget {
         PingTarget { source: self.source, address: self.address, port: self.port }
     }
 
-    /// Whether it needs one of these links. A handshake needs the link and its way back.
+    /// Whether it needs one of these links. A handshake needs both directions of the link.
     pub(super) fn needs(&self, links: &[Link]) -> bool {
         let back = (self.to.clone(), self.from.clone());
-        self.is_of(links) || (self.via == Via::Tcp && links.contains(&back))
+        self.is_of(links) || (self.via == Transport::Tcp && links.contains(&back))
     }
 
     /// Whether it is a path of one of these links.
@@ -47,19 +47,19 @@ impl Path {
         links.iter().any(|(from, to)| (from, to) == (&self.from, &self.to))
     }
 
-    /// The two addresses, whatever is sent between them.
+    /// The two addresses.
     pub(super) fn pair(&self) -> (&str, &str, Option<IpAddr>, IpAddr) {
         (&self.from, &self.to, self.source, self.address)
     }
 }
 
-impl fmt::Display for Path {
+impl fmt::Display for NetworkPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(source) = self.source {
             write!(f, "from {source} ")?;
         }
         write!(f, "to {}", self.address)?;
-        if self.via == Via::Tcp { write!(f, " TCP port {}", self.port) } else { Ok(()) }
+        if self.via == Transport::Tcp { write!(f, " TCP port {}", self.port) } else { Ok(()) }
     }
 }
 
@@ -87,7 +87,7 @@ impl Peer {
 pub(super) struct Peers(BTreeMap<String, Peer>);
 
 impl Peers {
-    /// `view`: what the plan and the recipe say of the node; `own`: what its agent says.
+    /// `view`: addresses from the plan and the recipe; `own`: addresses from the agent.
     pub(super) fn add(
         &mut self,
         node: String,
@@ -103,7 +103,7 @@ impl Peers {
         self.0.insert(node, peer);
     }
 
-    /// All addresses of a node but the plan's.
+    /// All addresses of a node except the plan's.
     pub(super) fn others(&self, node: &str) -> Vec<IpAddr> {
         self.0.get(node).map(|peer| peer.all().into_iter().filter(|ip| *ip != peer.main).collect()).unwrap_or_default()
     }
@@ -117,13 +117,13 @@ impl Peers {
     }
 
     /// Every path of these links.
-    pub(super) fn paths(&self, links: &[Link], via: Via) -> BTreeSet<Path> {
+    pub(super) fn paths(&self, links: &[Link], via: Transport) -> BTreeSet<NetworkPath> {
         links.iter().flat_map(|link| self.paths_of(link, via)).collect()
     }
 
-    fn paths_of(&self, (from, to): &Link, via: Via) -> Vec<Path> {
+    fn paths_of(&self, (from, to): &Link, via: Transport) -> Vec<NetworkPath> {
         let (Some(sender), Some(receiver)) = (self.0.get(from), self.0.get(to)) else { return Vec::new() };
-        // An address that both have is no way from one to the other.
+        // A shared address is no path from one to the other.
         let (mine, theirs) = (sender.all(), receiver.all());
         let sources = sender.own.iter().filter(|source| !theirs.contains(source));
         let sources: Vec<IpAddr> = sources.copied().collect();
@@ -134,9 +134,10 @@ impl Peers {
             if from_here.is_empty() && (*address == receiver.main || receiver.named.contains(address)) {
                 from_here.push(None);
             }
-            let ports = if via == Via::Udp { std::slice::from_ref(&receiver.ping_port) } else { &receiver.tcp_ports };
+            let ports =
+                if via == Transport::Udp { std::slice::from_ref(&receiver.ping_port) } else { &receiver.tcp_ports };
             for source in from_here {
-                paths.extend(ports.iter().map(|port| Path {
+                paths.extend(ports.iter().map(|port| NetworkPath {
                     from: from.clone(),
                     to: to.clone(),
                     source,
@@ -149,26 +150,26 @@ impl Peers {
         paths
     }
 
-    /// Whether the receiver's address in the plan was heard, from whichever address.
-    pub(super) fn is_heard(&self, (from, to): &Link, heard: &BTreeSet<Path>) -> bool {
+    /// Whether the receiver's address in the plan was heard, from any address.
+    pub(super) fn is_heard(&self, (from, to): &Link, heard: &BTreeSet<NetworkPath>) -> bool {
         let main = self.0.get(to).map(|peer| peer.main);
         heard.iter().any(|path| (&path.from, &path.to, Some(path.address)) == (from, to, main))
     }
 
-    /// TCP paths to addresses that the recipe names and no datagram reached: a container has no agent to hear it.
-    pub(super) fn named_unheard(&self, links: &[Link], heard: &BTreeSet<Path>) -> BTreeSet<Path> {
-        let pairs: BTreeSet<_> = heard.iter().map(Path::pair).collect();
-        let named = |path: &Path| self.0.get(&path.to).is_some_and(|peer| peer.named.contains(&path.address));
-        let paths = self.paths(links, Via::Tcp).into_iter();
+    /// TCP paths to the recipe's addresses that no datagram reached: a container has no agent to hear it.
+    pub(super) fn named_unheard(&self, links: &[Link], heard: &BTreeSet<NetworkPath>) -> BTreeSet<NetworkPath> {
+        let pairs: BTreeSet<_> = heard.iter().map(NetworkPath::pair).collect();
+        let named = |path: &NetworkPath| self.0.get(&path.to).is_some_and(|peer| peer.named.contains(&path.address));
+        let paths = self.paths(links, Transport::Tcp).into_iter();
         paths.filter(|path| named(path) && !pairs.contains(&path.pair())).collect()
     }
 
-    /// Addresses that the recipe names and no path on these links reaches.
-    pub(super) fn named_unproven(&self, links: &[Link], open: &BTreeSet<Path>) -> Vec<String> {
+    /// Addresses of the recipe that no path on these links reaches.
+    pub(super) fn named_unproven(&self, links: &[Link], open: &BTreeSet<NetworkPath>) -> Vec<String> {
         let mut unproven = Vec::new();
         for (node, peer) in &self.0 {
             for address in &peer.named {
-                let reached = |path: &Path| path.to == *node && path.address == *address;
+                let reached = |path: &NetworkPath| path.to == *node && path.address == *address;
                 if links.iter().any(|(_, to)| to == node) && !open.iter().any(reached) {
                     unproven.push(format!("{node} at {address}, which the recipe names"));
                 }

@@ -1,6 +1,6 @@
 //! Looks at the nodes before a fault, and the verification that it is in force.
 use super::Executor;
-use super::links::Open;
+use super::links::OpenPaths;
 use super::remotes::{everywhere, unexpected};
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::{Proof, Request, Response};
@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A service's clock this far off before a clock fault: what an earlier fault left.
+/// An offset of a service's clock before a clock fault that an earlier fault must have left.
 const SHIFT_BEFORE_MAX_NS: u64 = 100_000_000;
 const LOOK_AGAIN_FIRST: Duration = Duration::from_millis(3);
 const LOOK_AGAIN_LONGEST: Duration = Duration::from_millis(100);
 
-/// From when on a rule's packets are counted for a proof.
+/// The begin of the count of a rule's packets for a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Since {
+pub(super) enum CountedFrom {
     /// The injection, which made the rule with a counter at zero.
     Injection,
     /// The begin of the round.
@@ -24,9 +24,9 @@ pub(super) enum Since {
 }
 
 impl Executor {
-    /// What is wrong already before the fault, so that its effect could not be distinguished.
-    /// Of a cut also the paths that are open before it: only their silence proves anything.
-    pub(super) async fn look_before(&self, fault: &ResolvedFault) -> (Open, Vec<String>) {
+    /// Problems before the fault that would hide its effect. For a cut also the open paths, since only their silence proves
+    /// anything.
+    pub(super) async fn look_before(&self, fault: &ResolvedFault) -> (OpenPaths, Vec<String>) {
         match &fault.verification {
             Verification::Links { silent, alive } => {
                 let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
@@ -36,7 +36,7 @@ impl Executor {
             Verification::State => {
                 let mut problems = self.services_before(fault).await;
                 problems.extend(self.clocks_before(fault).await);
-                (Open::default(), problems)
+                (OpenPaths::default(), problems)
             }
         }
     }
@@ -94,13 +94,13 @@ impl Executor {
         problems
     }
 
-    /// Verifies that the fault is in force on every node, looking again until the deadline. What was seen, or what speaks
-    /// against it.
+    /// Verifies that the fault is in force on every node, looking again until the deadline. Returns the observations, or the
+    /// contradictions.
     pub(super) async fn verify(
         &self,
         id: u64,
-        (fault, open): (&ResolvedFault, &Open),
-        since: Since,
+        (fault, open): (&ResolvedFault, &OpenPaths),
+        since: CountedFrom,
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
         let end = Instant::now() + deadline;
@@ -110,8 +110,8 @@ impl Executor {
             let verified = match &fault.verification {
                 Verification::Links { silent, alive } => {
                     let before = match since {
-                        Since::Injection => Ok(Vec::new()),
-                        Since::Round => self.proofs(id, fault, left.min(self.limits.look)).await,
+                        CountedFrom::Injection => Ok(Vec::new()),
+                        CountedFrom::Round => self.proofs(id, fault, left.min(self.limits.look)).await,
                     };
                     match before {
                         Ok(before) => self.verify_links(id, fault, &before, (silent, alive, open), left).await,
@@ -143,14 +143,14 @@ impl Executor {
         Err(miss.into_iter().map(|proof| format!("not in force on {}", told(proof))).collect())
     }
 
-    /// The cut links are silent on every pair of addresses, in a round in which the others were heard, and the receivers'
-    /// rules counted more packets than `before` (nothing, where the rules are new).
+    /// Verifies that the cut links are silent on every pair of addresses in a round in which the others were heard, and that the
+    /// receivers' rules counted more packets than `before` (empty if the rules are new).
     async fn verify_links(
         &self,
         id: u64,
         fault: &ResolvedFault,
         before: &[(String, Proof)],
-        (silent, alive, open): (&[Link], &[Link], &Open),
+        (silent, alive, open): (&[Link], &[Link], &OpenPaths),
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
         let cut = self.cut_paths(silent, alive, open, deadline.min(self.limits.round)).await?;
@@ -175,7 +175,7 @@ impl Executor {
         Ok([cut, seen].concat())
     }
 
-    /// What every agent that injected says, in the order of the injections; errors where one gave no answer.
+    /// The proofs of all agents with an injection, in the order of the injections; errors if one gave no response.
     async fn proofs(
         &self,
         id: u64,

@@ -1,4 +1,4 @@
-//! [`Remotes`]: the agents as they can be reached now; `everywhere`: the same moment's questions to several of them.
+//! [`Remotes`]: the present sessions with agents. `everywhere`: requests to several of them in parallel.
 use crate::cluster::{Remote, RemoteError};
 use dsfuzz_nemesis::protocol::{Request, Response};
 use std::net::IpAddr;
@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// The agents of a cluster. Asked anew for every request, because a lost session is replaced by another.
+/// The agents of a cluster. Looked up for every request, because a lost session is replaced.
 pub trait Remotes: Send + Sync {
     /// Names of all nodes, in the plan's order.
     fn names(&self) -> Vec<String>;
 
-    /// The node's agent, where there is a session with it now.
+    /// The node's agent, if there is a session with it now.
     fn get(&self, node: &str) -> Option<Arc<dyn Remote>>;
 
-    /// Where the node's agent hears datagrams of its peers: its address among them, and the port of its greeting.
+    /// The address and port at which the node's agent hears datagrams of its peers.
     fn ping_address(&self, node: &str) -> Option<(IpAddr, u16)>;
 }
 
@@ -25,7 +25,7 @@ pub struct FixedRemotes {
 }
 
 impl FixedRemotes {
-    /// These agents, who hear datagrams there (node, address, port).
+    /// These agents with their addresses for datagrams (node, address, port).
     pub fn new(remotes: Vec<Arc<dyn Remote>>, pings: Vec<(String, IpAddr, u16)>) -> FixedRemotes {
         FixedRemotes { remotes, pings }
     }
@@ -46,17 +46,17 @@ impl Remotes for FixedRemotes {
     }
 }
 
-/// An answer to one request, with the node it came from.
-pub(super) type Answer = (String, Result<Response, RemoteError>);
+/// A node with its response to a request.
+pub(super) type NodeResponse = (String, Result<Response, RemoteError>);
 
-/// Asks several nodes at once; the answers come in the order of the questions, all within the deadline.
+/// Asks several nodes in parallel; the responses come in the order of the requests, all within the deadline.
 pub(super) async fn everywhere(
     remotes: &Arc<dyn Remotes>,
     asks: Vec<(String, Request)>,
     deadline: Duration,
-) -> Vec<Answer> {
+) -> Vec<NodeResponse> {
     let lost = |node: &str, message: &str| RemoteError::Lost { node: node.into(), message: message.to_owned() };
-    let mut answers: Vec<Answer> =
+    let mut answers: Vec<NodeResponse> =
         asks.iter().map(|(node, _)| (node.clone(), Err(lost(node, "the request broke off")))).collect();
     let mut flying = JoinSet::new();
     for (position, (node, ask)) in asks.into_iter().enumerate() {
@@ -73,7 +73,7 @@ pub(super) async fn everywhere(
     answers
 }
 
-/// One question. The deadline is held here too: a session that forgets its own must not hold up a heal.
+/// One request. The deadline is held here too, so that a session without one cannot hold up a heal.
 async fn one(remote: Arc<dyn Remote>, ask: Request, deadline: Duration) -> Result<Response, RemoteError> {
     let text = format!("{ask:?}");
     let what = text.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
@@ -87,7 +87,7 @@ async fn one(remote: Arc<dyn Remote>, ask: Request, deadline: Duration) -> Resul
     }
 }
 
-/// What is said of an answer that does not fit its question.
+/// The sentence for a response of the wrong kind.
 pub(super) fn unexpected(node: &str, told: &Response) -> String {
     format!("{node}: its agent gave an answer that does not fit the question: {told:?}")
 }

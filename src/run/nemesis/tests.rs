@@ -1,4 +1,4 @@
-//! The life of a fault on a cluster in memory, told as the events that the journal gets. The clock is the test's own.
+//! The life of a fault on a cluster in memory, as events of the journal. The clock belongs to the test.
 mod fake;
 
 use super::*;
@@ -10,7 +10,7 @@ use fake::FakeCluster;
 use serde_json::json;
 use std::sync::Mutex;
 
-/// A test's run: the cluster, the executor and what it told.
+/// A test's run: the cluster, the executor and its events.
 struct Stage {
     cluster: Arc<FakeCluster>,
     executor: Arc<Executor>,
@@ -39,7 +39,7 @@ impl Stage {
             let cluster = cluster.clone();
             Arc::new(move |for_leader| {
                 let view = cluster.view(leader);
-                // Only who aims at the leader may be kept waiting for one.
+                // Only a fault aimed at the leader may wait for one.
                 let wait = Duration::from_millis(if for_leader && leader.is_none() { 500 } else { 0 });
                 Box::pin(async move {
                     tokio::time::sleep(wait).await;
@@ -62,7 +62,7 @@ impl Stage {
         self.executor.run(&timetable, Instant::now(), self.stop.subscribe()).await
     }
 
-    /// The same, with something happening in the middle of the first fault.
+    /// The same, with an action in the middle of the first fault.
     async fn play_with(&self, faults: serde_json::Value, middle: impl FnOnce(&Stage)) -> Vec<FaultOutcome> {
         let timetable = self.timetable(faults);
         let first = &timetable.faults[0];
@@ -348,7 +348,7 @@ async fn a_fault_aimed_at_no_leader_does_not_wait_for_one_and_a_late_one_says_so
     let stage = Stage::of(3, None);
     let slips =
         |outcomes: &[FaultOutcome]| outcomes.iter().map(|outcome| outcome.slip_ms.expect("begun")).collect::<Vec<_>>();
-    // The planner turns nothing to the leader where the plan names nodes.
+    // The planner turns no fault to the leader if the plan names nodes.
     let on_time = stage.play(json!([{"kill": {"nodes": "n2"}}])).await;
     assert!(slips(&on_time).iter().all(|slip| *slip < 100), "{:?}", slips(&on_time));
     let late = stage.play(json!([{"pause": {"nodes": "leader"}}])).await;
@@ -380,7 +380,7 @@ async fn a_cut_is_made_and_proven_on_every_pair_of_addresses() {
     let stage = two_networks();
     let outcomes = stage.play(isolate_leader()).await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
-    // Two addresses on each side; the bridge that every node has is no way.
+    // Two addresses on each side; the bridge address of every node is no path.
     assert!(stage.detail(Proven).contains("cut proven on 32 of 32 address pairs"), "{}", stage.detail(Proven));
     assert!(outcomes[0].reproven && outcomes[0].healed && stage.cluster.broken().is_empty());
 }
@@ -404,7 +404,7 @@ async fn an_address_that_comes_during_the_cut_is_seen() {
     stage.play_with(isolate_leader(), moved).await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Lapsed, HealBegun, Healed]);
     assert!(stage.detail(Lapsed).contains("n1 hears n3, though the link is cut (from 10.79.0.3"));
-    // One that goes is no way any more.
+    // A removed address is no path any more.
     let stage = two_networks();
     let gone = |stage: &Stage| stage.cluster.change("n1", |node| node.more.retain(|address| *address != second(1)));
     stage.play_with(isolate_leader(), gone).await;
@@ -422,7 +422,7 @@ async fn where_datagrams_are_filtered_handshakes_with_the_target_prove_a_cut() {
     let detail = stage.detail(Proven);
     assert!(detail.contains("cut proven on 8 of 8 address pairs, 8 of them by TCP handshakes"), "{detail}");
     assert!(outcomes[0].healed);
-    // A handshake needs both directions, so it cannot show that one of them still works.
+    // A handshake needs both directions, so it cannot show that one of them works.
     let stage = Stage::of(5, Some("n3"));
     for name in stage.cluster.names() {
         stage.cluster.change(&name, |node| node.filtered = true);

@@ -1,8 +1,8 @@
-//! Reads again what nodes answered differently: a node that is behind catches up, one that has diverged stands still.
+//! Repeats reads that nodes answered differently: a lagging node catches up; a diverged node stands still.
 //!
-//! Never: a read that no node has answered, or in a mode in which nodes need not hold the same.
-use super::reader::{Outcome, Reader};
-use super::{Left, SettleSummary, Settling};
+//! Never: repeats a read that no node has answered, or in a mode in which nodes may differ.
+use super::reader::{ReadOutcome, Reader};
+use super::{SettleSummary, SharedSettle, UnansweredCalls};
 use crate::run::driver::turned_true;
 use dsfuzz_workloads::Call;
 use std::collections::BTreeSet;
@@ -10,17 +10,17 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// So often are nodes read within one standstill.
+/// Reads of a node within one standstill.
 const READS_PER_STANDSTILL: u32 = 4;
 
-impl Settling {
-    /// Until all agree, no answer has changed for a standstill, or the time is up.
+impl SharedSettle {
+    /// Reads until all agree, no answer has changed for a standstill, or the time is up.
     pub(super) async fn confirm(
         &self,
-        mut readers: Vec<(Reader, Left)>,
+        mut readers: Vec<(Reader, UnansweredCalls)>,
         calls: &[Call],
         summary: &mut SettleSummary,
-    ) -> Vec<(Reader, Left)> {
+    ) -> Vec<(Reader, UnansweredCalls)> {
         let calls: Arc<[Call]> = calls.into();
         let (standstill, mut stop) = (self.options.standstill, self.stop.clone());
         let mut changed = Instant::now();
@@ -55,8 +55,11 @@ impl Settling {
     }
 }
 
-/// Readers by the positions of their nodes; one that panicked is told.
-pub(super) async fn joined(mut nodes: JoinSet<(Reader, Left)>, summary: &mut SettleSummary) -> Vec<(Reader, Left)> {
+/// Readers by the positions of their nodes; a panic of one is reported.
+pub(super) async fn joined(
+    mut nodes: JoinSet<(Reader, UnansweredCalls)>,
+    summary: &mut SettleSummary,
+) -> Vec<(Reader, UnansweredCalls)> {
     let mut readers = Vec::new();
     while let Some(joined) = nodes.join_next().await {
         match joined {
@@ -68,8 +71,8 @@ pub(super) async fn joined(mut nodes: JoinSet<(Reader, Left)>, summary: &mut Set
     readers
 }
 
-/// Places of calls that two nodes answered differently.
-fn differing(readers: &[(Reader, Left)]) -> Vec<usize> {
+/// Positions of calls with different answers.
+fn differing(readers: &[(Reader, UnansweredCalls)]) -> Vec<usize> {
     let places: BTreeSet<usize> = readers.iter().flat_map(|(reader, _)| reader.answers.keys().copied()).collect();
     let differs = |place: &usize| {
         let mut answers = readers.iter().filter_map(|(reader, _)| reader.answers.get(place));
@@ -79,14 +82,19 @@ fn differing(readers: &[(Reader, Left)]) -> Vec<usize> {
     places.into_iter().filter(differs).collect()
 }
 
-/// One more read of each of these calls that this node has answered before.
-async fn again(mut reader: Reader, left: Left, calls: Arc<[Call]>, places: Vec<usize>) -> (Reader, Left) {
+/// Reads each of these calls again that this node has answered before.
+async fn again(
+    mut reader: Reader,
+    left: UnansweredCalls,
+    calls: Arc<[Call]>,
+    places: Vec<usize>,
+) -> (Reader, UnansweredCalls) {
     for place in places {
         if !reader.answers.contains_key(&place) || reader.over() {
             continue;
         }
-        // A read that failed says nothing about what the node holds.
-        if let Outcome::Answered(answer) = reader.read(&calls[place]).await {
+        // A failed read says nothing about the node's data.
+        if let ReadOutcome::Answered(answer) = reader.read(&calls[place]).await {
             reader.answers.insert(place, answer.digest);
         }
     }

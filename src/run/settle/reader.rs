@@ -1,9 +1,9 @@
-//! [`Reader`]: the final reads of one node, one after the other.
+//! [`Reader`]: makes the final reads of one node, one after the other.
 use super::super::driver::{Backoff, call_once, connect_once, discard, turned_true};
-use super::{Left, Missed, SettleSummary, Settling};
-use dsfuzz_chance::Chance;
+use super::{Missed, SettleSummary, SharedSettle, UnansweredCalls};
 use dsfuzz_checkers::{ABSENT, Value};
-use dsfuzz_workloads::{Answer, Call, Client, Terms};
+use dsfuzz_rng::Rng;
+use dsfuzz_workloads::{Call, CallResult, Client, Terms};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -12,66 +12,66 @@ use tokio::time::Instant;
 
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// How an attempt ended.
-pub(super) enum Outcome {
+/// The outcome of an attempt.
+pub(super) enum ReadOutcome {
     /// Ok, or certainly absent.
-    Answered(Answered),
+    Answered(ReadReply),
     /// The node refuses to be read, with one of the codes for that.
     Refused(Arc<str>),
     /// It certainly had no effect.
     Failed(Arc<str>),
-    /// It may have had an effect, where it has any.
+    /// It may have had an effect.
     Unknown(Arc<str>),
 }
 
-/// What an answered read said.
-pub(super) struct Answered {
-    /// Nothing was there (any more).
+/// The reply of an answered read.
+pub(super) struct ReadReply {
+    /// The object was empty.
     pub(super) empty: bool,
-    /// The same for the same answer; of lists, whatever their order.
+    /// Equal for equal answers; lists count without their order.
     pub(super) digest: u64,
 }
 
-impl Answered {
-    fn of(value: &Value) -> Answered {
+impl ReadReply {
+    fn of(value: &Value) -> ReadReply {
         let hash = |value: &Value| {
             let mut hasher = DefaultHasher::new();
             value.hash(&mut hasher);
             hasher.finish()
         };
         match value {
-            Value::List(elements) => Answered {
+            Value::List(elements) => ReadReply {
                 empty: elements.is_empty(),
                 digest: elements.iter().map(hash).fold(elements.len() as u64, u64::wrapping_add),
             },
-            other => Answered { empty: matches!(other, Value::Nil), digest: hash(other) },
+            other => ReadReply { empty: matches!(other, Value::Nil), digest: hash(other) },
         }
     }
 }
 
 /// Reads from one node through one client at a time.
 pub(super) struct Reader {
-    shared: Settling,
+    shared: SharedSettle,
     position: usize,
     worker: u32,
     process: u64,
     client: Option<Box<dyn Client>>,
     backoff: Backoff,
-    chance: Chance,
+    rng: Rng,
     summary: SettleSummary,
-    /// The digest of the last answer to each call, by the call's place.
+    /// The digest of the last answer to each call, by the call's position.
     pub(super) answers: BTreeMap<usize, u64>,
 }
 
 impl Reader {
-    pub(super) fn new(shared: Settling, position: usize) -> Reader {
+    pub(super) fn new(shared: SharedSettle, position: usize) -> Reader {
         Reader {
             worker: shared.options.first_worker + position as u32,
             process: shared.options.first_process + position as u64,
             position,
             client: None,
             backoff: Backoff::default(),
-            chance: Chance::new(shared.options.seed, "settle", position as u64),
+            rng: Rng::new(shared.options.seed, "settle", position as u64),
             summary: SettleSummary::default(),
             answers: BTreeMap::new(),
             shared,
@@ -86,9 +86,9 @@ impl Reader {
         self.shared.over()
     }
 
-    /// Waits before the next attempt, longer after each failure.
+    /// Waits before the next attempt, longer after each further failure.
     pub(super) async fn pause(&mut self) {
-        let pause = self.backoff.trouble(&mut self.chance);
+        let pause = self.backoff.trouble(&mut self.rng);
         let mut stop = self.shared.stop.clone();
         tokio::select! {
             () = tokio::time::sleep_until(self.shared.end.min(Instant::now() + pause)) => {}
@@ -97,7 +97,7 @@ impl Reader {
     }
 
     /// One attempt.
-    pub(super) async fn read(&mut self, call: &Call) -> Outcome {
+    pub(super) async fn read(&mut self, call: &Call) -> ReadOutcome {
         let options = self.shared.options.clone();
         let node = &options.nodes[self.position];
         let left = || self.shared.end.saturating_duration_since(Instant::now());
@@ -111,12 +111,12 @@ impl Reader {
         };
         let recorder = self.shared.recorder.clone();
         if recorder.invoke(self.worker, self.process, &node.name, call, true).is_none() {
-            return Outcome::Failed(Arc::from("it could not be recorded"));
+            return ReadOutcome::Failed(Arc::from("it could not be recorded"));
         }
         let mut client = match opened {
             Ok(client) => client,
             Err(error) => {
-                let answer = Answer::fail(format!("not connected: {error}"));
+                let answer = CallResult::fail(format!("not connected: {error}"));
                 recorder.complete(self.process, &answer.clone().into());
                 return self.outcome(answer);
             }
@@ -128,49 +128,49 @@ impl Reader {
             recorder.note(&node.name, &told);
             self.summary.harness.push(told);
         }
-        match response.answer {
-            Answer::Ok(_) => self.client = Some(client),
+        match response.result {
+            CallResult::Ok(_) => self.client = Some(client),
             // A read may fail because its connection broke: the next attempt gets a new one.
-            Answer::Fail(_) => discard(Some(client)),
-            Answer::Info(_) => {
+            CallResult::Fail(_) => discard(Some(client)),
+            CallResult::Info(_) => {
                 discard(Some(client));
                 self.process += options.nodes.len() as u64;
             }
         }
-        self.outcome(response.answer)
+        self.outcome(response.result)
     }
 
-    fn outcome(&mut self, answer: Answer) -> Outcome {
+    fn outcome(&mut self, answer: CallResult) -> ReadOutcome {
         match answer {
-            Answer::Ok(value) => {
+            CallResult::Ok(value) => {
                 self.backoff.answered();
                 self.summary.ok += 1;
-                Outcome::Answered(Answered::of(&value))
+                ReadOutcome::Answered(ReadReply::of(&value))
             }
-            Answer::Fail(why) if why.starts_with(ABSENT) => {
+            CallResult::Fail(why) if why.starts_with(ABSENT) => {
                 self.backoff.answered();
                 self.summary.absent += 1;
-                Outcome::Answered(Answered::of(&Value::list([])))
+                ReadOutcome::Answered(ReadReply::of(&Value::list([])))
             }
-            Answer::Fail(why) => {
+            CallResult::Fail(why) => {
                 let node = self.shared.options.nodes[self.position].name.clone();
                 self.summary.count_failure(&why, &node);
                 let code = why.split(':').next().unwrap_or_default();
                 match self.shared.options.refusals.iter().any(|refusal| refusal == code) {
-                    true => Outcome::Refused(why),
-                    false => Outcome::Failed(why),
+                    true => ReadOutcome::Refused(why),
+                    false => ReadOutcome::Failed(why),
                 }
             }
-            Answer::Info(why) => {
+            CallResult::Info(why) => {
                 let node = self.shared.options.nodes[self.position].name.clone();
                 self.summary.count_failure(&why, &node);
-                Outcome::Unknown(why)
+                ReadOutcome::Unknown(why)
             }
         }
     }
 
-    /// Closes the client; what is left was missed.
-    pub(super) async fn finish(mut self, left: Left) -> SettleSummary {
+    /// Closes the client; the calls that are left count as missed.
+    pub(super) async fn finish(mut self, left: UnansweredCalls) -> SettleSummary {
         if let Some(client) = self.client.take() {
             let _ = tokio::time::timeout(CLOSE_WITHIN, client.close()).await;
         }

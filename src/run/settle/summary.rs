@@ -1,4 +1,4 @@
-//! What came of the final reads.
+//! The outcome of the final reads.
 use crate::judge::errors::code_of;
 use dsfuzz_workloads::Call;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,28 +7,28 @@ use std::sync::Arc;
 /// A final read that was never answered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Missed {
-    /// The node; where any node would have done, the one that was asked last.
+    /// The node; in the mode `any-node` the one that was asked last.
     pub node: Arc<str>,
     /// The read.
     pub call: Call,
-    /// Its last error; empty where its turn never came.
+    /// Its last error; empty if it was never tried.
     pub error: Arc<str>,
-    /// Its place among the final reads.
+    /// Its position among the final reads.
     pub(super) place: usize,
 }
 
-/// What the settle phase was.
+/// The outcome of the settle phase.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SettleSummary {
     /// Final reads that succeeded.
     pub ok: u64,
-    /// Final reads whose object was certainly not there.
+    /// Final reads of certainly absent objects.
     pub absent: u64,
-    /// Those that were never answered.
+    /// Final reads that were never answered.
     pub missed: Vec<Missed>,
-    /// What went wrong in the harness or a client library, one sentence each.
+    /// Failures of the harness or of a client library, one sentence each.
     pub harness: Vec<String>,
-    /// Attempts that failed: how many, and on which nodes, by the code of their error.
+    /// Failed attempts: their number and nodes, by the code of their error.
     failures: BTreeMap<String, (u64, BTreeSet<Arc<str>>)>,
 }
 

@@ -1,4 +1,4 @@
-//! What a node says of itself: its role, and whether the replicas have converged.
+//! Asks nodes for their roles, and whether the replicas have converged.
 use super::super::join_all::join_all;
 use super::super::layout::NodeLayout;
 use super::super::node_commands;
@@ -14,34 +14,34 @@ use tokio::time::{Instant, sleep};
 /// Deadline of one question about convergence.
 const QUESTION: Duration = Duration::from_secs(2);
 
-/// What a node said about its role: the claim holds at some instant between the question and this answer.
+/// A node's answer to a role probe: the claim holds at some instant between the question and this answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoleAnswer {
-    /// `leader`, `follower`, the target's own word; empty when there was no answer.
+    /// `leader`, `follower` or the target's own word; empty without an answer.
     pub role: String,
     /// Whether a node in this role leads.
     pub leads: bool,
-    /// The term it named.
+    /// Its term.
     pub term: Option<i64>,
-    /// Whether term and role were read together, so that the pair may be trusted.
+    /// Whether the node read term and role at one moment, so that the term is trustworthy.
     pub term_with_role: bool,
-    /// The node's own words, or why there was no answer.
+    /// The node's own words, or the error.
     pub detail: String,
 }
 
-/// Whether the replicas hold the same.
+/// Whether the replicas hold the same data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Convergence {
     /// They do.
     Converged,
-    /// They do not, or not all could be asked: one sentence for each reason.
+    /// They do not, or some could not be asked: one sentence for each reason.
     NotYet(Vec<String>),
     /// The recipe has no `converged`.
     NotAsked,
 }
 
 impl Deployment {
-    /// Asks a node for its role, once. No answer is an answer too: it has an empty role.
+    /// Asks a node for its role, once. Without an answer the role is empty.
     pub async fn role(&self, node: &str, deadline: Duration) -> RoleAnswer {
         let Some((plan, remote)) = self.at(node) else {
             return RoleAnswer { detail: format!("no node {node}"), ..RoleAnswer::default() };
@@ -49,12 +49,12 @@ impl Deployment {
         role(plan, remote.as_ref(), deadline).await
     }
 
-    /// Whether the recipe says how to ask for a role.
+    /// Whether the recipe has a role probe.
     pub fn has_roles(&self) -> bool {
         self.layout.nodes.iter().any(|plan| plan.role.is_some())
     }
 
-    /// Whether a role of this name leads, where its name alone does not say so rightly.
+    /// Whether a role of this name leads, if the name alone would not say so correctly.
     pub fn leads(&self, role: &str) -> Option<bool> {
         let rules = self.layout.nodes.first().and_then(|plan| plan.role.as_ref()).map(|probe| &probe.roles);
         let rule = rules.into_iter().flatten().find(|rule| rule.name == role)?;
@@ -76,7 +76,7 @@ impl Deployment {
         if reasons.is_empty() { Convergence::Converged } else { Convergence::NotYet(reasons) }
     }
 
-    /// Waits until the replicas have converged. What was seen last where they have not by the deadline.
+    /// Waits until the replicas have converged. Returns the last observation if they have not by the deadline.
     pub async fn await_converged(&self, deadline: Duration) -> Convergence {
         let end = Instant::now() + deadline;
         loop {
@@ -88,7 +88,7 @@ impl Deployment {
         }
     }
 
-    /// Adds why a node could not be asked, where nobody listens there for others.
+    /// Adds a hint to the error of a node that accepts no connections from outside.
     async fn with_hints(&self, mut reasons: Vec<String>) -> Vec<String> {
         for (plan, remote) in self.layout.nodes.iter().zip(&self.remotes) {
             let start = format!("{}: ", plan.node.name);
@@ -103,8 +103,7 @@ impl Deployment {
         reasons
     }
 
-    /// The node that speaks with authority in final reads, by its own word; none where every node does, or where not
-    /// exactly one claims it.
+    /// The authoritative node of final reads, by its role claim; none if every node is, or if not exactly one claims it.
     pub async fn authority(&self, deadline: Duration) -> Option<Arc<str>> {
         let Authority::Role(wanted) = &self.layout.authority else { return None };
         let questions = self.layout.nodes.iter().zip(&self.remotes).map(|(plan, remote)| {
@@ -147,8 +146,8 @@ async fn convergence_answer(plan: &NodeLayout, remote: &dyn Remote) -> Result<St
     }
 }
 
-/// Pure: what keeps these answers from being those of converged replicas. Each answer is held against the rules of its
-/// own node, whose texts are filled in for that node.
+/// The reasons why these answers are not those of converged replicas. Each answer is compared with the rules of its own node,
+/// whose texts are filled in for that node. Pure.
 fn why_not_converged(nodes: &[&str], answers: &[Result<String, String>], plans: &[NodeLayout]) -> Vec<String> {
     let mut reasons = Vec::new();
     for ((node, answer), plan) in nodes.iter().zip(answers).zip(plans) {

@@ -1,4 +1,4 @@
-//! Bringing logs home, and reading the claims and alarms in them.
+//! Collects logs, and reads the role claims and alarms in them.
 use super::super::alarms::{Alarm, AlarmRules};
 use super::super::error::TargetError;
 use super::super::logs::{LogClaim, claims};
@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
-/// How long one log may take: the others of its node wait.
+/// Deadline of one log; the node's other logs wait for it.
 const FILE_DEADLINE: Duration = Duration::from_secs(20);
 
-/// A log that was brought home.
+/// A collected log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchedLog {
     /// The node.
@@ -24,7 +24,7 @@ pub struct FetchedLog {
     pub path: String,
     /// Its path here.
     pub local: PathBuf,
-    /// Bytes at its beginning that were left behind, because it is longer than allowed.
+    /// Bytes at its beginning that were not collected, because it is too long.
     pub skipped_bytes: u64,
 }
 
@@ -41,8 +41,8 @@ impl Deployment {
         Ok(files)
     }
 
-    /// Brings the logs of a node into a folder here, of each the last `bytes_max` bytes of what it holds now. One that cannot
-    /// be read, or not in time, is a sentence beside the others.
+    /// Copies the last `bytes_max` bytes of each present log of a node into a folder here. An unreadable or late log becomes a
+    /// sentence.
     pub async fn fetch_logs(
         &self,
         node: &str,
@@ -67,7 +67,7 @@ impl Deployment {
         Ok((fetched, problems))
     }
 
-    /// The alarms in a log that was brought home, without what stands in the first `old_bytes` bytes of the node's file.
+    /// The alarms in a collected log, without the first `old_bytes` bytes of the node's file.
     pub fn alarms_after(&self, log: &FetchedLog, old_bytes: u64) -> Result<Vec<Alarm>, TargetError> {
         let covering = self.known(log);
         let rules = AlarmRules {
@@ -80,7 +80,7 @@ impl Deployment {
         Ok(found)
     }
 
-    /// The process whose output a log is; none where it is a log of another kind.
+    /// The process whose output the log is; none for any other log.
     pub fn process_of(&self, log: &FetchedLog) -> Option<&str> {
         let (plan, _) = self.at(&log.node)?;
         let process = plan.processes.iter().find(|process| process.service.log == log.path)?;
@@ -92,8 +92,7 @@ impl Deployment {
         self.claims_after(log, 0)
     }
 
-    /// The same, without what stands in the first `old_bytes` bytes of the node's file. A file that is shorter than that
-    /// was begun anew, and counts whole.
+    /// The same, without the first `old_bytes` bytes of the node's file. A shorter file was started again, and counts whole.
     pub fn claims_after(&self, log: &FetchedLog, old_bytes: u64) -> Result<Vec<LogClaim>, TargetError> {
         let patterns = self.patterns(log);
         if patterns.is_empty() {
@@ -105,7 +104,7 @@ impl Deployment {
         Ok(found)
     }
 
-    /// Whether anything is read from this log.
+    /// Whether this log has rules for claims or alarms.
     pub fn reads_claims(&self, log: &FetchedLog) -> bool {
         !self.patterns(log).is_empty()
     }
@@ -114,15 +113,15 @@ impl Deployment {
         self.known(log).into_iter().flat_map(|known| known.patterns.iter().cloned()).collect()
     }
 
-    /// What the recipe says of this log.
+    /// The recipe's rules for this log.
     fn known(&self, log: &FetchedLog) -> Vec<&Log> {
         let known = self.at(&log.node).map(|(plan, _)| plan.logs.as_slice()).unwrap_or_default();
         known.iter().filter(|known| covers(&known.path, &log.path)).collect()
     }
 }
 
-/// What a log holds behind its first bytes, and how many lines are in those. A file that is shorter was begun anew, and
-/// counts whole.
+/// The text of a log after its first bytes, and the number of lines in those. A shorter file was started again, and counts
+/// whole.
 fn new_text(log: &FetchedLog, old_bytes: u64) -> Result<(String, u64), TargetError> {
     let bytes = std::fs::read(&log.local).map_err(|source| here(&log.local, source))?;
     let old = usize::try_from(old_bytes.saturating_sub(log.skipped_bytes)).unwrap_or(usize::MAX);
@@ -131,10 +130,10 @@ fn new_text(log: &FetchedLog, old_bytes: u64) -> Result<(String, u64), TargetErr
     Ok((String::from_utf8_lossy(new).into_owned(), lines_before))
 }
 
-/// The name of a log here: its path with `-` between the folders, and a number where another has that name.
+/// The local name of a log: its path with `-` between the folders, and a number if the name is taken.
 fn name_here(below: &str, taken: &mut BTreeSet<String>) -> String {
     let plain = below.trim_start_matches('/').replace('/', "-");
-    // Hidden files are not shown by anybody.
+    // Tools do not show hidden files.
     let plain = match plain.strip_prefix('.') {
         Some(rest) => format!("_{rest}"),
         None => plain,
@@ -148,7 +147,7 @@ fn name_here(below: &str, taken: &mut BTreeSet<String>) -> String {
     name
 }
 
-/// Copies these bytes of a file, or as many of them as it still has.
+/// Copies these bytes of a file, as far as it still has them.
 async fn fetch(remote: &dyn Remote, path: &str, (from, to): (u64, u64), local: &Path) -> Result<(), TargetError> {
     if let Some(folder) = local.parent() {
         tokio::fs::create_dir_all(folder).await.map_err(|source| here(folder, source))?;

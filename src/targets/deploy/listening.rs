@@ -1,4 +1,4 @@
-//! Who listens on a port of a node, as a hint for a target that does not answer from outside.
+//! The listeners on a port of a node, as a hint for a target that does not answer from outside.
 use super::super::node_commands;
 use super::super::probe::Question;
 use crate::cluster::Remote;
@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The state of a listening socket in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
 
-/// Why a question from outside finds nobody: the node's processes listen on loopback only, or not at all. None where that
-/// is not so, or cannot be seen.
+/// The hint that the node's processes listen on loopback only, or not at all. None if a process listens for others, or if the
+/// listeners cannot be read.
 pub(super) async fn hint(remote: &dyn Remote, question: &Question, ports: &BTreeMap<String, u16>) -> Option<String> {
     let port = *ports.get(question.port_role()?)?;
     let argv = vec!["cat /proc/net/tcp; cat /proc/net/tcp6 2>/dev/null || true".to_owned()];
@@ -33,7 +33,7 @@ fn said(listeners: &BTreeSet<IpAddr>, node: IpAddr, port: u16) -> Option<String>
     ))
 }
 
-/// The addresses on which a port is listened to.
+/// The addresses with a listener on a port.
 fn listeners(sockets: &str, port: u16) -> BTreeSet<IpAddr> {
     let listener = |line: &str| {
         let mut fields = line.split_whitespace().skip(1);
@@ -45,7 +45,7 @@ fn listeners(sockets: &str, port: u16) -> BTreeSet<IpAddr> {
     sockets.lines().filter_map(listener).collect()
 }
 
-/// An address as the kernel prints it: words of 32 bits in the byte order of the machine, which is little on all that have
+/// An address in the kernel's form: words of 32 bits in the machine's byte order, which is little-endian on all machines with
 /// an agent.
 fn address_of(hexadecimal: &str) -> Option<IpAddr> {
     let mut bytes = Vec::new();

@@ -1,6 +1,6 @@
 //! [`Deployment`]: a target on the nodes of a cluster: installed, configured, started, asked, stopped, wiped.
 //!
-//! Everything is asked of the nodes' agents, on all nodes at once, with deadlines. Never: faults.
+//! Agents do all the work, on all nodes in parallel, with deadlines. Never: faults.
 mod ask;
 mod collect;
 mod listening;
@@ -9,7 +9,7 @@ mod room;
 
 pub use ask::{Convergence, RoleAnswer};
 pub use collect::FetchedLog;
-pub use room::Room;
+pub use room::DiskRoom;
 
 use super::error::TargetError;
 use super::join_all::join_all;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Between two askings of something that is awaited.
+/// Time between two probes while waiting.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A process that does not serve.
@@ -34,9 +34,9 @@ pub struct NotReady {
     pub node: Arc<str>,
     /// The process.
     pub process: String,
-    /// How long it was waited for.
+    /// The time of waiting.
     pub waited: Duration,
-    /// What was waited for, or how it ended.
+    /// The missing condition, or the end of the process.
     pub waiting_for: String,
     /// The end of its log.
     pub log: String,
@@ -56,29 +56,29 @@ pub struct MissingPackages {
     pub node: Arc<str>,
     /// Their names.
     pub missing: Vec<String>,
-    /// Why a run cannot install them, and what to do instead.
+    /// The reason why a run cannot install them, and what to do instead.
     pub by_hand: Option<String>,
 }
 
 impl Deployment {
-    /// The layout, carried out by the agents of its nodes, in the same order.
+    /// A deployment of a layout by the agents of its nodes, in the same order.
     pub fn new(layout: Layout, remotes: Vec<Arc<dyn Remote>>) -> Deployment {
         Deployment { layout, remotes }
     }
 
-    /// What each node gets.
+    /// The layout.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// The services of a node: what a kill or a pause aims at.
+    /// The services of a node, which kills and pauses take.
     pub fn services(&self, node: &str) -> Vec<Service> {
         self.at(node)
             .map(|(plan, _)| plan.processes.iter().map(|process| process.service.clone()).collect())
             .unwrap_or_default()
     }
 
-    /// Addresses of a node that only the recipe knows.
+    /// Addresses of a node from the recipe.
     pub fn addresses(&self, node: &str) -> Vec<IpAddr> {
         self.at(node).map(|(plan, _)| plan.addresses.clone()).unwrap_or_default()
     }
@@ -92,7 +92,7 @@ impl Deployment {
         self.layout.nodes.iter().zip(&self.remotes).find(|(plan, _)| &*plan.node.name == node)
     }
 
-    /// Does something on all nodes at once. The results in the plan's order, or the first node's error.
+    /// Does an action on all nodes in parallel. Returns the results in the plan's order, or the first node's error.
     async fn each<T, F>(&self, act: F) -> Result<Vec<T>, TargetError>
     where
         F: for<'a> Fn(&'a NodeLayout, &'a dyn Remote) -> BoxFuture<'a, Result<T, TargetError>>,
@@ -109,7 +109,7 @@ impl Deployment {
         join_all(acts).await.into_iter().collect()
     }
 
-    /// Installs the packages that are missing, then runs the recipe's `install` steps.
+    /// Installs missing packages, then runs the recipe's `install` steps.
     pub async fn install(&self) -> Result<(), TargetError> {
         let packages = &self.layout.packages;
         let acts = self.layout.nodes.iter().zip(&self.remotes).map(|(plan, remote)| {
@@ -122,8 +122,7 @@ impl Deployment {
         join_all(acts.collect()).await.into_iter().collect()
     }
 
-    /// Packages that are missing, by node, and what a person must do about them where a run cannot install them.
-    /// Changes nothing.
+    /// Missing packages by node, with the advice for those that a run cannot install. Changes nothing.
     pub async fn missing_packages(&self) -> Result<Vec<MissingPackages>, TargetError> {
         let packages = &self.layout.packages;
         let acts = self.remotes.iter().map(|remote| {
@@ -143,15 +142,15 @@ impl Deployment {
         self.each(|plan, remote| Box::pin(configure(plan, remote))).await.map(drop)
     }
 
-    /// Kills every process, removes the data and writes the files anew. Also before the first start: an earlier run may
-    /// have left something.
+    /// Kills every process, removes the data and writes the files again. Also done before the first start, for the remains of an
+    /// earlier run.
     pub async fn wipe(&self) -> Result<(), TargetError> {
         self.each(|plan, remote| Box::pin(wipe(plan, remote))).await?;
         self.configure().await
     }
 
-    /// Starts every process: `prepare` steps, the processes, `form` steps. With `first-then-others` the others wait
-    /// until the first node is ready. Then see [`Deployment::await_ready`].
+    /// Starts every process: `prepare` steps, the processes, `form` steps. With `first-then-others` the other nodes wait until
+    /// the first one is ready. Then call [`Deployment::await_ready`].
     pub async fn start(&self, deadline: Duration) -> Result<(), TargetError> {
         let end = Instant::now() + deadline;
         match self.layout.start_order {
@@ -179,8 +178,8 @@ impl Deployment {
         self.ready_some(|_| true, Instant::now() + deadline).await
     }
 
-    /// Waits until every process of every node serves; those that do not are told, each with what was waited for. An error is
-    /// a node that cannot be asked.
+    /// Waits until every process of every node serves. Returns the processes that do not, each with its missing condition. Fails
+    /// if a node cannot be asked.
     pub async fn not_ready(&self, deadline: Duration) -> Result<Vec<NotReady>, TargetError> {
         let end = Instant::now() + deadline;
         let pairs = self.layout.nodes.iter().zip(&self.remotes);
@@ -216,8 +215,8 @@ impl Deployment {
         self.each(|plan, remote| Box::pin(stop(plan, remote))).await.map(drop)
     }
 
-    /// Starts again what has died. Where everything has died on every node, the recipe's `recovery` steps come first.
-    /// What was started: node and process.
+    /// Starts dead processes again. If all processes are dead on every node, the recipe's `recovery` steps come first. Returns
+    /// the started ones: node and process.
     pub async fn restart_dead(&self) -> Result<Vec<(Arc<str>, String)>, TargetError> {
         let states = self.each(|_, remote| Box::pin(node_commands::services(remote))).await?;
         let dead: Vec<Vec<&PlannedProcess>> =
@@ -236,7 +235,7 @@ impl Deployment {
         Ok(started)
     }
 
-    /// What each node says is its version; empty where the recipe does not ask.
+    /// The version of each node; empty if the recipe does not ask.
     pub async fn versions(&self) -> Result<Vec<(Arc<str>, String)>, TargetError> {
         self.each(|plan, remote| Box::pin(version(plan, remote))).await
     }
@@ -272,8 +271,8 @@ async fn configure(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetE
 
 async fn wipe(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetError> {
     for process in &plan.processes {
-        // Defined first, so that an agent which has never heard of it finds what an earlier one started. On a disk that the
-        // target has filled the agent only remembers it; it is defined once more when there is room.
+        // Defined first, so that a new agent finds the process that an earlier one started. On a full disk the agent keeps the
+        // definition in memory only; it is defined again when there is room.
         node_commands::define(remote, &process.service).await?;
         node_commands::stop(remote, &process.service.name, 9, Duration::ZERO).await?;
     }
@@ -335,16 +334,16 @@ async fn ready(plan: &NodeLayout, remote: &dyn Remote, end: Instant) -> Result<(
     Ok(())
 }
 
-/// How a service ended, if it has.
+/// The end of a service, if it has ended.
 fn ended(states: &[ServiceState], name: &str) -> Option<String> {
     let state = states.iter().find(|state| state.name == name)?;
     (state.pids.is_empty() && !state.ended.is_empty()).then(|| state.ended.clone())
 }
 
-/// So many lines of a log are told: stacks are long, and the cause stands above them.
+/// Lines of a log in an error: stacks are long, and the cause stands above them.
 const LOG_LINES: &str = "20";
 
-/// The end of a log for a message, or where to look for it.
+/// The end of a log for a message, or its path.
 async fn log_tail(remote: &dyn Remote, path: &str) -> String {
     let argv = ["tail", "-n", LOG_LINES, "--", path].map(str::to_owned).to_vec();
     match node_commands::run(remote, "read the log", Command { argv, deadline_ms: 5_000, ..Command::default() }).await {

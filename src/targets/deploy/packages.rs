@@ -1,5 +1,5 @@
-//! Debian packages on a node. A package is never installed where its commands are there already, and never starts a
-//! daemon: `policy-rc.d` says no for as long as apt runs, and goes again if it was not there before.
+//! Debian packages on a node. A package is not installed if its commands exist already. It never starts a daemon: `policy-rc.d`
+//! forbids that while apt runs, and is removed afterwards if it is ours.
 use super::super::error::TargetError;
 use super::super::node_commands;
 use super::super::recipe::Package;
@@ -7,12 +7,12 @@ use crate::cluster::Remote;
 use dsfuzz_nemesis::protocol::Command;
 use std::time::Duration;
 
-/// Marks a `policy-rc.d` as ours.
+/// The mark of our `policy-rc.d`.
 const MARK: &str = "written by dsfuzz";
 const INSTALL: Duration = Duration::from_secs(600);
 const UPDATE: Duration = Duration::from_secs(180);
 
-/// Names of packages that are missing on the node.
+/// Packages missing on the node.
 pub(super) async fn missing(remote: &dyn Remote, packages: &[Package]) -> Result<Vec<String>, TargetError> {
     if packages.is_empty() {
         return Ok(Vec::new());
@@ -39,13 +39,13 @@ pub(super) async fn missing(remote: &dyn Remote, packages: &[Package]) -> Result
     Ok(printed.lines().map(str::to_owned).collect())
 }
 
-/// Whether the node belongs to a lab: then it runs this machine's programs and reaches no source of packages.
+/// Whether the node belongs to a lab: it then uses this machine's programs and reaches no package source.
 pub(super) async fn in_a_lab(remote: &dyn Remote) -> Result<bool, TargetError> {
     let look = shell("test -d /etc/dsfuzz-lab && echo lab || true".to_owned(), Duration::from_secs(20));
     Ok(node_commands::run(remote, "look whether it is a lab", look).await?.trim() == "lab")
 }
 
-/// What brings these packages to the nodes of a lab.
+/// The advice for packages missing in a lab.
 pub(super) fn for_a_lab(packages: &[String]) -> String {
     format!(
         "a lab's nodes use this machine's programs: `apt-get install -y --no-install-recommends {}` on this machine, as \
@@ -54,7 +54,7 @@ pub(super) fn for_a_lab(packages: &[String]) -> String {
     )
 }
 
-/// Installs what is missing.
+/// Installs the missing packages.
 pub(super) async fn install(remote: &dyn Remote, packages: &[Package]) -> Result<(), TargetError> {
     let wanted = missing(remote, packages).await?;
     if wanted.is_empty() {
@@ -67,7 +67,7 @@ pub(super) async fn install(remote: &dyn Remote, packages: &[Package]) -> Result
     let mut outcome = apt_install(remote, &wanted).await;
     if outcome.as_ref().is_err_and(|error| not_found(&error.to_string())) {
         let update = "export DEBIAN_FRONTEND=noninteractive\nexec apt-get update -q -o DPkg::Lock::Timeout=120";
-        // A failed update is no reason to stop: the install that follows says what is missing.
+        // A failed update is no reason to stop: the install reports missing packages.
         let _ = node_commands::run(remote, "apt-get update", shell(update.to_owned(), UPDATE)).await;
         outcome = apt_install(remote, &wanted).await;
     }
@@ -107,7 +107,7 @@ async fn apt_install(remote: &dyn Remote, packages: &[String]) -> Result<(), Tar
         names.join(" ")
     );
     let outcome = node_commands::run(remote, "apt-get install", shell(script, INSTALL)).await;
-    // A command of its own, so that it also goes when apt was killed at its deadline.
+    // A separate command, so that it is removed even if apt was killed at its deadline.
     let tidy = format!("policy=/usr/sbin/policy-rc.d\nif grep -qs '{MARK}' $policy; then rm -f $policy; fi");
     let tidied = node_commands::run(remote, "remove policy-rc.d", shell(tidy, Duration::from_secs(10))).await;
     outcome.and(tidied).map(drop)

@@ -1,6 +1,6 @@
-//! What fills a node's disk, and the part of it that earlier runs left and a run may remove.
+//! The room on a node's disk, and the data of earlier runs that a run may remove.
 //!
-//! Never: removes anything but what a wipe of this target removes, and the marked folders of other targets that no process uses.
+//! Never: removes other data than a wipe of this target does, and marked folders of other targets that no process uses.
 use super::super::error::TargetError;
 use super::super::join_all::join_all;
 use super::super::layout::NodeLayout;
@@ -11,13 +11,13 @@ use dsfuzz_nemesis::protocol::Command;
 use dsfuzz_workloads::BoxFuture;
 use std::sync::Arc;
 
-/// Summing up a full disk takes its time.
+/// Deadline of summing up a full disk.
 const MEASURE_MS: u64 = 20_000;
 const REMOVE_MS: u64 = 60_000;
 
 /// The room on the disk of a node's folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct DiskRoom {
     /// The node.
     pub node: Arc<str>,
     /// Bytes that are free.
@@ -26,13 +26,13 @@ pub struct Room {
     pub left_bytes: u64,
     /// The files and folders that [`Deployment::make_room`] removes.
     pub left: Vec<String>,
-    /// The file or folder below the node's folder that takes the most, and its bytes.
+    /// The largest file or folder below the node's folder, and its bytes.
     pub largest: Option<(String, u64)>,
 }
 
 impl Deployment {
-    /// How much room each node has, and what takes it. Changes nothing.
-    pub async fn rooms(&self) -> Result<Vec<Room>, TargetError> {
+    /// The room of each node, and its largest data. Changes nothing.
+    pub async fn rooms(&self) -> Result<Vec<DiskRoom>, TargetError> {
         let acts = self.layout.nodes.iter().zip(&self.remotes).map(|(plan, remote)| {
             let act: BoxFuture<'_, _> = Box::pin(room(plan, remote.as_ref()));
             act
@@ -40,15 +40,15 @@ impl Deployment {
         join_all(acts.collect()).await.into_iter().collect()
     }
 
-    /// Makes room on these nodes: kills the target's processes, removes its data, and the folders of other targets that no
-    /// process uses. The room that was there before, with the paths that are gone now.
-    pub async fn make_room(&self, nodes: &[Arc<str>]) -> Result<Vec<Room>, TargetError> {
+    /// Makes room on these nodes: kills the target's processes, and removes its data and the unused folders of other targets.
+    /// Returns the room before, with the removed paths.
+    pub async fn make_room(&self, nodes: &[Arc<str>]) -> Result<Vec<DiskRoom>, TargetError> {
         let meant = |position: usize| nodes.contains(&self.layout.nodes[position].node.name);
         self.each_of(meant, |plan, remote| Box::pin(make_room(plan, remote))).await
     }
 }
 
-async fn make_room(plan: &NodeLayout, remote: &dyn Remote) -> Result<Room, TargetError> {
+async fn make_room(plan: &NodeLayout, remote: &dyn Remote) -> Result<DiskRoom, TargetError> {
     let mut room = room(plan, remote).await?;
     wipe(plan, remote).await?;
     // A target may have been started meanwhile.
@@ -64,12 +64,12 @@ async fn make_room(plan: &NodeLayout, remote: &dyn Remote) -> Result<Room, Targe
     Ok(room)
 }
 
-/// The node's folder: that of its targets and of the agent.
+/// The node's folder for targets and the agent.
 fn base(plan: &NodeLayout) -> &str {
     plan.dir.rsplit_once('/').map_or("/", |(base, _)| base)
 }
 
-/// Marks the target's folder as one of dsfuzz: a folder that outlives a wipe.
+/// Marks the target's folder as made by dsfuzz, with a folder that outlives a wipe.
 pub(super) fn mark(plan: &NodeLayout) -> String {
     mark_of(&plan.dir)
 }
@@ -79,9 +79,9 @@ fn mark_of(folder: &str) -> String {
     format!("{base}/services/{name}.target")
 }
 
-/// Prints the marked folders below `$1`, on its file system, in which no process has its working folder, its program or an open
-/// file, and which no command line names. A process that root cannot look at, other than init, may use any of them, so that none
-/// is printed.
+/// Prints the marked folders below `$1` and on its file system that no process uses: not as working folder, program or open
+/// file, and not on a command line. A process that root cannot inspect, except init, may use any of them, so that none is
+/// printed.
 const IDLE: &str = r#"device=$(stat -c %d -- "$1"); real=$(cd "$1" && pwd -P) || exit 0; used=
 for process in /proc/[0-9]*; do
   words=$(tr '\0' ' ' 2>/dev/null < "$process/cmdline")
@@ -109,14 +109,14 @@ async fn folders_of_others(plan: &NodeLayout, remote: &dyn Remote) -> Result<Vec
     let argv = ["/bin/sh", "-c", IDLE, "room", base].map(str::to_owned).to_vec();
     let command = Command { argv, deadline_ms: MEASURE_MS, ..Command::default() };
     let idle = node_commands::run(remote, "look for what other targets left", command).await?;
-    // A target may be called as a folder of the agent is.
+    // A target may have the name of a folder of the agent.
     let own = [format!("{base}/agent"), format!("{base}/services"), plan.dir.clone()];
     Ok(idle.lines().map(str::to_owned).filter(|folder| !own.contains(folder)).collect())
 }
 
-async fn room(plan: &NodeLayout, remote: &dyn Remote) -> Result<Room, TargetError> {
+async fn room(plan: &NodeLayout, remote: &dyn Remote) -> Result<DiskRoom, TargetError> {
     let others = folders_of_others(plan, remote).await?;
-    // Only what is on the same file system frees room there.
+    // Only data on the same file system free room there.
     let script = r#"base=$1; shift; device=$(stat -c %d -- "$base"); left=0; paths=
 df -Pk -- "$base" | tail -n 1 | { read -r _ _ _ free _; echo "$free"; }
 for path; do
@@ -136,13 +136,13 @@ printf '%s' "$paths""#;
     Ok(parsed(remote.node().name.clone(), &told))
 }
 
-fn parsed(node: Arc<str>, told: &str) -> Room {
+fn parsed(node: Arc<str>, told: &str) -> DiskRoom {
     let bytes = |kib: &str| kib.trim().parse::<u64>().unwrap_or(0).saturating_mul(1024);
     let mut lines = told.lines();
     let mut next = || lines.next().unwrap_or_default();
     let (free_bytes, left_bytes) = (bytes(next()), bytes(next()));
     let largest = next().split_once('\t').map(|(kib, path)| (path.to_owned(), bytes(kib)));
-    Room { node, free_bytes, left_bytes, largest, left: lines.map(str::to_owned).collect() }
+    DiskRoom { node, free_bytes, left_bytes, largest, left: lines.map(str::to_owned).collect() }
 }
 
 #[cfg(test)]

@@ -1,23 +1,23 @@
-//! What an error of etcd says about the effect of a call: the one table for this client.
+//! The outcomes of etcd's errors: the one table for this client.
 //!
-//! A write is Fail only where etcd refuses before it proposes anything to Raft (etcd 3.4, server/etcdserver: the
-//! checks of `v3rpc/key.go` and the queue check of `processInternalRaftRequestOnce`). Everything else is Info: also
-//! `mvcc: database space exceeded`, which the quota applier returns after it has applied the write, and `no leader`.
-//! HTTP status codes say nothing: the gateway answers 503 and 408 for several indefinite errors.
-use dsfuzz_workloads::Answer;
+//! A write is Fail only if etcd refuses before it proposes to Raft (etcd 3.4, server/etcdserver: the checks of `v3rpc/key.go`
+//! and the queue check of `processInternalRaftRequestOnce`). All other errors are Info, including `no leader` and `mvcc:
+//! database space exceeded`, which the quota applier returns after it has applied the write. HTTP status codes say nothing:
+//! the gateway answers 503 and 408 for several indefinite errors.
+use dsfuzz_workloads::CallResult;
 
-/// How far a request without a proper reply got.
+/// The progress of a request without a proper reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Sent {
-    /// It never left. Why.
+pub(super) enum RequestProgress {
+    /// It never left. Holds the error.
     No(String),
-    /// It may have left and may yet take effect. What was seen.
+    /// It may have left and may yet take effect. Holds the error.
     Perhaps(String),
     /// etcd answered with this message.
     Refused(String),
 }
 
-/// Messages with which etcd refuses a write that it has not proposed.
+/// etcd's messages for a refused write that it has not proposed.
 const DEFINITE: &[&str] = &[
     "etcdserver: too many requests",
     "etcdserver: request is too large",
@@ -29,19 +29,21 @@ const DEFINITE: &[&str] = &[
 ];
 
 /// The outcome of a write, a compare-and-set or an add.
-pub(super) fn of_write(sent: &Sent) -> Answer {
+pub(super) fn of_write(sent: &RequestProgress) -> CallResult {
     match sent {
-        Sent::No(why) => Answer::fail(why),
-        Sent::Perhaps(why) => Answer::info(why),
-        Sent::Refused(message) if DEFINITE.contains(&message.as_str()) => Answer::fail(message),
-        Sent::Refused(message) => Answer::info(message),
+        RequestProgress::No(why) => CallResult::fail(why),
+        RequestProgress::Perhaps(why) => CallResult::info(why),
+        RequestProgress::Refused(message) if DEFINITE.contains(&message.as_str()) => CallResult::fail(message),
+        RequestProgress::Refused(message) => CallResult::info(message),
     }
 }
 
-/// The outcome of a read: it has no effect, so that without an answer it failed.
-pub(super) fn of_read(sent: &Sent) -> Answer {
+/// The outcome of a read, which has no effect: without an answer it failed.
+pub(super) fn of_read(sent: &RequestProgress) -> CallResult {
     match sent {
-        Sent::No(why) | Sent::Perhaps(why) | Sent::Refused(why) => Answer::fail(why),
+        RequestProgress::No(why) | RequestProgress::Perhaps(why) | RequestProgress::Refused(why) => {
+            CallResult::fail(why)
+        }
     }
 }
 
@@ -51,14 +53,14 @@ mod tests {
 
     #[test]
     fn the_table() {
-        let refused = |message: &str| Sent::Refused(message.to_owned());
+        let refused = |message: &str| RequestProgress::Refused(message.to_owned());
         let certain = [
-            Sent::No("refused: 127.0.0.1:1".to_owned()),
+            RequestProgress::No("refused: 127.0.0.1:1".to_owned()),
             refused("etcdserver: too many requests"),
             refused("etcdserver: request is too large"),
         ];
         let doubtful = [
-            Sent::Perhaps("no reply: connection reset".to_owned()),
+            RequestProgress::Perhaps("no reply: connection reset".to_owned()),
             refused("etcdserver: no leader"),
             refused("etcdserver: leader changed"),
             refused("etcdserver: request timed out"),
@@ -73,13 +75,13 @@ mod tests {
             refused(""),
         ];
         for sent in &certain {
-            assert!(matches!(of_write(sent), Answer::Fail(_)), "{sent:?}");
+            assert!(matches!(of_write(sent), CallResult::Fail(_)), "{sent:?}");
         }
         for sent in &doubtful {
-            assert!(matches!(of_write(sent), Answer::Info(_)), "{sent:?}");
+            assert!(matches!(of_write(sent), CallResult::Info(_)), "{sent:?}");
         }
         for sent in certain.iter().chain(&doubtful) {
-            assert!(matches!(of_read(sent), Answer::Fail(_)), "a read has no effect: {sent:?}");
+            assert!(matches!(of_read(sent), CallResult::Fail(_)), "a read has no effect: {sent:?}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The guard of a client program: a small process between dsfuzz and the program, which ends the program with all its
-//! descendants when dsfuzz asks for it or dies, also by SIGKILL.
+//! The guard of a client program: a small process between dsfuzz and the program. It ends the program with all its descendants
+//! when dsfuzz asks for it or dies, also by SIGKILL.
 //!
-//! A late write of a client that outlived its run would land in the next one. The guard waits on a descriptor of its
-//! parent process, and it is the reaper of everything below it (`PR_SET_CHILD_SUBREAPER`), so that a child which left
-//! the program's session or process group is found as well.
+//! A late write of a client that outlived its run would land in the next one. The guard waits on a descriptor of its parent
+//! process. It is the subreaper of its descendants (`PR_SET_CHILD_SUBREAPER`), so that it also finds children which left the
+//! program's session or process group.
 use crate::lab::sys;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -21,12 +21,12 @@ use std::time::{Duration, Instant};
 
 /// The hidden command that runs a guard: `dsfuzz client-guard <parent> <program> [argument]..`.
 const COMMAND: &str = "client-guard";
-/// The status of a guard whose program could not be started, as shells have it.
+/// The exit code of a guard whose program could not be started, as in shells.
 const NOT_STARTED: i32 = 127;
-/// How long the guard goes on killing what does not die.
+/// How long the guard goes on killing surviving processes.
 const KILLING: Duration = Duration::from_secs(10);
 
-/// Runs the hidden command; the answer is the exit code. `main` calls this before it starts any thread.
+/// Runs the hidden command and returns the exit code. `main` calls this before it starts any thread.
 pub fn dispatch(arguments: &[OsString]) -> Option<i32> {
     if arguments.get(1)?.to_str()? != COMMAND {
         return None;
@@ -44,7 +44,7 @@ pub(super) fn guarded(program: &[&str]) -> std::io::Result<tokio::process::Comma
     Ok(command)
 }
 
-/// The file of the program `dsfuzz`: this process' own, else the one beside it, or one folder above (tests of cargo).
+/// The file of the program `dsfuzz`: this process's own, else the one beside it or one folder above (tests of cargo).
 fn own_program() -> std::io::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let name = own.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -73,11 +73,11 @@ fn guard(arguments: &[OsString]) -> std::io::Result<i32> {
     if getppid().as_raw() as u32 != parent {
         return Ok(NOT_STARTED);
     }
-    // A program inherits the mask of its parent: it must be able to catch these signals itself.
+    // A program inherits the mask of its parent, and must be able to catch these signals.
     sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&watched), None)?;
     let spawned = Command::new(program).args(rest).spawn();
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&watched), None)?;
-    // It may have ended in between, when nobody listened: look once.
+    // It may have ended before the signals were watched: look once.
     nix::sys::signal::raise(Signal::SIGCHLD)?;
     let client = match spawned {
         Ok(child) => Pid::from_raw(child.id() as i32),
@@ -86,7 +86,7 @@ fn guard(arguments: &[OsString]) -> std::io::Result<i32> {
             return Ok(NOT_STARTED);
         }
     };
-    // The pipes are the program's alone, so that their ends are seen.
+    // Only the program holds the pipes, so that their end is noticed.
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     dup2_stdin(&null)?;
     dup2_stdout(&null)?;
@@ -95,13 +95,13 @@ fn guard(arguments: &[OsString]) -> std::io::Result<i32> {
     kill_descendants();
     match ended {
         Some(WaitStatus::Exited(_, code)) => Ok(code),
-        // As shells have it.
+        // As in shells.
         Some(WaitStatus::Signaled(_, signal, _)) => Ok(128 + signal as i32),
         _ => Ok(NOT_STARTED),
     }
 }
 
-/// Waits until the program ends, and says how; none when it must end now.
+/// Waits until the program ends, and returns its status; none if it must end now.
 fn watch(client: Pid, signals: &SignalFd, lifeline: &impl AsFd) -> Option<WaitStatus> {
     loop {
         let mut ready =
@@ -128,7 +128,7 @@ fn watch(client: Pid, signals: &SignalFd, lifeline: &impl AsFd) -> Option<WaitSt
     }
 }
 
-/// Kills everything below this process, until nothing is left. What lost its parent has become a child of this process.
+/// Kills all descendants of this process, until none is left. Orphans have become children of this process.
 fn kill_descendants() {
     let end = Instant::now() + KILLING;
     while Instant::now() < end {
@@ -146,7 +146,7 @@ fn kill_descendants() {
     }
 }
 
-/// All processes below this one.
+/// All descendants of this process.
 fn descendants(root: Pid) -> Vec<Pid> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -168,6 +168,6 @@ fn descendants(root: Pid) -> Vec<Pid> {
 /// The parent of a process by its folder in /proc.
 fn parent_of(folder: &Path) -> Option<i32> {
     let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
-    // The name stands in brackets and may hold any character.
+    // The name stands in brackets and may contain any character.
     stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
 }

@@ -1,5 +1,5 @@
-//! [`Program`]: a child under a guard ([`super::guard`]), lines in and out, standard error kept. Dropping it kills the
-//! child with everything that it started.
+//! [`Program`]: a child under a guard ([`super::guard`]), with lines in and out and standard error kept. Dropping it kills the
+//! child with all its descendants.
 use super::guard;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -17,13 +17,13 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
 
-/// So much of what a program writes to standard error is kept; the rest is read and forgotten.
+/// Bytes kept of a program's standard error; further bytes are read and dropped.
 const STDERR_BYTES_MAX: u64 = 1 << 20;
-/// A file counts as so much at the least: clients that are opened anew for each call must not fill a folder with files.
+/// Least size that a file counts for, so that clients which are reopened for each call do not fill a folder with files.
 const FILE_BYTES_MIN: u64 = 4096;
-/// How long to wait for the status and the last words of a program that has closed its output.
+/// How long to wait for the status and the last output of a program that has closed its output.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// So much of it is shown in errors.
+/// Bytes of it in errors.
 const TAIL_BYTES: u64 = 600;
 
 /// A running program.
@@ -32,31 +32,31 @@ pub(super) struct Program {
     guard: Option<Pid>,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
-    /// Bytes of a line that has not ended yet; kept here so that a reading that was given up loses nothing.
+    /// Bytes of an unfinished line, kept here so that a cancelled read loses nothing.
     partial: Vec<u8>,
     line_bytes_max: usize,
     stderr: PathBuf,
     keeper: Option<JoinHandle<()>>,
 }
 
-/// What was read.
-pub(super) enum Line {
+/// The result of reading a line.
+pub(super) enum OutputLine {
     /// A line, without its end.
     Text(String),
-    /// Nothing more will come. A line without its end is nothing: the program died within it.
+    /// The end of the output. An unfinished line is dropped: the program died within it.
     End,
-    /// A line that is longer than allowed.
+    /// A line above the limit.
     TooLong,
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // The guard has not been waited for, so its number, which is that of the group, cannot have been given to
-        // anybody else.
+        // The guard has not been waited for, so its number, which is that of the group, cannot belong to another
+        // process.
         let (Some(guard), Some(_)) = (self.guard, self.child.id()) else { return };
         let stat = std::fs::read_to_string(format!("/proc/{guard}/stat")).unwrap_or_default();
         if stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')) {
-            // It ended: in order, with nothing left, or because somebody killed it.
+            // It ended: properly, or by a kill.
             let _ = killpg(guard, Signal::SIGKILL);
         } else {
             let _ = kill(guard, Signal::SIGTERM);
@@ -64,7 +64,7 @@ impl Drop for Program {
     }
 }
 
-/// How a program is started: program and arguments; one element alone is a script for `/bin/sh`.
+/// The command of a program: program and arguments; one element alone is a script for `/bin/sh`.
 fn command(argv: &[String]) -> std::io::Result<Vec<&str>> {
     match argv {
         [] => Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "no program is named")),
@@ -73,8 +73,7 @@ fn command(argv: &[String]) -> std::io::Result<Vec<&str>> {
     }
 }
 
-/// The words of a script that is one plain command without anything that a shell would change; an `exec` in front is
-/// left out.
+/// The words of a script that is one plain command without shell syntax; a leading `exec` is left out.
 pub(in crate::targets) fn plain_words(script: &str) -> Option<Vec<&str>> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '+' | ',' | ':' | '@' | ' ');
     let script = script.trim();
@@ -82,7 +81,7 @@ pub(in crate::targets) fn plain_words(script: &str) -> Option<Vec<&str>> {
     script.chars().all(plain).then(|| script.split_whitespace().collect())
 }
 
-/// The program that a script begins with, where that is plain to see.
+/// The first program of a script, if it is plain.
 fn first_word(script: &str) -> Option<&str> {
     let assigns =
         |word: &&str| word.split('=').next().is_some_and(|name| name.len() < word.len() && !name.contains('/'));
@@ -91,8 +90,8 @@ fn first_word(script: &str) -> Option<&str> {
     plain_words(word).filter(|words| !words.is_empty() && !word.starts_with('-')).map(|_| word)
 }
 
-/// Why the program of a client cannot be started in this folder with this environment: it is not there, or may not be
-/// executed. Of a script, the shell is asked for the first word, which may be the shell's own.
+/// The reason why the program of a client cannot be started in this folder with this environment: it is missing or not
+/// executable. For a script the shell looks up the first word, which may be a built-in.
 pub(super) fn missing(argv: &[String], folder: &Path, path: Option<&str>) -> Option<std::io::Error> {
     let words = match command(argv) {
         Ok(words) => words,
@@ -107,7 +106,7 @@ pub(super) fn missing(argv: &[String], folder: &Path, path: Option<&str>) -> Opt
     let program = match argv {
         [script] => {
             let word = first_word(script)?;
-            // Only of names without a folder: some shells do not look whether the file of a path is there.
+            // Only for names without a folder: some shells do not check the file of a path.
             let known = std::process::Command::new(words[0])
                 .args(["-c", "command -v \"$1\"", "sh", word])
                 .current_dir(folder)
@@ -144,7 +143,7 @@ fn folder_of(folder: &Path) -> &Path {
 }
 
 impl Program {
-    /// Starts it in `folder`. Its standard error is appended to the file `stderr`, while there is room.
+    /// Starts it in `folder`. Its standard error is appended to the file `stderr` while there is room.
     pub(super) fn start(
         argv: &[String],
         folder: &Path,
@@ -169,7 +168,7 @@ impl Program {
         Ok(Program { child, guard, input, output, partial: Vec::new(), line_bytes_max, stderr, keeper })
     }
 
-    /// How a program ended that has closed its output, and its last words, as the end of a sentence.
+    /// The status and last standard error of a program that has closed its output, as the end of a sentence.
     pub(super) async fn end(&mut self) -> String {
         let status = tokio::time::timeout(LAST_WORDS, self.child.wait()).await;
         if let Some(keeper) = self.keeper.take() {
@@ -177,7 +176,7 @@ impl Program {
         }
         let status = match status {
             Ok(Ok(status)) => match (status.code(), status.signal()) {
-                // The guard ends as shells do: with 128 and the number of the signal.
+                // The guard ends like a shell: with 128 plus the number of the signal.
                 (Some(code), _) => match Signal::try_from(code - 128) {
                     Ok(signal) => format!(" (exit status {code}: {signal})"),
                     Err(_) => format!(" (exit status {code})"),
@@ -206,27 +205,27 @@ impl Program {
     }
 
     /// Reads a line.
-    pub(super) async fn line(&mut self) -> std::io::Result<Line> {
+    pub(super) async fn line(&mut self) -> std::io::Result<OutputLine> {
         loop {
             let buffer = self.output.fill_buf().await?;
             if buffer.is_empty() {
-                return Ok(Line::End);
+                return Ok(OutputLine::End);
             }
             let newline = buffer.iter().position(|byte| *byte == b'\n');
             let taken = newline.unwrap_or(buffer.len());
             if self.partial.len() + taken > self.line_bytes_max {
-                return Ok(Line::TooLong);
+                return Ok(OutputLine::TooLong);
             }
             self.partial.extend_from_slice(&buffer[..taken]);
             self.output.consume(taken + usize::from(newline.is_some()));
             if newline.is_some() {
                 let line = std::mem::take(&mut self.partial);
-                return Ok(Line::Text(String::from_utf8_lossy(&line).into_owned()));
+                return Ok(OutputLine::Text(String::from_utf8_lossy(&line).into_owned()));
             }
         }
     }
 
-    /// What it wrote to standard error last, as the end of a sentence.
+    /// The end of its standard error, as the end of a sentence.
     pub(super) fn stderr_tail(&self) -> String {
         let read = || -> std::io::Result<String> {
             let mut file = std::fs::File::open(&self.stderr)?;
@@ -245,8 +244,8 @@ impl Program {
     }
 }
 
-/// Appends what a program writes to standard error to its file, up to its own limit and the one of all programs; goes on
-/// reading after it, so that the program never waits. The file is made only when there is something to keep.
+/// Appends a program's standard error to its file, up to its own limit and that of all programs. Goes on reading beyond, so
+/// that the program never blocks. The file is made with its first byte.
 async fn keep(mut errors: ChildStderr, path: PathBuf, room: Arc<AtomicU64>) {
     let mut file: Option<tokio::fs::File> = None;
     let (mut kept, mut full) = (0, false);
@@ -274,7 +273,7 @@ async fn keep(mut errors: ChildStderr, path: PathBuf, room: Arc<AtomicU64>) {
     }
 }
 
-/// Takes so many bytes of the room, if there are as many.
+/// Takes these bytes of the room, if it has as many.
 fn take(room: &AtomicU64, bytes: u64) -> bool {
     room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
 }

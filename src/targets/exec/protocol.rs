@@ -1,11 +1,11 @@
-//! The lines of the client protocol (docs/client-protocol.md): what is sent, and what an answer means. Pure.
+//! The lines of the client protocol (docs/client-protocol.md): writes requests and reads answers. Pure.
 use super::super::node_commands::head;
 use super::super::recipe::Certainty;
 use super::values;
 use crate::cluster::Node;
 use dsfuzz_checkers::functions::{Argument, FunctionKind, function};
 use dsfuzz_checkers::{ABSENT, Value};
-use dsfuzz_workloads::{Answer, Call, Endpoint, Response, Terms};
+use dsfuzz_workloads::{Call, CallResponse, CallResult, Endpoint, Terms};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Version of the protocol.
 const VERSION: u64 = 1;
 
-/// Error codes of the protocol, and what each says about the effect of the call. Others are Info, unless the recipe
+/// Error codes of the protocol, and what each says about the effect of the call. Other codes are Info, unless the recipe
 /// says more (`errors:`).
 const CODES: &[(&str, Certainty)] = &[
     ("refused", Certainty::Fail),       // no connection came about, so nothing was sent
@@ -33,7 +33,7 @@ const CODES: &[(&str, Certainty)] = &[
     ("unknown", Certainty::Info),       // anything else
 ];
 
-/// What a program is told first.
+/// The content of the `init` line.
 pub(super) struct Init<'a> {
     /// Its node.
     pub(super) endpoint: &'a Endpoint,
@@ -74,25 +74,25 @@ fn milliseconds(terms: Terms) -> u64 {
     u64::try_from(terms.deadline.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Why a program is no client.
+/// The reason why a program cannot be used as a client.
 #[derive(Debug, PartialEq)]
-pub(super) enum Refusal {
-    /// It says so itself.
+pub(super) enum InitRefusal {
+    /// Its own error.
     Answered(String),
-    /// Its answer is not in order.
+    /// A malformed answer.
     Malformed(String),
 }
 
-/// Whether the answer to `init` is in order.
-pub(super) fn check_init_ok(line: &str, functions: &[Arc<str>]) -> Result<(), Refusal> {
+/// Checks the answer to `init`.
+pub(super) fn check_init_ok(line: &str, functions: &[Arc<str>]) -> Result<(), InitRefusal> {
     let expected = r#"expected {"type":"init_ok","version":1,"functions":[..]} (docs/client-protocol.md)"#;
-    let malformed = |why: String| Err(Refusal::Malformed(why));
+    let malformed = |why: String| Err(InitRefusal::Malformed(why));
     let Ok(json) = serde_json::from_str::<Json>(line) else {
         return malformed(format!("not JSON: {}; {expected}", head(line)));
     };
     match json.get("type").and_then(Json::as_str) {
         Some("init_ok") => {}
-        Some("error" | "fail" | "info") => return Err(Refusal::Answered(error_text(&json))),
+        Some("error" | "fail" | "info") => return Err(InitRefusal::Answered(error_text(&json))),
         _ => return malformed(format!("it answered `init` with {}; {expected}", head(line))),
     }
     if json.get("version").and_then(Json::as_u64) != Some(VERSION) {
@@ -112,9 +112,9 @@ pub(super) fn check_init_ok(line: &str, functions: &[Arc<str>]) -> Result<(), Re
     }
 }
 
-/// What the lines of one client are read by.
-pub(super) struct Meaning {
-    /// What the client's own error codes mean.
+/// The context in which lines of one client are read.
+pub(super) struct ReplyContext {
+    /// The meanings of the client's own error codes.
     pub(super) errors: BTreeMap<String, Certainty>,
     /// The client's node.
     pub(super) node: Arc<str>,
@@ -122,85 +122,89 @@ pub(super) struct Meaning {
     pub(super) nodes: Vec<Arc<str>>,
 }
 
-/// What a line means.
+/// A line of a client.
 #[derive(Debug, PartialEq)]
-pub(super) enum Reply {
+pub(super) enum ClientLine {
     /// How the call ended.
-    Response(Response),
-    /// It is about another call.
+    Response(CallResponse),
+    /// An answer to another call.
     Late,
-    /// It means nothing. Why, and what was expected.
+    /// A malformed line. Holds the mistake, and the expected form.
     Malformed(String),
-    /// It keeps the form of the protocol, but its value cannot be what the target holds: a fault of the client. Why.
+    /// A well-formed answer whose value the target cannot hold: a fault of the client. Holds the reason.
     Unbelieved(String),
 }
 
-/// What a line means for the call with this id.
-pub(super) fn reply(line: &str, id: u64, call: &Call, meaning: &Meaning) -> Reply {
+/// Reads a line as an answer to the call with this id.
+pub(super) fn reply(line: &str, id: u64, call: &Call, meaning: &ReplyContext) -> ClientLine {
     let Ok(json) = serde_json::from_str::<Json>(line) else {
-        return Reply::Malformed(format!(
+        return ClientLine::Malformed(format!(
             "the client answered {}, which is not JSON; expected one JSON object on a line",
             head(line)
         ));
     };
     match json.get("id").and_then(Json::as_u64) {
         Some(about) if about == id => {}
-        Some(about) if about < id => return Reply::Late,
-        _ => return Reply::Malformed(format!("the client answered {}; expected \"id\":{id}", head(line))),
+        Some(about) if about < id => return ClientLine::Late,
+        _ => return ClientLine::Malformed(format!("the client answered {}; expected \"id\":{id}", head(line))),
     }
     let node = match answering_node(&json, meaning) {
         Ok(node) => node,
-        Err(expected) => return Reply::Malformed(format!("the client answered {}; {expected}", head(line))),
+        Err(expected) => return ClientLine::Malformed(format!("the client answered {}; {expected}", head(line))),
     };
     let error = json.get("error");
     let code = error.and_then(|error| error.get("code")).and_then(Json::as_str);
     let certainty = code.and_then(|code| certainty(code, call, &meaning.errors));
     let answer = match json.get("type").and_then(Json::as_str) {
         Some("ok") => match ok(&json, call) {
-            Ok(value) => Answer::Ok(value),
+            Ok(value) => CallResult::Ok(value),
             Err(doubt) => return doubt.reply(line),
         },
-        Some("info") => Answer::info(error_text(&json)),
+        Some("info") => CallResult::info(error_text(&json)),
         Some("fail" | "error") if error.is_some_and(|error| !error.is_object()) => {
-            return Reply::Malformed(format!(
+            return ClientLine::Malformed(format!(
                 "the client answered {}; expected \"error\":{{\"code\":..,\"text\":..}}",
                 head(line)
             ));
         }
-        Some("fail" | "error") if certainty == Some(Certainty::Refuses) => Answer::fail(error_text(&json)),
+        Some("fail" | "error") if certainty == Some(Certainty::Refuses) => CallResult::fail(error_text(&json)),
         // A code that says "unknown" is believed before a type that says "certain".
         Some("fail" | "error") if certainty == Some(Certainty::Absent) => {
-            Answer::fail(format!("{ABSENT}{}", client_words(&json)))
+            CallResult::fail(format!("{ABSENT}{}", client_words(&json)))
         }
-        Some("fail") if certainty == Some(Certainty::Info) => Answer::info(error_text(&json)),
-        Some("fail") => Answer::fail(error_text(&json)),
-        Some("error") if certainty == Some(Certainty::Fail) => Answer::fail(error_text(&json)),
-        Some("error") => Answer::info(error_text(&json)),
+        Some("fail") if certainty == Some(Certainty::Info) => CallResult::info(error_text(&json)),
+        Some("fail") => CallResult::fail(error_text(&json)),
+        Some("error") if certainty == Some(Certainty::Fail) => CallResult::fail(error_text(&json)),
+        Some("error") => CallResult::info(error_text(&json)),
         _ => {
-            return Reply::Malformed(format!(
+            return ClientLine::Malformed(format!(
                 "the client answered {}; expected \"type\" ok, fail, info or error",
                 head(line)
             ));
         }
     };
-    let known = json.get("value").filter(|value| !value.is_null() && !matches!(answer, Answer::Ok(_)));
+    let known = json.get("value").filter(|value| !value.is_null() && !matches!(answer, CallResult::Ok(_)));
     match known.map_or(Ok(Value::Nil), |value| reply_value(value, call)) {
-        Ok(value) => Reply::Response(Response { answer, node, value }),
+        Ok(value) => ClientLine::Response(CallResponse { result: answer, node, reply: value }),
         Err(doubt) => doubt.reply(line),
     }
 }
 
-impl Doubt {
-    fn reply(self, line: &str) -> Reply {
+impl ReplyDefect {
+    fn reply(self, line: &str) -> ClientLine {
         match self {
-            Doubt::Malformed(expected) => Reply::Malformed(format!("the client answered {}; {expected}", head(line))),
-            Doubt::Unbelieved(why) => Reply::Unbelieved(format!("{why}; the client answered {}", head(line))),
+            ReplyDefect::Malformed(expected) => {
+                ClientLine::Malformed(format!("the client answered {}; {expected}", head(line)))
+            }
+            ReplyDefect::Unbelieved(why) => {
+                ClientLine::Unbelieved(format!("{why}; the client answered {}", head(line)))
+            }
         }
     }
 }
 
-/// The node that answered, where it is another than the client's own.
-fn answering_node(json: &Json, meaning: &Meaning) -> Result<Option<Arc<str>>, String> {
+/// The node that answered, if it is not the client's own.
+fn answering_node(json: &Json, meaning: &ReplyContext) -> Result<Option<Arc<str>>, String> {
     let name = match json.get("node") {
         None | Some(Json::Null) => return Ok(None),
         Some(name) => name.as_str(),
@@ -214,75 +218,75 @@ fn answering_node(json: &Json, meaning: &Meaning) -> Result<Option<Arc<str>>, St
 }
 
 /// The value of a positive answer.
-fn ok(json: &Json, call: &Call) -> Result<Value, Doubt> {
+fn ok(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
     let function = function(&call.f);
     let refused = json.get("value") == Some(&Json::Bool(false));
     if function.argument == Argument::Swap && refused {
         let expected = "where a compare-and-set found another value, expected \"fail\" with the code \"precondition\"";
-        return Err(Doubt::Malformed(expected.to_owned()));
+        return Err(ReplyDefect::Malformed(expected.to_owned()));
     }
     if function.kind.is_write() && refused {
-        return Err(Doubt::Malformed("expected \"fail\" where nothing was changed".to_owned()));
+        return Err(ReplyDefect::Malformed("expected \"fail\" where nothing was changed".to_owned()));
     }
     match json.get("value") {
         None if function.kind == FunctionKind::Read => {
-            Err(Doubt::Malformed("expected \"value\" for a read (null where there is none)".to_owned()))
+            Err(ReplyDefect::Malformed("expected \"value\" for a read (null where there is none)".to_owned()))
         }
         None => Ok(Value::Nil),
         Some(value) => reply_value(value, call),
     }
 }
 
-/// A value with what the function can reply. dsfuzz made every value that was ever written, so it knows their type.
-fn reply_value(json: &Json, call: &Call) -> Result<Value, Doubt> {
+/// Checks a value against the replies of the function. dsfuzz made every written value, so it knows their type.
+fn reply_value(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
     let value = values::from_json(json);
     if !reads(call) {
         return Ok(value);
     }
     if &*call.workload != "set" {
-        // `[version, value]` is what a versioned register answers; a client need not know the version.
+        // A versioned register answers `[version, value]`; a client need not know the version.
         let plain = match &value {
             Value::List(parts) if matches!(&parts[..], [Value::Int(_) | Value::Nil, _]) => &parts[1],
             other => other,
         };
         return match plain {
             Value::Nil | Value::Int(_) => Ok(value),
-            other => Err(Doubt::Unbelieved(format!("a read returned {}", values::mistyped(other, "written")))),
+            other => Err(ReplyDefect::Unbelieved(format!("a read returned {}", values::mistyped(other, "written")))),
         };
     }
     let Value::List(elements) = &value else {
-        return Err(Doubt::Malformed("expected a list as \"value\" for the read of a set".to_owned()));
+        return Err(ReplyDefect::Malformed("expected a list as \"value\" for the read of a set".to_owned()));
     };
     match elements.iter().find(|element| !matches!(element, Value::Int(_))) {
         None => Ok(value),
-        Some(other) => {
-            Err(Doubt::Unbelieved(format!("a read of a set returned the element {}", values::mistyped(other, "added"))))
-        }
+        Some(other) => Err(ReplyDefect::Unbelieved(format!(
+            "a read of a set returned the element {}",
+            values::mistyped(other, "added")
+        ))),
     }
 }
 
-/// Why the value of an answer is not taken.
-enum Doubt {
-    /// It does not keep the protocol. What was expected.
+/// The reason why the value of an answer is not accepted.
+enum ReplyDefect {
+    /// It breaks the protocol. Holds the expected form.
     Malformed(String),
-    /// It keeps the protocol and cannot be what was written.
+    /// It keeps the protocol but cannot have been written.
     Unbelieved(String),
 }
 
-/// Whether the call asks for what the object holds.
+/// Whether the call reads the object.
 fn reads(call: &Call) -> bool {
     function(&call.f).kind == FunctionKind::Read
 }
 
 fn certainty(code: &str, call: &Call, errors: &BTreeMap<String, Certainty>) -> Option<Certainty> {
     let table = || CODES.iter().find(|(name, _)| *name == code).map(|(_, certainty)| *certainty);
-    // Only a read can find nothing; of a change the same code says no more than the table.
+    // Only a read can find an absent object; for a change the code means no more than the table says.
     let given = errors.get(code).copied().filter(|given| *given != Certainty::Absent || reads(call));
     given.or_else(table)
 }
 
-/// `code: text`. What a client says in its own words never begins as [`ABSENT`]: only a recipe declares that an object is
-/// certainly not there.
+/// `code: text`. A client's own text never begins with [`ABSENT`]: only a recipe declares that an object is certainly absent.
 fn error_text(json: &Json) -> String {
     let words = client_words(json);
     let code = words.split(':').next().unwrap_or_default().trim();
@@ -308,36 +312,39 @@ mod tests {
         Call { workload: workload.into(), f: f.into(), key: Value::Nil, value: Value::Int(5) }
     }
 
-    fn meaning(errors: BTreeMap<String, Certainty>) -> Meaning {
-        Meaning { errors, node: "n1".into(), nodes: ["n1", "n2", "n3"].map(Arc::from).to_vec() }
+    fn meaning(errors: BTreeMap<String, Certainty>) -> ReplyContext {
+        ReplyContext { errors, node: "n1".into(), nodes: ["n1", "n2", "n3"].map(Arc::from).to_vec() }
     }
 
-    fn answer(answer: Answer) -> Reply {
-        Reply::Response(answer.into())
+    fn answer(answer: CallResult) -> ClientLine {
+        ClientLine::Response(answer.into())
     }
 
     #[test]
     fn an_answer_may_name_the_node_that_gave_it() {
         let read = |line: &str| reply(line, 7, &call("register", "read"), &meaning(BTreeMap::new()));
         let from = |node: Option<&str>| {
-            Reply::Response(Response { node: node.map(Arc::from), ..Answer::Ok(Value::Int(3)).into() })
+            ClientLine::Response(CallResponse { node: node.map(Arc::from), ..CallResult::Ok(Value::Int(3)).into() })
         };
         assert_eq!(read(r#"{"id":7,"type":"ok","value":3,"node":"n2"}"#), from(Some("n2")));
         assert_eq!(read(r#"{"id":7,"type":"ok","value":3,"node":"n1"}"#), from(None), "its own node");
         assert_eq!(read(r#"{"id":7,"type":"ok","value":3,"node":null}"#), from(None));
         for line in [r#"{"id":7,"type":"ok","value":3,"node":"n9"}"#, r#"{"id":7,"type":"fail","node":2}"#] {
             match read(line) {
-                Reply::Malformed(why) => {
+                ClientLine::Malformed(why) => {
                     assert!(why.contains("one of the plan's nodes as \"node\": n1, n2, n3"), "{why}")
                 }
                 other => panic!("{line}: {other:?}"),
             }
         }
         let info = r#"{"id":7,"type":"info","node":"n3","error":{"code":"timeout"}}"#;
-        assert_eq!(read(info), Reply::Response(Response { node: Some("n3".into()), ..Answer::info("timeout").into() }));
+        assert_eq!(
+            read(info),
+            ClientLine::Response(CallResponse { node: Some("n3".into()), ..CallResult::info("timeout").into() })
+        );
     }
 
-    fn value(workload: &str, json: &str) -> Reply {
+    fn value(workload: &str, json: &str) -> ClientLine {
         let line = format!(r#"{{"id":7,"type":"ok","value":{json}}}"#);
         reply(&line, 7, &call(workload, "read"), &meaning(BTreeMap::new()))
     }
@@ -357,7 +364,7 @@ mod tests {
             ("set", "[1,2.0]", Value::list([int(1), int(2)])),
         ];
         for (workload, json, expected) in believed {
-            assert_eq!(value(workload, json), answer(Answer::Ok(expected)), "{workload} {json}");
+            assert_eq!(value(workload, json), answer(CallResult::Ok(expected)), "{workload} {json}");
         }
         let unbelieved = [
             ("register", r#""2""#, "a read returned \"2\", a text, and only integers were written"),
@@ -375,7 +382,7 @@ mod tests {
         ];
         for (workload, json, expected) in unbelieved {
             match value(workload, json) {
-                Reply::Unbelieved(why) => assert!(why.contains(expected), "{json}: {why}"),
+                ClientLine::Unbelieved(why) => assert!(why.contains(expected), "{json}: {why}"),
                 other => panic!("{workload} {json}: {other:?}"),
             }
         }
@@ -386,10 +393,10 @@ mod tests {
         let meaning = meaning(BTreeMap::new());
         let line = r#"{"id":7,"type":"info","error":{"code":"timeout"},"value":[5,3]}"#;
         let known = Value::list([Value::Int(5), Value::Int(3)]);
-        let expected = Response { value: known, ..Answer::info("timeout").into() };
-        assert_eq!(reply(line, 7, &call("set", "add"), &meaning), Reply::Response(expected));
+        let expected = CallResponse { reply: known, ..CallResult::info("timeout").into() };
+        assert_eq!(reply(line, 7, &call("set", "add"), &meaning), ClientLine::Response(expected));
         let line = r#"{"id":7,"type":"fail","error":{"code":"aborted"},"value":"2"}"#;
-        assert!(matches!(reply(line, 7, &call("register", "read"), &meaning), Reply::Unbelieved(_)));
+        assert!(matches!(reply(line, 7, &call("register", "read"), &meaning), ClientLine::Unbelieved(_)));
     }
 
     #[test]
@@ -402,14 +409,14 @@ mod tests {
             (r#"{"code":" absent : x","text":"y"}"#, "undeclared absent : x: y"),
         ] {
             let line = format!(r#"{{"id":7,"type":"fail","error":{error}}}"#);
-            let told = answer(Answer::fail(told));
+            let told = answer(CallResult::fail(told));
             assert_eq!(reply(&line, 7, &call("set", "read"), &undeclared), told, "{error}");
         }
         let declared = meaning(BTreeMap::from([("absent".to_owned(), Certainty::Absent)]));
         let line = r#"{"id":7,"type":"fail","error":{"code":"absent","text":"no stream"}}"#;
-        let told = answer(Answer::fail("absent: absent: no stream"));
+        let told = answer(CallResult::fail("absent: absent: no stream"));
         assert_eq!(reply(line, 7, &call("set", "read"), &declared), told);
-        let other = answer(Answer::fail("undeclared absent: no stream"));
+        let other = answer(CallResult::fail("undeclared absent: no stream"));
         assert_eq!(reply(line, 7, &call("set", "add"), &declared), other, "an add finds nothing");
     }
 
@@ -419,11 +426,11 @@ mod tests {
         let error = r#""error":{"code":"js10059","text":"stream not found"}"#;
         for kind in ["fail", "error"] {
             let line = format!(r#"{{"id":7,"type":"{kind}",{error}}}"#);
-            let expected = answer(Answer::fail("absent: js10059: stream not found"));
+            let expected = answer(CallResult::fail("absent: js10059: stream not found"));
             assert_eq!(reply(&line, 7, &call("set", "read"), &meaning), expected);
         }
         let line = format!(r#"{{"id":7,"type":"info",{error}}}"#);
-        let unknown = answer(Answer::info("js10059: stream not found"));
+        let unknown = answer(CallResult::info("js10059: stream not found"));
         assert_eq!(reply(&line, 7, &call("set", "read"), &meaning), unknown, "the client does not know");
         let line = format!(r#"{{"id":7,"type":"error",{error}}}"#);
         assert_eq!(reply(&line, 7, &call("set", "add"), &meaning), unknown, "an add finds nothing");
@@ -434,21 +441,21 @@ mod tests {
         let own = BTreeMap::from([("READONLY".to_owned(), Certainty::Fail), ("aborted".to_owned(), Certainty::Info)]);
         let own = meaning(own);
         let cases = [
-            (r#"{"id":7,"type":"ok"}"#, Answer::Ok(Value::Nil)),
-            (r#"{"id":7,"type":"ok","value":9}"#, Answer::Ok(Value::Int(9))),
-            (r#"{"id":7,"type":"ok","value":[5,17]}"#, Answer::Ok(Value::list([Value::Int(5), Value::Int(17)]))),
-            (r#"{"id":7,"type":"ok","value":null}"#, Answer::Ok(Value::Nil)),
-            (r#"{"id":7,"type":"fail"}"#, Answer::fail("no error given")),
-            (r#"{"id":7,"type":"fail","error":{"code":"odd"}}"#, Answer::fail("odd")),
-            (r#"{"id":7,"type":"fail","error":{"code":"timeout","text":"2 s"}}"#, Answer::info("timeout: 2 s")),
-            (r#"{"id":7,"type":"info","error":{"code":"refused"}}"#, Answer::info("refused")),
-            (r#"{"id":7,"type":"error","error":{"code":"refused"}}"#, Answer::fail("refused")),
-            (r#"{"id":7,"type":"error","error":{"code":"odd"}}"#, Answer::info("odd")),
-            (r#"{"id":7,"type":"error"}"#, Answer::info("no error given")),
-            (r#"{"id":7,"type":"error","error":{"code":"READONLY"}}"#, Answer::fail("READONLY")),
-            (r#"{"id":7,"type":"error","error":{"code":"unavailable"}}"#, Answer::info("unavailable")),
-            (r#"{"id":7,"type":"fail","error":{"code":"unavailable"}}"#, Answer::info("unavailable")),
-            (r#"{"id":7,"type":"fail","error":{"code":"aborted"}}"#, Answer::info("aborted")),
+            (r#"{"id":7,"type":"ok"}"#, CallResult::Ok(Value::Nil)),
+            (r#"{"id":7,"type":"ok","value":9}"#, CallResult::Ok(Value::Int(9))),
+            (r#"{"id":7,"type":"ok","value":[5,17]}"#, CallResult::Ok(Value::list([Value::Int(5), Value::Int(17)]))),
+            (r#"{"id":7,"type":"ok","value":null}"#, CallResult::Ok(Value::Nil)),
+            (r#"{"id":7,"type":"fail"}"#, CallResult::fail("no error given")),
+            (r#"{"id":7,"type":"fail","error":{"code":"odd"}}"#, CallResult::fail("odd")),
+            (r#"{"id":7,"type":"fail","error":{"code":"timeout","text":"2 s"}}"#, CallResult::info("timeout: 2 s")),
+            (r#"{"id":7,"type":"info","error":{"code":"refused"}}"#, CallResult::info("refused")),
+            (r#"{"id":7,"type":"error","error":{"code":"refused"}}"#, CallResult::fail("refused")),
+            (r#"{"id":7,"type":"error","error":{"code":"odd"}}"#, CallResult::info("odd")),
+            (r#"{"id":7,"type":"error"}"#, CallResult::info("no error given")),
+            (r#"{"id":7,"type":"error","error":{"code":"READONLY"}}"#, CallResult::fail("READONLY")),
+            (r#"{"id":7,"type":"error","error":{"code":"unavailable"}}"#, CallResult::info("unavailable")),
+            (r#"{"id":7,"type":"fail","error":{"code":"unavailable"}}"#, CallResult::info("unavailable")),
+            (r#"{"id":7,"type":"fail","error":{"code":"aborted"}}"#, CallResult::info("aborted")),
         ];
         for (line, expected) in cases {
             assert_eq!(reply(line, 7, &call("set", "add"), &own), answer(expected), "{line}");
@@ -471,21 +478,24 @@ mod tests {
         ];
         for (line, expected) in cases {
             match reply(line, 7, &call("set", "read"), &meaning(BTreeMap::new())) {
-                Reply::Malformed(why) => assert!(why.contains(expected), "{line}: {why}"),
+                ClientLine::Malformed(why) => assert!(why.contains(expected), "{line}: {why}"),
                 other => panic!("{line}: {other:?}"),
             }
         }
         for f in ["write", "add"] {
             match reply(r#"{"id":7,"type":"ok","value":false}"#, 7, &call("set", f), &meaning(BTreeMap::new())) {
-                Reply::Malformed(why) => assert!(why.contains("expected \"fail\""), "{why}"),
+                ClientLine::Malformed(why) => assert!(why.contains("expected \"fail\""), "{why}"),
                 other => panic!("{f}: {other:?}"),
             }
         }
         match reply(r#"{"id":7,"type":"ok","value":false}"#, 7, &call("register", "cas"), &meaning(BTreeMap::new())) {
-            Reply::Malformed(why) => assert!(why.contains("precondition"), "{why}"),
+            ClientLine::Malformed(why) => assert!(why.contains("precondition"), "{why}"),
             other => panic!("a compare-and-set that may not have happened: {other:?}"),
         }
-        assert_eq!(reply(r#"{"id":6,"type":"ok"}"#, 7, &call("set", "read"), &meaning(BTreeMap::new())), Reply::Late);
+        assert_eq!(
+            reply(r#"{"id":6,"type":"ok"}"#, 7, &call("set", "read"), &meaning(BTreeMap::new())),
+            ClientLine::Late
+        );
     }
 
     #[test]
@@ -502,7 +512,7 @@ mod tests {
         ];
         for (line, expected) in cases {
             let why = match check_init_ok(line, &wanted).unwrap_err() {
-                Refusal::Answered(why) | Refusal::Malformed(why) => why,
+                InitRefusal::Answered(why) | InitRefusal::Malformed(why) => why,
             };
             assert!(why.contains(expected), "{line}: {why}");
         }

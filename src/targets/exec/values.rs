@@ -1,12 +1,12 @@
-//! Values in the lines of a client: JSON as it is meant, and their types in words. Pure.
+//! Values in the lines of a client: from JSON, and their types in words. Pure.
 //!
-//! JSON has one type of numbers: `2`, `2.0` and `2e0` are the same integer. A number with a decimal point is taken as an
-//! integer only below 2^53, where no digit can have been lost on its way.
+//! JSON has one type of numbers: `2`, `2.0` and `2e0` are the same integer. A number with a decimal point counts as an integer
+//! only below 2^53, where no digit can be lost.
 use dsfuzz_checkers::Value;
 use serde_json::Value as Json;
 use std::sync::Arc;
 
-/// From here on, two integers may have the same form with a decimal point.
+/// From here on, two integers may share a form with a decimal point.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// The value of a JSON text.
@@ -19,7 +19,7 @@ pub(super) fn from_json(json: &Json) -> Value {
         Json::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(integer), _) => Value::Int(integer),
             (None, Some(real)) if real.fract() == 0.0 && real.abs() < EXACT_MAX => Value::Int(real as i64),
-            // No integer of ours: kept as it is written, for the sentence about it.
+            // Not an integer of 64 bits: kept in its written form for the error.
             _ => Value::text(&number.to_string()),
         },
         _ => plain(json),
@@ -30,7 +30,7 @@ fn plain(json: &Json) -> Value {
     serde_json::from_value(json.clone()).unwrap_or_default()
 }
 
-/// A value that is no integer, with its type, as the end of a sentence.
+/// A value that is not an integer, with its type, as the end of a sentence.
 pub(super) fn mistyped(value: &Value, verb: &str) -> String {
     let kind = match value {
         Value::Nil => "nothing",

@@ -1,4 +1,4 @@
-//! Clients of a target: which workloads each carries out, and what its error codes mean.
+//! Clients of a target: their workloads and the meanings of their error codes.
 use super::Argv;
 use crate::targets::clients;
 use dsfuzz_checkers::ABSENT;
@@ -54,7 +54,7 @@ fn default_init_deadline() -> Span {
 }
 
 impl ClientDoc {
-    /// What the types cannot say: the key and what is wrong with it.
+    /// Rules that the types do not express: the key and its mistake.
     pub(super) fn mistake(&self) -> Option<(&'static str, String)> {
         if self.builtin.is_some() == self.command.is_some() {
             return Some(("", "give exactly one of `builtin` and `command`".to_owned()));

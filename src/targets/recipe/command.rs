@@ -46,7 +46,7 @@ impl<'de> Deserialize<'de> for Argv {
     }
 }
 
-/// An argument; YAML reads `2379` and `true` as a number and a boolean where a command line means text.
+/// An argument. YAML reads `2379` and `true` as a number and a boolean, but a command line means text.
 struct Word(String);
 
 impl<'de> Deserialize<'de> for Word {

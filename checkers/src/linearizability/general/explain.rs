@@ -1,6 +1,7 @@
 //! From a small contradiction to a finding that a reader can check: the operations with their times, the states that were
 //! possible before the reply that does not fit, and why no order explains it.
 use super::super::decide::DecisionOptions;
+use super::super::explain::{about_key, operation};
 use super::super::limits::{EngineAnswer, Limits};
 use super::super::space::{Plan, Space};
 use super::configurations::Configurations;
@@ -12,7 +13,7 @@ use crate::models::{Container, ContainerAction, Model};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Finding, Severity};
+use crate::verdict::{Budget, Finding};
 
 /// The most operations that a finding shows; of a larger contradiction, those around the reply that does not fit.
 const SHOWN: usize = 12;
@@ -52,9 +53,8 @@ pub(crate) fn finding<M: Model>(
         })
         .unwrap_or_else(|| ("nonlinearizable", "no order of the operations explains all replies".to_owned()));
     let told = |op: &Op<'_>| {
-        let operation = small.iter().find(|operation| operation.call == op.call);
-        let words = operation.and_then(|operation| model.describe(&operation.action, op.outcome != Outcome::Info));
-        words.map_or_else(|| messages::operation(history, op), |words| messages::operation_as(history, op, &words))
+        let known = small.iter().find(|known| known.call == op.call);
+        operation(model, history, op, known.map(|known| &known.action))
     };
     let mut sentences: Vec<String> = ops.iter().chain(&vain).map(|op| cut(&told(op), 400)).collect();
     if grown.is_none() && shown.len() < small.len() {
@@ -70,15 +70,7 @@ pub(crate) fn finding<M: Model>(
         sentences.push("Every order that respects the intervals was tried; none explains all replies.".to_owned());
     }
     sentences.extend(grown.map(|grown| grown.why));
-    let faults = messages::faults_around(history, &ops);
-    sentences.extend(messages::faults(history, &faults));
-    let subject = if key.is_nil() { String::new() } else { format!("key {key}: ") };
-    let mut finding = Finding::new(kind, Severity::Violation, format!("{subject}{title}"));
-    finding.sentences = sentences;
-    finding.ops = shown;
-    finding.key = key.clone();
-    finding.nodes = messages::nodes_of(history, &ops);
-    finding.faults = faults;
+    let mut finding = about_key(history, key, (kind, &title), sentences, &ops);
     if small.len() <= CERTIFIED {
         let claim = Claim::NoLinearization { model: model.specification(), weakened: Vec::new() };
         // What may have taken any value is left out because every value shown was taken, perhaps later.

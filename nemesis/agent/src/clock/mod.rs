@@ -1,12 +1,12 @@
-//! The wall clock as single processes see it: their copy of the vDSO is patched, the machine's clock is never touched.
+//! The wall clock of single processes: their copy of the vDSO is patched. Never: touches the machine's clock.
 //!
-//! What a patch cannot do: raw system calls, the kernel's own absolute deadlines and file times stay true.
+//! A patch does not change raw system calls, the kernel's absolute deadlines and file times.
 mod image;
 mod patch;
 mod vdso;
 
 use crate::sys;
-pub(crate) use patch::{Target, follow_start};
+pub(crate) use patch::{PatchedProcess, follow_start};
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 use std::process::{Command, Stdio};
@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 /// Largest shift: beyond it 64-bit nanoseconds or the target's own arithmetic could overflow.
 const OFFSET_NS_MAX: u64 = 20 * 365 * 86_400 * 1_000_000_000;
 
-/// How a clock lies.
+/// The shift of a clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Shift {
     /// By how much, negative for the past.
@@ -26,7 +26,7 @@ pub(crate) struct Shift {
 }
 
 impl Shift {
-    /// How far the clock is off at a moment of the true wall clock.
+    /// The offset at a moment of the true wall clock.
     pub(crate) fn at(&self, real_ns: i64) -> i64 {
         let turn = match self.period_ns {
             0 => 0,
@@ -35,7 +35,7 @@ impl Shift {
         if turn % 2 == 0 { self.offset_ns } else { 0 }
     }
 
-    /// Refuses what would not be understood by programs or overflow in the image.
+    /// Refuses shifts that programs would not understand or that overflow in the image.
     pub(crate) fn sane(&self) -> Result<(), String> {
         if self.offset_ns.unsigned_abs() > OFFSET_NS_MAX {
             return Err(format!("a clock shift of {} s is more than 20 years", self.offset_ns / 1_000_000_000));
@@ -46,13 +46,13 @@ impl Shift {
 
 /// Keeps shifts in force: finds processes that are new or have called exec, and renews before the patches expire.
 #[derive(Default)]
-pub(crate) struct Keeper {
-    targets: BTreeMap<u32, Target>,
+pub(crate) struct ClockKeeper {
+    targets: BTreeMap<u32, PatchedProcess>,
 }
 
-impl Keeper {
-    /// Shifts the clock of these processes until `hold_ns` from now. `fresh` also rewrites those that were seen before.
-    /// Gives what could not be done.
+impl ClockKeeper {
+    /// Shifts the clock of these processes until `hold_ns` from now. `fresh` also rewrites known processes. Returns the
+    /// failures.
     pub(crate) fn keep(&mut self, pids: &[u32], shift: Shift, hold_ns: u64, fresh: bool) -> Vec<String> {
         let mut failed = Vec::new();
         for &pid in pids {
@@ -61,7 +61,7 @@ impl Keeper {
                 continue;
             }
             if !known {
-                match Target::open(pid).and_then(|mut target| target.install().map(|()| target)) {
+                match PatchedProcess::open(pid).and_then(|mut target| target.install().map(|()| target)) {
                     Ok(target) => self.targets.insert(pid, target),
                     Err(reason) => {
                         self.targets.remove(&pid);
@@ -82,7 +82,7 @@ impl Keeper {
         failed
     }
 
-    /// Forgets processes that are gone.
+    /// Forgets ended processes.
     pub(crate) fn sweep(&mut self) {
         self.targets.retain(|_, target| target.still_there());
     }
@@ -98,7 +98,7 @@ pub(crate) fn witness() -> Result<(), String> {
     Ok(())
 }
 
-/// Shifts the clock of a child of its own by an hour, asks it for the time, and puts it right again.
+/// Shifts the clock of a child by an hour, asks it for the time, and undoes the shift.
 pub(crate) fn rehearse() -> Result<String, String> {
     let say = |error: std::io::Error| format!("a child to test with: {error}");
     let mut child = Command::new("/proc/self/exe")
@@ -129,7 +129,7 @@ fn rehearse_with(child: &mut std::process::Child) -> Result<String, String> {
     };
     off_by()?;
     let shift = Shift { offset_ns: 3600 * 1_000_000_000, period_ns: 0, base_ns: 0 };
-    let mut target = Target::open(child.id())?;
+    let mut target = PatchedProcess::open(child.id())?;
     target.install()?;
     target.set(shift, sys::realtime_ns() + 10_000_000_000)?;
     let shifted = off_by()?;

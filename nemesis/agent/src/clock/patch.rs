@@ -1,9 +1,9 @@
-//! [`Target`]: one process whose vDSO is patched. All its threads are stopped (seized, not signalled) while the entries
-//! change; later changes of the parameters stop nobody. No memory is mapped and no call is made in the target.
+//! [`PatchedProcess`]: one process with a patched vDSO. All its threads are stopped (seized, not signalled) while the entries
+//! change; later changes of the parameters stop no thread. No memory is mapped and no call is made in the target.
 #![expect(unsafe_code, reason = "ptrace and waitpid have no safe wrapper in std")]
 use super::Shift;
 use super::image::{self, Image, image};
-use super::vdso::{Layout, layout};
+use super::vdso::{VdsoLayout, layout};
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -11,26 +11,26 @@ use std::time::{Duration, Instant};
 
 /// How long a thread may take to stop. One that hangs in the kernel (a v1 freezer) does not stop at all.
 const STOPPING: Duration = Duration::from_secs(2);
-/// How long a start script or wrapper may take until it executes the program. One that takes longer is caught by the keeper.
+/// How long a start script or wrapper may take until it executes the program. The keeper catches a slower one.
 const FOLLOWING: Duration = Duration::from_millis(250);
 /// How long a process without a vDSO is given to end its exec.
 const EXECUTING: Duration = Duration::from_millis(500);
 const NOTHING: usize = 0;
 
-/// A process and where its vDSO is.
-pub(crate) struct Target {
+/// A process and the place of its vDSO.
+pub(crate) struct PatchedProcess {
     pid: u32,
     memory: File,
     base: u64,
-    layout: Layout,
+    layout: VdsoLayout,
     image: Image,
-    /// Where in the mapping the image is, or goes.
+    /// The offset of the image in the mapping.
     at: u64,
 }
 
-impl Target {
+impl PatchedProcess {
     /// Finds the vDSO of a process and checks that it can be patched.
-    pub(crate) fn open(pid: u32) -> Result<Target, String> {
+    pub(crate) fn open(pid: u32) -> Result<PatchedProcess, String> {
         let image = image().ok_or("single processes' clocks can be shifted on x86_64 only")?;
         let (base, end) = find(pid)?;
         let memory = OpenOptions::new()
@@ -48,7 +48,7 @@ impl Target {
         if tail.len() < room || !(ours || tail.iter().all(|byte| *byte == 0)) {
             return Err(format!("its vDSO has no {room} unused bytes behind its code"));
         }
-        Ok(Target { pid, memory, base, layout, image, at })
+        Ok(PatchedProcess { pid, memory, base, layout, image, at })
     }
 
     /// Whether the process still runs the program it ran when it was opened, and holds the image.
@@ -61,7 +61,7 @@ impl Target {
         self.hooks().all(|(place, jump, _)| self.read(place).is_ok_and(|bytes| bytes[..5] == jump))
     }
 
-    /// How the clock lies, if it does: the current block, unless it has expired.
+    /// The shift in force: the current block, unless it has expired.
     pub(crate) fn shift(&self, real_ns: i64) -> Option<Shift> {
         if !self.still_there() || !self.installed() {
             return None;
@@ -78,7 +78,7 @@ impl Target {
         (number(block + 24)? > real_ns).then_some(shift)
     }
 
-    /// Changes the skew of the clock, until the true wall clock shows `expiry_ns`. Stops no process.
+    /// Changes the shift until the true wall clock shows `expiry_ns`. Stops no process.
     pub(crate) fn set(&self, shift: Shift, expiry_ns: i64) -> Result<(), String> {
         let data = self.at + self.image.data;
         let index = self.read(data).map(u64::from_le_bytes)?;
@@ -89,7 +89,7 @@ impl Target {
         self.write(data, &next.to_le_bytes())
     }
 
-    /// Makes calls go through the image, which gives the true time until [`Target::set`].
+    /// Makes calls go through the image, which gives the true time until [`PatchedProcess::set`].
     pub(crate) fn install(&mut self) -> Result<(), String> {
         if self.still_there() && self.installed() {
             return Ok(());
@@ -97,7 +97,7 @@ impl Target {
         self.stopped(|| self.install_now())
     }
 
-    /// The same for a process that is stopped already.
+    /// The same for a stopped process.
     fn install_now(&self) -> Result<(), String> {
         if !self.still_there() {
             self.write(self.at, self.image.bytes)?;
@@ -138,7 +138,7 @@ impl Target {
             || self.hooks().all(|(place, jump, _)| self.read(place).is_ok_and(|bytes| bytes[..5] != jump))
     }
 
-    /// For each function: its place, the jump to the image, and where its original bytes are kept.
+    /// For each function: its place, the jump to the image, and the place of its original bytes.
     fn hooks(&self) -> impl Iterator<Item = (u64, [u8; 5], u64)> {
         let saved = self.at + self.image.bytes.len() as u64;
         let hooks = self.layout.functions.iter().zip(self.image.entries).zip(0u64..);
@@ -166,13 +166,13 @@ impl Target {
         })
     }
 
-    /// Does something while all threads are stopped and none stands inside the bytes that change.
+    /// Acts while all threads are stopped, none of them inside the bytes that change.
     fn stopped(&self, step: impl FnOnce() -> Result<(), String> + Send) -> Result<(), String> {
         let places: Vec<u64> = self.hooks().map(|(place, _, _)| self.base + place).collect();
-        // In a thread of its own: when that ends, the kernel lets go of whatever it still traces.
+        // In a separate thread: at its end the kernel releases all that it traces.
         std::thread::scope(|scope| {
             let worker = scope.spawn(|| {
-                let mut stopped = Stopped { pid: self.pid, threads: Vec::new() };
+                let mut stopped = StoppedThreads { pid: self.pid, threads: Vec::new() };
                 stopped.stop_all()?;
                 stopped.leave(&places)?;
                 step()
@@ -183,12 +183,12 @@ impl Target {
 }
 
 /// Threads that are stopped, each with the signal that it was about to get.
-struct Stopped {
+struct StoppedThreads {
     pid: u32,
     threads: Vec<(i32, i32)>,
 }
 
-impl Drop for Stopped {
+impl Drop for StoppedThreads {
     fn drop(&mut self) {
         for (thread, signal) in &self.threads {
             // SAFETY: no memory is involved. A thread that was killed meanwhile is no concern.
@@ -197,7 +197,7 @@ impl Drop for Stopped {
     }
 }
 
-impl Stopped {
+impl StoppedThreads {
     /// Repeats until no thread is new: a thread that is not stopped yet can make others.
     fn stop_all(&mut self) -> Result<(), String> {
         let mut seen = BTreeSet::new();
@@ -286,7 +286,7 @@ fn wait(thread: i32, patience: Duration) -> Option<i32> {
     }
 }
 
-/// Where the vDSO of a process is mapped. A process in the middle of an exec has none for a moment.
+/// The mapping of a process's vDSO. A process in the middle of an exec has none for a moment.
 fn find(pid: u32) -> Result<(u64, u64), String> {
     let give_up = Instant::now() + EXECUTING;
     loop {
@@ -308,8 +308,9 @@ fn find(pid: u32) -> Result<(u64, u64), String> {
 /// for a moment, so that the program that a script or wrapper executes is shifted from its first instruction, too.
 pub(crate) fn follow_start(pid: u32, shift: Shift, expiry_ns: i64) -> Result<(), String> {
     let child = i32::try_from(pid).map_err(|error| error.to_string())?;
-    let shift_now =
-        || Target::open(pid).and_then(|target| target.install_now().and_then(|()| target.set(shift, expiry_ns)));
+    let shift_now = || {
+        PatchedProcess::open(pid).and_then(|target| target.install_now().and_then(|()| target.set(shift, expiry_ns)))
+    };
     let status = wait(child, STOPPING).ok_or("the child did not stop at its exec")?;
     if !libc::WIFSTOPPED(status) {
         return Err("the child ended at its exec".to_owned());

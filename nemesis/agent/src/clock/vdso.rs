@@ -1,14 +1,13 @@
-//! Understands the layout of a vDSO. Pure: bytes in, places or a refusal out; a layout that is not understood is never
-//! patched.
+//! Reads the layout of a vDSO. Pure: bytes in, places or a refusal out. Never: patches an unknown layout.
 
 /// The functions that tell the wall clock, in the order of the image's entries.
 const FUNCTIONS: [&str; 3] = ["__vdso_clock_gettime", "__vdso_gettimeofday", "__vdso_time"];
 /// Room that the jump needs.
 const JUMP_BYTES: u64 = 5;
 
-/// What is where, counted from the begin of the mapping.
+/// Places in the vDSO, counted from the begin of the mapping.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Layout {
+pub(super) struct VdsoLayout {
     /// First byte behind the loaded part and the section headers: from there on the mapping is unused.
     pub(super) used: u64,
     /// The three functions; the last may be missing.
@@ -16,11 +15,11 @@ pub(super) struct Layout {
 }
 
 /// Reads the ELF headers and dynamic symbols.
-pub(super) fn layout(bytes: &[u8]) -> Result<Layout, String> {
+pub(super) fn layout(bytes: &[u8]) -> Result<VdsoLayout, String> {
     read(bytes).ok_or_else(|| "its vDSO has a layout that this agent does not understand".to_owned())
 }
 
-fn read(bytes: &[u8]) -> Option<Layout> {
+fn read(bytes: &[u8]) -> Option<VdsoLayout> {
     let at = |place: u64, width: usize| -> Option<u64> {
         let place = usize::try_from(place).ok()?;
         let part = bytes.get(place..place.checked_add(width)?)?;
@@ -77,7 +76,7 @@ fn read(bytes: &[u8]) -> Option<Layout> {
     functions[0].and(functions[1])?;
     // Debuggers read the section headers behind the loaded part: they are left alone, too.
     let headers = at(40, 8)?.checked_add(at(60, 2)? * at(58, 2)?)?;
-    Some(Layout { used: used?.max(headers), functions })
+    Some(VdsoLayout { used: used?.max(headers), functions })
 }
 
 #[cfg(test)]

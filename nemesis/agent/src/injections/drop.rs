@@ -1,9 +1,9 @@
-//! Packets from some addresses are dropped on arrival: one chain, two sets and a counter for each fault, in our own table.
+//! Drops packets from some addresses on arrival: one chain, two sets and a counter for each fault, in our own table.
 //! The sets' elements expire in the kernel and are renewed with the lease.
 //!
 //! The hook is `prerouting`, which also sees what goes on to a container of this node.
-use super::{Context, note, so_far};
-use crate::journal::Entry;
+use super::{Context, Inject, note, so_far};
+use crate::journal::UndoEntry;
 use crate::nft::{self, TABLE};
 use dsfuzz_nemesis::protocol::{Injection, Proof};
 use serde_json::Value;
@@ -11,47 +11,145 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 
-pub(super) fn perform(entry: &Entry, from: &[IpAddr], context: &Context<'_>) -> Result<Vec<String>, String> {
-    if let Some(control) = context.control
-        && from.iter().any(|address| address.to_canonical() == control.to_canonical())
-    {
-        return Err(format!("packets from {control} are not dropped: the control node speaks from there"));
-    }
-    if from.is_empty() {
-        return Ok(vec!["no address to drop packets from".to_owned()]);
-    }
-    let fault = entry.fault;
-    let shared =
-        context.others.iter().any(|other| other.fault == fault && matches!(other.injection, Injection::Drop { .. }));
-    let mut script = String::new();
-    if !shared {
-        script.push_str(&made(fault));
-        // Of an injection that could not be undone there may be something left. Emptying what is empty costs the kernel nothing,
-        // while a deleted element makes every later transaction wait for a grace period.
-        for what in
-            [format!("chain {TABLE} f{fault}"), format!("set {TABLE} f{fault}v4"), format!("set {TABLE} f{fault}v6")]
-        {
-            line(&mut script, format_args!("flush {what}"));
-        }
-        // As ARP is below these rules, so the search for an IPv6 neighbour is left alone: else the sender would find none,
-        // send nothing, and need seconds after the heal.
-        let solicit = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }";
-        line(&mut script, format_args!("add rule {TABLE} f{fault} ip6 saddr @f{fault}v6 {solicit} accept"));
-        // The rules see a packet before anything else does, also one of a connection that is long open.
-        for (family, kind) in [("v4", "ip"), ("v6", "ip6")] {
-            line(
-                &mut script,
-                format_args!("add rule {TABLE} f{fault} {kind} saddr @f{fault}{family} counter name f{fault} drop"),
-            );
-        }
-    }
-    add(&mut script, fault, from, context.hold_ns, if shared { Elements::MayBeThere } else { Elements::New });
-    nft::script(&script)?;
-    let list: Vec<String> = from.iter().map(ToString::to_string).collect();
-    Ok(vec![format!("packets from {} are dropped by chain f{fault} of table {TABLE}", list.join(", "))])
+/// Drops packets from these senders.
+pub(super) struct Drop<'a> {
+    pub(super) from: &'a [IpAddr],
 }
 
-/// Makes what a fault needs; harmless where it is there.
+impl Inject for Drop<'_> {
+    fn perform(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
+        let from = self.from;
+        if let Some(control) = context.control
+            && from.iter().any(|address| address.to_canonical() == control.to_canonical())
+        {
+            return Err(format!("packets from {control} are not dropped: the control node speaks from there"));
+        }
+        if from.is_empty() {
+            return Ok(vec!["no address to drop packets from".to_owned()]);
+        }
+        let fault = entry.fault;
+        let shared = context
+            .others
+            .iter()
+            .any(|other| other.fault == fault && matches!(other.injection, Injection::Drop { .. }));
+        let mut script = String::new();
+        if !shared {
+            script.push_str(&made(fault));
+            // A failed undo may have left something. Flushing an empty chain costs the kernel nothing, while a deleted element
+            // makes every later transaction wait for a grace period.
+            for what in [
+                format!("chain {TABLE} f{fault}"),
+                format!("set {TABLE} f{fault}v4"),
+                format!("set {TABLE} f{fault}v6"),
+            ] {
+                line(&mut script, format_args!("flush {what}"));
+            }
+            // IPv6 neighbour discovery is accepted, as ARP is below these rules: else the sender would find no neighbour, send
+            // nothing, and need seconds after the heal.
+            let solicit = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }";
+            line(&mut script, format_args!("add rule {TABLE} f{fault} ip6 saddr @f{fault}v6 {solicit} accept"));
+            // The rules see a packet first, also one of an established connection.
+            for (family, kind) in [("v4", "ip"), ("v6", "ip6")] {
+                line(
+                    &mut script,
+                    format_args!("add rule {TABLE} f{fault} {kind} saddr @f{fault}{family} counter name f{fault} drop"),
+                );
+            }
+        }
+        add(&mut script, fault, from, context.hold_ns, if shared { Elements::MayBeThere } else { Elements::New });
+        nft::script(&script)?;
+        let list: Vec<String> = from.iter().map(ToString::to_string).collect();
+        Ok(vec![format!("packets from {} are dropped by chain f{fault} of table {TABLE}", list.join(", "))])
+    }
+
+    fn prove(&self, entry: &UndoEntry, _: &mut Context<'_>) -> Proof {
+        let from = self.from;
+        let mut proof = so_far();
+        let items = match nft::list(TABLE) {
+            Ok(Some(items)) => items,
+            Ok(None) => {
+                note(&mut proof, from.is_empty(), format!("there is no table {TABLE}"));
+                return proof;
+            }
+            Err(reason) => {
+                note(&mut proof, false, reason);
+                return proof;
+            }
+        };
+        let seen = FaultRules::of(&items, entry.fault);
+        let wanted: BTreeSet<IpAddr> = from.iter().map(|address| address.to_canonical()).collect();
+        for address in &wanted {
+            let listed = seen.addresses.contains(address);
+            note(
+                &mut proof,
+                listed,
+                format!("{address} is {}in the set of fault {}", if listed { "" } else { "not " }, entry.fault),
+            );
+        }
+        let hooked = seen.rules == 2 || from.is_empty();
+        note(&mut proof, hooked, format!("chain f{} has {} rules that drop", entry.fault, seen.rules));
+        proof.dropped_packets = seen.packets;
+        note(&mut proof, true, format!("{} packets dropped", seen.packets));
+        proof
+    }
+
+    fn undo(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
+        let fault = entry.fault;
+        let mut proof = so_far();
+        proof.dropped_packets =
+            nft::list(TABLE).ok().flatten().map_or(0, |items| FaultRules::of(&items, fault).packets);
+        let drops: Vec<&UndoEntry> =
+            context.others.iter().filter(|other| matches!(other.injection, Injection::Drop { .. })).collect();
+        let mut script = String::new();
+        if drops.is_empty() {
+            // The table is no longer needed. Adding it first makes the deletion safe to repeat.
+            line(&mut script, format_args!("add table {TABLE}"));
+            line(&mut script, format_args!("delete table {TABLE}"));
+        } else {
+            script.push_str(&made(fault));
+            line(&mut script, format_args!("flush chain {TABLE} f{fault}"));
+            for what in [
+                format!("chain {TABLE} f{fault}"),
+                format!("set {TABLE} f{fault}v4"),
+                format!("set {TABLE} f{fault}v6"),
+                format!("counter {TABLE} f{fault}"),
+            ] {
+                line(&mut script, format_args!("delete {what}"));
+            }
+            // Another injection of the same fault goes on.
+            let same: Vec<&&UndoEntry> = drops.iter().filter(|other| other.fault == fault).collect();
+            if !same.is_empty() {
+                script.clear();
+                let kept: BTreeSet<IpAddr> = same.iter().flat_map(|other| addresses(other)).collect();
+                let gone: Vec<IpAddr> = self
+                    .from
+                    .iter()
+                    .map(|address| address.to_canonical())
+                    .filter(|address| !kept.contains(address))
+                    .collect();
+                add(&mut script, fault, &gone, 1_000_000, Elements::MayBeThere);
+            }
+        }
+        if !script.is_empty()
+            && let Err(reason) = nft::script(&script)
+        {
+            note(&mut proof, false, reason);
+            return proof;
+        }
+        match nft::list(TABLE) {
+            Ok(None) => note(&mut proof, true, format!("there is no table {TABLE}")),
+            Ok(Some(items)) => {
+                let left = FaultRules::of(&items, fault).rules;
+                let shared = drops.iter().any(|other| other.fault == fault);
+                note(&mut proof, left == 0 || shared, format!("chain f{fault} has {left} rules"));
+            }
+            Err(reason) => note(&mut proof, false, reason),
+        }
+        proof
+    }
+}
+
+/// Makes the objects of a fault; harmless if they exist.
 fn made(fault: u64) -> String {
     let mut script = String::new();
     line(&mut script, format_args!("add table {TABLE}"));
@@ -70,7 +168,7 @@ fn line(script: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(script, "{text}");
 }
 
-/// What a set holds of the addresses that are to be added.
+/// Whether a set may have the addresses to add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Elements {
     /// None of them.
@@ -100,7 +198,7 @@ fn add(script: &mut String, fault: u64, from: &[IpAddr], hold_ns: u64, elements:
 }
 
 /// Renews the timeouts of every drop in force, in one transaction.
-pub(crate) fn renew(entries: &[Entry], hold_ns: u64) -> Result<(), String> {
+pub(crate) fn renew(entries: &[UndoEntry], hold_ns: u64) -> Result<(), String> {
     let mut script = String::new();
     for entry in entries {
         if let Injection::Drop { from } = &entry.injection {
@@ -110,109 +208,24 @@ pub(crate) fn renew(entries: &[Entry], hold_ns: u64) -> Result<(), String> {
     if script.is_empty() { Ok(()) } else { nft::script(&script) }
 }
 
-pub(super) fn prove(entry: &Entry, from: &[IpAddr]) -> Proof {
-    let mut proof = so_far();
-    let items = match nft::list(TABLE) {
-        Ok(Some(items)) => items,
-        Ok(None) => {
-            note(&mut proof, from.is_empty(), format!("there is no table {TABLE}"));
-            return proof;
-        }
-        Err(reason) => {
-            note(&mut proof, false, reason);
-            return proof;
-        }
-    };
-    let seen = Seen::of(&items, entry.fault);
-    let wanted: BTreeSet<IpAddr> = from.iter().map(|address| address.to_canonical()).collect();
-    for address in &wanted {
-        let listed = seen.addresses.contains(address);
-        note(
-            &mut proof,
-            listed,
-            format!("{address} is {}in the set of fault {}", if listed { "" } else { "not " }, entry.fault),
-        );
-    }
-    let hooked = seen.rules == 2 || from.is_empty();
-    note(&mut proof, hooked, format!("chain f{} has {} rules that drop", entry.fault, seen.rules));
-    proof.dropped_packets = seen.packets;
-    note(&mut proof, true, format!("{} packets dropped", seen.packets));
-    proof
-}
-
-pub(super) fn undo(entry: &Entry, context: &Context<'_>) -> Proof {
-    let fault = entry.fault;
-    let mut proof = so_far();
-    proof.dropped_packets = nft::list(TABLE).ok().flatten().map_or(0, |items| Seen::of(&items, fault).packets);
-    let drops: Vec<&Entry> =
-        context.others.iter().filter(|other| matches!(other.injection, Injection::Drop { .. })).collect();
-    let mut script = String::new();
-    if drops.is_empty() {
-        // Nothing of ours is needed any more. Adding first makes the deletion safe to repeat.
-        line(&mut script, format_args!("add table {TABLE}"));
-        line(&mut script, format_args!("delete table {TABLE}"));
-    } else {
-        script.push_str(&made(fault));
-        line(&mut script, format_args!("flush chain {TABLE} f{fault}"));
-        for what in [
-            format!("chain {TABLE} f{fault}"),
-            format!("set {TABLE} f{fault}v4"),
-            format!("set {TABLE} f{fault}v6"),
-            format!("counter {TABLE} f{fault}"),
-        ] {
-            line(&mut script, format_args!("delete {what}"));
-        }
-        // Another injection of the same fault goes on.
-        let same: Vec<&&Entry> = drops.iter().filter(|other| other.fault == fault).collect();
-        if !same.is_empty() {
-            script.clear();
-            if let Injection::Drop { from } = &entry.injection {
-                let kept: BTreeSet<IpAddr> = same.iter().flat_map(|other| addresses(other)).collect();
-                let gone: Vec<IpAddr> = from
-                    .iter()
-                    .map(|address| address.to_canonical())
-                    .filter(|address| !kept.contains(address))
-                    .collect();
-                add(&mut script, fault, &gone, 1_000_000, Elements::MayBeThere);
-            }
-        }
-    }
-    if !script.is_empty()
-        && let Err(reason) = nft::script(&script)
-    {
-        note(&mut proof, false, reason);
-        return proof;
-    }
-    match nft::list(TABLE) {
-        Ok(None) => note(&mut proof, true, format!("there is no table {TABLE}")),
-        Ok(Some(items)) => {
-            let left = Seen::of(&items, fault).rules;
-            let shared = drops.iter().any(|other| other.fault == fault);
-            note(&mut proof, left == 0 || shared, format!("chain f{fault} has {left} rules"));
-        }
-        Err(reason) => note(&mut proof, false, reason),
-    }
-    proof
-}
-
-fn addresses(entry: &Entry) -> Vec<IpAddr> {
+fn addresses(entry: &UndoEntry) -> Vec<IpAddr> {
     match &entry.injection {
         Injection::Drop { from } => from.iter().map(|address| address.to_canonical()).collect(),
         _ => Vec::new(),
     }
 }
 
-/// What the table says about one fault.
+/// The table's entries for one fault.
 #[derive(Debug, Default, PartialEq)]
-struct Seen {
+struct FaultRules {
     addresses: BTreeSet<IpAddr>,
     rules: usize,
     packets: u64,
 }
 
-impl Seen {
-    fn of(items: &[Value], fault: u64) -> Seen {
-        let mut seen = Seen::default();
+impl FaultRules {
+    fn of(items: &[Value], fault: u64) -> FaultRules {
+        let mut seen = FaultRules::default();
         let chain = format!("f{fault}");
         let sets = [format!("f{fault}v4"), format!("f{fault}v6")];
         for item in items {
@@ -253,7 +266,7 @@ mod tests {
             {"rule":{"chain":"f7","expr":[{"match":{}},{"counter":"f7"},{"drop":null}]}},
             {"rule":{"chain":"f8","expr":[{"drop":null}]}}]"#;
         let items: Vec<Value> = serde_json::from_str(text).expect("json");
-        let seen = Seen::of(&items, 7);
+        let seen = FaultRules::of(&items, 7);
         assert_eq!(seen.packets, 41);
         assert_eq!(seen.rules, 1);
         assert_eq!(seen.addresses.len(), 2);

@@ -1,55 +1,76 @@
-//! All processes of some services are killed. Undone by starting them again, with the command that is for that. A process that
-//! starts and then ends by itself is a death of the target and reported as one: nothing of the fault is left.
-use super::{Context, note, shift_of, so_far};
+//! Kills all processes of some services. The undo starts them again, with the command for restarts. A process that then ends by
+//! itself is a death of the target and reported as one: nothing of the fault is left.
+use super::{Context, Inject, note, shift_of, so_far};
+use crate::journal::UndoEntry;
 use crate::sys;
+use dsfuzz_nemesis::kill::KillProblem;
 use dsfuzz_nemesis::protocol::{Injection, Proof};
 use std::time::Duration;
 
-/// How long a process must live to count as started: one that cannot run at all is gone by then.
+/// How long a process must live to count as started.
 const SETTLING: Duration = Duration::from_millis(50);
 
-pub(super) fn perform(services: &[String], context: &Context<'_>) -> Result<Vec<String>, String> {
-    let mut detail = Vec::new();
-    for name in services {
-        let pids = context.services.processes(name);
-        context.services.kill(name)?;
-        detail.push(format!("service {name}: killed {pids:?}"));
-    }
-    Ok(detail)
+/// Kills all processes of these services.
+pub(super) struct Kill<'a> {
+    pub(super) services: &'a [String],
 }
 
-pub(super) fn prove(services: &[String], context: &Context<'_>) -> Proof {
-    let mut proof = so_far();
-    for name in services {
-        let pids = context.services.processes(name);
-        note(&mut proof, pids.is_empty(), format!("service {name}: processes {pids:?}"));
-    }
-    proof
-}
-
-pub(super) fn undo(services: &[String], context: &Context<'_>) -> Proof {
-    let mut proof = so_far();
-    let mut started = Vec::new();
-    for name in services {
-        let held = context
-            .others
-            .iter()
-            .find(|other| matches!(&other.injection, Injection::Kill { services } if services.contains(name)));
-        if let Some(other) = held {
-            note(&mut proof, true, format!("service {name}: stays dead for fault {}", other.fault));
-            continue;
+impl Inject for Kill<'_> {
+    fn perform(&self, _: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
+        let mut detail = Vec::new();
+        for name in self.services {
+            let pids = context.services.processes(name);
+            context.services.kill(name)?;
+            detail.push(format!("service {name}: killed {pids:?}"));
         }
-        if !context.services.defined(name) {
-            note(&mut proof, true, format!("service {name}: no longer defined, nothing to start"));
-            continue;
-        }
-        started.push(name.as_str());
+        Ok(detail)
     }
-    start_again(&started, context, &mut proof);
-    proof
+
+    fn prove(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
+        let mut proof = so_far();
+        for name in self.services {
+            let pids = context.services.processes(name);
+            note(&mut proof, pids.is_empty(), KillProblem::processes(name, &pids));
+        }
+        proof
+    }
+
+    fn undo(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
+        let mut proof = so_far();
+        let mut started = Vec::new();
+        for name in self.services {
+            let held = context
+                .others
+                .iter()
+                .find(|other| matches!(&other.injection, Injection::Kill { services } if services.contains(name)));
+            if let Some(other) = held {
+                note(&mut proof, true, format!("service {name}: stays dead for fault {}", other.fault));
+                continue;
+            }
+            if !context.services.defined(name) {
+                note(&mut proof, true, format!("service {name}: no longer defined, nothing to start"));
+                continue;
+            }
+            started.push(name.as_str());
+        }
+        start_again(&started, context, &mut proof);
+        proof
+    }
+
+    /// The undo would start a service that had ended for another reason, so only running services are killed.
+    fn refusal(&self, context: &Context<'_>) -> Option<String> {
+        let killed = |name: &String| {
+            context
+                .others
+                .iter()
+                .any(|other| matches!(&other.injection, Injection::Kill { services } if services.contains(name)))
+        };
+        let idle = self.services.iter().find(|name| context.services.processes(name).is_empty() && !killed(name));
+        idle.map(|name| KillProblem::not_running(name))
+    }
 }
 
-/// Starts services again, with the clock that is in force for them, and notes what became of each.
+/// Starts services again, with the clock in force for them, and notes the outcome of each.
 pub(super) fn start_again(names: &[&str], context: &Context<'_>, proof: &mut Proof) {
     let mut started = Vec::new();
     for name in names {
@@ -60,7 +81,7 @@ pub(super) fn start_again(names: &[&str], context: &Context<'_>, proof: &mut Pro
             Err(reason) => note(proof, false, reason),
         }
     }
-    // It must go on living, so this waits on purpose; it ends early where something has died, and that has been seen.
+    // It must stay alive, so this waits on purpose. It ends early once a death has been seen.
     sys::await_true(SETTLING, || started.iter().any(|name| context.services.processes(name).is_empty()));
     let gone = |name: &&&&str| context.services.processes(name).is_empty();
     sys::await_true(SETTLING * 10, || {
@@ -75,16 +96,4 @@ pub(super) fn start_again(names: &[&str], context: &Context<'_>, proof: &mut Pro
         };
         note(proof, !pids.is_empty() || !ended.is_empty(), detail);
     }
-}
-
-/// Why there is nothing to kill: a service that does not run would be started by the undo, whatever had ended it.
-pub(super) fn refusal(services: &[String], context: &Context<'_>) -> Option<String> {
-    let killed = |name: &String| {
-        context
-            .others
-            .iter()
-            .any(|other| matches!(&other.injection, Injection::Kill { services } if services.contains(name)))
-    };
-    let idle = services.iter().find(|name| context.services.processes(name).is_empty() && !killed(name));
-    idle.map(|name| format!("service {name}: it does not run, so there is nothing to kill"))
 }

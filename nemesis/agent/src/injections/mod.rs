@@ -1,13 +1,12 @@
-//! The injections. One file each: inject, prove that it is in force, undo and prove that it is gone. An undo is safe to repeat,
-//! and safe after an injection that was done by half. Never: decides when; `injector` does, and journals before it injects.
+//! The injections, one file each, behind the trait [`Inject`]. Never: decides when to inject; `injector` does, and journals before.
 mod clock;
 mod drop;
 mod kill;
 mod pause;
 mod step;
 
-use crate::clock::{Keeper, Shift};
-use crate::journal::Entry;
+use crate::clock::{ClockKeeper, Shift};
+use crate::journal::UndoEntry;
 use crate::service::Services;
 use dsfuzz_nemesis::protocol::{Injection, Proof};
 use std::net::IpAddr;
@@ -15,72 +14,82 @@ use std::sync::Arc;
 
 pub(crate) use self::clock::{refresh as refresh_clocks, shift_of};
 pub(crate) use self::drop::renew as renew_drops;
-pub(crate) use self::step::refusal as step_refusal;
 
-/// What an injection may look at on its node.
+/// The state of the node for an injection.
 pub(crate) struct Context<'a> {
     /// The node's services.
     pub(crate) services: &'a Arc<Services>,
     /// The other injections in force, oldest first.
-    pub(crate) others: &'a [Entry],
+    pub(crate) others: &'a [UndoEntry],
     /// Patches of clocks.
-    pub(crate) keeper: &'a mut Keeper,
-    /// How long what expires in the kernel or in a process holds without renewal.
+    pub(crate) keeper: &'a mut ClockKeeper,
+    /// Time after which an injection expires in the kernel or in a process without renewal.
     pub(crate) hold_ns: u64,
-    /// Where the control node speaks from.
+    /// The control node's address.
     pub(crate) control: Option<IpAddr>,
 }
 
-/// Why it is not even begun, where nothing could be broken here: then nothing is journalled that would have to be undone.
+/// An injection as its file carries it out. An undo is safe to repeat, and safe after half an injection.
+pub(crate) trait Inject {
+    /// The reason why the injection must not begin, if it could break nothing here. A refused injection is not journalled.
+    fn refusal(&self, _: &Context<'_>) -> Option<String> {
+        None
+    }
+
+    /// Injects. The caller undoes an injection that failed half-way.
+    fn perform(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String>;
+
+    /// Proves that the injection is in force.
+    fn prove(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Proof;
+
+    /// Undoes the injection; the proof holds when it is gone.
+    fn undo(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Proof;
+
+    /// The shift of the services' clocks that the injection asks for.
+    fn shift(&self, _: &UndoEntry) -> Option<Shift> {
+        None
+    }
+}
+
+/// The one list of injections: a new one is its file and its line here.
+fn of(injection: &Injection) -> Box<dyn Inject + '_> {
+    match injection {
+        Injection::Drop { from } => Box::new(drop::Drop { from }),
+        Injection::Kill { services } => Box::new(kill::Kill { services }),
+        Injection::Pause { services } => Box::new(pause::Pause { services }),
+        Injection::ShiftClock { services, offset_ns } => {
+            Box::new(clock::Clock { services, offset_ns: *offset_ns, period_ms: None })
+        }
+        Injection::StrobeClock { services, offset_ns, period_ms } => {
+            Box::new(clock::Clock { services, offset_ns: *offset_ns, period_ms: Some(*period_ms) })
+        }
+        Injection::StepClock { offset_ns, control_boot_id, own_kernel } => {
+            Box::new(step::Step { offset_ns: *offset_ns, control_boot_id, own_kernel: *own_kernel })
+        }
+    }
+}
+
+/// The reason why an injection must not begin: a service that is not defined, or the injection's own refusal.
 pub(crate) fn refusal(injection: &Injection, context: &Context<'_>) -> Option<String> {
     if let Some(name) = services_of(injection).iter().find(|name| !context.services.defined(name)) {
         return Some(format!("service {name}: not defined on this node"));
     }
-    match injection {
-        Injection::Kill { services } => kill::refusal(services, context),
-        Injection::Drop { .. }
-        | Injection::Pause { .. }
-        | Injection::ShiftClock { .. }
-        | Injection::StrobeClock { .. }
-        | Injection::StepClock { .. } => None,
-    }
+    of(injection).refusal(context)
 }
 
-/// Does it. What was half done is undone by the caller.
-pub(crate) fn perform(entry: &Entry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
-    match &entry.injection {
-        Injection::Drop { from } => drop::perform(entry, from, context),
-        Injection::Kill { services } => kill::perform(services, context),
-        Injection::Pause { services } => pause::perform(services, context),
-        Injection::ShiftClock { .. } | Injection::StrobeClock { .. } => clock::perform(entry, context),
-        Injection::StepClock { offset_ns, control_boot_id, own_kernel } => {
-            step::perform(entry, *offset_ns, control_boot_id, *own_kernel)
-        }
-    }
+/// Injects. The caller undoes an injection that failed half-way.
+pub(crate) fn perform(entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
+    of(&entry.injection).perform(entry, context)
 }
 
-/// Is it in force?
-pub(crate) fn prove(entry: &Entry, context: &mut Context<'_>) -> Proof {
-    match &entry.injection {
-        Injection::Drop { from } => drop::prove(entry, from),
-        Injection::Kill { services } => kill::prove(services, context),
-        Injection::Pause { services } => pause::prove(services, context),
-        Injection::ShiftClock { .. } | Injection::StrobeClock { .. } => clock::prove(entry, context),
-        Injection::StepClock { offset_ns, .. } => step::prove(entry, *offset_ns),
-    }
+/// Proves that an injection is in force.
+pub(crate) fn prove(entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
+    of(&entry.injection).prove(entry, context)
 }
 
-/// Undoes it; holds when it is gone.
-pub(crate) fn undo(entry: &Entry, context: &mut Context<'_>) -> Proof {
-    match &entry.injection {
-        Injection::Drop { .. } => drop::undo(entry, context),
-        Injection::Kill { services } => kill::undo(services, context),
-        Injection::Pause { services } => pause::undo(services, context),
-        Injection::ShiftClock { services, .. } | Injection::StrobeClock { services, .. } => {
-            clock::undo(services, context)
-        }
-        Injection::StepClock { control_boot_id, own_kernel, .. } => step::undo(entry, control_boot_id, *own_kernel),
-    }
+/// Undoes an injection; the proof holds when it is gone.
+pub(crate) fn undo(entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
+    of(&entry.injection).undo(entry, context)
 }
 
 /// The services that an injection names.
@@ -99,17 +108,7 @@ pub(crate) fn note(proof: &mut Proof, holds: bool, detail: String) {
     proof.detail.push(detail);
 }
 
-/// The shift that an injection asks for.
-pub(crate) fn shift(entry: &Entry) -> Option<Shift> {
-    match &entry.injection {
-        Injection::ShiftClock { offset_ns, .. } => {
-            Some(Shift { offset_ns: *offset_ns, period_ns: 0, base_ns: entry.real_ns })
-        }
-        Injection::StrobeClock { offset_ns, period_ms, .. } => Some(Shift {
-            offset_ns: *offset_ns,
-            period_ns: period_ms.saturating_mul(1_000_000),
-            base_ns: entry.real_ns,
-        }),
-        Injection::Drop { .. } | Injection::Kill { .. } | Injection::Pause { .. } | Injection::StepClock { .. } => None,
-    }
+/// The shift of the services' clocks that an injection asks for.
+pub(crate) fn shift(entry: &UndoEntry) -> Option<Shift> {
+    of(&entry.injection).shift(entry)
 }

@@ -1,8 +1,9 @@
-//! All processes of some services stand still: by the freezer of cgroup2, which they cannot see, else by SIGSTOP.
+//! Stops all processes of some services: by the freezer of cgroup2, which they cannot see, else by SIGSTOP.
 //!
-//! The undo never depends on the freezer: processes that cannot be thawed are killed, which a frozen process obeys, and
-//! started again.
-use super::{Context, kill, note, so_far};
+//! The undo never depends on the freezer: processes that cannot be thawed are killed, which works on frozen processes, and started
+//! again.
+use super::{Context, Inject, kill, note, so_far};
+use crate::journal::UndoEntry;
 use crate::service::all_stopped;
 use crate::sys;
 use dsfuzz_nemesis::protocol::{Injection, Proof};
@@ -15,26 +16,95 @@ const ATTEMPT: Duration = Duration::from_millis(100);
 /// How long a process that may be frozen is given to obey a signal.
 const OBEYING: Duration = Duration::from_secs(1);
 
-pub(super) fn perform(services: &[String], context: &Context<'_>) -> Result<Vec<String>, String> {
-    let mut detail = Vec::new();
-    for name in services {
-        let Some(cgroup) = context.services.cgroup(name) else {
-            detail.push(format!("service {name}: {} processes stopped", stop(name, context)?));
-            continue;
-        };
-        match cgroup.freeze(true) {
-            Ok(()) => detail.push(format!("service {name}: {} processes frozen", cgroup.processes().len())),
-            Err(reason) => {
-                cgroup.thaw()?;
-                let count = stop(name, context)?;
-                detail.push(format!("service {name}: {count} processes stopped, as the freezer fails ({reason})"));
-            }
-        }
-    }
-    Ok(detail)
+/// Stops all processes of these services.
+pub(super) struct Pause<'a> {
+    pub(super) services: &'a [String],
 }
 
-/// Whether processes obey: each stops at a SIGSTOP and is let go on. A frozen one does not.
+impl Inject for Pause<'_> {
+    fn perform(&self, _: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
+        let mut detail = Vec::new();
+        for name in self.services {
+            let Some(cgroup) = context.services.cgroup(name) else {
+                detail.push(format!("service {name}: {} processes stopped", stop(name, context)?));
+                continue;
+            };
+            match cgroup.freeze(true) {
+                Ok(()) => detail.push(format!("service {name}: {} processes frozen", cgroup.processes().len())),
+                Err(reason) => {
+                    cgroup.thaw()?;
+                    let count = stop(name, context)?;
+                    detail.push(format!("service {name}: {count} processes stopped, as the freezer fails ({reason})"));
+                }
+            }
+        }
+        Ok(detail)
+    }
+
+    fn prove(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
+        let mut proof = so_far();
+        for name in self.services {
+            let pids = context.services.processes(name);
+            let still = !pids.is_empty() && context.services.paused(name);
+            let how =
+                if context.services.cgroup(name).is_some_and(|cgroup| cgroup.frozen()) { "frozen" } else { "stopped" };
+            note(
+                &mut proof,
+                still,
+                format!("service {name}: processes {pids:?} are {}{how}", if still { "" } else { "not " }),
+            );
+        }
+        proof
+    }
+
+    fn undo(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
+        let mut proof = so_far();
+        for name in self.services {
+            let held = context
+                .others
+                .iter()
+                .find(|other| matches!(&other.injection, Injection::Pause { services } if services.contains(name)));
+            if let Some(other) = held {
+                note(&mut proof, true, format!("service {name}: stays paused for fault {}", other.fault));
+                continue;
+            }
+            if let Err(reason) = context.services.thaw(name)
+                && !obey(&context.services.processes(name))
+            {
+                let killed = context.services.kill(name);
+                note(
+                    &mut proof,
+                    killed.is_ok(),
+                    format!("service {name}: it cannot be thawed ({reason}), so it was killed"),
+                );
+                match killed {
+                    Ok(()) => kill::start_again(&[name], context, &mut proof),
+                    Err(reason) => note(&mut proof, false, reason),
+                }
+                continue;
+            }
+            // Also where it was frozen: an earlier agent may have had no cgroup2.
+            let runs = sys::await_true(STOPPING, || {
+                let pids = context.services.processes(name);
+                let stopped: Vec<u32> = pids
+                    .into_iter()
+                    .filter(|pid| all_stopped(&[*pid]) && crate::process::stat(*pid).is_some())
+                    .collect();
+                stopped.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGCONT)));
+                stopped.is_empty()
+            });
+            let pids = context.services.processes(name);
+            note(
+                &mut proof,
+                runs,
+                format!("service {name}: processes {pids:?} {}", if runs { "go on" } else { "do not go on" }),
+            );
+        }
+        proof
+    }
+}
+
+/// Whether processes react to signals: each stops at a SIGSTOP and is continued. A frozen one does not.
 fn obey(pids: &[u32]) -> bool {
     pids.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGSTOP)));
     let obeyed = sys::await_true(OBEYING, || all_stopped(pids));
@@ -60,64 +130,4 @@ fn stop(name: &str, context: &Context<'_>) -> Result<usize, String> {
         still
     });
     if stopped { Ok(before.len()) } else { Err(format!("service {name}: processes {before:?} do not stop")) }
-}
-
-pub(super) fn prove(services: &[String], context: &Context<'_>) -> Proof {
-    let mut proof = so_far();
-    for name in services {
-        let pids = context.services.processes(name);
-        let still = !pids.is_empty() && context.services.paused(name);
-        let how =
-            if context.services.cgroup(name).is_some_and(|cgroup| cgroup.frozen()) { "frozen" } else { "stopped" };
-        note(
-            &mut proof,
-            still,
-            format!("service {name}: processes {pids:?} are {}{how}", if still { "" } else { "not " }),
-        );
-    }
-    proof
-}
-
-pub(super) fn undo(services: &[String], context: &Context<'_>) -> Proof {
-    let mut proof = so_far();
-    for name in services {
-        let held = context
-            .others
-            .iter()
-            .find(|other| matches!(&other.injection, Injection::Pause { services } if services.contains(name)));
-        if let Some(other) = held {
-            note(&mut proof, true, format!("service {name}: stays paused for fault {}", other.fault));
-            continue;
-        }
-        if let Err(reason) = context.services.thaw(name)
-            && !obey(&context.services.processes(name))
-        {
-            let killed = context.services.kill(name);
-            note(
-                &mut proof,
-                killed.is_ok(),
-                format!("service {name}: it cannot be thawed ({reason}), so it was killed"),
-            );
-            match killed {
-                Ok(()) => kill::start_again(&[name], context, &mut proof),
-                Err(reason) => note(&mut proof, false, reason),
-            }
-            continue;
-        }
-        // Also where it was frozen: an earlier agent may have had no cgroup2.
-        let runs = sys::await_true(STOPPING, || {
-            let pids = context.services.processes(name);
-            let stopped: Vec<u32> =
-                pids.into_iter().filter(|pid| all_stopped(&[*pid]) && crate::process::stat(*pid).is_some()).collect();
-            stopped.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGCONT)));
-            stopped.is_empty()
-        });
-        let pids = context.services.processes(name);
-        note(
-            &mut proof,
-            runs,
-            format!("service {name}: processes {pids:?} {}", if runs { "go on" } else { "do not go on" }),
-        );
-    }
-    proof
 }

@@ -1,16 +1,16 @@
-//! The node's real clock is stepped. Refused wherever that could move anybody else's clock. Undone by the boot-time clock,
-//! which no step moves: it needs no time server.
-use super::{note, so_far};
-use crate::journal::Entry;
+//! Steps the node's real clock. Refused if that could move another machine's clock. The undo uses the boot-time clock, which no
+//! step moves, and needs no time server.
+use super::{Context, Inject, note, so_far};
+use crate::journal::UndoEntry;
 use crate::process;
 use crate::sys::{self, Settable};
 use dsfuzz_nemesis::protocol::Proof;
 
-/// What counts as put right.
+/// Tolerance of a right clock.
 const CLOSE_NS: i64 = 50_000_000;
 
-/// Why the clock must not be stepped here; none when it may.
-pub(crate) fn refusal(own_kernel: bool, control_boot_id: &str, boot_id: &str, settable: &Settable) -> Option<String> {
+/// The reason why the clock must not be stepped here; none if it may.
+fn refusal(own_kernel: bool, control_boot_id: &str, boot_id: &str, settable: &Settable) -> Option<String> {
     if !own_kernel {
         return Some(
             "the plan does not say that this node owns its kernel: shift the services' clocks instead".to_owned(),
@@ -31,62 +31,73 @@ pub(crate) fn refusal(own_kernel: bool, control_boot_id: &str, boot_id: &str, se
     }
 }
 
-/// Where the wall clock would be without a step.
-fn true_ns(entry: &Entry) -> i64 {
+/// The wall clock without a step.
+fn true_ns(entry: &UndoEntry) -> i64 {
     let passed = sys::boottime_ns().saturating_sub(entry.boot_ns);
     entry.real_ns.saturating_add_unsigned(passed)
 }
 
-pub(super) fn perform(
-    entry: &Entry,
-    offset_ns: i64,
-    control_boot_id: &str,
-    own_kernel: bool,
-) -> Result<Vec<String>, String> {
-    let settable = if own_kernel { sys::clock_settable() } else { Settable::Protected };
-    if let Some(reason) = refusal(own_kernel, control_boot_id, &process::boot_id(), &settable) {
-        return Err(format!("the real clock is not stepped: {reason}"));
-    }
-    sys::set_realtime_ns(true_ns(entry).saturating_add(offset_ns))
-        .map_err(|error| format!("the real clock could not be stepped: {error}"))?;
-    Ok(vec![format!("the node's clock was stepped by {offset_ns} ns")])
+/// Steps the node's real clock.
+pub(super) struct Step<'a> {
+    pub(super) offset_ns: i64,
+    pub(super) control_boot_id: &'a str,
+    pub(super) own_kernel: bool,
 }
 
-pub(super) fn prove(entry: &Entry, offset_ns: i64) -> Proof {
-    let mut proof = so_far();
-    let off = sys::realtime_ns().saturating_sub(true_ns(entry));
-    let close = off.saturating_sub(offset_ns).abs() <= CLOSE_NS;
-    note(&mut proof, close, format!("the node's clock is off by {off} ns; {offset_ns} were asked for"));
-    proof
-}
+impl Inject for Step<'_> {
+    /// An entry in the journal means that the clock may have been stepped, so a step that is refused never gets one.
+    fn refusal(&self, _: &Context<'_>) -> Option<String> {
+        let settable = if self.own_kernel { sys::clock_settable() } else { Settable::Protected };
+        let reason = refusal(self.own_kernel, self.control_boot_id, &process::boot_id(), &settable)?;
+        Some(format!("the real clock is not stepped: {reason}"))
+    }
 
-pub(super) fn undo(entry: &Entry, control_boot_id: &str, own_kernel: bool) -> Proof {
-    let mut proof = so_far();
-    // What would have been refused was not done, so there is nothing to undo, and nothing may be set.
-    let settable = if own_kernel { sys::clock_settable() } else { Settable::Protected };
-    if let Some(reason) = refusal(own_kernel, control_boot_id, &entry.boot_id, &settable) {
-        note(&mut proof, true, format!("the real clock was not stepped: {reason}"));
-        return proof;
+    fn perform(&self, entry: &UndoEntry, _: &mut Context<'_>) -> Result<Vec<String>, String> {
+        let settable = if self.own_kernel { sys::clock_settable() } else { Settable::Protected };
+        if let Some(reason) = refusal(self.own_kernel, self.control_boot_id, &process::boot_id(), &settable) {
+            return Err(format!("the real clock is not stepped: {reason}"));
+        }
+        sys::set_realtime_ns(true_ns(entry).saturating_add(self.offset_ns))
+            .map_err(|error| format!("the real clock could not be stepped: {error}"))?;
+        Ok(vec![format!("the node's clock was stepped by {} ns", self.offset_ns)])
     }
-    if entry.boot_id != process::boot_id() {
-        note(
-            &mut proof,
-            false,
-            "the node has rebooted since its clock was stepped: set it by a time server".to_owned(),
-        );
-        return proof;
+
+    fn prove(&self, entry: &UndoEntry, _: &mut Context<'_>) -> Proof {
+        let mut proof = so_far();
+        let off = sys::realtime_ns().saturating_sub(true_ns(entry));
+        let close = off.saturating_sub(self.offset_ns).abs() <= CLOSE_NS;
+        note(&mut proof, close, format!("the node's clock is off by {off} ns; {} were asked for", self.offset_ns));
+        proof
     }
-    let off = || sys::realtime_ns().saturating_sub(true_ns(entry));
-    // An injection that was refused or never done has left the clock alone, and so does its undo.
-    if off().abs() > CLOSE_NS
-        && let Err(error) = sys::set_realtime_ns(true_ns(entry))
-    {
-        note(&mut proof, false, format!("the node's clock could not be put right: {error}"));
-        return proof;
+
+    fn undo(&self, entry: &UndoEntry, _: &mut Context<'_>) -> Proof {
+        let mut proof = so_far();
+        // A refused step was not done, so there is nothing to undo, and the clock must not be set.
+        let settable = if self.own_kernel { sys::clock_settable() } else { Settable::Protected };
+        if let Some(reason) = refusal(self.own_kernel, self.control_boot_id, &entry.boot_id, &settable) {
+            note(&mut proof, true, format!("the real clock was not stepped: {reason}"));
+            return proof;
+        }
+        if entry.boot_id != process::boot_id() {
+            note(
+                &mut proof,
+                false,
+                "the node has rebooted since its clock was stepped: set it by a time server".to_owned(),
+            );
+            return proof;
+        }
+        let off = || sys::realtime_ns().saturating_sub(true_ns(entry));
+        // The undo of a refused injection does not touch the clock.
+        if off().abs() > CLOSE_NS
+            && let Err(error) = sys::set_realtime_ns(true_ns(entry))
+        {
+            note(&mut proof, false, format!("the node's clock could not be put right: {error}"));
+            return proof;
+        }
+        let left = off();
+        note(&mut proof, left.abs() <= CLOSE_NS, format!("the node's clock is off by {left} ns"));
+        proof
     }
-    let left = off();
-    note(&mut proof, left.abs() <= CLOSE_NS, format!("the node's clock is off by {left} ns"));
-    proof
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! what cannot be undone or kept makes no node unusable.
 
 use crate::node::{Channel, Node};
-use dsfuzz_nemesis::protocol::{Death, Entry, Injection, Request, Response};
+use dsfuzz_nemesis::protocol::{ClaimEntry, Death, Injection, Request, Response};
 
 const LEASE_MS: u64 = 20_000;
 
@@ -64,7 +64,7 @@ fn a_service_that_an_earlier_agent_started_is_watched_too() {
     agent.close();
     agent.ended(&node);
     let mut next = node.ungreeted(&[]);
-    assert!(matches!(next.greet("r", LEASE_MS, Entry::Again), Response::Hello { .. }));
+    assert!(matches!(next.greet("r", LEASE_MS, ClaimEntry::Again), Response::Hello { .. }));
     node.sh(&format!("kill -ABRT {pid}"));
     let told = deaths(&node, &mut next, 1).remove(0);
     assert_eq!((told.pid, told.how.as_str()), (pid, ""), "nobody was there to see how");
@@ -83,7 +83,7 @@ fn a_death_that_the_agent_saw_while_its_link_was_lost_is_told_by_the_next_one() 
     agent.close();
     agent.ended(&node);
     let mut next = node.ungreeted(&[]);
-    assert!(matches!(next.greet("r", LEASE_MS, Entry::Again), Response::Hello { .. }));
+    assert!(matches!(next.greet("r", LEASE_MS, ClaimEntry::Again), Response::Hello { .. }));
     let told = deaths(&node, &mut next, 1).remove(0);
     assert_eq!((told.pid, told.how.as_str()), (pid, "signal 6 (SIGABRT)"));
     assert_eq!(told.log, ["the data is broken"]);

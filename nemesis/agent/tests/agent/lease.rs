@@ -2,7 +2,7 @@
 //! asked is told with its interval.
 
 use crate::node::{AGENT, Channel, Node};
-use dsfuzz_nemesis::protocol::{Command, Entry, Injection, Request, Response};
+use dsfuzz_nemesis::protocol::{ClaimEntry, Command, Injection, Request, Response};
 use std::io::{Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
@@ -191,8 +191,8 @@ fn a_node_belongs_to_one_run_until_it_ends_or_is_taken_over() {
             assert_eq!((claim.by.run.as_str(), claim.by.host.as_str()), ("a", "control"));
             assert!(claim.since_ns > 0 && claim.renewed_ns >= claim.since_ns, "{claim:?}");
         };
-        refused(node.ungreeted(&[]).greet("b", LEASE_MS, Entry::First));
-        refused(node.ungreeted_in("elsewhere").greet("b", LEASE_MS, Entry::First));
+        refused(node.ungreeted(&[]).greet("b", LEASE_MS, ClaimEntry::First));
+        refused(node.ungreeted_in("elsewhere").greet("b", LEASE_MS, ClaimEntry::First));
         let output = node.command(AGENT, &["heal", "--dir", &node.path("")]).output().expect("heal");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(3), "{said}");
@@ -201,18 +201,18 @@ fn a_node_belongs_to_one_run_until_it_ends_or_is_taken_over() {
     });
     assert!(node.has_table(), "nothing was touched");
     let mut new = node.ungreeted(&[]);
-    assert!(matches!(new.greet("b", LEASE_MS, Entry::TakeOver), Response::Hello { .. }));
+    assert!(matches!(new.greet("b", LEASE_MS, ClaimEntry::TakeOver), Response::Hello { .. }));
     old.ended(&node);
     assert!(!node.has_table());
     let (by_itself, left) = new.undone();
     assert_eq!((by_itself.len(), left.len()), (1, 0));
     assert!(by_itself[0].why.contains("evicted by b from host control"), "{by_itself:?}");
     // The evicted run comes back and does not evict in its turn, not even when the other has ended.
-    let told = node.ungreeted(&[]).greet("a", LEASE_MS, Entry::Again);
+    let told = node.ungreeted(&[]).greet("a", LEASE_MS, ClaimEntry::Again);
     assert!(matches!(&told, Response::Taken(claim) if claim.by.run == "b"), "{told:?}");
     new.done(Request::Bye { stop_services: true });
     new.ended(&node);
-    let told = node.ungreeted(&[]).greet("a", LEASE_MS, Entry::Again);
+    let told = node.ungreeted(&[]).greet("a", LEASE_MS, ClaimEntry::Again);
     assert!(matches!(&told, Response::Taken(claim) if claim.by.run == "b"), "{told:?}");
     drop(node.agent("c", LEASE_MS));
 }
@@ -227,7 +227,7 @@ fn a_run_waits_for_the_clients_of_one_whose_lease_lapsed() {
     assert_eq!(node.heal().0, Some(0));
     let mut new = node.agent("b", LEASE_MS);
     let waiting = new.send(Request::AwaitClients, &[]);
-    let told = node.ungreeted(&[]).greet("a", LEASE_MS, Entry::Gone);
+    let told = node.ungreeted(&[]).greet("a", LEASE_MS, ClaimEntry::Gone);
     assert!(matches!(&told, Response::Taken(claim) if claim.by.run == "b"), "{told:?}");
     assert_eq!(new.reply(waiting).0, Response::Clients(None), "a said that its clients are gone");
     new.done(Request::Bye { stop_services: true });
@@ -242,7 +242,7 @@ fn a_run_that_lost_its_connection_comes_back() {
     let mut old = node.agent("a", LEASE_MS);
     old.inject(1, Injection::Drop { from: vec![[127, 0, 0, 2].into()] });
     let mut new = node.ungreeted(&[]);
-    assert!(matches!(new.greet("a", LEASE_MS, Entry::Again), Response::Hello { .. }), "the old agent is its own");
+    assert!(matches!(new.greet("a", LEASE_MS, ClaimEntry::Again), Response::Hello { .. }), "the old agent is its own");
     old.ended(&node);
     assert_eq!(new.undone().0.len(), 1);
 }

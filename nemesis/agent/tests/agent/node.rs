@@ -1,7 +1,7 @@
 //! [`Node`]: namespaces of the test's own (net, pid, mount, cgroup) without the right to set the clock, and [`Channel`]: an
 //! agent in them, spoken to over pipes as the control node does over SSH. Everything ends with the test process.
 use dsfuzz_nemesis::protocol::{
-    Claimant, Entry, GREETING, PROTOCOL_VERSION, Proof, Request, RequestFrame, Response, ResponseFrame, SelfHeal,
+    ClaimEntry, Claimant, GREETING, PROTOCOL_VERSION, Proof, Request, RequestFrame, Response, ResponseFrame, SelfHeal,
     Service, read_frame, write_frame,
 };
 use std::collections::BTreeMap;
@@ -226,14 +226,14 @@ pub(crate) struct Channel {
 
 impl Channel {
     pub(crate) fn hello(&mut self, run: &str, lease_ms: u64) -> String {
-        let told = self.greet(run, lease_ms, Entry::First);
+        let told = self.greet(run, lease_ms, ClaimEntry::First);
         let Response::Hello { boot_id, pids, ping_port, .. } = told else { panic!("{told:?}") };
         (self.pids, self.ping_port) = (pids, ping_port);
         boot_id
     }
 
     /// Greets for a run, and gives the answer whatever it is.
-    pub(crate) fn greet(&mut self, run: &str, lease_ms: u64, entry: Entry) -> Response {
+    pub(crate) fn greet(&mut self, run: &str, lease_ms: u64, entry: ClaimEntry) -> Response {
         let claim = Claimant { run: run.to_owned(), host: "control".to_owned(), token: run.to_owned() };
         self.ask(Request::Hello { version: PROTOCOL_VERSION, lease_ms, run: run.to_owned(), claim, entry })
     }

@@ -1,7 +1,7 @@
 //! Everything that breaks nothing, on a real agent in namespaces: commands, services, files, pings, abilities, the end.
 
 use crate::node::{Channel, Node};
-use dsfuzz_nemesis::protocol::{Claimant, Command, Entry, PingTarget, Request, Response, Service};
+use dsfuzz_nemesis::protocol::{ClaimEntry, Claimant, Command, PingTarget, Request, Response, Service};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -239,7 +239,7 @@ fn another_protocol_is_refused_and_round_trips_are_told() {
         lease_ms: LEASE_MS,
         run: "r".to_owned(),
         claim: Claimant::default(),
-        entry: Entry::First,
+        entry: ClaimEntry::First,
     };
     assert!(agent.fails(hello).contains("protocol 99"));
     agent.hello("r", LEASE_MS);

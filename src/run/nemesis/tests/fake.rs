@@ -1,25 +1,25 @@
-//! A cluster in memory: agents whose datagrams pass a matrix of rules, with switches for what can go wrong.
+//! A cluster in memory: agents whose datagrams pass a matrix of rules, with switches for failures.
 use crate::cluster::{Node, Remote, RemoteError};
 use dsfuzz_nemesis::protocol::{HeardPing, Injection, PingTarget, Proof, Request, Response, SelfHeal, ServiceState};
-use dsfuzz_nemesis::{NodeView, View};
+use dsfuzz_nemesis::{ClusterView, NodeView};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// What goes wrong on a node.
+/// A failure on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Wrong {
     /// Injections are answered with success and do nothing.
     pub(super) deaf_to_injections: bool,
     /// Injections are refused.
     pub(super) refuses_injections: bool,
-    /// Injections are never answered, and happen.
+    /// Injections happen without a response.
     pub(super) mute_on_injections: bool,
-    /// So many undos are lost with the connection.
+    /// This number of undos is lost with the connection.
     pub(super) undos_lost: u32,
-    /// No datagram reaches it, whatever its rules say.
+    /// No datagram reaches it, despite its rules.
     pub(super) unplugged: bool,
     /// No request reaches it.
     pub(super) unreachable: bool,
@@ -33,7 +33,7 @@ pub(super) struct FakeNode {
     heard: BTreeMap<u64, Vec<HeardPing>>,
     /// Addresses beside the first.
     pub(super) more: Vec<IpAddr>,
-    /// Of these the rules know nothing.
+    /// Addresses that the rules do not know.
     pub(super) undropped: Vec<IpAddr>,
     /// Datagrams of the agents do not arrive; handshakes do.
     pub(super) filtered: bool,
@@ -85,7 +85,7 @@ impl FakeCluster {
         self.names().into_iter().map(|name| (name.clone(), address(&name), 7)).collect()
     }
 
-    pub(super) fn view(&self, leader: Option<&str>) -> View {
+    pub(super) fn view(&self, leader: Option<&str>) -> ClusterView {
         let node = |name: String| NodeView {
             address: address(&name),
             name,
@@ -94,7 +94,7 @@ impl FakeCluster {
             services: vec!["db".to_owned()],
             own_kernel: false,
         };
-        View {
+        ClusterView {
             nodes: self.names().into_iter().map(node).collect(),
             leader: leader.map(str::to_owned),
             control_boot_id: "control".to_owned(),
@@ -112,12 +112,12 @@ impl FakeCluster {
         nodes.iter().filter(|(_, node)| !node.injections.is_empty()).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Everything on a node vanishes without anybody's notice.
+    /// All injections on a node vanish silently.
     pub(super) fn forget(&self, name: &str) {
         self.change(name, |node| node.injections.clear());
     }
 
-    /// A node undoes a fault by itself, as its agent would tell it afterwards: within the last `spread`.
+    /// A self-heal of a node, which its agent reports afterwards, within the last `spread`.
     pub(super) fn heal_itself(&self, name: &str, fault: u64, spread: Duration) {
         let now_ns = self.control_ns() + BOOT_AHEAD_NS;
         let spread_ns = u64::try_from(spread.as_nanos()).expect("short");
@@ -270,7 +270,7 @@ impl Remote for FakeRemote {
         deadline: Duration,
     ) -> BoxFuture<'_, Result<(Response, Vec<u8>), RemoteError>> {
         Box::pin(async move {
-            // A trip to the node and back, on the paused clock of the test.
+            // A round trip to the node, on the paused clock of the test.
             tokio::time::sleep(Duration::from_micros(500)).await;
             let mut wrong = Wrong::default();
             self.cluster.change(&self.node.name, |node| wrong = node.wrong);

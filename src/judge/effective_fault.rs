@@ -1,32 +1,31 @@
-//! What each fault met: how long it was certainly in force, what it left of the cluster, and how far the load of each
-//! node fell. Pure.
+//! The effect of each fault: how long it was certainly in force, which nodes it left, and how far the load of each node
+//! fell. Pure.
 use crate::store::{FaultLoad, NodeLoad, Rates};
 use dsfuzz_checkers::{Fault, History, Outcome, run_level::sides::components};
 use dsfuzz_nemesis::facts::Leaves;
 use dsfuzz_nemesis::{IN_FORCE_MIN, facts};
 use std::time::Duration;
 
-/// Before and after a fault the load is measured for so long at the most.
+/// Longest interval before and after a fault in which the load is measured.
 const AROUND_NS: u64 = 5_000_000_000;
 
 /// A fault that was in force for long enough to be evidence.
-pub(super) struct Met<'h> {
+pub(super) struct EffectiveFault<'h> {
     pub(super) fault: &'h Fault,
     /// How long it was certainly in force.
     pub(super) lasted: Duration,
-    /// Calls that were made and Ok while it was certainly in force.
+    /// Ok calls begun and ended while it was certainly in force.
     pub(super) ok_during: u64,
-    /// Calls that were Ok between the heal of the fault before and its begin.
+    /// Ok calls between the heal of the previous fault and its begin.
     pub(super) ok_before: u64,
-    /// Calls that were made after its heal and Ok, until the next fault or the end.
+    /// Ok calls begun after its heal, until the next fault or the end.
     pub(super) ok_after: u64,
-    /// The node with a client that was asked the least while it was certainly in force, and the calls begun there a second.
+    /// Of the nodes with a client, the one with the fewest calls while the fault was certainly in force, and its calls a second.
     pub(super) asked_least: Option<(&'h str, f64)>,
 }
 
-/// Every fault that was proven to be in force for [`IN_FORCE_MIN`] or longer. `bound`: the nodes to which the plan binds
-/// clients.
-pub(super) fn met<'h>(history: &'h History, bound: &'h [String]) -> Vec<Met<'h>> {
+/// Every fault that was proven in force for [`IN_FORCE_MIN`] or longer. `bound`: the nodes to which the plan binds clients.
+pub(super) fn met<'h>(history: &'h History, bound: &'h [String]) -> Vec<EffectiveFault<'h>> {
     let begins = |fault: &Fault| fault.begun.map(|mark| mark.time);
     let one = |fault| {
         let (from, to) = Fault::certain(fault)?;
@@ -40,7 +39,7 @@ pub(super) fn met<'h>(history: &'h History, bound: &'h [String]) -> Vec<Met<'h>>
         let before = others().filter_map(Fault::possible).map(|(_, to)| to).filter(|end| *end <= begun).max();
         let next = others().filter_map(begins).filter(|begin| *begin >= gone).min();
         let asked = bound.iter().map(|node| (node.as_str(), rates(history, node, from.time, to.time).asked));
-        Some(Met {
+        Some(EffectiveFault {
             fault,
             lasted,
             ok_during: ok_between(history, from.time, to.time),
@@ -52,17 +51,16 @@ pub(super) fn met<'h>(history: &'h History, bound: &'h [String]) -> Vec<Met<'h>>
     history.faults.iter().filter_map(one).collect()
 }
 
-/// Calls made and Ok after `from` and before `to`.
+/// Ok calls between `from` and `to`.
 fn ok_between(history: &History, from: u64, to: u64) -> u64 {
     let first = history.ops().partition_point(|op| op.call_time <= from);
     let within = history.ops().skip(first).iter().take_while(|op| op.call_time < to);
     within.filter(|op| op.outcome == Outcome::Ok && op.reply_time < to).count() as u64
 }
 
-/// Whether a fault leaves more than half of the nodes, running and all in reach of each other over links that work both
-/// ways.
+/// Whether a fault leaves a majority: more than half of the nodes run and reach each other in both directions.
 pub(super) fn leaves_majority(nodes: &[String], fault: &Fault) -> bool {
-    // Of a kind that this release does not know, the cut is what the history says.
+    // For an unknown kind of fault the history's cut decides.
     let left = match facts(&fault.kind).map_or(Leaves::ConnectedNodes, |facts| facts.leaves) {
         Leaves::AllNodes => nodes.len(),
         Leaves::OtherNodes => nodes.iter().filter(|node| !fault.nodes.contains(node)).count(),
@@ -71,7 +69,7 @@ pub(super) fn leaves_majority(nodes: &[String], fault: &Fault) -> bool {
     2 * left > nodes.len()
 }
 
-/// The load of each node around each fault that began.
+/// The load of each node before, during and after each fault that began.
 pub(super) fn loads(history: &History) -> Vec<FaultLoad> {
     let one = |fault: &Fault| {
         let (from, to) = fault.possible()?;
@@ -88,7 +86,7 @@ pub(super) fn loads(history: &History) -> Vec<FaultLoad> {
     history.faults.iter().filter_map(one).collect()
 }
 
-/// Calls of the load begun on a node between two times, and those of them that were Ok, a second.
+/// Calls a second that began on a node between two times, and the Ok calls among them.
 fn rates(history: &History, node: &str, from: u64, to: u64) -> Rates {
     let first = history.ops().partition_point(|op| op.call_time < from);
     let within = history.ops().skip(first).iter().take_while(|op| op.call_time < to);

@@ -1,4 +1,4 @@
-//! What the program told ([`Told`]), and a program under way ([`Running`]).
+//! What the program told ([`ProgramOutput`]), and a program under way ([`Running`]).
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -7,28 +7,28 @@ use std::process::{Child, ExitStatus, Output};
 
 /// What the program told.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct ProgramOutput {
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl Told {
-    pub(crate) fn of(output: Output) -> Told {
+impl ProgramOutput {
+    pub(crate) fn of(output: Output) -> ProgramOutput {
         let text = |bytes| String::from_utf8(bytes).expect("text");
         let code = output.status.code().expect("no signal ended it");
-        Told { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+        ProgramOutput { code, stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
     /// The same, after making sure of the exit code.
     #[track_caller]
-    pub(crate) fn exits(self, code: i32) -> Told {
+    pub(crate) fn exits(self, code: i32) -> ProgramOutput {
         assert_eq!(self.code, code, "{self}");
         self
     }
 
     #[track_caller]
-    pub(crate) fn says(self, parts: &[&str]) -> Told {
+    pub(crate) fn says(self, parts: &[&str]) -> ProgramOutput {
         for part in parts {
             assert!(self.stdout.contains(part) || self.stderr.contains(part), "{part:?} is not said:\n{self}");
         }
@@ -41,7 +41,7 @@ impl Told {
     }
 }
 
-impl std::fmt::Display for Told {
+impl std::fmt::Display for ProgramOutput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "exit {}\n--- stdout\n{}\n--- stderr\n{}", self.code, self.stdout, self.stderr)
     }
@@ -81,7 +81,7 @@ impl Running {
     }
 
     /// What it told, once it has ended by itself.
-    pub(crate) fn wait(mut self) -> Told {
+    pub(crate) fn wait(mut self) -> ProgramOutput {
         let status = self.child.wait().expect("waited");
         self.told(status)
     }
@@ -99,8 +99,8 @@ impl Running {
         self.child.kill().and_then(|()| self.child.wait()).expect("killed");
     }
 
-    fn told(&self, status: ExitStatus) -> Told {
-        Told { code: status.code().unwrap_or(-1), stdout: self.stdout(), stderr: self.stderr() }
+    fn told(&self, status: ExitStatus) -> ProgramOutput {
+        ProgramOutput { code: status.code().unwrap_or(-1), stdout: self.stdout(), stderr: self.stderr() }
     }
 }
 

@@ -1,34 +1,34 @@
-//! [`Place`]: the nodes of a plan as they can be reached, with the lab behind them where there is one.
+//! [`ClusterSource`]: the nodes of a plan and how to reach them, with the lab behind them if there is one.
 use crate::cluster::{Node, SshTarget, resolve_nodes};
 use crate::error::Failure;
 use crate::lab::{Lab, Owner};
 use crate::plan::{ClusterPlan, LabPlan};
 
 /// Nodes, in the plan's order.
-pub(super) struct Place {
+pub(super) struct ClusterSource {
     /// The nodes and how to reach them.
     pub(super) nodes: Vec<(Node, SshTarget)>,
     /// A lab that was made for this command.
     own_lab: Option<Lab>,
 }
 
-impl Place {
-    /// Finds or makes the nodes. With a lab, this process moves into its network for good, so it must not have threads
-    /// yet. `stays`: a lab made here outlives this process.
-    pub(super) fn find(cluster: &ClusterPlan, stays: bool) -> Result<Place, Failure> {
+impl ClusterSource {
+    /// Finds or makes the nodes. For a lab, this process moves into its network for good, so it must not have threads yet.
+    /// `stays`: a lab made here outlives this process.
+    pub(super) fn find(cluster: &ClusterPlan, stays: bool) -> Result<ClusterSource, Failure> {
         match &cluster.lab {
             Some(LabPlan::Nodes(count)) => {
                 let owner = if stays { Owner::Detached } else { Owner::ThisProcess };
                 let lab = Lab::up(&format!("run-{}", std::process::id()), *count, owner)?;
-                let place = Place::inside(&lab, cluster)?;
-                Ok(Place { own_lab: Some(lab), ..place })
+                let place = ClusterSource::inside(&lab, cluster)?;
+                Ok(ClusterSource { own_lab: Some(lab), ..place })
             }
-            Some(LabPlan::Named(name)) => Place::inside(&lab(name)?, cluster),
-            None => Ok(Place { nodes: resolve_nodes(&cluster.nodes, &cluster.ssh)?, own_lab: None }),
+            Some(LabPlan::Named(name)) => ClusterSource::inside(&lab(name)?, cluster),
+            None => Ok(ClusterSource { nodes: resolve_nodes(&cluster.nodes, &cluster.ssh)?, own_lab: None }),
         }
     }
 
-    fn inside(lab: &Lab, cluster: &ClusterPlan) -> Result<Place, Failure> {
+    fn inside(lab: &Lab, cluster: &ClusterPlan) -> Result<ClusterSource, Failure> {
         lab.enter()?;
         let mut nodes = lab.nodes();
         for (_, target) in &mut nodes {
@@ -36,7 +36,7 @@ impl Place {
                 target.dir.clone_from(dir);
             }
         }
-        Ok(Place { nodes, own_lab: None })
+        Ok(ClusterSource { nodes, own_lab: None })
     }
 
     /// The name of the lab that was made here.
@@ -53,12 +53,12 @@ impl Place {
     }
 }
 
-/// A lab that is up, by name. A name that no such lab has is a wrong argument.
+/// A lab that is up, by name. An unknown name is a wrong argument.
 pub(super) fn lab(name: &str) -> Result<Lab, Failure> {
     Lab::find(name).map_err(|error| Failure::Usage(format!("{error:#}")))
 }
 
-/// The runtime of a command that talks to nodes. Made after [`Place::find`], because it brings threads.
+/// The runtime of a command that talks to nodes. Made after [`ClusterSource::find`], because it brings threads.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|error| Failure::harness(format!("no runtime: {error}")))

@@ -1,29 +1,29 @@
-//! [`Pace`]: when a worker's next call is due.
-use dsfuzz_chance::Chance;
+//! [`RateLimiter`]: the time at which a worker's next call is due.
+use dsfuzz_rng::Rng;
 use std::time::{Duration, Instant};
 
-/// A late worker may make up for this much, or for two mean gaps, and no more: no burst follows a stall.
+/// Most lateness that a worker makes up for, if two mean gaps are shorter, so that no burst follows a stall.
 const CATCH_UP_MIN: Duration = Duration::from_millis(10);
 
 /// Gaps drawn uniformly from 0 to twice their mean, from the worker's own stream.
-pub(super) struct Pace {
-    chance: Chance,
+pub(super) struct RateLimiter {
+    rng: Rng,
     mean: Duration,
     due: Instant,
 }
 
-impl Pace {
-    /// The pace of one of `workers` workers that make `rate` calls a second together; none without a usable rate.
-    pub(super) fn new(seed: u64, worker: u32, workers: u32, rate: Option<f64>, start: Instant) -> Option<Pace> {
+impl RateLimiter {
+    /// The limiter of one of `workers` workers that together make `rate` calls a second; none without a usable rate.
+    pub(super) fn new(seed: u64, worker: u32, workers: u32, rate: Option<f64>, start: Instant) -> Option<RateLimiter> {
         let rate = rate.filter(|rate| rate.is_finite() && *rate > 0.0)?;
         let mean = Duration::try_from_secs_f64(f64::from(workers) / rate).unwrap_or(Duration::from_secs(1 << 30));
-        Some(Pace { chance: Chance::new(seed, "pace", u64::from(worker)), mean, due: start })
+        Some(RateLimiter { rng: Rng::new(seed, "pace", u64::from(worker)), mean, due: start })
     }
 
     /// When the next call is due; it may be past.
     pub(super) fn next(&mut self, now: Instant) -> Instant {
         let catch_up = CATCH_UP_MIN.max(self.mean * 2);
-        let gap = self.mean.mul_f64(2.0 * self.chance.fraction());
+        let gap = self.mean.mul_f64(2.0 * self.rng.fraction());
         let earliest = now.checked_sub(catch_up).unwrap_or(self.due);
         self.due = (self.due + gap).max(earliest);
         self.due
@@ -39,7 +39,7 @@ mod tests {
         let start = Instant::now();
         let mut last = start;
         for worker in 0..4 {
-            let mut pace = Pace::new(7, worker, 4, Some(400.0), start).expect("a pace");
+            let mut pace = RateLimiter::new(7, worker, 4, Some(400.0), start).expect("a pace");
             for _ in 0..1000 {
                 last = pace.next(start);
             }
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn no_burst_follows_a_stall() {
         let start = Instant::now();
-        let mut pace = Pace::new(7, 0, 1, Some(100.0), start).expect("a pace");
+        let mut pace = RateLimiter::new(7, 0, 1, Some(100.0), start).expect("a pace");
         let stalled_until = start + Duration::from_secs(60);
         let burst = (0..1000).take_while(|_| pace.next(stalled_until) <= stalled_until).count();
         assert!(burst < 20, "{burst} calls at once");
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn without_a_rate_there_is_no_pace() {
         for rate in [None, Some(0.0), Some(-1.0), Some(f64::NAN), Some(f64::INFINITY)] {
-            assert!(Pace::new(1, 0, 1, rate, Instant::now()).is_none());
+            assert!(RateLimiter::new(1, 0, 1, rate, Instant::now()).is_none());
         }
     }
 }

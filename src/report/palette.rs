@@ -4,9 +4,9 @@ use dsfuzz_checkers::Outcome;
 use dsfuzz_nemesis::facts;
 use dsfuzz_nemesis::facts::ColourFamily::{Clocks, Devices, Links, Processes, Stalls, Unknown};
 
-/// Colours as SVG writes them.
-pub(super) struct Ink {
-    /// Background; empty where the page shows through.
+/// Colours in SVG syntax.
+pub(super) struct Palette {
+    /// Background; empty: transparent.
     pub(super) page: &'static str,
     pub(super) text: &'static str,
     pub(super) muted: &'static str,
@@ -18,8 +18,8 @@ pub(super) struct Ink {
     faults: [&'static str; 6],
 }
 
-/// For drawings inside the page: its style sheet says the colours, also in the dark.
-pub(super) const PAGE: Ink = Ink {
+/// For drawings inside the page: its style sheet has the colours for light and dark.
+pub(super) const PAGE: Palette = Palette {
     page: "",
     text: "var(--text)",
     muted: "var(--muted)",
@@ -38,8 +38,8 @@ pub(super) const PAGE: Ink = Ink {
     ],
 };
 
-/// For files of their own: no style sheet, nothing inherited.
-pub(super) const FILE: Ink = Ink {
+/// For separate files: no style sheet.
+pub(super) const FILE: Palette = Palette {
     page: "#ffffff",
     text: "#1c2430",
     muted: "#5b6573",
@@ -51,7 +51,7 @@ pub(super) const FILE: Ink = Ink {
     faults: ["#7a4f9e", "#b0413e", "#2f7d5b", "#9a6b1f", "#47618f", "#666e7a"],
 };
 
-impl Ink {
+impl Palette {
     pub(super) fn outcome(&self, outcome: Outcome) -> &'static str {
         match outcome {
             Outcome::Ok => self.ok,
@@ -60,13 +60,13 @@ impl Ink {
         }
     }
 
-    /// The colour of a kind of fault; kinds this release does not know share the last.
+    /// The colour of a kind of fault; unknown kinds share the last.
     pub(super) fn fault(&self, kind: &str) -> &'static str {
         self.faults[fault_colour(kind)]
     }
 }
 
-/// Which of the six colours a kind of fault has. Histories from elsewhere may have kinds that this release does not know.
+/// The index of a fault kind's colour among the six. Histories of other programs may have unknown kinds.
 pub(super) fn fault_colour(kind: &str) -> usize {
     let by_name = if kind.starts_with("disk") || kind.starts_with("net") { Devices } else { Unknown };
     match facts(kind).map_or(by_name, |facts| facts.colour) {

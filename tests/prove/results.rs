@@ -11,12 +11,12 @@ pub(crate) struct Case {
     /// Its name within its line, e.g. `seed-3`.
     pub(crate) name: String,
     /// Shows it.
-    pub(crate) show: Box<dyn FnOnce() -> Shown>,
+    pub(crate) show: Box<dyn FnOnce() -> CaseResult>,
 }
 
 /// What came out.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Shown {
+pub(crate) struct CaseResult {
     /// Whether it is as claimed.
     pub(crate) as_claimed: bool,
     /// What was seen, in a sentence.
@@ -24,24 +24,24 @@ pub(crate) struct Shown {
 }
 
 /// The kept results.
-pub(crate) struct Kept {
+pub(crate) struct StoredResults {
     folder: PathBuf,
     again: bool,
-    shown: BTreeMap<(usize, String, String), (Shown, u64)>,
+    shown: BTreeMap<(usize, String, String), (CaseResult, u64)>,
     order: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct File {
-    shown: Shown,
+struct StoredFile {
+    shown: CaseResult,
     took_ms: u64,
 }
 
-impl Kept {
+impl StoredResults {
     /// Results in this folder; with `again`, old ones are not used.
-    pub(crate) fn open(folder: &str, again: bool) -> Kept {
+    pub(crate) fn open(folder: &str, again: bool) -> StoredResults {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder);
-        Kept { folder, again, shown: BTreeMap::new(), order: Vec::new() }
+        StoredResults { folder, again, shown: BTreeMap::new(), order: Vec::new() }
     }
 
     /// Shows the case, unless its result is kept.
@@ -50,13 +50,13 @@ impl Kept {
             self.order.push(line.to_string());
         }
         let path = self.folder.join(line).join(format!("{}.json", case.name));
-        let old = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<File>(&bytes).ok());
+        let old = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<StoredFile>(&bytes).ok());
         let file = match old {
             Some(file) if !self.again => file,
             _ => {
                 let began = Instant::now();
                 let shown = (case.show)();
-                let file = File { shown, took_ms: began.elapsed().as_millis() as u64 };
+                let file = StoredFile { shown, took_ms: began.elapsed().as_millis() as u64 };
                 std::fs::create_dir_all(path.parent().expect("a folder")).expect("results/ can be written");
                 std::fs::write(&path, serde_json::to_vec_pretty(&file).expect("JSON"))
                     .expect("results/ can be written");

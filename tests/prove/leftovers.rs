@@ -1,11 +1,11 @@
 //! What is left of a fault when control is gone: killed with -9, cut off, or killed together with the agent.
 //!
 //! The lab is started separately, so that it outlives the run; its nodes are looked at from inside, without the agent.
-use crate::kept::{Case, Shown};
+use crate::results::{Case, CaseResult};
 use crate::runs::dsfuzz;
 use dsfuzz::run::journal;
-use dsfuzz_chance::Chance;
 use dsfuzz_checkers::{History, Outcome};
+use dsfuzz_rng::Rng;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -38,7 +38,8 @@ pub(crate) fn cases(line: &str, repeat: u64) -> Vec<Case> {
     for (name, fault) in FAULTS {
         for round in 1..=repeat {
             let line = line.clone();
-            let show = move || show(&line, name, fault, round).unwrap_or_else(|seen| Shown { as_claimed: false, seen });
+            let show =
+                move || show(&line, name, fault, round).unwrap_or_else(|seen| CaseResult { as_claimed: false, seen });
             cases.push(Case { name: format!("{name}-{round:02}"), show: Box::new(show) });
         }
     }
@@ -121,9 +122,9 @@ impl Drop for Lab {
     }
 }
 
-fn show(line: &str, name: &str, fault: &str, round: u64) -> Result<Shown, String> {
+fn show(line: &str, name: &str, fault: &str, round: u64) -> Result<CaseResult, String> {
     let lab = Lab::up(&format!("prove-{}", std::process::id()))?;
-    let mut chance = Chance::new(round, &format!("{line}-{name}"), 0);
+    let mut rng = Rng::new(round, &format!("{line}-{name}"), 0);
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("results").join(format!("prove-{line}-{name}"));
     let plan = plan(&lab.0, name, fault);
     let path = std::env::temp_dir().join(format!("{}.yaml", lab.0));
@@ -131,7 +132,7 @@ fn show(line: &str, name: &str, fault: &str, round: u64) -> Result<Shown, String
     let before = latest(&folder);
     let mut run = Run::start(&path, line, name, round)?;
     let dir = await_fault(&folder, before, &mut run)?;
-    std::thread::sleep(Duration::from_millis(chance.below(2_500)));
+    std::thread::sleep(Duration::from_millis(rng.below(2_500)));
     // What cannot be seen while it is there would not be missed either.
     if lab.dirt().is_empty() {
         return Err("the fault cannot be seen on any node, so its end would show nothing".into());
@@ -169,7 +170,7 @@ fn show(line: &str, name: &str, fault: &str, round: u64) -> Result<Shown, String
     let targets_alive = still.iter().all(|pid| !pid.is_empty()) && (name == "kill" || still == alive);
     let (history, judged) = judge(&dir)?;
     let in_flight = history.ops().iter().filter(|op| op.outcome == Outcome::Info && op.reply == u64::MAX).count();
-    Ok(Shown {
+    Ok(CaseResult {
         as_claimed: targets_alive && in_flight <= 2 * usize::from(NODES) && (0..=2).contains(&judged),
         seen: format!(
             "clean after {:.1} s, targets {}, {} ops recorded, {in_flight} in flight, check exits {judged}",

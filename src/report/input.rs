@@ -1,31 +1,31 @@
-//! What a report is about, and the promise that one part which cannot be drawn never takes the others with it.
-use super::digest::Digest;
+//! The input of a report, and [`part`], which keeps a failed section from hiding the others.
+use super::summary::HistorySummary;
 use super::words;
 use crate::store::{RunDir, RunInfo, RunVerdict};
 use dsfuzz_checkers::{Finding, History, Severity, Verdict};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Everything that a report is drawn from.
-pub(super) struct Subject<'a> {
+/// The input of a report.
+pub(super) struct ReportInput<'a> {
     pub(super) dir: &'a RunDir,
     pub(super) history: &'a History,
     pub(super) info: &'a RunInfo,
     pub(super) verdict: &'a RunVerdict,
-    pub(super) digest: Digest,
+    pub(super) digest: HistorySummary,
     pub(super) source: Source,
 }
 
-/// Where the history comes from, and so what may be said of it.
+/// The source of the history, which decides on the sections of its report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// A run that ended in order.
+    /// A run with a proper end.
     Run,
-    /// A run whose record breaks off.
+    /// A run with a record that breaks off.
     CutOff,
     /// A run that failed before its load.
     NoLoad,
-    /// A history on its own: no run is known.
+    /// A history without a run.
     File,
 }
 
@@ -40,13 +40,13 @@ impl Source {
     }
 }
 
-impl<'a> Subject<'a> {
+impl<'a> ReportInput<'a> {
     /// Whether a run ended before its load because of its plan or its arguments.
     pub(super) fn bad_plan(&self) -> bool {
         self.source == Source::NoLoad && self.verdict.exit == 254
     }
 
-    /// Whether all that is known of a run that failed before its load stands in its sentence.
+    /// Whether the verdict's sentence has every failure of a run that failed before its load.
     pub(super) fn said_at_once(&self) -> bool {
         self.source == Source::NoLoad && self.harness().iter().all(|failure| *failure == self.verdict.sentence)
     }
@@ -56,12 +56,19 @@ impl<'a> Subject<'a> {
         history: &'a History,
         info: &'a RunInfo,
         verdict: &'a RunVerdict,
-    ) -> Subject<'a> {
-        Subject { dir, history, info, verdict, digest: Digest::of(history), source: Source::of(history, info) }
+    ) -> ReportInput<'a> {
+        ReportInput {
+            dir,
+            history,
+            info,
+            verdict,
+            digest: HistorySummary::of(history),
+            source: Source::of(history, info),
+        }
     }
 
-    /// The verdict's sentence. Where it tells of a counterexample, it is the one that is shown first, also of verdicts of
-    /// earlier versions.
+    /// The verdict's sentence. A sentence about a counterexample is about the first one shown, also in verdicts of earlier
+    /// versions.
     pub(super) fn sentence(&self) -> &'a str {
         let stored = self.verdict.sentence.as_str();
         let tells = self.violations().iter().any(|(_, finding)| finding.title == stored);
@@ -69,7 +76,7 @@ impl<'a> Subject<'a> {
         groups.first().and_then(|group| group.findings.first()).map_or(stored, |finding| &finding.title)
     }
 
-    /// What is to be said where no fault is recorded: that none was asked for, or why none came.
+    /// Sentences for a record without faults: no fault was planned, or why none came.
     pub(super) fn no_fault(&self) -> Vec<String> {
         match self.source {
             Source::File => return vec!["The history names no faults.".into()],
@@ -77,7 +84,7 @@ impl<'a> Subject<'a> {
             Source::Run | Source::CutOff => {}
         }
         let Some(planned) = &self.info.planned else {
-            // A run of an earlier version: its evidence names the kinds that its plan asks for.
+            // A run of an earlier version: its evidence names the plan's kinds.
             let asked = |one: &&crate::store::Evidence| one.name.starts_with("proven_") && !one.enough;
             let asked: Vec<String> = self.verdict.evidence.iter().filter(asked).map(|one| one.missing()).collect();
             return if asked.is_empty() { vec!["No fault was asked for.".into()] } else { asked };
@@ -95,17 +102,17 @@ impl<'a> Subject<'a> {
         lines
     }
 
-    /// Which kinds of fault the load had no room for, and which load will do.
+    /// The kinds of fault without room in the load, and a load that has room.
     pub(super) fn kinds_left_out(&self) -> &[String] {
         self.info.planned.as_ref().map_or(&[], |planned| &planned.warnings)
     }
 
-    /// What breaks a promise, in the order of the promises, each with the verdict that found it.
+    /// The violations in the order of the promises, each with its verdict.
     pub(super) fn violations(&self) -> Vec<(&'a Verdict, &'a Finding)> {
         self.findings(Severity::Violation)
     }
 
-    /// What is worth showing and breaks nothing.
+    /// Findings that break no promise but are worth showing.
     pub(super) fn remarks(&self) -> Vec<(&'a Verdict, &'a Finding)> {
         self.findings(Severity::Evidence)
     }
@@ -136,7 +143,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Draws one part; an error or a panic becomes a notice that can be seen.
+/// Draws one part; an error or a panic becomes a visible notice.
 pub(super) fn part(name: &str, draw: impl FnOnce() -> anyhow::Result<String>) -> String {
     let problem = match catch_unwind(AssertUnwindSafe(draw)) {
         Ok(Ok(html)) => return words::label_cells(&html),

@@ -1,27 +1,27 @@
-//! Every draw of a run comes from one seed.
+//! Random numbers of a run, all from one seed.
 //!
-//! One [`Chance`] for each worker and for the nemesis, derived from (seed, name, index) so that adding one does not
-//! shift the others. The stream is ChaCha8 (fixed by its definition) and the sampling on top is our own, so that a seed
-//! means the same in every version.
+//! Each worker and the nemesis have one [`Rng`], derived from (seed, name, index), so that adding one does not shift the
+//! others. The stream is ChaCha8, which its definition fixes, and the sampling is our own, so that a seed gives the same run in
+//! every version.
 #![forbid(unsafe_code)]
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::{Rng as _, SeedableRng};
 
-/// A stream of draws.
+/// A random number generator.
 #[derive(Clone, Debug)]
-pub struct Chance {
+pub struct Rng {
     stream: ChaCha8Rng,
 }
 
-impl Chance {
+impl Rng {
     /// The stream called `name`, `index` of the run with this seed.
-    pub fn new(seed: u64, name: &str, index: u64) -> Chance {
+    pub fn new(seed: u64, name: &str, index: u64) -> Rng {
         let mut key = [0u8; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         key[8..16].copy_from_slice(&index.to_le_bytes());
         key[16..24].copy_from_slice(&fnv1a(name.as_bytes(), 0xcbf2_9ce4_8422_2325).to_le_bytes());
         key[24..].copy_from_slice(&fnv1a(name.as_bytes(), 0x9e37_79b9_7f4a_7c15).to_le_bytes());
-        Chance { stream: ChaCha8Rng::from_seed(key) }
+        Rng { stream: ChaCha8Rng::from_seed(key) }
     }
 
     /// 64 random bits.
@@ -29,7 +29,7 @@ impl Chance {
         self.stream.next_u64()
     }
 
-    /// A number below `bound` (0 where the bound is 0), each equally likely (Lemire's multiplication with rejection,
+    /// A number below `bound` (0 if the bound is 0), each equally likely (Lemire's multiplication with rejection,
     /// "Fast Random Integer Generation in an Interval", 2019).
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 {
@@ -60,7 +60,7 @@ impl Chance {
         items.get(position)
     }
 
-    /// The position of one of the weights, each as likely as its weight says; none where all are 0.
+    /// The position of one of the weights, drawn in proportion to its weight; none if all are 0.
     pub fn weighted(&mut self, weights: &[u64]) -> Option<usize> {
         let total: u64 = weights.iter().sum();
         if total == 0 {
@@ -94,16 +94,16 @@ mod tests {
 
     #[test]
     fn a_seed_means_the_same_in_every_version() {
-        let mut chance = Chance::new(7, "worker", 3);
-        let bits: Vec<u64> = (0..1000).map(|_| chance.bits()).collect();
+        let mut rng = Rng::new(7, "worker", 3);
+        let bits: Vec<u64> = (0..1000).map(|_| rng.bits()).collect();
         let digest = bits.iter().fold(0u64, |sum, value| sum.rotate_left(5) ^ value);
-        let sample: Vec<u64> = (0..8).map(|_| chance.below(100)).collect();
+        let sample: Vec<u64> = (0..8).map(|_| rng.below(100)).collect();
         assert_eq!((digest, sample), (2_851_003_227_694_850_808, vec![3, 32, 64, 41, 53, 10, 66, 36]));
     }
 
     #[test]
     fn streams_differ_by_seed_name_and_index() {
-        let first = |seed, name, index| Chance::new(seed, name, index).bits();
+        let first = |seed, name, index| Rng::new(seed, name, index).bits();
         let all = [first(1, "a", 0), first(2, "a", 0), first(1, "b", 0), first(1, "a", 1)];
         for (position, value) in all.iter().enumerate() {
             assert!(!all[position + 1..].contains(value));
@@ -112,14 +112,14 @@ mod tests {
 
     #[test]
     fn below_and_weighted_stay_in_range_and_reach_everything() {
-        let mut chance = Chance::new(1, "range", 0);
+        let mut rng = Rng::new(1, "range", 0);
         let mut seen = [0u32; 5];
         for _ in 0..1000 {
-            seen[chance.below(5) as usize] += 1;
+            seen[rng.below(5) as usize] += 1;
         }
         assert!(seen.iter().all(|count| *count > 100), "{seen:?}");
-        let picked: Vec<_> = (0..100).filter_map(|_| chance.weighted(&[0, 3, 0, 1])).collect();
+        let picked: Vec<_> = (0..100).filter_map(|_| rng.weighted(&[0, 3, 0, 1])).collect();
         assert!(picked.contains(&1) && picked.contains(&3) && !picked.contains(&0) && !picked.contains(&2));
-        assert_eq!(chance.weighted(&[0, 0]), None);
+        assert_eq!(rng.weighted(&[0, 0]), None);
     }
 }
