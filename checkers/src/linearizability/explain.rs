@@ -194,7 +194,7 @@ impl Story<'_> {
         };
         let written = match &writers[..] {
             [] => "which was never written".to_owned(),
-            refused => messages::done_by_nobody(refused, "written"),
+            refused => messages::not_done(refused, "written"),
         };
         let title = format!("{}{} {operation} {seen}, {written}", self.name(observer), self.on(observer));
         let mut reasons = vec![why];

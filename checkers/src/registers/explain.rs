@@ -126,7 +126,7 @@ pub(crate) fn finding(history: &History, run: &Run, bad: &Bad, words: &Words) ->
     finding
 }
 
-/// Who tried in vain to write what a read saw.
+/// The refused writes of what a read saw.
 fn nobody(history: &History, read: &Op<'_>) -> String {
     let value = read.output;
     let failed = history.ops().iter().find(|op| {
