@@ -2,16 +2,17 @@
 //!
 //! Adya's anomalies (MIT 1999) are found as Elle finds them (Kingsbury and Alvaro, VLDB 2020), with one difference:
 //! whether an anomaly exists is never left to a time limit for a component; only how short its example is may be.
+mod appends;
 pub mod atomic_commit;
 pub mod bank;
 pub mod causal_reverse;
 pub mod cycles;
 #[doc(hidden)]
 pub mod decided;
+pub mod dependencies;
 mod explain;
 #[doc(hidden)]
 pub mod fuzz;
-pub mod graph;
 pub mod lattice;
 mod levels;
 pub mod list_append;
@@ -36,8 +37,8 @@ use lattice::Consistency;
 use std::collections::BTreeMap;
 use txn::{Dialect, transacts};
 
-/// Workloads with transactions of this dialect, or with such single operations, in the order of their first calls. One whose
-/// first write is of the other dialect is none.
+/// Workloads with transactions of this dialect, or with such single operations, in the order of their first calls; without those
+/// whose first write is of the other dialect.
 fn workloads(history: &History, dialect: Dialect, single: &[&str]) -> Vec<NameId> {
     let other: &[&str] = match dialect {
         Dialect::Lists => &["w", ":w", "write"],
