@@ -237,7 +237,7 @@ fn no_shared_address(view: &ClusterView) -> Result<(), Unresolved> {
     for (position, node) in view.nodes.iter().enumerate() {
         if let Some(twin) = view.nodes[..position].iter().find(|other| other.address == node.address) {
             return Err(Unresolved(format!(
-                "{} and {} share the address {}: packets between them cannot be told apart",
+                "{} and {} share the address {}: packets between them cannot be distinguished",
                 twin.name, node.name, node.address
             )));
         }

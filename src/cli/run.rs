@@ -137,7 +137,7 @@ fn after_cleaning_up(
     out: &mut Output,
 ) -> Result<Exit, Failure> {
     let Err(failure) = cleaned else { return answer };
-    out.note(format!("the lab could not be taken down whole: {failure} (`dsfuzz lab list` shows what is left)"));
+    out.note(format!("the lab could not be taken down: {failure} (`dsfuzz lab list` lists labs)"));
     answer.map(|exit| Exit::worst([exit, Exit::Harness]))
 }
 
@@ -170,7 +170,7 @@ fn keep_failure(args: &RunArgs, failure: &Failure, dir: Option<RunDir>, out: &mu
         }
         // A bad plan gives its error alone, as in every other command.
         if failure.exit() != Exit::Usage {
-            out.note(format!("what is known of this run is in {}", dir.path().display()));
+            out.note(format!("the files of this run are in {}", dir.path().display()));
         }
         Ok(())
     });

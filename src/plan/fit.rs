@@ -59,7 +59,7 @@ pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
     let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
     warnings.extend(faults.filter(|fault| fault.silences_all()).map(|fault| {
         format!(
-            "{}: nodes: all leaves nobody to answer: evidence asks for calls that are Ok before it and after its heal",
+            "{}: nodes: all leaves no node to answer: evidence asks for calls that are Ok before it and after its heal",
             fault.facts().name
         )
     }));

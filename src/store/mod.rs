@@ -251,7 +251,7 @@ impl RunVerdict {
         RunVerdict {
             format: self.format,
             validity: if invalid { Validity::Invalid } else { Validity::Unknown },
-            sentence: format!("{about}the verdict is not told whole: {why}"),
+            sentence: format!("{about}the verdict is not written in full: {why}"),
             promises: Vec::new(),
             evidence: Vec::new(),
             notes: Vec::new(),

@@ -94,7 +94,7 @@ pub(crate) fn serve(state_dir: &StateDir, ping_port: u16) -> Result<u8, String> 
     sys::new_session();
     let (greeted, first) = channel();
     std::thread::spawn(move || drop(greeted.send(greeting())));
-    let first = first.recv_timeout(Duration::from_millis(LEASE_MS)).map_err(|_| "nobody greeted".to_owned())??;
+    let first = first.recv_timeout(Duration::from_millis(LEASE_MS)).map_err(|_| "no greeting came".to_owned())??;
     let Some(first) = first else { return Ok(0) };
     sys::block_ending_signals();
     let refused = |response: Response| {
