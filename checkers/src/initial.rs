@@ -12,7 +12,8 @@ pub mod fuzz;
 mod search;
 mod traces;
 
-pub(crate) use traces::{Trace, Undecided, shown, undecided};
+pub(crate) use search::{OBJECT_WAYS, Search, SearchResult, Supposition, Way};
+pub(crate) use traces::{Trace, Undecided, shown};
 
 use crate::checker::Options;
 use crate::history::{History, NameId};
@@ -20,8 +21,10 @@ use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Begins, Certificate, Claim};
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
-use search::{Found, Search};
+use search::HISTORY_WAYS;
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use traces::undecided;
 
 /// The option, for checkers whose registers begin with nil.
 pub(crate) const OPTION: (&str, &str) = (
@@ -126,60 +129,34 @@ impl Initial {
     }
 }
 
-/// Ways in which the registers of one object may have begun that are tried at most.
-const COMBINATIONS: usize = 16;
-
-/// Ways in which registers may have begun: what is certain, and beside it a value or nothing for each undecided register.
-pub(crate) struct Ways {
-    pub(crate) ways: Vec<Vec<(Value, Value)>>,
-    /// Whether there are more than are tried.
-    pub(crate) more: bool,
-}
-
-/// All ways, the one with what is certain alone first.
-pub(crate) fn ways(certain: &[(Value, Value)], undecided: &[(Value, Vec<Value>)]) -> Ways {
-    let mut ways = vec![certain.to_vec()];
-    let mut more = false;
-    for (register, values) in undecided {
-        for at in 0..ways.len() {
-            for value in values {
-                if ways.len() == COMBINATIONS {
-                    more = true;
-                    break;
-                }
-                let mut way = ways[at].clone();
-                way.push((register.clone(), value.clone()));
-                ways.push(way);
-            }
-        }
-    }
-    Ways { ways, more }
-}
-
 /// Why nothing is said where there are too many ways.
 pub(crate) fn too_many(undecided: &[(Value, Vec<Value>)]) -> String {
-    let keys: Vec<String> = undecided.iter().take(NAMED).map(|(key, _)| key.to_string()).collect();
-    let more = if undecided.len() > NAMED { ", .." } else { "" };
     format!(
-        "what {} began with ({}{more}) may be any of several values, more than are tried: set initial",
+        "what {} began with{} may be any of several values, more than are tried: set initial",
         messages::count(undecided.len(), "key"),
-        keys.join(", ")
+        listed(undecided)
     )
 }
 
 /// Why nothing is said where the time was up.
 fn out_of_time(undecided: &[(Value, Vec<Value>)]) -> String {
-    let keys: Vec<String> = undecided.iter().take(NAMED).map(|(key, _)| key.to_string()).collect();
-    let which = if keys.is_empty() { String::new() } else { format!(" ({})", keys.join(", ")) };
     format!(
         "this contradicts registers that began with nothing; the time was up before it was judged with what they may have begun \
-         with{which}: set initial, or allow more time"
+         with{}: set initial, or allow more time",
+        listed(undecided)
     )
 }
 
-/// How it is known what registers began with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shown {
+/// ` (x, y, ..)`, with a space in front: the first keys. Nothing where there are none.
+fn listed(undecided: &[(Value, Vec<Value>)]) -> String {
+    let keys: Vec<String> = undecided.iter().take(NAMED).map(|(key, _)| key.to_string()).collect();
+    let more = if undecided.len() > NAMED { ", .." } else { "" };
+    if keys.is_empty() { String::new() } else { format!(" ({}{more})", keys.join(", ")) }
+}
+
+/// How it is known what a register began with, from the nearest reason to the farthest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Basis {
     /// It was read before anything was written.
     Read,
     /// Every reply agrees with it, and some reply with nothing smaller.
@@ -188,18 +165,49 @@ pub(crate) enum Shown {
     Supposed,
 }
 
-impl Shown {
-    /// How the values of [`shown`] are known: read, unless no reply shows one of them.
-    pub(crate) fn of<K: PartialEq, V: PartialEq>(traces: &[Trace<K, V>], first: &[(K, V)]) -> Shown {
-        let read = |(key, value): &(K, V)| {
-            traces.iter().any(|trace| matches!(trace, Trace::Seen(of, seen, _) if of == key && seen == value))
-        };
-        if first.iter().all(read) { Shown::Read } else { Shown::Supposed }
+/// What registers may have begun with, as far as replies show it.
+#[derive(Debug, Default)]
+pub(crate) struct Beginnings {
+    /// Values that certainly were in registers before everything: see [`shown`].
+    pub(crate) certain: Vec<(Value, Value, Basis)>,
+    /// Registers that began with one of several values: see [`undecided`].
+    pub(crate) undecided: Undecided,
+}
+
+impl Beginnings {
+    /// Those of which only certain values are known, each read.
+    pub(crate) fn read(certain: impl IntoIterator<Item = (Value, Value)>) -> Beginnings {
+        let certain = certain.into_iter().map(|(key, value)| (key, value, Basis::Read)).collect();
+        Beginnings { certain, undecided: Undecided::new() }
+    }
+
+    /// What these traces show; `default` says whether registers begin with a value.
+    pub(crate) fn of<K: Clone + Eq + Hash, V: Clone + Eq + Hash>(
+        traces: &[Trace<K, V>],
+        default: impl Fn(&K, &V) -> bool,
+        to_value: (impl Fn(&K) -> Value, impl Fn(&V) -> Value),
+    ) -> Beginnings {
+        let (key_of, value_of) = to_value;
+        let first = shown(traces.iter().cloned());
+        let undecided = undecided(traces, &first, default);
+        let read: HashSet<(&K, &V)> = traces
+            .iter()
+            .filter_map(|trace| match trace {
+                Trace::Seen(key, value, _) => Some((key, value)),
+                _ => None,
+            })
+            .collect();
+        let certain = first.iter().map(|(key, value)| {
+            let basis = if read.contains(&(key, value)) { Basis::Read } else { Basis::Supposed };
+            (key_of(key), value_of(value), basis)
+        });
+        let values = |(key, values): &(K, Vec<V>)| (key_of(key), values.iter().map(&value_of).collect());
+        Beginnings { certain: certain.collect(), undecided: undecided.iter().map(values).collect() }
     }
 }
 
 /// The question that takes the place of an accusation, without its full stop.
-pub(crate) fn question(begins: &[(Value, Value)], shown: Shown) -> String {
+pub(crate) fn question(begins: &[(Value, Value)], basis: Basis) -> String {
     let Some((key, value)) = begins.first() else { return String::new() };
     let same = begins.iter().all(|(_, other)| other == value);
     if same {
@@ -214,30 +222,30 @@ pub(crate) fn question(begins: &[(Value, Value)], shown: Shown) -> String {
             _ if begins.len() <= NAMED => format!("initial={} (or {one} where all keys do)", object(begins)),
             _ => format!("{one} where all keys do, or else initial={}", object(begins)),
         };
-        return match shown {
-            Shown::Read => {
+        return match basis {
+            Basis::Read => {
                 format!("{value} was read before anything was written{of}: if registers begin so, set {set}")
             }
-            Shown::Counted => format!(
+            Basis::Counted => format!(
                 "every reply agrees with a beginning of {value}{}, which is not the default: if it began so, set {set}; with \
                  the default the promise is broken",
                 of.replacen(" to", " of", 1),
             ),
-            Shown::Supposed => format!(
+            Basis::Supposed => format!(
                 "the replies agree if {value} was there before anything was written{of}, and not with the default: if registers \
                  begin so, set {set}"
             ),
         };
     }
     let (keys, set) = (messages::count(begins.len(), "key"), object(begins));
-    match shown {
-        Shown::Read => {
+    match basis {
+        Basis::Read => {
             format!("values were read of {keys} before anything was written: if registers begin so, set initial={set}")
         }
-        Shown::Counted => format!(
+        Basis::Counted => format!(
             "every reply agrees with beginnings of {keys} that are not the default: if they began so, set initial={set}"
         ),
-        Shown::Supposed => format!(
+        Basis::Supposed => format!(
             "the replies agree if values of {keys} were there before anything was written, and not with the default: if \
              registers begin so, set initial={set}"
         ),
@@ -261,20 +269,15 @@ fn json(value: &Value) -> String {
 }
 
 /// A checker that can judge as if registers had begun with certain values.
-pub(crate) trait Begun: Checker {
+pub(crate) trait FromInitial: Checker {
     /// Whether its certificates are about registers, so that they have to say what those began with.
     const CERTIFIES: bool = true;
 
     /// Judges. Registers of which nothing is said begin with nil.
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict;
 
-    /// Values that certainly were in registers before everything: see [`shown`].
-    fn first(&self, history: &History) -> Vec<(Value, Value)>;
-
-    /// Registers that began with one of several values: see [`undecided`].
-    fn undecided(&self, _history: &History) -> Undecided {
-        Vec::new()
-    }
+    /// What registers may have begun with.
+    fn beginnings(&self, history: &History) -> Beginnings;
 
     /// Whether this first finding under what was read before anything was written is the nearer reason, where the default
     /// contradicts the history as well.
@@ -286,23 +289,18 @@ pub(crate) trait Begun: Checker {
     fn default_value(&self) -> Value {
         Value::Nil
     }
-
-    /// The question about these.
-    fn question(&self, _history: &History, first: &[(Value, Value)]) -> String {
-        question(first, Shown::Read)
-    }
 }
 
 /// Such a checker with what the option `initial` says, which asks where nothing was said.
-pub(crate) struct Beginning<C> {
+pub(crate) struct WithInitial<C> {
     pub(crate) checker: C,
     pub(crate) initial: Initial,
 }
 
-impl<C: Begun> Beginning<C> {
+impl<C: FromInitial> WithInitial<C> {
     /// With what the options say.
-    pub(crate) fn with(checker: C, options: &Options) -> Beginning<C> {
-        Beginning { checker, initial: Initial::with(options) }
+    pub(crate) fn with(checker: C, options: &Options) -> WithInitial<C> {
+        WithInitial { checker, initial: Initial::with(options) }
     }
 
     fn judge_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
@@ -315,7 +313,7 @@ impl<C: Begun> Beginning<C> {
     }
 }
 
-impl<C: Begun> Checker for Beginning<C> {
+impl<C: FromInitial> Checker for WithInitial<C> {
     fn name(&self) -> &str {
         self.checker.name()
     }
@@ -338,24 +336,33 @@ impl<C: Begun> Checker for Beginning<C> {
         if said.validity != Validity::Invalid || !history.realtime {
             return said;
         }
-        let mut first = self.checker.first(history);
-        first.retain(|(key, value)| !value.is_nil() && self.initial.of(key).is_none());
+        let Beginnings { mut certain, mut undecided } = self.checker.beginnings(history);
         let mut known: HashSet<Value> = HashSet::new();
-        first.retain(|(key, _)| known.insert(key.clone()));
-        let mut undecided = self.checker.undecided(history);
+        certain
+            .retain(|(key, value, _)| !value.is_nil() && self.initial.of(key).is_none() && known.insert(key.clone()));
         undecided.retain(|(key, _)| self.initial.of(key).is_none());
-        let mut search = Search::new(self, history, budget, &undecided);
+        let basis = certain.iter().map(|(.., basis)| *basis).max().unwrap_or(Basis::Read);
+        let first: Way = certain.into_iter().map(|(key, value, _)| (key, value)).collect();
         let mut supposed = match (first.is_empty(), undecided.is_empty()) {
             (true, true) => return said,
             (true, false) => said.clone(),
             _ => self.judge_from(history, budget, &self.initial.supposing(&first)),
         };
-        match search.beginning(&supposed, &first, &mut Vec::new()) {
-            Found::Way(verdict, way) if way == first => return asks(verdict, &self.checker.question(history, &first)),
-            Found::Way(verdict, way) => return asks(verdict, &question(&way, Shown::Supposed)),
-            Found::TooMany => return asks(supposed, &too_many(&undecided)),
-            Found::OutOfTime => return asks(supposed, &out_of_time(&undecided)),
-            Found::Conflict(_) => {}
+        let judge = |way: &[(Value, Value)]| self.judge_from(history, budget, &self.initial.supposing(way));
+        let meaning = |verdict: &Verdict, settled: &[Value]| match verdict.validity {
+            Validity::Invalid => Supposition::Contradicted(conflict(history, verdict, &undecided, settled)),
+            // Found out in time: it is no contradiction.
+            Validity::Unknown if (budget.expired)() => Supposition::Expired,
+            _ => Supposition::Holds,
+        };
+        match Search::new(&undecided, HISTORY_WAYS, judge, meaning).extend(supposed.clone(), &first) {
+            SearchResult::Explained(verdict, way) => {
+                let basis = if way == first { basis } else { Basis::Supposed };
+                return asks(verdict, &question(&way, basis));
+            }
+            SearchResult::TooMany => return asks(supposed, &too_many(&undecided)),
+            SearchResult::OutOfTime => return asks(supposed, &out_of_time(&undecided)),
+            SearchResult::Contradicted(_) => {}
         }
         if first.is_empty() {
             return said;
@@ -386,6 +393,32 @@ impl<C: Begun> Checker for Beginning<C> {
         let of_both = |finding: &Finding| said.findings.iter().any(|other| other.kind == finding.kind);
         if supposed.findings.iter().any(of_both) { supposed } else { said }
     }
+}
+
+/// The undecided registers on which a violation of the verdict may depend: of the violation with the fewest that are not settled,
+/// and then with the fewest.
+fn conflict(
+    history: &History,
+    verdict: &Verdict,
+    undecided: &[(Value, Vec<Value>)],
+    settled: &[Value],
+) -> HashSet<Value> {
+    let violations = verdict.findings.iter().filter(|finding| finding.severity == Severity::Violation);
+    let depends = |finding: &Finding| -> HashSet<Value> {
+        let named = keys(history, finding);
+        let may = |key: &&Value| named.as_ref().is_none_or(|named| named.contains(*key));
+        undecided.iter().map(|(key, _)| key).filter(may).cloned().collect()
+    };
+    let open = |keys: &HashSet<Value>| keys.iter().filter(|key| !settled.contains(key)).count();
+    let least = violations.map(depends).min_by_key(|keys| (open(keys), keys.len()));
+    least.unwrap_or_else(|| undecided.iter().map(|(key, _)| key.clone()).collect())
+}
+
+/// The keys that a finding is about, as far as it says so.
+fn keys(history: &History, finding: &Finding) -> Option<HashSet<Value>> {
+    let certificate = finding.certificate.as_ref()?;
+    let ops = finding.ops.iter().filter_map(|call| history.op(*call)).map(|op| op.key.to_value());
+    Some(certificate.ops.iter().map(|op| op.key.clone()).chain(ops).chain([finding.key.clone()]).collect())
 }
 
 /// A verdict that holds only if registers began as supposed.
@@ -444,24 +477,15 @@ mod tests {
     }
 
     #[test]
-    fn ways_to_begin_are_bounded() {
-        let values: Vec<Value> = (0..3).map(Value::Int).collect();
-        let of = |keys: i64| ways(&[], &(0..keys).map(|key| (Value::Int(key), values.clone())).collect::<Vec<_>>());
-        assert_eq!((of(2).ways.len(), of(2).more), (16, false));
-        assert_eq!((of(3).ways.len(), of(3).more), (16, true));
-        assert_eq!(of(1).ways[0], []);
-    }
-
-    #[test]
     fn a_question_names_the_option() {
         let of = |pairs: &[(&str, i64)]| {
             question(
                 &pairs.iter().map(|(key, value)| (Value::text(key), Value::Int(*value))).collect::<Vec<_>>(),
-                Shown::Read,
+                Basis::Read,
             )
         };
         assert_eq!(
-            question(&[(Value::Nil, 0.into())], Shown::Read),
+            question(&[(Value::Nil, 0.into())], Basis::Read),
             "0 was read before anything was written: if registers begin so, set initial=0"
         );
         assert!(of(&[("x", 0), ("y", 0)]).ends_with(

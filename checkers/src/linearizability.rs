@@ -44,7 +44,7 @@ use crate::calls::{Group, NamedBy, Naming};
 use crate::checker::{CheckerDoc, Options, WORKLOAD, with_workload};
 use crate::forms::{Forms, Turned};
 use crate::history::{History, NameId};
-use crate::initial::{Initial, Shown, question};
+use crate::initial::{Basis, Initial, question};
 use crate::models::{self, CasRegister, Model, WithModel};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
@@ -188,7 +188,7 @@ impl<M: Model> Checker for Linearizable<M> {
         let mut orders: Vec<Option<Vec<u64>>> = Vec::new();
         let mut left = 0;
         let mut asked: Vec<(Value, Value)> = Vec::new();
-        let mut how_shown = Shown::Read;
+        let mut how_shown = Basis::Read;
         let name = |part: &Part<'_>| key_name(history, part);
         let naming = self.names_no_lock().then(|| Naming::new(history, NamedBy::Unsaid, false));
         let judged = keys::judge_all(&parts, budget, self.witness, name, |part, options| {
@@ -207,7 +207,7 @@ impl<M: Model> Checker for Linearizable<M> {
                 KeyDecision::Left => left += 1,
                 KeyDecision::Asks(begins, how) => {
                     asked.extend(begins);
-                    how_shown = if how == Shown::Read { how_shown } else { how };
+                    how_shown = if how == Basis::Read { how_shown } else { how };
                 }
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! All of them judge all keys of a workload together. They never use times for order, only indices, and only those that
 //! say so in their own documentation.
-mod accesses;
+pub(crate) mod accesses;
 mod causal;
 mod clock;
 mod convergence;
@@ -33,17 +33,11 @@ pub use sessions::{Promise, SessionGuarantee};
 pub use staleness::Staleness;
 
 use crate::history::{History, NameId};
-use crate::value::Value;
 use crate::verdict::messages;
 use crate::verdict::{Finding, Validity, Verdict};
 use accesses::Parsed;
 use serde_json::json;
 use std::collections::BTreeMap;
-
-/// Values that certainly were in registers before everything.
-pub(crate) fn first(history: &History) -> Vec<(Value, Value)> {
-    accesses::first(history, false)
-}
 
 /// What came out for one workload.
 enum Answer {

@@ -8,6 +8,7 @@ pub mod causal_reverse;
 pub mod cycles;
 #[doc(hidden)]
 pub mod decided;
+mod explain;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod graph;

@@ -1,6 +1,6 @@
 //! What registers began with, as far as replies show it: [`shown`] where it is certain, [`undecided`] where it is one of
 //! several values.
-use super::COMBINATIONS;
+use super::search::OBJECT_WAYS;
 use crate::value::Value;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -118,9 +118,11 @@ pub(crate) type Undecided = Vec<(Value, Vec<Value>)>;
 
 /// Registers that perhaps began with one of several values: something was seen in them that no writer explains which was called
 /// by then, unless the register began with a value that one of these calls replaced. Only such values are named that nothing
-/// explains either. Registers of [`shown`] are none of them. `default` says whether registers begin with a value.
+/// explains either. Registers of [`shown`], given as it found them, are none of them. `default` says whether registers begin
+/// with a value.
 pub(crate) fn undecided<K: Clone + Eq + Hash, V: Clone + Eq + Hash>(
     traces: &[Trace<K, V>],
+    shown: &[(K, V)],
     default: impl Fn(&K, &V) -> bool,
 ) -> Vec<(K, Vec<V>)> {
     let mut replaced: HashMap<&K, Vec<(&V, u64)>> = HashMap::new();
@@ -133,8 +135,7 @@ pub(crate) fn undecided<K: Clone + Eq + Hash, V: Clone + Eq + Hash>(
     if replaced.is_empty() {
         return Vec::new();
     }
-    let known = shown(traces.iter().cloned());
-    replaced.retain(|key, _| known.iter().all(|(decided, _)| decided != *key));
+    replaced.retain(|key, _| shown.iter().all(|(decided, _)| decided != *key));
     let explained = explained(traces.iter().filter(|trace| replaced.contains_key(trace.key())), &default);
     let by = |key: &K, value: &V, end: u64| {
         let since = |value: Option<&V>| explained.get(&(key, value)).is_some_and(|call| *call < end);
@@ -151,7 +152,7 @@ pub(crate) fn undecided<K: Clone + Eq + Hash, V: Clone + Eq + Hash>(
         let values = &mut undecided[at].1;
         for (from, call) in replaced {
             // One more than are tried says that there are too many.
-            if *call < *end && !by(key, from, *end) && !values.contains(from) && values.len() <= COMBINATIONS {
+            if *call < *end && !by(key, from, *end) && !values.contains(from) && values.len() <= OBJECT_WAYS {
                 values.push((*from).clone());
             }
         }
@@ -219,7 +220,9 @@ mod tests {
     #[test]
     fn a_register_that_began_with_one_of_several_values_is_undecided() {
         use Trace::{Left, Replaced, Seen};
-        let of = |traces: &[Trace<&'static str, u32>]| undecided(traces, |_, value| *value == 0);
+        let of = |traces: &[Trace<&'static str, u32>]| {
+            undecided(traces, &shown(traces.iter().cloned()), |_, value| *value == 0)
+        };
         let two = [Replaced("x", 4, 2, 0, false), Replaced("x", 7, 2, 1, false), Seen("x", 2, 4)];
         assert_eq!(of(&two), [("x", vec![4, 7])]);
         assert_eq!(shown(two.iter().cloned()), []);

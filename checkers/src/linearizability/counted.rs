@@ -5,7 +5,7 @@ use super::general::{self, Operation};
 use super::keys::{KeyDecision, Part};
 use super::object::{Contradiction, Evidence, Objects};
 use crate::history::{Op, Outcome};
-use crate::initial::Shown;
+use crate::initial::Basis;
 use crate::initial::bounds::Addition;
 use crate::initial::counters::{Apart, Shows, allowed, apart, beginnings};
 use crate::models::Model;
@@ -88,7 +88,7 @@ impl<M: Model> Objects<'_, M> {
                 return KeyDecision::Bad(index, said);
             };
             match self.judge_as(&other, part, options) {
-                KeyDecision::Fine(_) => return KeyDecision::Asks(way, Shown::Counted),
+                KeyDecision::Fine(_) => return KeyDecision::Asks(way, Basis::Counted),
                 KeyDecision::Bad(later, evidence) => {
                     // The reply that no beginning explains tells more.
                     if later > index {

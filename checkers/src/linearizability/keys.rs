@@ -1,7 +1,7 @@
 //! The keys of a history, and how they are judged one by one, several at the same time.
 use super::decide::DecisionOptions;
 use crate::history::{History, NameId, Op, Outcome};
-use crate::initial::Shown;
+use crate::initial::Basis;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Progress};
 use std::collections::HashMap;
@@ -84,7 +84,7 @@ pub(crate) enum KeyDecision<E> {
     /// Not with so few steps.
     Again,
     /// Valid if these registers began with these values, which were read before anything was written; no option says so.
-    Asks(Vec<(Value, Value)>, Shown),
+    Asks(Vec<(Value, Value)>, Basis),
     /// Not decided, because another key was refuted first.
     Left,
 }

@@ -9,12 +9,15 @@ use super::register::{NIL, RegAction, RegOp, Values};
 use super::{shrink, zones};
 use crate::forms::Forms;
 use crate::history::{History, Op, Outcome};
-use crate::initial::{self, Initial, Shown, Trace, Undecided, shown};
+use crate::initial::{
+    self, Basis, Beginnings, Initial, OBJECT_WAYS, Search, SearchResult, Supposition, Trace, Undecided,
+};
 use crate::models::Model;
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
 use crate::verdict::{Budget, Finding, Severity};
+use std::collections::HashSet;
 
 /// Steps for finding out whether a few operations contradict each other.
 const PLAIN_STEPS: u64 = 200_000;
@@ -68,7 +71,7 @@ impl<M: Model> Objects<'_, M> {
         }
         let judged = self.judge_as(model, part, options);
         let KeyDecision::Bad(index, evidence) = judged else { return judged.without_bad() };
-        let (first, undecided, shown) = self.first(model, part);
+        let (first, undecided, basis) = self.first(model, part);
         let said = Contradiction::new(evidence, own, several(&first));
         if first.is_empty() && undecided.is_empty() {
             return self.judge_counted(part, (index, said), options);
@@ -76,26 +79,35 @@ impl<M: Model> Objects<'_, M> {
         if !said.several.is_empty() {
             return KeyDecision::Bad(index, said);
         }
-        let ways = initial::ways(&first, &undecided);
+        let supposing = |way: &[(Value, Value)]| {
+            let other = self.model.beginning(&part.key.to_value(), &self.initial.supposing(way))?;
+            Some((self.judge_as(&other, part, options), other))
+        };
         let mut bad = (index, said);
-        for (at, way) in ways.ways.into_iter().enumerate().skip(usize::from(first.is_empty())) {
-            let Some(other) = self.model.beginning(&part.key.to_value(), &self.initial.supposing(&way)) else { break };
-            match self.judge_as(&other, part, options) {
-                KeyDecision::Fine(_) => {
-                    let how = if at == 0 { shown } else { Shown::Supposed };
-                    return KeyDecision::Asks(way, how);
-                }
-                KeyDecision::Bad(index, evidence) if at == 0 => {
-                    let supposed = way.into_iter().next().map(|(_, value)| value);
-                    let plain = Some(bad.1.evidence);
+        if let Some((_, value)) = first.first() {
+            match supposing(&first) {
+                Some((KeyDecision::Fine(_), _)) => return KeyDecision::Asks(first, basis),
+                Some((KeyDecision::Bad(index, evidence), other)) => {
+                    let (supposed, plain) = (Some(value.clone()), Some(bad.1.evidence));
                     let other = Contradiction::new(evidence, Some(other), Vec::new());
                     bad = (index, Contradiction { supposed, plain, ..other });
                 }
-                KeyDecision::Bad(..) => {}
-                unknown => return unknown.without_bad(),
+                Some((unknown, _)) => return unknown.without_bad(),
+                None => return KeyDecision::Bad(bad.0, bad.1),
             }
         }
-        if ways.more { KeyDecision::GaveUp(initial::too_many(&undecided)) } else { KeyDecision::Bad(bad.0, bad.1) }
+        // Nothing says on which registers a contradiction depends.
+        let all: HashSet<Value> = undecided.iter().map(|(register, _)| register.clone()).collect();
+        let meaning = |answer: &Option<(KeyDecision<Evidence>, M)>, _: &[Value]| match answer {
+            None | Some((KeyDecision::Bad(..), _)) => Supposition::Contradicted(all.clone()),
+            Some(_) => Supposition::Holds,
+        };
+        match Search::new(&undecided, OBJECT_WAYS - 1, supposing, meaning).extend(None, &first) {
+            SearchResult::Explained(Some((KeyDecision::Fine(_), _)), way) => KeyDecision::Asks(way, Basis::Supposed),
+            SearchResult::Explained(Some((unknown, _)), _) => unknown.without_bad(),
+            SearchResult::TooMany => KeyDecision::GaveUp(initial::too_many(&undecided)),
+            _ => KeyDecision::Bad(bad.0, bad.1),
+        }
     }
 
     /// Why a reply shows a value in another form than values were written in.
@@ -109,11 +121,11 @@ impl<M: Model> Objects<'_, M> {
         self.model.beginning(&part.key.to_value(), self.initial)
     }
 
-    /// Of registers whose initial value is not set: values that were certainly there before everything and are not those of the
-    /// model; registers that began with one of several values; and how the former are known.
-    fn first(&self, model: &M, part: &Part<'_>) -> (Vec<(Value, Value)>, Undecided, Shown) {
+    /// Registers of which nothing was said: values that were certainly in them before everything, other than those that
+    /// the model begins with; those that began with one of several values; and how the former are known.
+    fn first(&self, model: &M, part: &Part<'_>) -> (Vec<(Value, Value)>, Undecided, Basis) {
         let key = part.key.to_value();
-        let name = |register: Value| if register.is_nil() { key.clone() } else { register };
+        let name = |register: &Value| if register.is_nil() { key.clone() } else { register.clone() };
         let mut traces: Vec<Trace<Value, Value>> = Vec::new();
         for op in part.ops(self.history).chain(part.failed(self.history)) {
             let Ok(action) = self.action(model, &op) else { continue };
@@ -132,15 +144,20 @@ impl<M: Model> Objects<'_, M> {
                 }
             }));
         }
-        let open = initial::undecided(&traces, |of, value| *value == model.begins(of));
-        let first = shown(traces.iter().cloned());
-        let otherwise = |register: &Value| first.iter().any(|(of, value)| of == register && *value != model.begins(of));
-        let kept: Vec<(Value, Value)> = first.iter().filter(|(register, _)| otherwise(register)).cloned().collect();
-        let how = Shown::of(&traces, &kept);
-        let named = kept.into_iter().map(|(register, value)| (name(register), value));
-        let first = named.filter(|(register, _)| self.initial.of(register).is_none()).collect();
-        let named = open.into_iter().map(|(register, values)| (name(register), values));
-        (first, named.filter(|(register, _)| self.initial.of(register).is_none()).collect(), how)
+        let begins = |of: &Value, value: &Value| *value == model.begins(of);
+        let Beginnings { certain, undecided } = Beginnings::of(&traces, begins, (Value::clone, Value::clone));
+        let otherwise =
+            |register: &Value| certain.iter().any(|(of, value, _)| of == register && *value != model.begins(of));
+        let kept = certain.iter().filter(|(register, ..)| otherwise(register) && self.is_unsaid(&key, register));
+        let basis = kept.clone().map(|(.., basis)| *basis).max().unwrap_or(Basis::Read);
+        let first = kept.map(|(register, value, _)| (name(register), value.clone())).collect();
+        let undecided = undecided.into_iter().filter(|(register, _)| self.is_unsaid(&key, register));
+        (first, undecided.map(|(register, values)| (name(&register), values)).collect(), basis)
+    }
+
+    /// Whether nothing was said of what this register of an object begins with.
+    fn is_unsaid(&self, key: &Value, register: &Value) -> bool {
+        self.initial.of(if register.is_nil() { key } else { register }).is_none()
     }
 
     /// Judges one object as a register if all its actions are those of one.

@@ -24,8 +24,8 @@ use crate::calls::{Group, changed_by, objects};
 use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::bounds::{Addition, Bounds};
-use crate::initial::counters::{Shows, beginnings};
-use crate::initial::{Beginning, Begun, Initial, OPTION, Shown, Trace, of_key, question, shown};
+use crate::initial::counters::{self, Shows};
+use crate::initial::{Basis, Beginnings, FromInitial, Initial, OPTION, Trace, WithInitial, of_key, shown};
 use crate::value::Value;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
@@ -45,7 +45,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     options: &[WORKLOAD, OPTION],
     build: |options| {
         Initial::with(options).integers()?;
-        Ok(Box::new(Beginning::with(with_workload!(Counter::new(), options), options)))
+        Ok(Box::new(WithInitial::with(with_workload!(Counter::new(), options), options)))
     },
 };
 
@@ -236,7 +236,7 @@ impl Checker for Counter {
     }
 }
 
-impl Begun for Counter {
+impl FromInitial for Counter {
     const CERTIFIES: bool = false;
 
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
@@ -311,21 +311,16 @@ impl Begun for Counter {
         report.verdict(self.name(), format!("All {judged} reads are within their bounds."))
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+    fn beginnings(&self, history: &History) -> Beginnings {
         let objects = self.objects(history);
         let of = |object: &Group<'_>| {
-            let first = before_all(history, object).into_iter().chain(Counter::above(history, object));
-            first.map(|value| (object.key.to_value(), Value::Int(value))).collect::<Vec<_>>()
+            let read = before_all(history, object);
+            let basis = if read.is_empty() { Basis::Counted } else { Basis::Read };
+            let first = read.into_iter().chain(Counter::above(history, object));
+            first.map(|value| (object.key.to_value(), Value::Int(value), basis)).collect::<Vec<_>>()
         };
-        objects.iter().flat_map(of).filter(|(_, value)| *value != Value::Int(self.initial)).collect()
-    }
-
-    fn question(&self, history: &History, first: &[(Value, Value)]) -> String {
-        let objects = self.objects(history);
-        let read = |(key, _): &(Value, Value)| {
-            objects.iter().any(|object| object.key == *key && !before_all(history, object).is_empty())
-        };
-        question(first, if first.iter().all(read) { Shown::Read } else { Shown::Counted })
+        let certain = objects.iter().flat_map(of).filter(|(_, value, _)| *value != Value::Int(self.initial)).collect();
+        Beginnings { certain, ..Beginnings::default() }
     }
 
     fn default_value(&self) -> Value {
@@ -358,7 +353,7 @@ impl Counter {
         additions.extend(refused.filter_map(|op| Some(Addition { op, amount: amount(history, &op)? })));
         let shows: Vec<Shows<'_>> =
             reads.into_iter().map(|(op, value)| Shows { op, before: i128::from(value), by: 0 }).collect();
-        let (least, _) = beginnings(additions, &shows).filter(|_| malformed.is_empty())?;
+        let (least, _) = counters::beginnings(additions, &shows).filter(|_| malformed.is_empty())?;
         Some(least)
     }
 

@@ -42,7 +42,7 @@ use crate::calls::{Group, at, by_key, part, unknown_functions, workloads_with};
 use crate::checker::CheckerDoc;
 use crate::history::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::initial::{self, Beginning, Begun, Initial, OPTION, of_key, question};
+use crate::initial::{Basis, Beginnings, FromInitial, Initial, OPTION, WithInitial, of_key};
 use crate::objects::final_reads::{Failures, none_of_its_own, unheard};
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
@@ -74,7 +74,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
             Initial::with(options).integers()?;
         }
         let checker = Crdt { kind, quiesce_ms: options.count(QUIESCE.0)? };
-        Ok(Box::new(Beginning::with(checker, options)))
+        Ok(Box::new(WithInitial::with(checker, options)))
     },
 };
 
@@ -369,7 +369,7 @@ impl Checker for Crdt {
 /// Functions that change an object of some type.
 const CHANGES: &[&str] = &["add", "increment", "decrement", "remove", "write"];
 
-impl Begun for Crdt {
+impl FromInitial for Crdt {
     const CERTIFIES: bool = false;
 
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
@@ -462,22 +462,19 @@ impl Begun for Crdt {
         report.answer(self.name(), &workloads, otherwise, numbers)
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+    fn beginnings(&self, history: &History) -> Beginnings {
         let (workloads, kinds) = self.kinds(history);
-        let of = |group: Group<'_>| -> Vec<(Value, Value)> {
-            let first = match kinds.get(&group.workload).copied().flatten() {
-                Some(CrdtType::GCounter | CrdtType::PnCounter) => counter::above(history, &group).into_iter().collect(),
-                Some(CrdtType::LwwRegister) => register::first(history, &group),
-                _ => Vec::new(),
+        let of = |group: Group<'_>| -> Vec<(Value, Value, Basis)> {
+            let (first, basis) = match kinds.get(&group.workload).copied().flatten() {
+                Some(CrdtType::GCounter | CrdtType::PnCounter) => {
+                    (counter::above(history, &group).into_iter().collect(), Basis::Counted)
+                }
+                Some(CrdtType::LwwRegister) => (register::first(history, &group), Basis::Read),
+                _ => (Vec::new(), Basis::Read),
             };
-            first.into_iter().map(|value| (group.key.to_value(), value)).collect()
+            first.into_iter().map(|value| (group.key.to_value(), value, basis)).collect()
         };
-        by_key(history, &workloads).into_iter().flat_map(of).collect()
-    }
-
-    fn question(&self, history: &History, first: &[(Value, Value)]) -> String {
-        let counters = |kind: &Option<CrdtType>| *kind != Some(CrdtType::LwwRegister);
-        let counted = self.kinds(history).1.values().any(counters);
-        question(first, if counted { initial::Shown::Counted } else { initial::Shown::Read })
+        let certain = by_key(history, &workloads).into_iter().flat_map(of).collect();
+        Beginnings { certain, ..Beginnings::default() }
     }
 }

@@ -2,7 +2,7 @@
 //! read, where that is certain; it never decides anything.
 use crate::forms::{Forms, Turned, without_version};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::initial::{self, Initial, Shown, Trace, Undecided, of_key, shown};
+use crate::initial::{Beginnings, Initial, Trace, of_key};
 use crate::value::{Value, ValueRef};
 use std::collections::HashMap;
 
@@ -227,30 +227,17 @@ pub(crate) fn parse(history: &History, workload: NameId, initial: &Initial) -> P
     parse_with(history, workload, false, initial)
 }
 
-/// Values that certainly were in registers before everything.
-pub(crate) fn first(history: &History, versions: bool) -> Vec<(Value, Value)> {
-    let of = |workload| shown(traces(history, workload, versions));
-    let all = workloads(history).into_iter().flat_map(of);
-    all.map(|(key, value)| (key.to_value(), value.to_value())).collect()
-}
-
-/// The question about these.
-pub(crate) fn question(history: &History, versions: bool, first: &[(Value, Value)]) -> String {
-    let traces: Vec<_> = workloads(history).into_iter().flat_map(|one| traces(history, one, versions)).collect();
-    let read = |(key, value): &(Value, Value)| {
-        traces.iter().any(|trace| matches!(trace, Trace::Seen(of, seen, _) if *of == *key && *seen == *value))
-    };
-    initial::question(first, if first.iter().all(read) { Shown::Read } else { Shown::Supposed })
-}
-
-/// Registers that began with one of several values.
-pub(crate) fn undecided(history: &History, versions: bool) -> Undecided {
-    let of = |workload| {
+/// What registers may have begun with.
+pub(crate) fn beginnings(history: &History, versions: bool) -> Beginnings {
+    let mut all = Beginnings::default();
+    for workload in workloads(history) {
         let traces: Vec<_> = traces(history, workload, versions).collect();
-        initial::undecided(&traces, |_, value| value.is_nil())
-    };
-    let all = workloads(history).into_iter().flat_map(of);
-    all.map(|(key, values)| (key.to_value(), values.into_iter().map(ValueRef::to_value).collect())).collect()
+        let to_value = (|key: &ValueRef<'_>| key.to_value(), |value: &ValueRef<'_>| value.to_value());
+        let of = Beginnings::of(&traces, |_, value| value.is_nil(), to_value);
+        all.certain.extend(of.certain);
+        all.undecided.extend(of.undecided);
+    }
+    all
 }
 
 fn traces(

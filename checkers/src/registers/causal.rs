@@ -9,7 +9,7 @@
 //!
 //! Findings: `thin-air-read`, `cyclic-co`, `write-co-init-read`, `write-co-read`; of `ccv` `cyclic-cf`; of `cm` and `pram`
 //! `write-hb-init-read`, `cyclic-hb`. Unknown: nothing acknowledged, repeated values, foreign functions, time or memory out.
-use super::accesses::{Parsed, Run, first, parse, question, undecided, workloads};
+use super::accesses::{Parsed, Run, beginnings, parse, workloads};
 use super::explain::{Words, finding, shrink};
 use super::memory::{Base, believe, pram_clocks, pram_path};
 use super::order::{Causal, KeyWrites};
@@ -17,7 +17,7 @@ use super::patterns::{Bad, Converges, Stop, convergence, thin_air, weak};
 use super::telling::written_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::history::{History, NameId};
-use crate::initial::{Begun, Initial, Undecided};
+use crate::initial::{Beginnings, FromInitial, Initial};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Verdict};
@@ -162,7 +162,7 @@ impl Checker for CausalChecker {
     }
 }
 
-impl Begun for CausalChecker {
+impl FromInitial for CausalChecker {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let part = |workload| {
             let parsed: Parsed = parse(history, workload, initial);
@@ -190,15 +190,7 @@ impl Begun for CausalChecker {
         verdict(self.name(), promise, needs, history, workloads(history).into_iter().map(part).collect())
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
-        first(history, false)
-    }
-
-    fn question(&self, history: &History, begins: &[(Value, Value)]) -> String {
-        question(history, false, begins)
-    }
-
-    fn undecided(&self, history: &History) -> Undecided {
-        undecided(history, false)
+    fn beginnings(&self, history: &History) -> Beginnings {
+        beginnings(history, false)
     }
 }

@@ -15,11 +15,11 @@
 //!
 //! Findings: `diverged-replicas`, `thin-air-read`, `lost-write`, `superseded-value`. Unknown: a node never answered, a key
 //! was not read at the end, reads came too early, nodes differ that are not known to have converged, a fault was never healed, no write was acknowledged, no real time.
-use super::accesses::{Act, act, first, question, undecided, workloads};
+use super::accesses::{Act, act, beginnings, workloads};
 use crate::forms::Forms;
 use crate::history::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::initial::{Begun, Initial, Undecided, of_key};
+use crate::initial::{Beginnings, FromInitial, Initial, of_key};
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
@@ -364,7 +364,7 @@ impl Checker for EventualConvergence {
     }
 }
 
-impl Begun for EventualConvergence {
+impl FromInitial for EventualConvergence {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let mut findings: Vec<Finding> = Vec::new();
         let mut unclear: Vec<String> = Vec::new();
@@ -442,15 +442,7 @@ impl Begun for EventualConvergence {
         verdict
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
-        first(history, false)
-    }
-
-    fn question(&self, history: &History, begins: &[(Value, Value)]) -> String {
-        question(history, false, begins)
-    }
-
-    fn undecided(&self, history: &History) -> Undecided {
-        undecided(history, false)
+    fn beginnings(&self, history: &History) -> Beginnings {
+        beginnings(history, false)
     }
 }

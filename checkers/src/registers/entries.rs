@@ -1,7 +1,7 @@
 //! What the list of checkers shows of the weaker promises, and how their options are taken.
 use super::{CausalChecker, EventualConvergence, Promise, Sequential, SessionGuarantee, Staleness, Variant};
 use crate::checker::{CheckerDoc, Options};
-use crate::initial::{Beginning, OPTION};
+use crate::initial::{OPTION, WithInitial};
 use crate::verdict::Checker;
 
 /// Options of the session guarantees.
@@ -18,7 +18,7 @@ fn session(promise: Promise, options: &Options) -> Result<Box<dyn Checker>, Stri
         other => return Err(format!("order takes session or realtime, not {other}")),
     };
     let checker = SessionGuarantee::new(promise).realtime(realtime).versions(options.flag("versions")?);
-    Ok(Box::new(Beginning::with(checker, options)))
+    Ok(Box::new(WithInitial::with(checker, options)))
 }
 
 /// An integer that is not too small, if it is set.
@@ -34,7 +34,7 @@ pub(crate) const SEQUENTIAL: CheckerDoc = CheckerDoc {
     name: "sequential",
     doc: "All keys together behave as if all calls had happened one at a time, each process' calls in its order.",
     options: &[OPTION],
-    build: |options| Ok(Box::new(Beginning::with(Sequential, options))),
+    build: |options| Ok(Box::new(WithInitial::with(Sequential, options))),
 };
 
 pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
@@ -47,7 +47,7 @@ pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
     build: |options| match options.text("variant")?.unwrap_or("cc") {
         name @ ("cc" | "ccv" | "cm") => {
             let checker = CausalChecker::new(Variant::named(name).unwrap_or(Variant::Weak));
-            Ok(Box::new(Beginning::with(checker, options)))
+            Ok(Box::new(WithInitial::with(checker, options)))
         }
         other => Err(format!("variant takes cc, ccv or cm, not {other}")),
     },
@@ -57,7 +57,7 @@ pub(crate) const PRAM: CheckerDoc = CheckerDoc {
     name: "pram",
     doc: "Each process sees the writes of every other process in the order in which they were made.",
     options: &[OPTION],
-    build: |options| Ok(Box::new(Beginning::with(CausalChecker::new(Variant::Pram), options))),
+    build: |options| Ok(Box::new(WithInitial::with(CausalChecker::new(Variant::Pram), options))),
 };
 
 pub(crate) const READ_YOUR_WRITES: CheckerDoc = CheckerDoc {
@@ -102,7 +102,7 @@ pub(crate) const EVENTUAL_CONVERGENCE: CheckerDoc = CheckerDoc {
     build: |options| {
         let checker = EventualConvergence::default().any_written(options.flag("any_written")?);
         let wait = at_least("wait_ms", 0, options)?;
-        Ok(Box::new(Beginning::with(wait.map_or(checker, |wait| checker.wait_ms(wait)), options)))
+        Ok(Box::new(WithInitial::with(wait.map_or(checker, |wait| checker.wait_ms(wait)), options)))
     },
 };
 
@@ -116,6 +116,6 @@ pub(crate) const STALENESS: CheckerDoc = CheckerDoc {
     ],
     build: |options| {
         let (k, delta) = (at_least("k_max", 1, options)?, at_least("delta_ms_max", 0, options)?);
-        Ok(Box::new(Beginning::with(Staleness::new().k_max(k).delta_ms_max(delta), options)))
+        Ok(Box::new(WithInitial::with(Staleness::new().k_max(k).delta_ms_max(delta), options)))
     },
 };

@@ -6,7 +6,7 @@
 //! order, then what every order must contain ([`super::saturate`]), whose cycle refutes, then an exact search; with repeated
 //! values the exact search alone. The problem is NP-complete: a search that runs out of time or memory is Unknown. What a
 //! refused compare-and-set saw is left out. Findings: `thin-air-read`, `nonsequential`.
-use super::accesses::{Access, NONE, Run, first, parse, question, undecided, workloads};
+use super::accesses::{Access, NONE, Run, beginnings, parse, workloads};
 use super::explain::{Words, finding, shrink};
 use super::interleave::{Found, dive, search};
 use super::order::Path;
@@ -15,7 +15,7 @@ use super::saturate::{Saturated, saturate};
 use super::telling::order_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::history::{History, NameId};
-use crate::initial::{Begun, Initial, Undecided};
+use crate::initial::{Beginnings, FromInitial, Initial};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
 use crate::verdict::{Budget, Checker, Verdict};
@@ -135,7 +135,7 @@ impl Checker for Sequential {
     }
 }
 
-impl Begun for Sequential {
+impl FromInitial for Sequential {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let part = |workload| {
             let mut parsed = parse(history, workload, initial);
@@ -180,15 +180,7 @@ impl Begun for Sequential {
         verdict(self.name(), "sequentially consistent", needs, history, parts)
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
-        first(history, false)
-    }
-
-    fn question(&self, history: &History, begins: &[(Value, Value)]) -> String {
-        question(history, false, begins)
-    }
-
-    fn undecided(&self, history: &History) -> Undecided {
-        undecided(history, false)
+    fn beginnings(&self, history: &History) -> Beginnings {
+        beginnings(history, false)
     }
 }

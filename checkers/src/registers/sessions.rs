@@ -12,7 +12,7 @@
 //!
 //! Findings: `thin-air-read`, `stale-own-write`, `non-monotonic-read`, `non-monotonic-write`, `write-before-read`. Unknown:
 //! nothing acknowledged, repeated values, `order: realtime` on a history without it. O(n log n).
-use super::accesses::{NONE, Run, first, parse_with, question, undecided, workloads};
+use super::accesses::{NONE, Run, beginnings, parse_with, workloads};
 use super::explain::{Words, finding, shrink};
 use super::order::{Path, Step};
 use super::patterns::{Bad, Stop, thin_air};
@@ -20,7 +20,7 @@ use super::telling::session_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::graph::Digraph;
 use crate::history::{History, NameId, Op};
-use crate::initial::{Begun, Initial, Undecided};
+use crate::initial::{Beginnings, FromInitial, Initial};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
 use crate::verdict::{Budget, Checker, Severity, Verdict};
@@ -370,7 +370,7 @@ impl Checker for SessionGuarantee {
     }
 }
 
-impl Begun for SessionGuarantee {
+impl FromInitial for SessionGuarantee {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let part = |workload| {
             let parsed = parse_with(history, workload, self.versions, initial);
@@ -401,15 +401,7 @@ impl Begun for SessionGuarantee {
         verdict(self.name(), promise, needs, history, workloads(history).into_iter().map(part).collect())
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
-        first(history, self.versions)
-    }
-
-    fn question(&self, history: &History, begins: &[(Value, Value)]) -> String {
-        question(history, self.versions, begins)
-    }
-
-    fn undecided(&self, history: &History) -> Undecided {
-        undecided(history, self.versions)
+    fn beginnings(&self, history: &History) -> Beginnings {
+        beginnings(history, self.versions)
     }
 }

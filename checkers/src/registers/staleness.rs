@@ -10,7 +10,7 @@
 //! many newer writes breaks it and nothing proves it. With `delta_ms_max`, the key would be linearizable if reads had been
 //! called so much earlier (Δ-atomicity): exact. Findings: `thin-air-read`, `stale-read` (evidence without a limit),
 //! `not-k-atomic`, `not-delta-atomic`. Unknown: no real time, no acknowledged read, repeated values.
-use super::accesses::{NONE, Parsed, Run, first, parse, question, undecided, workloads};
+use super::accesses::{NONE, Parsed, Run, beginnings, parse, workloads};
 use super::delta::{Cluster, smallest};
 use super::explain::{Words, finding, shrink};
 use super::k_atomic::two_atomic;
@@ -20,7 +20,7 @@ use super::patterns::{Bad, Stop, thin_air};
 use super::telling::key_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::history::{History, NameId, Op};
-use crate::initial::{Begun, Initial, Undecided};
+use crate::initial::{Beginnings, FromInitial, Initial};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
 use crate::verdict::{Budget, Checker, Finding, Severity, Verdict};
@@ -255,7 +255,7 @@ impl Checker for Staleness {
     }
 }
 
-impl Begun for Staleness {
+impl FromInitial for Staleness {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let mut tables = Vec::new();
         let mut deltas = Vec::new();
@@ -283,15 +283,7 @@ impl Begun for Staleness {
         verdict
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
-        first(history, false)
-    }
-
-    fn question(&self, history: &History, begins: &[(Value, Value)]) -> String {
-        question(history, false, begins)
-    }
-
-    fn undecided(&self, history: &History) -> Undecided {
-        undecided(history, false)
+    fn beginnings(&self, history: &History) -> Beginnings {
+        beginnings(history, false)
     }
 }

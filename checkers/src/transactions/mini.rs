@@ -16,8 +16,7 @@ use super::txn::{Dialect, Transactions, certainly_first};
 use crate::checker::CheckerDoc;
 use crate::checker::Options;
 use crate::history::{History, NameId, Outcome};
-use crate::initial::{Beginning, Begun, Initial, OPTION};
-use crate::value::Value;
+use crate::initial::{Beginnings, FromInitial, Initial, OPTION, WithInitial};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use std::collections::BTreeMap;
 
@@ -26,7 +25,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "mini-transactions",
     doc: "Transactions on registers that read a key before they write it are isolated as the model says, decided exactly.",
     options: OPTIONS,
-    build: |options| Ok(Box::new(Beginning::with(Mini::with(options)?, options))),
+    build: |options| Ok(Box::new(WithInitial::with(Mini::with(options)?, options))),
 };
 
 /// Models that are decided.
@@ -137,7 +136,7 @@ impl Checker for Mini {
     }
 }
 
-impl Begun for Mini {
+impl FromInitial for Mini {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
             [] => Verdict::new(self.name(), Validity::Unknown, "No transaction was called.".to_owned()),
@@ -145,7 +144,7 @@ impl Begun for Mini {
         }
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
-        certainly_first(history)
+    fn beginnings(&self, history: &History) -> Beginnings {
+        Beginnings::read(certainly_first(history))
     }
 }

@@ -17,6 +17,7 @@ pub use closed::ClosedPredicate;
 use crate::calls::workloads_with;
 use crate::checker::CheckerDoc;
 use crate::history::{History, NameId, Op, Outcome};
+use crate::transactions::explain::with_ops;
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
@@ -166,14 +167,10 @@ fn finding(history: &History, key: ValueRef<'_>, inserts: &Inserts<'_>) -> Findi
     };
     finding.cycle = vec![edge(&one, &other, second), edge(&other, &one, first)];
     let claim = Claim::cycle("G2", finding.cycle.clone());
-    finding.ops = vec![one.call, other.call];
-    finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
+    finding.certificate = Some(Certificate::new(history, claim, &[one.call, other.call]));
     finding.key = key.to_value();
-    finding.nodes = messages::nodes_of(history, &ops);
-    finding.faults = messages::faults_around(history, &ops);
-    sentences.extend(messages::faults(history, &finding.faults));
     finding.sentences = sentences;
-    finding
+    with_ops(finding, history, &ops)
 }
 
 #[cfg(test)]

@@ -35,8 +35,7 @@ use super::weak::view::{INITIAL, View};
 use crate::checker::CheckerDoc;
 use crate::checker::Options;
 use crate::history::{History, NameId, Outcome};
-use crate::initial::{Beginning, Begun, Initial, OPTION};
-use crate::value::Value;
+use crate::initial::{Beginnings, FromInitial, Initial, OPTION, WithInitial};
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use explain::Explain;
@@ -50,7 +49,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "rw-register",
     doc: "Transactions on registers with unique writes are isolated as the model says, as far as version orders are known.",
     options: OPTIONS,
-    build: |options| Ok(Box::new(Beginning::with(RwRegister::with(options)?, options))),
+    build: |options| Ok(Box::new(WithInitial::with(RwRegister::with(options)?, options))),
 };
 
 /// Examples of each class of cycles, and of each flaw, that are looked for.
@@ -179,7 +178,7 @@ impl Checker for RwRegister {
     }
 }
 
-impl Begun for RwRegister {
+impl FromInitial for RwRegister {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
             [] => Verdict::new(self.name(), Validity::Unknown, "No transaction on registers was called.".to_owned()),
@@ -187,8 +186,8 @@ impl Begun for RwRegister {
         }
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
-        certainly_first(history)
+    fn beginnings(&self, history: &History) -> Beginnings {
+        Beginnings::read(certainly_first(history))
     }
 }
 

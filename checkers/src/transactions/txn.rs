@@ -110,6 +110,7 @@ const TXNS_MAX: usize = 1 << 29;
 #[derive(Clone, Debug)]
 pub struct Transactions<'h> {
     history: &'h History,
+    dialect: Dialect,
     txns: Vec<Txn>,
     mops: Vec<Mop>,
     keys: Vec<Word>,
@@ -194,6 +195,11 @@ impl<'h> Transactions<'h> {
         self.txns.is_empty()
     }
 
+    /// Whether keys hold lists or single values.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// The history they are of.
     pub fn history(&self) -> &'h History {
         self.history
@@ -275,7 +281,6 @@ pub(crate) fn certainly_first(history: &History) -> Vec<(Value, Value)> {
 
 struct Parser<'h> {
     out: Transactions<'h>,
-    dialect: Dialect,
     key_ids: HashMap<u64, u32, BuildHasherDefault<Mix>>,
     /// Words of names that were met, with what they mean.
     names: Vec<(Word, MicroOperation)>,
@@ -285,6 +290,7 @@ impl<'h> Parser<'h> {
     fn new(history: &'h History, dialect: Dialect) -> Parser<'h> {
         let out = Transactions {
             history,
+            dialect,
             txns: Vec::new(),
             mops: Vec::new(),
             keys: Vec::new(),
@@ -293,7 +299,7 @@ impl<'h> Parser<'h> {
             outcomes: [0; 3],
             begins: HashMap::new(),
         };
-        Parser { out, dialect, key_ids: HashMap::default(), names: Vec::new() }
+        Parser { out, key_ids: HashMap::default(), names: Vec::new() }
     }
 
     fn take(&mut self, op: &Op<'h>) -> Result<(), String> {
@@ -351,7 +357,7 @@ impl<'h> Parser<'h> {
 
     fn mop(&mut self, function: MicroOperation, key: Word, value: Word, ok: bool) -> Result<(), String> {
         let values = self.out.history.values();
-        let kind = match (function, self.dialect) {
+        let kind = match (function, self.out.dialect) {
             (MicroOperation::Append, Dialect::Lists) => MopKind::Append,
             (MicroOperation::Write, Dialect::Registers) => MopKind::Write,
             (MicroOperation::Read, _) if ok => MopKind::Read,
@@ -368,7 +374,7 @@ impl<'h> Parser<'h> {
         }
         let value = match kind {
             MopKind::Unread => Word::NIL,
-            MopKind::Read if self.dialect == Dialect::Lists => {
+            MopKind::Read if self.out.dialect == Dialect::Lists => {
                 let read = values.get(value);
                 let sound = read.is_nil() || read.as_list().is_some_and(|list| Word::all_atoms(list.words()));
                 if !sound {

@@ -46,9 +46,9 @@ pub(crate) mod view;
 use super::levels::levels;
 use crate::checker::CheckerDoc;
 use crate::history::{History, NameId, Outcome};
-use crate::initial::{Beginning, Begun, Initial, OPTION};
+use crate::initial::{Beginnings, FromInitial, Initial, OPTION, WithInitial};
 use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions, certainly_first, transacts};
-use crate::value::{Value, Word};
+use crate::value::Word;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
 use causal::Stop;
@@ -67,7 +67,7 @@ pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
     name: "causal-transactions",
     doc: "A transaction sees its causal past: some order of the commits explains what was read.",
     options: &[OPTION],
-    build: |options| Ok(Box::new(Beginning::with(Weak::causal(), options))),
+    build: |options| Ok(Box::new(WithInitial::with(Weak::causal(), options))),
 };
 
 /// Its entry in the list of checkers.
@@ -75,7 +75,7 @@ pub(crate) const READ_ATOMIC: CheckerDoc = CheckerDoc {
     name: "read-atomic",
     doc: "A transaction sees its session and those it reads from as a whole: some order of the commits explains what was read.",
     options: &[OPTION],
-    build: |options| Ok(Box::new(Beginning::with(Weak::read_atomic(), options))),
+    build: |options| Ok(Box::new(WithInitial::with(Weak::read_atomic(), options))),
 };
 
 /// Its entry in the list of checkers.
@@ -84,7 +84,7 @@ pub(crate) const READ_COMMITTED: CheckerDoc = CheckerDoc {
     doc: "From a read on, a transaction sees its writer as a whole: some order of the commits explains what was read. \
           Stronger than Adya's PL-2, which list-append judges with the model of the same name.",
     options: &[OPTION],
-    build: |options| Ok(Box::new(Beginning::with(Weak::read_committed(), options))),
+    build: |options| Ok(Box::new(WithInitial::with(Weak::read_committed(), options))),
 };
 
 /// Judges transactions by one weak level.
@@ -151,7 +151,7 @@ impl Checker for Weak {
     }
 }
 
-impl Begun for Weak {
+impl FromInitial for Weak {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
             [] => {
@@ -162,8 +162,8 @@ impl Begun for Weak {
         }
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
-        certainly_first(history)
+    fn beginnings(&self, history: &History) -> Beginnings {
+        Beginnings::read(certainly_first(history))
     }
 }
 

@@ -1,20 +1,15 @@
 //! Findings of list-append: what each anomaly is, sentence by sentence, with a certificate.
 use super::super::cycles::{Class, Cycle, Step};
-use super::super::txn::{MopKind, Transactions};
+use super::super::explain::Narrator;
+use super::super::txn::{Mop, MopKind, Transactions};
 use super::edges::{Reason, reason, reason_at};
 use super::versions::{Flaw, Flawed, Versions};
 use crate::graph::NONE;
 use crate::history::Outcome;
 use crate::value::{Value, Word};
-use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
+use crate::verdict::certificate::{Claim, Edge, EdgeKind};
 use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
-
-/// So many elements of a list are shown.
-const ELEMENTS_SHOWN: usize = 8;
-
-/// So many steps of a cycle are told, and the last.
-const STEPS_SHOWN: usize = 30;
 
 /// So many steps are taken together at once.
 const STRETCH_MAX: usize = 64;
@@ -47,10 +42,7 @@ impl Explain<'_, '_> {
         let reasons: Vec<Option<Reason>> = steps.iter().map(|step| reason(self.txns, self.versions, step)).collect();
         let named: Vec<u32> = steps.iter().map(|step| step.from).collect();
         let anomaly = cycle.class.anomaly(cycle.level);
-        let mut sentences = vec!["Let:".to_owned()];
-        let shown = |at: usize| at < STEPS_SHOWN || at + 1 == named.len();
-        let told = named.iter().enumerate().filter(|(at, _)| shown(*at));
-        sentences.extend(told.map(|(at, &txn)| format!("T{} = {}", at + 1, self.told(txn))));
+        let mut sentences = self.narrator().cast(&named);
         let mut needs: Vec<Need> = Vec::new();
         for (at, &txn) in named.iter().enumerate().filter(|(_, txn)| self.txns.txn(**txn).outcome == Outcome::Info) {
             let (reader, key, element) = self.observer(txn)?;
@@ -59,22 +51,10 @@ impl Explain<'_, '_> {
             sentences
                 .push(format!("T{} took effect, since #{call} observed its append of {element} to {key}.", at + 1));
         }
-        sentences.push("Then:".to_owned());
-        for (at, (step, reason)) in steps.iter().zip(&reasons).enumerate() {
-            let witness = reason.as_ref().filter(|_| step.kind == EdgeKind::Ww);
-            needs.extend(witness.map(|reason| self.order(reason)));
-            if steps.len() > STEPS_SHOWN && at >= STEPS_SHOWN && at + 1 < steps.len() {
-                if at == STEPS_SHOWN {
-                    sentences.push(format!("And so on, {} steps.", steps.len() - STEPS_SHOWN - 1));
-                }
-                continue;
-            }
-            let (one, other) = (format!("T{}", at + 1), format!("T{}", (at + 1) % steps.len() + 1));
-            let why = self.why(step, reason.as_ref(), &one, &other)?;
-            let last = at + 1 == steps.len();
-            let (but, end) = if last { ("However, ", ": a contradiction") } else { ("", "") };
-            sentences.push(format!("{but}{one} < {other}, because {why}{end}."));
-        }
+        let writes = steps.iter().zip(&reasons).filter(|(step, _)| step.kind == EdgeKind::Ww);
+        needs.extend(writes.filter_map(|(_, reason)| reason.as_ref()).map(|reason| self.order(reason)));
+        let why = |at: usize, one: &str, other: &str| Some(self.why(steps[at].kind, reasons[at].as_ref()?, one, other));
+        sentences.extend(self.narrator().steps(&steps, why)?);
         let edges: Vec<Edge> =
             steps.iter().zip(&reasons).map(|(step, reason)| self.edge(step, reason.as_ref())).collect();
         let claim = Claim::cycle(anomaly, edges.clone());
@@ -82,7 +62,8 @@ impl Explain<'_, '_> {
         let key = edges.iter().map(|edge| &edge.key).find(|key| !key.is_nil()).cloned().unwrap_or_default();
         let one_key = edges.iter().all(|edge| edge.key.is_nil() || edge.key == key);
         let witnesses = self.witnesses(&named, &needs);
-        let mut finding = self.finding(anomaly, severity, title, sentences, &named, claim, &witnesses);
+        let finding = Finding { sentences, ..Finding::new(anomaly, severity, title) };
+        let mut finding = self.narrator().finding(finding, &named, &witnesses, claim);
         finding.cycle = edges;
         finding.key = if one_key { key } else { Value::Nil };
         Some(finding)
@@ -99,24 +80,18 @@ impl Explain<'_, '_> {
 
     /// Whether the transaction's reads show it.
     fn shows(&self, txn: u32, shows: Shows) -> bool {
-        let mops = self.txns.mops(txn);
-        (0..mops.len()).filter(|&at| mops[at].kind() == MopKind::Read).any(|at| {
-            let (key, mut list) = (mops[at].key, self.txns.elements(mops[at].value));
-            let (before, after) = match shows {
-                Shows::Effect(other) => {
-                    let own = self.txns.mops(other).iter();
-                    let mut own = own.filter(|mop| mop.kind() == MopKind::Append && mop.key == key);
-                    return other != txn && own.any(|mop| list.contains(&mop.value));
-                }
-                Shows::Order(other, before, after) if other == key => (before, after),
-                Shows::Order(..) => return false,
-            };
-            let own = mops[..at].iter().filter(|mop| mop.kind() == MopKind::Append && mop.key == key);
-            let own: Vec<Word> = own.map(|mop| mop.value).collect();
-            list = list.strip_suffix(&own[..]).unwrap_or(list);
-            let place = |element: Word| list.iter().position(|&other| other == element);
-            place(before).is_some_and(|one| place(after).is_none_or(|other| one < other))
-        })
+        match shows {
+            Shows::Effect(other) => {
+                let reads = |key: u32| {
+                    self.txns.mops(txn).iter().filter(move |mop| mop.kind() == MopKind::Read && mop.key == key)
+                };
+                let own = self.txns.mops(other).iter().filter(|mop| mop.kind() == MopKind::Append);
+                let seen = |own: &Mop| reads(own.key).any(|read| self.txns.elements(read.value).contains(&own.value));
+                let mut own = own;
+                other != txn && own.any(seen)
+            }
+            Shows::Order(key, before, after) => self.narrator().reads_in_order(txn, key, before, after),
+        }
     }
 
     /// Transactions beside the named ones that show what is needed, and none that can be spared.
@@ -187,31 +162,22 @@ impl Explain<'_, '_> {
         short
     }
 
-    fn why(&self, step: &Step, reason: Option<&Reason>, one: &str, other: &str) -> Option<String> {
-        let (from, to) = (self.txns.txn(step.from), self.txns.txn(step.to));
-        Some(match step.kind {
-            EdgeKind::Process => format!("process {} called {other} after {one}", self.txns.op(step.to).process),
-            EdgeKind::Realtime => {
-                format!("{one} had ended, at #{}, before {other} was called, at #{}", from.end, to.call)
+    fn why(&self, kind: EdgeKind, reason: &Reason, one: &str, other: &str) -> String {
+        let Reason { key, before, after, witness } = *reason;
+        let (key, after) = (self.txns.key(key), self.value(after));
+        match (kind, before) {
+            (EdgeKind::Wr, _) => format!("{other} observed {one}'s append of {after} to {key}"),
+            (EdgeKind::Rw, _) => format!("{one} did not observe {other}'s append of {after} to {key}"),
+            (_, Some(before)) if witness == NONE => format!(
+                "{one} appended {} to {key}, and nobody who read that observed {other}'s append of {after}",
+                self.value(before)
+            ),
+            (_, before) => {
+                let reader = self.call(self.txns.all_mops()[witness as usize].txn());
+                let before = before.map(|before| self.value(before)).unwrap_or_default();
+                format!("{one} appended {before} to {key} before {other} appended {after}, as #{reader} read")
             }
-            kind => {
-                let Reason { key, before, after, witness } = *reason?;
-                let (key, after) = (self.txns.key(key), self.value(after));
-                match (kind, before) {
-                    (EdgeKind::Wr, _) => format!("{other} observed {one}'s append of {after} to {key}"),
-                    (EdgeKind::Rw, _) => format!("{one} did not observe {other}'s append of {after} to {key}"),
-                    (_, Some(before)) if witness == NONE => format!(
-                        "{one} appended {} to {key}, and nobody who read that observed {other}'s append of {after}",
-                        self.value(before)
-                    ),
-                    (_, before) => {
-                        let reader = self.call(self.txns.all_mops()[witness as usize].txn());
-                        let before = before.map(|before| self.value(before)).unwrap_or_default();
-                        format!("{one} appended {before} to {key} before {other} appended {after}, as #{reader} read")
-                    }
-                }
-            }
-        })
+        }
     }
 
     fn edge(&self, step: &Step, reason: Option<&Reason>) -> Edge {
@@ -233,8 +199,9 @@ impl Explain<'_, '_> {
         let (element, follower) = (self.value(flawed.element), self.value(flawed.follower));
         let call = |txn: u32| if txn == NONE { "nobody".to_owned() } else { format!("#{}", self.call(txn)) };
         let (one, two) = (call(reader), call(other));
-        let list =
-            |read: u32| self.list(if read == NONE { Word::NIL } else { self.txns.all_mops()[read as usize].value });
+        let list = |read: u32| {
+            self.narrator().list(if read == NONE { Word::NIL } else { self.txns.all_mops()[read as usize].value })
+        };
         let seen = list(read);
         let mut involved = vec![reader, other];
         let title = match flaw {
@@ -274,7 +241,7 @@ impl Explain<'_, '_> {
         involved.sort_unstable();
         involved.dedup();
         let mut sentences = vec![format!("{title}.")];
-        sentences.extend(involved.iter().map(|&txn| self.told(txn)));
+        sentences.extend(involved.iter().map(|&txn| self.narrator().transaction(txn)));
         let subject = match flaw {
             Flaw::Internal | Flaw::IncompatibleOrder | Flaw::LostUpdate => Value::Nil,
             Flaw::InvertedOrder | Flaw::DirtyUpdate => {
@@ -284,33 +251,9 @@ impl Explain<'_, '_> {
         };
         let subject = Value::list([key.to_value(), subject]);
         let claim = Claim::Rule { rule: flaw.anomaly().to_owned(), subject };
-        let mut finding = self.finding(flaw.anomaly(), severity, title, sentences, &involved, claim, &[]);
+        let finding = Finding { sentences, ..Finding::new(flaw.anomaly(), severity, title) };
+        let mut finding = self.narrator().finding(finding, &involved, &[], claim);
         finding.key = key.to_value();
-        finding
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "each is a part of the finding")]
-    fn finding(
-        &self,
-        kind: &str,
-        severity: Severity,
-        title: String,
-        mut sentences: Vec<String>,
-        named: &[u32],
-        claim: Claim,
-        witnesses: &[u32],
-    ) -> Finding {
-        let history = self.txns.history();
-        let ops: Vec<_> = named.iter().map(|&txn| self.txns.op(txn)).collect();
-        let mut finding = Finding::new(kind, severity, title);
-        finding.ops = ops.iter().map(|op| op.call).collect();
-        finding.ops.sort_unstable();
-        finding.nodes = messages::nodes_of(history, &ops);
-        finding.faults = messages::faults_around(history, &ops);
-        sentences.extend(messages::faults(history, &finding.faults));
-        finding.sentences = sentences;
-        let calls: Vec<u64> = named.iter().chain(witnesses).map(|&txn| self.call(txn)).collect();
-        finding.certificate = Some(Certificate::new(history, claim, &calls));
         finding
     }
 
@@ -326,55 +269,15 @@ impl Explain<'_, '_> {
         Some((self.txns.all_mops()[*read as usize].txn(), append.key, append.value))
     }
 
+    fn narrator(&self) -> Narrator<'_, '_> {
+        Narrator(self.txns)
+    }
+
     fn call(&self, txn: u32) -> u64 {
-        u64::from(self.txns.txn(txn).call)
+        self.narrator().call(txn)
     }
 
     fn value(&self, word: Word) -> String {
-        self.txns.value(word).to_string()
-    }
-
-    /// A list, its middle left out where it is long.
-    fn list(&self, word: Word) -> String {
-        let list = self.txns.elements(word);
-        let shown = |part: &[Word]| part.iter().map(|&element| self.value(element)).collect::<Vec<_>>().join(", ");
-        if list.len() <= ELEMENTS_SHOWN {
-            return format!("[{}]", shown(list));
-        }
-        let last = &list[list.len() - ELEMENTS_SHOWN / 2..];
-        format!("[{}, .. {} more .., {}]", shown(&list[..2]), list.len() - 2 - last.len(), shown(last))
-    }
-
-    /// A transaction with what it did, who called it and when.
-    fn told(&self, txn: u32) -> String {
-        let op = self.txns.op(txn);
-        let mops: Vec<String> = self
-            .txns
-            .mops(txn)
-            .iter()
-            .map(|mop| {
-                let key = self.txns.key(mop.key);
-                match mop.kind() {
-                    MopKind::Append => format!("append {key} {}", self.value(mop.value)),
-                    MopKind::Write => format!("w {key} {}", self.value(mop.value)),
-                    MopKind::Read => format!("r {key} {}", self.list(mop.value)),
-                    MopKind::Unread => format!("r {key} ?"),
-                }
-            })
-            .collect();
-        let history = self.txns.history();
-        let end = match op.outcome {
-            Outcome::Ok => format!("answered at {}", messages::seconds(op.reply_time)),
-            Outcome::Fail => format!("failed at {}", messages::seconds(op.reply_time)),
-            Outcome::Info => "never acknowledged".to_owned(),
-        };
-        format!(
-            "#{}: [{}] by process {}{}, called at {}, {end}",
-            op.call,
-            mops.join("; "),
-            op.process,
-            messages::on(history, &op),
-            messages::seconds(op.call_time)
-        )
+        self.narrator().value(word)
     }
 }

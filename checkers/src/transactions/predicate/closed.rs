@@ -20,6 +20,7 @@
 use crate::calls::{workloads_where, workloads_with};
 use crate::graph::cycle_of_each_component;
 use crate::history::{History, NameId, Op, Outcome};
+use crate::transactions::explain::with_ops;
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Edge, EdgeKind};
 use crate::verdict::messages;
@@ -486,11 +487,7 @@ impl Analysis<'_> {
         ops.sort_by_key(|op| op.call);
         finding.sentences = ops.iter().map(|op| messages::operation(history, op)).collect();
         finding.sentences.extend(why);
-        finding.ops = ops.iter().map(|op| op.call).collect();
-        finding.nodes = messages::nodes_of(history, &ops);
-        finding.faults = messages::faults_around(history, &ops);
-        finding.sentences.extend(messages::faults(history, &finding.faults));
-        finding
+        with_ops(finding, history, &ops)
     }
 }
 

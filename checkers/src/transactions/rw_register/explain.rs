@@ -3,11 +3,12 @@ use super::edges::following;
 use super::versions::{Known, Orders, Source};
 use crate::history::Outcome;
 use crate::transactions::cycles::{Cycle, Step};
+use crate::transactions::explain::Narrator;
 use crate::transactions::txn::{MopKind, Transactions};
 use crate::transactions::weak::matched::{Flaw, Matched};
 use crate::transactions::weak::view::INITIAL;
 use crate::value::Value;
-use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
+use crate::verdict::certificate::{Claim, Edge, EdgeKind};
 use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 
@@ -35,8 +36,12 @@ fn assumptions(reasons: &[Known]) -> Option<Vec<String>> {
 }
 
 impl Explain<'_, '_> {
+    fn narrator(&self) -> Narrator<'_, '_> {
+        Narrator(self.txns)
+    }
+
     fn call(&self, txn: u32) -> u64 {
-        u64::from(self.txns.txn(txn).call)
+        self.narrator().call(txn)
     }
 
     pub(super) fn number(&self, txn: u32) -> u32 {
@@ -48,9 +53,7 @@ impl Explain<'_, '_> {
         if writer == INITIAL {
             return self.txns.first(key);
         }
-        let mut mops = self.txns.mops(self.matched.txns[writer as usize]).iter();
-        let last = mops.rfind(|mop| mop.key == key && mop.writes());
-        last.map_or(Value::Nil, |mop| self.txns.value(mop.value).to_value())
+        self.narrator().last_written(self.matched.txns[writer as usize], key)
     }
 
     /// The key and the versions behind a step, and of the order of those two the reason.
@@ -95,51 +98,39 @@ impl Explain<'_, '_> {
     pub(crate) fn cycle(&self, cycle: &Cycle, severity: Severity) -> Option<Finding> {
         let anomaly = cycle.class.anomaly(cycle.level);
         let mut named: Vec<u32> = cycle.steps.iter().map(|step| step.from).collect();
-        let mut sentences = vec!["Let:".to_owned()];
-        sentences.extend(named.iter().enumerate().map(|(at, &txn)| format!("T{} = {}", at + 1, self.told(txn))));
-        sentences.push("Then:".to_owned());
-        let mut edges = Vec::new();
-        let mut claimed: Vec<(u32, u32)> = Vec::new();
-        let mut reasons: Vec<Known> = Vec::new();
+        let narrator = self.narrator();
         let count = cycle.steps.len();
-        for (at, step) in cycle.steps.iter().enumerate() {
-            let (one, other) = (format!("T{}", at + 1), format!("T{}", (at + 1) % count + 1));
-            let mut edge = Edge {
-                from: self.call(step.from),
-                to: self.call(step.to),
-                kind: step.kind,
-                key: Value::Nil,
-                before: Value::Nil,
-                after: Value::Nil,
-            };
-            let why = match step.kind {
-                EdgeKind::Process => format!("process {} called {other} after {one}", self.txns.op(step.to).process),
-                EdgeKind::Realtime => {
-                    let (end, call) = (self.txns.txn(step.from).end, self.txns.txn(step.to).call);
-                    format!("{one} had ended, at #{end}, before {other} was called, at #{call}")
-                }
-                kind => {
-                    let (key, before, after, reason) = self.reason(step)?;
-                    claimed.extend([(key, before), (key, after)]);
-                    edge.key = self.txns.key(key).to_value();
-                    (edge.before, edge.after) = (self.version(key, before), self.version(key, after));
-                    // That the initial version comes first needs no showing.
-                    reasons.extend(reason.filter(|_| before != INITIAL));
-                    let order = reason.map(|known| format!(": {}", self.order(&known))).unwrap_or_default();
-                    let (before, after) = (&edge.before, &edge.after);
-                    match kind {
-                        EdgeKind::Wr => format!("{other} read {before} from key {}, which {one} wrote", edge.key),
-                        EdgeKind::Rw => {
-                            format!("{one} read {before} from key {}, which {other}'s {after} follows{order}", edge.key)
-                        }
-                        _ => format!("{other}'s {after} follows {one}'s {before} in key {}{order}", edge.key),
-                    }
-                }
-            };
-            let (but, end) = if at + 1 == count { ("However, ", ": a contradiction") } else { ("", "") };
-            sentences.push(format!("{but}{one} < {other}, because {why}{end}."));
+        let mut edges: Vec<Edge> = Vec::with_capacity(count);
+        let mut claimed: Vec<(u32, u32)> = Vec::new();
+        let mut known: Vec<Option<Known>> = Vec::with_capacity(count);
+        let mut reasons: Vec<Known> = Vec::new();
+        for step in &cycle.steps {
+            let (from, to) = (self.call(step.from), self.call(step.to));
+            let mut edge = Edge { from, to, kind: step.kind, key: Value::Nil, before: Value::Nil, after: Value::Nil };
+            let mut reason = None;
+            if !matches!(step.kind, EdgeKind::Process | EdgeKind::Realtime) {
+                let (key, before, after);
+                (key, before, after, reason) = self.reason(step)?;
+                claimed.extend([(key, before), (key, after)]);
+                edge.key = self.txns.key(key).to_value();
+                (edge.before, edge.after) = (self.version(key, before), self.version(key, after));
+                // That the initial version comes first needs no showing.
+                reasons.extend(reason.filter(|_| before != INITIAL));
+            }
+            known.push(reason);
             edges.push(edge);
         }
+        let why = |at: usize, one: &str, other: &str| {
+            let Edge { kind, key, before, after, .. } = &edges[at];
+            let order = known[at].map(|known| format!(": {}", self.order(&known))).unwrap_or_default();
+            Some(match kind {
+                EdgeKind::Wr => format!("{other} read {before} from key {key}, which {one} wrote"),
+                EdgeKind::Rw => format!("{one} read {before} from key {key}, which {other}'s {after} follows{order}"),
+                _ => format!("{other}'s {after} follows {one}'s {before} in key {key}{order}"),
+            })
+        };
+        let mut sentences = narrator.cast(&named);
+        sentences.extend(narrator.steps(&cycle.steps, why)?);
         let title = format!("{anomaly}: {} that each precede the next", messages::count(count, "transaction"));
         let touching = reasons.iter().flat_map(|known| [known.one, known.other]);
         named.extend(touching.map(|number| self.matched.txns[number as usize]));
@@ -191,7 +182,7 @@ impl Explain<'_, '_> {
         let value = same.cloned().unwrap_or_else(|| self.version(key, version));
         let (one, other) = (self.call(named[0]), self.call(named[1]));
         let title = format!("#{one} and #{other} both read {value} from key {name}, and both overwrote it.");
-        let sentences = named.iter().map(|&txn| format!("{}.", self.told(txn))).collect();
+        let sentences = named.iter().map(|&txn| format!("{}.", self.narrator().transaction(txn))).collect();
         let claim = Claim::Rule { rule: "lost-update".to_owned(), subject: Value::list([name.to_value(), value]) };
         let mut finding = self.finding("lost-update", severity, title, sentences, named, claim);
         finding.certificate = finding.certificate.filter(|_| same.is_some());
@@ -208,7 +199,7 @@ impl Explain<'_, '_> {
         // The last: it comes after one of the other version.
         let then = seen(other).into_iter().next_back().unwrap_or_else(|| self.version(key, other));
         let title = format!("#{} read {first} from key {name} and then {then}, without writing it.", self.call(reader));
-        let sentences = vec![format!("{}.", self.told(reader))];
+        let sentences = vec![format!("{}.", self.narrator().transaction(reader))];
         let claim = Claim::Rule { rule: "internal".to_owned(), subject: Value::list([name.to_value(), then]) };
         let mut finding = self.finding("internal", severity, title, sentences, vec![reader], claim);
         finding.key = name.to_value();
@@ -247,24 +238,16 @@ impl Explain<'_, '_> {
         kind: &str,
         severity: Severity,
         title: String,
-        mut sentences: Vec<String>,
+        sentences: Vec<String>,
         mut named: Vec<u32>,
         claim: Claim,
     ) -> Finding {
-        let history = self.txns.history();
         let seen: Vec<u32> = named.iter().filter_map(|&txn| self.observer(txn, &named)).collect();
         named.extend(seen);
         named.sort_unstable();
         named.dedup();
-        let ops: Vec<_> = named.iter().map(|&txn| self.txns.op(txn)).collect();
-        let mut finding = Finding::new(kind, severity, title);
-        finding.ops = ops.iter().map(|op| op.call).collect();
-        finding.nodes = messages::nodes_of(history, &ops);
-        finding.faults = messages::faults_around(history, &ops);
-        sentences.extend(messages::faults(history, &finding.faults));
-        finding.sentences = sentences;
-        finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
-        finding
+        let finding = Finding { sentences, ..Finding::new(kind, severity, title) };
+        self.narrator().finding(finding, &named, &[], claim)
     }
 
     /// Of a transaction that was never acknowledged, one that read what it wrote, if none of these did.
@@ -276,26 +259,5 @@ impl Explain<'_, '_> {
         let observes = |reader: &u32| *reader != number && view.reads(*reader).iter().any(|read| read.from == number);
         let shown = named.iter().map(|&one| self.number(one)).any(|one| observes(&one));
         (0..view.len() as u32).find(|reader| !shown && observes(reader)).map(|one| self.matched.txns[one as usize])
-    }
-
-    /// A transaction with what it did, who called it and when.
-    fn told(&self, txn: u32) -> String {
-        let op = self.txns.op(txn);
-        let mop = |mop: &crate::transactions::txn::Mop| {
-            let (key, value) = (self.txns.key(mop.key), self.txns.value(mop.value));
-            match mop.kind() {
-                MopKind::Append | MopKind::Write => format!("w {key} {value}"),
-                MopKind::Read => format!("r {key} {value}"),
-                MopKind::Unread => format!("r {key} ?"),
-            }
-        };
-        let mops: Vec<String> = self.txns.mops(txn).iter().map(mop).collect();
-        let end = match op.outcome {
-            Outcome::Ok => format!("answered at {}", messages::seconds(op.reply_time)),
-            Outcome::Fail => format!("failed at {}", messages::seconds(op.reply_time)),
-            Outcome::Info => "never acknowledged".to_owned(),
-        };
-        let (node, call) = (self.txns.history().name(op.node), messages::seconds(op.call_time));
-        format!("#{}: [{}] by process {} on {node}, called at {call}, {end}", op.call, mops.join("; "), op.process)
     }
 }

@@ -3,6 +3,7 @@ use super::causal::Causes;
 use super::judge::{Level, Link, Why};
 use super::matched::{Flaw, Flawed};
 use super::view::{INITIAL, View};
+use crate::transactions::explain::{Narrator, with_ops};
 use crate::transactions::txn::{MopKind, Transactions};
 use crate::value::{Value, Word};
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
@@ -56,9 +57,7 @@ impl Words<'_, '_> {
         if txn == INITIAL {
             return self.transactions.first(key);
         }
-        let mut mops = self.transactions.mops(self.txns[txn as usize]).iter();
-        let last = mops.rfind(|mop| mop.key == key && mop.writes());
-        last.map_or(Value::Nil, |mop| self.transactions.value(mop.value).to_value())
+        Narrator(self.transactions).last_written(self.txns[txn as usize], key)
     }
 
     /// The first element that the transaction appended to the key: what of it comes before another's last one.
@@ -237,17 +236,7 @@ impl Words<'_, '_> {
             mops.filter(|mop| mop.key == key && mop.writes()).map(|mop| mop.value)
         };
         let (before, after) = (writes(link.from).next()?, writes(link.to).next_back()?);
-        let shows = |txn: u32| {
-            let mops = self.transactions.mops(txn);
-            (0..mops.len()).filter(|&at| mops[at].kind() == MopKind::Read && mops[at].key == key).any(|at| {
-                let own: Vec<Word> =
-                    mops[..at].iter().filter(|mop| mop.key == key && mop.writes()).map(|mop| mop.value).collect();
-                let list = self.transactions.elements(mops[at].value);
-                let list = list.strip_suffix(&own[..]).unwrap_or(list);
-                let place = |element: Word| list.iter().position(|&other| other == element);
-                place(before).is_some_and(|one| place(after).is_none_or(|other| one < other))
-            })
-        };
+        let shows = |txn: u32| Narrator(self.transactions).reads_in_order(txn, key, before, after);
         if cycle.iter().any(|link| shows(self.txns[link.from as usize])) {
             return Some(None);
         }
@@ -330,12 +319,9 @@ impl Words<'_, '_> {
             finding.sentences.push(format!("And {} more operations.", ops.len() - OPS_SHOWN));
         }
         finding.sentences.extend(sentences);
-        finding.faults = messages::faults_around(history, &ops);
-        finding.sentences.extend(messages::faults(history, &finding.faults));
-        finding.nodes = messages::nodes_of(history, &ops);
+        finding = with_ops(finding, history, &ops);
         let claim = Claim::cycle(kind, edges.clone());
         finding.certificate = Some(Certificate::new(history, claim, &calls));
-        finding.ops = calls;
         finding.cycle = edges;
         finding
     }
@@ -414,12 +400,9 @@ pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &Flawed) -> Finding 
     let ops: Vec<_> = calls.iter().filter_map(|&call| history.op(call)).collect();
     finding.sentences = ops.iter().map(|op| messages::operation(history, op)).collect();
     finding.sentences.push(why);
-    finding.faults = messages::faults_around(history, &ops);
-    finding.sentences.extend(messages::faults(history, &finding.faults));
-    finding.nodes = messages::nodes_of(history, &ops);
+    finding = with_ops(finding, history, &ops);
     finding.key = key.to_value();
     let claim = Claim::Rule { rule: kind.to_owned(), subject: Value::list([key.to_value(), value.to_value()]) };
     finding.certificate = Some(Certificate::new(history, claim, &calls));
-    finding.ops = calls;
     finding
 }
