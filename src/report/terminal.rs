@@ -2,7 +2,7 @@
 //! the command that repeats the run.
 use super::groups;
 use super::input::{ReportInput, Source};
-use super::junit::told;
+use super::junit::describe;
 use super::sections::checker;
 use super::words;
 use crate::store::{ErrorRow, RunDir, RunInfo, RunVerdict};
@@ -30,7 +30,7 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
     promises(&mut out, &input);
     for group in groups::groups(&input).iter().take(FINDINGS_MAX) {
         let (promise, Some(finding)) = (group.verdict, group.findings.first()) else { continue };
-        let text: Vec<String> = told(&input, finding).lines().map(words::plain_line).collect();
+        let text: Vec<String> = describe(&input, finding).lines().map(words::plain_line).collect();
         let _ = writeln!(
             out,
             "{} ({}): {}\n",
