@@ -74,17 +74,17 @@ pub(super) fn main(args: &HealArgs, out: &mut Output) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Valid);
     }
-    let place = ClusterSource::find(&cluster, false)?;
+    let source = ClusterSource::find(&cluster, false)?;
     let runtime = cluster_source::runtime()?;
     let healed = runtime.block_on(async {
         let name = format!("heal/{}", std::process::id());
-        let hosts = Hosts::connect(place.nodes.clone(), name, args.take_over).await?;
+        let hosts = Hosts::connect(source.nodes.clone(), name, args.take_over).await?;
         let healed = hosts.heal().await;
         hosts.bye(false).await;
         healed
     });
     runtime.shutdown_background();
-    place.leave()?;
+    source.leave()?;
     let healed = healed?;
     if out.json {
         let nodes: Vec<_> =

@@ -101,12 +101,12 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut PartialRun) -> Result<Exit, 
         out.note(format!("lab of {count} {}", if *count == 1 { "node" } else { "nodes" }));
     }
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(format!("plan: {warning}")));
-    let place = ClusterSource::find(&plan.cluster, args.leaves_running())?;
+    let source = ClusterSource::find(&plan.cluster, args.leaves_running())?;
     let job = Job {
         seed,
         dir: dir.clone(),
         plan_folder: args.plan.folder().to_path_buf(),
-        nodes: place.nodes.clone(),
+        nodes: source.nodes.clone(),
         leave_running: args.leaves_running(),
         take_over: args.take_over,
         again,
@@ -122,12 +122,12 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut PartialRun) -> Result<Exit, 
     });
     runtime.shutdown_background();
     progress.finish();
-    if let Some(lab) = place.own_lab().filter(|_| args.leaves_running()) {
+    if let Some(lab) = source.own_lab().filter(|_| args.leaves_running()) {
         out.note(format!("left running in the lab {lab}; `dsfuzz lab down {lab}` ends it"));
     }
     // The verdict is shown before anything else can fail.
     let answer = finished.map_err(Failure::from).and_then(|finished| show(&finished, &dir, out));
-    after_cleaning_up(answer, place.leave(), out)
+    after_cleaning_up(answer, source.leave(), out)
 }
 
 /// The verdict with the outcome of the clean-up. A failed clean-up is reported and never hides the verdict.

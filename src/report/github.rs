@@ -45,7 +45,7 @@ pub fn step_summary(dir: &RunDir, history: &History, info: &RunInfo, verdict: &R
         markdown(&words::answer(verdict, input.source)),
         markdown(input.sentence())
     );
-    let total = &input.digest.total;
+    let total = &input.summary.total;
     let _ = writeln!(
         out,
         "Target {}, seed `{}`, {} operations ({} ok, {} fail, {} info), {} faults.\n",

@@ -197,7 +197,7 @@ fn fault_row(input: &ReportInput<'_>, fault: &Fault) -> Vec<String> {
         0 => "-".to_string(),
         nanos => format!("{:.0}", tally.ok as f64 * 1e9 / nanos as f64),
     };
-    let effect = input.digest.effect(fault).map_or(String::new(), |effect| {
+    let effect = input.summary.effect(fault).map_or(String::new(), |effect| {
         format!("{}, {}, {}", rate(effect.before), rate(effect.during), rate(effect.after))
     });
     let load = input.verdict.load.iter().find(|load| load.fault == fault.id);
