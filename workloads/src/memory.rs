@@ -85,7 +85,7 @@ impl Connect for Memory {
                 let store = &mut *self.store.lock().unwrap_or_else(PoisonError::into_inner);
                 every(&mut store.opens, store.faults.refuse_every)
             };
-            if refused { Err(ConnectError("refused by its lies".to_owned())) } else { Ok(self.client()) }
+            if refused { Err(ConnectError("refused by its faults".to_owned())) } else { Ok(self.client()) }
         })
     }
 }
