@@ -298,6 +298,46 @@ fn folders_at_the_top_are_in_the_map() {
     }
 }
 
+/// What only `checkers/src/verdict/` does: making a verdict, changing its answer, ordering findings.
+const OF_VERDICTS: [&str; 8] = [
+    ".validity = ",
+    "verdict.summary = ",
+    "verdict.findings = ",
+    "verdict.findings.push(",
+    "verdict.findings.extend(",
+    "verdict.findings.sort",
+    "verdict.findings.truncate(",
+    "sort_by_key(|finding|",
+];
+
+/// Lines of a source that make or change a verdict.
+fn of_verdicts(code: &str) -> Vec<&str> {
+    let literal = |line: &str| {
+        line.match_indices("Verdict {").any(|(at, _)| {
+            let before = line[..at].trim_end();
+            !before.ends_with("->") && !before.ends_with("for") && !line[..at].ends_with(char::is_alphanumeric)
+        })
+    };
+    code.lines().filter(|line| literal(line) || OF_VERDICTS.iter().any(|part| line.contains(part))).collect()
+}
+
+#[test]
+fn verdicts_are_made_by_one_builder() {
+    let source = root().join("checkers/src");
+    let mut wrong = Vec::new();
+    for file in files(&source, &[".rs"]).into_iter().filter(|file| !is_test(file)) {
+        let own =
+            file.strip_prefix(&source).is_ok_and(|path| path.starts_with("verdict") || path == Path::new("verdict.rs"));
+        if !own {
+            wrong
+                .extend(of_verdicts(&code(&file)).into_iter().map(|line| format!("{}: {}", shown(&file), line.trim())));
+        }
+    }
+    assert!(wrong.is_empty(), "a verdict is made or changed outside of checkers/src/verdict:\n{}", wrong.join("\n"));
+    let bad = "Verdict { a }\nlet x = Verdict {\nfn f() -> Verdict {\nverdict.findings.push(x);\nimpl T for Verdict {";
+    assert_eq!(of_verdicts(bad).len(), 3);
+}
+
 #[test]
 fn no_file_names_a_machine() {
     let ends = [".rs", ".md", ".toml", ".yaml", ".yml", ".json", ".py", ".js", ".sh", "Makefile"];

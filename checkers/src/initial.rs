@@ -367,12 +367,7 @@ impl<C: FromInitial> Checker for WithInitial<C> {
         if first.is_empty() {
             return said;
         }
-        for finding in &mut supposed.findings {
-            if let Some(phantom) = phantom(finding, &said, &first) {
-                *finding = phantom;
-                supposed.summary.clone_from(&said.summary);
-            }
-        }
+        supposed = supposed.reworded(&said, |finding| phantom(finding, &said, &first));
         let begun: Vec<Value> = first.iter().map(|(key, _)| key.clone()).collect();
         // A contradiction of another kind may be owed to the supposition alone: the first one is shown then.
         if let Some(first) = supposed.findings.first_mut().filter(|finding| self.checker.prefers(finding)) {
@@ -422,13 +417,12 @@ fn keys(history: &History, finding: &Finding) -> Option<HashSet<Value>> {
 }
 
 /// A verdict that holds only if registers began as supposed.
-fn asks(mut supposed: Verdict, question: &str) -> Verdict {
-    supposed.summary = match supposed.validity {
+fn asks(supposed: Verdict, question: &str) -> Verdict {
+    let why = match supposed.validity {
         Validity::Unknown => format!("{question}. Besides: {}", supposed.summary),
         _ => format!("{question}."),
     };
-    supposed.validity = Validity::Unknown;
-    supposed
+    supposed.doubted(why)
 }
 
 /// Where a finding is that nothing explains what nobody wrote, not even that the register began with it: the finding that

@@ -49,7 +49,7 @@ use crate::models::{self, CasRegister, Model, WithModel};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Report, Validity, Verdict};
 use keys::{KeyDecision, Part, parts};
 use object::{Contradiction, Objects};
 use serde_json::json;
@@ -212,61 +212,49 @@ impl<M: Model> Checker for Linearizable<M> {
             }
         }
         bad.sort_by_key(|(index, place, _)| (*index, *place));
-        let shown = bad.iter().take(FINDINGS_MAX);
-        let findings: Vec<Finding> =
-            shown.map(|(_, place, evidence)| objects.finding(&parts[*place], evidence, budget)).collect();
+        let mut report = Report::new(history);
+        // Explaining a key takes time: the rest is counted in `bad_keys`.
+        for (_, place, evidence) in bad.iter().take(FINDINGS_MAX) {
+            report.finding(objects.finding(&parts[*place], evidence, budget));
+        }
         let ok = parts.iter().map(|part| part.ok).sum::<usize>();
         let info = parts.iter().map(Part::len).sum::<usize>() - ok;
-        let (validity, summary) = match (bad.len(), unknown.first()) {
-            (0, _) if !asked.is_empty() => (Validity::Unknown, format!("{}.", question(&asked, how_shown))),
-            (0, None) if ok == 0 => (Validity::Unknown, self.nothing(history, &workloads)),
-            (0, None) if !parts.iter().any(|part| objects.observed(part)) => (Validity::Unknown, self.unobserved(ok)),
-            (0, None) => (
+        let otherwise = match unknown.first() {
+            _ if !asked.is_empty() => (Validity::Unknown, format!("{}.", question(&asked, how_shown))),
+            None if ok == 0 => (Validity::Unknown, self.nothing(history, &workloads)),
+            None if !parts.iter().any(|part| objects.observed(part)) => (Validity::Unknown, self.unobserved(ok)),
+            None => (
                 Validity::Valid,
                 format!("{ok} acknowledged operations on {} are linearizable.", messages::count(parts.len(), "key")),
             ),
-            (0, Some(first)) => (
+            Some(first) => (
                 Validity::Unknown,
                 format!("{} of {} not decided; {first}.", messages::count(unknown.len(), "key"), parts.len()),
             ),
-            (count, _) => {
-                let first = findings.first().map(|finding| finding.title.clone()).unwrap_or_default();
-                let more = match left {
-                    0 => String::new(),
-                    _ => format!(" ({left} not looked at further)"),
-                };
-                (
-                    Validity::Invalid,
-                    format!("{} of {} not linearizable{more}; {first}.", messages::count(count, "key"), parts.len()),
-                )
-            }
         };
-        let mut numbers = BTreeMap::from([
-            ("checked_keys".to_owned(), json!(parts.len())),
-            ("checked_ops".to_owned(), json!(ok + info)),
-            ("ok_ops".to_owned(), json!(ok)),
-            ("info_ops".to_owned(), json!(info)),
-            ("bad_keys".to_owned(), json!(bad.len())),
-            ("undecided_keys".to_owned(), json!(unknown.len())),
-            ("asked_keys".to_owned(), json!(asked.len())),
-            ("left_keys".to_owned(), json!(left)),
-            ("undecided".to_owned(), json!(unknown.iter().take(FINDINGS_MAX).collect::<Vec<_>>())),
-        ]);
-        let mut certificates = Vec::new();
-        if self.witness && validity == Validity::Valid {
-            certificates = self.certificates(history, &parts, orders);
-            numbers.insert("keys_without_certificate".to_owned(), json!(parts.len() - certificates.len()));
+        for (name, number) in [
+            ("checked_keys", parts.len()),
+            ("checked_ops", ok + info),
+            ("ok_ops", ok),
+            ("info_ops", info),
+            ("bad_keys", bad.len()),
+            ("undecided_keys", unknown.len()),
+            ("asked_keys", asked.len()),
+            ("left_keys", left),
+        ] {
+            report.number(name, number as u64);
         }
-        let names: Vec<&str> = workloads.iter().map(|id| history.name(*id)).collect();
-        Verdict {
-            checker: self.name().to_owned(),
-            workload: if let [one] = names[..] { one.to_owned() } else { String::new() },
-            validity,
-            summary,
-            findings,
-            numbers,
-            certificates,
+        report.figure("undecided", json!(unknown.iter().take(FINDINGS_MAX).collect::<Vec<_>>()));
+        if self.witness && bad.is_empty() && otherwise.0 == Validity::Valid {
+            let certificates = self.certificates(history, &parts, orders);
+            report.number("keys_without_certificate", (parts.len() - certificates.len()) as u64);
+            report.certify(certificates);
         }
+        let (count, all) = (messages::count(bad.len(), "key"), parts.len());
+        let more = if left == 0 { String::new() } else { format!(" ({left} not looked at further)") };
+        report.conclude(self.name(), otherwise, |headline| {
+            format!("{count} of {all} not linearizable{more}; {headline}.")
+        })
     }
 }
 

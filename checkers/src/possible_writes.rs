@@ -72,13 +72,11 @@ impl Checker for PossibleWrites {
             && !self.functions.is_empty()
             && let Some(op) = self.possible_write(history, &verdict)
         {
-            verdict.validity = Validity::Unknown;
-            verdict.certificates.clear();
-            verdict.summary = format!(
+            verdict = verdict.doubted(format!(
                 "#{} called {}, a function that is not known: it may have changed what the object holds.",
                 op.call,
                 history.name(op.function)
-            );
+            ));
         }
         verdict
     }

@@ -15,13 +15,13 @@ mod interleave;
 mod k_atomic;
 mod measure;
 mod memory;
+mod observed;
 mod order;
 mod patterns;
 mod saturate;
 mod sequential;
 mod sessions;
 mod staleness;
-mod telling;
 
 #[cfg(test)]
 mod tests;
@@ -34,10 +34,9 @@ pub use staleness::Staleness;
 
 use crate::history::{History, NameId};
 use crate::verdict::messages;
-use crate::verdict::{Finding, Validity, Verdict};
+use crate::verdict::{Finding, Report, Validity, Verdict};
 use accesses::Parsed;
 use serde_json::json;
-use std::collections::BTreeMap;
 
 /// What came out for one workload.
 enum Answer {
@@ -47,7 +46,7 @@ enum Answer {
     Measured(Vec<Finding>),
     /// It was broken.
     Broken(Vec<Finding>),
-    /// Nobody could say, and why.
+    /// Not decided, and why.
     Unknown(String),
     /// The same, with evidence.
     Doubtful(String, Vec<Finding>),
@@ -66,7 +65,7 @@ struct Needs<'a> {
     missing: &'a str,
 }
 
-/// Puts the answers for all workloads together.
+/// The verdict on what was judged.
 fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, parts: Vec<Part>) -> Verdict {
     let sum = |of: fn(&Part) -> usize| parts.iter().map(of).sum::<usize>();
     let checked = sum(|part| part.parsed.run.len());
@@ -74,11 +73,8 @@ fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, pa
     let (ambiguous, refused) = (sum(|part| part.parsed.ambiguous), sum(|part| part.parsed.refused));
     let sessions = sum(|part| part.parsed.run.sessions.len());
     let keys = sum(|part| part.parsed.run.keys as usize);
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut evidence: Vec<Finding> = Vec::new();
+    let mut report = Report::new(history);
     let mut undecided: Vec<String> = Vec::new();
-    let workloads: Vec<&str> = parts.iter().map(|part| history.name(part.workload)).collect();
-    let workload = if let [one] = workloads[..] { one.to_owned() } else { String::new() };
     let saw = |access: &accesses::Access| access.reads != accesses::NONE;
     let of = |part: &Part| {
         part.parsed.run.accesses.iter().chain(&part.parsed.raw).any(saw) || !part.parsed.versions.is_empty()
@@ -92,14 +88,14 @@ fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, pa
             Answer::Broken(_) if part.parsed.strange.is_some() => {
                 undecided.extend(part.parsed.strange.map(|why| format!("workload {name}: {why}")));
             }
-            Answer::Broken(found) => findings.extend(found),
+            Answer::Broken(found) => found.into_iter().for_each(|finding| report.finding(finding)),
             Answer::Doubtful(why, found) => {
                 undecided.push(format!("workload {name}: {why}"));
-                evidence.extend(found);
+                found.into_iter().for_each(|finding| report.finding(finding));
             }
             Answer::Measured(found) => {
                 undecided.extend(part.parsed.strange.map(|why| format!("workload {name}: {why}")));
-                evidence.extend(found);
+                found.into_iter().for_each(|finding| report.finding(finding));
             }
             // What is not understood is the nearer reason.
             Answer::Unknown(why) => {
@@ -113,10 +109,7 @@ fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, pa
         let reads = messages::count(ambiguous, "read");
         undecided.push(format!("{reads} returned a value that was written more than once and could not be used"));
     }
-    let (validity, summary) = if let Some(first) = findings.first() {
-        let more = if findings.len() > 1 { format!(" ({} findings)", findings.len()) } else { String::new() };
-        (Validity::Invalid, format!("Not {promise}: {}{more}.", first.title))
-    } else if acknowledged == 0 {
+    let otherwise = if acknowledged == 0 {
         (Validity::Unknown, "No operation on a register was acknowledged, so nothing can be said.".to_owned())
     } else if let Some(first) = undecided.first() {
         (Validity::Unknown, format!("Not decided: {first}."))
@@ -133,21 +126,17 @@ fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, pa
         let sessions = sessions.replace("processs", "processes");
         (Validity::Valid, format!("{checked} operations on {keys} by {sessions} are {promise}{left_out}."))
     };
-    findings.extend(evidence);
-    Verdict {
-        checker: checker.to_owned(),
-        workload,
-        validity,
-        summary,
-        findings,
-        certificates: Vec::new(),
-        numbers: BTreeMap::from([
-            ("checked_ops".to_owned(), json!(checked)),
-            ("ok_ops".to_owned(), json!(acknowledged)),
-            ("sessions".to_owned(), json!(sessions)),
-            ("ambiguous_reads".to_owned(), json!(ambiguous)),
-            ("refused_cas".to_owned(), json!(refused)),
-            ("undecided".to_owned(), json!(undecided)),
-        ]),
+    for (name, number) in [
+        ("checked_ops", checked),
+        ("ok_ops", acknowledged),
+        ("sessions", sessions),
+        ("ambiguous_reads", ambiguous),
+        ("refused_cas", refused),
+    ] {
+        report.number(name, number as u64);
     }
+    report.figure("undecided", json!(undecided));
+    let count = report.violations();
+    let more = if count > 1 { format!(" ({count} findings)") } else { String::new() };
+    report.conclude(checker, otherwise, |headline| format!("Not {promise}: {headline}{more}."))
 }

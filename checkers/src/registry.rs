@@ -6,7 +6,7 @@ use crate::objects::{counter, crdt, kafka, monotonic, queue, set, set_full, tota
 use crate::possible_writes::PossibleWrites;
 use crate::run_level::{availability, crashes, leadership, liveness, split_brain};
 use crate::transactions::{atomic_commit, bank, causal_reverse, long_fork, saga};
-use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Verdict};
 use crate::{linearizability, registers, transactions};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -104,12 +104,11 @@ impl Checker for Alone {
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let mut verdict = match history.workloads()[..] {
+        let verdict = match history.workloads()[..] {
             [one] if history.name(one) == self.workload => self.checker.check(history, budget),
             _ => self.checker.check(&history.only(&self.workload), budget),
         };
-        verdict.workload.clone_from(&self.workload);
-        verdict
+        verdict.on(&self.workload)
     }
 }
 
@@ -124,15 +123,14 @@ pub fn judge_one(checker: &dyn Checker, history: &History, budget: &Budget) -> V
         if history.find_name("txn").is_some() {
             summary += " Name a weaker model, such as serializable, or the checker causal-transactions.";
         }
-        return Verdict::new(checker.name(), Validity::Unknown, summary);
+        return Verdict::unknown(checker.name(), summary);
     }
     if (budget.expired)() {
         let summary = "The time was up before anything was judged.".to_owned();
-        return Verdict::new(checker.name(), Validity::Unknown, summary);
+        return Verdict::unknown(checker.name(), summary);
     }
-    let verdict = catch_unwind(AssertUnwindSafe(|| checker.check(history, budget))).unwrap_or_else(|panic| {
-        Verdict::new(checker.name(), Validity::Unknown, format!("The checker panicked: {}", words(&*panic)))
-    });
+    let verdict = catch_unwind(AssertUnwindSafe(|| checker.check(history, budget)))
+        .unwrap_or_else(|panic| Verdict::unknown(checker.name(), format!("The checker panicked: {}", words(&*panic))));
     // What measures only has nothing but evidence.
     if checker.measures_only() { verdict } else { verdict.with_evidence() }
 }

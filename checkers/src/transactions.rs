@@ -31,7 +31,8 @@ pub mod weak;
 use crate::functions::is_micro_operations;
 use crate::history::{History, NameId, Op};
 use crate::value::ValueRef;
-use crate::verdict::{FINDINGS_MAX, Finding};
+use crate::verdict::{Finding, Report, Severity};
+use lattice::Consistency;
 use std::collections::BTreeMap;
 use txn::{Dialect, transacts};
 
@@ -84,25 +85,24 @@ fn broken<'f>(forbidden: Vec<&'f str>, more: &'f [Finding]) -> Vec<&'f str> {
     names
 }
 
-/// What was found against the model, then the others that are not the same once more, as many as a verdict tells.
-fn together(more: Vec<Finding>, mut others: Vec<Finding>) -> Vec<Finding> {
+/// Reports what was found against the model, the other anomalies that are not the same once more, and how often each was found.
+fn report<'h>(
+    history: &'h History,
+    model: &Consistency,
+    (more, mut others): (Vec<Finding>, Vec<Finding>),
+    counts: &BTreeMap<&'static str, u64>,
+) -> Report<'h> {
+    let mut report = Report::new(history);
+    for (anomaly, count) in counts {
+        report.tally(anomaly, severity(model, anomaly), *count);
+    }
     others.retain(|other| !more.iter().any(|known| known.kind == other.kind && known.ops == other.ops));
-    let mut findings = more;
-    findings.append(&mut others);
-    findings.truncate(FINDINGS_MAX);
-    findings
+    more.into_iter().for_each(|finding| report.finding(finding));
+    others.into_iter().for_each(|finding| report.example(finding));
+    report
 }
 
-/// The findings that are shown: violations before evidence, each kind first once, short ones before long ones.
-fn foremost(mut found: Vec<Finding>) -> Vec<Finding> {
-    let mut met: BTreeMap<String, usize> = BTreeMap::new();
-    found.sort_by_key(|finding| (finding.ops.len(), finding.ops.clone()));
-    let mut ranked: Vec<(usize, Finding)> = Vec::new();
-    for finding in found {
-        let rank = met.entry(finding.kind.clone()).or_default();
-        ranked.push((*rank, finding));
-        *rank += 1;
-    }
-    ranked.sort_by_key(|(rank, finding)| (std::cmp::Reverse(finding.severity), *rank, finding.ops.len()));
-    ranked.into_iter().take(FINDINGS_MAX).map(|(_, finding)| finding).collect()
+/// How an anomaly of this kind counts where the model is promised.
+fn severity(model: &Consistency, anomaly: &str) -> Severity {
+    if model.forbids(anomaly) { Severity::Violation } else { Severity::Evidence }
 }

@@ -3,12 +3,15 @@ pub mod anomalies;
 pub(crate) mod budget_poll;
 pub mod certificate;
 pub(crate) mod messages;
+pub(crate) mod order;
 pub(crate) mod report;
+pub(crate) mod violation;
 mod workloads;
 
-pub(crate) use report::{Report, Violation};
+pub(crate) use report::Report;
+pub(crate) use violation::Violation;
 
-use crate::history::{History, NameId};
+use crate::history::{History, NameId, Op};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Edge};
 use serde::{Deserialize, Serialize};
@@ -90,10 +93,19 @@ impl Finding {
             certificate: None,
         }
     }
+
+    /// Adds the nodes of these operations, and the faults that may have been in force meanwhile with a sentence about them.
+    pub(crate) fn around(&mut self, history: &History, ops: &[Op<'_>]) {
+        self.nodes = messages::nodes_of(history, ops);
+        self.faults = messages::faults_around(history, ops);
+        self.sentences.extend(messages::faults(history, &self.faults));
+    }
 }
 
-/// The answer of one checker over one history.
+/// The answer of one checker over one history. Only this module makes one: from findings by [`Report`], or without any by
+/// [`Verdict::unknown`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Verdict {
     /// The checker's name, as in a plan.
     pub checker: String,
@@ -104,7 +116,7 @@ pub struct Verdict {
     pub validity: Validity,
     /// One sentence for people: what was checked and what came out; for Unknown, what ran out or was missing.
     pub summary: String,
-    /// What was found; all violations first.
+    /// What was found, the headline first: violations before evidence, the strongest and the one complete first before others.
     #[serde(default)]
     pub findings: Vec<Finding>,
     /// Numbers that the checker wants shown, by name with the unit last (`checked_ops`, `recovery_ms_max`).
@@ -120,8 +132,12 @@ pub struct Verdict {
 const NOT_ASKED: &str = "not_asked";
 
 impl Verdict {
-    /// An answer in one sentence; everything else is still empty.
-    pub fn new(checker: &str, validity: Validity, summary: String) -> Verdict {
+    /// An answer that decides nothing, and why; everything else is still empty.
+    pub fn unknown(checker: &str, why: String) -> Verdict {
+        Verdict::new(checker, Validity::Unknown, why)
+    }
+
+    fn new(checker: &str, validity: Validity, summary: String) -> Verdict {
         Verdict {
             checker: checker.to_owned(),
             workload: String::new(),
@@ -136,6 +152,30 @@ impl Verdict {
     /// The same, about this workload.
     pub(crate) fn on(mut self, workload: &str) -> Verdict {
         workload.clone_into(&mut self.workload);
+        self
+    }
+
+    /// The same, as the answer of this checker, which asked another.
+    pub(crate) fn by(mut self, checker: &str) -> Verdict {
+        checker.clone_into(&mut self.checker);
+        self
+    }
+
+    /// The same, but undecided for this reason. The findings stay.
+    pub(crate) fn doubted(mut self, why: String) -> Verdict {
+        self.certificates.clear();
+        (self.validity, self.summary) = (Validity::Unknown, why);
+        self
+    }
+
+    /// The same with some of its findings in other words, and their headline in the summary of `said`.
+    pub(crate) fn reworded(mut self, said: &Verdict, words: impl Fn(&Finding) -> Option<Finding>) -> Verdict {
+        for finding in &mut self.findings {
+            if let Some(other) = words(finding) {
+                *finding = other;
+                self.summary.clone_from(&said.summary);
+            }
+        }
         self
     }
 
@@ -185,8 +225,11 @@ impl Verdict {
     }
 }
 
-/// Findings of one kind that a verdict shows; the rest is counted.
+/// Findings of one kind and severity that a verdict shows of a workload; all are counted.
 pub(crate) const FINDINGS_MAX: usize = 10;
+
+/// Operations of a finding that its sentences describe; all are in its list.
+pub(crate) const OPERATIONS_MAX: usize = 12;
 
 /// What a check may use. Handed in, because checkers own no clock.
 #[derive(Clone)]
@@ -195,7 +238,7 @@ pub struct Budget {
     pub expired: Arc<dyn Fn() -> bool + Send + Sync>,
     /// How many bytes the check may hold beyond the history itself.
     pub memory_bytes: u64,
-    /// Told now and then how far a long check came.
+    /// Called now and then with the progress of a long check.
     pub progress: Arc<dyn Fn(Progress<'_>) + Send + Sync>,
 }
 
@@ -208,7 +251,7 @@ pub struct Progress<'a> {
     pub what: &'a str,
     /// Done of `of`, in operations, transactions or keys.
     pub done: u64,
-    /// All there is to do; 0 where nobody knows.
+    /// All there is to do; 0 where that is not known.
     pub of: u64,
 }
 

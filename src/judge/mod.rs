@@ -270,7 +270,7 @@ fn run_checkers(history: &History, rules: &Rules) -> Vec<Verdict> {
 
 /// The verdict of a history without checkers.
 fn undecided(checker: &str, summary: String) -> Verdict {
-    Verdict::new(checker, Validity::Unknown, summary)
+    Verdict::unknown(checker, summary)
 }
 
 /// Parts of the end that were not seen. dsfuzz's own record states its end; without that statement it was cut off.
@@ -445,7 +445,8 @@ mod tests {
 
     #[test]
     fn the_sentence_tells_of_the_clearest_example_as_the_page_does() {
-        let mut promise = Verdict::new("linearizable", Validity::Invalid, "s".to_owned());
+        let mut promise = Verdict::unknown("linearizable", "s".to_owned());
+        promise.validity = Validity::Invalid;
         for (title, ops) in [("the largest", vec![1, 3, 5]), ("late", vec![3]), ("early", vec![1])] {
             let mut finding = dsfuzz_checkers::Finding::new("nonlinearizable", Severity::Violation, title.to_owned());
             finding.ops = ops;

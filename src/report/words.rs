@@ -333,7 +333,8 @@ mod tests {
     #[test]
     fn an_invalid_answer_says_what_was_broken() {
         let promise = |checker: &str, kind: &str| {
-            let mut verdict = Verdict::new(checker, Validity::Invalid, "s".to_owned());
+            let mut verdict = Verdict::unknown(checker, "s".to_owned());
+            verdict.validity = Validity::Invalid;
             verdict.findings.push(dsfuzz_checkers::Finding::new(kind, Severity::Violation, "t".to_owned()));
             verdict
         };

@@ -290,6 +290,18 @@ fn contradiction(tape: &mut HistoryLines) {
     tape.reply(9 * S + 105 * MS, 9003, "ok", Value::from(3), None);
 }
 
+fn promise(
+    (checker, workload): (&str, &str),
+    (validity, summary): (Validity, &str),
+    findings: Vec<Finding>,
+    numbers: BTreeMap<String, serde_json::Value>,
+) -> Verdict {
+    let mut promise = Verdict::unknown(checker, summary.to_owned());
+    promise.workload = workload.to_owned();
+    (promise.validity, promise.findings, promise.numbers) = (validity, findings, numbers);
+    promise
+}
+
 fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
     let title = "A read of key 7 at 9.102 s returned 3, although the write of 4 had finished 0.793 s earlier";
     let finding = Finding {
@@ -333,33 +345,19 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
         validity: Validity::Invalid,
         sentence: sentence.clone(),
         promises: vec![
-            Verdict {
-                checker: "linearizable".into(),
-                workload: "register".into(),
-                validity: Validity::Invalid,
-                summary: sentence,
-                findings: vec![finding],
-                numbers,
-                certificates: Vec::new(),
-            },
-            Verdict {
-                checker: "split-brain".into(),
-                workload: String::new(),
-                validity: Validity::Unknown,
-                summary: "Terms are not read together with roles, so overlaps are evidence only.".into(),
-                findings: vec![overlap],
-                numbers: BTreeMap::from([("overlap_ms_max".to_string(), serde_json::json!(3300))]),
-                certificates: Vec::new(),
-            },
-            Verdict {
-                checker: "availability".into(),
-                workload: "register".into(),
-                validity: Validity::Valid,
-                summary: "Every node served again within 1.2 s of the last heal.".into(),
-                findings: Vec::new(),
-                numbers: BTreeMap::from([("recovery_ms_max".to_string(), serde_json::json!(1190))]),
-                certificates: Vec::new(),
-            },
+            promise(("linearizable", "register"), (Validity::Invalid, &sentence), vec![finding], numbers),
+            promise(
+                ("split-brain", ""),
+                (Validity::Unknown, "Terms are not read together with roles, so overlaps are evidence only."),
+                vec![overlap],
+                BTreeMap::from([("overlap_ms_max".to_string(), serde_json::json!(3300))]),
+            ),
+            promise(
+                ("availability", "register"),
+                (Validity::Valid, "Every node served again within 1.2 s of the last heal."),
+                Vec::new(),
+                BTreeMap::from([("recovery_ms_max".to_string(), serde_json::json!(1190))]),
+            ),
         ],
         evidence: vec![
             evidence("ok_ops", "calls that were ok", 4100.0, 100.0),
@@ -499,15 +497,12 @@ pub(crate) fn large(count: usize) -> Run {
             "All {} operations on 5 nodes are linearizable, and every fault was proven.",
             history.ops().len()
         ),
-        promises: vec![Verdict {
-            checker: "linearizable".into(),
-            workload: "register".into(),
-            validity: Validity::Valid,
-            summary: "Every key is linearizable.".into(),
-            findings: Vec::new(),
-            numbers: BTreeMap::from([("checked_ops".to_string(), checked)]),
-            certificates: Vec::new(),
-        }],
+        promises: vec![promise(
+            ("linearizable", "register"),
+            (Validity::Valid, "Every key is linearizable."),
+            Vec::new(),
+            BTreeMap::from([("checked_ops".to_string(), checked)]),
+        )],
         evidence: vec![evidence("ok_ops", "calls that were ok", count as f64 * 0.94, 100.0)],
         harness: Vec::new(),
         exit: 0,
@@ -565,15 +560,12 @@ pub(crate) fn hostile() -> Run {
         errors: Vec::new(),
         validity: Validity::Invalid,
         sentence: HOSTILE.into(),
-        promises: vec![Verdict {
-            checker: HOSTILE.into(),
-            workload: HOSTILE.into(),
-            validity: Validity::Invalid,
-            summary: HOSTILE.into(),
-            findings: vec![finding],
-            numbers: BTreeMap::from([(HOSTILE.to_string(), serde_json::json!({ HOSTILE: HOSTILE }))]),
-            certificates: Vec::new(),
-        }],
+        promises: vec![promise(
+            (HOSTILE, HOSTILE),
+            (Validity::Invalid, HOSTILE),
+            vec![finding],
+            BTreeMap::from([(HOSTILE.to_string(), serde_json::json!({ HOSTILE: HOSTILE }))]),
+        )],
         evidence: vec![evidence(HOSTILE, HOSTILE, f64::NAN, 1.0)],
         harness: vec![HOSTILE.into(), HOSTILE.into()],
         exit: 1,

@@ -1,6 +1,7 @@
 //! Objects that count up with every change, such as registers with versions: the numbers with which they may have begun, and
 //! replies that contradict each other for every such number.
 use super::decide::DecisionOptions;
+use super::explain;
 use super::general::{self, Operation};
 use super::keys::{KeyDecision, Part};
 use super::object::{Contradiction, Evidence, Objects};
@@ -9,9 +10,9 @@ use crate::initial::Basis;
 use crate::initial::bounds::Addition;
 use crate::initial::counters::{Apart, Shows, allowed, apart, beginnings};
 use crate::models::Model;
+use crate::verdict::Finding;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
-use crate::verdict::{Finding, Severity};
 
 /// The most numbers that are tried as an object's beginning.
 const TRIED: i64 = 16;
@@ -171,17 +172,9 @@ impl<M: Model> Objects<'_, M> {
         calls.sort_unstable();
         calls.dedup();
         let ops: Vec<Op<'_>> = calls.iter().filter_map(|call| history.op(*call)).collect();
-        let told = |op: &Op<'_>| {
-            let words = self
-                .action(self.model, op)
-                .ok()
-                .and_then(|action| self.model.describe(&action, op.outcome != Outcome::Info));
-            words.map_or_else(|| messages::operation(history, op), |words| messages::operation_as(history, op, &words))
-        };
         let last = if from.op.call > to.op.call { &from.op } else { &to.op };
-        let subject = if key.is_nil() { String::new() } else { format!("key {key}: ") };
         let title = format!(
-            "{subject}{} #{}{} returned {}, which no order explains",
+            "{} #{}{} returned {}, which no order explains",
             history.name(last.function),
             last.call,
             messages::on(history, last),
@@ -191,9 +184,10 @@ impl<M: Model> Objects<'_, M> {
         let which = if which.is_empty() { String::new() } else { format!(" ({})", which.join(", ")) };
         let bound = if apart.most { "at most" } else { "at least" };
         let can = if apart.most { "can have come" } else { "came" };
-        let mut finding = Finding::new("nonlinearizable", Severity::Violation, title);
-        finding.sentences = ops.iter().map(told).collect();
-        finding.sentences.push(format!(
+        let describe =
+            |op: &Op<'_>| explain::operation(self.model, history, op, self.action(self.model, op).ok().as_ref());
+        let mut sentences: Vec<String> = ops.iter().map(describe).collect();
+        sentences.push(format!(
             "#{} found version {} and #{} version {}: {} apart, and {bound} {}{which} {can} between them, a contradiction \
              whatever it began with.",
             from.op.call,
@@ -203,10 +197,7 @@ impl<M: Model> Objects<'_, M> {
             changes(to.before - from.before),
             changes(apart.changes),
         ));
-        finding.faults = messages::faults_around(history, &ops);
-        finding.sentences.extend(messages::faults(history, &finding.faults));
-        finding.nodes = messages::nodes_of(history, &ops);
-        finding.key = key;
+        let mut finding = explain::about_key(history, &key, ("nonlinearizable", &title), sentences, &ops);
         // Every change before them counts.
         let end = from.op.reply.max(to.op.reply);
         let all = part.ops(history).filter(|op| op.call < end && self.changes(op));
@@ -215,12 +206,11 @@ impl<M: Model> Objects<'_, M> {
             let claim = Claim::NoLinearization { model: self.model.specification(), weakened: Vec::new() };
             finding.certificate = Some(Certificate::new(history, claim, &certified));
         }
-        finding.ops = calls;
         finding
     }
 }
 
-/// So many changes, in words.
+/// `1 change`, `2 changes`.
 fn changes(count: i128) -> String {
     if count == 1 { "1 change".to_owned() } else { format!("{count} changes") }
 }

@@ -4,6 +4,7 @@ use super::register::{NIL, RegAction, RegOp};
 use super::zones::Conflict;
 use crate::functions::brought;
 use crate::history::{History, Op, Outcome};
+use crate::models::Model;
 use crate::value::likeness;
 use crate::value::{Value, ValueRef};
 use crate::verdict::messages;
@@ -69,22 +70,32 @@ pub(crate) fn finding(
         sentences.push(sentence);
     }
     sentences.extend(why);
-    let faults = messages::faults_around(history, &ops);
-    sentences.extend(messages::faults(history, &faults));
-    let subject = if key.is_nil() { String::new() } else { format!("key {key}: ") };
-    Finding {
-        cycle: Vec::new(),
-        certificate: None,
-        kind: kind.to_owned(),
-        severity: Severity::Violation,
-        title: format!("{subject}{title}"),
-        sentences,
-        ops: small.iter().map(|op| op.call).collect(),
-        workload: String::new(),
-        key: key.clone(),
-        nodes: messages::nodes_of(history, &ops),
-        faults,
+    about_key(history, key, (kind, &title), sentences, &ops)
+}
+
+/// A sentence about an operation, in the words of the model if it has some for the action.
+pub(super) fn operation<M: Model>(model: &M, history: &History, op: &Op<'_>, action: Option<&M::Action>) -> String {
+    match action.and_then(|action| model.describe(action, op.outcome != Outcome::Info)) {
+        Some(words) => messages::operation_as(history, op, &words),
+        None => messages::operation(history, op),
     }
+}
+
+/// A finding about these operations on one key.
+pub(super) fn about_key(
+    history: &History,
+    key: &Value,
+    (kind, title): (&str, &str),
+    sentences: Vec<String>,
+    ops: &[Op<'_>],
+) -> Finding {
+    let subject = if key.is_nil() { String::new() } else { format!("key {key}: ") };
+    let mut finding = Finding::new(kind, Severity::Violation, format!("{subject}{title}"));
+    finding.sentences = sentences;
+    finding.around(history, ops);
+    finding.ops = ops.iter().map(|op| op.call).collect();
+    finding.key = key.clone();
+    finding
 }
 
 /// The value at this place of the argument of a compare-and-set.
@@ -183,7 +194,7 @@ impl Story<'_> {
         };
         let written = match &writers[..] {
             [] => "which was never written".to_owned(),
-            refused => messages::done_by_nobody(refused, "written"),
+            refused => messages::not_done(refused, "written"),
         };
         let title = format!("{}{} {operation} {seen}, {written}", self.name(observer), self.on(observer));
         let mut reasons = vec![why];

@@ -31,7 +31,7 @@ pub(super) struct Contradiction<M> {
     supposed: Option<Value>,
     /// The evidence against the model as it is, where a value was supposed.
     plain: Option<Evidence>,
-    /// Values that were there before everything, of which an object begins with one.
+    /// Values that were all there before everything, although an object begins with one.
     several: Vec<Value>,
     /// What is known beside it.
     pub(super) note: Option<String>,
@@ -359,7 +359,7 @@ impl<M: Model> Objects<'_, M> {
         numbered.collect()
     }
 
-    /// Whether something was changed and something else was told of the state: only then could the replies have been
+    /// Whether one operation changed the object and another one's reply shows the state: only then could a reply have been
     /// wrong.
     pub(super) fn observed(&self, part: &Part<'_>) -> bool {
         let own = self.own(part);

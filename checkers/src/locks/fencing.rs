@@ -276,6 +276,6 @@ impl Checker for Fencing {
         };
         let numbers = [("grants", json!(grants)), ("accepted_writes", json!(accepted)), ("logged", json!(logged))];
         report.late(&poll, history.ops().len(), "operations");
-        report.answer(self.name(), &workloads, otherwise, numbers)
+        report.answer(self.name(), otherwise, numbers)
     }
 }

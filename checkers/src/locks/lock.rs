@@ -374,6 +374,6 @@ impl Checker for Lock {
             }
         };
         report.late(&poll, history.ops().len(), "operations");
-        report.answer(self.name(), &workloads, otherwise, [("holds", json!(held)), ("held_at_once_max", json!(most))])
+        report.answer(self.name(), otherwise, [("holds", json!(held)), ("held_at_once_max", json!(most))])
     }
 }

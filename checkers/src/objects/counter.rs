@@ -35,7 +35,7 @@ use serde_json::json;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// A certificate of more operations than this helps nobody: there is none.
+/// A counterexample of more operations has no certificate.
 const CERTIFIED_MAX: usize = 100;
 
 /// Its entry in the list of checkers.
@@ -114,7 +114,7 @@ fn later(reads: &[(Op<'_>, i64)], wrong: &[(Op<'_>, i64, i128)], otherwise_wrong
 }
 
 /// A read out of bounds.
-struct Told<'h> {
+struct OutOfBounds<'h> {
     read: Op<'h>,
     value: i128,
     bound: i128,
@@ -123,19 +123,19 @@ struct Told<'h> {
     in_vain: Vec<Op<'h>>,
 }
 
-impl Told<'_> {
-    /// The title with what is wrong: acknowledged additions that it lacks, or a sum that nobody added.
+impl OutOfBounds<'_> {
+    /// The title with what is wrong: acknowledged additions that it lacks, or a sum that no additions give.
     fn named(&self, title: String, nothing_acknowledged: bool, below: bool) -> String {
         if nothing_acknowledged {
             let more = if below { "took away" } else { "added" };
             let (was, but) = match &self.in_vain[..] {
-                [] => return format!("{title}: nobody {more} as much"),
+                [] => return format!("{title}: no call {more} as much"),
                 [one] => ("was", format!("#{}", one.call)),
                 [one, rest @ ..] => {
                     ("were", format!("#{} and {}", one.call, messages::count(rest.len(), "other call")))
                 }
             };
-            return format!("{title}: nobody {more} as much without {but}, which {was} refused");
+            return format!("{title}: no call {more} as much without {but}, which {was} refused");
         }
         let additions = if below { "additions" } else { "decrements" };
         let lacks = (self.bound - self.value).abs();
@@ -230,7 +230,7 @@ impl Checker for Counter {
         workloads
     }
 
-    /// Counters begin as they were told to.
+    /// Counters begin with the option `initial`.
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         self.check_from(history, budget, &Initial::default())
     }
@@ -241,7 +241,7 @@ impl FromInitial for Counter {
 
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let objects = self.objects(history);
-        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let mut report = Report::about(history, &objects);
         let (mut acknowledged, mut judged, mut telling, mut low, mut high, mut widest) = (0, 0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
         let mut poll = BudgetPoll::new(budget);
@@ -282,8 +282,8 @@ impl FromInitial for Counter {
                     let counter = Counter { initial: begins, ..Counter::default() };
                     let (value, later) = (i128::from(value), later(&reads, all, other));
                     let in_vain = in_vain(history, object, &read, value - bound);
-                    let told = Told { read, value, bound, later, in_vain };
-                    let violation = counter.violation(history, &bounds, &told, is_below);
+                    let wrong = OutOfBounds { read, value, bound, later, in_vain };
+                    let violation = counter.violation(history, &bounds, &wrong, is_below);
                     report.record(violation.on(object.key).times(all.len()));
                 }
             }
@@ -366,13 +366,19 @@ impl Counter {
         }
     }
 
-    fn violation<'h>(&self, history: &History, bounds: &Bounds<'h>, told: &Told<'h>, below: bool) -> Violation<'h> {
-        let &Told { read, value, bound, .. } = told;
+    fn violation<'h>(
+        &self,
+        history: &History,
+        bounds: &Bounds<'h>,
+        wrong: &OutOfBounds<'h>,
+        below: bool,
+    ) -> Violation<'h> {
+        let &OutOfBounds { read, value, bound, .. } = wrong;
         let (certain, possible) = bounds.reasons(&read, value, below);
         let (kind, word) = if below { ("read-below-bound", "at least") } else { ("read-above-bound", "at most") };
         let began = if self.initial == 0 { String::new() } else { format!(", as it began with {}", self.initial) };
         let title = format!("#{} read {value}, but it had to be {word} {bound}{began}", read.call);
-        let title = told.named(title, certain.is_empty(), below);
+        let title = wrong.named(title, certain.is_empty(), below);
         let (sign, other) = if below { ("positive", "negative") } else { ("negative", "positive") };
         let all = match possible.len() {
             1 => "the one".to_owned(),
@@ -401,9 +407,9 @@ impl Counter {
         let whole = ops.len() <= CERTIFIED_MAX;
         ops.truncate(CERTIFIED_MAX);
         let mut violation = Violation::new(kind, title, subject, ops).why(why);
-        violation.reasons.extend(told.stale_or_lost().filter(|_| !certain.is_empty()));
-        violation.reasons.extend(told.perhaps_in_vain());
-        violation.aside.extend(told.in_vain.iter().take(4));
+        violation.reasons.extend(wrong.stale_or_lost().filter(|_| !certain.is_empty()));
+        violation.reasons.extend(wrong.perhaps_in_vain());
+        violation.aside.extend(wrong.in_vain.iter().take(4));
         violation.certified = whole;
         violation
     }
@@ -478,7 +484,7 @@ mod tests {
         let lacks = "it lacks acknowledged additions of 1, and a later read is within its bounds";
         assert_eq!(stale, format!("#7 read 3, but it had to be at least 4: {lacks}"));
         let more = title(format!("{ADDED}{}", read(9)));
-        assert_eq!(more, "#7 read 9, but it had to be at most 8: nobody added as much without #4, which was refused");
+        assert_eq!(more, "#7 read 9, but it had to be at most 8: no call added as much without #4, which was refused");
     }
 
     #[test]
@@ -495,7 +501,7 @@ mod tests {
             finding.title
         );
         assert!(finding.title.contains("acknowledged additions of 1 are "), "{}", finding.title);
-        let or = "Or it began with 0, and another read is wrong: #0 read 1, but it had to be at most 0: nobody added as much.";
+        let or = "Or it began with 0, and another read is wrong: #0 read 1, but it had to be at most 0: no call added as much.";
         assert!(finding.sentences.iter().any(|sentence| sentence == or), "{:?}", finding.sentences);
     }
 

@@ -432,7 +432,7 @@ impl FromInitial for Crdt {
             unknown(format!(
                 "{} without final reads on two nodes, after {acknowledged} acknowledged updates.{}",
                 messages::count(few, "object"),
-                failures.told()
+                failures.sentence()
             ))
         } else if behind > 0 {
             unknown(format!(
@@ -449,7 +449,7 @@ impl FromInitial for Crdt {
             unknown(format!(
                 "{}, so the comparison is not whole; the other nodes agree.{}",
                 none_of_its_own(&not_compared),
-                failures.told()
+                failures.sentence()
             ))
         } else {
             let (objects, finals) = (messages::count(objects, "object"), messages::count(finals, "final read"));
@@ -459,7 +459,7 @@ impl FromInitial for Crdt {
         };
         let numbers = [("updates", json!(acknowledged)), ("final_reads", json!(finals))];
         report.late(&poll, history.ops().len(), "operations");
-        report.answer(self.name(), &workloads, otherwise, numbers)
+        report.answer(self.name(), otherwise, numbers)
     }
 
     fn beginnings(&self, history: &History) -> Beginnings {

@@ -237,7 +237,7 @@ impl<'h> Failures<'h> {
     }
 
     /// ` 3 final reads failed: 3 x timeout on n1, n2.`, or nothing.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let count = self.count();
         if count == 0 {
             return String::new();

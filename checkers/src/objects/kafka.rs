@@ -7,7 +7,7 @@
 //!
 //! **Definite**, from acknowledged operations and refused sends:
 //! - `inconsistent-offsets`: two values at one offset. `duplicate`: a value at more offsets than there were sends of it.
-//! - `G1a`: a polled value of which every send was refused. `unexpected-message`: one that nobody had sent by then.
+//! - `G1a`: a polled value of which every send was refused. `unexpected-message`: one that no call had sent by then.
 //! - `lost-write`: an acknowledged value, never polled, whose offset is at most the highest polled one of its log.
 //! - `int-poll-skip`, `int-nonmonotonic-poll`: a poll (or a later one of the same operation) passes an offset that holds
 //!   an acknowledged or elsewhere polled message, or does not go up. `poll-skip`, `nonmonotonic-poll`: the same between
@@ -50,7 +50,7 @@ use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Severity, Verdict};
 use crate::verdict::{Report, Violation};
-use log::{Logs, Message, Sighting};
+use log::{Logs, Message, Observation};
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -108,7 +108,7 @@ impl Kafka {
 }
 
 /// What is found in a log, and how sure that is.
-struct Found {
+struct Flaw {
     kind: &'static str,
     severity: Severity,
     log: u32,
@@ -116,9 +116,9 @@ struct Found {
     certified: bool,
 }
 
-impl Found {
-    fn new(kind: &'static str, severity: Severity, log: u32) -> Found {
-        Found { kind, severity, log, certified: true }
+impl Flaw {
+    fn new(kind: &'static str, severity: Severity, log: u32) -> Flaw {
+        Flaw { kind, severity, log, certified: true }
     }
 }
 
@@ -143,7 +143,7 @@ impl<'h> Judge<'_, 'h> {
 
     /// Something about a log. The subject is the log and what is wrong in it. No operation that was not acknowledged
     /// certifies what it polled, or where it sent.
-    fn found(&mut self, found: Found, subject: Value, title: String, ops: &[u32]) {
+    fn found(&mut self, found: Flaw, subject: Value, title: String, ops: &[u32]) {
         let ops: Vec<Op<'_>> = ops.iter().map(|&at| self.op(at)).collect();
         let key = self.logs.key(found.log);
         let make = || {
@@ -158,14 +158,14 @@ impl<'h> Judge<'_, 'h> {
 
     fn said(&mut self, kind: &'static str, severity: Severity, log: u32, subject: Value, title: String, ops: &[u32]) {
         let certified = ops.iter().all(|&at| happened(&self.op(at)));
-        self.found(Found { certified, ..Found::new(kind, severity, log) }, subject, title, ops);
+        self.found(Flaw { certified, ..Flaw::new(kind, severity, log) }, subject, title, ops);
     }
 
     /// Offsets with several values, and values at several offsets.
     fn positions(&mut self) {
-        let mut sightings = self.logs.sightings.clone();
-        sightings.sort_unstable_by_key(|seen| (seen.log, seen.offset, !seen.acknowledged, seen.op, seen.value));
-        for group in sightings.chunk_by(|one, two| (one.log, one.offset) == (two.log, two.offset)) {
+        let mut observations = self.logs.observations.clone();
+        observations.sort_unstable_by_key(|seen| (seen.log, seen.offset, !seen.acknowledged, seen.op, seen.value));
+        for group in observations.chunk_by(|one, two| (one.log, one.offset) == (two.log, two.offset)) {
             let first = group[0];
             if let Some(other) = group.iter().find(|seen| seen.value != first.value) {
                 let offset = first.offset;
@@ -175,9 +175,9 @@ impl<'h> Judge<'_, 'h> {
                 self.said(kind, violation, first.log, offset.into(), title, &[first.op, other.op]);
             }
         }
-        sightings.sort_unstable_by_key(|seen| (seen.value, seen.offset, !seen.acknowledged, seen.op));
-        for group in sightings.chunk_by(|one, two| one.value == two.value) {
-            let mut offsets: Vec<Sighting> = group.to_vec();
+        observations.sort_unstable_by_key(|seen| (seen.value, seen.offset, !seen.acknowledged, seen.op));
+        for group in observations.chunk_by(|one, two| one.value == two.value) {
+            let mut offsets: Vec<Observation> = group.to_vec();
             offsets.dedup_by_key(|seen| seen.offset);
             let message = &self.logs.messages[group[0].value as usize];
             if offsets.len() > (message.tried as usize).max(1) {
@@ -188,11 +188,11 @@ impl<'h> Judge<'_, 'h> {
                 // Alone, without the other sends, operations do not show how often it was sent.
                 let certified = message.tried < 2 && offsets.iter().take(enough).all(|seen| seen.acknowledged);
                 let shown: Vec<u32> = offsets.iter().take(enough).map(|seen| seen.op).collect();
-                let told: Vec<Sighting> =
+                let told: Vec<Observation> =
                     group.iter().filter(|seen| seen.acknowledged || !certified).copied().collect();
                 let ops = needed(&told, shown, message.send, enough);
                 let sure = !self.logs.doubts.sent(message.log);
-                let found = Found { certified, ..Found::new("duplicate", severity(sure), message.log) };
+                let found = Flaw { certified, ..Flaw::new("duplicate", severity(sure), message.log) };
                 self.found(found, value.to_value(), title, &ops);
             }
         }
@@ -254,12 +254,12 @@ impl<'h> Judge<'_, 'h> {
             }
             let sent = self.op(send).call;
             let title = format!("#{} polled {value} from log {key}, the send of which, #{sent}, failed", read.call);
-            let found = Found::new("G1a", severity(sure), log);
+            let found = Flaw::new("G1a", severity(sure), log);
             self.found(found, value.to_value(), title, &[send, poll]);
         } else if message.send.is_none_or(|send| self.op(send).call > read.reply) {
-            let title = format!("#{} polled {value} from log {key}, which nobody had sent by then", read.call);
+            let title = format!("#{} polled {value} from log {key}, which no call had sent by then", read.call);
             let ops: Vec<u32> = message.send.into_iter().chain([poll]).collect();
-            let found = Found::new("unexpected-message", severity(sure), log);
+            let found = Flaw::new("unexpected-message", severity(sure), log);
             self.found(found, value.to_value(), title, &ops);
         }
     }
@@ -316,7 +316,7 @@ impl<'h> Judge<'_, 'h> {
 
 /// Of these operations, which show a message at `enough` offsets together with its first send, those without which they
 /// would not.
-fn needed(group: &[Sighting], mut ops: Vec<u32>, send: Option<u32>, enough: usize) -> Vec<u32> {
+fn needed(group: &[Observation], mut ops: Vec<u32>, send: Option<u32>, enough: usize) -> Vec<u32> {
     ops.extend(send);
     ops.sort_unstable();
     ops.dedup();
@@ -365,7 +365,7 @@ impl Checker for Kafka {
         for object in &mut objects {
             object.ops.retain(|&at| functions.contains(&history.ops().at(at as usize).function));
         }
-        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let mut report = Report::about(history, &objects);
         let mut logs = Logs::default();
         // Keys are in the micro-operations, and a process' order goes through all of them.
         let mut positions: Vec<u32> = objects.iter().flat_map(|object| &object.ops).copied().collect();

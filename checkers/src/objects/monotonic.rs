@@ -33,7 +33,7 @@ use crate::verdict::{Report, Violation};
 use rows::{Row, Stamp, rows};
 use std::collections::{HashMap, HashSet};
 
-/// So many rows of a read take as long as one operation.
+/// Rows of a read that take as long as one operation.
 const PER_STEP: usize = 16;
 
 /// Its entry in the list of checkers.
@@ -72,7 +72,7 @@ impl Monotonic {
 
 /// An add that may have happened.
 #[derive(Clone, Copy)]
-struct Made {
+struct Add {
     /// Its place among the operations.
     position: u32,
     session: u32,
@@ -83,7 +83,7 @@ struct Made {
     chosen: bool,
 }
 
-impl Made {
+impl Add {
     fn op<'h>(self, history: &'h History) -> Op<'h> {
         history.ops().at(self.position as usize)
     }
@@ -93,11 +93,11 @@ impl Made {
 struct Adds<'h> {
     elements: Elements<'h>,
     /// For each value its add that may have happened.
-    tried: Vec<Option<Made>>,
+    tried: Vec<Option<Add>>,
     /// Values of several adds: nothing is said about their rows.
     ambiguous: HashSet<u32>,
     refused: Vec<(u32, Op<'h>)>,
-    /// Adds in doubt whose value nobody knows.
+    /// Adds in doubt whose value is not known.
     nameless: u64,
     /// The first call of such an add.
     nameless_from: u64,
@@ -152,7 +152,7 @@ fn collect<'h>(history: &'h History, object: &Group<'h>) -> (Adds<'h>, Vec<Op<'h
             none => {
                 let acknowledged = Some(op.reply).filter(|_| op.outcome == Outcome::Ok);
                 let (position, session, call) = (op.position, op.session, op.call);
-                *none = Some(Made { position, session, call, acknowledged, chosen });
+                *none = Some(Add { position, session, call, acknowledged, chosen });
             }
         }
     }
@@ -181,7 +181,7 @@ fn inversions<'h>(
     read: Op<'h>,
     rows: &mut [Row<'h>],
     latest_of: &mut HashMap<u32, Row<'h>>,
-    found: &mut Found<'h>,
+    found: &mut Flaws<'h>,
 ) {
     rows.sort_by(|one, two| one.stamp.cmp(&two.stamp));
     latest_of.clear();
@@ -226,7 +226,7 @@ fn inversions<'h>(
 
 /// What is found in one object.
 #[derive(Default)]
-struct Found<'h> {
+struct Flaws<'h> {
     /// Of two adds by one process.
     local: Inversions<'h>,
     /// The others.
@@ -243,8 +243,8 @@ fn judge<'h>(
     adds: &mut Adds<'h>,
     reads: &[Op<'h>],
     poll: &mut BudgetPoll<'_>,
-) -> Option<Found<'h>> {
-    let mut found = Found::default();
+) -> Option<Flaws<'h>> {
+    let mut found = Flaws::default();
     let (mut told_unexpected, mut told_twice): (Vec<bool>, Vec<bool>) = (Vec::new(), Vec::new());
     let settled = reads.iter().any(|read| read.settle);
     let last =
@@ -338,7 +338,7 @@ impl Checker for Monotonic {
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["add"], &["add", "read"], self.workload.as_deref());
-        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let mut report = Report::about(history, &objects);
         let (mut acknowledged, mut judged, mut late, mut nameless, mut recovered) = (0, 0, 0, 0, 0_u64);
         let (mut lost, mut duplicated, mut unexpected, mut global, mut local) = (0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
@@ -353,7 +353,7 @@ impl Checker for Monotonic {
             }
             let (mut adds, reads) = collect(history, object);
             let Some(found) = judge(history, &mut adds, &reads, &mut poll) else { break };
-            let ok = |add: &&Made| add.acknowledged.is_some();
+            let ok = |add: &&Add| add.acknowledged.is_some();
             acknowledged += adds.tried.iter().flatten().filter(ok).count() as u64;
             judged += reads.len() as u64;
             late += found.late;

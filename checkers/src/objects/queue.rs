@@ -75,7 +75,7 @@ pub(crate) struct Messages<'h> {
     pub(crate) dequeues: Vec<(u32, Op<'h>)>,
     /// Drains that were answered.
     pub(crate) drains: Vec<Op<'h>>,
-    /// Dequeues and drains that may have taken elements that nobody knows.
+    /// Dequeues and drains that may have taken elements that are not known.
     pub(crate) doubtful_dequeues: u64,
     pub(crate) doubtful_drains: u64,
     pub(crate) malformed: Vec<u64>,
@@ -173,8 +173,8 @@ impl<'h> Messages<'h> {
         } else {
             format!("Every enqueue of {element} that was called before it was dequeued was refused.")
         };
-        let nobody = messages::done_by_nobody(&in_vain, "enqueued");
-        let title = format!("#{} dequeued {element}, {nobody}", op.call);
+        let absent = messages::not_done(&in_vain, "enqueued");
+        let title = format!("#{} dequeued {element}, {absent}", op.call);
         let mut ops = vec![op];
         ops.extend(in_vain.into_iter().take(2));
         Violation::new("unexpected-message", title, element.to_value(), ops).why(why)
@@ -219,7 +219,7 @@ impl Checker for Queue {
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let takes = ["enqueue", "dequeue", "drain"];
         let objects = objects(history, &["enqueue", "dequeue"], &takes, self.workload.as_deref());
-        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let mut report = Report::about(history, &objects);
         let (mut enqueued, mut dequeued, mut unexpected, mut duplicated) = (0, 0, 0, 0);
         let mut malformed = Vec::new();
         let mut poll = BudgetPoll::new(budget);

@@ -33,7 +33,7 @@ use crate::history::{History, NameId, Op};
 use crate::objects::final_reads::{AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, Unread, leaders_at};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Report, Severity, Validity, Verdict};
 use collect::sets;
 use judge::{Judged, Lacking, judge};
 use serde_json::json;
@@ -121,7 +121,7 @@ impl Checker for SetChecker {
         workloads.dedup();
         workloads.retain(|id| self.workload.as_ref().is_none_or(|name| history.name(*id) == name));
         if let Some(text) = self.unclear(history, &workloads) {
-            return Verdict::new(self.name(), Validity::Unknown, text);
+            return Verdict::unknown(self.name(), text);
         }
         let mut poll = BudgetPoll::new(budget);
         let mut all: Vec<Whole<'_>> = Vec::new();
@@ -134,29 +134,24 @@ impl Checker for SetChecker {
             all.push(Whole { judged, lacking });
         }
         let twice = if self.at_least_once { Severity::Evidence } else { Severity::Violation };
-        let sets = || all.iter().map(|one| &one.judged);
-        let mut findings: Vec<Finding> = Vec::new();
-        findings.extend(sets().filter_map(|set| set.lost_finding(history)));
-        findings.extend(sets().filter_map(|set| set.dropped_finding(history)));
-        findings.extend(sets().filter_map(|set| set.unexpected_finding(history)));
-        findings.extend(sets().filter_map(|set| set.duplicated_finding(history, twice)));
-        findings.extend(sets().filter_map(|set| set.missing_finding(history)));
-        findings.extend(sets().filter_map(|set| set.vanished_finding(history)));
-        findings.extend(sets().filter_map(|set| set.redelivered_finding(history)));
-        findings.extend(all.iter().filter_map(|one| one.judged.differing(history, &one.lacking)));
-        findings.sort_by_key(|finding| finding.severity != Severity::Violation);
-        let violations = findings.iter().filter(|finding| finding.severity == Severity::Violation).count();
-        let (mut validity, mut summary) = Answer { history, all: &all, mode: self.mode }.of(violations);
-        if let Some(late) = poll.reason(history.ops().len(), "operations").filter(|_| violations == 0) {
-            (validity, summary) = (Validity::Unknown, late);
+        let mut report = Report::new(history);
+        for Whole { judged, lacking } in &all {
+            let found = [
+                judged.lost_finding(history),
+                judged.dropped_finding(history),
+                judged.unexpected_finding(history),
+                judged.duplicated_finding(history, twice),
+                judged.missing_finding(history),
+                judged.vanished_finding(history),
+                judged.redelivered_finding(history),
+                judged.differing(history, lacking),
+            ];
+            found.into_iter().flatten().for_each(|finding| report.finding(finding));
         }
-        let name = if let [one] = workloads[..] { history.name(one).to_owned() } else { String::new() };
-        Verdict {
-            workload: name,
-            findings,
-            numbers: numbers(history, &all),
-            ..Verdict::new(self.name(), validity, summary)
-        }
+        report.numbers(numbers(history, &all));
+        report.late(&poll, history.ops().len(), "operations");
+        let (validity, summary) = Answer { history, all: &all, mode: self.mode }.of(report.violations());
+        report.conclude(self.name(), (validity, summary.clone()), |_| summary)
     }
 }
 
@@ -185,9 +180,9 @@ impl<'h> Answer<'_, 'h> {
         failures
     }
 
-    fn of(&self, violations: usize) -> (Validity, String) {
+    fn of(&self, violations: u64) -> (Validity, String) {
         let acknowledged = self.sum(|set| set.acknowledged);
-        let failures = self.failures().told();
+        let failures = self.failures().sentence();
         if violations > 0 {
             let lost = self.sum(|set| set.lost.len() + set.dropped.len());
             let (unexpected, duplicated) = (self.sum(|set| set.unexpected.len()), self.sum(|set| set.duplicated.len()));

@@ -38,7 +38,7 @@ use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::verdict::{Report, Violation};
 use std::collections::{BTreeMap, BTreeSet};
-use timeline::{Sighting, Timeline};
+use timeline::{Observation, Timeline};
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -181,7 +181,7 @@ impl<'h> Set<'h> {
     }
 
     /// When an element was first known: the reply that showed it.
-    fn known(&self, at: usize, seen: Option<Sighting>) -> Option<Op<'h>> {
+    fn known(&self, at: usize, seen: Option<Observation>) -> Option<Op<'h>> {
         let added = self.acknowledged.get(at).copied().flatten();
         let seen = seen.map(|seen| self.reads[seen.first as usize]);
         match (added, seen) {
@@ -195,9 +195,9 @@ impl<'h> Set<'h> {
     }
 }
 
-/// Elements by what became of them, each by number.
+/// Elements by their status at the end, each by number.
 #[derive(Default)]
-struct Fates {
+struct Statuses {
     stable: u64,
     stale: Vec<u32>,
     lost: Vec<u32>,
@@ -208,8 +208,8 @@ struct Fates {
     lost_latencies: Vec<u64>,
 }
 
-fn fates(set: &Set<'_>, timeline: &Timeline) -> Fates {
-    let mut fates = Fates::default();
+fn statuses(set: &Set<'_>, timeline: &Timeline) -> Statuses {
+    let mut statuses = Statuses::default();
     let last = timeline.words.first();
     for at in 0..set.elements.len() {
         let id = at as u32;
@@ -217,7 +217,7 @@ fn fates(set: &Set<'_>, timeline: &Timeline) -> Fates {
         let first_reply = seen.map(|seen| set.reads[seen.first as usize].reply);
         if set.tried(at).is_none_or(|add| first_reply.is_some_and(|reply| reply < add.call)) {
             if seen.is_some() {
-                fates.unexpected.push(id);
+                statuses.unexpected.push(id);
             }
             continue;
         }
@@ -226,26 +226,28 @@ fn fates(set: &Set<'_>, timeline: &Timeline) -> Fates {
         let asked_after = last.and_then(|&at| after(at));
         match seen {
             Some(seen) if seen.in_words && seen.lacking.and_then(after).is_none() => {
-                fates.stable += 1;
+                statuses.stable += 1;
                 if !seen.in_last || asked_after.is_none() {
                     continue;
                 }
                 let absent = seen.absent.and_then(after);
-                fates.stable_latencies.push(absent.map_or(0, |read| read.call_time.saturating_sub(known.reply_time)));
+                statuses
+                    .stable_latencies
+                    .push(absent.map_or(0, |read| read.call_time.saturating_sub(known.reply_time)));
                 if absent.is_some() {
-                    fates.stale.push(id);
+                    statuses.stale.push(id);
                 }
             }
-            _ if asked_after.is_none() => fates.never_read.push(id),
-            Some(seen) if seen.in_tail => fates.unsettled.push(id),
+            _ if asked_after.is_none() => statuses.never_read.push(id),
+            Some(seen) if seen.in_tail => statuses.unsettled.push(id),
             seen => {
-                fates.lost.push(id);
+                statuses.lost.push(id);
                 let until = seen.map_or(0, |seen| set.reads[seen.last as usize].call_time);
-                fates.lost_latencies.push(until.max(known.reply_time).saturating_sub(known.reply_time));
+                statuses.lost_latencies.push(until.max(known.reply_time).saturating_sub(known.reply_time));
             }
         }
     }
-    fates
+    statuses
 }
 
 /// One set with what was found in it.
@@ -260,7 +262,7 @@ struct Judge<'a, 'h> {
 
 impl<'h> Judge<'_, 'h> {
     fn names(&self, ids: &[u32]) -> String {
-        // Thousands of them help nobody: the first are named.
+        // Of thousands only the first are named.
         let values: Vec<_> = ids.iter().take(1_000).map(|&id| self.set.elements.value(id).to_value()).collect();
         let more = ids.len().saturating_sub(values.len());
         let text = messages::elements(&values, 20);
@@ -389,10 +391,10 @@ impl SetFull {
         };
         let counts = |read: &Op<'h>| leaders.is_empty() || leaders.contains(history.name(read.node));
         let Some(timeline) = Timeline::of(history, &set.reads, &mut set.elements, counts, poll) else { return };
-        let mut fates = fates(&set, &timeline);
+        let mut statuses = statuses(&set, &timeline);
         let silent = set.silent(history);
         let unread = if self.mode.asks_each() { set.unread(history) } else { Unread::default() };
-        let lost = std::mem::take(&mut fates.lost);
+        let lost = std::mem::take(&mut statuses.lost);
         let perhaps =
             !unread.is_empty() || (self.mode.takes_away() && set.failed.iter().any(|op| op.outcome == Outcome::Info));
         let dropped = match perhaps && !self.mode.takes_away() {
@@ -402,14 +404,14 @@ impl SetFull {
         let (lost, missing): (Vec<u32>, Vec<u32>) = lost.into_iter().partition(|id| !perhaps || dropped.contains(id));
         let judge = Judge { history, key: object.key, set: &set, timeline: &timeline, whole: leaders.is_empty() };
         let mut violations = vec![judge.lacking("lost-element", "lost", &lost)];
-        violations.push(judge.unexpected(&fates.unexpected));
+        violations.push(judge.unexpected(&statuses.unexpected));
         violations.push(
             judge.duplicated().map(|violation| if self.at_least_once { violation.evidence() } else { violation }),
         );
-        let stale = judge.lacking("stale-element", "absent although known, and back later", &fates.stale);
-        let unsettled = judge.lacking("stale-element", "absent although known, in the last read", &fates.unsettled);
+        let stale = judge.lacking("stale-element", "absent although known, and back later", &statuses.stale);
+        let unsettled = judge.lacking("stale-element", "absent although known, in the last read", &statuses.unsettled);
         let missing_told =
-            judge.lacking("missing-element", "in no last read, while nobody knows what a node holds", &missing);
+            judge.lacking("missing-element", "in no last read, while what a node holds is not known", &missing);
         if self.linearizable {
             let missed = judge.lacking("stale-element", "absent although known", &missing);
             violations.extend([stale, unsettled, missed]);
@@ -423,16 +425,16 @@ impl SetFull {
         totals.acknowledged += set.acknowledged.iter().flatten().count() as u64;
         totals.reads += set.reads.len() as u64;
         totals.unread_sets += u64::from(timeline.words.is_empty() && set.attempts > 0);
-        totals.stable += fates.stable;
-        totals.stale += fates.stale.len() as u64;
+        totals.stable += statuses.stable;
+        totals.stale += statuses.stale.len() as u64;
         totals.lost += lost.len() as u64;
         totals.missing += missing.len() as u64;
-        totals.unsettled += fates.unsettled.len() as u64;
-        totals.never_read += fates.never_read.len() as u64;
-        totals.unexpected += fates.unexpected.len() as u64;
+        totals.unsettled += statuses.unsettled.len() as u64;
+        totals.never_read += statuses.never_read.len() as u64;
+        totals.unexpected += statuses.unexpected.len() as u64;
         totals.duplicated += timeline.duplicated.len() as u64;
-        totals.stable_latencies.append(&mut fates.stable_latencies);
-        totals.lost_latencies.append(&mut fates.lost_latencies);
+        totals.stable_latencies.append(&mut statuses.stable_latencies);
+        totals.lost_latencies.append(&mut statuses.lost_latencies);
         totals.malformed.extend(set.malformed);
         let unanswered = |op: &&Op<'h>| timeline.words.is_empty() || silent.contains(&history.bound_node(op));
         set.failed.iter().filter(unanswered).for_each(|op| totals.failures.take(history, op));
@@ -468,7 +470,7 @@ impl Totals<'_> {
             report.unknown(format!("{unsettled} elements are lacking in a last read, but not in one beside it."));
         }
         if self.unread_sets + self.missing > 0 && self.failures.count() > 0 {
-            report.unknown(self.failures.told().trim_start().to_owned());
+            report.unknown(self.failures.sentence().trim_start().to_owned());
         }
         self.malformed.sort_unstable();
         report.malformed("a read replies with the list of elements", &self.malformed);
@@ -505,7 +507,7 @@ impl Checker for SetFull {
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["add"], &["add", "read"], self.workload.as_deref());
-        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let mut report = Report::about(history, &objects);
         let mut totals = Totals::default();
         let mut poll = BudgetPoll::new(budget);
         for object in &objects {

@@ -206,7 +206,7 @@ impl Checker for TotalQueue {
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let takes = ["enqueue", "dequeue", "drain"];
         let objects = objects(history, &["enqueue", "dequeue", "drain"], &takes, self.workload.as_deref());
-        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let mut report = Report::about(history, &objects);
         let mut totals = Totals::default();
         let mut poll = BudgetPoll::new(budget);
         for object in &objects {
@@ -225,7 +225,7 @@ impl Checker for TotalQueue {
         }
         if undrained > 0 {
             let queues = messages::count(undrained as usize, "queue");
-            report.unknown(format!("No drain of {queues} was answered, so nobody knows what was left."));
+            report.unknown(format!("No drain of {queues} was answered, so what was left is not known."));
         } else if late > 0 {
             report.unknown(format!("No drain began after {late} enqueues that never came out were acknowledged."));
         }

@@ -59,7 +59,7 @@ impl Checker for UniqueIds {
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["generate"], &["generate"], self.workload.as_deref());
-        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let mut report = Report::about(history, &objects);
         let (mut attempts, mut received, mut duplicated, mut pairs) = (0, 0, 0, 0);
         let mut range: Option<(ValueRef<'_>, ValueRef<'_>)> = None;
         let mut malformed = Vec::new();

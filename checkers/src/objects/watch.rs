@@ -16,7 +16,7 @@
 //! - bookmarkable: `watch-not-bookmarkable`, an event after a bookmark that covers it, or a change covered by one and not
 //!   delivered;
 //! - and in between: `watch-filter` (another key), `watch-before-start` (an older revision), `watch-wrong-event` (not what
-//!   was written, or what another watch delivered), `watch-unexpected-event` (a put that nobody can have made by then).
+//!   was written, or what another watch delivered), `watch-unexpected-event` (a put that no call can have made by then).
 //!
 //! Changes are those that were acknowledged and those that another watch delivered. **Not definite**: changes in doubt that
 //! no watch delivered, what a watch has not delivered yet, and deletes within transactions, which may find nothing.
@@ -165,7 +165,7 @@ impl<'h> Judge<'_, 'h> {
         }
     }
 
-    /// A put that nobody can have made before the watch ended.
+    /// A put that no call can have made before the watch ended.
     fn unexpected(&mut self, watch: &Watched<'h>, event: &Event<'h>) {
         let Change::Put(value) = event.change else { return };
         if !self.store.malformed.is_empty() {
@@ -180,7 +180,7 @@ impl<'h> Judge<'_, 'h> {
         let refused = self.store.refusal(event.key, value);
         let ops: Vec<u32> = [watch.op].into_iter().chain(put).chain(refused).collect();
         let title =
-            |key: &str| format!("#{call} delivered a put of {value} to key {key} that nobody can have made by then");
+            |key: &str| format!("#{call} delivered a put of {value} to key {key} that no call can have made by then");
         self.broken("watch-unexpected-event", revision, event.key, &ops, title);
     }
 
@@ -242,7 +242,7 @@ impl Checker for Watch {
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["watch"], &stream::FUNCTIONS, self.workload.as_deref());
-        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let mut report = Report::about(history, &objects);
         let mut stores: BTreeMap<NameId, Vec<u32>> = BTreeMap::new();
         for object in &objects {
             stores.entry(object.workload).or_default().extend(&object.ops);

@@ -88,7 +88,7 @@ impl Run {
         if reads == NONE { NONE } else { self.writer[reads as usize] }
     }
 
-    /// The first access that saw a value that nobody wrote.
+    /// The first access that saw a value that no call wrote.
     pub(crate) fn phantom(&self) -> Option<u32> {
         let unknown = |at: &u32| {
             let reads = self.at(*at).reads;

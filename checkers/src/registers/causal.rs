@@ -3,7 +3,7 @@
 //!
 //! Reads `read`, `write` and `cas` with `[from, to]` of a workload on registers, all keys together; a session is a
 //! process. Variants (Bouajjani et al., POPL 2017): `cc` (weak causal consistency), `ccv` (causal convergence: and all agree
-//! on one order of concurrent writes), `cm` (causal memory: and each process believes in one order of all it saw). Exact
+//! on one order of concurrent writes), `cm` (causal memory: and one order explains all that each process saw). Exact
 //! where every written value is unique for its key; reads of other values are left out, and valid becomes Unknown. What a
 //! refused compare-and-set saw is not known and is left out. Order in real time plays no role.
 //!
@@ -11,10 +11,10 @@
 //! `write-hb-init-read`, `cyclic-hb`. Unknown: nothing acknowledged, repeated values, foreign functions, time or memory out.
 use super::accesses::{Parsed, Run, beginnings, parse, workloads};
 use super::explain::{Words, finding, shrink};
-use super::memory::{Base, believe, pram_clocks, pram_path};
+use super::memory::{Base, causal_view, pram_clocks, pram_path};
+use super::observed::written_seen;
 use super::order::{Causal, KeyWrites};
 use super::patterns::{Bad, Converges, Stop, convergence, thin_air, weak};
-use super::telling::written_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::history::{History, NameId};
 use crate::initial::{Beginnings, FromInitial, Initial};
@@ -85,7 +85,7 @@ pub(crate) fn judge(run: &Run, variant: Variant, budget: &Budget) -> Result<Vec<
     let mut scratch = vec![0; run.sessions.len()];
     let mut found = Vec::new();
     for session in 0..run.sessions.len() as u32 {
-        found.extend(believe(&base, session, &mut scratch, budget)?);
+        found.extend(causal_view(&base, session, &mut scratch, budget)?);
         if found.len() == FINDINGS_MAX {
             break;
         }
@@ -103,7 +103,7 @@ fn pram(run: &Run, writes: &KeyWrites, budget: &Budget) -> Result<Vec<Bad>, Stop
     for session in 0..run.sessions.len() as u32 {
         let path = |first: u32, second: u32| pram_path(run, session, first, second);
         let base = Base { run, writes, clocks: &clocks, clock: &clock, transitive: false, ranks: None, path: &path };
-        found.extend(believe(&base, session, &mut scratch, budget)?);
+        found.extend(causal_view(&base, session, &mut scratch, budget)?);
         if found.len() == FINDINGS_MAX {
             break;
         }
@@ -113,7 +113,7 @@ fn pram(run: &Run, writes: &KeyWrites, budget: &Budget) -> Result<Vec<Bad>, Stop
 
 fn reason(kind: &str) -> &'static str {
     match kind {
-        "thin-air-read" => "a read returned a value that nobody wrote",
+        "thin-air-read" => "a read returned a value that no call wrote",
         "cyclic-co" => "operations cause each other in a circle",
         "write-co-init-read" => "a read returned the initial value although a write of the key is causally before it",
         "write-co-read" => {
@@ -129,16 +129,16 @@ fn claim(bad: &Bad, edges: Vec<Edge>) -> Claim {
     let sure = matches!(bad.kind, "cyclic-co" | "write-co-init-read");
     match sure {
         true => Claim::cycle(bad.kind, edges),
-        false => Claim::Rule { rule: bad.kind.to_owned(), subject: believer(bad, "cm") },
+        false => Claim::Rule { rule: bad.kind.to_owned(), subject: view_of(bad, "cm") },
     }
 }
 
 fn pram_claim(bad: &Bad, _: Vec<Edge>) -> Claim {
-    Claim::Rule { rule: bad.kind.to_owned(), subject: believer(bad, "pram") }
+    Claim::Rule { rule: bad.kind.to_owned(), subject: view_of(bad, "pram") }
 }
 
-/// What a process believes is another thing in each variant.
-fn believer(bad: &Bad, variant: &str) -> Value {
+/// The causal view of a process differs between the variants.
+fn view_of(bad: &Bad, variant: &str) -> Value {
     if matches!(bad.kind, "write-hb-init-read" | "cyclic-hb") { Value::text(variant) } else { Value::Nil }
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Clocks {
 }
 
 impl Clocks {
-    /// For so many sessions.
+    /// For this number of sessions.
     pub(crate) fn new(sessions: usize) -> Clocks {
         let mut levels = vec![vec![[0; WIDTH]]];
         while (sessions.max(1) - 1) >> (BITS as usize * levels.len()) > 0 {
@@ -44,7 +44,7 @@ impl Clocks {
         at
     }
 
-    /// The clock with at least so many accesses of this session.
+    /// The clock with at least this number of accesses of this session.
     pub(crate) fn raise(&mut self, clock: Clock, session: u32, place: u32) -> Clock {
         if self.get(clock, session) >= place {
             return clock;

@@ -23,7 +23,7 @@ use crate::initial::{Beginnings, FromInitial, Initial, of_key};
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Report, Severity, Validity, Verdict};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 
@@ -320,15 +320,15 @@ impl EventualConvergence {
             key.writes.iter().filter(|(written, _)| *written == value).map(|(_, write)| write).collect();
         if writers.is_empty() && value != *begins {
             let refused = messages::refused(history, read, &value.to_value());
-            let nobody = messages::done_by_nobody(&refused, "written");
-            let title = format!("{this} ended with {value}, {nobody} (#{})", read.call);
+            let absent = messages::not_done(&refused, "written");
+            let title = format!("{this} ended with {value}, {absent} (#{})", read.call);
             return Some(found(history, "thin-air-read", title, name, &[*read]));
         }
         if writers.is_empty() {
             let (written, lost) = key.writes.iter().rev().find(certain)?;
             let how = if begins.is_nil() { "empty".to_owned() } else { format!("with {begins}, as it began,") };
             let title =
-                format!("{this} ended {how} although {written} was acknowledged (#{}, #{})", lost.call, read.call);
+                format!("{this} ended {how} after {written} had been acknowledged (#{}, #{})", lost.call, read.call);
             return Some(found(history, "lost-write", title, name, &[*lost, *read]));
         }
         if self.any_written || writers.iter().any(|write| write.outcome == Outcome::Info) {
@@ -342,7 +342,7 @@ impl EventualConvergence {
         let mut ops: Vec<Op<'_>> = writers.iter().map(|write| **write).collect();
         ops.extend([latest.1, *read]);
         let title = format!(
-            "{this} ended with {value} although {} was written after that and acknowledged (#{})",
+            "{this} ended with {value} after {} had replaced it and was acknowledged (#{})",
             latest.0, latest.1.call
         );
         Some(found(history, "superseded-value", title, name, &ops))
@@ -366,7 +366,7 @@ impl Checker for EventualConvergence {
 
 impl FromInitial for EventualConvergence {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
-        let mut findings: Vec<Finding> = Vec::new();
+        let mut report = Report::new(history);
         let mut unclear: Vec<String> = Vec::new();
         let (mut checked, mut acknowledged, mut finals, mut tested, mut compared) = (0, 0, 0, 0, 0);
         let healed = healed(history);
@@ -390,7 +390,7 @@ impl FromInitial for EventualConvergence {
                 compared += usize::from(key.compared());
                 for trouble in self.judge(history, *name, key, *healed.as_ref().unwrap_or(&u64::MAX), initial) {
                     match trouble {
-                        Trouble::Broken(finding) => findings.push(*finding),
+                        Trouble::Broken(finding) => report.finding(*finding),
                         Trouble::Unclear(why) => unclear.push(why),
                     }
                 }
@@ -398,48 +398,41 @@ impl FromInitial for EventualConvergence {
         }
         unclear.extend(healed.err());
         if !history.realtime {
-            findings.clear();
+            report = Report::new(history);
             unclear.insert(0, "the history says nothing about real time".to_owned());
         }
-        findings.sort_by_key(|finding| finding.ops.last().copied());
-        let bad = findings.len();
-        findings.truncate(FINDINGS_MAX);
-        let (validity, summary) = match (findings.first(), unclear.first()) {
-            (Some(first), _) => (
-                Validity::Invalid,
-                format!("{} of {checked} did not converge as promised; {}.", messages::count(bad, "key"), first.title),
-            ),
-            (None, Some(first)) if checked == 0 => (Validity::Unknown, format!("Not decided: {first}.")),
+        let bad = report.violations();
+        let otherwise = match unclear.first() {
+            Some(first) if checked == 0 => (Validity::Unknown, format!("Not decided: {first}.")),
             _ if acknowledged == 0 => {
                 (Validity::Unknown, "No write was acknowledged, so nothing can be said.".to_owned())
             }
-            (None, Some(first)) => (Validity::Unknown, format!("Not decided: {first}.")),
-            (None, None) if tested == 0 => (
+            Some(first) => (Validity::Unknown, format!("Not decided: {first}.")),
+            None if tested == 0 => (
                 Validity::Unknown,
                 "No key was read at the end after a write of it had been acknowledged, so nothing can be said."
                     .to_owned(),
             ),
-            (None, None) if compared == 0 => (
+            None if compared == 0 => (
                 Validity::Unknown,
-                "At the end no key was read on two nodes that the history names, so nobody knows whether all came to \
-                 one value."
+                "At the end no key was read on two nodes that the history names, so whether all came to \
+                 one value is not known."
                     .to_owned(),
             ),
-            (None, None) => (
+            None => (
                 Validity::Valid,
                 format!("{} ended with one value that could be the last.", messages::count(checked, "key")),
             ),
         };
-        let mut verdict = Verdict::new(self.name(), validity, summary);
-        verdict.findings = findings;
-        verdict.numbers = BTreeMap::from([
-            ("checked_keys".to_owned(), json!(checked)),
-            ("bad_keys".to_owned(), json!(bad)),
-            ("final_reads".to_owned(), json!(finals)),
-            ("ok_writes".to_owned(), json!(acknowledged)),
-            ("undecided".to_owned(), json!(unclear.iter().take(10).collect::<Vec<_>>())),
-        ]);
-        verdict
+        report.number("checked_keys", checked as u64);
+        report.number("bad_keys", bad);
+        report.number("final_reads", finals as u64);
+        report.number("ok_writes", acknowledged as u64);
+        report.figure("undecided", json!(unclear.iter().take(FINDINGS_MAX).collect::<Vec<_>>()));
+        let keys = messages::count(bad as usize, "key");
+        report.conclude(self.name(), otherwise, |headline| {
+            format!("{keys} of {checked} did not converge as promised; {headline}.")
+        })
     }
 
     fn beginnings(&self, history: &History) -> Beginnings {

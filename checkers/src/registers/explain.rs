@@ -115,9 +115,7 @@ pub(crate) fn finding(history: &History, run: &Run, bad: &Bad, words: &Words) ->
         let reader = run.phantom().map(|reader| history.ops().at(run.at(reader).op as usize));
         finding.sentences.extend(reader.map(|op| nobody(history, &op)));
     }
-    finding.faults = messages::faults_around(history, &ops);
-    finding.sentences.extend(messages::faults(history, &finding.faults));
-    finding.nodes = messages::nodes_of(history, &ops);
+    finding.around(history, &ops);
     finding.key = if let [key] = &keys[..] { key.clone() } else { Value::Nil };
     // A causal order that comes back to itself needs nobody beside those on it; what a read shows is told by its writer.
     let on_it = |call: &u64| bad.kind != "cyclic-co" || cycle.iter().any(|edge| edge.from == *call || edge.to == *call);
@@ -128,7 +126,7 @@ pub(crate) fn finding(history: &History, run: &Run, bad: &Bad, words: &Words) ->
     finding
 }
 
-/// Who tried in vain to write what a read saw.
+/// The refused writes of what a read saw.
 fn nobody(history: &History, read: &Op<'_>) -> String {
     let value = read.output;
     let failed = history.ops().iter().find(|op| {

@@ -1,4 +1,4 @@
-//! What one session alone can believe: the happened-before relation of causal memory (Bouajjani et al., POPL 2017, table
+//! The causal view of one session: the happened-before relation of causal memory (Bouajjani et al., POPL 2017, table
 //! 4), and, on program order alone, that of PRAM (Lipton and Sandberg 1988).
 //!
 //! For one session, every write of a key that is before one of its reads must be before the write that was read. That may
@@ -12,7 +12,7 @@ use crate::graph::Digraph;
 use crate::verdict::Budget;
 use std::collections::HashMap;
 
-/// What is before an access whatever the session believes.
+/// What is before an access in every view.
 pub(crate) struct Base<'a> {
     /// The run.
     pub(crate) run: &'a Run,
@@ -88,8 +88,8 @@ struct Forced {
     reader: u32,
 }
 
-/// One session's belief.
-struct Belief<'a> {
+/// One session's causal view: what is before its present read.
+struct CausalView<'a> {
     base: &'a Base<'a>,
     session: u32,
     forced: Vec<Forced>,
@@ -103,14 +103,14 @@ struct Belief<'a> {
     log: HashMap<u32, Vec<(u32, u32)>>,
 }
 
-/// Checks one session. `scratch` has an entry for each session, all zero, and is left so.
-pub(crate) fn believe(
+/// Checks the causal view of one session. `scratch` has an entry for each session, all zero, and is left so.
+pub(crate) fn causal_view(
     base: &Base<'_>,
     session: u32,
     scratch: &mut Vec<u32>,
     budget: &Budget,
 ) -> Result<Option<Bad>, Stop> {
-    let mut belief = Belief {
+    let mut view = CausalView {
         base,
         session,
         forced: Vec::new(),
@@ -119,13 +119,13 @@ pub(crate) fn believe(
         more: Vec::new(),
         log: HashMap::new(),
     };
-    let result = belief.settle(budget);
-    belief.now.fill(0);
-    *scratch = belief.now;
+    let result = view.settle(budget);
+    view.now.fill(0);
+    *scratch = view.now;
     result
 }
 
-impl Belief<'_> {
+impl CausalView<'_> {
     fn settle(&mut self, budget: &Budget) -> Result<Option<Bad>, Stop> {
         loop {
             self.now.fill(0);

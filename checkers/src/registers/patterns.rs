@@ -5,7 +5,7 @@ use super::accesses::{NONE, Run};
 use super::order::{Causal, KeyWrites, Path, Step, newer};
 use crate::graph::Digraph;
 use crate::history::Op;
-use crate::verdict::Budget;
+use crate::verdict::{Budget, FINDINGS_MAX};
 
 /// Why a run is not what was promised.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,10 +66,7 @@ pub(crate) fn contract(path: Path) -> Path {
     short
 }
 
-/// How many bad reads are told.
-const TOLD: usize = 10;
-
-/// A read of what nobody wrote: no order of any kind explains it.
+/// A read of a value that no call wrote: no order of any kind explains it.
 pub(crate) fn thin_air(run: &Run) -> Option<Bad> {
     let mut shown = vec![run.phantom()?];
     // A compare-and-set that was never acknowledged saw it only if it happened: who observed it shows that.
@@ -103,7 +100,7 @@ pub(crate) fn weak(run: &Run, writes: &KeyWrites, causal: &Causal, budget: &Budg
         if let Some(bad) = bad_read(run, writes, causal, at) {
             told[access.key as usize] = true;
             found.push(bad);
-            if found.len() == TOLD {
+            if found.len() == FINDINGS_MAX {
                 break;
             }
         }

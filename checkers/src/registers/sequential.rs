@@ -9,10 +9,10 @@
 use super::accesses::{Access, NONE, Run, beginnings, parse, workloads};
 use super::explain::{Words, finding, shrink};
 use super::interleave::{Found, dive, search};
+use super::observed::order_seen;
 use super::order::Path;
 use super::patterns::{Bad, thin_air};
 use super::saturate::{Saturated, saturate};
-use super::telling::order_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::history::{History, NameId};
 use crate::initial::{Beginnings, FromInitial, Initial};
@@ -82,7 +82,7 @@ fn spare(run: &Run, budget: &Budget) -> Run {
 
 fn reason(kind: &str) -> &'static str {
     match kind {
-        "thin-air-read" => "a read returned a value that nobody wrote",
+        "thin-air-read" => "a read returned a value that no call wrote",
         _ => "no single order of the operations explains what all processes saw",
     }
 }

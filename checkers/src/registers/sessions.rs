@@ -14,9 +14,9 @@
 //! nothing acknowledged, repeated values, `order: realtime` on a history without it. O(n log n).
 use super::accesses::{NONE, Run, beginnings, parse_with, workloads};
 use super::explain::{Words, finding, shrink};
+use super::observed::session_seen;
 use super::order::{Path, Step};
 use super::patterns::{Bad, Stop, thin_air};
-use super::telling::session_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::graph::Digraph;
 use crate::history::{History, NameId, Op};
@@ -336,7 +336,7 @@ impl SessionGuarantee {
 
 fn reason(kind: &str) -> &'static str {
     match kind {
-        "thin-air-read" => "a read returned a value that nobody wrote",
+        "thin-air-read" => "a read returned a value that no call wrote",
         "stale-own-write" => "a process read a version older than one it had written itself",
         "non-monotonic-read" => "a process read a version older than one it had read before",
         "non-monotonic-write" => "a process' later write has the older version",
@@ -384,8 +384,8 @@ impl FromInitial for SessionGuarantee {
             Part { workload, parsed, answer }
         };
         let promise = match self.promise {
-            Promise::ReadYourWrites => "such that everybody reads their own writes",
-            Promise::MonotonicReads => "such that nobody reads backwards",
+            Promise::ReadYourWrites => "such that every process reads its own writes",
+            Promise::MonotonicReads => "such that no process reads backwards",
             Promise::MonotonicWrites => "such that writes of a process stay in order",
             Promise::WritesFollowReads => "such that writes follow what their process had read",
         };

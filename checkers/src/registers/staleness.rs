@@ -15,9 +15,9 @@ use super::delta::{Cluster, smallest};
 use super::explain::{Words, finding, shrink};
 use super::k_atomic::two_atomic;
 use super::measure::{Behind, Table, measure};
+use super::observed::key_seen;
 use super::order::Path;
 use super::patterns::{Bad, Stop, thin_air};
-use super::telling::key_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::history::{History, NameId, Op};
 use crate::initial::{Beginnings, FromInitial, Initial};
@@ -107,7 +107,7 @@ fn k_atomic(history: &History, run: &Run, k: u64, budget: &Budget) -> Result<Opt
 
 fn reason(kind: &str) -> &'static str {
     match kind {
-        "thin-air-read" => "a read returned a value that nobody wrote",
+        "thin-air-read" => "a read returned a value that no call wrote",
         "not-k-atomic" => "reads returned values older than allowed, whatever the order of concurrent writes was",
         "not-delta-atomic" => "reads returned values that had been replaced for longer than allowed",
         _ => "the stalest read",

@@ -7,7 +7,7 @@ use crate::history::{Fault, History, Op, Outcome, Phase};
 use crate::run_level::sides::wrote;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -190,22 +190,21 @@ impl Checker for Availability {
             let faults = messages::count(effects.len(), "fault");
             (Validity::Valid, format!("{seen} operations acknowledged; longest gap {gap_ms} ms{recovered}, {faults}."))
         };
-        let findings = if seen == 0 {
-            Vec::new()
-        } else {
-            gap_finding(history, gap).into_iter().chain(stuck_finding(history, &effects)).collect()
-        };
-        Verdict {
-            findings,
-            numbers: BTreeMap::from([
-                ("ok_ops".to_owned(), json!(seen)),
-                ("ok_per_second".to_owned(), json!(replies.rate(load.0, load.1))),
-                ("longest_gap_ms".to_owned(), json!(gap_ms)),
-                ("longest_gap_at_ms".to_owned(), json!(gap.0 / 1_000_000)),
-                ("recovery_ms_max".to_owned(), json!(recovery)),
-                ("faults".to_owned(), json!(effects)),
-            ]),
-            ..Verdict::new(self.name(), validity, summary)
+        let mut report = Report::new(history);
+        if seen > 0 {
+            let found = gap_finding(history, gap).into_iter().chain(stuck_finding(history, &effects));
+            found.for_each(|finding| report.finding(finding));
         }
+        for (name, number) in [
+            ("ok_ops", json!(seen)),
+            ("ok_per_second", json!(replies.rate(load.0, load.1))),
+            ("longest_gap_ms", json!(gap_ms)),
+            ("longest_gap_at_ms", json!(gap.0 / 1_000_000)),
+            ("recovery_ms_max", json!(recovery)),
+            ("faults", json!(effects)),
+        ] {
+            report.figure(name, number);
+        }
+        report.conclude(self.name(), (validity, summary), |headline| format!("{headline}."))
     }
 }

@@ -2,7 +2,7 @@
 //! alarms in its log, kills for want of memory and core files are bugs by themselves, whatever the clients saw.
 //!
 //! An end is explained when the harness asked for it: a planned kill, a stop. Such ends are not in the history. For the others
-//! [`manner`] has the rule: a fatal signal is a violation whatever is in force. An exit with a status while a fault that can
+//! [`ending`] has the rule: a fatal signal is a violation whatever is in force. An exit with a status while a fault that can
 //! provoke one by design may have been in force (a clock that jumps, a cut, a pause, a kill of half of the nodes: a server may
 //! end rather than serve without its lease), or shortly after it, is evidence, unless the target's recipe says otherwise.
 //!
@@ -11,18 +11,17 @@
 //! says is in order; `start-failed`, a process that the harness had started again after a fault and that ended with an exit
 //! status before long: where others are away, some systems do so and wait to be started once more; `log-corruption`, lines
 //! about corrupt data on a node that may have been recovering from a kill: recovery cuts torn ends of files off and says so.
-//! Unknown: nobody watched the processes.
+//! Unknown: the processes were not watched.
+mod ending;
 pub(crate) mod fuzz;
-mod manner;
 mod torn;
 
 use crate::checker::{CheckerDoc, Options};
 use crate::history::{History, ProcessEvent, ProcessStep};
 use crate::value::Value;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
-use manner::Manner;
-use serde_json::json;
+use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
+use ending::Ending;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Its name in plans; every run is judged by it, also where a plan names its checkers.
@@ -100,13 +99,13 @@ impl Crashes {
         let (kind, counts) = match event.step {
             ProcessStep::Watched | ProcessStep::LogsRead | ProcessStep::Restarted => return None,
             ProcessStep::Ended => {
-                let manner = Manner::of(event, history, &self.ok_exits);
-                let counts = match manner {
-                    Manner::Crashed => self.crashed,
-                    Manner::InFault => self.crashed.zip(self.exits_in_faults).map(|(crash, exit)| crash.min(exit)),
-                    Manner::Declared | Manner::FailedStart => self.crashed.map(|_| Severity::Evidence),
+                let ending = Ending::of(event, history, &self.ok_exits);
+                let counts = match ending {
+                    Ending::Crashed => self.crashed,
+                    Ending::InFault => self.crashed.zip(self.exits_in_faults).map(|(crash, exit)| crash.min(exit)),
+                    Ending::Declared | Ending::FailedStart => self.crashed.map(|_| Severity::Evidence),
                 };
-                (manner.kind(), counts)
+                (ending.kind(), counts)
             }
             ProcessStep::OutOfMemory => ("out-of-memory", self.out_of_memory),
             ProcessStep::CoreFile => ("core-file", self.core_file),
@@ -116,7 +115,7 @@ impl Crashes {
             }
             ProcessStep::LogCorruption => ("log-alarm", self.log_alarm),
             // What may still be in force may be what keeps it away.
-            ProcessStep::DidNotComeBack if history.faults.iter().any(manner::may_last) => {
+            ProcessStep::DidNotComeBack if history.faults.iter().any(ending::may_last) => {
                 ("did-not-come-back", self.did_not_come_back.map(|_| Severity::Evidence))
             }
             ProcessStep::DidNotComeBack => ("did-not-come-back", self.did_not_come_back),
@@ -136,7 +135,7 @@ fn statuses(options: &Options) -> Result<BTreeSet<i64>, String> {
     listed.iter().map(status).collect()
 }
 
-/// What tells records of one kind apart: of a loop of crashes only the first is told.
+/// What distinguishes records of one kind: a loop of crashes is one finding.
 fn signature(event: &ProcessEvent) -> (&str, &str, String) {
     let mut template = String::new();
     for letter in event.how.chars() {
@@ -160,11 +159,11 @@ fn title(kind: &str, event: &ProcessEvent, times: u64) -> String {
         ("", node) => format!("a process on {node}"),
         (process, node) => format!("{process} on {node}"),
     };
-    let how = if event.how.is_empty() { "nobody saw how" } else { &event.how };
+    let how = if event.how.is_empty() { "how is not known" } else { &event.how };
     let first = match (event.step, kind) {
-        (ProcessStep::Ended, manner::START_FAILED) => format!("{who} was started again and ended ({how})"),
-        (ProcessStep::Ended, manner::IN_FAULT) => format!("{who} ended by itself in a fault ({how})"),
-        (ProcessStep::Ended, manner::DECLARED) => format!("{who} ended by itself, as its recipe allows ({how})"),
+        (ProcessStep::Ended, ending::START_FAILED) => format!("{who} was started again and ended ({how})"),
+        (ProcessStep::Ended, ending::IN_FAULT) => format!("{who} ended by itself in a fault ({how})"),
+        (ProcessStep::Ended, ending::DECLARED) => format!("{who} ended by itself, as its recipe allows ({how})"),
         (ProcessStep::Ended, _) if how.starts_with("signal 9 ") => {
             format!("{who} was killed by SIGKILL, by whom is not known")
         }
@@ -209,44 +208,34 @@ impl Checker for Crashes {
         false
     }
 
-    /// That nobody died says nothing of what was promised to clients.
+    /// A run without a death says nothing of what was promised to clients.
     fn measures_only(&self) -> bool {
         true
     }
 
     fn judge_workload(&self, history: &History, _budget: &Budget) -> Verdict {
         let groups = self.groups(history);
-        let mut findings: Vec<Finding> = Vec::new();
+        let mut report = Report::new(history);
         for group in &groups {
-            if findings.iter().filter(|finding| finding.kind == group.kind).count() < FINDINGS_MAX {
-                findings.push(group.finding(history));
-            }
+            report.examples_of(group.kind, group.severity, group.times, || group.finding(history));
         }
-        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        let violations: Vec<&Group<'_>> = groups.iter().filter(|group| group.severity == Severity::Violation).collect();
+        let more = groups.iter().filter(|group| group.severity == Severity::Violation).count().saturating_sub(1);
         let watched = nodes_of(history, ProcessStep::Watched);
         let unwatched: Vec<&str> =
             history.nodes.iter().map(String::as_str).filter(|node| !watched.contains(node)).collect();
-        let (validity, summary) = match violations.as_slice() {
-            [] if watched.is_empty() => (Validity::Unknown, "Nobody watched the target's processes.".to_owned()),
-            [] if !unwatched.is_empty() => {
-                (Validity::Unknown, format!("Nobody watched the target's processes on {}.", unwatched.join(", ")))
-            }
+        let otherwise = match unwatched.as_slice() {
+            _ if watched.is_empty() => (Validity::Unknown, "The target's processes were not watched.".to_owned()),
             [] => (Validity::Valid, self.nothing_broken(history, &groups, watched.len())),
-            [first, more @ ..] => {
-                let more = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
-                (Validity::Invalid, format!("{}{more}.", title(first.kind, first.event, first.times)))
-            }
+            _ => (Validity::Unknown, format!("The target's processes were not watched on {}.", unwatched.join(", "))),
         };
-        let mut verdict = Verdict::new(self.name(), validity, summary);
         let mut totals: BTreeMap<&str, u64> = BTreeMap::new();
         groups.iter().for_each(|group| *totals.entry(group.kind).or_default() += group.times);
-        verdict.numbers = totals.iter().map(|(kind, times)| (kind.replace('-', "_"), json!(times))).collect();
+        totals.iter().for_each(|(kind, times)| report.number(&kind.replace('-', "_"), *times));
         let restarted = history.processes.iter().filter(|event| event.step == ProcessStep::Restarted).count();
-        verdict.numbers.insert("watched_nodes".to_owned(), json!(watched.len()));
-        verdict.numbers.insert("restarted".to_owned(), json!(restarted));
-        verdict.findings = findings;
-        verdict
+        report.number("watched_nodes", watched.len() as u64);
+        report.number("restarted", restarted as u64);
+        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        report.conclude(self.name(), otherwise, |headline| format!("{headline}{more}."))
     }
 }
 
@@ -268,7 +257,7 @@ impl Group<'_> {
     fn finding(&self, history: &History) -> Finding {
         let mut finding = Finding::new(self.kind, self.severity, title(self.kind, self.event, self.times));
         (finding.sentences, finding.faults) = circumstances(self.event, history);
-        finding.sentences.extend(manner::reason(self.kind).map(str::to_owned));
+        finding.sentences.extend(ending::reason(self.kind).map(str::to_owned));
         if !self.event.detail.is_empty() {
             finding.sentences.push("It said last:".to_owned());
             finding.sentences.extend(self.event.detail.iter().cloned());
@@ -322,7 +311,7 @@ impl Crashes {
     }
 }
 
-/// What was looked for in the logs, and where nobody looked.
+/// What was looked for in the logs, and which logs were not read.
 fn logs_searched(history: &History, alarms: usize) -> String {
     let mut read: BTreeMap<&str, u64> = BTreeMap::new();
     let mut left_out: Vec<String> = Vec::new();

@@ -22,7 +22,7 @@ pub struct Evidence {
     pub kinds: BTreeMap<String, KindEvidence>,
     /// Each fault that was begun.
     pub faults: Vec<FaultEvidence>,
-    /// Who began to lead, one after the other.
+    /// Leaders in the order in which they began to lead.
     pub leaders: Vec<Leadership>,
     /// How often leadership moved: one less than the leaders, 0 where none was seen.
     pub leader_changes: u64,

@@ -30,7 +30,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     build: |_| Ok(Box::new(Leadership)),
 };
 
-/// Judges who led which term.
+/// Judges which nodes led which term.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Leadership;
 
@@ -92,7 +92,7 @@ impl Checker for Leadership {
         report.late(&poll, history.ops().len(), "operations");
         let claims = leaders::trusted(history).count();
         let otherwise = if claims + replies == 0 {
-            (Validity::Unknown, "Nobody named a leader together with its term.".to_owned())
+            (Validity::Unknown, "No leader was named together with its term.".to_owned())
         } else if claims + replies == 1 {
             let text = "Only once was a leader named together with its term: there is nothing to compare.";
             (Validity::Unknown, text.to_owned())
@@ -101,15 +101,7 @@ impl Checker for Leadership {
             (Validity::Valid, format!("No term has two leaders in {claims} and {replies} replies to clients."))
         };
         let numbers = [("trusted_leader_claims", json!(claims)), ("replies", json!(replies))];
-        let mut verdict = report.answer(self.name(), &workloads, otherwise, numbers);
-        let claimed = leaders::two_in_one_term(history);
-        if let Some(first) = claimed.first() {
-            if verdict.validity != Validity::Invalid {
-                verdict.summary = format!("{}.", first.title);
-            }
-            verdict.validity = Validity::Invalid;
-            verdict.findings.splice(0..0, claimed);
-        }
-        verdict
+        leaders::two_in_one_term(history, &mut report);
+        report.answer(self.name(), otherwise, numbers)
     }
 }

@@ -8,7 +8,7 @@
 //! acknowledged before the window's end. Where requests move to another node after a failover, the option `scope:
 //! any-node` asks only that some node answers. Times are the control node's.
 //!
-//! Findings: `not-recovered`, and as evidence `not-healed` (a fault of which nobody showed that it is gone). Unknown: no
+//! Findings: `not-recovered`, and as evidence `not-healed` (a fault that was never verified to be gone). Unknown: no
 //! heal could be judged; the numbers say how many were, and why not.
 use crate::checker::CheckerDoc;
 use crate::history::{Fault, History, NameId, Outcome, Phase};
@@ -68,28 +68,28 @@ fn gone_at(fault: &Fault) -> Option<u64> {
 /// Calls of each function on each node: acknowledged, and all.
 type Record = BTreeMap<(NameId, NameId), (u64, u64)>;
 
-/// How a node fared in a window.
-struct Fared {
+/// How a node service in a window.
+struct Service {
     /// In the first half it was called for something that it used to do.
     called: bool,
     /// When it first acknowledged a call made in the window, and that came within it.
     answered: Option<u64>,
 }
 
-fn fared(history: &History, nodes: &[NameId], record: &Record, (from, to): (u64, u64)) -> Fared {
+fn service(history: &History, nodes: &[NameId], record: &Record, (from, to): (u64, u64)) -> Service {
     let half = from + (to - from) / 2;
-    let mut fared = Fared { called: false, answered: None };
+    let mut service = Service { called: false, answered: None };
     let first = history.ops().partition_point(|op| op.call_time < from);
     let within = history.ops().skip(first).iter().take_while(|op| op.call_time <= to && !op.settle);
     for op in within.filter(|op| nodes.contains(&op.node)) {
         // A lock that is busy or a value that does not match is refused rightly: that says nothing of the node's health.
         let used_to = record.get(&(op.node, op.function)).is_some_and(|(ok, all)| ok * 2 > *all);
-        fared.called |= op.call_time <= half && used_to;
+        service.called |= op.call_time <= half && used_to;
         if op.outcome == Outcome::Ok && op.reply_time <= to {
-            fared.answered = Some(fared.answered.map_or(op.reply_time, |time| time.min(op.reply_time)));
+            service.answered = Some(service.answered.map_or(op.reply_time, |time| time.min(op.reply_time)));
         }
     }
-    fared
+    service
 }
 
 /// When the load ended: at the first other phase after it, or with the record.
@@ -148,7 +148,7 @@ impl Checker for Liveness {
             }
             let Some(healed) = gone_at(fault) else {
                 report.evidence("not-healed", || Violation {
-                    title: format!("nobody showed that {} is gone", messages::fault(fault)),
+                    title: format!("it was never verified that {} is gone", messages::fault(fault)),
                     nodes: fault.nodes.clone(),
                     ..Violation::default()
                 });
@@ -165,13 +165,13 @@ impl Checker for Liveness {
             serving.sort_by_key(|node| history.name(*node));
             let groups: Vec<&[NameId]> = if self.any_node { vec![&serving[..]] } else { serving.chunks(1).collect() };
             for nodes in groups {
-                let fared = fared(history, nodes, &record, (healed, until));
-                match fared.answered {
+                let service = service(history, nodes, &record, (healed, until));
+                match service.answered {
                     Some(time) => {
                         judged += 1;
                         slowest = slowest.max((time - healed) / 1_000_000);
                     }
-                    None if !fared.called => uncalled += 1,
+                    None if !service.called => uncalled += 1,
                     None => {
                         judged += 1;
                         report.violation("not-recovered", || self.violation(history, fault, healed, nodes));
@@ -201,6 +201,6 @@ impl Checker for Liveness {
             ("recovery_ms_max", json!(slowest)),
         ];
         report.late(&poll, all, "faults");
-        report.answer(self.name(), &[], otherwise, numbers)
+        report.answer(self.name(), otherwise, numbers)
     }
 }

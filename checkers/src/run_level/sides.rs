@@ -1,10 +1,10 @@
-//! Who can still reach whom under a cut, and what was acknowledged on each side while it was certainly in force.
+//! Which nodes still reach each other under a cut, and what was acknowledged on each side while it was certainly in force.
 use crate::calls::took;
 use crate::functions::may_change;
 use crate::history::{Fault, History, NameId, Op};
 use std::collections::{BTreeMap, HashSet};
 
-/// Whether the operation was acknowledged and may have changed something: a function that nobody knows may.
+/// Whether the operation was acknowledged and may have changed something: a function that the table does not know may.
 pub(crate) fn wrote(history: &History, op: &Op<'_>) -> bool {
     took(op) && may_change(history, op)
 }

@@ -32,7 +32,7 @@ use crate::run_level::sides::{Side, sides};
 use crate::value::Value;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
 use both_sides::{Shared, shared};
 use leak::Leak;
 use serde_json::json;
@@ -255,7 +255,8 @@ impl Checker for SplitBrain {
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let mut findings = leaders::two_in_one_term(history);
+        let mut report = Report::new(history);
+        leaders::two_in_one_term(history, &mut report);
         let mut by_fault: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         let mut judged_cuts = 0;
         let mut doubts: Vec<String> = Vec::new();
@@ -271,14 +272,12 @@ impl Checker for SplitBrain {
             by_fault.insert(fault.id.to_string(), sides.iter().map(|side| (side.name(), side.writes.len())).collect());
             let cut = self.cut(history, fault, &sides);
             judged_cuts += usize::from(cut.judged);
-            findings.extend(cut.findings);
+            cut.findings.into_iter().for_each(|finding| report.finding(finding));
             doubts.extend(cut.doubt);
         }
         let overlaps = leaders::overlaps(history);
         let overlap_ms: u64 = overlaps.iter().map(leaders::Overlap::length).sum::<u64>() / 1_000_000;
-        findings.extend(leaders::shown(history, &overlaps));
-        findings.sort_by_key(|finding| finding.severity != Severity::Violation);
-        let violations = findings.iter().filter(|finding| finding.severity == Severity::Violation).count();
+        leaders::report_overlaps(history, &overlaps, &mut report);
         let claims = leaders::claims(history).count();
         let trusted = leaders::trusted(history).count();
         let cut = |fault: &&Fault| !fault.cut.is_empty();
@@ -289,29 +288,25 @@ impl Checker for SplitBrain {
             messages::count(judged_cuts, "fault")
         );
         let late = poll.reason(history.faults.len(), "faults");
-        let (validity, summary) = match (violations, late, trusted + judged_cuts) {
-            (0, Some(late), _) => (Validity::Unknown, late),
-            (0, None, _) if !doubts.is_empty() => (Validity::Unknown, doubts.join(" ")),
-            (0, None, 0) => (Validity::Unknown, format!("Nothing to judge split brain from: {seen}.")),
-            (0, None, _) => (Validity::Valid, format!("No split brain in {seen}.")),
-            _ => {
-                let first = findings.first().map(|finding| finding.title.clone()).unwrap_or_default();
-                (Validity::Invalid, format!("Split brain: {first}."))
-            }
+        let (validity, summary) = match (late, trusted + judged_cuts) {
+            (Some(late), _) => (Validity::Unknown, late),
+            (None, _) if !doubts.is_empty() => (Validity::Unknown, doubts.join(" ")),
+            (None, 0) => (Validity::Unknown, format!("Nothing to judge split brain from: {seen}.")),
+            (None, _) => (Validity::Valid, format!("No split brain in {seen}.")),
         };
-        let summary = summary + &leaders::told(history, &overlaps);
-        Verdict {
-            findings,
-            numbers: BTreeMap::from([
-                ("leader_claims".to_owned(), json!(claims)),
-                ("trusted_leader_claims".to_owned(), json!(trusted)),
-                ("cuts".to_owned(), json!(cuts)),
-                ("judged_cuts".to_owned(), json!(judged_cuts)),
-                ("writes_by_fault_and_side".to_owned(), json!(by_fault)),
-                ("leader_overlaps".to_owned(), json!(overlaps.len())),
-                ("leader_overlap_ms".to_owned(), json!(overlap_ms)),
-            ]),
-            ..Verdict::new(self.name(), validity, summary)
+        for (name, number) in [
+            ("leader_claims", json!(claims)),
+            ("trusted_leader_claims", json!(trusted)),
+            ("cuts", json!(cuts)),
+            ("judged_cuts", json!(judged_cuts)),
+            ("writes_by_fault_and_side", json!(by_fault)),
+            ("leader_overlaps", json!(overlaps.len())),
+            ("leader_overlap_ms", json!(overlap_ms)),
+        ] {
+            report.figure(name, number);
         }
+        let overlapping = leaders::sentence(history, &overlaps);
+        let otherwise = (validity, format!("{summary}{overlapping}"));
+        report.conclude(self.name(), otherwise, |headline| format!("Split brain: {headline}.{overlapping}"))
     }
 }

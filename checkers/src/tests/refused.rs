@@ -70,7 +70,7 @@ fn refused_calls_that_explain_too_much_are_named() {
     let replied = |value: &str| format!(r#"{{"type":"ok","value":{value}}}"#);
     let counted = call(0, "add", "1", REFUSED) + &call(0, "add", "1", OK) + &call(1, "read", "null", &replied("2"));
     let counter = violation("counter", &[], &counted);
-    assert!(counter.title.ends_with("nobody added as much without #1, which was refused"), "{}", counter.title);
+    assert!(counter.title.ends_with("no call added as much without #1, which was refused"), "{}", counter.title);
     assert_eq!(counter.ops, [1, 3, 5]);
     let all = counter.sentences.join(" ");
     assert!(

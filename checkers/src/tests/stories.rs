@@ -523,7 +523,7 @@ fn two_leaders_in_one_term_by_what_clients_are_told() {
     let verdict = judge("leadership", &[], story);
     assert_eq!((kinds(&verdict), &verdict.findings[0].ops[..]), (vec!["two-leaders-in-one-term"], &[0, 2][..]));
     valid(&judge("leadership", &[], &story.replacen('3', "4", 1)));
-    unknown(&judge("leadership", &[], &story.replace("\"term\":3", "\"term\":null")), "Nobody named");
+    unknown(&judge("leadership", &[], &story.replace("\"term\":3", "\"term\":null")), "No leader was named");
     let claims = r#"
         {"type":"role","node":"n1","term":4,"term_with_role":true}
         {"type":"role","node":"n2","term":4,"term_with_role":true}"#;

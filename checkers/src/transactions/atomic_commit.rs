@@ -327,6 +327,6 @@ impl Checker for AtomicCommit {
         };
         let numbers = [("transactions", json!(transactions.len())), ("decided", json!(seen))];
         report.late(&poll, history.ops().len(), "operations");
-        report.answer(self.name(), &workloads, otherwise, numbers)
+        report.answer(self.name(), otherwise, numbers)
     }
 }

@@ -18,9 +18,7 @@ pub(super) const STEPS_SHOWN: usize = 30;
 pub(super) fn with_ops(mut finding: Finding, history: &History, ops: &[Op<'_>]) -> Finding {
     finding.ops = ops.iter().map(|op| op.call).collect();
     finding.ops.sort_unstable();
-    finding.nodes = messages::nodes_of(history, ops);
-    finding.faults = messages::faults_around(history, ops);
-    finding.sentences.extend(messages::faults(history, &finding.faults));
+    finding.around(history, ops);
     finding
 }
 

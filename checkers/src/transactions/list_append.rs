@@ -32,7 +32,7 @@ use crate::checker::CheckerDoc;
 use crate::checker::Options;
 use crate::history::{History, NameId, Outcome};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict};
 use edges::{Built, Guess};
 use explain::Explain;
 use serde_json::json;
@@ -52,9 +52,6 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     )],
     build: |options| Ok(Box::new(ListAppend::with(options)?)),
 };
-
-/// Examples of each class of cycles that are looked for.
-const EXAMPLES: usize = 3;
 
 /// Judges workloads of transactions on lists.
 #[derive(Clone, Copy, Debug)]
@@ -165,7 +162,7 @@ impl Checker for ListAppend {
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         match self.workloads(history)[..] {
-            [] => Verdict::new(self.name(), Validity::Unknown, "No transaction on lists was called.".to_owned()),
+            [] => Verdict::unknown(self.name(), "No transaction on lists was called.".to_owned()),
             [workload, ..] => self.workload(history, workload, budget),
         }
     }
@@ -173,15 +170,14 @@ impl Checker for ListAppend {
 
 impl ListAppend {
     fn workload(&self, history: &History, workload: NameId, budget: &Budget) -> Verdict {
-        let name = history.name(workload);
         let txns = match Transactions::parse(history, workload, Dialect::Lists) {
             Ok(txns) => txns,
             Err(malformed) => {
                 let summary = format!("#{} cannot be judged: {}.", malformed.call, malformed.why);
-                return Verdict::new(self.name(), Validity::Unknown, summary).on(name);
+                return Verdict::unknown(self.name(), summary);
             }
         };
-        let analysis = analyse(&txns, budget, EXAMPLES);
+        let analysis = analyse(&txns, budget, FINDINGS_MAX);
         let anomalies = analysis.anomalies();
         let forbidden: Vec<&str> = anomalies.iter().copied().filter(|anomaly| self.model.forbids(anomaly)).collect();
         let doubt = match forbidden.is_empty() {
@@ -198,30 +194,28 @@ impl ListAppend {
         };
         let kept = forbidden.is_empty() && more.is_empty();
         let doubt = doubt.or_else(|| if kept { unobserved(&txns, self.model) } else { None });
-        let validity = match (forbidden.is_empty() && more.is_empty(), &doubt) {
-            (false, _) => Validity::Invalid,
-            (true, Some(_)) => Validity::Unknown,
-            (true, None) => Validity::Valid,
-        };
         let model = self.model.name;
         let seen = messages::count(txns.outcomes[Outcome::Ok as usize] as usize, "acknowledged transaction");
-        let summary = match (validity, doubt) {
-            (Validity::Invalid, _) => {
-                let found = super::broken(forbidden, &more);
-                format!("{seen}, not {model}: {}. In all: {}.", found.join(", "), standing.words())
-            }
-            (_, Some(doubt)) => doubt,
-            _ if anomalies.is_empty() => format!("{seen}, none of which contradicts {model}."),
-            _ => format!(
-                "{seen}, none of which contradicts {model}. Found: {}; {}.",
-                anomalies.join(", "),
-                standing.words()
+        let otherwise = match doubt {
+            Some(doubt) => (Validity::Unknown, doubt),
+            None if !kept => (Validity::Unknown, String::new()),
+            None if anomalies.is_empty() => (Validity::Valid, format!("{seen}, none of which contradicts {model}.")),
+            None => (
+                Validity::Valid,
+                format!(
+                    "{seen}, none of which contradicts {model}. Found: {}; {}.",
+                    anomalies.join(", "),
+                    standing.words()
+                ),
             ),
         };
-        let mut verdict = Verdict::new(self.name(), validity, summary).on(name);
-        verdict.findings = super::together(more, self.findings(&txns, &analysis));
-        verdict.numbers = numbers(&txns, &analysis);
-        verdict
+        let contradicting = super::broken(forbidden, &more).join(", ");
+        let found = (more, self.findings(&txns, &analysis));
+        let mut report = super::report(history, self.model, found, &analysis.counts());
+        report.numbers(numbers(&txns, &analysis));
+        report.conclude(self.name(), otherwise, |_| {
+            format!("{seen}, not {model}: {contradicting}. In all: {}.", standing.words())
+        })
     }
 
     /// Why a pass would say too much.
@@ -263,18 +257,17 @@ impl ListAppend {
         })
     }
 
-    /// Each kind first once, those that the model forbids before others, short ones before long ones.
+    /// Examples of the anomalies, explained.
     fn findings(&self, txns: &Transactions<'_>, analysis: &Analysis) -> Vec<Finding> {
         let explain = Explain { txns, versions: &analysis.versions };
-        let severity =
-            |anomaly: &str| if self.model.forbids(anomaly) { Severity::Violation } else { Severity::Evidence };
+        let severity = |anomaly: &str| super::severity(self.model, anomaly);
         let mut found: Vec<Finding> = Vec::new();
         for cycle in &analysis.cycles.examples {
             found.extend(explain.cycle(cycle, severity(cycle.class.anomaly(cycle.level))));
         }
         found
             .extend(analysis.versions.flaws.iter().map(|flawed| explain.flaw(flawed, severity(flawed.flaw.anomaly()))));
-        super::foremost(found)
+        found
     }
 }
 

@@ -293,6 +293,6 @@ impl Checker for LongFork {
         };
         let numbers = [("reads", json!(reads)), ("early_reads", json!(early)), ("late_reads", json!(late))];
         report.late(&poll, history.ops().len(), "operations");
-        report.answer(self.name(), &workloads, otherwise, numbers)
+        report.answer(self.name(), otherwise, numbers)
     }
 }

@@ -18,7 +18,6 @@ use crate::checker::Options;
 use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginnings, FromInitial, Initial, OPTION, WithInitial};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
-use std::collections::BTreeMap;
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -53,9 +52,9 @@ impl Mini {
     fn workload(&self, history: &History, workload: NameId, budget: &Budget, initial: &Initial) -> Verdict {
         if let Some(call) = blind(history, workload) {
             let summary = format!("#{call} writes a key that it did not read before: these are no mini-transactions.");
-            return self.verdict(history.name(workload).to_owned(), summary);
+            return Verdict::unknown(self.name(), summary);
         }
-        let mut certain = self.judged(history, workload, budget, (Updates::Certain, initial));
+        let certain = self.judged(history, workload, budget, (Updates::Certain, initial));
         if certain.validity != Validity::Valid {
             return certain;
         }
@@ -66,24 +65,8 @@ impl Mini {
         if guess.validity == Validity::Valid && all_known(&guess) {
             return guess;
         }
-        certain.validity = Validity::Unknown;
-        certain.summary =
-            "What several transactions without an answer overwrote is unknown, and the order that was tried does not fit."
-                .to_owned();
-        certain
-    }
-
-    fn verdict(&self, workload: String, summary: String) -> Verdict {
-        let (findings, numbers) = (Vec::new(), BTreeMap::new());
-        Verdict {
-            checker: self.name().to_owned(),
-            workload,
-            validity: Validity::Unknown,
-            summary,
-            findings,
-            numbers,
-            certificates: Vec::new(),
-        }
+        let why = "What several transactions without an answer overwrote is unknown, and the order that was tried does not fit.";
+        certain.doubted(why.to_owned())
     }
 
     fn judged(
@@ -94,7 +77,7 @@ impl Mini {
         (updates, initial): (Updates, &Initial),
     ) -> Verdict {
         let verdict = RwRegister::updates(self.model, updates).workload(history, workload, budget, initial);
-        Verdict { checker: self.name().to_owned(), ..verdict }
+        verdict.by(self.name())
     }
 }
 
@@ -139,7 +122,7 @@ impl Checker for Mini {
 impl FromInitial for Mini {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
-            [] => Verdict::new(self.name(), Validity::Unknown, "No transaction was called.".to_owned()),
+            [] => Verdict::unknown(self.name(), "No transaction was called.".to_owned()),
             [workload, ..] => self.workload(history, workload, budget, initial),
         }
     }

@@ -22,8 +22,7 @@ use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
-use serde_json::json;
+use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
 use std::collections::BTreeMap;
 
 /// Its entry in the list of checkers.
@@ -81,21 +80,16 @@ impl Checker for G2 {
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let mut verdict = Verdict::new(self.name(), Validity::Unknown, "Nothing was inserted under a key.".to_owned());
         let mut keys: BTreeMap<(NameId, ValueRef<'_>), Inserts<'_>> = BTreeMap::new();
-        let mut workloads: Vec<NameId> = Vec::new();
         let mut poll = BudgetPoll::new(budget);
         for op in history.ops().iter().filter(|op| history.name(op.function) == "insert") {
             if poll.over(1) {
                 break;
             }
             let Some((key, id)) = insert(&op) else {
-                verdict.summary = format!("#{} is no insert of this kind: it takes [id, nil] or [nil, id].", op.call);
-                return verdict;
+                let why = format!("#{} is no insert of this kind: it takes [id, nil] or [nil, id].", op.call);
+                return Verdict::unknown(self.name(), why);
             };
-            if !workloads.contains(&op.workload) {
-                workloads.push(op.workload);
-            }
             let inserts = keys.entry((op.workload, key)).or_default();
             inserts.calls += 1;
             inserts.tried += u64::from(op.outcome != Outcome::Fail);
@@ -103,38 +97,30 @@ impl Checker for G2 {
                 inserts.ok.push((op, id));
             }
         }
-        verdict.workload = workloads.iter().map(|&name| history.name(name)).collect::<Vec<_>>().join(", ");
-        let broken: Vec<_> = keys.iter().filter(|(_, inserts)| inserts.ok.len() > 1).collect();
-        verdict.findings =
-            broken.iter().take(FINDINGS_MAX).map(|((_, key), inserts)| finding(history, *key, inserts)).collect();
+        let mut report = Report::new(history);
+        for ((_, key), inserts) in keys.iter().filter(|(_, inserts)| inserts.ok.len() > 1) {
+            report.examples_of("G2", Severity::Violation, 1, || finding(history, *key, inserts));
+        }
+        let broken = report.violations();
         let acknowledged = keys.values().filter(|inserts| !inserts.ok.is_empty()).count();
         let contested = keys.values().filter(|inserts| inserts.tried > 1).count();
-        (verdict.validity, verdict.summary) = if !broken.is_empty() {
-            let keys = messages::count(broken.len(), "key");
-            (Validity::Invalid, format!("Not serializable: several inserts succeeded under {keys}."))
-        } else if acknowledged == 0 {
+        let tried_twice = keys.values().any(|inserts| inserts.calls > 1 && !inserts.ok.is_empty());
+        let otherwise = if acknowledged == 0 {
             (Validity::Unknown, "No insert was acknowledged.".to_owned())
+        } else if !tried_twice {
+            (Validity::Unknown, "No key under which an insert succeeded was tried twice.".to_owned())
         } else {
             (Validity::Valid, format!("No two inserts succeeded under any of {}.", messages::count(keys.len(), "key")))
         };
-        if let Some(late) = poll.reason(history.ops().len(), "operations").filter(|_| broken.is_empty()) {
-            (verdict.validity, verdict.summary) = (Validity::Unknown, late);
-        }
-        if verdict.validity == Validity::Valid
-            && keys.values().all(|inserts| inserts.calls < 2 || inserts.ok.is_empty())
-        {
-            verdict.validity = Validity::Unknown;
-            verdict.summary = "No key under which an insert succeeded was tried twice.".to_owned();
-        }
-        verdict.numbers = [
-            ("keys", keys.len()),
-            ("acknowledged_keys", acknowledged),
-            ("contested_keys", contested),
-            ("broken_keys", broken.len()),
-        ]
-        .map(|(name, number)| (name.to_owned(), json!(number)))
-        .into();
-        verdict
+        report.late(&poll, history.ops().len(), "operations");
+        report.number("keys", keys.len() as u64);
+        report.number("acknowledged_keys", acknowledged as u64);
+        report.number("contested_keys", contested as u64);
+        report.number("broken_keys", broken);
+        let contradicted = messages::count(broken as usize, "key");
+        report.conclude(self.name(), otherwise, |_| {
+            format!("Not serializable: several inserts succeeded under {contradicted}.")
+        })
     }
 }
 

@@ -37,7 +37,7 @@ use crate::checker::Options;
 use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginnings, FromInitial, Initial, OPTION, WithInitial};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict};
 use explain::Explain;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -51,9 +51,6 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     options: OPTIONS,
     build: |options| Ok(Box::new(WithInitial::with(RwRegister::with(options)?, options))),
 };
-
-/// Examples of each class of cycles, and of each flaw, that are looked for.
-const EXAMPLES: usize = 3;
 
 /// Judges workloads of transactions on registers.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +105,7 @@ fn analyse(txns: &Transactions<'_>, sources: Sources, budget: &Budget) -> Analys
     let matched = Matched::registers(txns);
     let orders = Orders::new(txns, &matched, sources);
     let (graph, edges) = edges::graph(txns, &matched, &orders);
-    let cycles = cycles::find(&graph, EXAMPLES, budget);
+    let cycles = cycles::find(&graph, FINDINGS_MAX, budget);
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut count = |anomaly: &'static str, number: u64| {
         if number > 0 {
@@ -181,7 +178,7 @@ impl Checker for RwRegister {
 impl FromInitial for RwRegister {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
-            [] => Verdict::new(self.name(), Validity::Unknown, "No transaction on registers was called.".to_owned()),
+            [] => Verdict::unknown(self.name(), "No transaction on registers was called.".to_owned()),
             [workload, ..] => self.workload(history, workload, budget, initial),
         }
     }
@@ -193,12 +190,11 @@ impl FromInitial for RwRegister {
 
 impl RwRegister {
     pub(super) fn workload(&self, history: &History, workload: NameId, budget: &Budget, initial: &Initial) -> Verdict {
-        let name = history.name(workload);
         let txns = match Transactions::parse(history, workload, Dialect::Registers) {
             Ok(txns) => txns.beginning(initial),
             Err(malformed) => {
                 let summary = format!("#{} cannot be judged: {}.", malformed.call, malformed.why);
-                return Verdict::new(self.name(), Validity::Unknown, summary).on(name);
+                return Verdict::unknown(self.name(), summary);
             }
         };
         let analysis = analyse(&txns, self.sources, budget);
@@ -226,23 +222,19 @@ impl RwRegister {
         let blind = analysis.orders.total_keys == 0
             && analysis.orders.written_keys > 0
             && decided::by(self.model) == Some(decided::By::Cycles);
-        let (validity, summary) = match (forbidden.is_empty() && more.is_empty(), doubt) {
-            (false, _) => {
-                let found = super::broken(forbidden, &more);
-                (Validity::Invalid, format!("{seen}, not {model}: {}. In all: {ruling}.", found.join(", ")))
-            }
-            (true, Some(doubt)) => (Validity::Unknown, doubt),
-            (true, None) if blind => (
+        let otherwise = match doubt {
+            Some(doubt) => (Validity::Unknown, doubt),
+            None if blind => (
                 Validity::Unknown,
                 format!(
                     "{seen}, of which nothing known contradicts {model}, but {known}: let transactions read a key before \
                      they write it (mini-transactions), or append to lists."
                 ),
             ),
-            (true, None) if anomalies.is_empty() => {
+            None if anomalies.is_empty() => {
                 (Validity::Valid, format!("{seen}, of which nothing known contradicts {model}; {known}."))
             }
-            (true, None) => {
+            None => {
                 let found = anomalies.join(", ");
                 (
                     Validity::Valid,
@@ -250,10 +242,11 @@ impl RwRegister {
                 )
             }
         };
-        let mut verdict = Verdict::new(self.name(), validity, summary).on(name);
-        verdict.findings = super::together(more, self.findings(&txns, &analysis));
-        verdict.numbers = numbers(&txns, &analysis);
-        verdict
+        let contradicting = super::broken(forbidden, &more).join(", ");
+        let found = (more, self.findings(&txns, &analysis));
+        let mut report = super::report(history, self.model, found, &analysis.counts);
+        report.numbers(numbers(&txns, &analysis));
+        report.conclude(self.name(), otherwise, |_| format!("{seen}, not {model}: {contradicting}. In all: {ruling}."))
     }
 
     /// Why a pass would say too much.
@@ -278,11 +271,10 @@ impl RwRegister {
             .then(|| format!("The time was up before it was decided whether there is {}.", open.join(", ")))
     }
 
-    /// Each kind first once, those that the model forbids before others, short ones before long ones.
+    /// Examples of the anomalies, explained.
     fn findings(&self, txns: &Transactions<'_>, analysis: &Analysis) -> Vec<Finding> {
         let explain = Explain { txns, matched: &analysis.matched, orders: &analysis.orders };
-        let severity =
-            |anomaly: &str| if self.model.forbids(anomaly) { Severity::Violation } else { Severity::Evidence };
+        let severity = |anomaly: &str| super::severity(self.model, anomaly);
         let mut found: Vec<Finding> = Vec::new();
         for cycle in &analysis.cycles.examples {
             found.extend(explain.cycle(cycle, severity(cycle.class.anomaly(cycle.level))));
@@ -291,7 +283,7 @@ impl RwRegister {
         for flawed in &analysis.matched.flaws {
             let count = shown.entry(flawed.flaw).or_default();
             *count += 1;
-            if *count > EXAMPLES {
+            if *count > FINDINGS_MAX {
                 continue;
             }
             let mut finding = weak_explain::flaw(txns, flawed);
@@ -310,16 +302,16 @@ impl RwRegister {
             }
             found.push(finding);
         }
-        for cycle in analysis.orders.cyclic.iter().take(EXAMPLES) {
+        for cycle in analysis.orders.cyclic.iter().take(FINDINGS_MAX) {
             found.push(explain.cyclic(cycle, severity("cyclic-versions")));
         }
-        for &(key, version, one, other) in analysis.lost.iter().take(EXAMPLES) {
+        for &(key, version, one, other) in analysis.lost.iter().take(FINDINGS_MAX) {
             found.push(explain.lost_update(key, version, one, other, severity("lost-update")));
         }
-        for &(key, reader, one, other) in analysis.unrepeatable.iter().take(EXAMPLES) {
+        for &(key, reader, one, other) in analysis.unrepeatable.iter().take(FINDINGS_MAX) {
             found.push(explain.unrepeatable(key, reader, one, other, severity("internal")));
         }
-        super::foremost(found)
+        found
     }
 }
 

@@ -332,6 +332,6 @@ impl Checker for Saga {
             )
         };
         report.late(&poll, history.ops().len(), "operations");
-        report.answer(self.name(), &workloads, otherwise, [("sagas", json!(sagas)), ("logs", json!(logs))])
+        report.answer(self.name(), otherwise, [("sagas", json!(sagas)), ("logs", json!(logs))])
     }
 }

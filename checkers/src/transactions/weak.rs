@@ -50,16 +50,15 @@ use crate::initial::{Beginnings, FromInitial, Initial, OPTION, WithInitial};
 use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions, certainly_first, transacts};
 use crate::value::Word;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Report, Severity, Validity, Verdict};
 use causal::Stop;
 use explain::Words;
 pub(crate) use judge::Level;
 use judge::{Contradictions, judge};
-use matched::{Flaw, Matched};
+use matched::Matched;
 use serde_json::json;
 use serial::serial;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 use view::INITIAL;
 
 /// Its entry in the list of checkers.
@@ -155,7 +154,7 @@ impl FromInitial for Weak {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
             [] => {
-                let none = Verdict::new(self.name(), Validity::Unknown, "There are no transactions.".to_owned());
+                let none = Verdict::unknown(self.name(), "There are no transactions.".to_owned());
                 none.on(self.workload.as_deref().unwrap_or_default())
             }
             [workload, ..] => self.of_workload(history, workload, budget, initial),
@@ -169,23 +168,21 @@ impl FromInitial for Weak {
 
 impl Weak {
     fn of_workload(&self, history: &History, workload: NameId, budget: &Budget, initial: &Initial) -> Verdict {
-        let mut verdict = Verdict::new(self.name(), Validity::Unknown, String::new()).on(history.name(workload));
         // Whichever it is shows at its first write or read of something.
         let parsed = Transactions::parse(history, workload, Dialect::Lists).or_else(|lists| {
             let registers = Transactions::parse(history, workload, Dialect::Registers);
             registers.map_err(|registers| if registers.call < lists.call { lists } else { registers })
         });
         match parsed {
-            Ok(transactions) => self.judge(&transactions.beginning(initial), budget, &mut verdict),
+            Ok(transactions) => self.judge(history, &transactions.beginning(initial), budget),
             Err(malformed) => {
-                verdict.summary =
-                    format!("#{} is no transaction of registers or lists: {}.", malformed.call, malformed.why);
+                let why = format!("#{} is no transaction of registers or lists: {}.", malformed.call, malformed.why);
+                Verdict::unknown(self.name(), why)
             }
         }
-        verdict
     }
 
-    fn judge(&self, transactions: &Transactions<'_>, budget: &Budget, verdict: &mut Verdict) {
+    fn judge(&self, history: &History, transactions: &Transactions<'_>, budget: &Budget) -> Verdict {
         let register = |mop: &Mop| match mop.kind() {
             MopKind::Write => true,
             MopKind::Read => mop.value.is_atom() && mop.value != Word::NIL,
@@ -193,20 +190,15 @@ impl Weak {
         };
         let lists = !transactions.all_mops().iter().any(register);
         let matched = if lists { Matched::lists(transactions) } else { Matched::registers(transactions) };
-        let reads: usize = (0..matched.view.len() as u32).map(|txn| matched.view.reads(txn).len()).sum();
-        let seen =
-            (0..matched.view.len() as u32).any(|txn| matched.view.reads(txn).iter().any(|read| read.from != INITIAL));
         let ok = transactions.txns().iter().filter(|txn| txn.outcome == Outcome::Ok).count();
-        verdict.numbers.insert("ok_transactions".to_owned(), json!(ok));
-        verdict.numbers.insert("judged_reads".to_owned(), json!(reads));
-        verdict.numbers.insert("ambiguous_reads".to_owned(), json!(matched.ambiguous));
-        let mut shown: BTreeMap<Flaw, usize> = BTreeMap::new();
+        let reads: usize = (0..matched.view.len() as u32).map(|txn| matched.view.reads(txn).len()).sum();
+        let mut report = Report::new(history);
+        report.number("ok_transactions", ok as u64);
+        report.number("judged_reads", reads as u64);
+        report.number("ambiguous_reads", matched.ambiguous);
         for flawed in &matched.flaws {
-            let count = shown.entry(flawed.flaw).or_default();
-            *count += 1;
-            if *count <= FINDINGS_MAX {
-                verdict.findings.push(explain::flaw(transactions, flawed));
-            }
+            let make = || explain::flaw(transactions, flawed);
+            report.examples_of(flawed.flaw.kind(), Severity::Violation, 1, make);
         }
         let flaws = matched.flaws.len();
         let (view, causes) = (&matched.view, OnceCell::new());
@@ -214,40 +206,36 @@ impl Weak {
         let (level, broken) = match self.weakest_broken(&words, budget) {
             Ok(answer) => answer,
             Err(stop) => {
-                verdict.summary = stop_words(stop).to_owned();
-                if flaws > 0 {
-                    verdict.validity = Validity::Invalid;
-                    verdict.summary = format!("{} that no order explains.", messages::count(flaws, "read"));
-                }
-                return;
+                let broken = format!("{} that no order explains.", messages::count(flaws, "read"));
+                return report.conclude(self.name(), (Validity::Unknown, stop_words(stop).to_owned()), |_| broken);
             }
         };
         words.level = level;
-        let found: Vec<Finding> = broken.cycles.iter().map(|cycle| words.cycle(cycle)).collect();
-        verdict.findings.extend(found);
-        verdict.numbers.insert("contradictions".to_owned(), json!(broken.count));
-        self.sum_up(verdict, level, flaws, broken.count, (reads, seen), matched.ambiguous);
-        if verdict.validity == Validity::Valid && self.level < Level::Causal && behind_own_differ(&matched) {
-            verdict.validity = Validity::Unknown;
-            verdict.numbers.remove("strongest_level");
-            verdict.summary = format!(
-                "A transaction read a list again behind its own append and found other elements: whether that breaks {} \
-                 is not known.",
-                self.level.name()
-            );
-            return;
+        // Only some of the contradictions are shown as cycles.
+        report.tally(level.name(), Severity::Violation, broken.count as u64);
+        broken.cycles.iter().for_each(|cycle| report.example(words.cycle(cycle)));
+        report.number("contradictions", broken.count as u64);
+        let invalid = flaws + broken.count > 0;
+        if invalid && lists && self.excused(transactions, budget) {
+            report.doubt(OWN_APPENDS.to_owned());
         }
-        if lists && verdict.validity == Validity::Invalid && self.excused(transactions, budget) {
-            doubt(verdict);
-            return;
-        }
-        if lists && verdict.validity == Validity::Invalid && matched.view.len() <= DECIDED_MAX {
+        let otherwise = self.kept(&matched, reads);
+        let strongest = match (invalid, report.violations() > 0) {
             // Here the versions are known, so that more levels are decided.
-            let levels = levels(&matched, budget);
-            let strongest = levels.strongest();
-            let strongest = if strongest.is_empty() { "none".to_owned() } else { strongest.join(", ") };
-            verdict.numbers.insert("strongest_level".to_owned(), json!(strongest));
+            (_, true) if lists && matched.view.len() <= DECIDED_MAX => {
+                let levels = levels(&matched, budget).strongest();
+                Some(if levels.is_empty() { "none".to_owned() } else { levels.join(", ") })
+            }
+            (_, true) => Some(self.strongest(level, flaws).to_owned()),
+            // Of a valid history: at least this level.
+            (false, _) if otherwise.0 == Validity::Valid => Some(self.level.name().to_owned()),
+            _ => None,
+        };
+        if let Some(strongest) = strongest {
+            report.figure("strongest_level", json!(strongest));
         }
+        let (flaws, cycles) = (messages::count(flaws, "flawed read"), messages::count(broken.count, "contradiction"));
+        report.conclude(self.name(), otherwise, |_| format!("Not {}: {flaws}, {cycles}.", self.level.name()))
     }
 
     /// Whether it all rests on own elements at the end of a read: that others appended nothing between what was seen and
@@ -257,46 +245,38 @@ impl Weak {
         aside.flaws.is_empty() && judge(&aside.view, self.level, budget).is_ok_and(|broken| broken.count == 0)
     }
 
-    fn sum_up(
-        &self,
-        verdict: &mut Verdict,
-        level: Level,
-        flaws: usize,
-        cycles: usize,
-        (reads, seen): (usize, bool),
-        ambiguous: u64,
-    ) {
-        let name = self.level.name();
-        let strongest = match level {
-            _ if flaws > 0 => Some("none"),
-            _ if cycles == 0 => Some(name),
-            Level::Committed | Level::ReadCommitted => Some("none"),
-            Level::ReadAtomic => Some(Level::ReadCommitted.name()),
-            Level::Causal => Some(Level::ReadAtomic.name()),
-            Level::Parallel => Some(Level::Causal.name()),
-        };
-        (verdict.validity, verdict.summary) = if flaws + cycles > 0 {
-            let (flaws, cycles) = (messages::count(flaws, "flawed read"), messages::count(cycles, "contradiction"));
-            (Validity::Invalid, format!("Not {name}: {flaws}, {cycles}."))
-        } else if ambiguous > 0 {
-            let count = messages::count(ambiguous as usize, "read");
-            (
-                Validity::Unknown,
-                format!("{count} cannot be told from whom: values of a key were written more than once."),
-            )
+    /// The answer where nothing contradicts the level.
+    fn kept(&self, matched: &Matched, reads: usize) -> (Validity, String) {
+        let others = |txn| matched.view.reads(txn).iter().any(|read| read.from != INITIAL);
+        let unknown = if matched.ambiguous > 0 {
+            let count = messages::count(matched.ambiguous as usize, "read");
+            format!("{count} cannot be told from whom: values of a key were written more than once.")
         } else if reads == 0 {
-            (Validity::Unknown, "No transaction read anything.".to_owned())
-        } else if !seen {
-            let text =
-                "No transaction read what another had written, so nothing could contradict: read what others write.";
-            (Validity::Unknown, text.to_owned())
+            "No transaction read anything.".to_owned()
+        } else if !(0..matched.view.len() as u32).any(others) {
+            "No transaction read what another had written, so nothing could contradict: read what others write."
+                .to_owned()
+        } else if self.level < Level::Causal && behind_own_differ(matched) {
+            format!(
+                "A transaction read a list again behind its own append and found other elements: whether that breaks {} \
+                 is not known.",
+                self.level.name()
+            )
         } else {
             let reads = messages::count(reads, "read");
-            (Validity::Valid, format!("Some commit order explains {reads} at {name}."))
+            return (Validity::Valid, format!("Some commit order explains {reads} at {}.", self.level.name()));
         };
-        if let Some(strongest) = strongest.filter(|_| verdict.validity != Validity::Unknown) {
-            // Of a valid history: at least this level.
-            verdict.numbers.insert("strongest_level".to_owned(), json!(strongest));
+        (Validity::Unknown, unknown)
+    }
+
+    /// The strongest level that holds where this one is broken.
+    fn strongest(&self, level: Level, flaws: usize) -> &'static str {
+        match level {
+            _ if flaws > 0 => "none",
+            Level::Committed | Level::ReadCommitted => "none",
+            Level::ReadAtomic => Level::ReadCommitted.name(),
+            Level::Causal => Level::ReadAtomic.name(),
+            Level::Parallel => Level::Causal.name(),
         }
     }
 
@@ -328,17 +308,8 @@ fn behind_own_differ(matched: &Matched) -> bool {
 }
 
 /// What was found breaks the level only where a transaction's own appends count as versions when it reads them.
-fn doubt(verdict: &mut Verdict) {
-    for finding in &mut verdict.findings {
-        finding.severity = Severity::Evidence;
-        finding.certificate = None;
-    }
-    verdict.numbers.remove("strongest_level");
-    verdict.validity = Validity::Unknown;
-    verdict.summary = "What was found rests on transactions that read their own appends: it breaks the level only if \
-                       nothing can be appended between what they saw and those."
-        .to_owned();
-}
+const OWN_APPENDS: &str = "What was found rests on transactions that read their own appends: it breaks the level only if \
+                           nothing can be appended between what they saw and those.";
 
 fn stop_words(stop: Stop) -> &'static str {
     match stop {

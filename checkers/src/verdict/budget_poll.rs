@@ -1,7 +1,7 @@
 //! [`BudgetPoll`]: whether a check may go on, asked in loops that grow with the history.
 use crate::verdict::Budget;
 
-/// The budget is asked after so many steps.
+/// Steps after which the budget is asked.
 const STEPS: u64 = 4096;
 
 /// How far a check came, and whether its time is up.
@@ -24,7 +24,7 @@ impl<'b> BudgetPoll<'b> {
         BudgetPoll { stride: 1, ..BudgetPoll::new(budget) }
     }
 
-    /// Whether the time is up before so many steps more; else they count as done.
+    /// Whether the time is up before this number of further steps; else they count as done.
     pub(crate) fn over(&mut self, steps: usize) -> bool {
         if !self.over && self.done >= self.next {
             self.over = (self.budget.expired)();

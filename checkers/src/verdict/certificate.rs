@@ -45,7 +45,7 @@ pub struct CertifiedOp {
     pub end: Option<u64>,
     /// How it ended.
     pub outcome: Outcome,
-    /// Who called.
+    /// The process that called.
     pub process: u64,
     /// The workload.
     pub workload: String,

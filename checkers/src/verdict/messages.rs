@@ -9,12 +9,12 @@ pub(crate) fn seconds(nanoseconds: u64) -> String {
     format!("{}.{:03} s", ms / 1000, ms % 1000)
 }
 
-/// One sentence: who did what where and when.
+/// One sentence about an operation: its process, node, call and times.
 pub(crate) fn operation(history: &History, op: &Op<'_>) -> String {
     operation_as(history, op, &describe(history, op))
 }
 
-/// The same, where what was done has words of its own.
+/// The same with a description of its own.
 pub(crate) fn operation_as(history: &History, op: &Op<'_>, deed: &str) -> String {
     let process = op.process;
     let when = match op.outcome {
@@ -41,10 +41,10 @@ pub(crate) fn refused<'h>(history: &'h History, reply: &Op<'_>, value: &Value) -
     history.ops().iter().filter(brings).collect()
 }
 
-/// Why something should not be there: `which nobody had added`, or who had, in vain.
-pub(crate) fn done_by_nobody(refused: &[Op<'_>], done: &str) -> String {
+/// Why something should not be there: `which no call had added`, or only refused calls.
+pub(crate) fn not_done(refused: &[Op<'_>], done: &str) -> String {
     match refused {
-        [] => format!("which nobody had {done}"),
+        [] => format!("which no call had {done}"),
         [one] => format!("which only #{} had {done}, and that was refused", one.call),
         [first, rest @ ..] => {
             let others = count(rest.len(), "other call");

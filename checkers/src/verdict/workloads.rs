@@ -1,6 +1,6 @@
 //! One answer about several workloads of one kind: each is judged by itself, and their verdicts are joined. The worst counts, and
 //! every summary, finding and number names its workload.
-use super::report::in_order;
+use super::order::in_order;
 use super::{Budget, Checker, Validity, Verdict};
 use crate::history::History;
 

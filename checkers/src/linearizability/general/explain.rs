@@ -1,6 +1,7 @@
 //! From a small contradiction to a finding that a reader can check: the operations with their times, the states that were
 //! possible before the reply that does not fit, and why no order explains it.
 use super::super::decide::DecisionOptions;
+use super::super::explain::{about_key, operation};
 use super::super::limits::{EngineAnswer, Limits};
 use super::super::space::{Plan, Space};
 use super::configurations::Configurations;
@@ -12,10 +13,8 @@ use crate::models::{Container, ContainerAction, Model};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Finding, Severity};
+use crate::verdict::{Budget, Finding, OPERATIONS_MAX};
 
-/// The most operations that a finding shows; of a larger contradiction, those around the reply that does not fit.
-const SHOWN: usize = 12;
 /// The most operations that a certificate carries.
 const CERTIFIED: usize = 2_000;
 /// Steps of the search for the possible states.
@@ -52,9 +51,8 @@ pub(crate) fn finding<M: Model>(
         })
         .unwrap_or_else(|| ("nonlinearizable", "no order of the operations explains all replies".to_owned()));
     let told = |op: &Op<'_>| {
-        let operation = small.iter().find(|operation| operation.call == op.call);
-        let words = operation.and_then(|operation| model.describe(&operation.action, op.outcome != Outcome::Info));
-        words.map_or_else(|| messages::operation(history, op), |words| messages::operation_as(history, op, &words))
+        let known = small.iter().find(|known| known.call == op.call);
+        operation(model, history, op, known.map(|known| &known.action))
     };
     let mut sentences: Vec<String> = ops.iter().chain(&vain).map(|op| cut(&told(op), 400)).collect();
     if grown.is_none() && shown.len() < small.len() {
@@ -70,15 +68,7 @@ pub(crate) fn finding<M: Model>(
         sentences.push("Every order that respects the intervals was tried; none explains all replies.".to_owned());
     }
     sentences.extend(grown.map(|grown| grown.why));
-    let faults = messages::faults_around(history, &ops);
-    sentences.extend(messages::faults(history, &faults));
-    let subject = if key.is_nil() { String::new() } else { format!("key {key}: ") };
-    let mut finding = Finding::new(kind, Severity::Violation, format!("{subject}{title}"));
-    finding.sentences = sentences;
-    finding.ops = shown;
-    finding.key = key.clone();
-    finding.nodes = messages::nodes_of(history, &ops);
-    finding.faults = faults;
+    let mut finding = about_key(history, key, (kind, &title), sentences, &ops);
     if small.len() <= CERTIFIED {
         let claim = Claim::NoLinearization { model: model.specification(), weakened: Vec::new() };
         // What may have taken any value is left out because every value shown was taken, perhaps later.
@@ -102,7 +92,7 @@ fn in_vain_all_the_same<'h, M: Model>(
     call: u64,
     budget: &Budget,
 ) -> Option<Op<'h>> {
-    if small.len() > SHOWN {
+    if small.len() > OPERATIONS_MAX {
         return None;
     }
     let reply = history.op(call)?;
@@ -111,7 +101,7 @@ fn in_vain_all_the_same<'h, M: Model>(
         same && op.outcome == Outcome::Fail && op.call < reply.reply
     };
     let options = DecisionOptions { steps: STEPS, ..DecisionOptions::of(budget) };
-    history.ops().iter().filter(like).take(SHOWN).find(|op| {
+    history.ops().iter().filter(like).take(OPERATIONS_MAX).find(|op| {
         let (client, function) = (history.client(op.process), history.name(op.function));
         let Ok(action) = model.action_by(client, function, &op.input.to_value(), None) else { return false };
         let mut operations: Vec<Operation<M::Action>> = small.to_vec();
@@ -126,7 +116,7 @@ fn contradicting<M: Model>(model: &M, small: &[Operation<M::Action>], budget: &B
     let calls = |operations: &[Operation<M::Action>]| operations.iter().map(|operation| operation.call).collect();
     let mut ends: Vec<u64> = small.iter().map(|operation| operation.end).filter(|&end| end != Op::OPEN).collect();
     ends.sort_unstable();
-    let few = if small.len() <= SHOWN { &ends[..] } else { &[] };
+    let few = if small.len() <= OPERATIONS_MAX { &ends[..] } else { &[] };
     let refuted = |operations: &Vec<Operation<M::Action>>| {
         let options = DecisionOptions { steps: STEPS, ..DecisionOptions::of(budget) };
         !operations.is_empty() && matches!(without_order(model, operations, options), Decision::Refuted(_))
@@ -137,14 +127,15 @@ fn contradicting<M: Model>(model: &M, small: &[Operation<M::Action>], budget: &B
 
 /// Calls to show: all, or those that were open around the reply that does not fit.
 fn shown<A>(small: &[Operation<A>], until: u64) -> Vec<u64> {
-    if small.len() <= SHOWN {
+    if small.len() <= OPERATIONS_MAX {
         return small.iter().map(|operation| operation.call).collect();
     }
     let open =
         small.iter().filter(|operation| operation.call < until && operation.end >= until && operation.end != Op::OPEN);
     let mut calls: Vec<u64> = open.map(|operation| operation.call).collect();
     let before = small.iter().rev().map(|operation| operation.call).filter(|&call| call < until);
-    let more: Vec<u64> = before.filter(|call| !calls.contains(call)).take(SHOWN.saturating_sub(calls.len())).collect();
+    let more: Vec<u64> =
+        before.filter(|call| !calls.contains(call)).take(OPERATIONS_MAX.saturating_sub(calls.len())).collect();
     calls.extend(more);
     calls.sort_unstable();
     calls
@@ -331,13 +322,13 @@ fn refused<M: Model>(model: &M, history: &History, small: &[Operation<M::Action>
     if writers.is_empty() || writers.iter().any(|op| op.outcome != Outcome::Fail) {
         return None;
     }
-    Some(format!("#{} found {found}, {}.", last.call, messages::done_by_nobody(&writers, "written")))
+    Some(format!("#{} found {found}, {}.", last.call, messages::not_done(&writers, "written")))
 }
 
 /// Why a value should not have come out: every call that put it in was refused, or there was none.
 fn in_vain(history: &History, call: u64, value: &Value, done: &str) -> String {
     let refused = history.op(call).map(|reply| messages::refused(history, &reply, value)).unwrap_or_default();
-    if refused.is_empty() { format!("which was never {done} before") } else { messages::done_by_nobody(&refused, done) }
+    if refused.is_empty() { format!("which was never {done} before") } else { messages::not_done(&refused, done) }
 }
 
 fn grown<M: Model>(model: &M, history: &History, small: &[Operation<M::Action>]) -> Option<GrownStory> {

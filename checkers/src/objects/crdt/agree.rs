@@ -181,7 +181,7 @@ impl<'h> Replicas<'h> {
             let acknowledged = adds.iter().filter(|add| add.outcome == Outcome::Ok).min_by_key(|add| add.reply);
             match acknowledged {
                 Some(add) => found.acknowledged.push((id, *add)),
-                // What nobody added is another checker's to find.
+                // What no call added is another checker's to find.
                 None if !adds.is_empty() => found.doubtful.push(id),
                 None => {}
             }
@@ -211,15 +211,15 @@ fn last_heal(history: &History) -> Option<u64> {
     history.faults.iter().filter_map(|fault| fault.possible()).map(|(_, end)| end).max().filter(|end| *end < u64::MAX)
 }
 
-/// What is told of one replica of one set.
-struct Told<'a, 'h> {
+/// A replica that lacks something of one set.
+struct Lag<'a, 'h> {
     history: &'h History,
     set: &'a Replicas<'h>,
     replica: &'a Replica<'h>,
     lacking: &'a Lacking<'h>,
 }
 
-impl<'h> Told<'_, 'h> {
+impl<'h> Lag<'_, 'h> {
     fn node(&self) -> &'h str {
         self.history.name(self.replica.node)
     }
@@ -359,37 +359,36 @@ impl ReplicasAgree {
         let all: Vec<Lacking<'h>> = set.replicas.iter().map(|replica| set.lacking(replica)).collect();
         let mut diverged: Option<(usize, Op<'h>)> = None;
         for (place, (replica, lacking)) in set.replicas.iter().zip(&all).enumerate() {
-            let told = Told { history, set, replica, lacking };
+            let lag = Lag { history, set, replica, lacking };
             let Some((_, first)) = lacking.acknowledged.first() else {
                 if let Some(&id) = lacking.doubtful.first() {
                     totals.doubtful += 1;
-                    let title = format!("{} lacks an element in doubt that another node has", told.node());
-                    let violation =
-                        told.violation("replicas-differ", title, id, set.adds[id as usize].first().copied());
+                    let title = format!("{} lacks an element in doubt that another node has", lag.node());
+                    let violation = lag.violation("replicas-differ", title, id, set.adds[id as usize].first().copied());
                     report.record(Violation { severity: Severity::Evidence, ..violation });
                 }
                 continue;
             };
             match self.certain(history, set, replica, first) {
                 Some(certain) => {
-                    told.lost(&certain, report);
+                    lag.lost(&certain, report);
                     diverged = diverged.or(Some((place, *first)));
                 }
                 None => {
-                    told.lags(self.standstill_ms, report);
-                    *totals.behind.entry(told.node()).or_default() += lacking.acknowledged.len();
+                    lag.lags(self.standstill_ms, report);
+                    *totals.behind.entry(lag.node()).or_default() += lacking.acknowledged.len();
                 }
             }
         }
         if let Some((place, first)) = diverged {
             let (replica, lacking) = (&set.replicas[place], &all[place]);
-            let told = Told { history, set, replica, lacking };
+            let lag = Lag { history, set, replica, lacking };
             let lacks = |(replica, lacking): (&Replica<'h>, &Lacking<'h>)| {
                 let count = lacking.acknowledged.len() + lacking.doubtful.len();
                 format!("{} lacks {count} of {}", history.name(replica.node), count + replica.elements.len())
             };
-            let title = format!("the nodes hold different sets: {} lacks what another has", told.node());
-            let mut violation = told.violation("diverged", title, lacking.acknowledged[0].0, Some(first));
+            let title = format!("the nodes hold different sets: {} lacks what another has", lag.node());
+            let mut violation = lag.violation("diverged", title, lacking.acknowledged[0].0, Some(first));
             violation.why = set.replicas.iter().zip(&all).map(lacks).map(|text| format!("{text} elements.")).collect();
             violation.reasons.push("Every add had ended before any of them was read.".to_owned());
             report.record(violation);
@@ -410,12 +409,12 @@ impl Checker for ReplicasAgree {
         let workloads = workloads_with(history, &["add"]);
         if !self.mode.asks_each() {
             let text = format!("Not asked: final_reads is {}, so the nodes need not hold the same.", self.mode.name());
-            let verdict = Verdict::new(self.name(), Validity::Unknown, text);
+            let verdict = Verdict::unknown(self.name(), text);
             return verdict.not_asked_at_all();
         }
         if let Some(function) = changed_by(history, &workloads, &["add", "read"]) {
             let text = format!("What {function} does to a set is not known, so nothing can be said.");
-            return Verdict::new(self.name(), Validity::Unknown, text);
+            return Verdict::unknown(self.name(), text);
         }
         let mut report = Report::new(history);
         let mut totals = Totals::default();
@@ -446,7 +445,7 @@ impl Checker for ReplicasAgree {
         report.late(&poll, history.ops().len(), "operations");
         report.malformed("a read replies with the list of elements", &totals.unclear);
         let numbers = [("acknowledged", json!(totals.acknowledged)), ("final_reads", json!(totals.reads))];
-        report.answer(self.name(), &workloads, totals.answer(history, quiet.is_some()), numbers)
+        report.answer(self.name(), totals.answer(history, quiet.is_some()), numbers)
     }
 }
 
@@ -454,7 +453,7 @@ impl Totals<'_> {
     fn answer(&self, history: &History, quiet: bool) -> (Validity, String) {
         let unknown = |text: String| (Validity::Unknown, text);
         let sets = messages::count(self.sets, "set");
-        let failures = self.failures.told();
+        let failures = self.failures.sentence();
         if self.acknowledged == 0 {
             return unknown("No add was acknowledged, so nothing can be said.".to_owned());
         }

@@ -23,7 +23,7 @@ pub(super) fn first(history: &History, group: &Group<'_>) -> Vec<Value> {
     shown(traces).into_iter().map(|(_, value)| value.to_value()).collect()
 }
 
-/// How many operations are of another shape: reads of what nobody wrote, in a form in which nobody wrote, such as values with
+/// How many operations are of another shape: reads of a value that no call wrote, in a form in which no call wrote, such as values with
 /// their versions.
 pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, report: &mut Report<'h>) -> usize {
     let mut writes: HashMap<ValueRef<'h>, Vec<Op<'h>>> = HashMap::new();
@@ -48,7 +48,7 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, report: &mut 
         let value = value_of(read);
         if unknown(read) {
             report.violation("unexpected-value", || {
-                let title = format!("#{} read {value}, which nobody had written", read.call);
+                let title = format!("#{} read {value}, which no call had written", read.call);
                 let reason = "No write of it that may have taken effect was called before that reply.".to_owned();
                 object.violation(title, vec![*read], value.to_value(), reason)
             });

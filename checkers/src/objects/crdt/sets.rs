@@ -15,18 +15,18 @@ struct Element<'h> {
 }
 
 /// What the replicas have to show of an element once all is quiet, and the operations that say so.
-enum Fate<'h> {
+enum Expected<'h> {
     Present(Vec<Op<'h>>),
     Absent(Vec<Op<'h>>),
     Either,
 }
 
 impl<'h> Element<'h> {
-    fn fate(&self) -> Fate<'h> {
+    fn expected(&self) -> Expected<'h> {
         let removed = self.removes.iter().map(|op| op.end()).max();
         let kept = self.adds.iter().rfind(|add| add.outcome == Outcome::Ok && removed.is_none_or(|end| end < add.call));
         if let Some(add) = kept {
-            return Fate::Present(self.removes.iter().copied().chain([*add]).collect());
+            return Expected::Present(self.removes.iter().copied().chain([*add]).collect());
         }
         let observed = |add: &Op<'h>| {
             let by =
@@ -36,9 +36,9 @@ impl<'h> Element<'h> {
         let removes: Option<Vec<Op<'h>>> = self.adds.iter().map(observed).collect();
         match removes {
             Some(removes) if !self.adds.is_empty() => {
-                Fate::Absent(removes.into_iter().chain(self.adds.iter().copied()).collect())
+                Expected::Absent(removes.into_iter().chain(self.adds.iter().copied()).collect())
             }
-            _ => Fate::Either,
+            _ => Expected::Either,
         }
     }
 
@@ -88,7 +88,7 @@ impl Shown<'_> {
     }
 }
 
-/// So many elements of a read take as long as one operation.
+/// Elements of a read that take as long as one operation.
 const PER_STEP: usize = 16;
 
 /// How many operations are of another shape. Nothing is judged where the time was up.
@@ -120,8 +120,8 @@ pub(super) fn judge<'h>(
                 let element = elements.values[id as usize];
                 report.violation("unexpected-element", || {
                     let refused = messages::refused(history, read, &element.to_value());
-                    let nobody = messages::done_by_nobody(&refused, "added");
-                    let title = format!("#{} shows {element}, {nobody}", read.call);
+                    let absent = messages::not_done(&refused, "added");
+                    let title = format!("#{} shows {element}, {absent}", read.call);
                     let reason = "No add that may have taken effect was called before that reply.".to_owned();
                     object.violation(title, vec![*read], element.to_value(), reason)
                 });
@@ -131,7 +131,7 @@ pub(super) fn judge<'h>(
     let last = |read: &Op<'h>| reads.iter().rfind(|shown| shown.read.position == read.position);
     let finals: Vec<&Shown<'h>> = object.finals.iter().filter_map(last).collect();
     for (id, element) in elements.values.iter().enumerate() {
-        fates(object, *element, elements.known[id].fate(), |read| read.has(id as u32), &finals, report);
+        fates(object, *element, elements.known[id].expected(), |read| read.has(id as u32), &finals, report);
     }
     same_clocks(object, |one, two| held(one) == held(two), report);
     convergence(history, object, &elements, &finals, report);
@@ -150,34 +150,34 @@ pub(super) fn judge<'h>(
 fn fates<'h>(
     object: &Object<'h>,
     element: ValueRef<'h>,
-    fate: Fate<'h>,
+    expected: Expected<'h>,
     has: impl Fn(&Shown<'h>) -> bool,
     finals: &[&Shown<'h>],
     report: &mut Report<'h>,
 ) {
     let read = |present: bool| finals.iter().find(|shown| has(shown) == present).map(|shown| shown.read);
-    match fate {
-        Fate::Present(ops) => {
+    match expected {
+        Expected::Present(ops) => {
             let Some(read) = read(false) else { return };
             let nowhere = !finals.iter().any(|shown| has(shown));
             object.lacking("lost-element", nowhere, report, || {
-                let title = format!("{element} was added, is removed by nobody, and #{} lacks it", read.call);
+                let title = format!("{element} was added, is removed by no call, and #{} lacks it", read.call);
                 let reason =
                     format!("An add of {element} was acknowledged, and every attempt to remove it had ended before.");
                 object.quiet(title, ops.into_iter().chain([read]).collect(), element.to_value(), reason)
             });
         }
-        Fate::Absent(ops) => {
+        Expected::Absent(ops) => {
             let Some(read) = read(true) else { return };
             let everywhere = finals.iter().all(|shown| has(shown));
             object.lacking("resurrected-element", everywhere, report, || {
-                let title = format!("{element} was removed, is added by nobody since, and #{} shows it", read.call);
+                let title = format!("{element} was removed, is added by no call since, and #{} shows it", read.call);
                 let reason =
                     format!("Each add of {element} was acknowledged on a node that acknowledged a remove of it later.");
                 object.quiet(title, ops.into_iter().chain([read]).collect(), element.to_value(), reason)
             });
         }
-        Fate::Either => {}
+        Expected::Either => {}
     }
 }
 

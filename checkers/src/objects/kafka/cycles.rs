@@ -1,7 +1,7 @@
 //! Operations that polled each other's messages (`G1c`): dependencies from the sender of a message to its poller, and a short
 //! cycle in each of their strongly connected components. `kafka` calls it.
 use super::Judge;
-use super::log::{Sighting, Step};
+use super::log::{Observation, Step};
 use crate::graph::cycle_of_each_component;
 use crate::value::Value;
 use crate::verdict::Severity;
@@ -24,7 +24,7 @@ impl Dependencies {
         let mut senders: Vec<u32> =
             logs.messages.iter().filter(|message| message.tried == 1).filter_map(|m| m.send).collect();
         senders.sort_unstable();
-        let sure = |seen: &Sighting| seen.acknowledged && !logs.doubts.sent(seen.log);
+        let sure = |seen: &Observation| seen.acknowledged && !logs.doubts.sent(seen.log);
         let polls = logs.steps.iter().flatten().filter_map(|step| match step {
             Step::Poll { seen, .. } if sure(seen) => Some((seen.op, seen.value)),
             _ => None,

@@ -12,7 +12,7 @@ pub(super) const FUNCTIONS: [&str; 8] = ["send", "poll", "txn", "assign", "subsc
 
 /// A message at an offset, as a send or poll has it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Sighting {
+pub(super) struct Observation {
     pub(super) log: u32,
     pub(super) offset: i64,
     pub(super) value: u32,
@@ -56,7 +56,7 @@ pub(super) struct Message<'h> {
 /// One step of a consumer, in the order of its operations.
 pub(super) enum Step {
     /// It polled a message; `list` tells the lists of one operation apart.
-    Poll { seen: Sighting, list: u32 },
+    Poll { seen: Observation, list: u32 },
     /// Polls follow that were not acknowledged: the client has to go back to where it was.
     Aborted,
     /// Its process was retired, and the same client goes on: perhaps with another consumer.
@@ -103,7 +103,7 @@ pub(super) struct Logs<'h> {
     ids: HashMap<(u32, String), u32>,
     values: HashMap<(u32, ValueRef<'h>), u32>,
     pub(super) messages: Vec<Message<'h>>,
-    pub(super) sightings: Vec<Sighting>,
+    pub(super) observations: Vec<Observation>,
     /// Steps by consumer: a client, which may go on as another process after an info.
     pub(super) steps: Vec<Vec<Step>>,
     /// Of each consumer its last session.
@@ -111,13 +111,13 @@ pub(super) struct Logs<'h> {
     consumers: HashMap<u64, u32>,
     /// Where sends that certainly happened put their messages, and what polls have shown; of the latter, whether a call that
     /// was not acknowledged showed its own message.
-    sent: Vec<Sighting>,
-    seen: Vec<Sighting>,
+    sent: Vec<Observation>,
+    seen: Vec<Observation>,
     own: Vec<bool>,
     /// Sends by session.
     pub(super) sends: Vec<Vec<Sent>>,
     /// Calls with an unknown end that tell offsets of their sends: position, messages, and where those are.
-    unknown: Vec<(u32, Vec<u32>, Vec<Sighting>)>,
+    unknown: Vec<(u32, Vec<u32>, Vec<Observation>)>,
     /// Messages that were polled by the operation that sent them, and nobody else: message, operation.
     pub(super) precommitted: Vec<(u32, u32)>,
     pub(super) doubts: Doubts,
@@ -295,7 +295,7 @@ impl<'h> Logs<'h> {
         self.doubts.anything |= odd;
         let (mut polls, mut unanswered) = (false, false);
         let mut mine: Vec<u32> = Vec::new();
-        let mut told: Vec<Sighting> = Vec::new();
+        let mut in_doubt: Vec<Observation> = Vec::new();
         if !done && input.iter().any(|&asked| micro(asked).is_some_and(|(name, _)| name == "poll")) {
             self.steps[consumer].push(Step::Aborted);
         }
@@ -306,7 +306,7 @@ impl<'h> Logs<'h> {
             match micro(asked) {
                 Some(("send", list)) if list.len() == 3 => {
                     self.calls.0 += 1;
-                    let (message, fine) = self.send(op, list, answer.map(|(_, list)| list), &mut told);
+                    let (message, fine) = self.send(op, list, answer.map(|(_, list)| list), &mut in_doubt);
                     odd |= !fine;
                     mine.push(message);
                 }
@@ -324,8 +324,8 @@ impl<'h> Logs<'h> {
             }
         }
         self.settle(op, before, &mine);
-        if op.outcome == Outcome::Info && !told.is_empty() {
-            self.unknown.push((op.position, mine, told));
+        if op.outcome == Outcome::Info && !in_doubt.is_empty() {
+            self.unknown.push((op.position, mine, in_doubt));
         }
         if odd {
             self.malformed.push(op.call);
@@ -350,13 +350,13 @@ impl<'h> Logs<'h> {
         }
     }
 
-    /// A send: its message; false where its answer cannot be understood. `told`: offsets of calls with an unknown end.
+    /// A send: its message; false where its answer cannot be understood. `in_doubt`: offsets of calls with an unknown end.
     fn send(
         &mut self,
         op: &Op<'h>,
         asked: ListRef<'h>,
         answer: Option<ListRef<'h>>,
-        told: &mut Vec<Sighting>,
+        in_doubt: &mut Vec<Observation>,
     ) -> (u32, bool) {
         let log = self.log(op.workload.0, asked.at(1));
         let id = self.message(log, asked.at(2));
@@ -378,14 +378,14 @@ impl<'h> Logs<'h> {
         let same = content == asked.at(2);
         let offset = offset.filter(|_| same);
         let sighting =
-            offset.map(|offset| Sighting { log, offset, value: id, op: op.position, acknowledged: happened(op) });
+            offset.map(|offset| Observation { log, offset, value: id, op: op.position, acknowledged: happened(op) });
         self.sends[op.session as usize].push(Sent {
             message: id,
             op: op.position,
             offset: offset.filter(|_| happened(op)),
         });
         if !happened(op) {
-            told.extend(sighting);
+            in_doubt.extend(sighting);
             return (id, true);
         }
         self.acknowledged += 1;
@@ -446,7 +446,7 @@ impl<'h> Logs<'h> {
                 (message.polled, message.polled_reply) = (Some(op.position), op.reply);
             }
             self.polled += u64::from(happened(op));
-            let seen = Sighting { log, offset, value, op: op.position, acknowledged: happened(op) };
+            let seen = Observation { log, offset, value, op: op.position, acknowledged: happened(op) };
             self.seen.push(seen);
             self.steps[consumer].push(Step::Poll { seen, list: at });
         }
@@ -459,7 +459,7 @@ impl<'h> Logs<'h> {
     /// Sorts what was taken in. `proves`: a message that somebody polled was committed, and with it all others of its
     /// transaction.
     pub(super) fn finish(&mut self, proves: bool) {
-        for (op, mine, told) in std::mem::take(&mut self.unknown) {
+        for (op, mine, in_doubt) in std::mem::take(&mut self.unknown) {
             let shows = |id: &u32| {
                 let message = &self.messages[*id as usize];
                 message.tried == 1 && message.polled.is_some()
@@ -467,7 +467,7 @@ impl<'h> Logs<'h> {
             if !proves || !mine.iter().any(shows) {
                 continue;
             }
-            for seen in told {
+            for seen in in_doubt {
                 self.acknowledged += 1;
                 let message = &mut self.messages[seen.value as usize];
                 if message.acknowledged.is_none_or(|(known, _)| known.is_none()) {
@@ -498,8 +498,8 @@ impl<'h> Logs<'h> {
         let polls = self.seen.iter().zip(&self.own);
         let held =
             polls.filter(|(seen, own)| seen.acknowledged || !**own && self.messages[seen.value as usize].tried > 0);
-        self.sightings = self.sent.iter().copied().chain(held.map(|(seen, _)| *seen)).collect();
-        for seen in &self.sightings {
+        self.observations = self.sent.iter().copied().chain(held.map(|(seen, _)| *seen)).collect();
+        for seen in &self.observations {
             let message = &mut self.messages[seen.value as usize];
             if message.place != Some(seen.offset) {
                 message.places += 1;

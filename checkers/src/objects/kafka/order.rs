@@ -1,7 +1,7 @@
 //! What one consumer sees of a log, poll after poll, and where the sends of a process land: offsets go up, and polls leave
 //! nothing out.
-use super::log::{Sighting, Step};
-use super::{Found, Judge};
+use super::log::{Observation, Step};
+use super::{Flaw, Judge};
 use crate::value::Value;
 use crate::verdict::Severity;
 use std::collections::HashMap;
@@ -10,11 +10,11 @@ use std::collections::HashMap;
 #[derive(Default)]
 struct Place {
     /// The last message that it polled, with its list.
-    recent: Option<(Sighting, u32)>,
+    recent: Option<(Observation, u32)>,
     /// The last one of a call that was acknowledged, with its list.
-    last: Option<(Sighting, u32)>,
+    last: Option<(Observation, u32)>,
     /// The first one that calls which were not acknowledged have shown since.
-    aborted: Option<Sighting>,
+    aborted: Option<Observation>,
     /// Such calls have polled since, so that nobody knows whether the client went back.
     doubtful: bool,
 }
@@ -42,7 +42,7 @@ pub(super) fn polls(judge: &mut Judge<'_, '_>) {
     }
 }
 
-fn poll(judge: &mut Judge<'_, '_>, place: &mut Place, (seen, list): (Sighting, u32), group: bool) {
+fn poll(judge: &mut Judge<'_, '_>, place: &mut Place, (seen, list): (Observation, u32), group: bool) {
     let recent = place.recent.replace((seen, list));
     match recent.filter(|(before, _)| before.op == seen.op) {
         // One list is one answer, whatever became of its call.
@@ -67,7 +67,7 @@ fn poll(judge: &mut Judge<'_, '_>, place: &mut Place, (seen, list): (Sighting, u
 }
 
 /// One message of a log and the next that the consumer polled.
-fn step(judge: &mut Judge<'_, '_>, inside: bool, severity: Severity, before: Sighting, seen: Sighting) {
+fn step(judge: &mut Judge<'_, '_>, inside: bool, severity: Severity, before: Observation, seen: Observation) {
     let (logs, log) = (judge.logs, seen.log);
     let (call, key) = (judge.op(seen.op).call, logs.key(log));
     let (from, to) = (before.offset, seen.offset);
@@ -85,7 +85,7 @@ fn step(judge: &mut Judge<'_, '_>, inside: bool, severity: Severity, before: Sig
 }
 
 /// The first acknowledged poll after polls that were not: it should begin where those did.
-fn gone_on(judge: &mut Judge<'_, '_>, place: &Place, seen: Sighting, group: bool) {
+fn gone_on(judge: &mut Judge<'_, '_>, place: &Place, seen: Observation, group: bool) {
     let (logs, log) = (judge.logs, seen.log);
     let first = place.aborted.map(|aborted| (aborted.offset.saturating_sub(1), aborted.op));
     let Some((from, before)) = place.last.map(|(last, _)| (last.offset, last.op)).or(first) else { return };
@@ -124,7 +124,7 @@ pub(super) fn sends(judge: &mut Judge<'_, '_>) {
             let title = format!("#{call} sent to offset {to} of log {key} after its process had sent to {from}");
             let subject = Value::list([from.into(), to.into()]);
             // What only polls tell is no part of the two operations.
-            let found = Found { certified: told && before_told, ..Found::new(kind, Severity::Violation, log) };
+            let found = Flaw { certified: told && before_told, ..Flaw::new(kind, Severity::Violation, log) };
             judge.found(found, subject, title, &[before, sent.op]);
         }
     }

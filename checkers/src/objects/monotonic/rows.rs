@@ -1,5 +1,5 @@
-//! Rows of a read, with the adds that made them, and what is told of single ones.
-use super::{Adds, Found, Made};
+//! Rows of a read, with the adds that made them, and findings about single rows.
+use super::{Add, Adds, Flaws};
 use crate::calls::part;
 use crate::history::{History, Op};
 use crate::value::{Kind, ValueRef};
@@ -37,7 +37,7 @@ pub(super) struct Row<'h> {
     pub(super) id: u32,
     pub(super) stamp: Stamp<'h>,
     /// The add that may have made it.
-    pub(super) add: Option<Made>,
+    pub(super) add: Option<Add>,
 }
 
 /// The rows of a read that are rows, and whether some are not.
@@ -60,12 +60,12 @@ pub(super) fn rows<'h>(adds: &mut Adds<'h>, read: &Op<'h>) -> (Vec<Row<'h>>, boo
     (rows, odd)
 }
 
-/// What is told of lost, unexpected and duplicated rows.
+/// Findings about lost, unexpected and duplicated rows.
 pub(super) fn violations<'h>(
     history: &'h History,
     adds: &Adds<'h>,
     reads: &[Op<'h>],
-    found: &Found<'h>,
+    found: &Flaws<'h>,
 ) -> Vec<Violation<'h>> {
     let mut violations = Vec::new();
     if let Some(&add) = found.lost.first() {

@@ -25,11 +25,11 @@ pub(super) struct Dropped<'h> {
 pub(super) struct Judged<'h> {
     pub(super) key: ValueRef<'h>,
     pub(super) acknowledged: usize,
-    /// Acknowledged and nowhere at the end, and nobody can have them.
+    /// Acknowledged and nowhere at the end, where no node can have them.
     pub(super) lost: Vec<Op<'h>>,
-    /// The same, but somebody may have them.
+    /// The same, where some node may have them.
     pub(super) missing: Vec<Op<'h>>,
-    /// Why somebody may.
+    /// Why some node may.
     pub(super) why_missing: String,
     /// Acknowledged, somewhere at the end, and gone from a node that had shown them at the end.
     pub(super) dropped: Vec<Dropped<'h>>,
@@ -123,7 +123,7 @@ fn dropped<'h>(history: &'h History, set: &Set<'h>, states: &[State<'h>], add: O
     })
 }
 
-/// Elements of final reads that nobody tried to add, each with the first read that has it.
+/// Elements of final reads that no call tried to add, each with the first read that has it.
 fn unexpected<'h>(set: &mut Set<'h>, tried: &Members) -> Vec<(ValueRef<'h>, Op<'h>)> {
     let mut unexpected = Vec::new();
     let mut told = Members::default();

@@ -7,12 +7,12 @@ use crate::verdict::budget_poll::BudgetPoll;
 use std::cmp::Reverse;
 
 const NONE: u32 = u32::MAX;
-/// So many elements of a read take as long as one operation.
+/// Elements of a read that take as long as one operation.
 const PER_STEP: usize = 64;
 
 /// What the reads say of one element. Reads by their place in the order of calls.
 #[derive(Clone, Copy)]
-pub(super) struct Sighting {
+pub(super) struct Observation {
     /// The read that has it and ended first.
     pub(super) first: u32,
     /// The last read that has it.
@@ -199,9 +199,9 @@ impl Timeline {
     }
 
     /// What was seen of an element; none where no read has it.
-    pub(super) fn seen(&self, id: u32) -> Option<Sighting> {
+    pub(super) fn seen(&self, id: u32) -> Option<Observation> {
         let track = self.tracks.get(id as usize).filter(|track| track.first != NONE)?;
-        Some(Sighting {
+        Some(Observation {
             first: track.first,
             last: track.last,
             absent: Some(track.absent).filter(|&at| at != NONE),

@@ -43,7 +43,7 @@ pub(super) struct Watched<'h> {
 
 /// A change that certainly happened.
 #[derive(Clone, Copy)]
-pub(super) struct Known {
+pub(super) struct CertainChange {
     pub(super) revision: i64,
     pub(super) key: u32,
     /// The operation that shows it.
@@ -60,8 +60,8 @@ pub(super) struct Store<'h> {
     /// For each put its first attempt that may have happened, and one that did not.
     attempts: HashMap<(u32, ValueRef<'h>), u32>,
     refused: HashMap<(u32, ValueRef<'h>), u32>,
-    /// Known changes by revision and key, each once.
-    known: Vec<Known>,
+    /// CertainChange changes by revision and key, each once.
+    known: Vec<CertainChange>,
     /// Keys in the order of their texts, each with the places of its changes in `known`.
     by_key: Vec<(u32, Vec<u32>)>,
     /// A revision, a key, and two operations that differ about them.
@@ -72,8 +72,8 @@ pub(super) struct Store<'h> {
 }
 
 /// A change as one operation tells it.
-struct Told<'h> {
-    known: Known,
+struct ShownChange<'h> {
+    known: CertainChange,
     change: Change<'h>,
 }
 
@@ -85,25 +85,26 @@ impl<'h> Store<'h> {
     /// Of the calls at these positions, which are in order.
     pub(super) fn of(history: &'h History, positions: &[u32]) -> Store<'h> {
         let mut store = Store::default();
-        let mut told: Vec<Told<'_>> = Vec::new();
+        let mut shown: Vec<ShownChange<'_>> = Vec::new();
         for op in positions.iter().map(|&at| history.ops().at(at as usize)) {
             let understood = match history.name(op.function) {
                 "watch" => store.watch(&op),
-                "txn" => store.transaction(&op, &mut told),
-                "put" => store.change(&op, op.key, Change::Put(op.input), true, &mut told),
-                _ => store.change(&op, op.key, Change::Delete, true, &mut told),
+                "txn" => store.transaction(&op, &mut shown),
+                "put" => store.change(&op, op.key, Change::Put(op.input), true, &mut shown),
+                _ => store.change(&op, op.key, Change::Delete, true, &mut shown),
             };
             if !understood {
                 store.malformed.push(op.call);
             }
         }
         for watch in &store.watches {
-            told.extend(watch.events.iter().map(|event| {
-                let known = Known { revision: event.revision, key: event.key, op: watch.op, acknowledged: false };
-                Told { known, change: event.change }
+            shown.extend(watch.events.iter().map(|event| {
+                let known =
+                    CertainChange { revision: event.revision, key: event.key, op: watch.op, acknowledged: false };
+                ShownChange { known, change: event.change }
             }));
         }
-        store.settle(told);
+        store.settle(shown);
         store
     }
 
@@ -143,7 +144,7 @@ impl<'h> Store<'h> {
         key: ValueRef<'h>,
         change: Change<'h>,
         certain: bool,
-        told: &mut Vec<Told<'h>>,
+        shown: &mut Vec<ShownChange<'h>>,
     ) -> bool {
         let key = self.id(text(key));
         if let Change::Put(value) = change {
@@ -156,8 +157,8 @@ impl<'h> Store<'h> {
         match op.output.as_int() {
             Some(revision) if certain => {
                 self.acknowledged += 1;
-                let known = Known { revision, key, op: op.position, acknowledged: true };
-                told.push(Told { known, change });
+                let known = CertainChange { revision, key, op: op.position, acknowledged: true };
+                shown.push(ShownChange { known, change });
                 true
             }
             Some(_) => true,
@@ -165,7 +166,7 @@ impl<'h> Store<'h> {
         }
     }
 
-    fn transaction(&mut self, op: &Op<'h>, told: &mut Vec<Told<'h>>) -> bool {
+    fn transaction(&mut self, op: &Op<'h>, shown: &mut Vec<ShownChange<'h>>) -> bool {
         let Some(list) = op.input.as_list() else { return false };
         // A transaction that did nothing has no revision.
         let happened = op.output.as_int().is_some();
@@ -175,10 +176,10 @@ impl<'h> Store<'h> {
             let name = item.and_then(|item| item.get(0)).and_then(|name| name.as_text());
             understood &= match (name, item) {
                 (Some("put"), Some(item)) if item.len() == 3 => {
-                    self.change(op, item.at(1), Change::Put(item.at(2)), happened, told)
+                    self.change(op, item.at(1), Change::Put(item.at(2)), happened, shown)
                 }
                 (Some("delete"), Some(item)) if item.len() == 2 => {
-                    self.change(op, item.at(1), Change::Delete, false, told)
+                    self.change(op, item.at(1), Change::Delete, false, shown)
                 }
                 _ => false,
             };
@@ -241,10 +242,11 @@ impl<'h> Store<'h> {
     }
 
     /// Sorts what is known, and finds where it contradicts itself.
-    fn settle(&mut self, mut told: Vec<Told<'h>>) {
-        told.sort_by_key(|one| (one.known.revision, one.known.key, !one.known.acknowledged, one.known.op));
+    fn settle(&mut self, mut shown: Vec<ShownChange<'h>>) {
+        shown.sort_by_key(|one| (one.known.revision, one.known.key, !one.known.acknowledged, one.known.op));
         let mut by_key: Vec<Vec<u32>> = vec![Vec::new(); self.names.len()];
-        for same in told.chunk_by(|one, two| (one.known.revision, one.known.key) == (two.known.revision, two.known.key))
+        for same in
+            shown.chunk_by(|one, two| (one.known.revision, one.known.key) == (two.known.revision, two.known.key))
         {
             let first = &same[0];
             if let Some(other) = same.iter().find(|other| other.change != first.change) {
@@ -259,7 +261,7 @@ impl<'h> Store<'h> {
     }
 
     /// The known changes that a filter takes, from one revision to another, both inclusive.
-    pub(super) fn within(&self, filter: &Filter<'_>, from: i64, to: i64, mut take: impl FnMut(&Known)) {
+    pub(super) fn within(&self, filter: &Filter<'_>, from: i64, to: i64, mut take: impl FnMut(&CertainChange)) {
         let low = self.known.partition_point(|known| known.revision < from);
         let high = self.known.partition_point(|known| known.revision <= to).max(low);
         let name = |at: &(u32, Vec<u32>)| -> &str { &self.names[at.0 as usize] };

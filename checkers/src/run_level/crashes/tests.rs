@@ -1,6 +1,7 @@
 use super::*;
 use crate::checker_with;
 use crate::history::read_jsonl;
+use serde_json::json;
 
 const START: &str = r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"w"}"#;
 const WATCHED: &str = r#"{"type":"process","index":0,"time":1,"node":"n1","step":"watched"}"#;

@@ -5,7 +5,7 @@
 //! and regained the role unseen; so an overlap of such stretches is evidence, never a violation.
 use crate::history::{Fault, History, Op, RoleClaim};
 use crate::run_level::sides::wrote;
-use crate::verdict::FINDINGS_MAX;
+use crate::verdict::Report;
 use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 use std::cmp::Reverse;
@@ -22,8 +22,10 @@ pub(crate) fn trusted(history: &History) -> impl Iterator<Item = (i64, &RoleClai
     claims(history).filter_map(move |claim| Some((term(claim)?, claim)))
 }
 
-/// One finding for each term that two nodes claimed to lead.
-pub(crate) fn two_in_one_term(history: &History) -> Vec<Finding> {
+const TWO_LEADERS: &str = "two-leaders-in-one-term";
+
+/// Reports each term that two nodes claimed to lead.
+pub(crate) fn two_in_one_term(history: &History, report: &mut Report<'_>) {
     let mut terms: BTreeMap<i64, BTreeMap<&str, &RoleClaim>> = BTreeMap::new();
     for (term, claim) in trusted(history) {
         terms.entry(term).or_default().entry(&*claim.node).or_insert(claim);
@@ -50,13 +52,15 @@ pub(crate) fn two_in_one_term(history: &History) -> Vec<Finding> {
         let faults: Vec<u64> = history.faults_within(from, to).iter().map(|fault| fault.id).collect();
         sentences.extend(messages::faults(history, &faults));
         let finding = Finding::new(
-            "two-leaders-in-one-term",
+            TWO_LEADERS,
             Severity::Violation,
             format!("{} all claimed to lead term {term}", names.join(" and ")),
         );
         Finding { sentences, nodes: names, faults, ..finding }
     };
-    doubled.take(FINDINGS_MAX).map(finding).collect()
+    for one in doubled {
+        report.examples_of(TWO_LEADERS, Severity::Violation, 1, || finding(one));
+    }
 }
 
 /// A stretch of time in which a node took itself for the leader.
@@ -125,16 +129,18 @@ pub(super) fn overlaps(history: &History) -> Vec<Overlap<'_>> {
     overlaps
 }
 
-/// The findings of those that are shown: first those in which most of the two leaders acknowledged something.
-pub(super) fn shown(history: &History, overlaps: &[Overlap<'_>]) -> Vec<Finding> {
+/// Reports overlaps; as examples first those in which most of the two leaders acknowledged something.
+pub(super) fn report_overlaps(history: &History, overlaps: &[Overlap<'_>], report: &mut Report<'_>) {
     let mut ranked: Vec<(Reverse<usize>, &Overlap<'_>)> =
         overlaps.iter().map(|overlap| (Reverse(overlap.busy(history)), overlap)).collect();
     ranked.sort_by_key(|(busy, _)| *busy);
-    ranked.into_iter().take(FINDINGS_MAX).map(|(_, overlap)| overlap.finding(history)).collect()
+    for (_, overlap) in ranked {
+        report.examples_of("overlapping-leaders", Severity::Evidence, 1, || overlap.finding(history));
+    }
 }
 
 /// One sentence about all overlaps, with a space in front; empty where there are none.
-pub(super) fn told(history: &History, overlaps: &[Overlap<'_>]) -> String {
+pub(super) fn sentence(history: &History, overlaps: &[Overlap<'_>]) -> String {
     let acknowledged = overlaps.iter().filter(|overlap| overlap.busy(history) > 1).count();
     let length: u64 = overlaps.iter().map(Overlap::length).sum();
     let during = match acknowledged {

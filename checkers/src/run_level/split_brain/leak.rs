@@ -1,9 +1,9 @@
-//! Whether a cut leaked: on one side, while it was in force, somebody saw a value that was first written meanwhile on the
+//! Whether a cut leaked: on one side, while it was in force, a client saw a value that was first written meanwhile on the
 //! other side. The proof of a cut covers the links that were cut and tried, no others: a second network, a proxy, a store
 //! outside the nodes. What was seen on the other side went some way.
 //!
-//! Never: a leak of a value that was there before the cut, because the option `initial` says so, or because somebody read it
-//! before anybody wrote it. Nor of a number that was only added: the sum that somebody read may be equal to it. What was added
+//! Never: a leak of a value that was there before the cut, because the option `initial` says so, or because a read returned it
+//! before any call wrote it. Nor of a number that was only added: the sum that somebody read may be equal to it. What was added
 //! shows as an element of a list.
 use crate::functions::{Argument, FunctionKind, function_of, kind, parts};
 use crate::history::{Fault, History, NameId, Op, Outcome};
@@ -88,7 +88,7 @@ struct Attempts<'h> {
     sides: Vec<(Option<usize>, u64)>,
     /// Some attempt was a write, no addition.
     plain: bool,
-    /// Somebody had seen it before it was first written: it was there.
+    /// A read returned it before it was first written: it was there.
     known: bool,
 }
 

@@ -5,6 +5,7 @@ use super::elements::{Append, Elements};
 use crate::graph::NONE;
 use crate::history::Outcome;
 use crate::value::Word;
+use crate::verdict::FINDINGS_MAX;
 
 /// What is wrong with reads, without any cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,9 +67,6 @@ pub(super) struct Flawed {
     /// Another element, if it is about two.
     pub(super) follower: Word,
 }
-
-/// So many flaws of a kind are kept to be shown; all are counted.
-const SHOWN: usize = 10;
 
 /// An element that two transactions appended: who, is not known.
 #[derive(Clone, Copy, Debug)]
@@ -163,7 +161,7 @@ impl Versions {
     fn note(&mut self, flawed: Flawed) {
         let count = self.counts.entry(flawed.flaw).or_default();
         *count += 1;
-        if *count <= SHOWN as u64 {
+        if *count <= FINDINGS_MAX as u64 {
             self.flaws.push(flawed);
         }
     }
@@ -172,7 +170,7 @@ impl Versions {
         self.gather(txns, key, scratch);
         for (one, other) in scratch.elements.index(|txn| txns.txn(txn).outcome == Outcome::Fail) {
             self.ambiguous_count += 1;
-            if self.ambiguous.len() < SHOWN {
+            if self.ambiguous.len() < FINDINGS_MAX {
                 self.ambiguous.push(Ambiguous { key, element: one.element, one: one.txn, other: other.txn });
             }
         }

@@ -24,8 +24,7 @@ use crate::transactions::explain::with_ops;
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Edge, EdgeKind};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
-use serde_json::json;
+use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
 use std::collections::BTreeMap;
 
 /// Judges transactions with predicate reads.
@@ -151,6 +150,19 @@ struct Reason {
     kind: EdgeKind,
     key: String,
     predicate: bool,
+}
+
+/// The anomaly that a cycle is.
+fn kind(cycle: &[Reason]) -> &'static str {
+    let missed = cycle.iter().filter(|reason| reason.kind == EdgeKind::Rw).count();
+    let item = !cycle.iter().any(|reason| reason.predicate);
+    match (missed, item) {
+        (0, _) => "G1c",
+        (1, true) => "G-single-item",
+        (1, false) => "G-single",
+        (_, true) => "G2-item",
+        (_, false) => "G2",
+    }
 }
 
 /// A read that no order explains.
@@ -365,38 +377,34 @@ impl Checker for ClosedPredicate {
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let mut verdict = Verdict::new(self.name(), Validity::Unknown, String::new());
         let analysis = match Analysis::new(history) {
             Ok(analysis) => analysis,
-            Err(why) => {
-                verdict.summary = why;
-                return verdict;
-            }
+            Err(why) => return Verdict::unknown(self.name(), why),
         };
         if let Some(Wrong { reader, key, value, .. }) = analysis.unexplained() {
             let call = analysis.call(*reader);
-            verdict.summary = format!(
+            let why = format!(
                 "#{call} read {value} of key {key}, which nobody wrote, and no init says what was there at first."
             );
-            return verdict;
+            return Verdict::unknown(self.name(), why);
         }
         if (budget.expired)() {
-            verdict.summary = format!(
+            let why = format!(
                 "The time was up before it was decided whether {} contradict each other.",
                 messages::count(analysis.txns.len(), "transaction")
             );
-            return verdict;
+            return Verdict::unknown(self.name(), why);
         }
         let cycles = analysis.cycles();
-        verdict.findings =
-            analysis.wrong.iter().take(FINDINGS_MAX).map(|wrong| analysis.wrong_read(history, wrong)).collect();
-        verdict.findings.extend(cycles.iter().take(FINDINGS_MAX).map(|cycle| analysis.cycle(history, cycle)));
+        let mut report = Report::new(history);
+        for wrong in &analysis.wrong {
+            report.examples_of(wrong.kind, Severity::Violation, 1, || analysis.wrong_read(history, wrong));
+        }
+        for cycle in &cycles {
+            report.examples_of(kind(cycle), Severity::Violation, 1, || analysis.cycle(history, cycle));
+        }
         let crowded = analysis.keys.values().filter(|key| key.crowded).count();
-        (verdict.validity, verdict.summary) = if !verdict.findings.is_empty() {
-            let (reads, cycles) = (analysis.wrong.len(), cycles.len());
-            let (reads, cycles) = (messages::count(reads, "flawed read"), messages::count(cycles, "contradiction"));
-            (Validity::Invalid, format!("Not serializable: {reads}, {cycles}."))
-        } else if analysis.selects == 0 {
+        let otherwise = if analysis.selects == 0 {
             (Validity::Unknown, "No predicate was read.".to_owned())
         } else if crowded > 0 {
             let keys = messages::count(crowded, "key");
@@ -408,16 +416,18 @@ impl Checker for ClosedPredicate {
             let reads = messages::count(analysis.selects as usize, "predicate read");
             (Validity::Valid, format!("Some serial order explains {reads}."))
         };
-        verdict.numbers = [
+        for (name, number) in [
             ("txns", analysis.txns.len() as u64),
             ("keys", analysis.keys.len() as u64),
             ("predicate_reads", analysis.selects),
             ("dependency_edges", analysis.reasons.len() as u64),
             ("undetermined_versions", analysis.undetermined),
-        ]
-        .map(|(name, number)| (name.to_owned(), json!(number)))
-        .into();
-        verdict
+        ] {
+            report.number(name, number);
+        }
+        let reads = messages::count(analysis.wrong.len(), "flawed read");
+        let cycles = messages::count(cycles.len(), "contradiction");
+        report.conclude(self.name(), otherwise, |_| format!("Not serializable: {reads}, {cycles}."))
     }
 }
 
@@ -446,15 +456,7 @@ impl Analysis<'_> {
     }
 
     fn cycle(&self, history: &History, cycle: &[Reason]) -> Finding {
-        let missed = cycle.iter().filter(|reason| reason.kind == EdgeKind::Rw).count();
-        let item = !cycle.iter().any(|reason| reason.predicate);
-        let kind = match (missed, item) {
-            (0, _) => "G1c",
-            (1, true) => "G-single-item",
-            (1, false) => "G-single",
-            (_, true) => "G2-item",
-            (_, false) => "G2",
-        };
+        let kind = kind(cycle);
         let mut edges = Vec::new();
         let mut sentences = Vec::new();
         for reason in cycle {

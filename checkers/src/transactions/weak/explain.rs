@@ -8,7 +8,7 @@ use crate::transactions::txn::{MopKind, Transactions};
 use crate::value::{Value, Word};
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::verdict::messages;
-use crate::verdict::{Finding, Severity};
+use crate::verdict::{Finding, OPERATIONS_MAX, Severity};
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
@@ -26,9 +26,6 @@ pub(crate) struct Words<'a, 'h> {
 /// Of a longer cycle only so many links are told, and the last. It has no certificate where others than those on it would
 /// have to show its links.
 const LINKS_SHOWN: usize = 30;
-
-/// Of more operations only so many are told one by one.
-const OPS_SHOWN: usize = 100;
 
 impl Level {
     /// Its name in plans and verdicts.
@@ -314,9 +311,9 @@ impl Words<'_, '_> {
         calls.sort_unstable();
         calls.dedup();
         let ops: Vec<_> = calls.iter().filter_map(|&call| history.op(call)).collect();
-        finding.sentences = ops.iter().take(OPS_SHOWN).map(|op| messages::operation(history, op)).collect();
-        if ops.len() > OPS_SHOWN {
-            finding.sentences.push(format!("And {} more operations.", ops.len() - OPS_SHOWN));
+        finding.sentences = ops.iter().take(OPERATIONS_MAX).map(|op| messages::operation(history, op)).collect();
+        if ops.len() > OPERATIONS_MAX {
+            finding.sentences.push(format!("And {} more operations.", ops.len() - OPERATIONS_MAX));
         }
         finding.sentences.extend(sentences);
         finding = with_ops(finding, history, &ops);

@@ -3,7 +3,7 @@ use super::causal::{Causes, SESSIONS_AS_CHAINS, Stop, causal};
 use super::edges::{read_atomic, read_committed};
 use super::view::{INITIAL, View};
 use crate::graph::{Digraph, cycle_of_each_component};
-use crate::verdict::Budget;
+use crate::verdict::{Budget, FINDINGS_MAX};
 
 /// The weak levels, each stronger than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,9 +51,6 @@ pub(crate) struct Contradictions {
     pub(crate) cycles: Vec<Vec<Link>>,
 }
 
-/// So many cycles are shown.
-const SHOWN: usize = 8;
-
 /// Whether a commit order explains the history at this level. Linear in its size for read committed and read atomic but
 /// for the overlap of what transactions write and their readers read; for causal, times the number of chains.
 ///
@@ -78,7 +75,7 @@ pub(crate) fn judge_with(
     let forced = forced(view, level, sessions_as_chains, causes.as_ref(), budget, |from, to, reader, key| {
         if to == INITIAL {
             late_count += 1;
-            if late.len() < SHOWN {
+            if late.len() < FINDINGS_MAX {
                 late.push(Link { from, to, why: Why::Forced(reader, key) });
             }
         } else if view.session[from as usize] != view.session[to as usize] || from > to {
@@ -158,7 +155,7 @@ fn shown(
     components: Vec<Vec<u32>>,
 ) -> Vec<Vec<Link>> {
     let mut component_of = vec![INITIAL; view.len()];
-    for (number, members) in (0..).zip(components.into_iter().take(SHOWN)) {
+    for (number, members) in (0..).zip(components.into_iter().take(FINDINGS_MAX)) {
         members.into_iter().for_each(|txn| component_of[txn as usize] = number);
     }
     let mut inside: Vec<Link> = Vec::new();

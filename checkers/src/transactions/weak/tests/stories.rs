@@ -161,7 +161,7 @@ fn a_long_cycle_is_told_in_part() {
     let verdict = judged(&Weak::read_committed(), &txns);
     let finding = &verdict.findings[0];
     assert_eq!((finding.kind.as_str(), finding.cycle.len(), finding.ops.len()), ("G1c", count, count));
-    assert!(finding.sentences.iter().any(|text| text == "And 100 more operations."));
+    assert!(finding.sentences.iter().any(|text| text == "And 188 more operations."));
     assert!(finding.sentences.iter().any(|text| text == "And so on, 169 links."), "{:?}", finding.sentences);
     assert!(finding.certificate.is_some(), "each link shows itself");
 }

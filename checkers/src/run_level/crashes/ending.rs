@@ -24,10 +24,10 @@ pub(super) const DECLARED: &str = "exited-as-declared";
 
 /// What an end that the harness did not ask for is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// A fatal signal, a signal of somebody else, a panic, an exception that nothing caught, or an exit that nothing explains.
+pub(super) enum Ending {
+    /// A fatal signal, a signal that the harness did not send, a panic, an exception that nothing caught, or an exit that nothing explains.
     Crashed,
-    /// An exit with a status, or an end that nobody saw, in a fault that can provoke it.
+    /// An exit with a status, or an end that was not seen, in a fault that can provoke it.
     InFault,
     /// An exit with a status that is in order for this target.
     Declared,
@@ -35,33 +35,33 @@ pub(super) enum Manner {
     FailedStart,
 }
 
-impl Manner {
+impl Ending {
     /// Of an end. `ok`: statuses that are in order.
-    pub(super) fn of(event: &ProcessEvent, history: &History, ok: &BTreeSet<i64>) -> Manner {
+    pub(super) fn of(event: &ProcessEvent, history: &History, ok: &BTreeSet<i64>) -> Ending {
         let status = status(event);
         let exited = status.is_some_and(|status| !FATAL_SIGNALS.contains(&(status - SHELL_SIGNAL)));
         if exited && status.is_some_and(|status| ok.contains(&status)) {
-            return Manner::Declared;
+            return Ending::Declared;
         }
         if status == Some(PANICKED) {
-            return Manner::Crashed;
+            return Ending::Crashed;
         }
         if exited && event.again && event.ran_ms.is_some_and(|ran| ran < STARTING_MS) {
-            return Manner::FailedStart;
+            return Ending::FailedStart;
         }
         let unexplained = !exited && !event.how.is_empty();
         match unexplained || died_of_exception(&event.detail) || !provoked(event, history) {
-            true => Manner::Crashed,
-            false => Manner::InFault,
+            true => Ending::Crashed,
+            false => Ending::InFault,
         }
     }
 
     pub(super) fn kind(self) -> &'static str {
         match self {
-            Manner::Crashed => CRASHED,
-            Manner::InFault => IN_FAULT,
-            Manner::Declared => DECLARED,
-            Manner::FailedStart => START_FAILED,
+            Ending::Crashed => CRASHED,
+            Ending::InFault => IN_FAULT,
+            Ending::Declared => DECLARED,
+            Ending::FailedStart => START_FAILED,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What has to be seen before a promise can be called kept: something that could have contradicted it.
+//! What has to be observed before a promise counts as kept: something that could have contradicted it.
 use super::accesses::{Access, NONE, Parsed};
 use super::sessions::Promise;
 use crate::history::Op;
@@ -56,7 +56,7 @@ fn acknowledged(all: &[Access]) -> impl Iterator<Item = &Access> {
 
 /// What a session did with a key.
 #[derive(Default)]
-struct Met {
+struct Observation {
     /// A written value that it saw, and whether it saw another one.
     saw: Option<(u32, bool)>,
     writes: u32,
@@ -67,9 +67,9 @@ struct Met {
 /// Some session did what this promise is about, and the order of what it did was seen.
 pub(super) fn session_seen(parsed: &Parsed, promise: Promise) -> bool {
     let all = accesses(parsed);
-    let mut met: HashMap<(u32, u32), Met> = HashMap::new();
-    // Keys of which an order of versions was told, whoever was told, and those where a session wrote in an order.
-    let (mut told, mut due): (HashSet<u32>, HashSet<u32>) = (HashSet::new(), HashSet::new());
+    let mut met: HashMap<(u32, u32), Observation> = HashMap::new();
+    // Keys of which some session saw an order of versions, and those where a session wrote in an order.
+    let (mut ordered, mut due): (HashSet<u32>, HashSet<u32>) = (HashSet::new(), HashSet::new());
     let mut numbered: HashMap<u32, u32> = HashMap::new();
     for access in all {
         let one = met.entry((access.session, access.key)).or_default();
@@ -84,7 +84,7 @@ pub(super) fn session_seen(parsed: &Parsed, promise: Promise) -> bool {
                 let saw = one.saw.get_or_insert((access.reads, false));
                 saw.1 |= other;
                 if saw.1 || access.writes != NONE {
-                    told.insert(access.key);
+                    ordered.insert(access.key);
                 }
             }
         }
@@ -92,7 +92,7 @@ pub(super) fn session_seen(parsed: &Parsed, promise: Promise) -> bool {
             let versions = numbered.entry(access.key).or_default();
             *versions += 1;
             if *versions > 1 {
-                told.insert(access.key);
+                ordered.insert(access.key);
             }
         }
         if access.writes != NONE {
@@ -107,5 +107,5 @@ pub(super) fn session_seen(parsed: &Parsed, promise: Promise) -> bool {
             }
         }
     }
-    matches!(promise, Promise::MonotonicWrites | Promise::WritesFollowReads) && !told.is_disjoint(&due)
+    matches!(promise, Promise::MonotonicWrites | Promise::WritesFollowReads) && !ordered.is_disjoint(&due)
 }

@@ -1,0 +1,143 @@
+//! [`Violation`]: a broken rule with the operations that show it, and how it becomes a finding with a certificate.
+use crate::functions::describe_with;
+use crate::history::{History, Op};
+use crate::value::{Value, ValueRef};
+use crate::verdict::certificate::{Certificate, Claim, Edge};
+use crate::verdict::messages;
+use crate::verdict::{Finding, OPERATIONS_MAX, Severity};
+
+/// A rule that some operations break, or evidence of the same shape.
+#[derive(Debug)]
+pub(crate) struct Violation<'h> {
+    /// The finding's kind, and the certificate's rule.
+    pub(crate) kind: &'static str,
+    pub(crate) severity: Severity,
+    /// One sentence, without its full stop.
+    pub(crate) title: String,
+    /// Sentences in front of those about the operations.
+    pub(crate) why: Vec<String>,
+    /// The counterexample; a sentence describes each.
+    pub(crate) ops: Vec<Op<'h>>,
+    /// Operations shown beside it that are no part of the certificate: the rule is broken without them, too.
+    pub(crate) aside: Vec<Op<'h>>,
+    /// Sentences after the operations.
+    pub(crate) reasons: Vec<String>,
+    /// The key it concerns.
+    pub(crate) key: Value,
+    /// What the certificate's rule is about.
+    pub(crate) subject: Value,
+    /// Whether the operations alone show it, so that a certificate can be given.
+    pub(crate) certified: bool,
+    /// How often the rule is broken there, this example included.
+    pub(crate) count: u64,
+    /// A cycle of dependencies, where there is one.
+    pub(crate) cycle: Vec<Edge>,
+    /// The anomaly that the cycle is, where it is what the certificate claims instead of the rule.
+    pub(crate) anomaly: Option<&'static str>,
+    /// Nodes, where operations do not name them.
+    pub(crate) nodes: Vec<String>,
+}
+
+/// A violation, once, with a certificate; everything else is still empty.
+impl Default for Violation<'_> {
+    fn default() -> Self {
+        Violation {
+            kind: "",
+            severity: Severity::Violation,
+            title: String::new(),
+            why: Vec::new(),
+            ops: Vec::new(),
+            aside: Vec::new(),
+            reasons: Vec::new(),
+            key: Value::Nil,
+            subject: Value::Nil,
+            certified: true,
+            count: 1,
+            cycle: Vec::new(),
+            anomaly: None,
+            nodes: Vec::new(),
+        }
+    }
+}
+
+impl<'h> Violation<'h> {
+    /// A violation, once, with a certificate.
+    pub(crate) fn new(kind: &'static str, title: String, subject: Value, ops: Vec<Op<'h>>) -> Violation<'h> {
+        Violation { kind, title, subject, ops, ..Violation::default() }
+    }
+
+    /// The same with a sentence of why.
+    pub(crate) fn why(mut self, sentence: String) -> Violation<'h> {
+        self.why.push(sentence);
+        self
+    }
+
+    /// The same about the object of this key.
+    pub(crate) fn on(mut self, key: ValueRef<'_>) -> Violation<'h> {
+        self.key = key.to_value();
+        self
+    }
+
+    /// The same, found `count` times there.
+    pub(crate) fn times(mut self, count: usize) -> Violation<'h> {
+        self.count = count as u64;
+        self
+    }
+
+    /// The same as evidence, which decides nothing.
+    pub(crate) fn evidence(mut self) -> Violation<'h> {
+        self.severity = Severity::Evidence;
+        self
+    }
+
+    pub(super) fn finding(mut self, history: &History) -> Finding {
+        self.ops.sort_by_key(|op| op.call);
+        self.ops.dedup_by_key(|op| op.call);
+        let certified: Vec<u64> = self.ops.iter().map(|op| op.call).collect();
+        self.ops.append(&mut self.aside);
+        self.ops.sort_by_key(|op| op.call);
+        self.ops.dedup_by_key(|op| op.call);
+        let calls: Vec<u64> = self.ops.iter().map(|op| op.call).collect();
+        let mut finding = Finding::new(self.kind, self.severity, self.title);
+        finding.sentences = self.why;
+        finding.sentences.extend(self.ops.iter().take(OPERATIONS_MAX).map(|op| describe(history, op)));
+        if calls.len() > OPERATIONS_MAX {
+            finding.sentences.push(format!("And {} more operations.", calls.len() - OPERATIONS_MAX));
+        }
+        finding.sentences.extend(self.reasons);
+        finding.nodes = self.nodes;
+        if !calls.is_empty() {
+            finding.around(history, &self.ops);
+        }
+        finding.key = self.key;
+        if self.certified && self.severity == Severity::Violation && !calls.is_empty() {
+            let claim = match self.anomaly {
+                Some(anomaly) => Claim::cycle(anomaly, self.cycle.clone()),
+                None => Claim::Rule { rule: self.kind.to_owned(), subject: self.subject },
+            };
+            finding.certificate = Some(Certificate::new(history, claim, &certified));
+        }
+        finding.ops = calls;
+        finding.cycle = self.cycle;
+        finding
+    }
+}
+
+/// One sentence about an operation; of a long argument or reply only its length.
+fn describe(history: &History, op: &Op<'_>) -> String {
+    if !long(op.input) && !long(op.completion_value) {
+        return messages::operation(history, op);
+    }
+    let size = |value: ValueRef<'_>| match (value.as_list(), value.as_map()) {
+        (Some(list), _) => messages::count(list.len(), "element"),
+        (_, Some(map)) => messages::count(map.len(), "entry").replace("entrys", "entries"),
+        _ => "a long text".to_owned(),
+    };
+    let shown = |value: ValueRef<'_>| if long(value) { size(value) } else { value.to_string() };
+    messages::operation_as(history, op, &describe_with(history, op, &shown))
+}
+
+fn long(value: ValueRef<'_>) -> bool {
+    let items = value.as_list().map(|list| list.len()).or(value.as_map().map(|map| map.len())).unwrap_or(0);
+    items > 16 || (items > 0 && value.to_string().len() > 160)
+}
