@@ -3,7 +3,7 @@ mod elements;
 pub(crate) mod names;
 
 pub(crate) use elements::Elements;
-pub(crate) use names::{NAMED_BY, Named, NamedBy, Naming, refusal};
+pub(crate) use names::{Named, NamedBy, Naming, refusal};
 
 use crate::functions;
 use crate::history::{History, NameId, Op, Outcome};

@@ -1,7 +1,7 @@
-//! How a checker is listed ([`CheckerDoc`]) and what a user sets of it ([`Options`]). Knows no single checker.
-use crate::value::Value;
+//! How a checker is listed ([`CheckerDoc`]) and what it judges ([`Judges`]). Knows no single checker.
+use crate::options::{Given, OptionDoc, OptionError, docs};
 use crate::verdict::Checker;
-use std::collections::BTreeMap;
+use schemars::{Schema, SchemaGenerator};
 
 /// A checker in the list.
 #[derive(Clone, Copy, Debug)]
@@ -10,63 +10,79 @@ pub struct CheckerDoc {
     pub name: &'static str,
     /// What it promises, in a sentence.
     pub doc: &'static str,
-    /// What can be set: name and meaning. Beside these every checker takes `workload`.
-    pub options: &'static [(&'static str, &'static str)],
-    /// Makes one. The error says what an option takes.
-    pub build: fn(&Options) -> Result<Box<dyn Checker>, String>,
+    /// What it judges.
+    pub judges: Judges,
+    /// The schema of its options; `workload`, which every checker takes, is among them.
+    pub options: fn(&mut SchemaGenerator) -> Schema,
+    /// Makes one from its options. [`CheckerDoc::checker`] makes one that judges one workload alone where it is to.
+    pub build: fn(&mut Given) -> Result<Box<dyn Checker>, OptionError>,
 }
 
-/// What a user sets of a checker, by name. Everything has a default.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Options(pub BTreeMap<String, Value>);
-
-impl Options {
-    /// A text, if it is set.
-    pub fn text(&self, name: &str) -> Result<Option<&str>, String> {
-        match self.0.get(name) {
-            None => Ok(None),
-            Some(Value::Text(text)) => Ok(Some(text)),
-            Some(other) => Err(format!("{name} takes a text, not {other}")),
-        }
+impl CheckerDoc {
+    /// What can be set, with types, defaults and sentences.
+    pub fn option_docs(&self) -> Vec<OptionDoc> {
+        docs(self.options)
     }
 
-    /// An integer, if it is set.
-    pub fn int(&self, name: &str) -> Result<Option<i64>, String> {
-        match self.0.get(name) {
-            None => Ok(None),
-            Some(Value::Int(number)) => Ok(Some(*number)),
-            Some(other) => Err(format!("{name} takes an integer, not {other}")),
-        }
-    }
-
-    /// An option that counts something, if it is set: an integer that is not negative.
-    pub fn count(&self, name: &str) -> Result<Option<u64>, String> {
-        let number = self.int(name)?;
-        number
-            .map(|number| u64::try_from(number).map_err(|_| format!("{name} takes 0 or more, not {number}")))
-            .transpose()
-    }
-
-    /// A flag; false where it is not set.
-    pub fn flag(&self, name: &str) -> Result<bool, String> {
-        match self.0.get(name) {
-            None => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
-            Some(other) => Err(format!("{name} takes true or false, not {other}")),
-        }
+    /// Whether it takes an option of this name; also one of milliseconds, as durations were set before.
+    pub fn takes(&self, option: &str) -> bool {
+        let docs = self.option_docs();
+        docs.iter().any(|doc| doc.name == option) || crate::options::in_milliseconds(&docs, option).is_some()
     }
 }
 
-/// The option of checkers that look for one workload themselves. [`checker_with`] takes it for all others, too.
-pub(crate) const WORKLOAD: (&str, &str) = ("workload", "a text: the one workload that is judged, all by default");
-
-/// The checker, for the workload that the options name.
-macro_rules! with_workload {
-    ($checker:expr, $options:expr) => {
-        match $options.text("workload")? {
-            Some(name) => $checker.workload(name),
-            None => $checker,
-        }
-    };
+/// What a checker judges: a run as a whole (its faults, roles and processes), workloads by the functions of their calls, or
+/// both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judges {
+    /// Whether it judges every run, whatever the workload.
+    pub runs: bool,
+    /// A workload that it judges calls one of these.
+    pub needs: &'static [&'static str],
+    /// Beside these it knows these functions; a workload with others may be judged in part only.
+    pub knows: &'static [&'static str],
+    /// What reads of the workload reply with.
+    pub reads: Reads,
 }
-pub(crate) use with_workload;
+
+/// What reads of a workload reply with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// What was written last.
+    Value,
+    /// Everything that was added, as a list.
+    Elements,
+    /// A number that additions change.
+    Number,
+    /// Every row that was added, with its timestamp.
+    Rows,
+    /// The functions say it.
+    Anything,
+}
+
+impl Judges {
+    /// Runs as a whole.
+    pub const RUNS: Judges = Judges { runs: true, needs: &[], knows: &[], reads: Reads::Anything };
+
+    /// Workloads that call one of the functions that it needs.
+    pub(crate) const fn calls(needs: &'static [&'static str], knows: &'static [&'static str]) -> Judges {
+        Judges { runs: false, needs, knows, reads: Reads::Anything }
+    }
+
+    /// Workloads whose reads reply with this.
+    pub(crate) const fn reading(self, reads: Reads) -> Judges {
+        Judges { reads, ..self }
+    }
+
+    /// Runs as a whole, too.
+    pub(crate) const fn and_runs(self) -> Judges {
+        Judges { runs: true, ..self }
+    }
+
+    /// Whether it can judge a workload with these functions whose reads reply with this.
+    pub fn can_judge(&self, functions: &[&str], reads: Reads) -> bool {
+        let knows = |function: &&str| self.needs.contains(function) || self.knows.contains(function);
+        let replies = self.reads == Reads::Anything || self.reads == reads;
+        self.runs || replies && functions.iter().any(|f| self.needs.contains(f)) && functions.iter().all(knows)
+    }
+}

@@ -4,10 +4,10 @@
 //! Several kinds of objects may have the same calls: then nothing is inferred. Nor is anything inferred without positive signs.
 //! Where values come out in another kind than they went in (texts for numbers, values with their versions for values), or where
 //! an element has no value, a checker would accuse a history that it does not recognise.
-use crate::checker::Options;
 use crate::functions::{self, Argument, FunctionKind, Reply};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::models::{MODELS, versioned};
+use crate::options::Options;
 use crate::value::{Kind, Value, ValueRef};
 use crate::verdict::messages;
 use std::collections::{BTreeMap, BTreeSet};
@@ -149,25 +149,6 @@ const RULES: &[Rule] = &[
 const KAFKA: &[&str] = &["send", "poll", "txn", "assign", "subscribe", "seek", "rebalance", "crash"];
 const REVERSE: &[&str] = &["write", "insert", "append", "read"];
 
-/// Checkers that are never inferred, with the functions one of which they need. Checkers of the run as a whole need none.
-const BY_NAME: &[(&str, &[&str])] = &[
-    ("set-full", &["add"]),
-    ("replicas-agree", &["add"]),
-    ("mini-transactions", &["txn"]),
-    ("read-committed", &["txn"]),
-    ("read-atomic", &["txn"]),
-    ("causal-transactions", &["txn"]),
-    ("sequential", REGISTER),
-    ("causal", REGISTER),
-    ("pram", REGISTER),
-    ("read-your-writes", REGISTER),
-    ("monotonic-reads", REGISTER),
-    ("monotonic-writes", REGISTER),
-    ("writes-follow-reads", REGISTER),
-    ("eventual-convergence", REGISTER),
-    ("staleness", REGISTER),
-];
-
 const REGISTER: &[&str] = &["read", "write", "cas"];
 
 /// The checkers that fit one workload.
@@ -257,48 +238,17 @@ pub(crate) fn name_of(history: &History, workload: NameId) -> &'static str {
 
 const UNNAMED: &str = "calls";
 
-/// The functions that mark the workloads of this checker with these options; none if it judges the run as a whole.
-fn marks(checker: &str, options: &Options) -> Vec<&'static str> {
-    let model = options.text("model").ok().flatten().filter(|_| checker == "linearizable");
-    if let Some(model) = model.and_then(|name| MODELS.iter().find(|model| model.name == name)) {
-        // Objects of other models have reads, too.
-        return model.functions.iter().copied().filter(|function| *function != "read").collect();
-    }
-    if let Some((_, functions)) = BY_NAME.iter().find(|(name, _)| *name == checker) {
-        return functions.to_vec();
-    }
-    let rules = RULES.iter().filter(|rule| rule.candidate.checker == checker && rule.candidate.model.is_none());
-    rules.flat_map(|rule| rule.marks).copied().collect()
-}
-
-/// Functions of the workloads that this checker judges with these options; none where it judges the run as a whole.
-pub(crate) fn functions_of(checker: &str, options: &Options) -> Vec<&'static str> {
-    let rules = RULES.iter().filter(|rule| rule.candidate.checker == checker && rule.candidate.model.is_none());
-    let known = rules.flat_map(|rule| rule.knows).copied();
-    known.chain(marks(checker, options)).collect()
-}
-
 /// The functions of every rule and model, with repetitions.
 #[cfg(test)]
 pub(crate) fn known_functions() -> Vec<&'static str> {
     let of_rules = RULES.iter().flat_map(|rule| rule.marks.iter().chain(rule.knows));
-    let by_name = BY_NAME.iter().flat_map(|(_, functions)| *functions);
-    of_rules.chain(by_name).chain(MODELS.iter().flat_map(|model| model.functions)).copied().collect()
+    of_rules.chain(MODELS.iter().flat_map(|model| model.functions)).copied().collect()
 }
 
-/// The workloads of the history that none of these checkers judges, by name.
-pub fn unjudged<'h>(history: &'h History, checkers: &[(String, Options)]) -> Vec<&'h str> {
-    let judges = |(checker, options): &(String, Options), workload: &str, traits: &WorkloadTraits<'_>| {
-        if options.text("workload").ok().flatten().is_some_and(|named| named != workload) {
-            return false;
-        }
-        let marks = marks(checker, options);
-        marks.is_empty() || marks.iter().any(|function| traits.called(function))
-    };
-    let traits = WorkloadTraits::of(history).into_iter().map(|(workload, traits)| (history.name(workload), traits));
-    let unjudged =
-        traits.filter(|(workload, traits)| !checkers.iter().any(|checker| judges(checker, workload, traits)));
-    unjudged.map(|(workload, _)| workload).collect()
+/// The workloads of the history, by name, with the functions that were called; a list of micro-operations is a `txn`.
+pub(crate) fn called(history: &History) -> Vec<(&str, BTreeSet<&str>)> {
+    let traits = WorkloadTraits::of(history).into_iter();
+    traits.map(|(workload, traits)| (history.name(workload), traits.functions)).collect()
 }
 
 /// The traits of a workload that the rules ask for.
@@ -574,12 +524,29 @@ mod tests {
 
     #[test]
     fn every_row_is_about_a_checker_or_a_model() {
-        let names = RULES.iter().map(|rule| rule.candidate.checker).chain(BY_NAME.iter().map(|(name, _)| *name));
-        for name in names {
+        for rule in RULES {
+            let name = rule.candidate.checker;
             assert!(CHECKERS.iter().any(|doc| doc.name == name), "no checker {name}");
+            if let Some(model) = rule.candidate.model {
+                assert!(MODELS.iter().any(|doc| doc.name == model), "no model {model}");
+            }
         }
-        for model in RULES.iter().filter_map(|rule| rule.candidate.model) {
-            assert!(MODELS.iter().any(|doc| doc.name == model), "no model {model}");
+    }
+
+    #[test]
+    fn what_a_checker_with_rules_judges_is_what_its_rules_say() {
+        for doc in CHECKERS {
+            let of_checker = |rule: &&Rule| rule.candidate.checker == doc.name && rule.candidate.model.is_none();
+            let rules: Vec<&Rule> = RULES.iter().filter(of_checker).collect();
+            let marks: BTreeSet<&str> = rules.iter().flat_map(|rule| rule.marks).copied().collect();
+            let mut known: BTreeSet<&str> = rules.iter().flat_map(|rule| rule.knows).copied().collect();
+            known.extend(&marks);
+            let judges = doc.judges;
+            if !rules.is_empty() {
+                assert_eq!(judges.needs.iter().copied().collect::<BTreeSet<_>>(), marks, "{}", doc.name);
+                let knows: BTreeSet<&str> = judges.needs.iter().chain(judges.knows).copied().collect();
+                assert_eq!(knows, known, "{}", doc.name);
+            }
         }
     }
 }

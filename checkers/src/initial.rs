@@ -15,23 +15,56 @@ mod traces;
 pub(crate) use search::{OBJECT_WAYS, Search, SearchResult, Supposition, Way};
 pub(crate) use traces::{Trace, Undecided, shown};
 
-use crate::checker::Options;
 use crate::history::{History, NameId};
+use crate::options::OptionError;
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Begins, Certificate, Claim};
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use search::HISTORY_WAYS;
+use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use traces::undecided;
 
-/// The option, for checkers whose registers begin with nil.
-pub(crate) const OPTION: (&str, &str) = (
-    "initial",
-    "what a key holds before anything is written: a value, or an object of keys and values (default nil; an empty text in kv, 0 \
-     in counters)",
-);
+/// Options of checkers of registers that have no others.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct InitialOptions {
+    pub(crate) initial: Initial,
+}
+
+impl JsonSchema for Initial {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Initial".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "title": "a value, or an object of keys and values",
+            "description": "What a key holds before anything is written. Left out: nil (an empty text in kv, 0 in counters)."
+        })
+    }
+}
+
+/// An object names keys and their values, everything else is the value of all keys.
+impl<'de> Deserialize<'de> for Initial {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Initial, D::Error> {
+        Ok(match Value::deserialize(deserializer)? {
+            Value::Map(entries) => {
+                let named = entries.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+                Initial { named, ..Initial::default() }
+            }
+            value => Initial::everywhere(value),
+        })
+    }
+}
 
 /// Findings of values that nobody wrote.
 const PHANTOMS: [&str; 2] = ["thin-air-read", "garbage-read"];
@@ -55,28 +88,16 @@ impl Initial {
         Initial { everywhere: Some(value), ..Initial::default() }
     }
 
-    /// The option `initial`: an object names keys and their values, everything else is the value of all keys.
-    pub fn with(options: &Options) -> Initial {
-        match options.0.get(OPTION.0) {
-            None => Initial::default(),
-            Some(Value::Map(entries)) => {
-                let named = entries.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
-                Initial { named, ..Initial::default() }
-            }
-            Some(value) => Initial::everywhere(value.clone()),
-        }
-    }
-
     /// Whether all values are integers, as counters need; the error says which is not.
-    pub(crate) fn integers(&self) -> Result<(), String> {
+    pub(crate) fn integers(&self) -> Result<(), OptionError> {
         self.each("an integer, or an object of keys and integers", |value| value.as_int().is_some())
     }
 
     /// Whether all values are fit for it; the error says what the option takes and which value is not.
-    pub(crate) fn each(&self, takes: &str, fits: impl Fn(&Value) -> bool) -> Result<(), String> {
+    pub(crate) fn each(&self, takes: &str, fits: impl Fn(&Value) -> bool) -> Result<(), OptionError> {
         let mut all = self.everywhere.iter().chain(self.named.values()).chain(self.exact.values());
         match all.find(|value| !fits(value)) {
-            Some(other) => Err(format!("initial takes {takes}, not {other}")),
+            Some(other) => Err(OptionError::wrong("initial", format!("initial takes {takes}, not {other}"))),
             None => Ok(()),
         }
     }
@@ -298,9 +319,9 @@ pub(crate) struct WithInitial<C> {
 }
 
 impl<C: FromInitial> WithInitial<C> {
-    /// With what the options say.
-    pub(crate) fn with(checker: C, options: &Options) -> WithInitial<C> {
-        WithInitial { checker, initial: Initial::with(options) }
+    /// Registers of which this is said.
+    pub(crate) fn new(checker: C, initial: Initial) -> WithInitial<C> {
+        WithInitial { checker, initial }
     }
 
     fn judge_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
@@ -459,7 +480,7 @@ mod tests {
 
     #[test]
     fn an_object_names_keys_and_anything_else_is_the_value_of_all() {
-        let with = |value: Value| Initial::with(&Options([("initial".to_owned(), value)].into()));
+        let with = |value: Value| serde_json::from_value::<Initial>(serde_json::json!(value)).expect("any value");
         let named = with(map(r#"{"x":0,"1":5}"#));
         assert_eq!(named.of(&"x".into()), Some(&Value::Int(0)));
         assert_eq!((named.of(&Value::Int(1)), named.of(&"1".into())), (Some(&Value::Int(5)), Some(&Value::Int(5))));

@@ -15,6 +15,7 @@ pub mod linearizability;
 pub mod locks;
 pub mod models;
 pub mod objects;
+mod options;
 mod possible_writes;
 mod random;
 pub mod registers;
@@ -29,13 +30,14 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use checker::{CheckerDoc, Options};
+pub use checker::{CheckerDoc, Judges, Reads};
 pub use history::{Fault, History, Mark, Op, Outcome, Phase, RoleClaim};
 pub use initial::Initial;
 pub use linearizability::Linearizable;
 pub use models::{MODELS, Model, ModelDoc};
-pub use objects::{ABSENT, FinalReads};
-pub use registry::{CHECKERS, checker, checker_with, judge_one};
+pub use objects::{ABSENT, FinalReads, standstill};
+pub use options::{Given, OptionDoc, OptionError, Options};
+pub use registry::{CHECKERS, checker, checker_with, judge_one, unjudged};
 pub use run_level::CRASHES;
 pub use run_level::evidence::{Evidence, evidence};
 pub use value::{Value, ValueRef};

@@ -41,46 +41,78 @@ mod zones;
 mod tests;
 
 use crate::calls::{Group, NamedBy, Naming};
-use crate::checker::{CheckerDoc, Options, WORKLOAD, with_workload};
+use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::forms::{Forms, Turned};
 use crate::history::{History, NameId};
 use crate::initial::{Basis, Initial, question};
-use crate::models::{self, CasRegister, Model, WithModel};
+use crate::models::{self, CasRegister, MODELS, Model, ModelOptions, QueueOrder, WithModel};
+use crate::options::schema;
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Report, Validity, Verdict};
 use keys::{KeyDecision, Part, parts};
 use object::{Contradiction, Objects};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroU64;
+
+/// Options of `linearizable`, those of its models among them.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LinearizableOptions {
+    /// The model of an object that each key is.
+    #[schemars(schema_with = "schema_of_models")]
+    model: String,
+    /// A valid verdict carries an order of the operations of each key.
+    witness: bool,
+    initial: Initial,
+    /// Model semaphore: how many permits there are. Left out: 1.
+    permits: Option<NonZeroU64>,
+    /// Model priority-queue: which value comes out first. Left out: the smallest.
+    order: Option<QueueOrder>,
+}
+
+impl Default for LinearizableOptions {
+    fn default() -> LinearizableOptions {
+        let (initial, permits, order) = (Initial::default(), None, None);
+        LinearizableOptions { model: "cas-register".to_owned(), witness: false, initial, permits, order }
+    }
+}
+
+fn schema_of_models(_: &mut SchemaGenerator) -> Schema {
+    let names: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
+    json_schema!({"type": "string", "enum": names})
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "linearizable",
     doc: "Every key behaves as if its calls had happened one at a time, each between its call and its reply.",
-    options: OPTIONS,
-    build: |options| models::with_model(options.text("model")?.unwrap_or("cas-register"), options, Judge(options))?,
+    judges: Judges::calls(&["write", "cas"], &["read"]).reading(Reads::Value),
+    options: schema::<LinearizableOptions>,
+    build: |given| {
+        let LinearizableOptions { model, witness, initial, permits, order } = given.read()?;
+        let options = ModelOptions { initial, permits, order };
+        let workload = given.workload.take();
+        models::with_model(&model, &options, Judge { workload, witness, initial: options.initial.clone() })
+    },
 };
 
-/// Options; those of the models among them.
-const OPTIONS: &[(&str, &str)] = &[
-    ("model", "what a key is, one of the list of models (default cas-register)"),
-    WORKLOAD,
-    ("witness", "true: a valid verdict carries an order of the operations of each key"),
-    models::MODEL_OPTIONS[0],
-    models::MODEL_OPTIONS[1],
-    models::MODEL_OPTIONS[2],
-];
-
 /// Makes the checker for a model of any type.
-struct Judge<'a>(&'a Options);
+struct Judge {
+    workload: Option<String>,
+    witness: bool,
+    initial: Initial,
+}
 
-impl WithModel for Judge<'_> {
-    type Out = Result<Box<dyn Checker>, String>;
+impl WithModel for Judge {
+    type Out = Box<dyn Checker>;
     fn with<M: Model + Clone + 'static>(self, model: M) -> Self::Out {
-        let checker = Linearizable::new(model).initial(Initial::with(self.0)).witness(self.0.flag("witness")?);
-        Ok(Box::new(with_workload!(checker, self.0)))
+        let Judge { workload, witness, initial } = self;
+        Box::new(Linearizable { workload, ..Linearizable::new(model).initial(initial).witness(witness) })
     }
 }
 

@@ -47,6 +47,7 @@ mod locking;
 mod log;
 mod multi_register;
 mod mutex;
+mod options;
 mod owner_mutex;
 mod priority_queue;
 mod reentrant_mutex;
@@ -66,6 +67,7 @@ pub use lease::Lease;
 pub use log::Log;
 pub use multi_register::MultiRegister;
 pub use mutex::Mutex;
+pub use options::{ModelOptions, QueueOrder};
 pub use owner_mutex::OwnerMutex;
 pub use priority_queue::PriorityQueue;
 pub use reentrant_mutex::ReentrantMutex;
@@ -76,8 +78,8 @@ pub use stack::Stack;
 pub use unordered_queue::UnorderedQueue;
 pub use versioned::{VersionedAction, VersionedRegister};
 
-use crate::checker::Options;
-use crate::initial::{self, Initial};
+use crate::initial::Initial;
+use crate::options::OptionError;
 use crate::value::Value;
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -342,8 +344,8 @@ pub struct ModelDoc {
     pub doc: &'static str,
     /// The functions that it knows.
     pub functions: &'static [&'static str],
-    /// What can be set: name and meaning.
-    pub options: &'static [(&'static str, &'static str)],
+    /// Options of `linearizable` that it takes.
+    pub options: &'static [&'static str],
 }
 
 /// A computation over a model of any type.
@@ -366,79 +368,68 @@ macro_rules! models {
         }),*];
 
         /// Does something with the model of this name, made with these options. The error names the models there are.
-        pub fn with_model<W: WithModel>(name: &str, options: &Options, with: W) -> Result<W::Out, String> {
+        pub fn with_model<W: WithModel>(name: &str, options: &ModelOptions, with: W) -> Result<W::Out, OptionError> {
             match name {
                 $($name => {
-                    known_options($name, $options, options)?;
+                    options.only($options, $name)?;
                     let model = ($make)(options)?;
                     Ok(with.with(model))
                 })*
                 _ => {
                     let names: Vec<&str> = MODELS.iter().map(|doc| doc.name).collect();
-                    Err(format!("no model {name} (there are: {})", names.join(", ")))
+                    let message = format!("no model {name} (there are: {})", names.join(", "));
+                    Err(OptionError::wrong("model", message))
                 }
             }
         }
     };
 }
 
-type Made<M> = Result<M, String>;
+type Made<M> = Result<M, OptionError>;
 
 /// Options of models whose objects may begin with any value. [`crate::Linearizable`] takes it, for each key.
-const BEGINS: &[(&str, &str)] = &[initial::OPTION];
+const BEGINS: &[&str] = &["initial"];
 
 models! {
-    "register", register::READ_WRITE, BEGINS, |_: &Options| -> Made<_> { Ok(Register::default()) },
+    "register", register::READ_WRITE, BEGINS, |_: &ModelOptions| -> Made<_> { Ok(Register::default()) },
         "One value: read, write.";
-    "cas-register", register::READ_WRITE_CAS, BEGINS, |_: &Options| -> Made<_> { Ok(CasRegister::default()) },
+    "cas-register", register::READ_WRITE_CAS, BEGINS, |_: &ModelOptions| -> Made<_> { Ok(CasRegister::default()) },
         "One value: read, write, compare-and-set.";
-    "multi-register", multi_register::FUNCTIONS, BEGINS, |_: &Options| -> Made<_> { Ok(MultiRegister::default()) },
+    "multi-register", multi_register::FUNCTIONS, BEGINS, |_: &ModelOptions| -> Made<_> { Ok(MultiRegister::default()) },
         "Several values: reads and writes of some of them in one step.";
     "versioned-register", versioned::FUNCTIONS, BEGINS,
-        |options: &Options| VersionedRegister::sound(options).map(|()| VersionedRegister::default()),
+        |options: &ModelOptions| VersionedRegister::sound(options).map(|()| VersionedRegister::default()),
         "One value with its version, as etcd's keys have: read replies with [version, value]; write, compare-and-set.";
-    "kv", kv::FUNCTIONS, BEGINS, |_: &Options| -> Made<_> { Ok(Kv::default()) },
+    "kv", kv::FUNCTIONS, BEGINS, |_: &ModelOptions| -> Made<_> { Ok(Kv::default()) },
         "A key of a store: get, put, append, delete, compare-and-set; initially an empty text.";
-    "mutex", locking::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Mutex) },
+    "mutex", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Mutex) },
         "A lock: nobody acquires it while it is held. Arguments of acquire name no lock.";
-    "owner-mutex", locking::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(OwnerMutex) },
+    "owner-mutex", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(OwnerMutex) },
         "A lock that only its holder can release.";
-    "reentrant-mutex", locking::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(ReentrantMutex) },
+    "reentrant-mutex", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(ReentrantMutex) },
         "A lock that its holder can acquire again, and has to release as often.";
     "semaphore", locking::FUNCTIONS, semaphore::OPTIONS, Semaphore::with_options,
         "A number of permits: no more are out than there are.";
-    "fenced-lock", locking::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(FencedLock) },
+    "fenced-lock", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(FencedLock) },
         "A lock whose every acquisition returns a larger token than all before.";
-    "lease", lease::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Lease) },
+    "lease", lease::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Lease) },
         "A lock that may expire at any time: grants have growing numbers, and only the latest can be renewed.";
-    "fifo-queue", fifo_queue::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(FifoQueue) },
+    "fifo-queue", fifo_queue::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(FifoQueue) },
         "A queue: first in, first out.";
-    "unordered-queue", unordered_queue::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(UnorderedQueue) },
+    "unordered-queue", unordered_queue::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(UnorderedQueue) },
         "A queue in no order: nothing comes out that is not in it.";
     "priority-queue", priority_queue::FUNCTIONS, priority_queue::OPTIONS, PriorityQueue::with_options,
         "A queue: the smallest value comes out first.";
-    "stack", stack::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Stack) },
+    "stack", stack::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Stack) },
         "A stack: last in, first out.";
-    "set", set::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Set) },
+    "set", set::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Set) },
         "A set: add, remove, contains, read.";
-    "counter", counter::FUNCTIONS, BEGINS, |options: &Options| Counter::sound(options).map(|()| Counter::default()),
+    "counter", counter::FUNCTIONS, BEGINS, |options: &ModelOptions| Counter::sound(options).map(|()| Counter::default()),
         "A number: add, increment, decrement, read.";
-    "log", log::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Log) },
+    "log", log::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Log) },
         "A list to which is only appended: each append returns its offset, which is read for ever after.";
-    "leader-election", leader_election::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(LeaderElection) },
+    "leader-election", leader_election::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(LeaderElection) },
         "A leader for each term: terms grow, and each has one leader.";
-}
-
-/// All options of all models, each once: what `linearizable` passes on.
-pub const MODEL_OPTIONS: &[(&str, &str)] = &[initial::OPTION, semaphore::OPTIONS[0], priority_queue::OPTIONS[0]];
-
-/// An option of another model is an error: it would be set in vain.
-fn known_options(model: &str, known: &[(&str, &str)], options: &Options) -> Result<(), String> {
-    let foreign = |(name, _): &&(&str, &str)| options.0.contains_key(*name) && !known.iter().any(|own| own.0 == *name);
-    match MODEL_OPTIONS.iter().find(foreign) {
-        Some((name, _)) => Err(format!("model {model} has no option {name}")),
-        None => Ok(()),
-    }
 }
 
 fn unknown_function(model: &str, functions: &[&str], function: &str) -> String {

@@ -11,4 +11,5 @@ pub mod total_queue;
 pub mod unique_ids;
 pub mod watch;
 
+pub use crdt::agree::standstill;
 pub use final_reads::{ABSENT, FinalReads};

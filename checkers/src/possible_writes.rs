@@ -1,8 +1,6 @@
 //! [`PossibleWrites`]: no promise about a workload is valid that an unknown function may have broken.
-use crate::checker::Options;
 use crate::functions::{self, FunctionKind};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::inference;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use std::collections::HashMap;
 
@@ -15,9 +13,8 @@ pub(crate) struct PossibleWrites {
 }
 
 impl PossibleWrites {
-    /// The checker of this name that was made with these options.
-    pub(crate) fn guard(name: &str, options: &Options, checker: Box<dyn Checker>) -> PossibleWrites {
-        let mut functions = inference::functions_of(name, options);
+    /// This checker, which judges workloads of these functions.
+    pub(crate) fn guard(mut functions: Vec<&'static str>, checker: Box<dyn Checker>) -> PossibleWrites {
         functions.retain(|name| functions::function(name).kind != FunctionKind::Read);
         PossibleWrites { checker, functions }
     }

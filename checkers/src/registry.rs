@@ -1,14 +1,18 @@
 //! The one list of checkers, and how one is run so that its failure is an answer.
-use crate::checker::{CheckerDoc, Options, WORKLOAD};
+use crate::checker::{CheckerDoc, Reads};
 use crate::history::History;
+use crate::inference;
 use crate::locks::{fencing, lease, lock};
+use crate::models::{MODELS, ModelDoc};
 use crate::objects::{counter, crdt, kafka, monotonic, queue, set, set_full, total_queue, unique_ids, watch};
+use crate::options::{Given, OptionError, Options, WORKLOAD};
 use crate::possible_writes::PossibleWrites;
 use crate::run_level::{availability, crashes, leadership, liveness, split_brain};
 use crate::transactions::{atomic_commit, bank, causal_reverse, long_fork, saga};
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::{linearizability, registers, transactions};
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// All checkers. A new one is its file and its entry here.
@@ -58,30 +62,77 @@ pub const CHECKERS: &[CheckerDoc] = &[
     registers::entries::STALENESS,
 ];
 
+/// The entry of this name.
+pub fn doc(name: &str) -> Option<&'static CheckerDoc> {
+    CHECKERS.iter().find(|doc| doc.name == name)
+}
+
 /// The checker of this name, with its defaults.
 pub fn checker(name: &str) -> Option<Box<dyn Checker>> {
-    checker_with(name, &Options::default()).ok()
+    doc(name)?.checker(&Options::default()).ok()
 }
 
 /// The checker of this name with these options. The error names what is wrong and what there is.
 pub fn checker_with(name: &str, options: &Options) -> Result<Box<dyn Checker>, String> {
-    let Some(doc) = CHECKERS.iter().find(|doc| doc.name == name) else {
-        let names: Vec<&str> = CHECKERS.iter().map(|doc| doc.name).collect();
-        return Err(format!("no checker {name} (there are: {})", names.join(", ")));
+    let names = || CHECKERS.iter().map(|doc| doc.name).collect::<Vec<_>>().join(", ");
+    let doc = doc(name).ok_or_else(|| format!("no checker {name} (there are: {})", names()))?;
+    doc.checker(options).map_err(|error| error.to_string())
+}
+
+impl CheckerDoc {
+    /// The checker with these options. Every checker can judge one workload alone, those too that do not look for it
+    /// themselves.
+    pub fn checker(&self, options: &Options) -> Result<Box<dyn Checker>, OptionError> {
+        let mut given = Given::new(self.name, options)?;
+        let checker = (self.build)(&mut given)?;
+        let checker = Box::new(PossibleWrites::guard(self.functions(options), checker));
+        Ok(match given.workload {
+            Some(workload) => Box::new(Alone { workload, checker }),
+            None => checker,
+        })
+    }
+
+    /// Functions one of which a workload calls that this checker judges with these options; none where it judges the run as a
+    /// whole.
+    fn needs(&self, options: &Options) -> Vec<&'static str> {
+        match self.model(options) {
+            // Others have reads, too.
+            Some(model) => model.functions.iter().copied().filter(|function| *function != "read").collect(),
+            None => self.judges.needs.to_vec(),
+        }
+    }
+
+    /// Functions of the workloads that this checker judges with these options; none where it judges the run as a whole.
+    fn functions(&self, options: &Options) -> Vec<&'static str> {
+        self.judges.knows.iter().copied().chain(self.needs(options)).collect()
+    }
+
+    /// The model of an object that the options name.
+    fn model(&self, options: &Options) -> Option<&'static ModelDoc> {
+        let name = options.text("model").ok().flatten().filter(|_| self.name == linearizability::DOC.name)?;
+        MODELS.iter().find(|model| model.name == name)
+    }
+
+    /// Whether it can judge, with these options, a workload with these functions whose reads reply with this. A model says
+    /// itself what it knows.
+    pub fn can_judge(&self, options: &Options, functions: &[&str], reads: Reads) -> bool {
+        self.model(options).is_some() || self.judges.can_judge(functions, reads)
+    }
+}
+
+/// The workloads of the history that none of these checkers judges, by name.
+pub fn unjudged<'h>(history: &'h History, checkers: &[(String, Options)]) -> Vec<&'h str> {
+    let judges = |(checker, options): &(String, Options), workload: &str, called: &BTreeSet<&str>| {
+        if options.text(WORKLOAD).ok().flatten().is_some_and(|named| named != workload) {
+            return false;
+        }
+        let needs = doc(checker).map(|doc| doc.needs(options)).unwrap_or_default();
+        needs.is_empty() || needs.iter().any(|function| called.contains(function))
     };
-    // Every checker can judge one workload alone, those too that do not look for it themselves.
-    let alone = doc.options.iter().all(|(name, _)| *name != WORKLOAD.0);
-    if let (true, Some(workload)) = (alone, options.text(WORKLOAD.0)?) {
-        let mut own = options.clone();
-        own.0.remove(WORKLOAD.0);
-        return Ok(Box::new(Alone { workload: workload.to_owned(), checker: checker_with(name, &own)? }));
-    }
-    let known: Vec<&str> = doc.options.iter().map(|(name, _)| *name).collect();
-    if let Some(unknown) = options.0.keys().find(|option| !known.contains(&option.as_str())) {
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        return Err(format!("{name} has no option {unknown} (it has: {known})"));
-    }
-    Ok(Box::new(PossibleWrites::guard(name, options, (doc.build)(options)?)))
+    let called = inference::called(history).into_iter();
+    let unjudged =
+        called.filter(|(workload, called)| !checkers.iter().any(|checker| judges(checker, workload, called)));
+    unjudged.map(|(workload, _)| workload).collect()
 }
 
 /// A checker that judges the calls of one workload as if there were no others.

@@ -5,6 +5,7 @@ mod foreign_surprises;
 mod initial;
 mod known;
 mod no_real_time;
+mod options;
 mod promises;
 mod recordings;
 mod refused;

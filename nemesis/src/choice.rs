@@ -107,7 +107,7 @@ impl<T: JsonSchema> JsonSchema for Choice<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::span::Span;
+    use dsfuzz_span::Span;
     use serde_json::json;
 
     #[test]

@@ -9,8 +9,8 @@ use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{ClusterView, NodeView, ResolvedFault, Unresolved};
 use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
 use crate::protocol::{Injection, ability};
-use crate::span::Span;
 use dsfuzz_rng::Rng;
+use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 
 /// What holds for every clock fault.

@@ -3,7 +3,7 @@
 use crate::facts::FaultFacts;
 use crate::options::SymbolicFault;
 use crate::protocol::Injection;
-use crate::span::Span;
+use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 

@@ -19,12 +19,11 @@ pub mod partition;
 pub mod pause;
 pub mod protocol;
 mod services;
-pub mod span;
 pub mod timetable;
 
 pub use choice::Choice;
+pub use dsfuzz_span::Span;
 pub use facts::{FaultFacts, facts};
 pub use fault::{ClusterView, NodeView, PlannedFault, ResolvedFault, Unresolved, Verification, resolve};
 pub use options::{AgentPaths, FAULTS, FaultOptions, NemesisOptions, SymbolicFault};
-pub use span::Span;
 pub use timetable::{ClusterShape, IN_FORCE_MIN, Timetable, timetable};

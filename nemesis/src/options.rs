@@ -1,8 +1,8 @@
 //! [`NemesisOptions`]: the `nemesis:` part of a plan, and [`FaultOptions`], the one list of faults.
 use crate::facts::FaultFacts;
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
-use crate::span::Span;
 use dsfuzz_rng::Rng;
+use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 
 /// The `nemesis:` part of a plan.

@@ -14,8 +14,8 @@ use crate::fault::{ClusterView, Link, ResolvedFault, Unresolved, Verification, n
 use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
 use crate::order::{NodeOrder, words};
 use crate::protocol::{Injection, ability};
-use crate::span::Span;
 use dsfuzz_rng::Rng;
+use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 

@@ -7,8 +7,8 @@ use crate::facts::FaultFacts;
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
 use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
 use crate::protocol::Injection;
-use crate::span::Span;
 use dsfuzz_rng::Rng;
+use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 

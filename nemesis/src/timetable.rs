@@ -11,8 +11,8 @@
 use crate::bag::Bag;
 use crate::fault::PlannedFault;
 use crate::options::{FaultSource, NemesisOptions};
-use crate::span::Span;
 use dsfuzz_rng::Rng;
+use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -98,8 +98,7 @@ impl CheckArgs {
     fn with_options(&self, named: Vec<String>) -> Result<Vec<(String, Options)>, Failure> {
         let options = self.options()?;
         let knows = |checker: &str, option: &str| {
-            let doc = CHECKERS.iter().find(|doc| doc.name == checker);
-            option == WORKLOAD || doc.is_some_and(|doc| doc.options.iter().any(|(name, _)| *name == option))
+            CHECKERS.iter().any(|doc| doc.name == checker && doc.takes(option)) || option == WORKLOAD
         };
         if let Some(unknown) = options.keys().find(|option| !named.iter().any(|name| knows(name, option))) {
             let whole = Options(BTreeMap::from([(unknown.clone(), Value::Nil)]));
@@ -378,7 +377,7 @@ type ChosenCheckers = (Vec<(String, Options)>, Vec<String>);
 fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<ChosenCheckers, Failure> {
     let mut doubts: Vec<(String, String)> = Vec::new();
     let set = Options(args.options()?);
-    let text = |option: &str| set.text(option).map_err(Failure::Usage);
+    let text = |option: &str| set.text(option).map_err(|error| Failure::Usage(error.to_string()));
     let only = text(WORKLOAD)?;
     let mut fits = inference::infer(history, text("model")?);
     let several = fits.len() > 1;
@@ -420,7 +419,7 @@ fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chose
             fitting
         }
     };
-    let mut unjudged = if several { inference::unjudged(history, &checkers) } else { Vec::new() };
+    let mut unjudged = if several { dsfuzz_checkers::unjudged(history, &checkers) } else { Vec::new() };
     unjudged.retain(|workload| doubts.iter().all(|(other, _)| other != workload));
     if !unjudged.is_empty() {
         out.note(unjudged_note(&unjudged));

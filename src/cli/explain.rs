@@ -192,7 +192,7 @@ fn glossary() -> Vec<(String, String)> {
 }
 
 fn entry_text(entry: &Entry) -> String {
-    let options: Vec<String> = entry.options.iter().map(|(name, doc)| format!("{name} ({doc})")).collect();
+    let options: Vec<String> = entry.options.iter().map(|option| format!("{} ({option})", option.name)).collect();
     match options.is_empty() {
         true => entry.doc.clone(),
         false => format!("{} Options: {}.", entry.doc, options.join("; ")),

@@ -64,8 +64,8 @@ pub(super) fn main(args: &ListArgs, out: &mut Output) -> Result<Exit, Failure> {
         let widest = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
         for entry in entries {
             out.line(format!("  {:widest$}  {}", entry.name, entry.doc));
-            for (name, doc) in &entry.options {
-                out.line(format!("  {:widest$}    {name}: {doc}", ""));
+            for option in &entry.options {
+                out.line(format!("  {:widest$}    {}: {option}", "", option.name));
             }
         }
     }

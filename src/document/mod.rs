@@ -52,6 +52,7 @@ pub(crate) fn explain(
     let within = if path.is_empty() { "this file".into() } else { format!("`{}`", show(&path)) };
     let (key, message, help) = match what {
         Problem::UnknownKey { key, known } => {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
             let help = known_names(&key, &known, "keys");
             (Some(key.clone()), format!("unknown key `{key}` in {within}"), help)
         }
@@ -71,7 +72,7 @@ pub(crate) fn explain(
     DocumentError { message, origin: origin.into(), place: yaml::locate(text, &path, key.as_deref()), help }
 }
 
-fn known_names(written: &str, known: &[&'static str], noun: &str) -> Vec<String> {
+fn known_names(written: &str, known: &[&str], noun: &str) -> Vec<String> {
     let mut help = Vec::new();
     if matches!(written, "password" | "passphrase") {
         help.push(

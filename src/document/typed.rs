@@ -30,9 +30,9 @@ pub(crate) fn show(path: &[PathStep]) -> String {
 /// The problem at one path of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
-    /// An unknown key.
-    UnknownKey { key: String, known: Vec<&'static str> },
-    /// An unknown name of a variant.
+    /// A key that is not one of the known.
+    UnknownKey { key: String, known: Vec<String> },
+    /// A variant's name that is not one of the known.
     UnknownName { name: String, known: Vec<&'static str> },
     /// A missing key.
     Missing { key: String },
@@ -56,6 +56,11 @@ impl Mistake {
                 .collect(),
             what: Problem::Other { message: message.into(), help: help.map(Into::into) },
         }
+    }
+
+    /// A key of the map at this path that is not one of the known.
+    pub(crate) fn unknown_key(path: &[&str], key: &str, known: Vec<String>) -> Mistake {
+        Mistake { what: Problem::UnknownKey { key: key.into(), known }, ..Mistake::at(path, "", None) }
     }
 
     fn here(what: Problem) -> Mistake {
@@ -82,7 +87,7 @@ impl de::Error for Mistake {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Mistake {
-        Mistake::here(Problem::UnknownKey { key: field.into(), known: expected.to_vec() })
+        Mistake::unknown_key(&[], field, expected.iter().map(|name| (*name).to_owned()).collect())
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Mistake {
@@ -383,7 +388,7 @@ mod tests {
         let wrong = mistake(json!({"faults": ["stop", {"kill": {"nodes": 300}}]}));
         assert_eq!(show(&wrong.path), "faults[1].kill.nodes");
         let wrong = mistake(json!({"faults": [{"kill": {"node": 1}}]}));
-        assert_eq!(wrong.what, Problem::UnknownKey { key: "node".into(), known: vec!["nodes"] });
+        assert_eq!(wrong.what, Problem::UnknownKey { key: "node".into(), known: vec!["nodes".into()] });
         assert_eq!(show(&wrong.path), "faults[0].kill");
         let wrong = mistake(json!({"faults": ["kil"]}));
         assert_eq!(wrong.what, Problem::UnknownName { name: "kil".into(), known: vec!["kill", "stop"] });

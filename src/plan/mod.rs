@@ -1,6 +1,7 @@
 //! [`Plan`]: a test plan, parsed once into types that hold valid values only.
 //!
-//! Unknown keys are errors. Every key has a default. Never: acts on a plan.
+//! Unknown keys are errors. Everything has a default. Never: acting on anything.
+mod check;
 mod effective;
 pub mod fit;
 mod load;
@@ -10,6 +11,7 @@ mod quantities;
 pub mod reference;
 mod validate;
 
+pub use check::CheckPlan;
 pub use effective::{on_one_line, redacted};
 pub use overrides::Overrides;
 
@@ -62,42 +64,11 @@ pub struct Plan {
     pub seed: Option<u64>,
 }
 
-/// A checker in a plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum CheckPlan {
-    /// Its name; every option at its default.
-    Named(String),
-    /// One key, the checker's name, with its options.
-    With(BTreeMap<String, BTreeMap<String, serde_json::Value>>),
-}
-
 impl Plan {
     /// How long final reads must show no change before differing replicas count as stable, by the plan's checkers.
     pub fn standstill(&self) -> Duration {
-        let (option, _) = dsfuzz_checkers::history::standstill::STANDSTILL;
-        let asked = self.check.iter().filter_map(|check| u64::try_from(check.options().int(option).ok()??).ok());
-        Duration::from_millis(asked.max().unwrap_or(dsfuzz_checkers::history::standstill::STANDSTILL_MS))
-    }
-}
-
-impl CheckPlan {
-    /// The checker's name; empty if a map has not exactly one key.
-    pub fn name(&self) -> &str {
-        match self {
-            CheckPlan::Named(name) => name,
-            CheckPlan::With(map) if map.len() == 1 => map.keys().next().map_or("", |name| name),
-            CheckPlan::With(_) => "",
-        }
-    }
-
-    /// Its options, as the checker takes them.
-    pub fn options(&self) -> dsfuzz_checkers::Options {
-        let CheckPlan::With(map) = self else { return dsfuzz_checkers::Options::default() };
-        let given = map.values().next().into_iter().flatten();
-        // Every JSON value has a counterpart.
-        let value = |value: &serde_json::Value| serde_json::from_value(value.clone()).unwrap_or_default();
-        dsfuzz_checkers::Options(given.map(|(name, given)| (name.clone(), value(given))).collect())
+        let asked = self.check.iter().filter_map(|check| dsfuzz_checkers::standstill(check.name(), &check.options()));
+        asked.max().unwrap_or(Duration::from_millis(dsfuzz_checkers::history::standstill::STANDSTILL_MS))
     }
 }
 
@@ -144,7 +115,6 @@ pub struct LoadPlan {
     pub final_deadline: Span,
     /// Which nodes must answer the final reads: `each-node`, `any-node`, `leader`, `once`, `until-empty`. Left out: as the
     /// recipe says.
-    #[schemars(with = "Option<crate::targets::recipe::FinalReadsSchema>")]
     pub final_reads: Option<FinalReads>,
     /// Deadline for every node to serve again after the last heal.
     pub recovery: Span,

@@ -1,4 +1,5 @@
-//! Names in plans: targets, workloads, faults, checkers. Each list has its own home; here they have one form.
+//! What a plan can name: targets, workloads, faults, checkers. Each list is owned by its part; here they look alike.
+use dsfuzz_checkers::OptionDoc;
 use serde::Serialize;
 
 /// A name with a sentence about it.
@@ -8,9 +9,9 @@ pub struct Entry {
     pub name: String,
     /// One sentence.
     pub doc: String,
-    /// Its options, with their meanings.
+    /// What can be set of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub options: Vec<(String, String)>,
+    pub options: Vec<OptionDoc>,
 }
 
 impl Entry {
@@ -36,9 +37,9 @@ pub fn faults() -> Vec<Entry> {
 
 /// Checkers.
 pub fn checkers() -> Vec<Entry> {
-    let entry = |checker: &dsfuzz_checkers::CheckerDoc| {
-        let options = checker.options.iter().map(|(name, doc)| ((*name).into(), (*doc).into())).collect();
-        Entry { options, ..Entry::new(checker.name, checker.doc) }
+    let entry = |checker: &dsfuzz_checkers::CheckerDoc| Entry {
+        options: checker.option_docs(),
+        ..Entry::new(checker.name, checker.doc)
     };
     dsfuzz_checkers::CHECKERS.iter().map(entry).collect()
 }

@@ -1,6 +1,9 @@
 //! The plan's JSON schema, and the tables of keys in `docs/plan.md` drawn from it.
-use super::Plan;
-use serde_json::{Map, Value};
+use super::{CheckPlan, Plan};
+use dsfuzz_checkers::{CHECKERS, OptionDoc};
+use schemars::{JsonSchema as _, SchemaGenerator};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// The JSON schema of a plan.
@@ -17,9 +20,16 @@ pub fn markdown() -> String {
     let schema = schema();
     let mut text = String::new();
     table(&mut text, "The whole plan", &schema);
-    let definitions = schema.get("$defs").and_then(Value::as_object);
-    values(&mut text, definitions);
-    for (name, definition) in definitions.into_iter().flatten() {
+    // Options of checkers have a table of their own.
+    let checkers = options_of_checkers();
+    let definitions = schema.get("$defs").and_then(Value::as_object).into_iter().flatten();
+    let definitions: Vec<(&String, &Value)> = definitions.filter(|(name, _)| !checkers.contains(*name)).collect();
+    values(&mut text, &definitions);
+    checks(&mut text);
+    for (name, definition) in definitions {
+        if name == &CheckPlan::schema_name() {
+            continue;
+        }
         if definition.get("properties").is_some() {
             table(&mut text, &title(name, definition), definition);
         } else if let Some(variants) = definition.get("oneOf").and_then(Value::as_array) {
@@ -29,10 +39,36 @@ pub fn markdown() -> String {
     text
 }
 
-/// The written form of a type that is neither a map nor a choice of names.
-fn values(text: &mut String, definitions: Option<&Map<String, Value>>) {
+/// The names of the definitions of options of checkers.
+fn options_of_checkers() -> BTreeSet<String> {
+    let mut generator = SchemaGenerator::default();
+    let references = CHECKERS.iter().map(|doc| (doc.options)(&mut generator).to_value());
+    references.filter_map(|schema| Some(schema.get("$ref")?.as_str()?.rsplit('/').next()?.to_owned())).collect()
+}
+
+/// The options of every checker. `workload`, which all take, comes first and once.
+fn checks(text: &mut String) {
+    let _ = writeln!(text, "### CheckPlan: A checker: its name, or its name with its options.\n");
+    let _ = writeln!(text, "| checker | option | is | default | |\n|---|---|---|---|---|");
+    let mut all = None;
+    for doc in CHECKERS {
+        let (every, own): (Vec<OptionDoc>, Vec<OptionDoc>) =
+            doc.option_docs().into_iter().partition(|option| option.name == "workload");
+        let every =
+            every.into_iter().filter(|_| all.replace(()).is_none()).map(|option| ("every checker".to_owned(), option));
+        for (checker, option) in every.chain(own.into_iter().map(|option| (format!("`{}`", doc.name), option))) {
+            let OptionDoc { name, takes, default, doc } = option;
+            let default = default.map_or("left out".to_owned(), |default| format!("`{default}`"));
+            let _ = writeln!(text, "| {checker} | `{name}` | {takes} | {default} | {doc} |");
+        }
+    }
+    text.push('\n');
+}
+
+/// What is neither a map nor a choice of names: how it is written.
+fn values(text: &mut String, definitions: &[(&String, &Value)]) {
     let _ = writeln!(text, "### Values\n\n| value | is | |\n|---|---|---|");
-    for (name, definition) in definitions.into_iter().flatten() {
+    for (name, definition) in definitions {
         if definition.get("properties").is_none() && definition.get("oneOf").is_none() {
             let _ = writeln!(text, "| {name} | {} | {} |", kind(definition), doc(definition));
         }

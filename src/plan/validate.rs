@@ -2,6 +2,8 @@
 use super::{Clients, LabPlan, LoadPlan, Plan, names};
 use crate::document::{Mistake, did_you_mean};
 use crate::lab::NODES_MAX;
+use dsfuzz_checkers::{CHECKERS, CheckerDoc, OptionError, Options};
+use dsfuzz_workloads::WorkloadOptions;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -229,7 +231,6 @@ fn checks(plan: &Plan) -> Result<(), Mistake> {
     let known = names::checkers();
     let known: Vec<&str> = known.iter().map(|entry| entry.name.as_str()).collect();
     let mut seen = BTreeSet::new();
-    let workloads: Vec<&str> = plan.workload.iter().chain(&plan.workloads).map(|workload| workload.name()).collect();
     for (index, check) in plan.check.iter().enumerate() {
         let (at, name) = (index.to_string(), check.name());
         if name.is_empty() {
@@ -245,14 +246,12 @@ fn checks(plan: &Plan) -> Result<(), Mistake> {
         if !seen.insert(name) {
             return wrong(&["check", &at], format!("the checker `{name}` is there twice"), "each once");
         }
-        if let Err(message) = dsfuzz_checkers::checker_with(name, &check.options()) {
-            return wrong(&["check", &at], message, "`dsfuzz list checkers` shows what each takes");
+        let Some(doc) = dsfuzz_checkers::CHECKERS.iter().find(|doc| doc.name == name) else { continue };
+        if let Err(error) = doc.checker(&check.options()) {
+            return Err(option_mistake(&at, name, error));
         }
-        if !can_judge(name, &check.options(), &workloads) {
-            let fitting = dsfuzz_workloads::WORKLOADS.iter().filter(|doc| workloads.contains(&doc.name));
-            let fitting: Vec<&str> = fitting.flat_map(|doc| doc.judged_by).copied().chain(JUDGE_RUNS).collect();
-            let message = format!("the checker `{name}` cannot judge what this plan runs ({})", workloads.join(", "));
-            return wrong(&["check", &at], message, &format!("those that can: {}", fitting.join(", ")));
+        if let Some((message, help)) = cannot_judge(plan, doc, &check.options()) {
+            return wrong(&["check", &at], message, &help);
         }
         if let Some((message, help)) = misfit(plan, &check.options()) {
             return wrong(&["check", &at], message, &help);
@@ -291,15 +290,40 @@ fn misfit(plan: &Plan, options: &dsfuzz_checkers::Options) -> Option<(String, St
     Some((message, format!("models that do: {}", fitting.join(", "))))
 }
 
-/// Checkers that judge a run as a whole, whatever its workload.
-const JUDGE_RUNS: [&str; 5] = ["split-brain", "leadership", "availability", "liveness", dsfuzz_checkers::CRASHES];
+/// An option that the checker does not take, at its place in the plan.
+fn option_mistake(at: &str, checker: &str, error: OptionError) -> Mistake {
+    match error.known {
+        Some(known) => Mistake::unknown_key(&["check", at, checker], &error.option, known),
+        None => {
+            let help = format!("`dsfuzz explain {checker}` shows what it takes");
+            Mistake::at(&["check", at, checker, &error.option], error.message, Some(&help))
+        }
+    }
+}
 
-/// Whether a checker can judge any of these workloads.
-fn can_judge(name: &str, options: &dsfuzz_checkers::Options, workloads: &[&str]) -> bool {
-    // A model that the user chose may know any function.
-    let by_model = name == "linearizable" && options.0.contains_key("model");
-    let fits = |doc: &&dsfuzz_workloads::WorkloadDoc| workloads.contains(&doc.name) && doc.judged_by.contains(&name);
-    by_model || JUDGE_RUNS.contains(&name) || dsfuzz_workloads::WORKLOADS.iter().any(|doc| fits(&doc))
+/// A checker that can judge no workload of the plan: a sentence, and which checkers can.
+fn cannot_judge(plan: &Plan, doc: &CheckerDoc, options: &Options) -> Option<(String, String)> {
+    let workloads = || plan.workload.iter().chain(&plan.workloads);
+    let only = options.text("workload").ok().flatten();
+    if let Some(only) = only.filter(|only| workloads().all(|workload| workload.name() != *only)) {
+        let names: Vec<&str> = workloads().map(WorkloadOptions::name).collect();
+        return Some((format!("this plan has no workload `{only}`"), format!("its workloads: {}", names.join(", "))));
+    }
+    let can_judge = |doc: &CheckerDoc, options: &Options| {
+        workloads().filter(|workload| only.is_none_or(|only| workload.name() == only)).any(|workload| {
+            let functions = workload.build().functions();
+            let functions: Vec<&str> = functions.iter().map(|function| &**function).collect();
+            doc.can_judge(options, &functions, workload.doc().reads)
+        })
+    };
+    if can_judge(doc, options) {
+        return None;
+    }
+    let fitting = CHECKERS.iter().filter(|doc| can_judge(doc, &Options::default())).map(|doc| doc.name);
+    let names: Vec<&str> =
+        workloads().map(WorkloadOptions::name).filter(|name| only.is_none_or(|o| o == *name)).collect();
+    let message = format!("the checker `{}` cannot judge what this plan runs ({})", doc.name, names.join(", "));
+    Some((message, format!("those that can: {}", fitting.collect::<Vec<_>>().join(", "))))
 }
 
 #[cfg(test)]
@@ -366,7 +390,7 @@ mod tests {
             ("check=[{linearizable: {model: register}}]", "knows the functions of no workload"),
             ("evidence.ok_fraction_min=2", "between 0 and 1"),
             ("check=[linearisable]", "did you mean `linearizable`"),
-            ("check=[{split-brain: {nodes: 3}}]", "has no option nodes"),
+            ("check=[{split-brain: {nodes: 3}}]", "unknown key `nodes` in `check[0].split-brain`"),
             ("check=[{}]", "not one checker"),
             ("nemesis={faults: []}", "without faults"),
             ("seed=-1", "`seed`: a whole number from 0 up is expected, not -1"),

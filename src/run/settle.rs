@@ -43,7 +43,7 @@ pub struct SettleOptions {
     pub time: Duration,
     /// Deadline of one call, and of one attempt to connect if the client has none.
     pub deadline: Duration,
-    /// How long nodes with different answers are read again without a change: the checkers' `standstill_ms`.
+    /// How long nodes that answer differently are read again without a change: the checkers' `standstill`.
     pub standstill: Duration,
     /// The first worker number to use: the number of the load's clients. Each node gets a worker.
     pub first_worker: u32,

@@ -12,9 +12,8 @@ use super::error::TargetError;
 use super::probe::{Condition, Pick, Probe};
 use dsfuzz_checkers::history::leads_by_name;
 use dsfuzz_nemesis::Span;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The version of recipes that this release reads.
@@ -74,7 +73,6 @@ pub struct Recipe {
     pub authority: Authority,
     /// Which nodes must answer the final reads, where the plan does not say (`load.final_reads`).
     #[serde(default)]
-    #[schemars(with = "FinalReadsSchema")]
     pub final_reads: FinalReads,
     /// How long it takes at most until the target serves again after it lost nodes: until a new leader is elected, a view
     /// is changed, a failure detector has spoken. A duration; it may use options, such as
@@ -417,24 +415,6 @@ pub struct LogPattern {
     /// Where the time (RFC 3339) stands in the line.
     #[serde(default)]
     pub at: Option<Pick>,
-}
-
-/// The schema of [`FinalReads`], which the crate of checkers defines.
-pub struct FinalReadsSchema;
-
-impl JsonSchema for FinalReadsSchema {
-    fn schema_name() -> Cow<'static, str> {
-        "FinalReads".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let mode = |mode: FinalReads| json_schema!({"const": mode.name(), "description": mode.doc(), "type": "string"});
-        let modes = FinalReads::ALL.map(mode);
-        json_schema!({
-            "description": "Which nodes must answer the final reads, and how often they are asked.",
-            "oneOf": modes,
-        })
-    }
 }
 
 fn default_quiet() -> Span {

@@ -1,7 +1,6 @@
 //! Final reads of nodes that answer differently.
 use super::final_reads::read_in_mode;
 use super::*;
-use dsfuzz_checkers::history::standstill::STANDSTILL;
 use dsfuzz_checkers::{Budget, Options, Validity, Verdict, checker_with};
 
 const STANDSTILL_MS: u64 = 200;
@@ -42,7 +41,7 @@ fn judge(history: &History) -> Verdict {
     };
     let lines: Vec<String> = lines.into_iter().enumerate().map(numbered).collect();
     let history = dsfuzz_checkers::history::read_jsonl(lines.join("\n").as_bytes()).expect("a history");
-    let options = Options([(STANDSTILL.0.to_owned(), Value::Int(STANDSTILL_MS as i64))].into());
+    let options = Options([("standstill".to_owned(), Value::text(&format!("{STANDSTILL_MS}ms")))].into());
     checker_with("replicas-agree", &options).expect("an option").check(&history, &Budget::unlimited())
 }
 

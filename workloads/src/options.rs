@@ -2,6 +2,7 @@
 use crate::register::RegisterOptions;
 use crate::set::SetOptions;
 use crate::workload::Workload;
+use dsfuzz_checkers::Reads;
 use serde::{Deserialize, Serialize};
 
 /// A workload as a plan writes it: its name with its options, e.g. `register: {keys: 8}`.
@@ -33,8 +34,8 @@ pub struct WorkloadDoc {
     pub name: &'static str,
     /// One sentence.
     pub doc: &'static str,
-    /// Checkers that can judge its calls, in addition to those that judge a run as a whole.
-    pub judged_by: &'static [&'static str],
+    /// What its reads reply with. With its functions this says which checkers can judge it.
+    pub reads: Reads,
 }
 
 /// Every workload, for listings.
@@ -66,12 +67,17 @@ impl WorkloadOptions {
         }
     }
 
+    /// Its entry in listings.
+    pub fn doc(&self) -> &'static WorkloadDoc {
+        match self {
+            WorkloadOptions::Register(_) => &crate::register::DOC,
+            WorkloadOptions::Set(_) => &crate::set::DOC,
+        }
+    }
+
     /// Its name in plans.
     pub fn name(&self) -> &'static str {
-        match self {
-            WorkloadOptions::Register(_) => crate::register::DOC.name,
-            WorkloadOptions::Set(_) => crate::set::DOC.name,
-        }
+        self.doc().name
     }
 }
 

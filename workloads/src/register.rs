@@ -6,7 +6,7 @@ use crate::client::{Call, CallResult};
 use crate::options::{WorkloadDoc, keys_mistake};
 use crate::slots::Slots;
 use crate::workload::{Generator, Next, Part, Workload};
-use dsfuzz_checkers::Value;
+use dsfuzz_checkers::{Reads, Value};
 use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -15,18 +15,7 @@ use std::sync::Arc;
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "register",
     doc: "Independent registers: read, write and compare-and-set; judged by linearizable and split-brain.",
-    judged_by: &[
-        "linearizable",
-        "sequential",
-        "causal",
-        "pram",
-        "read-your-writes",
-        "monotonic-reads",
-        "monotonic-writes",
-        "writes-follow-reads",
-        "eventual-convergence",
-        "staleness",
-    ],
+    reads: Reads::Value,
 };
 
 /// Options of the register workload.

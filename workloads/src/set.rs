@@ -4,7 +4,7 @@
 use crate::client::{Call, CallResult};
 use crate::options::WorkloadDoc;
 use crate::workload::{Generator, Next, Workload};
-use dsfuzz_checkers::Value;
+use dsfuzz_checkers::{Reads, Value};
 use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "set",
     doc: "A growing set: add unique elements, read everything at the end; judged by set (lost, unexpected, recovered, duplicated) and replicas-agree (diverged).",
-    judged_by: &["set", "set-full", "crdt", "replicas-agree"],
+    reads: Reads::Elements,
 };
 
 /// Options of the set workload.

@@ -11,38 +11,32 @@
 //! Numbers that may be a semaphore's permits or something else (names where arguments are names, owners where they are
 //! the callers' numbers) are not judged.
 use super::{Group, at, took};
-use crate::checker::Options;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::{Kind, Value};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// The option of checkers of locks.
-pub(crate) const NAMED_BY: (&str, &str) =
-    ("named_by", "key or argument: whether the argument of acquire names a lock of the key, where arguments differ");
+/// Options of checkers of locks that have no others.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct NamedByOptions {
+    pub(crate) named_by: NamedBy,
+}
 
-/// The name of a lock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Whether the argument of `acquire` names a lock of the key, where arguments differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum NamedBy {
     /// Not set: the key, if the arguments of `acquire` do not differ; otherwise nothing is valid.
     #[default]
+    #[serde(skip)]
     Unsaid,
     /// The key, whatever the arguments are.
     Key,
     /// The key and the argument together.
     Argument,
-}
-
-impl NamedBy {
-    /// What the options say.
-    pub(crate) fn of(options: &Options) -> Result<NamedBy, String> {
-        match options.text("named_by")? {
-            None => Ok(NamedBy::Unsaid),
-            Some("key") => Ok(NamedBy::Key),
-            Some("argument") => Ok(NamedBy::Argument),
-            Some(other) => Err(format!("named_by takes key or argument, not {other:?}")),
-        }
-    }
 }
 
 /// The calls about one lock.

@@ -251,8 +251,8 @@ fn every_call_is_described_in_one_grammar() {
         ("contains", "5", "ok", "false", "looked up 5 (reply false)"),
         ("holder", "null", "ok", "null", "asked for the holder (reply nil)"),
         ("read", "[\"x\"]", "ok", "{\"x\":1}", "read [\"x\"]: {x: 1}"),
-        ("txn", "[[\"r\",1,null]]", "ok", "[[\"r\",1,7]]", "committed [[\"r\",1,7]]"),
-        ("txn", "[[\"w\",1,7]]", "info", "null", "tried to commit [[\"w\",1,7]]"),
+        ("txn", "[[\"r\",1,null]]", "ok", "[[\"r\",1,7]]", "committed [[\"r\", 1, 7]]"),
+        ("txn", "[[\"w\",1,7]]", "info", "null", "tried to commit [[\"w\", 1, 7]]"),
         ("frobnicate", "5", "ok", "7", "called frobnicate 5 (reply 7)"),
     ] {
         let lines = format!(

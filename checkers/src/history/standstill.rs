@@ -14,13 +14,6 @@ pub const NOT_CONVERGED: &str = "the replicas did not converge";
 /// Milliseconds without a change in any final read after which replicas stand still, where no option says otherwise.
 pub const STANDSTILL_MS: u64 = 10_000;
 
-/// The option of checkers that compare final reads of replicas.
-pub const STANDSTILL: (&str, &str) = (
-    "standstill_ms",
-    "how long no final read of any node may show a change before a difference counts as permanent, where the run does \
-     not know that its replicas had converged; 10000 by default",
-);
-
 fn notes(history: &History) -> impl Iterator<Item = (u64, &str)> {
     history.notes.iter().filter(|(_, node, _)| node.is_empty()).map(|(time, _, text)| (*time, text.as_str()))
 }

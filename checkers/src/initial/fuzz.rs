@@ -1,7 +1,7 @@
 //! Initial values on random small histories. The same history with other names for values is judged in the same way: nil read
 //! as 77 where registers begin with 77. And what is invalid without the option is invalid whatever registers begin with.
-use crate::checker::Options;
 use crate::history::History;
+use crate::options::Options;
 use crate::random::{Rng, Stats};
 use crate::registers::accesses::beginnings;
 use crate::registers::fuzz::small::{self, Act, Call, Shape};

@@ -16,11 +16,13 @@
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::calls::names::NamedByOptions;
 use crate::calls::{
-    Group, NAMED_BY, Named, NamedBy, Naming, at, by_key, largest_before, part, took, workloads_where, workloads_with,
+    Group, Named, NamedBy, Naming, at, by_key, largest_before, part, took, workloads_where, workloads_with,
 };
-use crate::checker::CheckerDoc;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op};
+use crate::options::schema;
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
@@ -33,8 +35,12 @@ use std::collections::HashMap;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "fencing",
     doc: "Later grants carry larger tokens, and what they guard never accepts an older token after a newer.",
-    options: &[NAMED_BY],
-    build: |options| Ok(Box::new(Fencing { named_by: NamedBy::of(options)? })),
+    judges: Judges::calls(&["acquire"], &["release", "write", "log"]),
+    options: schema::<NamedByOptions>,
+    build: |given| {
+        let NamedByOptions { named_by } = given.read()?;
+        Ok(Box::new(Fencing { named_by }))
+    },
 };
 
 /// Judges fencing tokens.

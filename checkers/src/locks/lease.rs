@@ -15,32 +15,41 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::calls::{
-    NAMED_BY, Named, NamedBy, Naming, SessionEnds, at, by_key, object, part, refusal, took, workloads_with,
-};
-use crate::checker::CheckerDoc;
+use crate::calls::{Named, NamedBy, Naming, SessionEnds, at, by_key, object, part, refusal, took, workloads_with};
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::options::schema;
 use crate::value::Value;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::verdict::{Report, Violation};
+use dsfuzz_span::Span;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::HashMap;
+
+/// Options of `lease`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LeaseOptions {
+    /// How long a grant lasts, where neither call nor reply says so.
+    ttl: Option<Span>,
+    /// By how much a server's clock may run ahead within one grant.
+    clock_error: Span,
+    named_by: NamedBy,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "lease",
     doc: "No two processes certainly hold one lease at the same moment, under a stated bound of clock error.",
-    options: &[
-        ("ttl_ms", "how long a grant lasts, where neither call nor reply says so"),
-        ("clock_error_ms", "by how much a server's clock may run ahead within one grant; 0 by default"),
-        NAMED_BY,
-    ],
-    build: |options| {
-        let lease = Lease::new(options.count("ttl_ms")?);
-        let lease = lease.clock_error_ms(options.count("clock_error_ms")?.unwrap_or(0));
-        Ok(Box::new(lease.named_by(NamedBy::of(options)?)))
+    judges: Judges::calls(&["renew"], &["acquire", "release"]),
+    options: schema::<LeaseOptions>,
+    build: |given| {
+        let LeaseOptions { ttl, clock_error, named_by } = given.read()?;
+        Ok(Box::new(Lease { ttl_ms: ttl.map(Span::as_millis), clock_error_ms: clock_error.as_millis(), named_by }))
     },
 };
 
@@ -261,7 +270,7 @@ impl Checker for Lease {
         doubt.into_iter().for_each(|doubt| report.unknown(doubt));
         let unknown = |text: &str| (Validity::Unknown, text.to_owned());
         let otherwise = if endless > 0 {
-            unknown("How long a grant lasts is not known: set the option ttl_ms.")
+            unknown("How long a grant lasts is not known: set the option ttl.")
         } else if good == 0 {
             unknown("No grant was still good when its answer came.")
         } else if contended == 0 {

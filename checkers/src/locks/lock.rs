@@ -19,26 +19,48 @@
 pub mod fuzz;
 
 pub use crate::calls::names::NamedBy;
-use crate::calls::{NAMED_BY, Named, Naming, SessionEnds, at, by_key, object, refusal, took, workloads_with};
-use crate::checker::CheckerDoc;
+use crate::calls::{Named, Naming, SessionEnds, at, by_key, object, refusal, took, workloads_with};
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::options::schema;
 use crate::value::{Kind, Value};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::verdict::{Report, Violation};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+
+/// Options of `lock`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LockOptions {
+    /// Releasing a lock that the process does not hold may be acknowledged.
+    idempotent_release: bool,
+    named_by: NamedBy,
+}
+
+/// Options of `semaphore`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SemaphoreOptions {
+    /// How many permits there are. Left out: nothing can be said.
+    permits: Option<u64>,
+    named_by: NamedBy,
+}
 
 /// The lock's entry in the list of checkers.
 pub(crate) const LOCK: CheckerDoc = CheckerDoc {
     name: "lock",
     doc: "Never two processes certainly hold one lock at the same moment, and only its holder releases it.",
-    options: &[("idempotent_release", "true: releasing what one does not hold may be acknowledged"), NAMED_BY],
-    build: |options| {
-        let lock = Lock::mutex().idempotent_release(options.flag("idempotent_release")?);
-        Ok(Box::new(lock.named_by(NamedBy::of(options)?)))
+    judges: Judges::calls(&["acquire", "release"], &[]),
+    options: schema::<LockOptions>,
+    build: |given| {
+        let LockOptions { idempotent_release, named_by } = given.read()?;
+        Ok(Box::new(Lock::mutex().idempotent_release(idempotent_release).named_by(named_by)))
     },
 };
 
@@ -46,10 +68,11 @@ pub(crate) const LOCK: CheckerDoc = CheckerDoc {
 pub(crate) const SEMAPHORE: CheckerDoc = CheckerDoc {
     name: "semaphore",
     doc: "Never more permits are certainly held at one moment than there are.",
-    options: &[("permits", "how many there are; without it nothing can be said"), NAMED_BY],
-    build: |options| {
-        let semaphore = Lock::semaphore(options.count("permits")?);
-        Ok(Box::new(semaphore.named_by(NamedBy::of(options)?)))
+    judges: Judges::calls(&["acquire"], &["release"]),
+    options: schema::<SemaphoreOptions>,
+    build: |given| {
+        let SemaphoreOptions { permits, named_by } = given.read()?;
+        Ok(Box::new(Lock::semaphore(permits).named_by(named_by)))
     },
 };
 

@@ -1,7 +1,7 @@
 //! A counter; initially 0, unless the option `initial` is set.
-use super::{Counts, Model, unknown_function};
-use crate::checker::Options;
+use super::{Counts, Model, ModelOptions, unknown_function};
 use crate::initial::Initial;
+use crate::options::OptionError;
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[&str] = &["add", "increment", "decrement", "inc", "dec", "add-and-get", "read", "get"];
@@ -25,8 +25,8 @@ pub struct CounterAction {
 
 impl Counter {
     /// Whether counters can begin so: with integers.
-    pub(super) fn sound(options: &Options) -> Result<(), String> {
-        Initial::with(options).integers()
+    pub(super) fn sound(options: &ModelOptions) -> Result<(), OptionError> {
+        options.initial.integers()
     }
 }
 

@@ -1,19 +1,19 @@
 //! Every model's engines against every order of small random histories.
-use super::{MODELS, Model, WithModel, with_model};
-use crate::checker::Options;
+use super::{MODELS, Model, ModelOptions, WithModel, with_model};
 use crate::history::Op;
 use crate::linearizability::containers::fuzz::intervals;
 use crate::linearizability::general::Operation;
 use crate::linearizability::general::fuzz::compare;
 use crate::random::{Rng, Stats};
 use crate::value::Value;
+use std::num::NonZeroU64;
 
 /// Judges so many small random histories of one model by every engine and by every order. An error describes the first
 /// difference.
 pub fn differ(name: &str, seed: u64, count: u64) -> Result<Stats, String> {
-    let mut options = Options::default();
+    let mut options = ModelOptions::default();
     if name == "semaphore" {
-        options.0.insert("permits".to_owned(), Value::Int(2));
+        options.permits = NonZeroU64::new(2);
     }
     let calls = alphabet(name).ok_or_else(|| {
         let names: Vec<&str> = MODELS.iter().map(|doc| doc.name).collect();

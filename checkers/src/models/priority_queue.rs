@@ -1,11 +1,10 @@
 //! A priority queue: the smallest value comes out first; initially empty.
-use super::{Container, ContainerAction, Model, items};
-use crate::checker::Options;
+use super::{Container, ContainerAction, Model, ModelOptions, QueueOrder, items};
+use crate::options::OptionError;
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[&str] = &["insert", "enqueue", "extract", "dequeue"];
-pub(super) const OPTIONS: &[(&str, &str)] =
-    &[("order", "priority-queue: which value comes out first, `smallest` (the default) or `largest`")];
+pub(super) const OPTIONS: &[&str] = &["order"];
 
 /// A priority queue: `insert` a value, `extract` returns the smallest one, or nil when there is none. Values are integers or
 /// texts; numbers that are no 64-bit integers are refused, because they arrive as texts and would be ordered as such;
@@ -18,12 +17,8 @@ pub struct PriorityQueue {
 }
 
 impl PriorityQueue {
-    pub(super) fn with_options(options: &Options) -> Result<PriorityQueue, String> {
-        match options.text("order")? {
-            None | Some("smallest") => Ok(PriorityQueue { largest_first: false }),
-            Some("largest") => Ok(PriorityQueue { largest_first: true }),
-            Some(other) => Err(format!("order takes smallest or largest, not {other}")),
-        }
+    pub(super) fn with_options(options: &ModelOptions) -> Result<PriorityQueue, OptionError> {
+        Ok(PriorityQueue { largest_first: options.order == Some(QueueOrder::Largest) })
     }
 
     /// Takes out what is next.

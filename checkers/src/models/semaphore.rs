@@ -1,9 +1,11 @@
 //! A semaphore: a number of permits; initially all are free.
+use super::ModelOptions;
 use super::locking::LockModel;
-use crate::checker::Options;
+use crate::options::OptionError;
 use crate::value::Value;
+use std::num::NonZeroU64;
 
-pub(super) const OPTIONS: &[(&str, &str)] = &[("permits", "semaphore: how many permits there are (default 1)")];
+pub(super) const OPTIONS: &[&str] = &["permits"];
 
 /// A semaphore: `acquire` and `release` permits, 1 or as many as the argument says. Never are more out than there
 /// are, and only permits that are out are released. A reply of `false` means that nothing was done and says nothing.
@@ -14,12 +16,8 @@ pub struct Semaphore {
 }
 
 impl Semaphore {
-    pub(super) fn with_options(options: &Options) -> Result<Semaphore, String> {
-        match options.int("permits")? {
-            None => Ok(Semaphore { permits: 1 }),
-            Some(permits) if permits > 0 => Ok(Semaphore { permits: permits as u64 }),
-            Some(permits) => Err(format!("permits takes a positive number, not {permits}")),
-        }
+    pub(super) fn with_options(options: &ModelOptions) -> Result<Semaphore, OptionError> {
+        Ok(Semaphore { permits: options.permits.map_or(1, NonZeroU64::get) })
     }
 }
 

@@ -1,9 +1,9 @@
 //! A register whose value has a version, as etcd's keys have: each write makes the next one; initially version 0 of nil.
-use super::{Counts, Model, unknown_function};
-use crate::checker::Options;
+use super::{Counts, Model, ModelOptions, unknown_function};
 use crate::forms::without_version;
 use crate::history::{History, NameId, Outcome};
 use crate::initial::Initial;
+use crate::options::OptionError;
 use crate::value::{Value, ValueRef};
 use std::collections::{HashMap, HashSet};
 
@@ -21,9 +21,8 @@ pub struct VersionedRegister {
 
 impl VersionedRegister {
     /// Whether registers can begin so: with nil, or with a version and a value.
-    pub(super) fn sound(options: &Options) -> Result<(), String> {
-        Initial::with(options)
-            .each("[version, value], or an object of keys and such pairs", |value| begins(value).is_some())
+    pub(super) fn sound(options: &ModelOptions) -> Result<(), OptionError> {
+        options.initial.each("[version, value], or an object of keys and such pairs", |value| begins(value).is_some())
     }
 }
 

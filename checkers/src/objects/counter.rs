@@ -21,11 +21,13 @@
 pub mod fuzz;
 
 use crate::calls::{Group, changed_by, objects};
-use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
+use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::initial::InitialOptions;
 use crate::initial::bounds::{Addition, Bounds};
 use crate::initial::counters::{self, Shows};
-use crate::initial::{Basis, Beginnings, FromInitial, Initial, OPTION, Trace, WithInitial, of_key, shown};
+use crate::initial::{Basis, Beginnings, FromInitial, Initial, Trace, WithInitial, of_key, shown};
+use crate::options::schema;
 use crate::value::Value;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
@@ -42,10 +44,12 @@ const CERTIFIED_MAX: usize = 100;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "counter",
     doc: "Every read lies between the sums that the additions before and beside it allow.",
-    options: &[WORKLOAD, OPTION],
-    build: |options| {
-        Initial::with(options).integers()?;
-        Ok(Box::new(WithInitial::with(with_workload!(Counter::new(), options), options)))
+    judges: Judges::calls(&["add", "increment", "decrement"], &["read"]).reading(Reads::Number),
+    options: schema::<InitialOptions>,
+    build: |given| {
+        let InitialOptions { initial } = given.read()?;
+        initial.integers()?;
+        Ok(Box::new(WithInitial::new(Counter { workload: given.workload.take(), ..Counter::new() }, initial)))
     },
 };
 
@@ -490,7 +494,7 @@ mod tests {
     #[test]
     fn a_lost_addition_is_no_read_of_a_wrong_beginning() {
         let add = "{\"type\":\"invoke\",\"process\":0,\"f\":\"add\",\"value\":1}\n{\"type\":\"ok\",\"process\":0}\n";
-        let checker = (DOC.build)(&Default::default()).unwrap();
+        let checker = DOC.checker(&Default::default()).unwrap();
         let lines = format!("{}{add}{}", read(1), read(1));
         let verdict = checker.check(&history(&lines), &Budget::unlimited());
         let finding = &verdict.findings[0];

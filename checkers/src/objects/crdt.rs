@@ -6,9 +6,9 @@
 //! where equal clocks mean that the same updates were delivered. A node is a replica; where the history names no nodes, as
 //! Maelstrom's do not, final reads are told apart by process.
 //!
-//! Final reads are the last of the settle phase on each node, called `quiesce_ms` or more after every update had ended
+//! Final reads are the last of the settle phase on each node, called `quiesce` or more after every update had ended
 //! and every fault was gone. A replica that lacks something then may still receive it, unless
-//! - the option `quiesce_ms` is given: replicas are to be equal from then on,
+//! - the option `quiesce` is given: replicas are to be equal from then on,
 //! - the run noted that its replicas had converged (the recipe's `converged` probe),
 //! - no final read of any replica showed a change for 10 s, and the run did not note that they had not converged, or
 //! - every node answered, and no replica has what is missing.
@@ -39,47 +39,55 @@ pub(crate) use agree::DOC as REPLICAS_AGREE;
 pub use agree::ReplicasAgree;
 
 use crate::calls::{Group, at, by_key, part, unknown_functions, workloads_with};
-use crate::checker::CheckerDoc;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::initial::{Basis, Beginnings, FromInitial, Initial, OPTION, WithInitial, of_key};
+use crate::initial::{Basis, Beginnings, FromInitial, Initial, WithInitial, of_key};
 use crate::objects::final_reads::{Failures, none_of_its_own, unheard};
+use crate::options::schema;
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::verdict::{Report, Violation};
+use dsfuzz_span::Span;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// The option that says when reads are final.
-const QUIESCE: (&str, &str) = (
-    "quiesce_ms",
-    "how long after the last update and the last heal replicas are to be equal; without it they are once they are known \
-     to have converged",
-);
+/// Options of `crdt`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CrdtOptions {
+    /// The replicated type. Left out: what the calls look like.
+    #[serde(rename = "type")]
+    kind: Option<CrdtType>,
+    /// How long after the last update and the last heal replicas are to be equal. Left out: they are to be once they are known
+    /// to have converged.
+    quiesce: Option<Span>,
+    initial: Initial,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "crdt",
     doc: "After quiescence all replicas are equal, and none ever shows what the updates cannot explain.",
-    options: &[
-        ("type", "g-counter, pn-counter, g-set, or-set or lww-register; without it, what the calls look like"),
-        QUIESCE,
-        OPTION,
-    ],
-    build: |options| {
-        let kind = options.text("type")?.map(CrdtType::named).transpose()?;
+    judges: Judges::calls(&["add", "increment", "decrement", "remove"], &["read"]),
+    options: schema::<CrdtOptions>,
+    build: |given| {
+        let CrdtOptions { kind, quiesce, initial } = given.read()?;
         if matches!(kind, Some(CrdtType::GCounter | CrdtType::PnCounter)) {
-            Initial::with(options).integers()?;
+            initial.integers()?;
         }
-        let checker = Crdt { kind, quiesce_ms: options.count(QUIESCE.0)? };
-        Ok(Box::new(WithInitial::with(checker, options)))
+        Ok(Box::new(WithInitial::new(Crdt { kind, quiesce_ms: quiesce.map(Span::as_millis) }, initial)))
     },
 };
 
 /// What kind of replicated type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
 pub enum CrdtType {
     /// A counter that only grows.
     GCounter,
@@ -94,18 +102,6 @@ pub enum CrdtType {
 }
 
 impl CrdtType {
-    /// By its name in plans.
-    pub fn named(name: &str) -> Result<CrdtType, String> {
-        match name {
-            "g-counter" => Ok(CrdtType::GCounter),
-            "pn-counter" => Ok(CrdtType::PnCounter),
-            "g-set" => Ok(CrdtType::GSet),
-            "or-set" => Ok(CrdtType::OrSet),
-            "lww-register" => Ok(CrdtType::LwwRegister),
-            _ => Err(format!("type is g-counter, pn-counter, g-set, or-set or lww-register, not {name}")),
-        }
-    }
-
     /// What the calls of a workload look like.
     fn guess(history: &History, workload: NameId) -> Option<CrdtType> {
         let (mut list, mut down, mut guess) = (None, false, None);
@@ -437,7 +433,7 @@ impl FromInitial for Crdt {
         } else if behind > 0 {
             unknown(format!(
                 "{} of a final read from what was acknowledged or from another replica's, but the replicas are not known \
-                 to have converged (the option quiesce_ms says from when on they must be equal).",
+                 to have converged (the option quiesce says from when on they must be equal).",
                 messages::count(behind, "difference")
             ))
         } else if doubt > 0 {

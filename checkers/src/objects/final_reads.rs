@@ -1,28 +1,16 @@
 //! [`FinalReads`]: how the final reads of a run were made, and so how they are judged; which of them is the last word of
 //! a node, and what those say that failed.
-use crate::checker::Options;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::verdict::messages;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The option of checkers that judge by final reads.
-pub(crate) const FINAL_READS: (&str, &str) = (
-    "final_reads",
-    "each-node (default: every node has everything), any-node (one node's answer is enough), leader (the node that led \
-     decides), once (one read, never repeated), until-empty (reads take away what they return)",
-);
-
-/// The option for what may be delivered twice.
-pub(crate) const AT_LEAST_ONCE: (&str, &str) =
-    ("at_least_once", "true: an element may be there twice; duplicated-element is evidence then");
 
 /// Begins the error of a final read whose object (stream, table, key space) is certainly not there: `absent: CODE: TEXT`,
 /// where the recipe declares of this code that it means so. No client's own words may begin like this.
 pub const ABSENT: &str = "absent: ";
 
 /// Which nodes must answer the final reads, and how often they are asked; and so how the answers are judged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FinalReads {
     /// Each node answers for itself, each read repeated until it is answered; all should hold the same.
@@ -53,30 +41,6 @@ impl FinalReads {
             FinalReads::Once => "once",
             FinalReads::UntilEmpty => "until-empty",
         }
-    }
-
-    /// What it means, in a sentence for schemas.
-    pub fn doc(self) -> &'static str {
-        match self {
-            FinalReads::EachNode => "Every node, each read repeated until it is answered.",
-            FinalReads::AnyNode => "Every node is asked; one answer to each read is enough.",
-            FinalReads::Leader => "The node that leads (`role`), repeated until it answers.",
-            FinalReads::Once => {
-                "One node, one answer: the read takes what it returns. Never repeated after an unknown end."
-            }
-            FinalReads::UntilEmpty => {
-                "One node after the other, each until nothing is left: the read takes what it returns. Never repeated \
-                 after an unknown end."
-            }
-        }
-    }
-
-    /// What the options say.
-    pub(crate) fn of(options: &Options) -> Result<FinalReads, String> {
-        let Some(text) = options.text(FINAL_READS.0)? else { return Ok(FinalReads::default()) };
-        let found = FinalReads::ALL.into_iter().find(|one| one.name() == text);
-        let names = FinalReads::ALL.map(FinalReads::name).join(", ");
-        found.ok_or_else(|| format!("{} takes one of {names}, not {text:?}", FINAL_READS.0))
     }
 
     /// Whether a read may take away what it returns.

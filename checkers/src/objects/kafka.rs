@@ -43,48 +43,47 @@ mod order;
 mod tests;
 
 use crate::calls::{by_key, workloads_where};
-use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::options::schema;
 use crate::value::Value;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Severity, Verdict};
 use crate::verdict::{Report, Violation};
 use log::{Logs, Message, Observation};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Options of `kafka`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct KafkaOptions {
+    /// What polls may show. Left out: a poll of what its own transaction sent is evidence, and the answer unknown.
+    isolation: Option<Isolation>,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "kafka",
     doc: "Logs of messages behave like logs: one value at an offset, nothing lost, polls in order without gaps.",
-    options: &[
-        WORKLOAD,
-        (
-            "isolation",
-            "read-committed: a poll of what its own transaction sent is a violation, too; read-uncommitted: polls may show \
-             what was not committed; not given: such a poll is evidence, and the answer unknown",
-        ),
-    ],
-    build: |options| {
-        let isolation = options.text("isolation")?.map(Isolation::named).transpose()?;
-        Ok(Box::new(Kafka { isolation, ..with_workload!(Kafka::new(), options) }))
+    judges: Judges::calls(&["send", "poll", "txn"], &["assign", "subscribe", "seek", "rebalance", "crash"]),
+    options: schema::<KafkaOptions>,
+    build: |given| {
+        let KafkaOptions { isolation } = given.read()?;
+        Ok(Box::new(Kafka { workload: given.workload.take(), isolation }))
     },
 };
 
 /// What polls may show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
 enum Isolation {
+    /// A poll of what its own transaction sent is a violation, too.
     ReadCommitted,
+    /// Polls may show what was not committed.
     ReadUncommitted,
-}
-
-impl Isolation {
-    fn named(name: &str) -> Result<Isolation, String> {
-        match name {
-            "read-committed" => Ok(Isolation::ReadCommitted),
-            "read-uncommitted" => Ok(Isolation::ReadUncommitted),
-            _ => Err(format!("isolation takes read-committed or read-uncommitted, not {name}")),
-        }
-    }
 }
 
 /// Judges workloads that send and poll.

@@ -24,24 +24,40 @@ mod rows;
 mod tests;
 
 use crate::calls::{Elements, Group, changed_by, objects, part, workloads_of};
-use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
+use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::options::schema;
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::verdict::{Report, Violation};
 use rows::{Row, Stamp, rows};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 
 /// Rows of a read that take as long as one operation.
 const PER_STEP: usize = 16;
 
+/// Options of `monotonic`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct MonotonicOptions {
+    /// Only each process' own order is promised.
+    #[serde(rename = "per-process")]
+    per_process: bool,
+}
+
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "monotonic",
     doc: "What was inserted later has a later timestamp, and every acknowledged row is there at the end.",
-    options: &[WORKLOAD, ("per-process", "true: only each process' own order is promised")],
-    build: |options| Ok(Box::new(with_workload!(Monotonic::new().per_process(options.flag("per-process")?), options))),
+    judges: Judges::calls(&["add"], &["read"]).reading(Reads::Rows),
+    options: schema::<MonotonicOptions>,
+    build: |given| {
+        let MonotonicOptions { per_process } = given.read()?;
+        Ok(Box::new(Monotonic { workload: given.workload.take(), per_process }))
+    },
 };
 
 /// Judges workloads that insert ever larger values.

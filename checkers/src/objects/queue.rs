@@ -17,23 +17,34 @@
 pub mod fuzz;
 
 use crate::calls::{Elements, Group, changed_by, objects, workloads_of};
-use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::objects::final_reads::AT_LEAST_ONCE;
+use crate::options::schema;
 use crate::value::ValueRef;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::verdict::{Report, Violation};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Options of `queue`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct QueueOptions {
+    /// A message may come out twice; duplicated-message is evidence then.
+    at_least_once: bool,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "queue",
     doc: "Whatever is dequeued was enqueued before, and no more often than it was enqueued.",
-    options: &[WORKLOAD, ("at_least_once", "true: a message may come out twice; duplicated-message is evidence then")],
-    build: |options| {
-        let queue = Queue::new().at_least_once(options.flag(AT_LEAST_ONCE.0)?);
-        Ok(Box::new(with_workload!(queue, options)))
+    judges: Judges::calls(&["enqueue", "dequeue"], &[]),
+    options: schema::<QueueOptions>,
+    build: |given| {
+        let QueueOptions { at_least_once } = given.read()?;
+        Ok(Box::new(Queue { workload: given.workload.take(), at_least_once }))
     },
 };
 

@@ -28,25 +28,38 @@ mod judge;
 mod losses;
 
 use crate::calls::{changed_by, workloads_of};
-use crate::checker::CheckerDoc;
+use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op};
-use crate::objects::final_reads::{AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, Unread, leaders_at};
+use crate::objects::final_reads::{Failures, FinalReads, Unread, leaders_at};
+use crate::options::schema;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Report, Severity, Validity, Verdict};
 use collect::sets;
 use judge::{Judged, Lacking, judge};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
+
+/// Options of `set`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SetCheckerOptions {
+    final_reads: FinalReads,
+    /// An element may be there twice; duplicated-element is evidence then.
+    at_least_once: bool,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "set",
     doc: "Every acknowledged element is in some final read, nothing else is in any, nothing is there twice.",
-    options: &[FINAL_READS, AT_LEAST_ONCE],
-    build: |options| {
-        let (mode, at_least_once) = (FinalReads::of(options)?, options.flag(AT_LEAST_ONCE.0)?);
-        Ok(Box::new(SetChecker { mode, at_least_once, ..SetChecker::new() }))
+    judges: Judges::calls(&["add"], &["read"]).reading(Reads::Elements),
+    options: schema::<SetCheckerOptions>,
+    build: |given| {
+        let SetCheckerOptions { final_reads, at_least_once } = given.read()?;
+        Ok(Box::new(SetChecker { mode: final_reads, at_least_once, ..SetChecker::new() }))
     },
 };
 

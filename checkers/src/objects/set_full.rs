@@ -28,33 +28,40 @@ mod tests;
 mod timeline;
 
 use crate::calls::{Elements, Group, changed_by, objects, quantiles_ms, workloads_of};
-use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
+use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::objects::final_reads::{
-    AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, Unread, answered, leaders_at, silent, unasked,
-};
+use crate::objects::final_reads::{Failures, FinalReads, Unread, answered, leaders_at, silent, unasked};
+use crate::options::schema;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::verdict::{Report, Violation};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use timeline::{Observation, Timeline};
+
+/// Options of `set-full`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SetFullOptions {
+    /// A read that lacks a known element breaks the promise.
+    linearizable: bool,
+    final_reads: FinalReads,
+    /// An element may be there twice; duplicated-element is evidence then.
+    at_least_once: bool,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "set-full",
     doc: "Every element, once known, is in every later read (linearizable) or at least in the last ones.",
-    options: &[
-        WORKLOAD,
-        ("linearizable", "true: a read that lacks a known element breaks the promise"),
-        FINAL_READS,
-        AT_LEAST_ONCE,
-    ],
-    build: |options| {
-        let (mode, at_least_once) = (FinalReads::of(options)?, options.flag(AT_LEAST_ONCE.0)?);
-        let linearizable = options.flag("linearizable")?;
-        let checker = SetFull { mode, at_least_once, linearizable, ..SetFull::new() };
-        Ok(Box::new(with_workload!(checker, options)))
+    judges: Judges::calls(&["add"], &["read"]).reading(Reads::Elements),
+    options: schema::<SetFullOptions>,
+    build: |given| {
+        let SetFullOptions { linearizable, final_reads, at_least_once } = given.read()?;
+        let workload = given.workload.take();
+        Ok(Box::new(SetFull { workload, linearizable, mode: final_reads, at_least_once }))
     },
 };
 

@@ -17,22 +17,36 @@
 pub mod fuzz;
 
 use crate::calls::{Group, changed_by, objects, workloads_of};
-use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::queue::{Messages, SHAPE};
+use crate::options::schema;
 use crate::value::Value;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::verdict::{Report, Violation};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Options of `total-queue`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TotalQueueOptions {
+    /// Nothing may come out twice.
+    #[serde(rename = "exactly-once")]
+    exactly_once: bool,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "total-queue",
     doc: "Everything that was enqueued and acknowledged comes out by the last drain, and nothing else does.",
-    options: &[WORKLOAD, ("exactly-once", "true: nothing may come out twice")],
-    build: |options| {
-        Ok(Box::new(with_workload!(TotalQueue::new().exactly_once(options.flag("exactly-once")?), options)))
+    judges: Judges::calls(&["drain"], &["enqueue", "dequeue"]),
+    options: schema::<TotalQueueOptions>,
+    build: |given| {
+        let TotalQueueOptions { exactly_once } = given.read()?;
+        Ok(Box::new(TotalQueue { workload: given.workload.take(), exactly_once }))
     },
 };
 

@@ -8,8 +8,9 @@
 pub mod fuzz;
 
 use crate::calls::{Elements, objects, workloads_of};
-use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::options::{NoOptions, schema};
 use crate::value::ValueRef;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::{Budget, Checker, Verdict};
@@ -20,8 +21,12 @@ use serde_json::json;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "unique-ids",
     doc: "No two acknowledged calls were given the same id.",
-    options: &[WORKLOAD],
-    build: |options| Ok(Box::new(with_workload!(UniqueIds::new(), options))),
+    judges: Judges::calls(&["generate"], &[]),
+    options: schema::<NoOptions>,
+    build: |given| {
+        let NoOptions {} = given.read()?;
+        Ok(Box::new(UniqueIds { workload: given.workload.take() }))
+    },
 };
 
 /// Judges workloads that generate ids.

@@ -28,8 +28,9 @@ mod stream;
 mod tests;
 
 use crate::calls::{objects, workloads_of};
-use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op};
+use crate::options::{NoOptions, schema};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Verdict};
 use crate::verdict::{Report, Violation};
@@ -41,8 +42,12 @@ use stream::{Change, Event, Filter, Store, Watched};
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "watch",
     doc: "Watches deliver every change once, in order, whole revisions at a time, from where they were asked to.",
-    options: &[WORKLOAD],
-    build: |options| Ok(Box::new(with_workload!(Watch::new(), options))),
+    judges: Judges::calls(&["watch"], &["put", "delete", "txn"]),
+    options: schema::<NoOptions>,
+    build: |given| {
+        let NoOptions {} = given.read()?;
+        Ok(Box::new(Watch { workload: given.workload.take() }))
+    },
 };
 
 /// Judges workloads that watch.

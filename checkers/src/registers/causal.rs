@@ -35,14 +35,6 @@ pub enum Variant {
     Pram,
 }
 
-impl Variant {
-    /// By its name in plans: `cc`, `ccv`, `cm`, `pram`.
-    pub fn named(name: &str) -> Option<Variant> {
-        let known = [("cc", Variant::Weak), ("ccv", Variant::Convergence), ("cm", Variant::Memory)];
-        known.into_iter().chain([("pram", Variant::Pram)]).find(|(one, _)| *one == name).map(|(_, variant)| variant)
-    }
-}
-
 /// Judges causal consistency in one of its variants, or PRAM.
 #[derive(Clone, Copy, Debug)]
 pub struct CausalChecker {

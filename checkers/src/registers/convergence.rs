@@ -2,9 +2,9 @@
 //! that could be the last.
 //!
 //! Reads `write` and `cas` with `[from, to]`, and the `read`s of the settle phase: the last one of each node counts.
-//! Nodes **certainly** differ only where their reads were called at least `wait_ms` (10 000 by default) after the last
+//! Nodes **certainly** differ only where their reads were called at least `wait` (10s by default) after the last
 //! write of the key had ended, after the last heal, and after a value that was never acknowledged was first seen: before
-//! that, they may still be on their way. Without the option `wait_ms` no time is promised, and one more thing must hold:
+//! that, they may still be on their way. Without the option `wait` no time is promised, and one more thing must hold:
 //! the run noted that its replicas had converged (the recipe's `converged` probe), or no final read of the key showed a
 //! change for 10 s on any node (and the run did not note that they had not converged). The common value is certainly not the last one where nobody wrote it, where it is nil
 //! although a write was acknowledged, or where every write of it had ended before another acknowledged write began; stores
@@ -124,7 +124,7 @@ impl<'h> Key<'h> {
         (still < STANDSTILL_MS * 1_000_000).then(|| {
             format!(
                 "the run does not know that its replicas had converged, and final reads showed no change for {} only (asked: \
-                 {STANDSTILL_MS} ms; the option wait_ms says from when on nodes must not differ)",
+                 {STANDSTILL_MS} ms; the option wait says from when on nodes must not differ)",
                 messages::seconds(still)
             )
         })

@@ -1,121 +1,188 @@
 //! What the list of checkers shows of the weaker promises, and how their options are taken.
 use super::{CausalChecker, EventualConvergence, Promise, Sequential, SessionGuarantee, Staleness, Variant};
-use crate::checker::{CheckerDoc, Options};
-use crate::initial::{OPTION, WithInitial};
+use crate::checker::{CheckerDoc, Judges, Reads};
+use crate::initial::{Initial, InitialOptions, WithInitial};
+use crate::options::{Given, OptionError, schema};
 use crate::verdict::Checker;
+use dsfuzz_span::Span;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU64;
 
 /// Options of the session guarantees.
-const VERSIONS: &[(&str, &str)] = &[
-    ("order", "session (the default) or realtime: a write that ended before another began has the older version"),
-    ("versions", "true: reads answer [version, value], writes their version"),
-    OPTION,
-];
-
-fn session(promise: Promise, options: &Options) -> Result<Box<dyn Checker>, String> {
-    let realtime = match options.text("order")?.unwrap_or("session") {
-        "session" => false,
-        "realtime" => true,
-        other => return Err(format!("order takes session or realtime, not {other}")),
-    };
-    let checker = SessionGuarantee::new(promise).realtime(realtime).versions(options.flag("versions")?);
-    Ok(Box::new(WithInitial::with(checker, options)))
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SessionOptions {
+    /// Which write has the older version.
+    order: Order,
+    /// Reads answer [version, value], writes their version.
+    versions: bool,
+    initial: Initial,
 }
 
-/// An integer that is not too small, if it is set.
-fn at_least(name: &str, least: u64, options: &Options) -> Result<Option<u64>, String> {
-    let Some(number) = options.int(name)? else { return Ok(None) };
-    match u64::try_from(number).ok().filter(|number| *number >= least) {
-        Some(number) => Ok(Some(number)),
-        None => Err(format!("{name} takes an integer from {least}, not {number}")),
+impl Default for SessionOptions {
+    fn default() -> SessionOptions {
+        SessionOptions { order: Order::Session, versions: false, initial: Initial::default() }
     }
+}
+
+/// Which of two writes has the older version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+enum Order {
+    /// The one that its process made first.
+    Session,
+    /// Also the one that ended before the other began.
+    Realtime,
+}
+
+/// Options of `causal`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CausalOptions {
+    /// What is promised: cc (causal consistency), ccv (and all agree on one order of writes) or cm (causal memory).
+    variant: CausalVariant,
+    initial: Initial,
+}
+
+impl Default for CausalOptions {
+    fn default() -> CausalOptions {
+        CausalOptions { variant: CausalVariant::Cc, initial: Initial::default() }
+    }
+}
+
+/// A variant of causal consistency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+enum CausalVariant {
+    /// Causal consistency.
+    Cc,
+    /// Causal convergence: all agree on one order of writes.
+    Ccv,
+    /// Causal memory.
+    Cm,
+}
+
+/// Options of `eventual-convergence`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ConvergenceOptions {
+    /// How long after the last write and heal nodes may still differ. Left out: 10s, and they must be known to have converged.
+    wait: Option<Span>,
+    /// Any written value may be the last, for stores whose clocks decide.
+    any_written: bool,
+    initial: Initial,
+}
+
+/// Options of `staleness`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StalenessOptions {
+    /// Every read returns one of this many last values (exact for 1 and 2). Left out: no limit.
+    k_max: Option<NonZeroU64>,
+    /// The key would be linearizable if reads had been called this much earlier. Left out: no limit.
+    delta_max: Option<Span>,
+    initial: Initial,
+}
+
+/// What every checker of registers judges.
+const REGISTERS: Judges = Judges::calls(&["read", "write", "cas"], &[]).reading(Reads::Value);
+
+fn session(promise: Promise, given: &Given) -> Result<Box<dyn Checker>, OptionError> {
+    let SessionOptions { order, versions, initial } = given.read()?;
+    let checker = SessionGuarantee::new(promise).realtime(order == Order::Realtime).versions(versions);
+    Ok(Box::new(WithInitial::new(checker, initial)))
 }
 
 pub(crate) const SEQUENTIAL: CheckerDoc = CheckerDoc {
     name: "sequential",
     doc: "All keys together behave as if all calls had happened one at a time, each process' calls in its order.",
-    options: &[OPTION],
-    build: |options| Ok(Box::new(WithInitial::with(Sequential, options))),
+    judges: REGISTERS,
+    options: schema::<InitialOptions>,
+    build: |given| Ok(Box::new(WithInitial::new(Sequential, given.read::<InitialOptions>()?.initial))),
 };
 
 pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
     name: "causal",
     doc: "Whoever sees an operation has seen everything that its process had seen or done before it.",
-    options: &[
-        ("variant", "cc (the default), ccv (and all agree on one order of writes) or cm (causal memory)"),
-        OPTION,
-    ],
-    build: |options| match options.text("variant")?.unwrap_or("cc") {
-        name @ ("cc" | "ccv" | "cm") => {
-            let checker = CausalChecker::new(Variant::named(name).unwrap_or(Variant::Weak));
-            Ok(Box::new(WithInitial::with(checker, options)))
-        }
-        other => Err(format!("variant takes cc, ccv or cm, not {other}")),
+    judges: REGISTERS,
+    options: schema::<CausalOptions>,
+    build: |given| {
+        let CausalOptions { variant, initial } = given.read()?;
+        let variant = match variant {
+            CausalVariant::Cc => Variant::Weak,
+            CausalVariant::Ccv => Variant::Convergence,
+            CausalVariant::Cm => Variant::Memory,
+        };
+        Ok(Box::new(WithInitial::new(CausalChecker::new(variant), initial)))
     },
 };
 
 pub(crate) const PRAM: CheckerDoc = CheckerDoc {
     name: "pram",
     doc: "Each process sees the writes of every other process in the order in which they were made.",
-    options: &[OPTION],
-    build: |options| Ok(Box::new(WithInitial::with(CausalChecker::new(Variant::Pram), options))),
+    judges: REGISTERS,
+    options: schema::<InitialOptions>,
+    build: |given| {
+        let InitialOptions { initial } = given.read()?;
+        Ok(Box::new(WithInitial::new(CausalChecker::new(Variant::Pram), initial)))
+    },
 };
 
 pub(crate) const READ_YOUR_WRITES: CheckerDoc = CheckerDoc {
     name: "read-your-writes",
     doc: "A read sees what its process wrote to the key, or something newer.",
-    options: VERSIONS,
-    build: |options| session(Promise::ReadYourWrites, options),
+    judges: REGISTERS,
+    options: schema::<SessionOptions>,
+    build: |given| session(Promise::ReadYourWrites, given),
 };
 
 pub(crate) const MONOTONIC_READS: CheckerDoc = CheckerDoc {
     name: "monotonic-reads",
     doc: "A read sees what its process had read of the key before, or something newer.",
-    options: VERSIONS,
-    build: |options| session(Promise::MonotonicReads, options),
+    judges: REGISTERS,
+    options: schema::<SessionOptions>,
+    build: |given| session(Promise::MonotonicReads, given),
 };
 
 pub(crate) const MONOTONIC_WRITES: CheckerDoc = CheckerDoc {
     name: "monotonic-writes",
     doc: "Writes of a process to a key are ordered as it made them.",
-    options: VERSIONS,
-    build: |options| session(Promise::MonotonicWrites, options),
+    judges: REGISTERS,
+    options: schema::<SessionOptions>,
+    build: |given| session(Promise::MonotonicWrites, given),
 };
 
 pub(crate) const WRITES_FOLLOW_READS: CheckerDoc = CheckerDoc {
     name: "writes-follow-reads",
     doc: "A write is newer than whatever its process had read of the key.",
-    options: VERSIONS,
-    build: |options| session(Promise::WritesFollowReads, options),
+    judges: REGISTERS,
+    options: schema::<SessionOptions>,
+    build: |given| session(Promise::WritesFollowReads, given),
 };
 
 pub(crate) const EVENTUAL_CONVERGENCE: CheckerDoc = CheckerDoc {
     name: "eventual-convergence",
     doc: "After the last write and the last heal all nodes come to one value, and it could be the last one.",
-    options: &[
-        (
-            "wait_ms",
-            "an integer: how long after the last write and heal nodes may still differ; without it 10000, and they must be known to have converged",
-        ),
-        ("any_written", "true: any written value may be the last, for stores whose clocks decide"),
-        OPTION,
-    ],
-    build: |options| {
-        let checker = EventualConvergence::default().any_written(options.flag("any_written")?);
-        let wait = at_least("wait_ms", 0, options)?;
-        Ok(Box::new(WithInitial::with(wait.map_or(checker, |wait| checker.wait_ms(wait)), options)))
+    judges: REGISTERS,
+    options: schema::<ConvergenceOptions>,
+    build: |given| {
+        let ConvergenceOptions { wait, any_written, initial } = given.read()?;
+        let checker = EventualConvergence::default().any_written(any_written);
+        Ok(Box::new(WithInitial::new(wait.map_or(checker, |wait| checker.wait_ms(wait.as_millis())), initial)))
     },
 };
 
 pub(crate) const STALENESS: CheckerDoc = CheckerDoc {
     name: "staleness",
     doc: "Measures how far reads were behind, in time and in writes; a promise where limits are set.",
-    options: &[
-        ("k_max", "an integer from 1: every read returns one of so many last values (exact for 1 and 2)"),
-        ("delta_ms_max", "an integer: linearizable if reads had been called so much earlier"),
-        OPTION,
-    ],
-    build: |options| {
-        let (k, delta) = (at_least("k_max", 1, options)?, at_least("delta_ms_max", 0, options)?);
-        Ok(Box::new(WithInitial::with(Staleness::new().k_max(k).delta_ms_max(delta), options)))
+    judges: REGISTERS,
+    options: schema::<StalenessOptions>,
+    build: |given| {
+        let StalenessOptions { k_max, delta_max, initial } = given.read()?;
+        let checker = Staleness::new().k_max(k_max.map(NonZeroU64::get)).delta_ms_max(delta_max.map(Span::as_millis));
+        Ok(Box::new(WithInitial::new(checker, initial)))
     },
 };

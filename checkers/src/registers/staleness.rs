@@ -7,7 +7,7 @@
 //! are certainly newer. Told for each node and kind of fault. Final reads count like all others.
 //!
 //! With `k_max`, every read returns one of so many last values (k-atomicity): exact for 1 and 2, for more a read with so
-//! many newer writes breaks it and nothing proves it. With `delta_ms_max`, the key would be linearizable if reads had been
+//! many newer writes breaks it and nothing proves it. With `delta_max`, the key would be linearizable if reads had been
 //! called so much earlier (Δ-atomicity): exact. Findings: `thin-air-read`, `stale-read` (evidence without a limit),
 //! `not-k-atomic`, `not-delta-atomic`. Unknown: no real time, no acknowledged read, repeated values.
 use super::accesses::{NONE, Parsed, Run, beginnings, parse, workloads};

@@ -2,8 +2,9 @@
 //!
 //! It measures and does not judge: valid, unless nothing was ever acknowledged; a run that asks for nothing else is
 //! Unknown. Times come from the control node's clock.
-use crate::checker::CheckerDoc;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{Fault, History, Op, Outcome, Phase};
+use crate::options::{NoOptions, schema};
 use crate::run_level::sides::wrote;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
@@ -16,8 +17,9 @@ use std::collections::BTreeMap;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "availability",
     doc: "Measures what worked before, during and after each fault, and how long each node took to recover.",
-    options: &[],
-    build: |_| Ok(Box::new(Availability)),
+    judges: Judges::RUNS,
+    options: schema::<NoOptions>,
+    build: |given| given.read().map(|NoOptions {}| Box::new(Availability) as _),
 };
 
 /// Measures availability and recovery.

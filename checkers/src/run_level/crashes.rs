@@ -16,82 +16,161 @@ mod ending;
 pub(crate) mod fuzz;
 mod torn;
 
-use crate::checker::{CheckerDoc, Options};
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, ProcessEvent, ProcessStep};
+use crate::options::schema;
 use crate::value::Value;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
 use ending::Ending;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Its name in plans; every run is judged by it, also where a plan names its checkers.
 pub const CRASHES: &str = "crashes";
 
+/// Options of `crashes`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CrashesOptions {
+    /// A process ended, and nobody had ended it.
+    crashed: Counts,
+    /// A process ended with an exit status in a fault that can provoke it; never more than `crashed`. The recipe's `exits:
+    /// {in_faults: ..}` says so for a target.
+    exits_in_faults: Counts,
+    /// Exit statuses with which a process may end by itself at any time, evidence only; the recipe's `exits: {ok: ..}`.
+    ok_exits: ExitStatuses,
+    /// A process did not serve again after the last heal.
+    did_not_come_back: Counts,
+    /// Panics, failed assertions, corruption, races in logs.
+    log_alarm: Counts,
+    /// The kernel killed a process for want of memory.
+    out_of_memory: Counts,
+    /// A process left a core file.
+    core_file: Counts,
+}
+
+impl Default for CrashesOptions {
+    fn default() -> CrashesOptions {
+        CrashesOptions {
+            crashed: Counts::Violation,
+            exits_in_faults: Counts::Evidence,
+            ok_exits: ExitStatuses::default(),
+            did_not_come_back: Counts::Violation,
+            log_alarm: Counts::Violation,
+            out_of_memory: Counts::Violation,
+            core_file: Counts::Violation,
+        }
+    }
+}
+
+/// How a kind of finding counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+enum Counts {
+    /// It breaks the promise.
+    Violation,
+    /// It is told, and breaks no promise.
+    Evidence,
+    /// It is left out.
+    Off,
+}
+
+impl Counts {
+    fn severity(self) -> Option<Severity> {
+        match self {
+            Counts::Violation => Some(Severity::Violation),
+            Counts::Evidence => Some(Severity::Evidence),
+            Counts::Off => None,
+        }
+    }
+}
+
+/// By its name; `true` and `false` stand for `violation` and `off`, which YAML may read so.
+impl<'de> Deserialize<'de> for Counts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Counts, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Bool(true) => Ok(Counts::Violation),
+            Value::Bool(false) => Ok(Counts::Off),
+            Value::Text(name) if &*name == "violation" => Ok(Counts::Violation),
+            Value::Text(name) if &*name == "evidence" => Ok(Counts::Evidence),
+            Value::Text(name) if &*name == "off" => Ok(Counts::Off),
+            other => Err(Error::custom(format!("violation, evidence or off is expected, not {other}"))),
+        }
+    }
+}
+
+/// Exit statuses: one, or a list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+struct ExitStatuses(BTreeSet<i64>);
+
+impl<'de> Deserialize<'de> for ExitStatuses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ExitStatuses, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let listed = value.as_list().map_or_else(|| vec![value.clone()], <[Value]>::to_vec);
+        let status = |value: &Value| match value.as_int() {
+            Some(status @ 0..=255) => Ok(status),
+            _ => Err(Error::custom(format!("an exit status from 0 to 255 is expected, not {value}"))),
+        };
+        listed.iter().map(status).collect::<Result<_, _>>().map(ExitStatuses)
+    }
+}
+
+impl JsonSchema for ExitStatuses {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ExitStatuses".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let status = json!({"type": "integer", "minimum": 0, "maximum": 255});
+        json_schema!({
+            "title": "an exit status from 0 to 255, or a list of them",
+            "anyOf": [status, {"type": "array", "items": status}]
+        })
+    }
+}
+
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: CRASHES,
     doc: "No process of the target ends by itself, fails to come back, writes an alarm into its log, runs out of memory or leaves a core file.",
-    options: &[
-        ("crashed", "violation (the default), evidence or off: a process ended, and nobody had ended it"),
-        (
-            "exits_in_faults",
-            "evidence (the default), violation or off, but never more than `crashed`: a process ended with an exit status in a fault that can provoke it; \
-             the recipe's `exits: {in_faults: ..}` says so for a target",
-        ),
-        (
-            "ok_exits",
-            "exit statuses with which a process may end by itself at any time, evidence only; the recipe's `exits: {ok: ..}`",
-        ),
-        (
-            "did_not_come_back",
-            "violation (the default), evidence or off: a process did not serve again after the last heal",
-        ),
-        ("log_alarm", "violation (the default), evidence or off: panics, failed assertions, corruption, races in logs"),
-        ("out_of_memory", "violation (the default), evidence or off: the kernel killed a process for want of memory"),
-        ("core_file", "violation (the default), evidence or off: a process left a core file"),
-    ],
-    build: |options| Ok(Box::new(Crashes::with(options)?)),
+    judges: Judges::RUNS,
+    options: schema::<CrashesOptions>,
+    build: |given| Ok(Box::new(Crashes::of(given.read()?))),
 };
-
-/// How a kind of finding counts; none: it is left out.
-type Counts = Option<Severity>;
 
 /// Judges how the target's processes fared.
 #[derive(Clone, Debug)]
 pub(crate) struct Crashes {
-    crashed: Counts,
-    exits_in_faults: Counts,
+    crashed: Option<Severity>,
+    exits_in_faults: Option<Severity>,
     ok_exits: BTreeSet<i64>,
-    did_not_come_back: Counts,
-    log_alarm: Counts,
-    out_of_memory: Counts,
-    core_file: Counts,
+    did_not_come_back: Option<Severity>,
+    log_alarm: Option<Severity>,
+    out_of_memory: Option<Severity>,
+    core_file: Option<Severity>,
 }
 
 impl Crashes {
-    fn with(options: &Options) -> Result<Crashes, String> {
-        let counts_by_default = |name: &str, default: Severity| match options.0.get(name) {
-            None => Ok(Some(default)),
-            Some(Value::Bool(true)) => Ok(Some(Severity::Violation)),
-            Some(Value::Bool(false)) => Ok(None),
-            Some(Value::Text(text)) => match &**text {
-                "violation" => Ok(Some(Severity::Violation)),
-                "evidence" => Ok(Some(Severity::Evidence)),
-                "off" => Ok(None),
-                other => Err(format!("{name} takes violation, evidence or off, not {other}")),
-            },
-            Some(other) => Err(format!("{name} takes violation, evidence or off, not {other}")),
-        };
-        let counts = |name: &str| counts_by_default(name, Severity::Violation);
-        Ok(Crashes {
-            crashed: counts("crashed")?,
-            exits_in_faults: counts_by_default("exits_in_faults", Severity::Evidence)?,
-            ok_exits: statuses(options)?,
-            did_not_come_back: counts("did_not_come_back")?,
-            log_alarm: counts("log_alarm")?,
-            out_of_memory: counts("out_of_memory")?,
-            core_file: counts("core_file")?,
-        })
+    fn of(options: CrashesOptions) -> Crashes {
+        Crashes {
+            crashed: options.crashed.severity(),
+            exits_in_faults: options.exits_in_faults.severity(),
+            ok_exits: options.ok_exits.0,
+            did_not_come_back: options.did_not_come_back.severity(),
+            log_alarm: options.log_alarm.severity(),
+            out_of_memory: options.out_of_memory.severity(),
+            core_file: options.core_file.severity(),
+        }
     }
 
     /// What a record is a finding of, and how it counts.
@@ -122,17 +201,6 @@ impl Crashes {
         };
         counts.map(|severity| (kind, severity))
     }
-}
-
-/// The exit statuses that are in order.
-fn statuses(options: &Options) -> Result<BTreeSet<i64>, String> {
-    let Some(value) = options.0.get("ok_exits") else { return Ok(BTreeSet::new()) };
-    let listed = value.as_list().map_or_else(|| vec![value.clone()], <[Value]>::to_vec);
-    let status = |value: &Value| match value.as_int() {
-        Some(status @ 0..=255) => Ok(status),
-        _ => Err(format!("ok_exits takes exit statuses from 0 to 255, not {value}")),
-    };
-    listed.iter().map(status).collect()
 }
 
 /// What distinguishes records of one kind: a loop of crashes is one finding.

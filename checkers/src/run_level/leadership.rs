@@ -11,8 +11,9 @@
 //! Finding: `two-leaders-in-one-term`. Unknown: neither a trustworthy claim nor a reply that names leader and term.
 //! Leases by which leaders hold their office are judged by `lease`.
 use crate::calls::{at, by_key, part, workloads_with};
-use crate::checker::CheckerDoc;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, Outcome};
+use crate::options::{NoOptions, schema};
 use crate::run_level::split_brain::leaders;
 use crate::value::ValueRef;
 use crate::verdict::budget_poll::BudgetPoll;
@@ -26,8 +27,9 @@ use std::collections::HashMap;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "leadership",
     doc: "No term has two leaders, by what nodes claim and log and by what clients are told.",
-    options: &[],
-    build: |_| Ok(Box::new(Leadership)),
+    judges: Judges::calls(&["elect", "leader"], &[]).and_runs(),
+    options: schema::<NoOptions>,
+    build: |given| given.read().map(|NoOptions {}| Box::new(Leadership) as _),
 };
 
 /// Judges which nodes led which term.

@@ -1,7 +1,7 @@
 //! `liveness`: after each heal every node answers again within a stated time.
 //!
 //! A promise with a threshold, unlike `availability`, which only measures. A heal is judged for a node when its window,
-//! from the heal on for `recover_ms`, is quiet: no other fault may have been in force in it, and it ends before the load does.
+//! from the heal on for `recover`, is quiet: no other fault may have been in force in it, and it ends before the load does.
 //! The node must have acknowledged something before (a node that never serves, say a follower, recovers nothing), and
 //! clients must have called it in the first half of the window for something that it mostly did before the fault (a lock
 //! that is busy is refused rightly). It recovered when a call that was made after the heal was
@@ -10,30 +10,55 @@
 //!
 //! Findings: `not-recovered`, and as evidence `not-healed` (a fault that was never verified to be gone). Unknown: no
 //! heal could be judged; the numbers say how many were, and why not.
-use crate::checker::CheckerDoc;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{Fault, History, NameId, Outcome, Phase};
+use crate::options::schema;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::verdict::{Report, Violation};
+use dsfuzz_span::Span;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
+
+/// Options of `liveness`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LivenessOptions {
+    /// How long after a heal a node may take to acknowledge a new call.
+    recover: Span,
+    /// Which nodes must recover.
+    scope: Scope,
+}
+
+impl Default for LivenessOptions {
+    fn default() -> LivenessOptions {
+        LivenessOptions { recover: Span::millis(RECOVER_MS), scope: Scope::EachNode }
+    }
+}
+
+/// Which nodes must recover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+enum Scope {
+    /// Every node.
+    EachNode,
+    /// It is enough that some node answers.
+    AnyNode,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "liveness",
     doc: "After each heal every node answers again within a stated time.",
-    options: &[
-        ("recover_ms", "how long after a heal a node may take to acknowledge a new call; 30000 by default"),
-        ("scope", "each-node (the default), or any-node: it is enough that some node answers"),
-    ],
-    build: |options| {
-        let any_node = match options.text("scope")? {
-            None | Some("each-node") => false,
-            Some("any-node") => true,
-            Some(other) => return Err(format!("scope takes each-node or any-node, not {other}")),
-        };
-        Ok(Box::new(Liveness { recover_ms: options.count("recover_ms")?.unwrap_or(RECOVER_MS), any_node }))
+    judges: Judges::RUNS,
+    options: schema::<LivenessOptions>,
+    build: |given| {
+        let LivenessOptions { recover, scope } = given.read()?;
+        Ok(Box::new(Liveness { recover_ms: recover.as_millis(), any_node: scope == Scope::AnyNode }))
     },
 };
 

@@ -25,9 +25,10 @@ mod leak;
 #[cfg(test)]
 mod tests;
 
-use crate::checker::{CheckerDoc, Options};
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{Fault, History};
-use crate::initial::{Initial, OPTION};
+use crate::initial::Initial;
+use crate::options::schema;
 use crate::run_level::sides::{Side, sides};
 use crate::value::Value;
 use crate::verdict::budget_poll::BudgetPoll;
@@ -35,45 +36,46 @@ use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
 use both_sides::{Shared, shared};
 use leak::Leak;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
+
+/// Options of `split-brain`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SplitBrainOptions {
+    /// What acknowledgements on both sides of a cut are. Left out: calls that conflict break the promise, and those that commute
+    /// leave the answer unknown.
+    sides: Sides,
+    initial: Initial,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "split-brain",
     doc: "No term has two leaders, and the two sides of a proven cut never both acknowledge conflicting writes to one key.",
-    options: &[
-        (
-            "sides",
-            "evidence: both sides of a cut may acknowledge writes (data that merges); violation: not even calls that commute \
-             (adds, increments); by default only calls that conflict break the promise, and those that commute leave the answer unknown",
-        ),
-        OPTION,
-    ],
-    build: |options| Ok(Box::new(SplitBrain { sides: Sides::of(options)?, initial: Initial::with(options) })),
+    judges: Judges::RUNS,
+    options: schema::<SplitBrainOptions>,
+    build: |given| {
+        let SplitBrainOptions { sides, initial } = given.read()?;
+        Ok(Box::new(SplitBrain { sides, initial }))
+    },
 };
 
 /// What acknowledgements on both sides of a cut are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
 enum Sides {
     /// A violation where the calls conflict; where they commute the answer is unknown.
     #[default]
+    #[serde(skip)]
     Conflicting,
-    /// Evidence, whatever they are.
+    /// Evidence, whatever they are: data that merges.
     Evidence,
-    /// A violation, also where they commute.
+    /// A violation, also where calls commute (adds, increments).
     Violation,
-}
-
-impl Sides {
-    fn of(options: &Options) -> Result<Sides, String> {
-        match options.text("sides")? {
-            None => Ok(Sides::Conflicting),
-            Some("evidence") => Ok(Sides::Evidence),
-            Some("violation") => Ok(Sides::Violation),
-            Some(other) => Err(format!("sides takes evidence or violation, not {other:?}")),
-        }
-    }
 }
 
 /// Judges the run as a whole.

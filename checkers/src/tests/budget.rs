@@ -1,5 +1,5 @@
 //! A budget that is used up: no checker passes a history that it did not look at to the end, and none panics.
-use crate::checker::Options;
+use crate::options::Options;
 use crate::registry::{CHECKERS, checker_with};
 use crate::testing::history;
 use crate::value::Value;

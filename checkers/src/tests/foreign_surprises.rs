@@ -1,7 +1,7 @@
 //! Histories of other recorders that were judged wrongly once.
-use crate::checker::Options;
 use crate::history::{Format, History, HistoryError, ReadOptions, read};
 use crate::linearizability::Linearizable;
+use crate::options::Options;
 use crate::registry::checker_with;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};

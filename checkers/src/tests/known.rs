@@ -1,6 +1,6 @@
 //! Histories of single workloads with known verdicts, where they are present.
-use crate::checker::Options;
 use crate::history::{History, ReadOptions, read_any};
+use crate::options::Options;
 use crate::registry::checker_with;
 use crate::testing::corpora;
 use crate::value::Value;

@@ -1,7 +1,7 @@
 //! Histories of sessions without an order between them: what was made up to write them down counts for nothing, and the
 //! order within each session counts all the same.
-use crate::checker::Options;
 use crate::history::{Format, ReadOptions, read};
+use crate::options::Options;
 use crate::registry::{checker_with, judge_one};
 use crate::value::Value;
 use crate::verdict::{Budget, Validity, Verdict};

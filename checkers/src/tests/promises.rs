@@ -1,5 +1,5 @@
 //! What holds of every checker in the list: none judges what it cannot know.
-use crate::checker::Options;
+use crate::options::Options;
 use crate::registry::{CHECKERS, checker_with};
 use crate::testing::history;
 use crate::value::Value;
@@ -49,7 +49,7 @@ fn without_real_time_only_promises_to_sessions_are_judged() {
     let mut timeless = missed();
     timeless.realtime = false;
     for doc in CHECKERS {
-        let checker = (doc.build)(&Options::default()).expect("defaults");
+        let checker = doc.checker(&Options::default()).expect("defaults");
         let verdict = judge_one(checker.as_ref(), &timeless, &Budget::unlimited());
         let judges = !verdict.summary.contains("only the order within each session");
         assert_eq!(judges, WITHOUT_REALTIME.contains(&doc.name), "{}: {}", doc.name, verdict.summary);

@@ -1,5 +1,5 @@
 //! What a refused call asked for and is there all the same: findings name that call, and do not say that nobody made one.
-use crate::checker::Options;
+use crate::options::Options;
 use crate::registry::checker_with;
 use crate::testing::history;
 use crate::value::Value;

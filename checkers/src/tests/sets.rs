@@ -1,6 +1,6 @@
 //! The set checker.
-use crate::checker::Options;
 use crate::objects::set::SetChecker;
+use crate::options::Options;
 use crate::registry::checker_with;
 use crate::testing::history;
 use crate::value::Value;

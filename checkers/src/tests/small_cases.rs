@@ -1,7 +1,7 @@
 //! Small histories that were judged wrongly once, each with the answer that is right, in the formats in which they came.
-use crate::checker::Options;
 use crate::history::{ReadOptions, read_any};
 use crate::inference::infer;
+use crate::options::Options;
 use crate::verdict::{Budget, Validity, Verdict};
 
 /// Judged by the checker that fits.

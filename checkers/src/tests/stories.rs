@@ -1,5 +1,5 @@
 //! Stories: a few lines of a history, and what each checker of a contract must say of them.
-use crate::checker::Options;
+use crate::options::Options;
 use crate::registry::checker_with;
 use crate::testing::history;
 use crate::value::Value;
@@ -410,7 +410,7 @@ fn a_lease_ends_by_the_call_that_asked_for_it() {
     };
     assert!(subject.to_string().contains("call_time_ns: 9000000000"), "{subject}");
     valid(&judge("lease", &ten_seconds, &story(9_600_000_000)));
-    unknown(&judge("lease", &[], &story(9_000_000_000)), "ttl_ms");
+    unknown(&judge("lease", &[], &story(9_000_000_000)), "set the option ttl.");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Several workloads of one kind in a history: each is judged by itself, the worst answer counts, and each is named.
-use crate::checker::Options;
+use crate::options::Options;
 use crate::registry::checker_with;
 use crate::testing::history;
 use crate::{Budget, Validity, Value, Verdict};

@@ -18,23 +18,38 @@
 pub mod fuzz;
 
 use crate::calls::{at, object, workloads_with};
-use crate::checker::CheckerDoc;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::options::schema;
 use crate::value::{Kind, Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::verdict::{Report, Violation};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use std::borrow::Cow;
 use std::collections::HashMap;
+
+/// Options of `atomic-commit`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AtomicCommitOptions {
+    /// A transaction that is undecided at the end of the run breaks the promise.
+    must_decide: bool,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "atomic-commit",
     doc: "All participants of a transaction decide the same, for ever, and as the client was told.",
-    options: &[("must_decide", "true: a transaction that is undecided at the end breaks the promise")],
-    build: |options| Ok(Box::new(AtomicCommit { must_decide: options.flag("must_decide")? })),
+    judges: Judges::calls(&["commit"], &["status"]),
+    options: schema::<AtomicCommitOptions>,
+    build: |given| {
+        let AtomicCommitOptions { must_decide } = given.read()?;
+        Ok(Box::new(AtomicCommit { must_decide }))
+    },
 };
 
 /// Judges transactions over several participants.

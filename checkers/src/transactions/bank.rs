@@ -15,28 +15,39 @@
 pub mod fuzz;
 
 use crate::calls::{Group, at, by_key, object, unknown_functions, workloads_where, workloads_with};
-use crate::checker::CheckerDoc;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::options::schema;
 use crate::value::{Kind, Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::verdict::{Report, Violation};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use std::borrow::Cow;
 use std::collections::HashSet;
+
+/// Options of `bank`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct BankOptions {
+    /// What all accounts hold together. Left out: reads are compared with each other.
+    total: Option<i64>,
+    /// Accounts may be overdrawn.
+    negative_balances: bool,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "bank",
     doc: "Transfers never change the sum of all balances, and no balance falls below zero.",
-    options: &[
-        ("total", "what all accounts hold together; without it reads are compared with each other"),
-        ("negative_balances", "true: accounts may be overdrawn"),
-    ],
-    build: |options| {
-        let bank = Bank { total: options.int("total")?, negative_balances: options.flag("negative_balances")? };
-        Ok(Box::new(bank))
+    judges: Judges::calls(&["transfer"], &["read", "txn"]),
+    options: schema::<BankOptions>,
+    build: |given| {
+        let BankOptions { total, negative_balances } = given.read()?;
+        Ok(Box::new(Bank { total, negative_balances }))
     },
 };
 

@@ -13,8 +13,9 @@
 pub mod fuzz;
 
 use crate::calls::{Group, at, by_key, unknown_functions, workloads_with};
-use crate::checker::CheckerDoc;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::options::{NoOptions, schema};
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::certificate::{Edge, EdgeKind};
@@ -31,8 +32,9 @@ const PER_STEP: usize = 16;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "causal-reverse",
     doc: "Whoever sees a write also sees every write that was acknowledged before it was called.",
-    options: &[],
-    build: |_| Ok(Box::new(CausalReverse)),
+    judges: Judges::calls(&["write", "insert", "append"], &["read"]),
+    options: schema::<NoOptions>,
+    build: |given| given.read().map(|NoOptions {}| Box::new(CausalReverse) as _),
 };
 
 /// Judges workloads whose reads list everything that was written.

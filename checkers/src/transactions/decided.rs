@@ -12,7 +12,9 @@ use super::weak::explain::{self, Words};
 use super::weak::judge::{Level, judge};
 use super::weak::matched::Matched;
 use super::weak::view::View;
+use crate::options::{OptionError, either};
 use crate::verdict::{Budget, Finding};
+use schemars::{Schema, SchemaGenerator, json_schema};
 use std::cell::OnceCell;
 
 /// What decides a model.
@@ -60,13 +62,33 @@ pub(crate) fn of_registers() -> Vec<&'static str> {
 }
 
 /// The model of this name or alias, if it is one of these. The error names them.
-pub(super) fn named(name: &str, decided: &[&str]) -> Result<&'static Consistency, String> {
+pub(super) fn named(name: &str, decided: &[&str]) -> Result<&'static Consistency, OptionError> {
     let there_are = decided.join(", ");
     match lattice::find(name) {
         Some(model) if decided.contains(&model.name) => Ok(model),
-        Some(_) => Err(format!("nothing decides the model {name} here (decided are: {there_are})")),
-        None => Err(format!("no model {name} (there are: {there_are})")),
+        Some(_) => {
+            let message = format!("nothing decides the model {name} here (decided are: {there_are})");
+            Err(OptionError::wrong("model", message))
+        }
+        None => Err(OptionError::wrong("model", format!("no model {name} (there are: {there_are})"))),
     }
+}
+
+/// The schema of an option that names one of these models, or one of their other names.
+pub(super) fn schema_of(models: &[&str]) -> Schema {
+    let aliases = models.iter().filter_map(|name| lattice::find(name)).flat_map(|model| model.aliases);
+    let names: Vec<&str> = models.iter().chain(aliases).copied().collect();
+    json_schema!({"title": either(models.iter().map(|name| (*name).to_owned()).collect()), "type": "string", "enum": names})
+}
+
+/// The schema of a model of transactions on lists.
+pub(super) fn schema_of_lists(_: &mut SchemaGenerator) -> Schema {
+    schema_of(&of_lists())
+}
+
+/// The schema of a model of transactions on registers.
+pub(super) fn schema_of_registers(_: &mut SchemaGenerator) -> Schema {
+    schema_of(&of_registers())
 }
 
 /// What contradicts a model beyond cycles and flaws of the checkers' own; empty where it holds, None where that is not

@@ -28,29 +28,42 @@ use super::graph::{Graph, Level};
 use super::lattice::{self, Consistency};
 use super::observed::unobserved;
 use super::txn::{Dialect, MopKind, Transactions};
-use crate::checker::CheckerDoc;
-use crate::checker::Options;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Outcome};
+use crate::options::{OptionError, schema};
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict};
 use edges::{Built, Guess};
 use explain::Explain;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use standing::Standing;
 use std::collections::BTreeMap;
 use versions::Versions;
 
+/// Options of `list-append`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ListAppendOptions {
+    /// The model of isolation.
+    #[schemars(schema_with = "decided::schema_of_lists")]
+    model: String,
+}
+
+impl Default for ListAppendOptions {
+    fn default() -> ListAppendOptions {
+        ListAppendOptions { model: lattice::MODELS[0].name.to_owned() }
+    }
+}
+
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "list-append",
     doc: "Transactions that append to lists and read whole lists are isolated as the model says.",
-    options: &[(
-        "model",
-        "strict-serializable (by default), strong-session-serializable, strong-snapshot-isolation, serializable, \
-         strong-session-snapshot-isolation, snapshot-isolation, repeatable-read, prefix, parallel-snapshot-isolation, \
-         consistent-view, causal, read-atomic, monotonic-atomic-view or read-committed",
-    )],
-    build: |options| Ok(Box::new(ListAppend::with(options)?)),
+    judges: Judges::calls(&["txn"], &[]),
+    options: schema::<ListAppendOptions>,
+    build: |given| Ok(Box::new(ListAppend::new(&given.read::<ListAppendOptions>()?.model)?)),
 };
 
 /// Judges workloads of transactions on lists.
@@ -67,13 +80,8 @@ impl Default for ListAppend {
 
 impl ListAppend {
     /// For the model of this name. The error names those that are decided.
-    pub fn new(model: &str) -> Result<ListAppend, String> {
+    pub fn new(model: &str) -> Result<ListAppend, OptionError> {
         Ok(ListAppend { model: decided::named(model, &decided::of_lists())? })
-    }
-
-    /// As the options say: `model`, by default strict-serializable.
-    pub fn with(options: &Options) -> Result<ListAppend, String> {
-        options.text("model")?.map_or(Ok(ListAppend::default()), ListAppend::new)
     }
 }
 

@@ -14,29 +14,40 @@
 pub mod fuzz;
 
 use crate::calls::{at, workloads_where};
-use crate::checker::CheckerDoc;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{Initial, of_key};
+use crate::options::schema;
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::certificate::{Edge, EdgeKind};
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::verdict::{Report, Violation};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::HashMap;
+
+/// Options of `long-fork`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LongForkOptions {
+    /// How many keys a group has. Left out: a group is what one read asks for.
+    group_size: Option<u32>,
+    initial: Initial,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "long-fork",
     doc: "All reads of a group of keys agree on the order in which its keys were written.",
-    options: &[
-        ("group_size", "how many keys a group has; without it a group is what one read asks for"),
-        ("initial", "what a key holds before it is written: a value, or an object of keys and values (default nil)"),
-    ],
-    build: |options| {
-        let group_size = options.count("group_size")?.map(|keys| usize::try_from(keys).unwrap_or(usize::MAX));
-        Ok(Box::new(LongFork { group_size, initial: Initial::with(options) }))
+    judges: Judges::calls(&["read", "write"], &[]),
+    options: schema::<LongForkOptions>,
+    build: |given| {
+        let LongForkOptions { group_size, initial } = given.read()?;
+        let group_size = group_size.map(|keys| usize::try_from(keys).unwrap_or(usize::MAX));
+        Ok(Box::new(LongFork { group_size, initial }))
     },
 };
 

@@ -13,18 +13,44 @@
 use super::lattice::{self, Consistency};
 use super::rw_register::{RwRegister, Updates};
 use super::txn::{Dialect, Transactions, certainly_first};
-use crate::checker::CheckerDoc;
-use crate::checker::Options;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Outcome};
-use crate::initial::{Beginnings, FromInitial, Initial, OPTION, WithInitial};
+use crate::initial::{Beginnings, FromInitial, Initial, WithInitial};
+use crate::options::{Given, OptionError, Options, schema};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+
+/// Options of `mini-transactions`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct MiniOptions {
+    /// The model of isolation.
+    #[schemars(schema_with = "schema_of_models")]
+    model: String,
+    initial: Initial,
+}
+
+impl Default for MiniOptions {
+    fn default() -> MiniOptions {
+        MiniOptions { model: MODELS[0].to_owned(), initial: Initial::default() }
+    }
+}
+
+fn schema_of_models(_: &mut SchemaGenerator) -> Schema {
+    super::decided::schema_of(&MODELS)
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "mini-transactions",
     doc: "Transactions on registers that read a key before they write it are isolated as the model says, decided exactly.",
-    options: OPTIONS,
-    build: |options| Ok(Box::new(WithInitial::with(Mini::with(options)?, options))),
+    judges: Judges::calls(&["txn"], &[]),
+    options: schema::<MiniOptions>,
+    build: |given| {
+        let options: MiniOptions = given.read()?;
+        Ok(Box::new(WithInitial::new(Mini::of(&options)?, options.initial)))
+    },
 };
 
 /// Models that are decided.
@@ -36,17 +62,17 @@ pub struct Mini {
     model: &'static Consistency,
 }
 
-/// The options of the checker, for the list of all checkers.
-pub(crate) const OPTIONS: &[(&str, &str)] =
-    &[("model", "strict-serializable (by default), serializable or snapshot-isolation"), OPTION];
-
 impl Mini {
-    /// As the options say. The error names the models.
-    pub fn with(options: &Options) -> Result<Mini, String> {
-        let name = options.text("model")?.unwrap_or(MODELS[0]);
+    /// As the options of the checker say. The error names the models.
+    pub fn with(options: &Options) -> Result<Mini, OptionError> {
+        Mini::of(&Given::new(DOC.name, options)?.read()?)
+    }
+
+    fn of(options: &MiniOptions) -> Result<Mini, OptionError> {
+        let name = &options.model;
         let model = lattice::find(name).filter(|model| MODELS.contains(&model.name));
-        let model = model.ok_or_else(|| format!("no model {name} (there are: {})", MODELS.join(", ")))?;
-        Ok(Mini { model })
+        let none = || OptionError::wrong("model", format!("no model {name} (there are: {})", MODELS.join(", ")));
+        Ok(Mini { model: model.ok_or_else(none)? })
     }
 
     fn workload(&self, history: &History, workload: NameId, budget: &Budget, initial: &Initial) -> Verdict {

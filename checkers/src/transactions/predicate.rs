@@ -15,8 +15,9 @@ mod closed;
 pub use closed::ClosedPredicate;
 
 use crate::calls::workloads_with;
-use crate::checker::CheckerDoc;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::options::{NoOptions, schema};
 use crate::transactions::explain::with_ops;
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
@@ -29,16 +30,18 @@ use std::collections::BTreeMap;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "g2",
     doc: "Of the inserts under one key, each made only if a predicate found no row there, at most one succeeds.",
-    options: &[],
-    build: |_| Ok(Box::new(G2)),
+    judges: Judges::calls(&["insert"], &[]),
+    options: schema::<NoOptions>,
+    build: |given| given.read().map(|NoOptions {}| Box::new(G2) as _),
 };
 
 /// The entry of [`ClosedPredicate`] in the list of checkers.
 pub(crate) const CLOSED: CheckerDoc = CheckerDoc {
     name: "closed-predicate",
     doc: "Transactions with predicate reads over a known universe of keys are serializable.",
-    options: &[],
-    build: |_| Ok(Box::new(ClosedPredicate)),
+    judges: Judges::calls(&["txn", "init"], &[]),
+    options: schema::<NoOptions>,
+    build: |given| given.read().map(|NoOptions {}| Box::new(ClosedPredicate) as _),
 };
 
 /// Judges workloads of inserts under a predicate.

@@ -32,24 +32,58 @@ use super::txn::{Dialect, MopKind, Transactions, certainly_first};
 use super::weak::explain as weak_explain;
 use super::weak::matched::{Flaw, Matched};
 use super::weak::view::{INITIAL, View};
-use crate::checker::CheckerDoc;
-use crate::checker::Options;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Outcome};
-use crate::initial::{Beginnings, FromInitial, Initial, OPTION, WithInitial};
+use crate::initial::{Beginnings, FromInitial, Initial, WithInitial};
+use crate::options::{Given, OptionError, Options, schema};
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict};
 use explain::Explain;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use versions::Orders;
 pub(super) use versions::{Sources, Updates};
 
+/// Options of `rw-register`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RwRegisterOptions {
+    /// The model of isolation. Of causal, read-atomic and monotonic-atomic-view nothing stays unseen.
+    #[schemars(schema_with = "decided::schema_of_registers")]
+    model: String,
+    /// A transaction's writes follow its reads of the same key.
+    wfr_keys: bool,
+    /// Each key alone is sequentially consistent.
+    sequential_keys: bool,
+    /// Each key alone is linearizable. Left out: true for strict-serializable, else false.
+    linearizable_keys: Option<bool>,
+    initial: Initial,
+}
+
+impl Default for RwRegisterOptions {
+    fn default() -> RwRegisterOptions {
+        RwRegisterOptions {
+            model: lattice::MODELS[0].name.to_owned(),
+            wfr_keys: true,
+            sequential_keys: false,
+            linearizable_keys: None,
+            initial: Initial::default(),
+        }
+    }
+}
+
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "rw-register",
     doc: "Transactions on registers with unique writes are isolated as the model says, as far as version orders are known.",
-    options: OPTIONS,
-    build: |options| Ok(Box::new(WithInitial::with(RwRegister::with(options)?, options))),
+    judges: Judges::calls(&["txn"], &[]),
+    options: schema::<RwRegisterOptions>,
+    build: |given| {
+        let options: RwRegisterOptions = given.read()?;
+        Ok(Box::new(WithInitial::new(RwRegister::of(&options)?, options.initial)))
+    },
 };
 
 /// Judges workloads of transactions on registers.
@@ -60,20 +94,18 @@ pub struct RwRegister {
 }
 
 impl RwRegister {
-    /// As the options say: `model`, by default strict-serializable; `wfr_keys`, `sequential_keys`, `linearizable_keys`.
-    /// The error names what there is.
-    pub fn with(options: &Options) -> Result<RwRegister, String> {
-        let model = options.text("model")?.unwrap_or(lattice::MODELS[0].name);
-        let model = decided::named(model, &decided::of_registers())?;
-        let unset = !options.0.contains_key("wfr_keys");
+    /// As the options of the checker say. The error names the models that there are.
+    pub fn with(options: &Options) -> Result<RwRegister, OptionError> {
+        RwRegister::of(&Given::new(DOC.name, options)?.read()?)
+    }
+
+    fn of(options: &RwRegisterOptions) -> Result<RwRegister, OptionError> {
+        let model = decided::named(&options.model, &decided::of_registers())?;
         let sources = Sources {
-            writes_follow_reads: unset || options.flag("wfr_keys")?,
-            sequential: options.flag("sequential_keys")?,
+            writes_follow_reads: options.wfr_keys,
+            sequential: options.sequential_keys,
             // What is strict serializable is linearizable key by key.
-            linearizable: match options.0.contains_key("linearizable_keys") {
-                true => options.flag("linearizable_keys")?,
-                false => model.name == "strict-serializable",
-            },
+            linearizable: options.linearizable_keys.unwrap_or(model.name == "strict-serializable"),
             updates: Updates::Unknown,
         };
         Ok(RwRegister { model, sources })
@@ -334,19 +366,6 @@ fn numbers(txns: &Transactions<'_>, analysis: &Analysis) -> BTreeMap<String, ser
     numbers.extend(analysis.counts.iter().map(|(anomaly, count)| (format!("{anomaly}_found"), json!(count))));
     numbers
 }
-
-/// The options of the checker, for the list of all checkers.
-pub(crate) const OPTIONS: &[(&str, &str)] = &[
-    (
-        "model",
-        "as for list-append but for prefix, by default strict-serializable; of causal, read-atomic and \
-         monotonic-atomic-view nothing stays unseen",
-    ),
-    ("wfr_keys", "a transaction's writes follow its reads of the same key (by default true)"),
-    ("sequential_keys", "each key alone is sequentially consistent (by default false)"),
-    ("linearizable_keys", "each key alone is linearizable (by default true for strict-serializable, else false)"),
-    OPTION,
-];
 
 #[cfg(test)]
 mod tests;

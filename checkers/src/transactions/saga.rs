@@ -16,21 +16,36 @@
 pub mod fuzz;
 
 use crate::calls::{Group, at, by_key, object, workloads_with};
-use crate::checker::CheckerDoc;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::options::schema;
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::verdict::{Report, Violation};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
+
+/// Options of `saga`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SagaOptions {
+    /// A saga that has not ended at the end of the run breaks the promise.
+    must_end: bool,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "saga",
     doc: "Every saga ends with all of its steps done, or with all that were done compensated in reverse order.",
-    options: &[("must_end", "true: a saga that has not ended at the end of the run breaks the promise")],
-    build: |options| Ok(Box::new(Saga { must_end: options.flag("must_end")? })),
+    judges: Judges::calls(&["start"], &["log"]),
+    options: schema::<SagaOptions>,
+    build: |given| {
+        let SagaOptions { must_end } = given.read()?;
+        Ok(Box::new(Saga { must_end }))
+    },
 };
 
 /// Judges sagas by their logs.

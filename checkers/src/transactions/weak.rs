@@ -44,9 +44,11 @@ mod tests;
 pub(crate) mod view;
 
 use super::levels::levels;
-use crate::checker::CheckerDoc;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Outcome};
-use crate::initial::{Beginnings, FromInitial, Initial, OPTION, WithInitial};
+use crate::initial::InitialOptions;
+use crate::initial::{Beginnings, FromInitial, Initial, WithInitial};
+use crate::options::schema;
 use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions, certainly_first, transacts};
 use crate::value::Word;
 use crate::verdict::messages;
@@ -65,16 +67,18 @@ use view::INITIAL;
 pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
     name: "causal-transactions",
     doc: "A transaction sees its causal past: some order of the commits explains what was read.",
-    options: &[OPTION],
-    build: |options| Ok(Box::new(WithInitial::with(Weak::causal(), options))),
+    judges: Judges::calls(&["txn"], &[]),
+    options: schema::<InitialOptions>,
+    build: |given| Ok(Box::new(WithInitial::new(Weak::causal(), given.read::<InitialOptions>()?.initial))),
 };
 
 /// Its entry in the list of checkers.
 pub(crate) const READ_ATOMIC: CheckerDoc = CheckerDoc {
     name: "read-atomic",
     doc: "A transaction sees its session and those it reads from as a whole: some order of the commits explains what was read.",
-    options: &[OPTION],
-    build: |options| Ok(Box::new(WithInitial::with(Weak::read_atomic(), options))),
+    judges: Judges::calls(&["txn"], &[]),
+    options: schema::<InitialOptions>,
+    build: |given| Ok(Box::new(WithInitial::new(Weak::read_atomic(), given.read::<InitialOptions>()?.initial))),
 };
 
 /// Its entry in the list of checkers.
@@ -82,8 +86,9 @@ pub(crate) const READ_COMMITTED: CheckerDoc = CheckerDoc {
     name: "read-committed",
     doc: "From a read on, a transaction sees its writer as a whole: some order of the commits explains what was read. \
           Stronger than Adya's PL-2, which list-append judges with the model of the same name.",
-    options: &[OPTION],
-    build: |options| Ok(Box::new(WithInitial::with(Weak::read_committed(), options))),
+    judges: Judges::calls(&["txn"], &[]),
+    options: schema::<InitialOptions>,
+    build: |given| Ok(Box::new(WithInitial::new(Weak::read_committed(), given.read::<InitialOptions>()?.initial))),
 };
 
 /// Judges transactions by one weak level.

@@ -1,6 +1,6 @@
 //! Small histories of every kind of object through the checker, and Porcupine's key-value logs.
-use crate::checker::Options;
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Record};
+use crate::options::Options;
 use crate::registry::checker_with;
 use crate::testing::history;
 use crate::value::Value;
@@ -212,7 +212,7 @@ fn an_unknown_model_or_a_call_that_no_model_knows() {
     assert!(verdict.summary.contains("a mutex knows acquire, release"), "{}", verdict.summary);
     let error =
         checker_with("linearizable", &options(&[("model", Value::text("semaphore")), ("permits", Value::Int(0))]));
-    assert!(error.err().expect("no permits").contains("positive"));
+    assert!(error.err().expect("no permits").contains("from 1 up, not 0"));
 }
 
 /// One of Porcupine's key-value logs: lines of EDN with the keys process, type, f, key, value.

@@ -1,8 +1,8 @@
 //! Several keys: which are judged to the end, which are left once another is broken, and that this never depends on luck.
 use super::register_history;
-use crate::checker::Options;
 use crate::history::{Format, ReadOptions, read};
 use crate::linearizability::keys::{KeyDecision, judge_all, parts};
+use crate::options::Options;
 use crate::registry::checker_with;
 use crate::testing::history;
 use crate::value::Value;

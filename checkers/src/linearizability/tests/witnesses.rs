@@ -1,8 +1,8 @@
 //! Certificates of registers: an order that a stranger can replay, a counterexample that nobody can order.
 use super::register_history;
-use crate::checker::Options;
 use crate::history::Outcome;
 use crate::linearizability::Linearizable;
+use crate::options::Options;
 use crate::registry::checker_with;
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};

@@ -1,14 +1,14 @@
 //! `replicas-agree`: once all is quiet, every node shows the same set, with everything that was acknowledged.
 //!
 //! Functions: `add` with the element, `read` with the list of all. A node is a replica; its last final read, by real time,
-//! is what it holds. Final are reads of the settle phase that were called `quiesce_ms` or more after every add had ended
+//! is what it holds. Final are reads of the settle phase that were called `quiesce` or more after every add had ended
 //! and every fault was gone; one that failed with the code `absent` is a read of nothing.
 //!
 //! Violations: `lost-element`, a node lacks an acknowledged element that another node has, and is certainly not only
 //! behind; `diverged`, once for each such set. A node is certainly not only behind in two cases:
 //! - The run noted that its replicas had converged (the recipe's `converged` probe), after every add and every fault and
 //!   before the node's last final read, and no later final read of the node gained an acknowledged element.
-//! - No final read of any node showed a change for `standstill_ms` before the node's last final read, the node holds an
+//! - No final read of any node showed a change for `standstill` before the node's last final read, the node holds an
 //!   element that was only added after the first element that it lacks, and the run did not note that its replicas had
 //!   not converged.
 //!
@@ -26,38 +26,64 @@ mod tests;
 
 use super::{Crdt, CrdtType, Object};
 use crate::calls::{Elements, at, by_key, changed_by, workloads_with};
-use crate::checker::CheckerDoc;
-use crate::history::standstill::{
-    STANDSTILL, STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged,
-};
+use crate::checker::{CheckerDoc, Judges, Reads};
+use crate::history::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::objects::final_reads::{FINAL_READS, Failures, FinalReads, answered, last_words, none_of_its_own, unheard};
+use crate::objects::final_reads::{Failures, FinalReads, answered, last_words, none_of_its_own, unheard};
+use crate::options::{Given, Options, schema};
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 use crate::verdict::{Report, Violation};
+use dsfuzz_span::Span;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
+
+/// Options of `replicas-agree`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ReplicasAgreeOptions {
+    final_reads: FinalReads,
+    /// How long after the last update and the last heal a read of the settle phase is final. Left out: at once.
+    quiesce: Option<Span>,
+    /// How long no final read of any node may show a change before a difference counts as permanent, where the run does not know
+    /// that its replicas had converged.
+    standstill: Span,
+}
+
+impl Default for ReplicasAgreeOptions {
+    fn default() -> ReplicasAgreeOptions {
+        ReplicasAgreeOptions {
+            final_reads: FinalReads::default(),
+            quiesce: None,
+            standstill: Span::millis(STANDSTILL_MS),
+        }
+    }
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "replicas-agree",
     doc: "At the end all nodes show the same set, with everything that was acknowledged.",
-    options: &[FINAL_READS, QUIESCE, STANDSTILL],
-    build: |options| {
-        let quiesce_ms = options.count(QUIESCE.0)?;
-        let standstill_ms = options.count(STANDSTILL.0)?.unwrap_or(STANDSTILL_MS);
-        let crdt = Crdt { quiesce_ms, ..Crdt::default() };
-        Ok(Box::new(ReplicasAgree { mode: FinalReads::of(options)?, standstill_ms, crdt }))
+    judges: Judges::calls(&["add"], &["read"]).reading(Reads::Elements),
+    options: schema::<ReplicasAgreeOptions>,
+    build: |given| {
+        let ReplicasAgreeOptions { final_reads, quiesce, standstill } = given.read()?;
+        let crdt = Crdt { quiesce_ms: quiesce.map(Span::as_millis), ..Crdt::default() };
+        Ok(Box::new(ReplicasAgree { mode: final_reads, standstill_ms: standstill.as_millis(), crdt }))
     },
 };
 
-/// The option that says when reads are final.
-const QUIESCE: (&str, &str) = (
-    "quiesce_ms",
-    "how long after the last update and the last heal a read of the settle phase is final; 0 by default",
-);
+/// How long final reads must show no change before replicas that differ stand still, where this is the checker that asks for
+/// it.
+pub fn standstill(checker: &str, options: &Options) -> Option<Duration> {
+    let given = (checker == DOC.name).then(|| Given::new(DOC.name, options))?.ok()?;
+    Some(given.read::<ReplicasAgreeOptions>().ok()?.standstill.0)
+}
 
 /// Judges whether replicas of sets agree at the end.
 #[derive(Clone, Copy, Debug)]

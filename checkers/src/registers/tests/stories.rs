@@ -1,6 +1,6 @@
 //! Recorded histories with known verdicts.
-use crate::checker::Options;
 use crate::history::History;
+use crate::options::Options;
 use crate::registry::checker_with;
 use crate::testing::history;
 use crate::value::Value;

@@ -1,11 +1,11 @@
 //! `crashes` against its rule, applied to each record by itself. What lines about corrupt data may tell of is played through
 //! in time.
-use super::Crashes;
-use crate::checker::Options;
+use super::DOC;
 use crate::history::{FaultEvent, FaultStep, History, HistoryBuilder, ProcessEvent, ProcessStep, Record};
+use crate::options::Options;
 use crate::random::{Rng, Stats};
 use crate::value::Value;
-use crate::verdict::{Budget, Checker, Severity, Validity};
+use crate::verdict::{Budget, Severity, Validity};
 use std::collections::{BTreeMap, BTreeSet};
 
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
@@ -302,7 +302,7 @@ fn compare(case: &Case) -> Result<bool, String> {
     if !case.ok.is_empty() {
         options.insert("ok_exits".to_owned(), Value::list(case.ok.iter().map(|status| Value::Int(*status))));
     }
-    let checker = Crashes::with(&Options(options))?;
+    let checker = DOC.checker(&Options(options))?;
     let verdict = crate::random::shown(&case.history, checker.check(&case.history, &Budget::unlimited()));
     let found: Vec<(&ProcessEvent, &str, Severity)> = case
         .records

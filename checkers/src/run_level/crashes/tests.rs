@@ -1,6 +1,6 @@
 use super::*;
-use crate::checker_with;
 use crate::history::read_jsonl;
+use crate::{Options, checker_with};
 use serde_json::json;
 
 const START: &str = r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"w"}"#;

@@ -1,13 +1,13 @@
 //! Cuts: what both sides may acknowledge, and cuts that are none.
 use super::DOC;
-use crate::checker::Options;
+use crate::options::Options;
 use crate::testing::history;
 use crate::value::Value;
 use crate::verdict::{Budget, Severity, Validity, Verdict};
 
 fn judge_with(sides: Option<&str>, lines: &str) -> Verdict {
     let options = Options(sides.map(|sides| ("sides".to_owned(), Value::text(sides))).into_iter().collect());
-    (DOC.build)(&options).expect("it takes them").check(&history(lines), &Budget::unlimited())
+    DOC.checker(&options).expect("it takes them").check(&history(lines), &Budget::unlimited())
 }
 
 fn judge(lines: &str) -> Verdict {
@@ -119,7 +119,10 @@ fn calls_that_commute_leave_it_in_doubt_unless_it_is_said_otherwise() {
     assert_eq!(judge(&mixed).validity, Validity::Invalid, "a write and an increment do not commute");
     assert_eq!(judge_with(Some("evidence"), &mixed).validity, Validity::Valid);
     let options = Options([("sides".to_owned(), Value::text("both"))].into());
-    assert_eq!((DOC.build)(&options).err().as_deref(), Some("sides takes evidence or violation, not \"both\""));
+    assert_eq!(
+        DOC.checker(&options).err().map(String::from).as_deref(),
+        Some("sides takes evidence or violation, not \"both\"")
+    );
 }
 
 #[test]
@@ -148,7 +151,7 @@ fn a_cut_whose_other_side_saw_what_was_written_was_none() {
         [("486", Validity::Invalid), (r#"{"1":486}"#, Validity::Invalid), ("5", Validity::Unknown)]
     {
         let options = Options([("initial".to_owned(), serde_json::from_str(initial).expect("JSON"))].into());
-        let verdict = (DOC.build)(&options).expect("an option").check(&history(&lines), &Budget::unlimited());
+        let verdict = DOC.checker(&options).expect("an option").check(&history(&lines), &Budget::unlimited());
         assert_eq!(verdict.validity, validity, "{initial}: {}", verdict.summary);
     }
     // A txn sees a key of its own.

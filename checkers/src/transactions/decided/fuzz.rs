@@ -1,7 +1,7 @@
 //! Every model that `list-append` and `rw-register` accept against its definition, on random small histories.
 use super::{By, by, of_lists, of_registers};
-use crate::checker::Options;
 use crate::history::Outcome;
+use crate::options::Options;
 use crate::random::{Rng, Stats};
 use crate::transactions::lattice;
 use crate::transactions::list_append::ListAppend;
@@ -183,7 +183,10 @@ mod tests {
             assert_eq!(RwRegister::with(&options).is_ok(), of_registers().contains(&model.name), "{}", model.name);
         }
         let refused = ListAppend::new("cursor-stability").map(|_| ()).unwrap_err();
-        assert!(refused.contains("nothing decides") && refused.contains("parallel-snapshot-isolation"), "{refused}");
+        assert!(
+            refused.message.contains("nothing decides") && refused.message.contains("parallel-snapshot-isolation"),
+            "{refused}"
+        );
         assert!(ListAppend::new("PL-2").is_ok() && ListAppend::new("sirealizable").is_err());
     }
 }

@@ -1,5 +1,5 @@
 //! Registers and mini-transactions against their definitions, on random small histories.
-use crate::checker::Options;
+use crate::options::Options;
 use crate::random::{Rng, Stats};
 use crate::transactions::mini::Mini;
 use crate::transactions::rw_register::RwRegister;

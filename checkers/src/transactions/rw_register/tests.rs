@@ -1,6 +1,6 @@
 //! What the register checkers say.
 use super::fuzz::differ;
-use crate::checker::Options;
+use crate::options::Options;
 use crate::registry::checker_with;
 use crate::testing::history;
 use crate::value::Value;

@@ -1,5 +1,5 @@
 //! Stories of replicas.
-use crate::checker::Options;
+use crate::options::Options;
 use crate::registry::checker_with;
 use crate::testing::history;
 use crate::value::Value;

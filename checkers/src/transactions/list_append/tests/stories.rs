@@ -1,7 +1,7 @@
 //! Small histories as data: what happened, and what must come out.
 use super::judge;
-use crate::checker::Options;
 use crate::history::History;
+use crate::options::Options;
 use crate::registry::checker_with;
 use crate::testing;
 use crate::value::Value;

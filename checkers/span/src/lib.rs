@@ -1,4 +1,5 @@
-//! [`Span`]: a duration in a plan (`500ms`, `10s`, `1h30m`; a plain number is seconds).
+//! [`Span`]: a duration as people write it in a plan (`500ms`, `10s`, `1h30m`; a plain number is seconds).
+#![forbid(unsafe_code)]
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
@@ -29,6 +30,11 @@ impl Span {
     /// A number of milliseconds.
     pub const fn millis(millis: u64) -> Span {
         Span(Duration::from_millis(millis))
+    }
+
+    /// In whole milliseconds; no duration that can be written has too many.
+    pub fn as_millis(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -94,6 +100,7 @@ impl schemars::JsonSchema for Span {
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
+            "title": "a duration such as 500ms, 5s or 1h30m",
             "description": "A duration: 500ms, 10s, 5m, 1h30m; a plain number is seconds.",
             "type": ["string", "number"]
         })
