@@ -4,7 +4,7 @@ mod table;
 
 use dsfuzz_checkers::history::{Completion, HISTORY_VERSION, HistoryBuilder, HistoryError, Invoke, Record};
 use dsfuzz_checkers::{Budget, History, Validity, Value, checker, judge_one};
-use dsfuzz_workloads::memory::{FaultyStore, Memory};
+use dsfuzz_workloads::memory::{Memory, StoreFaults};
 use dsfuzz_workloads::{Call, CallResult, Client, Next, Terms, Workload, WorkloadOptions};
 use std::error::Error;
 use std::process::Command;
@@ -169,7 +169,7 @@ fn answer(client: &mut dyn Client, call: &Call) -> CallResult {
 }
 
 fn history(workload: &dyn Workload, size: usize) -> Result<History, HistoryError> {
-    let memory = Memory::lying(FaultyStore { info_done_every: 200, info_undone_every: 211, ..FaultyStore::default() });
+    let memory = Memory::faulty(StoreFaults { info_done_every: 200, info_undone_every: 211, ..StoreFaults::default() });
     let mut client = memory.client();
     let mut tape = HistoryLines { builder: HistoryBuilder::new(), index: 0 };
     tape.next();

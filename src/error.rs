@@ -36,7 +36,7 @@ impl Exit {
         }
     }
 
-    /// The exit of a run: a broken promise beats a signal, a signal beats a failure, a failure beats the rest.
+    /// The exit of a run: a broken promise beats a signal, a signal beats a failure, a failure beats all others.
     pub fn of_run(validity: Validity, harness_failed: bool, signal: Option<i32>) -> Exit {
         match (validity, signal) {
             (Validity::Invalid, _) => Exit::Invalid,

@@ -132,9 +132,9 @@ fn answer(file: &Path, arguments: &str) -> (String, String) {
 }
 
 /// Whether this answer is what the row wants: the verdict, and each of the words.
-fn fits(wanted: &str, verdict: &str, told: &str) -> bool {
+fn fits(wanted: &str, verdict: &str, output: &str) -> bool {
     let (wanted, words) = wanted.split_once(' ').unwrap_or((wanted, ""));
-    wanted == verdict && words.split(',').map(str::trim).all(|word| told.contains(word))
+    wanted == verdict && words.split(',').map(str::trim).all(|word| output.contains(word))
 }
 
 /// Prints each row and returns those that are different.
@@ -144,19 +144,19 @@ fn rows(folder: &Path) -> (usize, Vec<String>) {
     for line in table.lines().skip(1) {
         let fields: Vec<&str> = line.split('\t').collect();
         let [file, arguments, wanted, ..] = fields[..] else { panic!("{line:?} has too few fields") };
-        let (verdict, told) = answer(&folder.join(file), arguments);
+        let (verdict, output) = answer(&folder.join(file), arguments);
         let argued = ARGUED.iter().find(|(argued, given, ..)| (*argued, *given) == (file, arguments));
         let missing = MISSING.iter().find(|(missing, given, _)| (*missing, *given) == (file, arguments));
         count += 1;
         let row = format!("{file} {arguments}");
-        if fits(wanted, &verdict, &told) {
+        if fits(wanted, &verdict, &output) {
             println!("{row}: {wanted}, as expected");
-        } else if let Some((_, _, _, why)) = argued.filter(|(_, _, ours, _)| fits(ours, &verdict, &told)) {
+        } else if let Some((_, _, _, why)) = argued.filter(|(_, _, ours, _)| fits(ours, &verdict, &output)) {
             println!("{row}: {verdict}, ARGUED, where the label says {wanted}: {why}");
         } else if let Some((.., what)) = missing {
             println!("{row}: {verdict}, NOT YET {wanted}: {what}");
         } else {
-            println!("{row}: {verdict}, DIFFERENT from {wanted}:\n{told}");
+            println!("{row}: {verdict}, DIFFERENT from {wanted}:\n{output}");
             different.push(format!("{row}: {verdict}, not {wanted}"));
         }
     }

@@ -67,16 +67,16 @@ impl ProgramOutput {
 fn help_and_version_succeed_and_bad_arguments_are_254() {
     let scene = Scene::new(PLAN);
     for arguments in [&["--help"][..], &["-h"], &["--version"], &["run", "--help"], &["lab", "up", "--help"]] {
-        let told = scene.run(arguments);
-        assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{arguments:?}");
-        assert!(!told.stdout.is_empty());
+        let output = scene.run(arguments);
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{arguments:?}");
+        assert!(!output.stdout.is_empty());
     }
     for arguments in
         [&[][..], &["fly"], &["run"], &["run", "plan.yaml", "--fast"], &["lab"], &["lab", "up", "0"], &["heal"]]
     {
-        let told = scene.run(arguments);
-        assert_eq!((told.code, told.stdout.as_str()), (254, ""), "{arguments:?}");
-        assert!(told.stderr.contains("--help") || told.stderr.contains("Usage"), "{told:?}");
+        let output = scene.run(arguments);
+        assert_eq!((output.code, output.stdout.as_str()), (254, ""), "{arguments:?}");
+        assert!(output.stderr.contains("--help") || output.stderr.contains("Usage"), "{output:?}");
     }
     assert_eq!(scene.run(&["serve", "--port", "70000"]).code, 254);
 }
@@ -85,8 +85,8 @@ fn help_and_version_succeed_and_bad_arguments_are_254() {
 fn a_misspelt_key_is_shown_with_its_line_and_its_neighbour() {
     let scene = Scene::new("name: p\ncluster: {lab: 3}\ntarget: etcd\nworkload: {register: {}}\nload: {tiem: 60s}\n");
     for verb in ["run", "plan", "doctor"] {
-        let told = scene.run(&[verb, "plan.yaml"]);
-        assert_eq!(told.code, 254);
+        let output = scene.run(&[verb, "plan.yaml"]);
+        assert_eq!(output.code, 254);
         let expected = "error: unknown key `tiem` in `load`
  --> plan.yaml:5:8
   |
@@ -95,10 +95,10 @@ fn a_misspelt_key_is_shown_with_its_line_and_its_neighbour() {
   = did you mean `time`?
   = known keys: clients, rate, time, deadline, joining, settle, final_deadline, final_reads, recovery, ops_max
 ";
-        assert_eq!(told.stderr, expected);
+        assert_eq!(output.stderr, expected);
     }
-    let told = scene.run(&["plan", "plan.yaml", "--json"]);
-    let document: Value = serde_json::from_str(&told.stdout).unwrap();
+    let output = scene.run(&["plan", "plan.yaml", "--json"]);
+    let document: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(document["exit"], 254);
     assert!(document["error"].as_str().unwrap().contains("did you mean `time`"));
 }
@@ -106,17 +106,17 @@ fn a_misspelt_key_is_shown_with_its_line_and_its_neighbour() {
 #[test]
 fn a_negative_duration_is_pointed_at() {
     let scene = Scene::new(&PLAN.replace("10s", "-10s"));
-    let told = scene.run(&["run", "plan.yaml"]);
-    assert_eq!(told.code, 254);
+    let output = scene.run(&["run", "plan.yaml"]);
+    assert_eq!(output.code, 254);
     let expected = "error: `load.time`: a duration cannot be negative: -10s
  --> plan.yaml:5:14
   |
 5 | load: {time: -10s}
   |              ^^^^
 ";
-    assert_eq!(told.stderr, expected);
-    let told = Scene::new(PLAN).run(&["run", "plan.yaml", "--time", "-3s"]);
-    assert_eq!(told.stderr, "error: `load.time`: a duration cannot be negative: -3s\n --> --time -3s\n");
+    assert_eq!(output.stderr, expected);
+    let output = Scene::new(PLAN).run(&["run", "plan.yaml", "--time", "-3s"]);
+    assert_eq!(output.stderr, "error: `load.time`: a duration cannot be negative: -3s\n --> --time -3s\n");
 }
 
 #[test]
@@ -126,16 +126,16 @@ fn a_yaml_bomb_is_refused_with_its_own_message() {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
         bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
     }
-    let told = Scene::new(&bomb).run(&["run", "plan.yaml"]);
-    assert_eq!(told.code, 254);
+    let output = Scene::new(&bomb).run(&["run", "plan.yaml"]);
+    assert_eq!(output.code, 254);
     assert!(
-        told.stderr.contains("error: the file holds more than 20000 values once its aliases are written out"),
-        "{told:?}"
+        output.stderr.contains("error: the file holds more than 20000 values once its aliases are written out"),
+        "{output:?}"
     );
-    let told = Scene::new(&"[".repeat(100_000)).run(&["run", "plan.yaml"]);
-    assert!(told.code == 254 && told.stderr.contains("nests deeper than"), "{told:?}");
-    let told = Scene::new(&"# x\n".repeat(400_000)).run(&["run", "plan.yaml"]);
-    assert!(told.code == 254 && told.stderr.contains("larger than 1048576 bytes"), "{told:?}");
+    let output = Scene::new(&"[".repeat(100_000)).run(&["run", "plan.yaml"]);
+    assert!(output.code == 254 && output.stderr.contains("nests deeper than"), "{output:?}");
+    let output = Scene::new(&"# x\n".repeat(400_000)).run(&["run", "plan.yaml"]);
+    assert!(output.code == 254 && output.stderr.contains("larger than 1048576 bytes"), "{output:?}");
 }
 
 #[test]
@@ -166,15 +166,15 @@ fn each_kind_of_mistake_has_its_own_message_and_place() {
         ("load: {time: 10s}", "load:\n\ttime: 10s", "not YAML", ":6:1"),
         ("load: {time: 10s}", "check: [linearisable]", "unknown checker `linearisable`", ":5:9"),
     ] {
-        let told = Scene::new(&PLAN.replace(from, to)).run(&["run", "plan.yaml"]);
-        assert_eq!(told.code, 254, "{to}: {told:?}");
-        assert!(told.stderr.contains(message), "{to}: {}", told.stderr);
-        assert!(told.stderr.contains(&format!("plan.yaml{place}")), "{to}: {}", told.stderr);
+        let output = Scene::new(&PLAN.replace(from, to)).run(&["run", "plan.yaml"]);
+        assert_eq!(output.code, 254, "{to}: {output:?}");
+        assert!(output.stderr.contains(message), "{to}: {}", output.stderr);
+        assert!(output.stderr.contains(&format!("plan.yaml{place}")), "{to}: {}", output.stderr);
     }
-    let told = Scene::new("").run(&["run", "plan.yaml"]);
-    assert!(told.stderr.contains("the plan is empty"), "{told:?}");
-    let told = Scene::new("").run(&["run", "absent.yaml"]);
-    assert!(told.code == 254 && told.stderr.contains("cannot be read"), "{told:?}");
+    let output = Scene::new("").run(&["run", "plan.yaml"]);
+    assert!(output.stderr.contains("the plan is empty"), "{output:?}");
+    let output = Scene::new("").run(&["run", "absent.yaml"]);
+    assert!(output.code == 254 && output.stderr.contains("cannot be read"), "{output:?}");
     let scene = Scene::new("");
     std::fs::write(scene.folder.path().join("plan.yaml"), b"name: p\nx: \xff\xfe\n").unwrap();
     assert!(scene.run(&["run", "plan.yaml"]).stderr.contains("not UTF-8 text (line 2)"));
@@ -200,10 +200,13 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
     assert_eq!(document["nodes"], serde_json::json!(["a", "b"]));
     assert_eq!(document["clients"], 6);
     assert_eq!(effective(&["--nodes", "5"], &all)["plan"]["cluster"]["lab"], 5);
-    let told = ProgramOutput::from(scene.command(&["plan", "plan.yaml"]).env("DSFUZZ_SEED", "x").output().unwrap());
-    assert!(told.code == 254 && told.stderr.contains("--> DSFUZZ_SEED x"), "{told:?}");
-    let told = scene.run(&["plan", "plan.yaml", "--set", "load.tiem=3s"]);
-    assert!(told.stderr.contains("did you mean `time`") && told.stderr.contains("--> --set load.tiem=3s"), "{told:?}");
+    let output = ProgramOutput::from(scene.command(&["plan", "plan.yaml"]).env("DSFUZZ_SEED", "x").output().unwrap());
+    assert!(output.code == 254 && output.stderr.contains("--> DSFUZZ_SEED x"), "{output:?}");
+    let output = scene.run(&["plan", "plan.yaml", "--set", "load.tiem=3s"]);
+    assert!(
+        output.stderr.contains("did you mean `time`") && output.stderr.contains("--> --set load.tiem=3s"),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -231,21 +234,21 @@ fn lists_parse_and_every_name_is_explained() {
         }
     }
     for (name, part) in [("G2_item", "Write skew"), ("fifo-queue", "enqueue"), ("serializable", "snapshot-isolation")] {
-        let told = scene.run(&["explain", name]);
-        assert!(told.code == 0 && told.stdout.contains(part), "{told:?}");
+        let output = scene.run(&["explain", name]);
+        assert!(output.code == 0 && output.stdout.contains(part), "{output:?}");
     }
     assert!(scene.run(&["list"]).stdout.contains("linearizable"));
     assert_eq!(scene.run(&["list", "workloads", "--json"]).json().as_object().unwrap().len(), 1);
-    let told = scene.run(&["explain", "linearizble"]);
-    assert!(told.code == 254 && told.stderr.contains("did you mean linearizable?"), "{told:?}");
+    let output = scene.run(&["explain", "linearizble"]);
+    assert!(output.code == 254 && output.stderr.contains("did you mean linearizable?"), "{output:?}");
 }
 
 #[test]
 fn completions_name_the_commands() {
     let scene = Scene::new(PLAN);
     for shell in ["bash", "zsh", "fish"] {
-        let told = scene.run(&["completions", shell]);
-        assert!(told.code == 0 && told.stdout.contains("doctor"), "{shell}: {told:?}");
+        let output = scene.run(&["completions", shell]);
+        assert!(output.code == 0 && output.stdout.contains("doctor"), "{shell}: {output:?}");
     }
     assert_eq!(scene.run(&["completions", "tcsh"]).code, 254);
 }
@@ -303,8 +306,8 @@ fn the_schema_accepts_plans_and_refuses_misspelt_ones() {
     let schema = scene.run(&["schema"]).json();
     for name in ["etcd-register.yaml", "etcd-serializable.yaml"] {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
-        let told = scene.run(&["plan", file.to_str().unwrap(), "--json"]);
-        let mut plan = told.json()["plan"].clone();
+        let output = scene.run(&["plan", file.to_str().unwrap(), "--json"]);
+        let mut plan = output.json()["plan"].clone();
         fits(&schema, &schema, &plan, "plan").unwrap();
         plan["load"]["tiem"] = "60s".into();
         assert!(fits(&schema, &schema, &plan, "plan").unwrap_err().contains("plan.load.tiem: not a key"));
@@ -320,11 +323,11 @@ fn a_new_plan_is_a_plan_and_is_not_overwritten() {
     assert_eq!(document["clients"], 10);
     let written = std::fs::read_to_string(scene.folder.path().join("new.yaml")).unwrap();
     assert_eq!(scene.run(&["init", "etcd"]).stdout, written);
-    let told = scene.run(&["init", "etcd", "--output", "new.yaml"]);
-    assert!(told.code == 254 && told.stderr.contains("--force"), "{told:?}");
+    let output = scene.run(&["init", "etcd", "--output", "new.yaml"]);
+    assert!(output.code == 254 && output.stderr.contains("--force"), "{output:?}");
     assert_eq!(scene.run(&["init", "etcd", "--output", "new.yaml", "--force"]).code, 0);
-    let told = scene.run(&["init", "etdc"]);
-    assert!(told.code == 254 && told.stderr.contains("did you mean etcd?"), "{told:?}");
+    let output = scene.run(&["init", "etdc"]);
+    assert!(output.code == 254 && output.stderr.contains("did you mean etcd?"), "{output:?}");
     assert!(scene.run(&["init", "my/recipe.yaml"]).stdout.contains("target: \"my/recipe.yaml\""));
 }
 
@@ -332,23 +335,23 @@ fn a_new_plan_is_a_plan_and_is_not_overwritten() {
 fn runs_are_listed_and_found() {
     use dsfuzz::store::{self, RunInfo};
     let scene = Scene::new(PLAN);
-    let told = scene.run(&["runs"]);
-    assert_eq!((told.code, told.stdout.as_str()), (0, ""));
-    assert!(told.stderr.contains("no runs in results"), "{told:?}");
+    let output = scene.run(&["runs"]);
+    assert_eq!((output.code, output.stdout.as_str()), (0, ""));
+    assert!(output.stderr.contains("no runs in results"), "{output:?}");
     assert_eq!(scene.run(&["runs", "--json"]).json(), serde_json::json!([]));
-    let told = scene.run(&["check"]);
-    assert!(told.code == 254 && told.stderr.contains("holds none yet"), "{told:?}");
+    let output = scene.run(&["check"]);
+    assert!(output.code == 254 && output.stderr.contains("holds none yet"), "{output:?}");
     let root = scene.folder.path().join("elsewhere");
     let run = store::create(&root, "p\u{1b}[31m", chrono::Utc::now()).unwrap();
     let info = RunInfo { seed: 42, target: "etcd".into(), ..RunInfo::default() };
     std::fs::write(run.info(), serde_json::to_vec(&info).unwrap()).unwrap();
-    let told = scene.run(&["runs", "--results", "elsewhere"]);
-    assert!(told.stdout.contains("42") && told.stdout.contains("running, or killed"), "{told:?}");
-    assert!(!told.stdout.contains('\u{1b}'), "{told:?}");
+    let output = scene.run(&["runs", "--results", "elsewhere"]);
+    assert!(output.stdout.contains("42") && output.stdout.contains("running, or killed"), "{output:?}");
+    assert!(!output.stdout.contains('\u{1b}'), "{output:?}");
     let rows = scene.run(&["runs", "--results", "elsewhere", "--json"]).json();
     assert_eq!(rows[0]["seed"], 42);
-    let told = scene.run(&["check", "latest", "--results", "elsewhere", "--checker", "linearizabel"]);
-    assert!(told.code == 254 && told.stderr.contains("did you mean linearizable?"), "{told:?}");
+    let output = scene.run(&["check", "latest", "--results", "elsewhere", "--checker", "linearizabel"]);
+    assert!(output.code == 254 && output.stderr.contains("did you mean linearizable?"), "{output:?}");
 }
 
 #[test]
@@ -364,15 +367,15 @@ fn a_history_on_its_own_has_no_report_and_is_judged_again_in_the_same_way() {
     let scene = Scene::new(PLAN);
     let edn = "{:type :invoke, :process 0, :f :generate}\n{:type :ok, :process 0, :f :generate, :value 1}\n";
     std::fs::write(scene.folder.path().join("h.edn"), edn).unwrap();
-    let told = scene.run(&["check", "h.edn", "--as", "unique-ids", "--set", "workload=two words", "--budget", "9s"]);
-    assert_eq!(told.code, 2, "{told:?}");
+    let output = scene.run(&["check", "h.edn", "--as", "unique-ids", "--set", "workload=two words", "--budget", "9s"]);
+    assert_eq!(output.code, 2, "{output:?}");
     let again = "again:  dsfuzz check h.edn --as unique-ids --set 'workload=two words' --budget 9s";
-    assert!(told.stdout.contains(again), "{told:?}");
-    assert!(!told.stdout.contains("report: "), "{told:?}");
+    assert!(output.stdout.contains(again), "{output:?}");
+    assert!(!output.stdout.contains("report: "), "{output:?}");
     assert!(!scene.folder.path().join("report.html").exists());
     std::fs::write(scene.folder.path().join("h.edn"), edn.replace("generate", "dance")).unwrap();
-    let told = scene.run(&["check", "h.edn"]);
-    assert!(told.code == 2 && told.stderr.contains("--as"), "{told:?}");
+    let output = scene.run(&["check", "h.edn"]);
+    assert!(output.code == 2 && output.stderr.contains("--as"), "{output:?}");
 }
 
 /// `docs/checkers.md` has a section for every checker, with its options, and names every kind of finding, model and format.

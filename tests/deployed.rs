@@ -89,7 +89,7 @@ impl FolderNode {
 
     fn answer(&self, ask: Request, blob: &[u8]) -> (Response, Vec<u8>) {
         let mut services = self.services.lock().unwrap();
-        let told = match ask {
+        let output = match ask {
             Request::Run(command) => {
                 let output = self.command(&command.argv).output().unwrap();
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -148,7 +148,7 @@ impl FolderNode {
             }
             other => panic!("not expected: {other:?}"),
         };
-        (told, Vec::new())
+        (output, Vec::new())
     }
 }
 

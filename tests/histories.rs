@@ -156,11 +156,11 @@ fn records_out_of_order_are_no_verdict() {
 
 /// One operation after the other, each of its own process.
 fn calls(lines: &[Call<'_>]) -> String {
-    let told = lines.iter().enumerate().map(|(process, (f, input, output))| {
+    let output = lines.iter().enumerate().map(|(process, (f, input, output))| {
         let common = format!(":process {process}, :f :{f}");
         format!("{{:type :invoke, {common}, :value {input}}}\n{{:type :ok, {common}, :value {output}}}\n")
     });
-    told.collect()
+    output.collect()
 }
 
 #[test]
@@ -298,8 +298,8 @@ fn where_functions_fit_several_the_candidates_are_named() {
         let place = HistoryFolder::with("h.edn", &calls(lines));
         let (code, out, err) = place.run(&["check", "h.edn"]);
         assert_eq!(code, 2, "{lines:?} {err}");
-        let told = format!("may be judged by {wanted}: say which with --as, such as --as ");
-        assert!(err.contains(&told) && out.contains("may be judged by"), "{out}{err}");
+        let output = format!("may be judged by {wanted}: say which with --as, such as --as ");
+        assert!(err.contains(&output) && out.contains("may be judged by"), "{out}{err}");
     }
     // Neither a register nor a list of all that was written: values with their versions, perhaps.
     let place = HistoryFolder::with("h.edn", &calls(&[("write", "1", "1"), ("read", "nil", "[1 1]")]));
@@ -369,8 +369,8 @@ const LOSES: NamedWorkload<'_> = ("two", &[("add", "1", "1"), ("read", "nil", "[
 fn workloads(all: &[NamedWorkload<'_>]) -> String {
     let of =
         |(name, lines): &NamedWorkload<'_>| calls(lines).replace("{:type", &format!("{{:workload \"{name}\", :type"));
-    let told: Vec<String> = all.iter().map(of).collect();
-    told.concat()
+    let output: Vec<String> = all.iter().map(of).collect();
+    output.concat()
 }
 
 fn promises(out: &str) -> Vec<(String, String, String)> {

@@ -253,10 +253,10 @@ fn no_way_out_of_a_node_changes_its_machine() {
     let namespaces = ["cgroup", "ipc", "mnt", "net", "pid", "uts"].map(own);
     let mut command = vec!["python3", "-c", script, &listening];
     command.extend(namespaces.iter().map(String::as_str));
-    let told = output(lab.node_command("n1", &command).expect("a command"));
-    println!("{told}");
-    let tries: Vec<&str> = told.lines().collect();
-    assert!(tries.len() >= 45, "{told}");
+    let output = output(lab.node_command("n1", &command).expect("a command"));
+    println!("{output}");
+    let tries: Vec<&str> = output.lines().collect();
+    assert!(tries.len() >= 45, "{output}");
     let allowed: Vec<&&str> = tries.iter().filter(|line| !line.contains(": refused")).collect();
     assert!(allowed.is_empty(), "{allowed:#?}");
     // As a login over SSH, and as what a target starts, are: by sshd, which lost the same.

@@ -54,7 +54,7 @@ fn speaks(lab: &Lab, from: &str, to: &str, address: &str) -> bool {
 
 /// An executor whose events are kept, and those events.
 fn executor(lab: &Lab, hosts: &Arc<Hosts>) -> (Executor, Arc<Mutex<Vec<FaultEvent>>>) {
-    let told: Arc<Mutex<Vec<FaultEvent>>> = Arc::default();
+    let output: Arc<Mutex<Vec<FaultEvent>>> = Arc::default();
     let nodes = lab.nodes().into_iter().map(|(node, _)| NodeView {
         name: node.name.to_string(),
         address: node.address,
@@ -64,7 +64,7 @@ fn executor(lab: &Lab, hosts: &Arc<Hosts>) -> (Executor, Arc<Mutex<Vec<FaultEven
         own_kernel: false,
     });
     let view = ClusterView { nodes: nodes.collect(), leader: Some("n1".to_owned()), control_boot_id: String::new() };
-    let log = Arc::clone(&told);
+    let log = Arc::clone(&output);
     let born = Instant::now();
     let now = move || u64::try_from(born.elapsed().as_nanos()).expect("a short test");
     let executor = Executor::new(
@@ -81,7 +81,7 @@ fn executor(lab: &Lab, hosts: &Arc<Hosts>) -> (Executor, Arc<Mutex<Vec<FaultEven
         }),
         Arc::new(now),
     );
-    (executor, told)
+    (executor, output)
 }
 
 fn one(shape: &str, nodes: usize, lasts: Duration) -> Timetable {
@@ -107,11 +107,11 @@ fn play(lab: &Lab, shape: &str, during: impl FnOnce() + Send) -> (FaultOutcome, 
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let hosts = Hosts::connect(lab.nodes(), "partitions".into(), false).await.expect("connected");
-                let (executor, told) = executor(lab, &hosts);
+                let (executor, output) = executor(lab, &hosts);
                 let (stop, stopped) = watch::channel(false);
                 let table = one(shape, lab.nodes().len(), 60 * SECOND);
                 let running = executor.run(&table, tokio::time::Instant::now(), stopped);
-                let ready = Arc::clone(&told);
+                let ready = Arc::clone(&output);
                 let meanwhile = async {
                     let settled = |event: &FaultEvent| matches!(event.step, FaultStep::Proven | FaultStep::Unproven);
                     while !ready.lock().expect("events").iter().any(settled) {
@@ -126,16 +126,16 @@ fn play(lab: &Lab, shape: &str, during: impl FnOnce() + Send) -> (FaultOutcome, 
                     undone.expect("nothing is left");
                 }
                 hosts.bye(false).await;
-                let told = told.lock().expect("events").clone();
-                (reports.remove(0), told)
+                let output = output.lock().expect("events").clone();
+                (reports.remove(0), output)
             })
         });
         inside.join().expect("joined")
     })
 }
 
-fn detail(told: &[FaultEvent], step: FaultStep) -> String {
-    let event = told.iter().find(|event| event.step == step).unwrap_or_else(|| panic!("no {step:?} in {told:?}"));
+fn detail(output: &[FaultEvent], step: FaultStep) -> String {
+    let event = output.iter().find(|event| event.step == step).unwrap_or_else(|| panic!("no {step:?} in {output:?}"));
     event.detail.join(" | ")
 }
 
@@ -152,9 +152,9 @@ fn a_partition_cuts_every_address_of_both_families_and_the_heal_removes_all() {
         assert_eq!(["10.78.0.1", "fd78::1"].map(|address| speaks(&lab, "n3", "n1", address)), [false; 2]);
         assert_eq!(ways.map(|address| speaks(&lab, "n3", "n2", address)), [true; 3]);
     };
-    let (report, told) = play(&lab, "isolate-leader", look);
+    let (report, output) = play(&lab, "isolate-leader", look);
     assert!(report.proven && report.reproven && report.healed, "{report:?}");
-    let proof = detail(&told, FaultStep::Proven);
+    let proof = detail(&output, FaultStep::Proven);
     // Four directed links; on each two by two addresses of IPv4, one of IPv6 and the link-local one.
     let pairs: u32 = proof
         .split("cut proven on ")
@@ -184,9 +184,9 @@ fn behind_a_firewall_a_cut_is_proven_over_the_targets_own_port() {
         );
     }
     // Nothing listens on the target's port: a cut cannot be proven, and the words say which ports are filtered.
-    let (report, told) = play(&lab, "isolate-leader", || ());
+    let (report, output) = play(&lab, "isolate-leader", || ());
     assert!(!report.proven && !report.healed, "{report:?}");
-    let why = detail(&told, FaultStep::Unproven);
+    let why = detail(&output, FaultStep::Unproven);
     assert!(why.contains("does not hear") && why.contains("UDP port 17077 is filtered"), "{why}");
     let serve =
         "import socket; s = socket.create_server(('0.0.0.0', 5005)); print('up', flush=True)\nwhile True: s.accept()";
@@ -201,12 +201,12 @@ fn behind_a_firewall_a_cut_is_proven_over_the_targets_own_port() {
             server
         })
         .collect();
-    let (report, told) = play(&lab, "isolate-leader", || ());
+    let (report, output) = play(&lab, "isolate-leader", || ());
     for server in &mut servers {
         server.kill().and_then(|()| server.wait()).expect("ended");
     }
     assert!(report.proven && report.reproven && report.healed, "{report:?}");
-    let proof = detail(&told, FaultStep::Proven);
+    let proof = detail(&output, FaultStep::Proven);
     assert!(proof.contains("cut proven on 4 of 4 address pairs, 4 of them by TCP handshakes"), "{proof}");
     lab.down().expect("down");
 }

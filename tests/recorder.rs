@@ -345,9 +345,9 @@ fn run_out(recorder: &Recorder) {
 
 fn judge_run_out(dir: &Path, mut child: Child) {
     let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
-    let told: Vec<String> = lines.filter_map(|line| line.strip_prefix('+').map(str::to_owned)).collect();
+    let output: Vec<String> = lines.filter_map(|line| line.strip_prefix('+').map(str::to_owned)).collect();
     assert!(child.wait().expect("a status").success());
-    let [recorded, _, why] = &told[..] else { panic!("{told:?}") };
+    let [recorded, _, why] = &output[..] else { panic!("{output:?}") };
     assert!(why.contains("cannot reserve") && why.contains("make room"), "{why}");
     let history = journal::read(dir).expect("a history");
     let ok = count_ok(&history) as i64;

@@ -34,8 +34,8 @@ impl Remote for FakeRemote {
         blob: Vec<u8>,
         _deadline: Duration,
     ) -> BoxFuture<'_, Result<(Response, Vec<u8>), RemoteError>> {
-        let told = self.answer(ask, blob);
-        Box::pin(async move { Ok(told) })
+        let output = self.answer(ask, blob);
+        Box::pin(async move { Ok(output) })
     }
 }
 
@@ -45,7 +45,7 @@ impl FakeRemote {
     }
 
     fn answer(&self, ask: Request, blob: Vec<u8>) -> (Response, Vec<u8>) {
-        let told = match ask {
+        let output = match ask {
             Request::Run(command) => {
                 let words = command.argv.join(" ");
                 self.note(format!("run {words}"));
@@ -82,7 +82,7 @@ impl FakeRemote {
             }
             other => panic!("not expected: {other:?}"),
         };
-        (told, Vec::new())
+        (output, Vec::new())
     }
 }
 

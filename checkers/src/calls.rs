@@ -9,8 +9,14 @@ use crate::functions;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::{Value, ValueRef};
 use serde_json::json;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+/// The name of a key, a node or an account: texts as they are, others as they are shown, since the names of objects are texts.
+pub(crate) fn name_of(value: ValueRef<'_>) -> Cow<'_, str> {
+    value.as_text().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)
+}
 
 /// Workloads that have a call of one of these functions, in order of name.
 pub(crate) fn workloads_with(history: &History, functions: &[&str]) -> Vec<NameId> {

@@ -66,7 +66,7 @@ impl<'de> Deserialize<'de> for Initial {
     }
 }
 
-/// Findings of values that nobody wrote.
+/// Findings of values that no call wrote.
 const PHANTOMS: [&str; 2] = ["thin-air-read", "garbage-read"];
 
 /// Keys that a question names at most.
@@ -294,7 +294,7 @@ pub(crate) trait FromInitial: Checker {
     /// Whether its certificates are about registers, so that they have to say what those began with.
     const CERTIFIES: bool = true;
 
-    /// Judges. Registers of which nothing is said begin with nil.
+    /// Judges. Registers that the option does not name begin with nil.
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict;
 
     /// What registers may have begun with.
@@ -446,8 +446,7 @@ fn asks(supposed: Verdict, question: &str) -> Verdict {
     supposed.doubted(why)
 }
 
-/// Where a finding is that nothing explains what nobody wrote, not even that the register began with it: the finding that
-/// says so.
+/// The finding that a value was never written, where this one says that the register cannot have begun with it either.
 fn phantom(finding: &Finding, said: &Verdict, first: &[(Value, Value)]) -> Option<Finding> {
     if PHANTOMS.contains(&finding.kind.as_str()) || finding.severity != Severity::Violation {
         return None;

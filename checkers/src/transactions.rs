@@ -2,15 +2,16 @@
 //!
 //! Adya's anomalies (MIT 1999) are found as Elle finds them (Kingsbury and Alvaro, VLDB 2020), with one difference:
 //! whether an anomaly exists is never left to a time limit for a component; only how short its example is may be.
+mod appends;
 pub(crate) mod atomic_commit;
 pub(crate) mod bank;
 pub(crate) mod causal_reverse;
 pub(crate) mod cycles;
 pub(crate) mod decided;
+pub(crate) mod dependencies;
 mod explain;
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
-pub(crate) mod graph;
 pub mod lattice;
 mod levels;
 pub(crate) mod list_append;
@@ -35,8 +36,8 @@ use lattice::Consistency;
 use std::collections::BTreeMap;
 use txn::{Dialect, transacts};
 
-/// Workloads with transactions of this dialect, or with such single operations, in the order of their first calls. One whose
-/// first write is of the other dialect is none.
+/// Workloads with transactions of this dialect, or with such single operations, in the order of their first calls; without those
+/// whose first write is of the other dialect.
 fn workloads(history: &History, dialect: Dialect, single: &[&str]) -> Vec<NameId> {
     let other: &[&str] = match dialect {
         Dialect::Lists => &["w", ":w", "write"],

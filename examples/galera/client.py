@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A dsfuzz client for MariaDB with Galera: registers and sets, over one connection to one node (docs/client-protocol.md).
 
-Needs PyMySQL (Debian: python3-pymysql). It retries nothing and follows nobody: every node of Galera takes writes.
+Needs PyMySQL (Debian: python3-pymysql). It never retries and follows no redirect: every node of Galera takes writes.
 """
 import pathlib
 import sys

@@ -31,7 +31,7 @@ impl PlannedFault {
         self.facts().name
     }
 
-    /// In symbols: `partition isolate-leader: leader | the rest`. `#4` is the fourth node of the plan.
+    /// In symbols: `partition isolate-leader: leader | others`. `#4` is the fourth node of the plan.
     pub fn describe(&self) -> String {
         self.fault.describe()
     }

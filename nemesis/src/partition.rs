@@ -141,11 +141,11 @@ impl Symbolic for PartitionFault {
     fn describe(&self) -> String {
         let side = self.order.words(self.size);
         let sides = match self.shape {
-            Shape::OneWay if self.deaf => format!("{side} deaf to the rest"),
-            Shape::OneWay => format!("{side} not heard by the rest"),
+            Shape::OneWay if self.deaf => format!("{side} deaf to the others"),
+            Shape::OneWay => format!("{side} not heard by the others"),
             Shape::Bridge => format!("half | {side} | half"),
             Shape::Ring => format!("round {}", words(&self.order.positions)),
-            _ => format!("{side} | the rest"),
+            _ => format!("{side} | others"),
         };
         format!("partition {}: {sides}", self.shape)
     }
@@ -237,7 +237,7 @@ fn no_shared_address(view: &ClusterView) -> Result<(), Unresolved> {
     for (position, node) in view.nodes.iter().enumerate() {
         if let Some(twin) = view.nodes[..position].iter().find(|other| other.address == node.address) {
             return Err(Unresolved(format!(
-                "{} and {} share the address {}: packets between them cannot be told apart",
+                "{} and {} share the address {}: packets between them cannot be distinguished",
                 twin.name, node.name, node.address
             )));
         }

@@ -287,7 +287,7 @@ mod tests {
 
     const PINNED: [&str; 4] = [
         "5s 868ms 6s kill minority: #3 #2",
-        "17s 463ms 6s partition majority: #5 | the rest",
+        "17s 463ms 6s partition majority: #5 | others",
         "26s 328ms 6s clock jump -1m minority: #4 #3",
         "35s 769ms 5s pause leader",
     ];

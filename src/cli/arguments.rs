@@ -22,6 +22,9 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// The default folder of stored runs.
+pub(super) const RESULTS: &str = "results";
+
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
@@ -43,7 +46,7 @@ pub struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Folder of stored runs
-    #[arg(long, global = true, env = "DSFUZZ_RESULTS", default_value = "results", value_name = "DIR")]
+    #[arg(long, global = true, env = "DSFUZZ_RESULTS", default_value = RESULTS, value_name = "DIR")]
     pub results: PathBuf,
 }
 

@@ -102,9 +102,10 @@ impl CheckArgs {
         };
         if let Some(unknown) = options.keys().find(|option| !named.iter().any(|name| knows(name, option))) {
             let whole = Options(BTreeMap::from([(unknown.clone(), Value::Nil)]));
-            let told = named.first().and_then(|name| dsfuzz_checkers::checker_with(name, &whole).err());
-            let told = told.unwrap_or_else(|| format!("nothing that judges this history has an option {unknown}"));
-            return Err(Failure::Usage(told));
+            let problem = named.first().and_then(|name| dsfuzz_checkers::checker_with(name, &whole).err());
+            let problem =
+                problem.unwrap_or_else(|| format!("nothing that judges this history has an option {unknown}"));
+            return Err(Failure::Usage(problem));
         }
         let mut checkers = Vec::new();
         for name in named {
@@ -205,8 +206,8 @@ impl CheckArgs {
         let format = self.format.map(|format| format.name().to_owned());
         let budget = self.budget.map(|budget| budget.to_string());
         let given = [("--as", self.kind.clone()), ("--checker", checkers), ("--model", self.model.clone())];
-        let told = self.options.iter().map(|option| ("--set", Some(option.clone())));
-        for (flag, value) in given.into_iter().chain(told).chain([("--format", format), ("--budget", budget)]) {
+        let options = self.options.iter().map(|option| ("--set", Some(option.clone())));
+        for (flag, value) in given.into_iter().chain(options).chain([("--format", format), ("--budget", budget)]) {
             words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
         }
         match self.independent {

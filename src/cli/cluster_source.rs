@@ -20,8 +20,8 @@ impl ClusterSource {
             Some(LabPlan::Nodes(count)) => {
                 let owner = if stays { Owner::Detached } else { Owner::ThisProcess };
                 let lab = Lab::up(&format!("run-{}", std::process::id()), *count, owner)?;
-                let place = ClusterSource::inside(&lab, cluster)?;
-                Ok(ClusterSource { own_lab: Some(lab), ..place })
+                let source = ClusterSource::inside(&lab, cluster)?;
+                Ok(ClusterSource { own_lab: Some(lab), ..source })
             }
             Some(LabPlan::Named(name)) => ClusterSource::inside(&lab(name)?, cluster),
             None => Ok(ClusterSource { nodes: resolve_nodes(&cluster.nodes, &cluster.ssh)?, own_lab: None }),

@@ -44,11 +44,11 @@ pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure>
     let (plan, _overrides) = args.plan.load()?;
     let target = args.plan.target(&plan)?;
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
-    let place = ClusterSource::find(&plan.cluster, false)?;
+    let source = ClusterSource::find(&plan.cluster, false)?;
     let runtime = cluster_source::runtime()?;
-    let looks = runtime.block_on(look(&plan, &target, place.nodes.clone()));
+    let looks = runtime.block_on(look(&plan, &target, source.nodes.clone()));
     runtime.shutdown_background();
-    place.leave()?;
+    source.leave()?;
     let looks = looks?;
     let well = looks.iter().all(|look| look.able || !look.needed);
     if out.json {

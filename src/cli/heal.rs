@@ -15,6 +15,9 @@ pub struct HealArgs {
     /// The plan whose nodes are healed
     #[arg(value_name = "PLAN", group = "which")]
     pub plan: Option<PathBuf>,
+    /// Any key of the plan: --set cluster.lab= (repeatable)
+    #[arg(long, requires = "plan", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     /// Hosts, such as n1,n2,n3
     #[arg(long, value_name = "NODES", value_delimiter = ',', group = "which")]
     pub nodes: Vec<String>,
@@ -42,7 +45,11 @@ impl HealArgs {
     /// The nodes and how to reach them.
     pub fn cluster(&self) -> Result<ClusterPlan, Failure> {
         if let Some(plan) = &self.plan {
-            return Ok(Plan::load(plan, &Overrides::none())?.cluster);
+            let mut overrides = Overrides::none();
+            for assignment in &self.set {
+                overrides.set(assignment)?;
+            }
+            return Ok(Plan::load(plan, &overrides)?.cluster);
         }
         let ssh = SshOptions {
             user: self.user.clone(),
@@ -67,17 +74,17 @@ pub(super) fn main(args: &HealArgs, out: &mut Output) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Valid);
     }
-    let place = ClusterSource::find(&cluster, false)?;
+    let source = ClusterSource::find(&cluster, false)?;
     let runtime = cluster_source::runtime()?;
     let healed = runtime.block_on(async {
         let name = format!("heal/{}", std::process::id());
-        let hosts = Hosts::connect(place.nodes.clone(), name, args.take_over).await?;
+        let hosts = Hosts::connect(source.nodes.clone(), name, args.take_over).await?;
         let healed = hosts.heal().await;
         hosts.bye(false).await;
         healed
     });
     runtime.shutdown_background();
-    place.leave()?;
+    source.leave()?;
     let healed = healed?;
     if out.json {
         let nodes: Vec<_> =

@@ -177,7 +177,7 @@ fn the_lab(name: Option<&str>) -> Result<Lab, Failure> {
     let mut labs: Vec<Lab> = Lab::list()?.into_iter().filter(Lab::detached).collect();
     match (labs.pop(), labs.is_empty()) {
         (Some(lab), true) => Ok(lab),
-        (None, _) => Err(Failure::harness("no lab is up; `dsfuzz lab up 5` makes one")),
+        (None, _) => Err(Failure::Usage("no lab is up; `dsfuzz lab up 5` makes one".into())),
         (Some(last), false) => {
             let mut names: Vec<&str> = labs.iter().map(Lab::name).collect();
             names.push(last.name());

@@ -1,4 +1,5 @@
 //! `dsfuzz run`: deploy, load, break, heal, collect, judge, report.
+use super::arguments::RESULTS;
 use super::cluster_source::{self, ClusterSource};
 use super::progress::TerminalProgress;
 use super::{Output, PlanArgs, logs, signals};
@@ -92,7 +93,7 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut PartialRun) -> Result<Exit, 
     }
     logs::to_file(&dir.log()).map_err(|error| Failure::harness(format!("{}: {error}", dir.log().display())))?;
     let target = args.plan.target(&plan)?;
-    let again = again(&args.plan.file, &overrides, seed, args.leaves_running());
+    let again = again(&args.plan.file, &overrides, seed, args.leaves_running(), &out.results);
     let begun = RunInfo { seed, target: target.name().into(), again: again.clone(), ..new_info(&plan.name) };
     begun.save(&dir).map_err(|error| Failure::harness(format!("{}: {error}", dir.info().display())))?;
     out.note(format!("plan {}, target {}, seed {seed}", plan.name, target.name()));
@@ -100,12 +101,12 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut PartialRun) -> Result<Exit, 
         out.note(format!("lab of {count} {}", if *count == 1 { "node" } else { "nodes" }));
     }
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(format!("plan: {warning}")));
-    let place = ClusterSource::find(&plan.cluster, args.leaves_running())?;
+    let source = ClusterSource::find(&plan.cluster, args.leaves_running())?;
     let job = Job {
         seed,
         dir: dir.clone(),
         plan_folder: args.plan.folder().to_path_buf(),
-        nodes: place.nodes.clone(),
+        nodes: source.nodes.clone(),
         leave_running: args.leaves_running(),
         take_over: args.take_over,
         again,
@@ -121,12 +122,12 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut PartialRun) -> Result<Exit, 
     });
     runtime.shutdown_background();
     progress.finish();
-    if let Some(lab) = place.own_lab().filter(|_| args.leaves_running()) {
+    if let Some(lab) = source.own_lab().filter(|_| args.leaves_running()) {
         out.note(format!("left running in the lab {lab}; `dsfuzz lab down {lab}` ends it"));
     }
     // The verdict is shown before anything else can fail.
     let answer = finished.map_err(Failure::from).and_then(|finished| show(&finished, &dir, out));
-    after_cleaning_up(answer, place.leave(), out)
+    after_cleaning_up(answer, source.leave(), out)
 }
 
 /// The verdict with the outcome of the clean-up. A failed clean-up is reported and never hides the verdict.
@@ -136,7 +137,7 @@ fn after_cleaning_up(
     out: &mut Output,
 ) -> Result<Exit, Failure> {
     let Err(failure) = cleaned else { return answer };
-    out.note(format!("the lab could not be taken down whole: {failure} (`dsfuzz lab list` shows what is left)"));
+    out.note(format!("the lab could not be taken down: {failure} (`dsfuzz lab list` lists labs)"));
     answer.map(|exit| Exit::worst([exit, Exit::Harness]))
 }
 
@@ -169,7 +170,7 @@ fn keep_failure(args: &RunArgs, failure: &Failure, dir: Option<RunDir>, out: &mu
         }
         // A bad plan gives its error alone, as in every other command.
         if failure.exit() != Exit::Usage {
-            out.note(format!("what is known of this run is in {}", dir.path().display()));
+            out.note(format!("the files of this run are in {}", dir.path().display()));
         }
         Ok(())
     });
@@ -197,7 +198,7 @@ fn plan_name(file: &Path) -> String {
     if name.is_empty() { "plan".into() } else { name }
 }
 
-fn again(plan: &Path, overrides: &Overrides, seed: u64, leave_running: bool) -> String {
+fn again(plan: &Path, overrides: &Overrides, seed: u64, leave_running: bool, results: &Path) -> String {
     let mut words = vec!["dsfuzz".to_string(), "run".into(), plan.display().to_string()];
     let mut changes = overrides.arguments().into_iter().peekable();
     while let Some(word) = changes.next() {
@@ -206,6 +207,9 @@ fn again(plan: &Path, overrides: &Overrides, seed: u64, leave_running: bool) -> 
         } else if !word.starts_with("--seed=") {
             words.push(word);
         }
+    }
+    if results != Path::new(RESULTS) {
+        words.extend(["--results".into(), results.display().to_string()]);
     }
     words.extend(["--seed".into(), seed.to_string()]);
     if leave_running {
@@ -271,10 +275,12 @@ mod tests {
         let mut overrides = Overrides::none();
         overrides.set("load.time=9s").unwrap();
         overrides.set("name=two words").unwrap();
-        let command = again(Path::new("p.yaml"), &overrides, 7, false);
+        let command = again(Path::new("p.yaml"), &overrides, 7, false, Path::new(RESULTS));
         assert!(command.starts_with("dsfuzz run p.yaml"), "{command}");
         assert!(command.contains("load.time=9s") && command.contains("'name=two words'"), "{command}");
         assert_eq!(command.matches("--seed").count(), 1);
-        assert!(command.ends_with("--seed 7"), "{command}");
+        assert!(command.ends_with("--seed 7") && !command.contains("--results"), "{command}");
+        let elsewhere = again(Path::new("p.yaml"), &Overrides::none(), 7, false, Path::new("/tmp/my runs"));
+        assert_eq!(elsewhere, "dsfuzz run p.yaml --results '/tmp/my runs' --seed 7");
     }
 }

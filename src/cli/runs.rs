@@ -18,6 +18,9 @@ pub struct RunsArgs {
 }
 
 pub(super) fn main(args: &RunsArgs, out: &mut Output) -> Result<Exit, Failure> {
+    if out.results.exists() && !out.results.is_dir() {
+        return Err(Failure::Usage(format!("--results {}: it is no folder of runs", out.results.display())));
+    }
     let mut rows = store::list(&out.results)?;
     rows.retain(|row| args.plan.as_ref().is_none_or(|plan| *plan == row.plan));
     rows.truncate(args.limit.unwrap_or(usize::MAX));
@@ -108,6 +111,20 @@ pub(super) fn file_or_run(out: &mut Output, what: &str) -> Result<CheckSubject, 
 /// Extensions of history files.
 const FILES: [&str; 7] = ["jsonl", "json", "edn", "log", "txt", "gz", "parquet"];
 
+/// Characters of a reason; the report has the whole sentence.
+const REASON_MAX: usize = 200;
+
+/// The first line of a verdict's sentence, shortened.
+fn reason(sentence: &str) -> String {
+    let first = sentence.lines().next().unwrap_or_default();
+    if first.chars().count() <= REASON_MAX {
+        return first.to_owned();
+    }
+    let mut short: String = first.chars().take(REASON_MAX - 1).collect();
+    short.push('…');
+    short
+}
+
 fn cells(row: &RunRow) -> Vec<String> {
     let verdict = match (row.state, row.validity, row.exit) {
         (RunState::Refused, ..) => "refused",
@@ -123,5 +140,18 @@ fn cells(row: &RunRow) -> Vec<String> {
     // A refused command may have neither.
     let known = |number: u64| if row.state.not_run() && number == 0 { "-".to_owned() } else { number.to_string() };
     let (nodes, seed) = (known(row.nodes as u64), known(row.seed));
-    vec![run, verdict.into(), row.target.clone(), nodes, seed, row.sentence.clone()]
+    vec![run, verdict.into(), row.target.clone(), nodes, seed, reason(&row.sentence)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_is_one_short_line() {
+        assert_eq!(reason("the plan is wrong\n --> plan.yaml:3"), "the plan is wrong");
+        let long = reason(&"é".repeat(5000));
+        assert_eq!((long.chars().count(), long.ends_with('…')), (REASON_MAX, true));
+        assert_eq!(reason(""), "");
+    }
 }

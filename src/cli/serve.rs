@@ -17,7 +17,7 @@ pub struct ServeArgs {
 
 pub(super) fn main(args: &ServeArgs, out: &mut Output) -> Result<Exit, Failure> {
     if !args.address.is_loopback() {
-        out.note(format!("{} is no loopback address: whoever reaches it can read every result", args.address));
+        out.note(format!("{} is no loopback address: every host that reaches it can read the results", args.address));
     }
     let runtime = super::cluster_source::runtime()?;
     runtime.block_on(async {

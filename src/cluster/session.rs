@@ -66,10 +66,10 @@ type AgentResult = Result<(Response, Vec<u8>), String>;
 pub(super) struct ResponseSender(Box<dyn FnOnce(AgentResult) + Send>);
 
 impl ResponseSender {
-    pub(super) fn give(self, told: Response, blob: Vec<u8>) {
-        (self.0)(match told {
+    pub(super) fn give(self, response: Response, blob: Vec<u8>) {
+        (self.0)(match response {
             Response::Failed(message) => Err(message),
-            told => Ok((told, blob)),
+            response => Ok((response, blob)),
         });
     }
 
@@ -200,7 +200,7 @@ impl Remote for Session {
             }
             let _ = line.wake.write(1);
             match tokio::time::timeout(deadline, answered).await {
-                Ok(Ok(Ok(told))) => Ok(told),
+                Ok(Ok(Ok(response))) => Ok(response),
                 Ok(Ok(Err(message))) => Err(RemoteError::Refused { node: Arc::clone(&self.node.name), message }),
                 Ok(Err(_)) => Err(self.lost_error(&line)),
                 Err(_) => {

@@ -56,9 +56,9 @@ pub async fn download(remote: &dyn Remote, path: &str, to: &Path) -> Result<u64,
     loop {
         let left = end.map_or(BLOB_BYTES_MAX as u64, |end: u64| end.saturating_sub(offset).min(BLOB_BYTES_MAX as u64));
         let ask = Request::Read { path: path.into(), offset, bytes: u32::try_from(left).unwrap_or(u32::MAX) };
-        let (told, blob) = remote.ask(ask, Vec::new(), CHUNK_DEADLINE).await?;
-        let Response::Chunk { size } = told else {
-            return Err(unexpected(remote, "read", &told));
+        let (response, blob) = remote.ask(ask, Vec::new(), CHUNK_DEADLINE).await?;
+        let Response::Chunk { size } = response else {
+            return Err(unexpected(remote, "read", &response));
         };
         file.write_all(&blob).map_err(here)?;
         offset += blob.len() as u64;
@@ -84,8 +84,8 @@ pub async fn run<S: AsRef<str>>(
 /// Runs a command to its end.
 pub async fn run_command(remote: &dyn Remote, command: Command) -> Result<CommandOutput, RemoteError> {
     let deadline = Duration::from_millis(command.deadline_ms).saturating_add(ANSWER_MARGIN);
-    let (told, _) = remote.ask(Request::Run(command), Vec::new(), deadline).await?;
-    match told {
+    let (response, _) = remote.ask(Request::Run(command), Vec::new(), deadline).await?;
+    match response {
         Response::Ran { status, stdout, stderr, late } => Ok(CommandOutput { status, stdout, stderr, late }),
         other => Err(unexpected(remote, "run", &other)),
     }
@@ -95,6 +95,6 @@ fn refused(remote: &dyn Remote, message: String) -> RemoteError {
     RemoteError::Refused { node: Arc::clone(&remote.node().name), message }
 }
 
-fn unexpected(remote: &dyn Remote, what: &str, told: &Response) -> RemoteError {
-    refused(remote, format!("an unexpected answer to {what}: {told:?}"))
+fn unexpected(remote: &dyn Remote, what: &str, response: &Response) -> RemoteError {
+    refused(remote, format!("an unexpected answer to {what}: {response:?}"))
 }

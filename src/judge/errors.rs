@@ -99,20 +99,20 @@ mod tests {
         ];
         let history = dsfuzz_checkers::history::read_jsonl(lines.join("\n").as_bytes()).unwrap();
         let rows = table(&history);
-        let told: Vec<_> =
+        let codes: Vec<_> =
             rows.iter().map(|row| (&*row.code, &*row.outcome, row.count, row.first, row.final_read)).collect();
         let expected =
             [("refused", "fail", 2, 1, false), ("no reply", "info", 1, 7, true), ("timeout", "info", 1, 5, false)];
-        assert_eq!(told, expected);
+        assert_eq!(codes, expected);
         assert_eq!((&rows[0].nodes[..], &*rows[0].example), (&["n2".to_owned()][..], "refused: 10.0.0.2"));
         // An end without an error is still an answer.
         let unsaid =
             lines.join("\n").replace(r#","error":"timeout""#, "").replace(r#","error":"refused: 10.0.0.2 again""#, "");
         let history = dsfuzz_checkers::history::read_jsonl(unsaid.as_bytes()).unwrap();
-        let told: Vec<_> = table(&history).into_iter().map(|row| (row.code, row.outcome, row.first)).collect();
+        let codes: Vec<_> = table(&history).into_iter().map(|row| (row.code, row.outcome, row.first)).collect();
         let row = |code: &str, outcome: &str, first: u64| (code.to_owned(), outcome.to_owned(), first);
         for row in [row(NO_ERROR, "fail", 3), row(NO_ERROR, "info", 5), row(NO_REPLY, "info", 7)] {
-            assert!(told.contains(&row), "{told:?}");
+            assert!(codes.contains(&row), "{codes:?}");
         }
     }
 }

@@ -129,12 +129,12 @@ impl Rules {
             return rules;
         }
         for (name, options) in rules.checkers.iter_mut().filter(|(name, _)| READ_BY_MODE.contains(&name.as_str())) {
-            let mut told = options.clone();
-            if !told.0.contains_key(FINAL_READS) {
-                told.0.insert(FINAL_READS.to_owned(), Value::text(mode));
+            let mut with_mode = options.clone();
+            if !with_mode.0.contains_key(FINAL_READS) {
+                with_mode.0.insert(FINAL_READS.to_owned(), Value::text(mode));
             }
-            if dsfuzz_checkers::checker_with(name, &told).is_ok() {
-                *options = told;
+            if dsfuzz_checkers::checker_with(name, &with_mode).is_ok() {
+                *options = with_mode;
             }
         }
         rules
@@ -236,9 +236,9 @@ fn found_nothing(promise: &Verdict, rules: &Rules) -> bool {
 /// The sentence for a rate below the plan's.
 fn rate_missed(history: &History, rate: f64) -> Option<String> {
     let (offered, ok) = evidence::offered(history)?;
-    let told =
+    let sentence =
         format!("rate: asked {rate}/s, offered {offered:.0}/s, ok {ok:.0}/s (too few clients for it, or they wait)");
-    (offered < RATE_REACHED * rate).then_some(told)
+    (offered < RATE_REACHED * rate).then_some(sentence)
 }
 
 fn run_checkers(history: &History, rules: &Rules) -> Vec<Verdict> {
@@ -385,10 +385,10 @@ fn evidence_found(promises: &[&Verdict]) -> String {
     let measures = |name: &str| dsfuzz_checkers::checker(name).is_some_and(|checker| checker.measures_only());
     let promises = promises.iter().filter(|promise| !measures(&promise.checker));
     let kinds = promises.flat_map(|promise| {
-        let told = |(first, count): (&dsfuzz_checkers::Finding, usize)| {
+        let describe = |(first, count): (&dsfuzz_checkers::Finding, usize)| {
             format!("{count} {} ({})", first.kind, promise.checker)
         };
-        promise.evidence().into_iter().map(told).collect::<Vec<String>>()
+        promise.evidence().into_iter().map(describe).collect::<Vec<String>>()
     });
     let kinds: Vec<String> = kinds.collect();
     if kinds.is_empty() { String::new() } else { format!("; evidence: {}", kinds.join(", ")) }
@@ -457,8 +457,8 @@ mod tests {
         let titles: Vec<&str> = promises[0].findings.iter().map(|finding| finding.title.as_str()).collect();
         assert_eq!(titles, ["early", "late", "the largest"]);
         let promises: Vec<&Verdict> = promises.iter().collect();
-        let told = sentence(Validity::Invalid, &history, &promises, (&[], &[]), (&rules(), &RunInfo::default()));
-        assert_eq!(told, "early");
+        let sentence = sentence(Validity::Invalid, &history, &promises, (&[], &[]), (&rules(), &RunInfo::default()));
+        assert_eq!(sentence, "early");
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl Lab {
                 let log = fs::read_to_string(lab.dir.join("log")).unwrap_or_default();
                 let last =
                     log.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
-                lab.down().context("taking down what was made of the lab")?;
+                lab.down().context("taking down the unfinished lab")?;
                 Err(if last.is_empty() { error } else { error.context(last) })
                     .context(format!("lab {name} did not come up"))
             }

@@ -54,10 +54,12 @@ pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
     let mut warnings = timetable(plan, target, 0, nodes.len()).warnings;
     warnings.extend(short_faults(plan));
     warnings.extend(few_calls(plan));
+    warnings.extend(long_deadline(plan));
+    warnings.extend(faster_than_slots(plan));
     let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
     warnings.extend(faults.filter(|fault| fault.silences_all()).map(|fault| {
         format!(
-            "{}: nodes: all leaves nobody to answer: evidence asks for calls that are Ok before it and after its heal",
+            "{}: nodes: all leaves no node to answer: evidence asks for calls that are Ok before it and after its heal",
             fault.facts().name
         )
     }));
@@ -118,7 +120,7 @@ fn few_clients(plan: &Plan, nodes: &[String]) -> Option<String> {
     let unbound = plan.load.clients.unbound(nodes).join(", ");
     let bound = nodes.len() - plan.load.clients.unbound(nodes).len();
     let meant = bound as u64 >= plan.evidence.nodes_asked(nodes.len());
-    let told = if meant {
+    let consequence = if meant {
         "as `evidence.nodes_asked_min` allows".to_owned()
     } else {
         format!(
@@ -126,7 +128,7 @@ fn few_clients(plan: &Plan, nodes: &[String]) -> Option<String> {
              {{nodes_asked_min: {bound}}}`"
         )
     };
-    Some(format!("{few}; the load never asks {unbound}, {told}"))
+    Some(format!("{few}; the load never asks {unbound}, {consequence}"))
 }
 
 /// The warning about a load that cannot make the calls that evidence asks for.
@@ -139,6 +141,30 @@ fn few_calls(plan: &Plan) -> Option<String> {
             "the load makes {calls:.0} calls at the most, and evidence asks for {min} that are Ok: the run can only be \
              unknown or invalid; ask for more with `load.rate`, `load.time` or `load.ops_max`, or for less with \
              `evidence.ok_min`"
+        )
+    })
+}
+
+/// The warning about a call deadline beyond the load: a hanging call then keeps its client to the end.
+fn long_deadline(plan: &Plan) -> Option<String> {
+    let (deadline, time) = (plan.load.deadline?, plan.load.time);
+    (deadline > time).then(|| {
+        format!(
+            "load.deadline: {deadline} is longer than the load of {time}: a call that hangs keeps its client to the end of \
+             the run; a few seconds are usual"
+        )
+    })
+}
+
+/// The warning about faults that the plan wants more often than they can come.
+fn faster_than_slots(plan: &Plan) -> Option<String> {
+    let nemesis = plan.nemesis.as_ref()?;
+    let least = nemesis.faults.iter().map(|fault| fault.lasts().unwrap_or(nemesis.lasts)).min()?;
+    (nemesis.every < least).then(|| {
+        format!(
+            "nemesis.every: {} is shorter than every fault: one fault ends before the next begins, so they come as their \
+             durations allow",
+            nemesis.every
         )
     })
 }
@@ -164,17 +190,17 @@ mod tests {
 
     #[test]
     fn a_check_that_asks_nothing_about_safety_is_told() {
-        let told = |check: &str| {
+        let warning = |check: &str| {
             let text = format!("name: p\ncluster: {{lab: 3}}\ntarget: etcd\nworkload: register\ncheck: {check}\n");
             no_safety(&Plan::from_yaml_str(&text).expect("a plan"))
         };
-        let alone = told("[availability]").expect("a warning");
+        let alone = warning("[availability]").expect("a warning");
         assert!(alone.starts_with("check: nothing judges safety: availability does not ask whether"), "{alone}");
         assert!(alone.contains("only be unknown or invalid; add linearizable"), "{alone}");
-        let both = told("[availability, liveness]").expect("a warning");
+        let both = warning("[availability, liveness]").expect("a warning");
         assert!(both.contains("availability, liveness do not ask") && !both.contains("unknown"), "{both}");
         for safe in ["[]", "[availability, linearizable]", "[split-brain]"] {
-            assert_eq!(told(safe), None, "{safe}");
+            assert_eq!(warning(safe), None, "{safe}");
         }
     }
 
@@ -188,11 +214,11 @@ mod tests {
             Plan::from_yaml_str(&text).expect("a plan")
         };
         let few = "load.clients is 2 for 3 nodes; 3 or more, such as 1n, asks every node; the load never asks n3";
-        let told = format!(
+        let expected = format!(
             "{few}, so the run can only be unknown or invalid, unless the plan says that this is meant: `evidence: \
              {{nodes_asked_min: 2}}`"
         );
-        assert_eq!(few_clients(&plan("2"), &nodes), Some(told));
+        assert_eq!(few_clients(&plan("2"), &nodes), Some(expected));
         let mut meant = plan("2");
         meant.evidence.nodes_asked_min = Some(2);
         assert_eq!(few_clients(&meant, &nodes), Some(format!("{few}, as `evidence.nodes_asked_min` allows")));

@@ -88,10 +88,10 @@ impl<'a> Canvas<'a> {
             FILE.page,
             all = height + FOOT,
         );
-        let sheet_x = |nanos: u64| LEFT + nanos as f64 / input.digest.end as f64 * (RIGHT - LEFT);
+        let sheet_x = |nanos: u64| LEFT + nanos as f64 / input.summary.end as f64 * (RIGHT - LEFT);
         for fault in input.history.faults.iter().take(1000) {
             let Some((from, to)) = fault.possible() else { continue };
-            let (left, right) = (sheet_x(from), sheet_x(to.min(input.digest.end)));
+            let (left, right) = (sheet_x(from), sheet_x(to.min(input.summary.end)));
             let _ = write!(
                 svg,
                 "<rect x=\"{left:.1}\" y=\"0\" width=\"{:.1}\" height=\"{height}\" fill=\"{}\" fill-opacity=\"0.12\"><title>{}\
@@ -105,7 +105,7 @@ impl<'a> Canvas<'a> {
     }
 
     fn x(&self, nanos: u64) -> f64 {
-        LEFT + nanos as f64 / self.input.digest.end as f64 * (RIGHT - LEFT)
+        LEFT + nanos as f64 / self.input.summary.end as f64 * (RIGHT - LEFT)
     }
 
     fn label(&mut self, text: &str, y: f64) {
@@ -129,7 +129,7 @@ impl<'a> Canvas<'a> {
 
     /// The time axis, and the end of the picture.
     fn finish(mut self) -> String {
-        let seconds = self.input.digest.end as f64 / 1e9;
+        let seconds = self.input.summary.end as f64 / 1e9;
         let step = nice_step(seconds / 10.0);
         let mut tick = 0.0;
         while tick <= seconds {
@@ -161,9 +161,9 @@ fn nice_step(least: f64) -> f64 {
 }
 
 fn latency(input: &ReportInput<'_>) -> Option<String> {
-    let (history, digest) = (input.history, &input.digest);
+    let (history, summary) = (input.history, &input.summary);
     let log = |nanos: u64| ((nanos + 1) as f64).log10();
-    let logs = history.ops().iter().map(|op| log(digest.latency(&op)));
+    let logs = history.ops().iter().map(|op| log(summary.latency(&op)));
     let (low, high) = logs.fold((f64::MAX, f64::MIN), |(low, high), log| (low.min(log), high.max(log)));
     if low > high {
         return None;
@@ -180,7 +180,7 @@ fn latency(input: &ReportInput<'_>) -> Option<String> {
         }
     }
     for op in sample(input) {
-        let (x, y) = (sheet.x(op.call_time), y(log(digest.latency(&op))));
+        let (x, y) = (sheet.x(op.call_time), y(log(summary.latency(&op))));
         let colour = FILE.outcome(op.outcome);
         let _ = match op.outcome {
             Outcome::Ok => write!(
@@ -207,7 +207,7 @@ fn latency(input: &ReportInput<'_>) -> Option<String> {
 
 /// The calls to draw: an even sample of each outcome in a large run.
 fn sample<'a>(input: &'a ReportInput<'_>) -> Vec<Op<'a>> {
-    let total = &input.digest.total;
+    let total = &input.summary.total;
     let share = |of: u64, most: usize| (of as usize).div_ceil(most).max(1);
     let bad = POINTS_MAX / 4;
     let good = POINTS_MAX - (total.fail as usize).min(bad) - (total.info as usize).min(bad);
@@ -225,21 +225,21 @@ fn sample<'a>(input: &'a ReportInput<'_>) -> Vec<Op<'a>> {
 
 /// Bins over the whole run: their number and length.
 fn bins(input: &ReportInput<'_>, most: f64) -> (usize, u64) {
-    let end = input.digest.end;
+    let end = input.summary.end;
     let width = (nice_step(end as f64 / most / 1e9) * 1e9).max(1.0) as u64;
     (usize::try_from(end.div_ceil(width)).unwrap_or(1).max(1), width)
 }
 
 fn rate(input: &ReportInput<'_>) -> Option<String> {
-    let digest = &input.digest;
-    if digest.order.is_empty() {
+    let summary = &input.summary;
+    if summary.order.is_empty() {
         return None;
     }
     let (count, width) = bins(input, 250.0);
     let tallies: Vec<(OutcomeCounts, f64)> = (0..count as u64)
         .map(|bin| {
-            let (from, to) = (bin * width, ((bin + 1) * width).min(digest.end + 1));
-            (digest.tally(from, to), (to - from).max(width / 4) as f64 / 1e9)
+            let (from, to) = (bin * width, ((bin + 1) * width).min(summary.end + 1));
+            (summary.tally(from, to), (to - from).max(width / 4) as f64 / 1e9)
         })
         .collect();
     let rates = |pick: fn(&OutcomeCounts) -> u64| {
@@ -265,7 +265,7 @@ fn rate(input: &ReportInput<'_>) -> Option<String> {
         let mut path = String::new();
         for (bin, rate) in rates.iter().enumerate() {
             let (left, right) =
-                (sheet.x(bin as u64 * width), sheet.x(((bin + 1) as u64 * width).min(input.digest.end)));
+                (sheet.x(bin as u64 * width), sheet.x(((bin + 1) as u64 * width).min(input.summary.end)));
             let verb = if bin == 0 { 'M' } else { 'L' };
             let _ = write!(path, "{verb}{left:.1} {:.1}H{right:.1}", y(*rate));
         }
@@ -279,26 +279,26 @@ fn rate(input: &ReportInput<'_>) -> Option<String> {
 }
 
 fn availability(input: &ReportInput<'_>) -> Option<String> {
-    let (history, digest) = (input.history, &input.digest);
-    if digest.order.is_empty() || digest.nodes.is_empty() {
+    let (history, summary) = (input.history, &input.summary);
+    if summary.order.is_empty() || summary.nodes.is_empty() {
         return None;
     }
     let (count, width) = bins(input, 180.0);
-    let mut tallies = vec![OutcomeCounts::default(); count * digest.nodes.len()];
+    let mut tallies = vec![OutcomeCounts::default(); count * summary.nodes.len()];
     let mut rows = std::collections::HashMap::new();
     for op in history.ops().iter() {
-        let row = *rows.entry(op.node).or_insert_with(|| digest.node_row(history.name(op.node)));
+        let row = *rows.entry(op.node).or_insert_with(|| summary.node_row(history.name(op.node)));
         let bin = usize::try_from(op.call_time / width).unwrap_or(0).min(count - 1);
         if let Some(row) = row {
             tallies[row * count + bin].add(op.outcome);
         }
     }
-    let mut sheet = Canvas::new(input, "Outcomes by node", digest.nodes.len() as f64 * ROW);
-    for (row, node) in digest.nodes.iter().enumerate() {
+    let mut sheet = Canvas::new(input, "Outcomes by node", summary.nodes.len() as f64 * ROW);
+    for (row, node) in summary.nodes.iter().enumerate() {
         sheet.label(node, row as f64 * ROW + ROW / 2.0);
         for bin in 0..count {
             let tally = tallies[row * count + bin];
-            let (left, right) = (sheet.x(bin as u64 * width), sheet.x(((bin + 1) as u64 * width).min(digest.end)));
+            let (left, right) = (sheet.x(bin as u64 * width), sheet.x(((bin + 1) as u64 * width).min(summary.end)));
             let mut y = (row + 1) as f64 * ROW - 3.0;
             for (number, outcome) in [(tally.ok, Outcome::Ok), (tally.info, Outcome::Info), (tally.fail, Outcome::Fail)]
             {
@@ -316,8 +316,8 @@ fn availability(input: &ReportInput<'_>) -> Option<String> {
             }
         }
     }
-    for &(row, since, until) in &digest.silences {
-        let (left, right, y) = (sheet.x(since), sheet.x(until.min(digest.end)), row as f64 * ROW + 3.0);
+    for &(row, since, until) in &summary.silences {
+        let (left, right, y) = (sheet.x(since), sheet.x(until.min(summary.end)), row as f64 * ROW + 3.0);
         let _ = write!(
             sheet.svg,
             "<rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{}\"/>",
@@ -333,17 +333,17 @@ fn availability(input: &ReportInput<'_>) -> Option<String> {
 const SILENT: &str = "#b9bfc8";
 
 fn leaders(input: &ReportInput<'_>) -> Option<String> {
-    let digest = &input.digest;
-    if digest.roles.is_empty() {
+    let summary = &input.summary;
+    if summary.roles.is_empty() {
         return None;
     }
-    let mut sheet = Canvas::new(input, "Who claimed leadership", digest.nodes.len() as f64 * ROW);
-    for (row, node) in digest.nodes.iter().enumerate() {
+    let mut sheet = Canvas::new(input, "Who claimed leadership", summary.nodes.len() as f64 * ROW);
+    for (row, node) in summary.nodes.iter().enumerate() {
         sheet.label(node, row as f64 * ROW + ROW / 2.0);
         sheet.line((row + 1) as f64 * ROW);
     }
-    for said in digest.roles.iter().take(20_000) {
-        let Some(row) = digest.node_row(&said.node) else { continue };
+    for said in summary.roles.iter().take(20_000) {
+        let Some(row) = summary.node_row(&said.node) else { continue };
         let (left, right) = (sheet.x(said.from), sheet.x(said.to));
         let (y, width) = (row as f64 * ROW, (right - left).max(1.5));
         if !matches!(&*said.role, "leader" | "primary" | "master") {

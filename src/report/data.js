@@ -85,7 +85,7 @@ class Operations {
     return {
       op: call,
       node: this.nodeName(i),
-      function: this.functionName(i),
+      f: this.functionName(i),
       outcome: OUTCOMES[this.kind[i] & 3],
       called_ns: this.nanos(i),
       // Null, and only null, means that no reply came.

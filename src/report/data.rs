@@ -27,11 +27,11 @@ pub(super) struct Packed {
 }
 
 /// Packs all operations.
-pub(super) fn pack(history: &History, digest: &HistorySummary) -> Packed {
-    let unit = digest.end / u64::from(u32::MAX) + 1;
-    let count = digest.order.len();
-    let function_of: BTreeMap<_, _> = digest.functions.iter().enumerate().map(|(row, names)| (*names, row)).collect();
-    let node_rows: Vec<(&str, usize)> = digest.nodes.iter().enumerate().map(|(row, name)| (&**name, row)).collect();
+pub(super) fn pack(history: &History, summary: &HistorySummary) -> Packed {
+    let unit = summary.end / u64::from(u32::MAX) + 1;
+    let count = summary.order.len();
+    let function_of: BTreeMap<_, _> = summary.functions.iter().enumerate().map(|(row, names)| (*names, row)).collect();
+    let node_rows: Vec<(&str, usize)> = summary.nodes.iter().enumerate().map(|(row, name)| (&**name, row)).collect();
     let mut node_of = BTreeMap::new();
     let mut bytes = vec![0u8; count * 9];
     let (times, rest) = bytes.split_at_mut(count * 4);
@@ -39,7 +39,7 @@ pub(super) fn pack(history: &History, digest: &HistorySummary) -> Packed {
     let (classes, rest) = rest.split_at_mut(count);
     let (nodes, steps) = rest.split_at_mut(count);
     let (mut jumps, mut last) = (Vec::new(), 0u64);
-    for (place, &position) in digest.order.iter().enumerate() {
+    for (place, &position) in summary.order.iter().enumerate() {
         let op = history.ops().at(position as usize);
         let time = u32::try_from(op.call_time / unit).unwrap_or(u32::MAX);
         times[place * 4..place * 4 + 4].copy_from_slice(&time.to_le_bytes());
@@ -122,7 +122,7 @@ struct Detail {
     process: u64,
     node: String,
     workload: String,
-    function: String,
+    f: String,
     key: String,
     value: String,
     outcome: &'static str,
@@ -160,26 +160,26 @@ struct Meta<'a> {
 /// The JSON for the script, safe inside its element. `marked` are the operations of the counterexamples.
 pub(super) fn meta(
     history: &History,
-    digest: &HistorySummary,
+    summary: &HistorySummary,
     packed: &Packed,
     marked: &BTreeSet<u64>,
 ) -> anyhow::Result<String> {
-    let workloads: BTreeSet<_> = digest.functions.iter().map(|(workload, _)| workload).collect();
+    let workloads: BTreeSet<_> = summary.functions.iter().map(|(workload, _)| workload).collect();
     let function = |(workload, function): &(_, _)| {
         let name = words::shorten(history.name(*function), 60);
         if workloads.len() > 1 { format!("{} {name}", words::shorten(history.name(*workload), 30)) } else { name }
     };
     let meta = Meta {
-        count: digest.order.len(),
+        count: summary.order.len(),
         unit: packed.unit,
-        end: digest.end,
-        nodes: &digest.nodes,
-        functions: digest.functions.iter().map(function).collect(),
-        faults: history.faults.iter().filter_map(|fault| Band::of(fault, digest.end)).take(5000).collect(),
-        roles: &digest.roles[..digest.roles.len().min(20_000)],
-        clocks: &digest.clocks[..digest.clocks.len().min(20_000)],
-        clock_steps: digest.clock_steps(history),
-        silences: &digest.silences[..digest.silences.len().min(20_000)],
+        end: summary.end,
+        nodes: &summary.nodes,
+        functions: summary.functions.iter().map(function).collect(),
+        faults: history.faults.iter().filter_map(|fault| Band::of(fault, summary.end)).take(5000).collect(),
+        roles: &summary.roles[..summary.roles.len().min(20_000)],
+        clocks: &summary.clocks[..summary.clocks.len().min(20_000)],
+        clock_steps: summary.clock_steps(history),
+        silences: &summary.silences[..summary.silences.len().min(20_000)],
         wall_ms: words::wall_start(history).map(|wall| wall.timestamp_micros() as f64 / 1e3),
         phases: history.phases.iter().map(|(phase, mark)| (phase_name(*phase), mark.time)).collect(),
         jumps: &packed.jumps,
@@ -228,7 +228,7 @@ fn detail(history: &History, op: &Op<'_>) -> Detail {
         process: op.process,
         node: history.name(op.node).to_string(),
         workload: history.name(op.workload).to_string(),
-        function: history.name(op.function).to_string(),
+        f: history.name(op.function).to_string(),
         key: text(op.key),
         value: text(op.input),
         outcome: words::outcome(op.outcome),

@@ -133,7 +133,7 @@ fn next(input: &ReportInput<'_>, groups: &[Group<'_>], page: &Page) -> Vec<Strin
     }
     if let Some(group) = groups.first() {
         lines.push("<a href=\"#counterexample\">Read the counterexample</a>".into());
-        lines.push(format!("<code>dsfuzz explain {}</code> says what was found", escape(group.kind())));
+        lines.push(format!("<code>dsfuzz explain {}</code> explains the finding", escape(group.kind())));
     }
     match (input.verdict.validity, input.source) {
         (Validity::Unknown, Source::NoLoad) if input.bad_plan() => {
@@ -158,7 +158,7 @@ fn next(input: &ReportInput<'_>, groups: &[Group<'_>], page: &Page) -> Vec<Strin
             );
         }
         (Validity::Unknown, Source::File) => {
-            lines.push("Name what the calls are with <code>--as</code>, or record what is missing".into());
+            lines.push("Name the workload with <code>--as</code>, or record what is missing".into());
         }
         (Validity::Valid, Source::Run | Source::CutOff) => {
             lines.push("Another seed draws other faults: leave <code>--seed</code> out".into());

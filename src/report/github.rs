@@ -1,6 +1,6 @@
 //! A run in a job on GitHub: the step summary (Markdown) and error annotations.
 use super::input::ReportInput;
-use super::junit::{thin_sentence, told};
+use super::junit::{describe, thin_sentence};
 use super::sections::checker;
 use super::words;
 use crate::store::{RunDir, RunInfo, RunVerdict};
@@ -45,7 +45,7 @@ pub fn step_summary(dir: &RunDir, history: &History, info: &RunInfo, verdict: &R
         markdown(&words::answer(verdict, input.source)),
         markdown(input.sentence())
     );
-    let total = &input.digest.total;
+    let total = &input.summary.total;
     let _ = writeln!(
         out,
         "Target {}, seed `{}`, {} operations ({} ok, {} fail, {} info), {} faults.\n",
@@ -67,7 +67,7 @@ pub fn step_summary(dir: &RunDir, history: &History, info: &RunInfo, verdict: &R
     }
     let groups = super::groups::groups(&input);
     for finding in groups.iter().filter_map(|group| group.findings.first()).take(3) {
-        let _ = writeln!(out, "### {}\n\n{}\n", markdown(&finding.title), fenced(&told(&input, finding)));
+        let _ = writeln!(out, "### {}\n\n{}\n", markdown(&finding.title), fenced(&describe(&input, finding)));
     }
     let thin: Vec<_> = verdict.evidence.iter().filter(|one| !one.enough).take(30).collect();
     if !thin.is_empty() {
@@ -103,7 +103,7 @@ fn cut(out: &mut String, bytes: usize) {
     if out.lines().filter(|line| line.starts_with("````")).count() % 2 == 1 {
         out.push_str("\n````\n");
     }
-    out.push_str("\n\n(shortened; the report has the rest)\n");
+    out.push_str("\n\n(shortened; the report has all of it)\n");
 }
 
 /// Text that Markdown and HTML show unchanged.

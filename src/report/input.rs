@@ -12,7 +12,7 @@ pub(super) struct ReportInput<'a> {
     pub(super) history: &'a History,
     pub(super) info: &'a RunInfo,
     pub(super) verdict: &'a RunVerdict,
-    pub(super) digest: HistorySummary,
+    pub(super) summary: HistorySummary,
     pub(super) source: Source,
 }
 
@@ -62,7 +62,7 @@ impl<'a> ReportInput<'a> {
             history,
             info,
             verdict,
-            digest: HistorySummary::of(history),
+            summary: HistorySummary::of(history),
             source: Source::of(history, info),
         }
     }

@@ -44,8 +44,9 @@ fn case(input: &ReportInput<'_>, promise: &Verdict) -> TestCase {
         Validity::Unknown => problem(NonSuccessKind::Error, "unknown", &promise.summary, &promise.summary),
         Validity::Invalid => {
             let kind = violations.first().map_or("invalid", |finding| finding.kind.as_str());
-            let told: Vec<String> = violations.iter().take(FINDINGS_MAX).map(|finding| told(input, finding)).collect();
-            problem(NonSuccessKind::Failure, kind, &promise.summary, &told.join("\n\n"))
+            let texts: Vec<String> =
+                violations.iter().take(FINDINGS_MAX).map(|finding| describe(input, finding)).collect();
+            problem(NonSuccessKind::Failure, kind, &promise.summary, &texts.join("\n\n"))
         }
     };
     let mut case = TestCase::new(checker(promise), status);
@@ -54,7 +55,7 @@ fn case(input: &ReportInput<'_>, promise: &Verdict) -> TestCase {
 }
 
 /// A finding with its operations and its reason, as text.
-pub(super) fn told(input: &ReportInput<'_>, finding: &Finding) -> String {
+pub(super) fn describe(input: &ReportInput<'_>, finding: &Finding) -> String {
     let mut lines = vec![finding.title.clone()];
     let ops = finding.ops.iter().take(40).filter_map(|call| input.history.op(*call));
     lines.extend(ops.map(|op| format!("  {}", words::op_line(input.history, &op))));

@@ -69,8 +69,8 @@ pub(super) fn around(input: &ReportInput<'_>, nodes: &[&str], moments: &[u64]) -
 
 /// The clock faults of a node: from, to, and the offset in milliseconds.
 fn offsets(input: &ReportInput<'_>, node: &str) -> Vec<(u64, u64, f64)> {
-    let row = input.digest.node_row(node);
-    let steps = input.digest.clock_steps(input.history).into_iter().filter(|step| Some(step.2) == row);
+    let row = input.summary.node_row(node);
+    let steps = input.summary.clock_steps(input.history).into_iter().filter(|step| Some(step.2) == row);
     let possible = |since: u64| {
         let mut faults = input.history.faults.iter().filter_map(dsfuzz_checkers::Fault::possible);
         faults.rfind(|(from, to)| (*from..=*to).contains(&since))

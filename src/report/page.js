@@ -130,7 +130,7 @@ function nearest(strip, ops, range, shown, x, y) {
 function opWords(ops, i) {
   const outcome = OUTCOMES[ops.kind[i] & 3];
   const whole = ops.meta.details[ops.indices()[i]];
-  const what = whole ? [whole.function, whole.key, whole.value].filter((part) => part && part !== "nil").join(" ") : ops.functionName(i);
+  const what = whole ? [whole.f, whole.key, whole.value].filter((part) => part && part !== "nil").join(" ") : ops.functionName(i);
   return `#${ops.indices()[i]}  ${what}  ${outcome}  on ${ops.nodeName(i)}  at ${(ops.nanos(i) / 1e9).toFixed(4)} s  took ${lengthWords(ops.latencyNanos(i))}`;
 }
 

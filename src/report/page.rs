@@ -53,8 +53,8 @@ pub(super) fn draw(input: &ReportInput<'_>) -> String {
 }
 
 fn columns(input: &ReportInput<'_>) -> anyhow::Result<(String, String)> {
-    let packed = data::pack(input.history, &input.digest);
-    let meta = data::meta(input.history, &input.digest, &packed, &input.marked())?;
+    let packed = data::pack(input.history, &input.summary);
+    let meta = data::meta(input.history, &input.summary, &packed, &input.marked())?;
     Ok((packed.base64, meta))
 }
 

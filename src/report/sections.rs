@@ -67,7 +67,7 @@ pub(super) fn banner(input: &ReportInput<'_>, page: &Page) -> anyhow::Result<Str
     if !(file || input.bad_plan() && info.seed == 0) {
         facts.push(("seed", format!("<code>{}</code>", info.seed)));
     }
-    let named = input.digest.nodes.iter().filter(|node| *node != "?" && !node.is_empty()).count();
+    let named = input.summary.nodes.iter().filter(|node| *node != "?" && !node.is_empty()).count();
     facts.push(("nodes", if named == 0 { String::new() } else { named.to_string() }));
     if input.source != Source::NoLoad {
         facts.push(("operations", tally(input)));
@@ -127,7 +127,7 @@ pub(super) fn banner(input: &ReportInput<'_>, page: &Page) -> anyhow::Result<Str
 }
 
 fn tally(input: &ReportInput<'_>) -> String {
-    let total = &input.digest.total;
+    let total = &input.summary.total;
     let count = words::count;
     format!(
         "{} <small>({} ok, {} fail, {} info)</small>",

@@ -90,7 +90,7 @@ fn detail(fault: &Fault) -> String {
 }
 
 fn effect(input: &ReportInput<'_>, fault: &Fault) -> (String, String) {
-    let Some(effect) = input.digest.effect(fault) else {
+    let Some(effect) = input.summary.effect(fault) else {
         return ("never begun".to_string(), "–".to_string());
     };
     let rate = |(tally, nanos): (OutcomeCounts, u64)| match nanos {

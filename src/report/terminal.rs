@@ -2,7 +2,7 @@
 //! the command that repeats the run.
 use super::groups;
 use super::input::{ReportInput, Source};
-use super::junit::told;
+use super::junit::describe;
 use super::sections::checker;
 use super::words;
 use crate::store::{ErrorRow, RunDir, RunInfo, RunVerdict};
@@ -30,7 +30,7 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
     promises(&mut out, &input);
     for group in groups::groups(&input).iter().take(FINDINGS_MAX) {
         let (promise, Some(finding)) = (group.verdict, group.findings.first()) else { continue };
-        let text: Vec<String> = told(&input, finding).lines().map(words::plain_line).collect();
+        let text: Vec<String> = describe(&input, finding).lines().map(words::plain_line).collect();
         let _ = writeln!(
             out,
             "{} ({}): {}\n",
@@ -197,7 +197,7 @@ fn fault_row(input: &ReportInput<'_>, fault: &Fault) -> Vec<String> {
         0 => "-".to_string(),
         nanos => format!("{:.0}", tally.ok as f64 * 1e9 / nanos as f64),
     };
-    let effect = input.digest.effect(fault).map_or(String::new(), |effect| {
+    let effect = input.summary.effect(fault).map_or(String::new(), |effect| {
         format!("{}, {}, {}", rate(effect.before), rate(effect.during), rate(effect.after))
     });
     let load = input.verdict.load.iter().find(|load| load.fault == fault.id);

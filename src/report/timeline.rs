@@ -21,9 +21,9 @@ const TOOLS: &str = "<div class=\"tools\"><span class=\"group\">\
 
 /// The charts of one run above each other; a chart without data is left out.
 pub(super) fn draw(input: &ReportInput<'_>) -> String {
-    let digest = &input.digest;
-    let called = !digest.order.is_empty();
-    if !called && input.history.faults.is_empty() && digest.roles.is_empty() && digest.clocks.is_empty() {
+    let summary = &input.summary;
+    let called = !summary.order.is_empty();
+    if !called && input.history.faults.is_empty() && summary.roles.is_empty() && summary.clocks.is_empty() {
         return String::new();
     }
     let mut html = String::from(
@@ -42,8 +42,8 @@ pub(super) fn draw(input: &ReportInput<'_>) -> String {
     html.push_str(TOOLS);
     html.push_str("<output id=\"readout\">Point at a chart.</output>\n");
     html.push_str("<div id=\"strips\" tabindex=\"0\" role=\"group\" aria-label=\"Charts over time. Arrow keys move, plus and minus zoom, 0 shows the whole run.\">\n");
-    let total = &digest.total;
-    let quantiles = digest.latency_quantiles(input.history, &[0.5, 0.99]);
+    let total = &summary.total;
+    let quantiles = summary.latency_quantiles(input.history, &[0.5, 0.99]);
     let latency = match quantiles[..] {
         [median, tail] => {
             format!("median {}, 99th percentile {}", length(median), length(tail))
@@ -66,14 +66,14 @@ pub(super) fn draw(input: &ReportInput<'_>) -> String {
             ),
         ),
         (
-            called && !digest.nodes.is_empty(),
+            called && !summary.nodes.is_empty(),
             "availability",
             "Outcomes by node: share of its calls that were ok, info, fail (from below); grey: callers waited, and the node \
              answered nothing"
                 .into(),
         ),
-        (!digest.roles.is_empty(), "roles", "Who claimed leadership, with its term; thin line: other roles".into()),
-        (!digest.clocks.is_empty(), "clocks", "Clock offset by node: readings as points; a line while a fault is proven to hold the clock".into()),
+        (!summary.roles.is_empty(), "roles", "Who claimed leadership, with its term; thin line: other roles".into()),
+        (!summary.clocks.is_empty(), "clocks", "Clock offset by node: readings as points; a line while a fault is proven to hold the clock".into()),
     ];
     for (has, name, caption) in strips {
         if has {

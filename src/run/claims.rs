@@ -147,7 +147,7 @@ mod tests {
         };
         assert_eq!(skipped(&log(0), 0), None);
         assert_eq!(skipped(&log(7), 7), None, "that was written before the load");
-        let told = "the first 5 bytes that n1 wrote into /d/db.log under load were not searched";
-        assert_eq!(skipped(&log(12), 7).as_deref(), Some(told));
+        let expected = "the first 5 bytes that n1 wrote into /d/db.log under load were not searched";
+        assert_eq!(skipped(&log(12), 7).as_deref(), Some(expected));
     }
 }

@@ -97,8 +97,8 @@ impl DeathRecorder {
         let mut events = Vec::new();
         // A lower count is that of a restarted service.
         for (service, count) in &said.oom_kills {
-            let told = known.oom_kills.entry((said.node.clone(), service.clone())).or_default();
-            *told = (*told).min(*count);
+            let recorded = known.oom_kills.entry((said.node.clone(), service.clone())).or_default();
+            *recorded = (*recorded).min(*count);
         }
         for death in &said.deaths {
             if !known.dead.insert((said.node.clone(), death.pid, death.start)) {
@@ -107,17 +107,17 @@ impl DeathRecorder {
             let mut event = ended(&said, death);
             if let Some(count) = said.oom_kills.get(&death.service).filter(|_| event.step == ProcessStep::OutOfMemory) {
                 // The count of the cgroup has the same kill; the record of its process is enough.
-                let told = known.oom_kills.entry((said.node.clone(), death.service.clone())).or_default();
-                event.times = u64::from(*told < *count);
-                *told = (*told + 1).min(*count);
+                let recorded = known.oom_kills.entry((said.node.clone(), death.service.clone())).or_default();
+                event.times = u64::from(*recorded < *count);
+                *recorded = (*recorded + 1).min(*count);
             }
             events.push(event);
         }
         for (service, count) in &said.oom_kills {
-            let told = known.oom_kills.entry((said.node.clone(), service.clone())).or_default();
-            if *count > *told {
-                let times = *count - *told;
-                *told = *count;
+            let recorded = known.oom_kills.entry((said.node.clone(), service.clone())).or_default();
+            if *count > *recorded {
+                let times = *count - *recorded;
+                *recorded = *count;
                 let between = Some((said.asked.saturating_sub(as_ns(EVERY * 2)), said.answered));
                 events.push(ProcessEvent { times, between, ..event(&said.node, service, ProcessStep::OutOfMemory) });
             }
@@ -238,16 +238,16 @@ mod tests {
     #[test]
     fn each_death_is_recorded_once_with_the_time_as_seen_from_here() {
         let deaths = DeathRecorder::default();
-        let told = deaths.news(said(vec![death(7, "signal 6 (SIGABRT)", 0)], 0));
-        assert_eq!(told.len(), 1);
-        assert_eq!((told[0].step, told[0].between), (ProcessStep::Ended, Some((1_800, 1_860))));
+        let recorded = deaths.news(said(vec![death(7, "signal 6 (SIGABRT)", 0)], 0));
+        assert_eq!(recorded.len(), 1);
+        assert_eq!((recorded[0].step, recorded[0].between), (ProcessStep::Ended, Some((1_800, 1_860))));
         assert!(deaths.news(said(vec![death(7, "signal 6 (SIGABRT)", 0)], 0)).is_empty());
-        let told = deaths.news(said(vec![death(8, "signal 9 (SIGKILL)", 0)], 0));
-        assert_eq!(told[0].step, ProcessStep::Ended, "who killed it is not known");
+        let recorded = deaths.news(said(vec![death(8, "signal 9 (SIGKILL)", 0)], 0));
+        assert_eq!(recorded[0].step, ProcessStep::Ended, "who killed it is not known");
         let foreign = Death { oom_of_machine: true, ..death(9, "signal 9 (SIGKILL)", 3) };
-        let told = deaths.news(said(vec![foreign], 0));
-        assert_eq!(told[0].step, ProcessStep::Ended, "a count of the machine names nobody");
-        assert!(told[0].detail[0].contains("not known"), "{:?}", told[0].detail);
+        let recorded = deaths.news(said(vec![foreign], 0));
+        assert_eq!(recorded[0].step, ProcessStep::Ended, "a count of the machine names nobody");
+        assert!(recorded[0].detail[0].contains("not known"), "{:?}", recorded[0].detail);
     }
 
     #[test]
@@ -261,8 +261,8 @@ mod tests {
 
     #[test]
     fn a_kill_for_want_of_memory_is_told_once() {
-        let all = |told: &[ProcessEvent]| -> Vec<(ProcessStep, u64)> {
-            told.iter().map(|event| (event.step, event.times)).collect()
+        let all = |recorded: &[ProcessEvent]| -> Vec<(ProcessStep, u64)> {
+            recorded.iter().map(|event| (event.step, event.times)).collect()
         };
         // The killed process and the count of its cgroup come in one look, ..
         let deaths = DeathRecorder::default();
@@ -270,8 +270,8 @@ mod tests {
         assert_eq!(all(&deaths.news(said(vec![killed()], 1))), [(ProcessStep::OutOfMemory, 1)]);
         assert!(deaths.news(said(vec![killed()], 1)).is_empty());
         // .. with a child that was killed beside it, ..
-        let told = deaths.news(said(vec![killed(), death(8, "signal 9 (SIGKILL)", 2)], 3));
-        assert_eq!(all(&told), [(ProcessStep::OutOfMemory, 1), (ProcessStep::OutOfMemory, 1)]);
+        let recorded = deaths.news(said(vec![killed(), death(8, "signal 9 (SIGKILL)", 2)], 3));
+        assert_eq!(all(&recorded), [(ProcessStep::OutOfMemory, 1), (ProcessStep::OutOfMemory, 1)]);
         // .. or the count first: then the end adds nothing to it.
         let deaths = DeathRecorder::default();
         assert_eq!(all(&deaths.news(said(Vec::new(), 1))), [(ProcessStep::OutOfMemory, 1)]);

@@ -74,10 +74,10 @@ impl Hosts {
     }
 
     /// Reconnects after every lost connection, until aborted.
-    pub fn watch(&self, told: impl Fn(&str) + Clone + Send + Sync + 'static) -> JoinSet<()> {
+    pub fn watch(&self, report: impl Fn(&str) + Clone + Send + Sync + 'static) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         for session in self.cluster.sessions() {
-            tasks.spawn(keep(session.clone(), told.clone(), self.evicted.clone()));
+            tasks.spawn(keep(session.clone(), report.clone(), self.evicted.clone()));
         }
         tasks.spawn(await_vanishing(self.cluster.sessions().to_vec(), self.vanished.clone()));
         tasks
@@ -133,12 +133,12 @@ impl Hosts {
     /// Undoes the injections of all runs on all nodes, with proof. Returns the actions on each node; an error names the nodes
     /// where something could not be undone.
     pub async fn heal(&self) -> Result<Vec<(Arc<str>, Proof)>> {
-        let told = self.everywhere(Request::UndoAll, UNDO).await;
+        let response = self.everywhere(Request::UndoAll, UNDO).await;
         let mut already = self.undone_already().await;
         let mut proofs = Vec::new();
         let mut problems = Vec::new();
-        for (node, told) in told {
-            match told {
+        for (node, response) in response {
+            match response {
                 Ok(Response::Proof(mut proof)) if proof.holds => {
                     proof.detail.splice(0..0, already.remove(&node).unwrap_or_default());
                     proofs.push((node, proof));
@@ -159,8 +159,8 @@ impl Hosts {
     /// unknown. It is known if the previous control process ran on this machine and has ended.
     pub async fn clients_gone(&self) -> Result<Vec<String>> {
         let mut unknown = Vec::new();
-        for (node, told) in self.everywhere(Request::AwaitClients, CLIENTS).await {
-            match told {
+        for (node, response) in self.everywhere(Request::AwaitClients, CLIENTS).await {
+            match response {
                 Ok(Response::Clients(None)) => {}
                 // The clients ended with the process.
                 Ok(Response::Clients(Some(by))) if has_ended(&by.token) => {}
@@ -177,8 +177,8 @@ impl Hosts {
 
     /// The self-heals of each node, such as those at the start of its agent, in words.
     async fn undone_already(&self) -> BTreeMap<Arc<str>, Vec<String>> {
-        let told = self.everywhere(Request::Undone, LOOK).await;
-        let sentences = |told| match told {
+        let response = self.everywhere(Request::Undone, LOOK).await;
+        let sentences = |response| match response {
             Ok(Response::Undone { by_itself, .. }) => by_itself
                 .iter()
                 .map(|heal| {
@@ -188,18 +188,18 @@ impl Hosts {
                 .collect(),
             _ => Vec::new(),
         };
-        told.into_iter().map(|(node, told)| (node, sentences(told))).collect()
+        response.into_iter().map(|(node, response)| (node, sentences(response))).collect()
     }
 
     /// The abilities of each node, tested harmlessly.
     pub async fn abilities(&self) -> Vec<(Arc<str>, Result<Vec<Ability>, String>)> {
-        let told = self.everywhere(Request::Abilities, LOOK).await;
-        let abilities = |told| match told {
+        let response = self.everywhere(Request::Abilities, LOOK).await;
+        let abilities = |response| match response {
             Ok(Response::Abilities(abilities)) => Ok(abilities.into_iter().map(needs::with_room).collect()),
             Ok(other) => Err(format!("an answer of another kind: {other:?}")),
             Err(error) => Err(error),
         };
-        told.into_iter().map(|(node, told)| (node, abilities(told))).collect()
+        response.into_iter().map(|(node, response)| (node, abilities(response))).collect()
     }
 
     /// Nodes that share their kernel neither with another node nor with this machine.
@@ -209,8 +209,8 @@ impl Hosts {
 
     /// Ends the agents in order.
     pub async fn bye(&self, stop_services: bool) {
-        for (node, told) in self.everywhere(Request::Bye { stop_services }, BYE).await {
-            if let Err(error) = told {
+        for (node, response) in self.everywhere(Request::Bye { stop_services }, BYE).await {
+            if let Err(error) = response {
                 tracing::warn!(%node, "the agent did not say good-bye: {error}");
             }
         }
@@ -225,12 +225,12 @@ impl Hosts {
         });
         let mut answers = Vec::new();
         for (node, task) in asking.collect::<Vec<_>>() {
-            let told = match task.await {
-                Ok(Ok((told, _))) => Ok(told),
+            let response = match task.await {
+                Ok(Ok((response, _))) => Ok(response),
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(error) => Err(format!("{node}: asking panicked: {error}")),
             };
-            answers.push((node, told));
+            answers.push((node, response));
         }
         answers
     }
@@ -293,13 +293,13 @@ async fn await_vanishing(sessions: Vec<Arc<Session>>, vanished: watch::Sender<Op
 }
 
 /// Reconnects after each loss, until another run holds the node. Never: evicts the other run.
-async fn keep(session: Arc<Session>, told: impl Fn(&str), evicted: watch::Sender<Option<Eviction>>) {
+async fn keep(session: Arc<Session>, report: impl Fn(&str), evicted: watch::Sender<Option<Eviction>>) {
     let node = session.node().name.clone();
     loop {
         let why = session.lost().await;
         // The lease may have ended that much before the loss was noticed here.
         let before = Instant::now().checked_sub(LEASE).unwrap_or_else(Instant::now);
-        told(&format!("{node}: connection lost ({why}); connecting anew"));
+        report(&format!("{node}: connection lost ({why}); connecting anew"));
         let mut said = String::new();
         loop {
             let again = session.clone();
@@ -307,7 +307,7 @@ async fn keep(session: Arc<Session>, told: impl Fn(&str), evicted: watch::Sender
                 Ok(Ok(())) => break,
                 Ok(Err(error @ SshConnectError::NodeTaken { .. })) => {
                     let sentence = error.to_string();
-                    told(&sentence);
+                    report(&sentence);
                     evicted.send_if_modified(|first| {
                         let earlier = first.as_ref().is_none_or(|first| before < first.before);
                         if earlier {
@@ -329,7 +329,7 @@ async fn keep(session: Arc<Session>, told: impl Fn(&str), evicted: watch::Sender
             }
             tokio::time::sleep(AGAIN).await;
         }
-        told(&format!("{node}: connected again"));
+        report(&format!("{node}: connected again"));
     }
 }
 

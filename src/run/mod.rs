@@ -194,8 +194,8 @@ impl Run {
             return self.phases.harness_failed(why);
         };
         self.note_hosts(&hosts);
-        let told = self.progress.clone();
-        let watching = hosts.watch(move |text| told.line(text));
+        let progress = self.progress.clone();
+        let watching = hosts.watch(move |text| progress.line(text));
         self.halt = either(self.halt.clone(), hosts.clone().lost());
         if self.phases.run("heal leftovers", HEAL, hosts.heal()).await.is_none() {
             let why = self.phases.last_problem();

@@ -134,7 +134,7 @@ impl Executor {
             if wait(start + planned.at.0, &mut stop).await == WaitEnd::Stopped {
                 outcome.problems.push("stopped before it began".to_owned());
             } else if Instant::now() >= quiet_from {
-                let why = "no time was left: what came before it took too long".to_owned();
+                let why = "no time was left: the earlier steps took too long".to_owned();
                 self.logs.of(planned).record(FaultStep::Unproven, vec![why.clone()]);
                 outcome.problems.push(why);
             } else {

@@ -251,7 +251,7 @@ impl RunVerdict {
         RunVerdict {
             format: self.format,
             validity: if invalid { Validity::Invalid } else { Validity::Unknown },
-            sentence: format!("{about}the verdict is not told whole: {why}"),
+            sentence: format!("{about}the verdict is not written in full: {why}"),
             promises: Vec::new(),
             evidence: Vec::new(),
             notes: Vec::new(),
@@ -407,14 +407,14 @@ mod tests {
         let history = dsfuzz_checkers::History::default();
         let rules = crate::judge::Rules::default();
         let whole = crate::judge::judge(&history, &rules, &RunInfo::default());
-        let told = |validity, exit| {
+        let judged = |validity, exit| {
             let verdict = RunVerdict { validity, exit, sentence: "of hunter2".into(), ..whole.clone() };
             let bare = verdict.bare("no reason");
             assert!(!serde_json::to_string(&bare).expect("JSON").contains("hunter2"));
             (bare.validity, bare.exit, bare.promises.len())
         };
-        assert_eq!(told(Validity::Invalid, 1), (Validity::Invalid, 1, 0));
-        assert_eq!(told(Validity::Valid, 0), (Validity::Unknown, 255, 0));
-        assert_eq!(told(Validity::Unknown, 2), (Validity::Unknown, 255, 0));
+        assert_eq!(judged(Validity::Invalid, 1), (Validity::Invalid, 1, 0));
+        assert_eq!(judged(Validity::Valid, 0), (Validity::Unknown, 255, 0));
+        assert_eq!(judged(Validity::Unknown, 2), (Validity::Unknown, 255, 0));
     }
 }

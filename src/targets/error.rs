@@ -86,14 +86,14 @@ pub enum TargetError {
         source: RemoteError,
     },
     /// The agent's response is of the wrong kind.
-    #[error("{node}: {what}: the agent answered {told}; is it the agent of this release?")]
+    #[error("{node}: {what}: the agent answered {response}; is it the agent of this release?")]
     Protocol {
         /// The node.
         node: Arc<str>,
         /// The action.
         what: String,
         /// Its response.
-        told: String,
+        response: String,
     },
     /// A command of the recipe failed.
     #[error("{node}: {what}: `{command}` ended with {ended}{output}")]

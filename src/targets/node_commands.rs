@@ -25,17 +25,19 @@ fn failed(what: &str, source: RemoteError) -> TargetError {
     TargetError::Remote { what: what.to_owned(), source }
 }
 
-fn unexpected(remote: &dyn Remote, what: &str, told: &Response) -> TargetError {
-    let told = head(&format!("{told:?}"));
-    TargetError::Protocol { node: remote.node().name.clone(), what: what.to_owned(), told }
+fn unexpected(remote: &dyn Remote, what: &str, response: &Response) -> TargetError {
+    let response = head(&format!("{response:?}"));
+    TargetError::Protocol { node: remote.node().name.clone(), what: what.to_owned(), response }
 }
 
 /// Runs a command that must end with status 0. Returns its standard output.
 pub(super) async fn run(remote: &dyn Remote, what: &str, command: Command) -> Result<String, TargetError> {
     let deadline = Duration::from_millis(command.deadline_ms);
     let words = command.argv.join(" ");
-    let (told, _) = ask(remote, what, Request::Run(command), Vec::new(), deadline + AGENT_SLACK).await?;
-    let Response::Ran { status, stdout, stderr, late } = told else { return Err(unexpected(remote, what, &told)) };
+    let (response, _) = ask(remote, what, Request::Run(command), Vec::new(), deadline + AGENT_SLACK).await?;
+    let Response::Ran { status, stdout, stderr, late } = response else {
+        return Err(unexpected(remote, what, &response));
+    };
     if status == Some(0) && !late {
         return Ok(stdout);
     }
@@ -64,7 +66,7 @@ pub(super) async fn done(
 ) -> Result<(), TargetError> {
     match ask(remote, what, asked, Vec::new(), deadline).await? {
         (Response::Done, _) => Ok(()),
-        (told, _) => Err(unexpected(remote, what, &told)),
+        (response, _) => Err(unexpected(remote, what, &response)),
     }
 }
 
@@ -83,7 +85,7 @@ pub(super) async fn write(
         let asked = Request::Write { path: path.to_owned(), offset, mode, owner: owner.map(str::to_owned) };
         match ask(remote, &what, asked, chunk.to_vec(), QUICK).await? {
             (Response::Done, _) => offset += chunk.len() as u64,
-            (told, _) => return Err(unexpected(remote, &what, &told)),
+            (response, _) => return Err(unexpected(remote, &what, &response)),
         }
     }
     Ok(())
@@ -99,7 +101,7 @@ pub(super) async fn start(remote: &dyn Remote, service: &str, again: bool) -> Re
     let what = format!("start {service}");
     match ask(remote, &what, Request::Start { service: service.to_owned(), again }, Vec::new(), QUICK).await? {
         (Response::Started { .. } | Response::Done, _) => Ok(()),
-        (told, _) => Err(unexpected(remote, &what, &told)),
+        (response, _) => Err(unexpected(remote, &what, &response)),
     }
 }
 
@@ -114,7 +116,7 @@ pub(super) async fn stop(remote: &dyn Remote, service: &str, signal: i32, grace:
 pub(super) async fn services(remote: &dyn Remote) -> Result<Vec<ServiceState>, TargetError> {
     match ask(remote, "list services", Request::Services, Vec::new(), QUICK).await? {
         (Response::Services(states), _) => Ok(states),
-        (told, _) => Err(unexpected(remote, "list services", &told)),
+        (response, _) => Err(unexpected(remote, "list services", &response)),
     }
 }
 
@@ -123,7 +125,7 @@ pub(super) async fn list(remote: &dyn Remote, pattern: &str) -> Result<Vec<(Stri
     let what = format!("list {pattern}");
     match ask(remote, &what, Request::List { pattern: pattern.to_owned() }, Vec::new(), QUICK).await? {
         (Response::Files(files), _) => Ok(files),
-        (told, _) => Err(unexpected(remote, &what, &told)),
+        (response, _) => Err(unexpected(remote, &what, &response)),
     }
 }
 
@@ -133,7 +135,7 @@ pub(super) async fn read(remote: &dyn Remote, path: &str, offset: u64) -> Result
     let bytes = u32::try_from(BLOB_BYTES_MAX).unwrap_or(u32::MAX);
     match ask(remote, &what, Request::Read { path: path.to_owned(), offset, bytes }, Vec::new(), QUICK).await? {
         (Response::Chunk { .. }, blob) => Ok(blob),
-        (told, _) => Err(unexpected(remote, &what, &told)),
+        (response, _) => Err(unexpected(remote, &what, &response)),
     }
 }
 

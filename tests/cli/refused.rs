@@ -29,9 +29,9 @@ fn own(plan: &str, recipe: &str) -> Scene {
 #[track_caller]
 fn refused_by_all(scene: &Scene, part: &str) {
     for verb in ["plan", "doctor", "run"] {
-        let told = scene.run(&[verb, "plan.yaml"]);
-        assert_eq!(told.code, 254, "{verb}: {told:?}");
-        assert!(told.stderr.contains(part), "{verb}: {told:?}");
+        let output = scene.run(&[verb, "plan.yaml"]);
+        assert_eq!(output.code, 254, "{verb}: {output:?}");
+        assert!(output.stderr.contains(part), "{verb}: {output:?}");
     }
 }
 
@@ -87,8 +87,8 @@ fn settings_that_would_silently_not_be_in_force_are_refused_by_plan_doctor_and_r
     for command in
         ["[./client.sh]", "./client.sh", "'cd . && ./client.sh'", "'while :; do :; done'", "'python3 -c pass'"]
     {
-        let told = own(OWN, &RECIPE.replace("[./client.sh]", command)).run(&["plan", "plan.yaml"]);
-        assert_eq!(told.code, 0, "{command}: {told:?}");
+        let output = own(OWN, &RECIPE.replace("[./client.sh]", command)).run(&["plan", "plan.yaml"]);
+        assert_eq!(output.code, 0, "{command}: {output:?}");
     }
     refused_by_all(&own(OWN, &RECIPE.replacen("doc:", "election: soon\ndoc:", 1)), "election: not a duration");
 }
@@ -114,22 +114,22 @@ fn a_role_that_leads_can_have_any_name() {
 
 #[test]
 fn a_dry_run_names_the_checkers_that_are_asked_and_what_evidence_asks() {
-    let told = own(OWN, RECIPE).run(&["plan", "plan.yaml"]);
-    assert_eq!(told.code, 0, "{told:?}");
-    assert!(told.stdout.contains("check      linearizable"), "{told:?}");
-    assert!(told.stdout.contains("split-brain: not asked (no leader, no cut)"), "{told:?}");
-    assert!(told.stdout.contains("5s for a call"), "{told:?}");
+    let output = own(OWN, RECIPE).run(&["plan", "plan.yaml"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stdout.contains("check      linearizable"), "{output:?}");
+    assert!(output.stdout.contains("split-brain: not asked (no leader, no cut)"), "{output:?}");
+    assert!(output.stdout.contains("5s for a call"), "{output:?}");
     let plan = PLAN.replace("10s", "60s") + "nemesis: {faults: [{kill: {nodes: all}}, partition]}\n";
-    let told = Scene::new(&plan).run(&["plan", "plan.yaml"]);
-    assert_eq!(told.code, 0, "{told:?}");
+    let output = Scene::new(&plan).run(&["plan", "plan.yaml"]);
+    assert_eq!(output.code, 0, "{output:?}");
     for part in [
         "check      linearizable, split-brain",
         "3s for a call",
         "kill: proven 1 times for 500ms or longer; 10 calls Ok while it leaves a majority for longer than an election (2s)",
     ] {
-        assert!(told.stdout.contains(part), "{part}: {told:?}");
+        assert!(output.stdout.contains(part), "{part}: {output:?}");
     }
-    assert!(told.stderr.contains("kill: nodes: all leaves nobody to answer"), "{told:?}");
+    assert!(output.stderr.contains("kill: nodes: all leaves no node to answer"), "{output:?}");
 }
 
 #[test]
@@ -138,10 +138,13 @@ fn a_load_that_is_too_short_is_told_with_the_one_that_will_do_before_anything_is
     let plan = PLAN.replace("{lab: 3}", "{nodes: [nosuchhost.invalid, b.invalid]}");
     let plan = plan + "nemesis: {faults: [{kill: {nodes: one}}, partition]}\n";
     for verb in ["plan", "doctor", "run"] {
-        let told = Scene::new(&plan).run(&[verb, "plan.yaml", "--time", "30s"]);
+        let output = Scene::new(&plan).run(&[verb, "plan.yaml", "--time", "30s"]);
         let part = "kill, partition cannot come: a load of 30s has room for none of 2 faults";
-        assert!(told.stderr.contains(part), "{verb}: {told:?}");
-        assert!(told.stderr.contains("a load of 43s holds one of each (`load.time`, `--time`)"), "{verb}: {told:?}");
+        assert!(output.stderr.contains(part), "{verb}: {output:?}");
+        assert!(
+            output.stderr.contains("a load of 43s holds one of each (`load.time`, `--time`)"),
+            "{verb}: {output:?}"
+        );
         let enough = Scene::new(&plan).run(&[verb, "plan.yaml", "--time", "43s"]);
         assert!(!enough.stderr.contains("cannot come"), "{verb}: {enough:?}");
     }
@@ -150,8 +153,8 @@ fn a_load_that_is_too_short_is_told_with_the_one_that_will_do_before_anything_is
         ("load={rate: 1/s, time: 60s}", "the load makes 60 calls at the most, and evidence asks for 100"),
         ("load.ops_max=50", "the load makes 50 calls at the most"),
     ] {
-        let told = Scene::new(&plan).run(&["plan", "plan.yaml", "--time", "60s", "--set", change]);
-        assert!(told.code == 0 && told.stderr.contains(part), "{change}: {told:?}");
+        let output = Scene::new(&plan).run(&["plan", "plan.yaml", "--time", "60s", "--set", change]);
+        assert!(output.code == 0 && output.stderr.contains(part), "{change}: {output:?}");
     }
 }
 
@@ -166,12 +169,12 @@ fn a_lab_that_is_not_up_and_a_plan_that_is_no_file_are_refused_by_all() {
         for (plan, part) in
             [("pipe", "it is not a regular file"), ("folder", "it is a folder"), ("none", "No such file")]
         {
-            let told = scene.run(&[verb, plan]);
-            assert!(told.code == 254 && told.stderr.contains(part), "{verb} {plan}: {told:?}");
+            let output = scene.run(&[verb, plan]);
+            assert!(output.code == 254 && output.stderr.contains(part), "{verb} {plan}: {output:?}");
         }
     }
-    let told = scene.run(&["heal", "--lab", "nosuch"]);
-    assert!(told.code == 254 && told.stderr.contains("no lab named nosuch is up"), "{told:?}");
+    let output = scene.run(&["heal", "--lab", "nosuch"]);
+    assert!(output.code == 254 && output.stderr.contains("no lab named nosuch is up"), "{output:?}");
 }
 
 const START: &str = r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":""}"#;
@@ -204,18 +207,18 @@ fn a_bad_input_file_is_a_wrong_argument_and_named() {
         ("none", "no run none"),
     ] {
         for verb in ["check", "export"] {
-            let told = scene.run(&[verb, file]);
-            assert!(told.code == 254 && told.stderr.contains(part), "{verb} {file}: {told:?}");
+            let output = scene.run(&[verb, file]);
+            assert!(output.code == 254 && output.stderr.contains(part), "{verb} {file}: {output:?}");
         }
     }
-    let told = scene.run(&["check", "none"]);
-    assert!(!told.stderr.contains("there is no file"), "a run may be meant: {told:?}");
+    let output = scene.run(&["check", "none"]);
+    assert!(!output.stderr.contains("there is no file"), "a run may be meant: {output:?}");
     // A last line that was cut off is what a killed writer leaves; a misspelt one is not.
-    let told = scene.run(&["check", "worker.jsonl"]);
-    assert!(!told.stderr.contains("jepsen-json"), "{told:?}");
+    let output = scene.run(&["check", "worker.jsonl"]);
+    assert!(!output.stderr.contains("jepsen-json"), "{output:?}");
     for empty in ["empty.jsonl", "blank.jsonl"] {
-        let told = scene.run(&["check", empty, "--as", "register"]);
-        assert_eq!(told.code, 2, "a certain question has nothing to judge: {told:?}");
+        let output = scene.run(&["check", empty, "--as", "register"]);
+        assert_eq!(output.code, 2, "a certain question has nothing to judge: {output:?}");
     }
     let verdict = scene.run(&["verify", "damaged.jsonl"]);
     assert!(verdict.code == 254 && verdict.stderr.contains("is not JSON"), "{verdict:?}");
@@ -234,8 +237,8 @@ fn a_value_of_an_option_that_is_none_is_refused() {
         ("initial=[1", "neither JSON nor YAML"),
         ("initial=00", "numbers are written like 10"),
     ] {
-        let told = check(value);
-        assert!(told.code == 254 && told.stderr.contains(part), "{value}: {told:?}");
+        let output = check(value);
+        assert!(output.code == 254 && output.stderr.contains(part), "{value}: {output:?}");
     }
     // As a plan has it.
     for value in
@@ -256,13 +259,13 @@ fn the_files_of_a_run_are_the_harness_s_own() {
     let info = dsfuzz::store::RunInfo { plan: "p".into(), ..Default::default() };
     write("run.json", &serde_json::to_string(&info).expect("JSON"));
     for damaged in ["history.jsonl", "run.json", "plan.yaml"] {
-        let told = scene.run(&["check", "p/1"]);
-        assert!(told.code == 255 && told.stderr.contains(damaged), "{damaged}: {told:?}");
+        let output = scene.run(&["check", "p/1"]);
+        assert!(output.code == 255 && output.stderr.contains(damaged), "{damaged}: {output:?}");
         // Next, the file that is read before this one.
         write(if damaged == "history.jsonl" { "run.json" } else { "plan.yaml" }, "{");
     }
-    let told = scene.run(&["check", "results/p/1/history.jsonl"]);
-    assert_eq!(told.code, 254, "the same file, named as a file: {told:?}");
+    let output = scene.run(&["check", "results/p/1/history.jsonl"]);
+    assert_eq!(output.code, 254, "the same file, named as a file: {output:?}");
 }
 
 #[test]
@@ -271,8 +274,8 @@ fn a_read_with_an_argument_that_is_no_key_is_told_what_to_do() {
     let text =
         "{:type :invoke, :f :read, :value [1 nil], :process 1}\n{:type :ok, :f :read, :value [1 2], :process 1}\n";
     std::fs::write(scene.folder.path().join("pairs.edn"), text).expect("written");
-    let told = scene.run(&["check", "pairs.edn"]);
-    assert!(told.code == 254 && told.stderr.contains("say --independent=false and name with --as"), "{told:?}");
-    let told = scene.run(&["check", "pairs.edn", "--independent=false"]);
-    assert!(told.code == 2 && told.stderr.contains("then name what judges such reads with --as"), "{told:?}");
+    let output = scene.run(&["check", "pairs.edn"]);
+    assert!(output.code == 254 && output.stderr.contains("say --independent=false and name with --as"), "{output:?}");
+    let output = scene.run(&["check", "pairs.edn", "--independent=false"]);
+    assert!(output.code == 2 && output.stderr.contains("then name what judges such reads with --as"), "{output:?}");
 }

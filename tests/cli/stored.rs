@@ -38,18 +38,24 @@ fn a_refused_command_is_told_apart_and_takes_the_place_of_no_run() {
     assert_eq!(scene.run(&["run", "plan.yaml"]).code, 254);
     // Nothing but the refused command is there.
     for command in ["check", "export"] {
-        let told = scene.run(&[command, "latest"]);
-        assert_eq!(told.code, 254, "{told:?}");
-        assert!(told.stderr.contains("was refused and ran nothing") && told.stderr.contains("clustr"), "{told:?}");
+        let output = scene.run(&[command, "latest"]);
+        assert_eq!(output.code, 254, "{output:?}");
+        assert!(
+            output.stderr.contains("was refused and ran nothing") && output.stderr.contains("clustr"),
+            "{output:?}"
+        );
     }
     assert_eq!(scene.run(&["report", "latest"]).code, 0, "its report says why, and is drawn again");
     let run = stored(&scene);
     assert_eq!(scene.run(&["run", "plan.yaml"]).code, 254);
-    let told = scene.run(&["check"]);
-    assert_eq!(told.code, 2, "{told:?}");
-    assert!(told.stderr.contains("the last run with a history; the command after it (plan/"), "{told:?}");
-    assert!(told.stderr.contains("was refused and ran nothing"), "{told:?}");
-    assert!(told.stdout.contains(&run.report().canonicalize().expect("a report").display().to_string()), "{told:?}");
+    let output = scene.run(&["check"]);
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains("the last run with a history; the command after it (plan/"), "{output:?}");
+    assert!(output.stderr.contains("was refused and ran nothing"), "{output:?}");
+    assert!(
+        output.stdout.contains(&run.report().canonicalize().expect("a report").display().to_string()),
+        "{output:?}"
+    );
     let rows = scene.run(&["runs"]).stdout;
     assert_eq!(rows.lines().filter(|line| line.contains(" refused ")).count(), 2, "{rows}");
     // As the table's head has them: a column begins where its title does.
@@ -75,8 +81,8 @@ fn nothing_of_a_run_that_goes_on_is_read_or_changed() {
     for arguments in
         [&["check", "latest"][..], &["check", "p", "--checker", "linearizable"], &["report"], &["export", "latest"]]
     {
-        let told = scene.run(arguments);
-        assert!(told.code == 255 && told.stderr.contains(&process), "{arguments:?}: {told:?}");
+        let output = scene.run(arguments);
+        assert!(output.code == 255 && output.stderr.contains(&process), "{arguments:?}: {output:?}");
     }
     assert!(scene.run(&["runs"]).stdout.contains("still running (process "));
     files(run.path(), &mut after);
@@ -93,8 +99,8 @@ fn a_newer_run_that_was_killed_before_its_load_is_told_without_a_record() {
     let phases = vec![PhaseInfo { name: "install".into(), took_ms: 1, problem: String::new() }];
     RunInfo { plan: "p".into(), phases, ..RunInfo::default() }.save(&killed).expect("run.json is written");
     std::fs::write(killed.path().join("run.lock"), "{}").expect("a lock");
-    let told = scene.run(&["check"]);
-    assert!(told.stderr.contains("ended before its load: killed after install: nothing was recorded"), "{told:?}");
+    let output = scene.run(&["check"]);
+    assert!(output.stderr.contains("ended before its load: killed after install: nothing was recorded"), "{output:?}");
 }
 
 #[test]
@@ -104,10 +110,10 @@ fn the_headline_of_a_run_that_was_killed_says_that_its_recording_was_cut_off() {
     // What a killed process leaves.
     std::fs::write(run.path().join("run.lock"), "{}").expect("a lock");
     assert!(scene.run(&["runs"]).stdout.contains("killed; `dsfuzz check` judges"));
-    let told = scene.run(&["check", "latest"]);
-    let last: Vec<&str> = told.stdout.lines().rev().take(4).collect();
-    assert_eq!(last[3], "Unknown: the recording was cut off, so this run proves nothing either way", "{told:?}");
-    assert!(last[2].starts_with("the recording was cut off after 3.000 s, in the load"), "{told:?}");
+    let output = scene.run(&["check", "latest"]);
+    let last: Vec<&str> = output.stdout.lines().rev().take(4).collect();
+    assert_eq!(last[3], "Unknown: the recording was cut off, so this run proves nothing either way", "{output:?}");
+    assert!(last[2].starts_with("the recording was cut off after 3.000 s, in the load"), "{output:?}");
     let page = std::fs::read_to_string(run.report()).expect("a report");
     let headline = page.split("<h1>").nth(1).and_then(|rest| rest.split("</h1>").next()).expect("a headline");
     assert!(headline.contains("the recording was cut off"), "{headline}");

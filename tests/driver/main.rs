@@ -8,7 +8,7 @@ use dsfuzz::run::journal;
 use dsfuzz::run::recorder::Recorder;
 use dsfuzz::run::settle::{SettleOptions, SettleSummary, settle};
 use dsfuzz_checkers::{FinalReads, History, Op, Outcome, Phase, Value};
-use dsfuzz_workloads::memory::{FaultyStore, Memory};
+use dsfuzz_workloads::memory::{Memory, StoreFaults};
 use dsfuzz_workloads::register::RegisterOptions;
 use dsfuzz_workloads::set::SetOptions;
 use dsfuzz_workloads::{
@@ -419,14 +419,14 @@ async fn one_seed_gives_each_worker_the_same_choices_whatever_is_answered() {
     let (calm, troubled) = (Bench::new(), Bench::new());
     let limits = |ops_max| DriverOptions { ops_max: Some(ops_max), ..options(4) };
     calm.load(Memory::new(), vec![register()], limits(3000)).await;
-    let lies = FaultyStore {
+    let faults = StoreFaults {
         info_done_every: 61,
         info_undone_every: 37,
         refuse_every: 3,
         stale_every: 5,
-        ..FaultyStore::default()
+        ..StoreFaults::default()
     };
-    let summary = troubled.load(Memory::lying(lies), vec![register()], limits(400)).await;
+    let summary = troubled.load(Memory::faulty(faults), vec![register()], limits(400)).await;
     assert!(summary.not_connected > 0);
     let (calm, troubled) = (calm.history(), troubled.history());
     assert_processes(&troubled, 4);

@@ -82,12 +82,12 @@ fn what_is_left_running_runs_until_its_lab_goes_down() {
     let plan = stage.write("plan.yaml", &format!("{PLAN}cluster: {{lab: 1}}\n"));
     let run = stage.start(&["run", &plan, "--leave-running"]);
     let lab = format!("run-{}", run.id());
-    let told = run.wait().exits(0);
+    let output = run.wait().exits(0);
     let probe = "exec 3<>/dev/tcp/n1/2379 && printf 'GET /health HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3";
     let health = stage.run(&["lab", "exec", "--name", &lab, "n1", "--", "bash", "-c", probe]);
     let down = stage.run(&["lab", "down", &lab]);
     assert!(health.stdout.contains("\"true\""), "{health}");
-    told.says(&[&format!("dsfuzz lab down {lab}")]);
+    output.says(&[&format!("dsfuzz lab down {lab}")]);
     down.exits(0);
 }
 
@@ -122,8 +122,8 @@ fn runs_are_served_until_the_interrupt() {
     let report = get(&address, &format!("/runs/commands/{link}"));
     assert!(report.starts_with("HTTP/1.1 200") && report.contains("commands"), "{report:.200}");
     server.signal(Signal::SIGINT);
-    let told = server.wait();
-    assert!([0, 130].contains(&told.code), "{told}");
+    let output = server.wait();
+    assert!([0, 130].contains(&output.code), "{output}");
 }
 
 fn get(address: &str, path: &str) -> String {

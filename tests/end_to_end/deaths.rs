@@ -21,13 +21,13 @@ fn a_member_that_aborts_during_the_load_is_found_with_its_last_words() {
     let mut run = stage.start(&["run", &plan, "--seed", "5"]);
     let dir = stage.await_history(&mut run, "calls", |history| history.ops().len() > 50);
     assert_eq!(lab.ask("n2", "kill -ABRT $(pidof etcd) && echo sent"), "sent");
-    let told = run.wait().exits(1).says(&["etcd on n2 ended by itself"]);
+    let output = run.wait().exits(1).says(&["etcd on n2 ended by itself"]);
 
     let verdict = RunVerdict::load(&dir).expect("verdict.json");
     let of = |name: &str| verdict.promises.iter().find(|promise| promise.checker == name).expect(name);
     let found: Vec<_> =
         of("crashes").findings.iter().filter(|finding| finding.severity == Severity::Violation).collect();
-    assert_eq!(found.iter().map(|finding| finding.kind.as_str()).collect::<Vec<_>>(), ["crashed"], "{told}");
+    assert_eq!(found.iter().map(|finding| finding.kind.as_str()).collect::<Vec<_>>(), ["crashed"], "{output}");
     let words = found[0].sentences.join("\n");
     assert!(words.contains("No fault was in force.") && words.contains("SIGABRT: abort"), "{words}");
     assert_eq!((found[0].nodes.as_slice(), of("linearizable").validity), (&["n2".to_owned()][..], Validity::Valid));
@@ -57,12 +57,12 @@ fn a_node_that_a_run_uses_is_refused_to_others_and_an_eviction_is_no_answer_abou
     stage.await_history(&mut first, "the first run goes on", |history| history.ops().len() > before + 50);
 
     stage.run(&["run", &short, "--seed", "2", "--take-over"]).exits(0);
-    let told = first.wait().exits(255).says(&["evicted by run short/"]);
+    let output = first.wait().exits(255).says(&["evicted by run short/"]);
     let info = RunInfo::load(&dir).expect("run.json");
-    assert!(info.harness_failures[0].contains("n1: evicted by run short/"), "{told}");
+    assert!(info.harness_failures[0].contains("n1: evicted by run short/"), "{output}");
     let until = info.judged_until.expect("a time");
     let verdict = RunVerdict::load(&dir).expect("verdict.json");
-    assert_eq!((verdict.validity, verdict.exit), (Validity::Unknown, 255), "{told}");
+    assert_eq!((verdict.validity, verdict.exit), (Validity::Unknown, 255), "{output}");
     let exported = std::fs::File::open(dir.history()).expect("history.jsonl");
     let judged = dsfuzz_checkers::history::read_jsonl(std::io::BufReader::new(exported)).expect("a history");
     assert!(judged.end_time <= until && !judged.complete, "{} {until}", judged.end_time);

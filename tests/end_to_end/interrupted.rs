@@ -14,13 +14,13 @@ fn plan(name: &str, fault: &str, more: &str) -> String {
     )
 }
 
-fn healed_and_collected(dir: &RunDir, told: &ProgramOutput) -> History {
+fn healed_and_collected(dir: &RunDir, output: &ProgramOutput) -> History {
     let history = history(dir);
     let begun: Vec<_> = history.faults.iter().filter(|fault| fault.begun.is_some()).collect();
-    assert!(!begun.is_empty() && begun.iter().all(|fault| fault.healed.is_some()), "{begun:?}\n{told}");
-    assert!(history.complete, "{told}");
+    assert!(!begun.is_empty() && begun.iter().all(|fault| fault.healed.is_some()), "{begun:?}\n{output}");
+    assert!(history.complete, "{output}");
     for file in [dir.report(), dir.verdict(), dir.junit(), dir.node("n2").join("etcd.log")] {
-        assert!(file.is_file(), "{} is missing\n{told}", file.display());
+        assert!(file.is_file(), "{} is missing\n{output}", file.display());
     }
     history
 }
@@ -37,9 +37,9 @@ fn a_signal_heals_collects_and_judges_and_names_itself_in_the_exit_code() {
         let mut run = stage.start(&["run", &plan, "--seed", "2"]);
         let dir = stage.await_proven(&mut run);
         run.signal(signal);
-        let told = run.wait().exits(exit).says(&["stopping: healing", &format!("stopped by {signal}")]);
-        let history = healed_and_collected(&dir, &told);
-        assert!(history.ops().iter().any(|op| op.settle), "final reads are made after one signal\n{told}");
+        let output = run.wait().exits(exit).says(&["stopping: healing", &format!("stopped by {signal}")]);
+        let history = healed_and_collected(&dir, &output);
+        assert!(history.ops().iter().any(|op| op.settle), "final reads are made after one signal\n{output}");
         // Judged again, it has the same answer: nothing found, and stopped.
         stage.run(&["check", &dir.path().display().to_string()]).exits(exit);
     }
@@ -59,8 +59,8 @@ fn a_broken_promise_beats_the_signal() {
         in_force && judge_one(linearizable.as_ref(), history, &Budget::unlimited()).validity == Validity::Invalid
     });
     run.signal(Signal::SIGINT);
-    let told = run.wait().exits(1);
-    healed_and_collected(&dir, &told);
+    let output = run.wait().exits(1);
+    healed_and_collected(&dir, &output);
 }
 
 #[test]

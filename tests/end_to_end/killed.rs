@@ -39,10 +39,10 @@ fn after_kill_9_every_node_cleans_itself_and_the_partial_history_is_judged() {
         assert!(after.iter().all(|pid| !pid.is_empty()), "{name}: an etcd is gone: {before:?} {after:?}");
         assert!(name == "kill" || before == after, "{name}: an etcd was started anew: {before:?} {after:?}");
 
-        let told = stage.run(&["check", &dir.path().display().to_string()]);
-        assert!((1..=2).contains(&told.code), "{name}: {told}");
-        let headline = told.stdout.lines().rev().nth(3).unwrap_or_default();
-        assert!(headline.contains("the recording was cut off"), "{name}: {told}");
+        let output = stage.run(&["check", &dir.path().display().to_string()]);
+        assert!((1..=2).contains(&output.code), "{name}: {output}");
+        let headline = output.stdout.lines().rev().nth(3).unwrap_or_default();
+        assert!(headline.contains("the recording was cut off"), "{name}: {output}");
         let history = history(&dir);
         let in_flight = history.ops().iter().filter(|op| op.reply == Op::OPEN).count();
         // One call for each client: the plan's, and those that joined because others hung.
@@ -52,7 +52,7 @@ fn after_kill_9_every_node_cleans_itself_and_the_partial_history_is_judged() {
             "{name}: {in_flight} of {}",
             history.ops().len()
         );
-        assert!(!history.complete && dir.report().is_file(), "{name}: {told}");
+        assert!(!history.complete && dir.report().is_file(), "{name}: {output}");
     }
 }
 
@@ -68,9 +68,9 @@ fn cut_off_the_nodes_clean_themselves_and_the_run_goes_on_when_it_can() {
     stage.run(&lab.exec("control", &["nft", rules])).exits(0);
     lab.await_clean();
     stage.run(&lab.exec("control", &["nft", "delete table inet e2e"])).exits(0);
-    let told = run.wait();
-    assert!([0, 2].contains(&told.code), "{told}");
-    told.says(&["connection lost", "connected again"]);
+    let output = run.wait();
+    assert!([0, 2].contains(&output.code), "{output}");
+    output.says(&["connection lost", "connected again"]);
     let history = history(&dir);
     let fault = &history.faults[0];
     assert!(fault.self_healed.is_some() && fault.healed.is_some() && !fault.unhealed, "{fault:?}");

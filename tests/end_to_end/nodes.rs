@@ -20,9 +20,9 @@ impl Lab<'_> {
         let name = format!("e2e-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         // Made before the answer is looked at, so that a half-made lab goes down as well.
         let mut lab = Lab { stage, name, addresses: Vec::new(), key: PathBuf::new(), known_hosts: PathBuf::new() };
-        let told = stage.run(&["lab", "up", &nodes.to_string(), "--name", &lab.name, "--json"]).exits(0).json();
+        let output = stage.run(&["lab", "up", &nodes.to_string(), "--name", &lab.name, "--json"]).exits(0).json();
         let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
-        let all = told["nodes"].as_array().expect("nodes");
+        let all = output["nodes"].as_array().expect("nodes");
         lab.addresses = all.iter().map(|node| text(&node["address"])).collect();
         lab.key = text(&all[0]["key"]).into();
         lab.known_hosts = text(&all[0]["known_hosts"]).into();
@@ -51,10 +51,10 @@ impl Lab<'_> {
             [ $off -ge -2 ] && [ $off -le 2 ] || echo "the clock of etcd is off by $off s"
             echo seen
         "#;
-        let told = self.stage.run(&self.exec(node, &["timeout", "5", "bash", "-c", script])).stdout;
-        match told.strip_suffix("seen\n") {
+        let output = self.stage.run(&self.exec(node, &["timeout", "5", "bash", "-c", script])).stdout;
+        match output.strip_suffix("seen\n") {
             Some(dirt) => dirt.to_owned(),
-            None => format!("{told}it cannot be looked at\n"),
+            None => format!("{output}it cannot be looked at\n"),
         }
     }
 

@@ -71,7 +71,7 @@ impl Running {
 
     pub(crate) fn assert_under_way(&mut self, until: &str) {
         if let Some(status) = self.child.try_wait().expect("asked") {
-            panic!("it ended before there was {until}: {}", self.told(status));
+            panic!("it ended before there was {until}: {}", self.output(status));
         }
     }
 
@@ -83,7 +83,7 @@ impl Running {
     /// What it told, once it has ended by itself.
     pub(crate) fn wait(mut self) -> ProgramOutput {
         let status = self.child.wait().expect("waited");
-        self.told(status)
+        self.output(status)
     }
 
     pub(crate) fn stdout(&self) -> String {
@@ -99,7 +99,7 @@ impl Running {
         self.child.kill().and_then(|()| self.child.wait()).expect("killed");
     }
 
-    fn told(&self, status: ExitStatus) -> ProgramOutput {
+    fn output(&self, status: ExitStatus) -> ProgramOutput {
         ProgramOutput { code: status.code().unwrap_or(-1), stdout: self.stdout(), stderr: self.stderr() }
     }
 }

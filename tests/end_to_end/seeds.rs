@@ -25,8 +25,8 @@ fn one_seed_gives_the_same_faults_and_the_same_choices() {
     let plan = stage.write("plan.yaml", PLAN);
     let run = |seed: &str| {
         // What etcd makes of it is not the question here.
-        let told = stage.run(&["run", &plan, "--seed", seed]);
-        assert!([0, 2].contains(&told.code), "{told}");
+        let output = stage.run(&["run", &plan, "--seed", seed]);
+        assert!([0, 2].contains(&output.code), "{output}");
         history(&stage.latest("twice"))
     };
     let (first, second, other) = (run("11"), run("11"), run("12"));

@@ -34,11 +34,11 @@ fn etcd_keeps_its_promise_through_every_fault_and_every_file_is_there() {
     let plan = stage.write("plan.yaml", &format!("{PLAN}{BREAK}"));
     let run = stage.start(&["run", &plan, "--seed", "5"]);
     let own_lab = format!("run-{}", run.id());
-    let told = run.wait().exits(0);
+    let output = run.wait().exits(0);
 
     let dir = stage.latest("right");
     let history = history(&dir);
-    assert_eq!(history.faults.len(), 4, "{told}");
+    assert_eq!(history.faults.len(), 4, "{output}");
     for fault in &history.faults {
         assert!(fault.certain().is_some() && fault.healed.is_some() && !fault.unhealed, "{fault:?}");
     }
@@ -47,11 +47,11 @@ fn etcd_keeps_its_promise_through_every_fault_and_every_file_is_there() {
     let results = stage.path("results");
     assert_eq!(results.join("latest").canonicalize().expect("a link"), dir.path());
 
-    let last: Vec<&str> = told.stdout.lines().rev().take(4).collect();
-    assert!(last[3].starts_with("Valid"), "{told}");
-    assert!(last[2].contains("calls kept every promise") && last[2].contains("4 proven faults"), "{told}");
-    assert!(last[1].starts_with("report: ") && last[1].ends_with("report.html"), "{told}");
-    assert!(last[0].starts_with("again:  dsfuzz run ") && last[0].ends_with("--seed 5"), "{told}");
+    let last: Vec<&str> = output.stdout.lines().rev().take(4).collect();
+    assert!(last[3].starts_with("Valid"), "{output}");
+    assert!(last[2].contains("calls kept every promise") && last[2].contains("4 proven faults"), "{output}");
+    assert!(last[1].starts_with("report: ") && last[1].ends_with("report.html"), "{output}");
+    assert!(last[0].starts_with("again:  dsfuzz run ") && last[0].ends_with("--seed 5"), "{output}");
 
     let info = RunInfo::load(&dir).expect("run.json");
     assert_eq!((info.exit, info.seed), (Some(0), 5));

@@ -96,17 +96,17 @@ clients: [{interface: http, workloads: [register], builtin: etcd}]
         let plan = stage.write("plan.yaml", &format!("{plan}{}", case.cluster));
         let arguments = lab.exec("control", &[env!("CARGO_BIN_EXE_dsfuzz"), "run", &plan]);
         let output = stage.command(&arguments).env("E2E_PASSWORD", "not this one").output().expect("ran");
-        let told = ProgramOutput::of(output);
-        eprintln!("{}: {}", case.what, told.stdout.lines().rev().nth(2).unwrap_or_default());
-        assert_eq!(told.code, 255, "{}: {told}", case.what);
+        let output = ProgramOutput::of(output);
+        eprintln!("{}: {}", case.what, output.stdout.lines().rev().nth(2).unwrap_or_default());
+        assert_eq!(output.code, 255, "{}: {output}", case.what);
         let node = if case.what == "an unreachable node" { "10.77.0.99" } else { second };
         // A missing package is missing everywhere, and said of the first node.
         let node = if case.what == "a missing package" { lab.addresses[0].as_str() } else { node };
-        let last = told.stdout.lines().rev().nth(2).unwrap_or_default();
+        let last = output.stdout.lines().rev().nth(2).unwrap_or_default();
         for part in case.says.iter().chain([&node]) {
-            assert!(last.contains(part), "{}: {part:?} is not in the last lines: {told}", case.what);
+            assert!(last.contains(part), "{}: {part:?} is not in the last lines: {output}", case.what);
         }
-        assert!(told.stdout.contains("report: "), "{told}");
+        assert!(output.stdout.contains("report: "), "{output}");
     }
 }
 
@@ -140,8 +140,8 @@ fn each_thing_that_is_wrong_with_a_plan_has_its_own_message() {
     ];
     for (plan, says) in cases {
         let plan = stage.write("plan.yaml", &plan);
-        let told = stage.run(&["run", &plan]).exits(254).says(says);
-        assert_eq!(told.stdout, "");
+        let output = stage.run(&["run", &plan]).exits(254).says(says);
+        assert_eq!(output.stdout, "");
         assert!(stage.path("results/latest/junit.xml").exists(), "a job that reads the files finds out why");
         assert!(!stage.path("results/latest/journal").exists(), "nothing was touched");
     }

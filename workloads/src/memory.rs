@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The faults of a store in memory: each number n means every n-th occasion, 0 never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FaultyStore {
+pub struct StoreFaults {
     /// A violation: acknowledged writes, compare-and-sets and adds without effect.
     pub lost_every: u32,
     /// A violation: reads of the value before the last change.
@@ -32,7 +32,7 @@ pub struct Memory {
 
 #[derive(Default)]
 struct Store {
-    lies: FaultyStore,
+    faults: StoreFaults,
     registers: HashMap<Value, Register>,
     sets: HashMap<Value, Elements>,
     changes: u32,
@@ -68,8 +68,8 @@ impl Memory {
     }
 
     /// A faulty store.
-    pub fn lying(lies: FaultyStore) -> Memory {
-        Memory { store: Arc::new(Mutex::new(Store { lies, ..Store::default() })) }
+    pub fn faulty(faults: StoreFaults) -> Memory {
+        Memory { store: Arc::new(Mutex::new(Store { faults, ..Store::default() })) }
     }
 
     /// A client, without [`Connect`].
@@ -83,9 +83,9 @@ impl Connect for Memory {
         Box::pin(async move {
             let refused = {
                 let store = &mut *self.store.lock().unwrap_or_else(PoisonError::into_inner);
-                every(&mut store.opens, store.lies.refuse_every)
+                every(&mut store.opens, store.faults.refuse_every)
             };
-            if refused { Err(ConnectError("refused by its lies".to_owned())) } else { Ok(self.client()) }
+            if refused { Err(ConnectError("refused by its faults".to_owned())) } else { Ok(self.client()) }
         })
     }
 }
@@ -120,7 +120,7 @@ impl Store {
     }
 
     fn read(&mut self, key: &Value) -> CallResult {
-        let stale = every(&mut self.reads, self.lies.stale_every);
+        let stale = every(&mut self.reads, self.faults.stale_every);
         let register = self.registers.get(key);
         let shown = register.map(|register| if stale { &register.before } else { &register.now });
         CallResult::Ok(shown.cloned().unwrap_or_default())
@@ -160,7 +160,7 @@ impl Store {
     }
 
     fn read_set(&mut self, key: &Value) -> CallResult {
-        let stale = every(&mut self.reads, self.lies.stale_every);
+        let stale = every(&mut self.reads, self.faults.stale_every);
         let Some(elements) = self.sets.get(key) else { return CallResult::Ok(Value::list([])) };
         let shown = elements.now.iter().filter(|element| !stale || **element != elements.last);
         CallResult::Ok(Value::list(shown.cloned()))
@@ -169,12 +169,12 @@ impl Store {
     fn fate(&mut self) -> ChangeEffect {
         self.changes = self.changes.wrapping_add(1);
         let now = |period: u32| period != 0 && self.changes.is_multiple_of(period);
-        let lies = &self.lies;
+        let faults = &self.faults;
         match () {
-            () if now(lies.lost_every) => ChangeEffect::Lost,
-            () if now(lies.fail_done_every) => ChangeEffect::Fail,
-            () if now(lies.info_done_every) => ChangeEffect::InfoDone,
-            () if now(lies.info_undone_every) => ChangeEffect::InfoUndone,
+            () if now(faults.lost_every) => ChangeEffect::Lost,
+            () if now(faults.fail_done_every) => ChangeEffect::Fail,
+            () if now(faults.info_done_every) => ChangeEffect::InfoDone,
+            () if now(faults.info_undone_every) => ChangeEffect::InfoUndone,
             () => ChangeEffect::Done,
         }
     }
@@ -244,21 +244,21 @@ mod tests {
 
     #[test]
     fn each_lie_is_the_one_it_is_called() {
-        let after = |lies| {
-            let memory = Memory::lying(lies);
+        let after = |faults| {
+            let memory = Memory::faulty(faults);
             write(&memory, 1);
             (write(&memory, 2), read(&memory))
         };
-        assert_eq!(after(FaultyStore { lost_every: 2, ..FaultyStore::default() }), (CallResult::Ok(Value::Nil), ok(1)));
+        assert_eq!(after(StoreFaults { lost_every: 2, ..StoreFaults::default() }), (CallResult::Ok(Value::Nil), ok(1)));
         assert_eq!(
-            after(FaultyStore { stale_every: 1, ..FaultyStore::default() }),
+            after(StoreFaults { stale_every: 1, ..StoreFaults::default() }),
             (CallResult::Ok(Value::Nil), ok(1))
         );
-        let (answer, seen) = after(FaultyStore { fail_done_every: 2, ..FaultyStore::default() });
+        let (answer, seen) = after(StoreFaults { fail_done_every: 2, ..StoreFaults::default() });
         assert!(matches!(answer, CallResult::Fail(_)) && seen == ok(2));
-        let (answer, seen) = after(FaultyStore { info_done_every: 2, ..FaultyStore::default() });
+        let (answer, seen) = after(StoreFaults { info_done_every: 2, ..StoreFaults::default() });
         assert!(matches!(answer, CallResult::Info(_)) && seen == ok(2));
-        let (answer, seen) = after(FaultyStore { info_undone_every: 2, ..FaultyStore::default() });
+        let (answer, seen) = after(StoreFaults { info_undone_every: 2, ..StoreFaults::default() });
         assert!(matches!(answer, CallResult::Info(_)) && seen == ok(1));
     }
 }

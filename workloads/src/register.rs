@@ -296,16 +296,16 @@ mod tests {
     #[test]
     fn answers_change_no_choice() {
         let (first, second) = (build(&RegisterOptions::default()), build(&RegisterOptions::default()));
-        let (mut told, mut untold) = (first.generator(5, 1, 4), second.generator(5, 1, 4));
+        let (mut observing, mut unobserving) = (first.generator(5, 1, 4), second.generator(5, 1, 4));
         let mut expectations_differ = false;
         for _ in 0..2000 {
-            let (call, other) = (asked(&mut *told), asked(&mut *untold));
+            let (call, other) = (asked(&mut *observing), asked(&mut *unobserving));
             assert_eq!(chosen(&call, 8), chosen(&other, 8));
             expectations_differ |= call != other;
-            told.taken();
-            untold.taken();
-            told.observe(&call, &CallResult::Ok(Value::Int(99)));
-            untold.observe(&other, &CallResult::info("timeout"));
+            observing.taken();
+            unobserving.taken();
+            observing.observe(&call, &CallResult::Ok(Value::Int(99)));
+            unobserving.observe(&other, &CallResult::info("timeout"));
         }
         assert!(expectations_differ, "what a compare-and-set expects is bound to what was seen");
     }

@@ -34,7 +34,7 @@ fn keep_least<T: Eq + Hash>(least: &mut HashMap<T, u64>, of: T, index: u64) {
 }
 
 /// What registers certainly began with: a value seen in a reply that came before everything was called that may have left it
-/// there. Of each register all such values, those first that nobody ever wrote, and else in the order in which they were seen; more
+/// there. Of each register all such values, those first that no call ever wrote, and else in the order in which they were seen; more
 /// than one contradict each other.
 pub(crate) fn shown<K: Clone + Eq + Hash, V: Clone + Eq + Hash>(
     traces: impl Iterator<Item = Trace<K, V>>,
@@ -63,7 +63,7 @@ pub(crate) fn shown<K: Clone + Eq + Hash, V: Clone + Eq + Hash>(
         let both = (key, value);
         let first = left.get(&both).copied().unwrap_or(u64::MAX).min(any.get(&both.0).copied().unwrap_or(u64::MAX));
         if end < first && known.insert(both.clone()) {
-            // What nobody ever wrote leaves no other explanation.
+            // A value that no call ever wrote leaves no other explanation.
             seen.push(((first < u64::MAX, end), both.0, both.1));
         }
     }

@@ -8,7 +8,7 @@ use super::object::{Contradiction, Evidence, Objects};
 use crate::history::{Op, Outcome};
 use crate::initial::Basis;
 use crate::initial::bounds::Addition;
-use crate::initial::counters::{Apart, Shows, allowed, apart, beginnings};
+use crate::initial::counters::{ContradictingPair, NumberSeen, allowed, apart, beginnings};
 use crate::models::Model;
 use crate::verdict::Finding;
 use crate::verdict::certificate::{Certificate, Claim};
@@ -27,7 +27,7 @@ const CERTIFIED: usize = 2_000;
 struct Counted<'a, A> {
     actions: Vec<(Op<'a>, A)>,
     additions: Vec<Addition<'a>>,
-    shows: Vec<Shows<'a>>,
+    shows: Vec<NumberSeen<'a>>,
 }
 
 impl<M: Model> Objects<'_, M> {
@@ -45,7 +45,7 @@ impl<M: Model> Objects<'_, M> {
                 counted.additions.push(Addition { op, amount: by });
             }
             let before = counts.before.filter(|_| op.outcome == Outcome::Ok);
-            counted.shows.extend(before.map(|before| Shows { op, before, by }));
+            counted.shows.extend(before.map(|before| NumberSeen { op, before, by }));
             counted.actions.push((op, action));
         }
         Some(counted)
@@ -156,13 +156,13 @@ impl<M: Model> Objects<'_, M> {
     }
 
     /// Two replies that contradict each other for every number that it may have begun with.
-    pub(super) fn apart<'a>(&'a self, part: &'a Part<'_>) -> Option<Apart<'a>> {
+    pub(super) fn apart<'a>(&'a self, part: &'a Part<'_>) -> Option<ContradictingPair<'a>> {
         let counted = self.counted(part)?;
         apart(counted.additions, counted.shows)
     }
 
     /// The finding about two such replies.
-    pub(super) fn told(&self, part: &Part<'_>, apart: &Apart<'_>) -> Finding {
+    pub(super) fn told(&self, part: &Part<'_>, apart: &ContradictingPair<'_>) -> Finding {
         let (history, key) = (self.history, part.key.to_value());
         let (from, to) = (&apart.from, &apart.to);
         let mut calls = vec![from.op.call, to.op.call];

@@ -25,7 +25,7 @@ use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::InitialOptions;
 use crate::initial::bounds::{Addition, Bounds};
-use crate::initial::counters::{self, Shows};
+use crate::initial::counters::{self, NumberSeen};
 use crate::initial::{Basis, Beginnings, FromInitial, Initial, Trace, WithInitial, of_key, shown};
 use crate::options::schema;
 use crate::value::Value;
@@ -350,8 +350,8 @@ impl Counter {
         let refused =
             object.ops(history).filter(|op| op.outcome == Outcome::Fail && history.name(op.function) != "read");
         additions.extend(refused.filter_map(|op| Some(Addition { op, amount: amount(history, &op)? })));
-        let shows: Vec<Shows<'_>> =
-            reads.into_iter().map(|(op, value)| Shows { op, before: i128::from(value), by: 0 }).collect();
+        let shows: Vec<NumberSeen<'_>> =
+            reads.into_iter().map(|(op, value)| NumberSeen { op, before: i128::from(value), by: 0 }).collect();
         let (least, _) = counters::beginnings(additions, &shows).filter(|_| malformed.is_empty())?;
         Some(least)
     }

@@ -1,4 +1,4 @@
-//! `atomic-commit`: all participants of a transaction decide the same, what the client was told is what they decided,
+//! `atomic-commit`: all participants of a transaction decide the same, the reply to the client is what they decided,
 //! and no decision is ever taken back.
 //!
 //! The key is the transaction. `commit` asks for it: acknowledged with nil, true, `commit` or `committed` it is
@@ -17,7 +17,7 @@
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 
-use crate::calls::{at, object, workloads_with};
+use crate::calls::{at, name_of, object, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
@@ -71,14 +71,14 @@ fn decision(word: ValueRef<'_>) -> Option<bool> {
 /// What is known of one transaction. Operations by position; of a pair the abort comes first.
 #[derive(Default)]
 struct Transaction {
-    /// Answers of participants: who, and the first status that said abort or commit.
+    /// The participants, each with the first status that said abort or commit.
     participants: Vec<Participant>,
     /// The first acknowledged answer to a client that said abort or commit.
     told: [Option<u32>; 2],
     /// Commit calls that were refused, the first few, and whether there are others.
     refused: Vec<u32>,
     other_calls: bool,
-    /// The last status with a decision of which only the client is known.
+    /// The last status with a decision that names no participant.
     nameless: Option<u32>,
 }
 
@@ -141,11 +141,6 @@ fn survey<'h>(history: &'h History, workloads: &[NameId]) -> Transactions {
         }
     }
     transactions
-}
-
-/// Texts as they are, others as they are shown: an object's names are texts always.
-fn name_of(value: ValueRef<'_>) -> Cow<'_, str> {
-    value.as_text().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)
 }
 
 impl Transaction {

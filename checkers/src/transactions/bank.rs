@@ -14,7 +14,7 @@
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 
-use crate::calls::{Group, at, by_key, object, unknown_functions, workloads_where, workloads_with};
+use crate::calls::{Group, at, by_key, name_of, object, unknown_functions, workloads_where, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
@@ -58,8 +58,8 @@ pub(crate) struct Bank {
     negative_balances: bool,
 }
 
-/// What a read said.
-enum Seen<'h> {
+/// The balances in a reply.
+enum Balances<'h> {
     /// All accounts.
     Table(Vec<(Cow<'h, str>, ValueRef<'h>)>),
     /// Those that it asked for.
@@ -70,18 +70,13 @@ enum Seen<'h> {
     Unclear,
 }
 
-/// A name of an account: texts as they are, numbers by their digits, as objects have them.
-fn account(value: ValueRef<'_>) -> Cow<'_, str> {
-    value.as_text().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)
-}
-
-/// What the operation said; a list of balances alone says something only where `places` are the accounts.
-fn seen<'h>(history: &History, op: &Op<'h>, places: bool) -> Seen<'h> {
+/// The balances that the operation returned; a list of balances alone says something only where `places` are the accounts.
+fn seen<'h>(history: &History, op: &Op<'h>, places: bool) -> Balances<'h> {
     if op.outcome != Outcome::Ok || !matches!(history.name(op.function), "read" | "txn") {
-        return Seen::Nothing;
+        return Balances::Nothing;
     }
     match op.output.kind() {
-        Kind::Map(map) => Seen::Table(map.iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect()),
+        Kind::Map(map) => Balances::Table(map.iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect()),
         // Balances alone: the place is the account.
         Kind::List(list)
             if places
@@ -89,21 +84,23 @@ fn seen<'h>(history: &History, op: &Op<'h>, places: bool) -> Seen<'h> {
                 && list.iter().all(|balance| balance.is_nil() || balance.as_int().is_some())
                 && list.iter().any(|balance| !balance.is_nil()) =>
         {
-            Seen::Table(list.iter().enumerate().map(|(at, balance)| (Cow::Owned(at.to_string()), balance)).collect())
+            Balances::Table(
+                list.iter().enumerate().map(|(at, balance)| (Cow::Owned(at.to_string()), balance)).collect(),
+            )
         }
         Kind::List(list) => {
             let mut balances = Vec::with_capacity(list.len());
             for item in list.iter() {
                 let parts = item.as_list().unwrap_or_default();
                 match (parts.get(0).and_then(ValueRef::as_text), parts.get(1), parts.get(2)) {
-                    (Some("r"), Some(name), Some(value)) => balances.push((account(name), value)),
-                    (Some(_), Some(_), Some(_)) if history.name(op.function) == "txn" => return Seen::Nothing,
-                    _ => return Seen::Unclear,
+                    (Some("r"), Some(name), Some(value)) => balances.push((name_of(name), value)),
+                    (Some(_), Some(_), Some(_)) if history.name(op.function) == "txn" => return Balances::Nothing,
+                    _ => return Balances::Unclear,
                 }
             }
-            Seen::Some(balances)
+            Balances::Some(balances)
         }
-        _ => Seen::Unclear,
+        _ => Balances::Unclear,
     }
 }
 
@@ -115,14 +112,14 @@ fn workloads(history: &History) -> Vec<NameId> {
     workloads_where(
         history,
         // A list of numbers may be anything.
-        |op| matches!(seen(history, op, false), Seen::Table(table) if table.iter().all(|(_, balance)| balance.as_int().is_some())),
+        |op| matches!(seen(history, op, false), Balances::Table(table) if table.iter().all(|(_, balance)| balance.as_int().is_some())),
     )
 }
 
 /// Accounts that a transfer names.
 fn named<'h>(op: &Op<'h>) -> impl Iterator<Item = Cow<'h, str>> + use<'h> {
     let input = op.input.as_map();
-    ["from", "to"].into_iter().filter_map(move |end| input.and_then(|map| map.get(end))).map(account)
+    ["from", "to"].into_iter().filter_map(move |end| input.and_then(|map| map.get(end))).map(name_of)
 }
 
 /// The sum of the balances, if all of them are numbers.
@@ -180,7 +177,7 @@ impl<'h> Transfers<'h> {
     }
 }
 
-/// What was learnt of one bank before its reads are judged one by one.
+/// The accounts of one bank, gathered before its reads are judged one by one.
 struct Survey<'h> {
     /// Accounts of the first table, and those that transfers name.
     expected: HashSet<Cow<'h, str>>,
@@ -196,19 +193,19 @@ fn survey<'h>(history: &'h History, group: &Group<'h>, transfers: &Transfers<'h>
             continue;
         }
         match seen(history, &op, transfers.places) {
-            Seen::Table(_) if bank.first_table.is_some() => {}
-            Seen::Table(table) => {
+            Balances::Table(_) if bank.first_table.is_some() => {}
+            Balances::Table(table) => {
                 bank.first_table = Some(op);
                 bank.expected.extend(table.into_iter().map(|(name, _)| name));
             }
-            Seen::Some(balances) => bank.all.extend(balances.into_iter().map(|(name, _)| name)),
-            Seen::Nothing | Seen::Unclear => {}
+            Balances::Some(balances) => bank.all.extend(balances.into_iter().map(|(name, _)| name)),
+            Balances::Nothing | Balances::Unclear => {}
         }
     }
     bank
 }
 
-/// What was counted.
+/// Counts over all banks, for the summary.
 #[derive(Default)]
 struct Counts {
     reads: usize,
@@ -342,14 +339,14 @@ impl Bank {
                 break;
             }
             let (balances, complete, whole) = match seen(history, &read, transfers.places) {
-                Seen::Table(table) => (table, true, true),
-                Seen::Some(balances) => {
+                Balances::Table(table) => (table, true, true),
+                Balances::Some(balances) => {
                     let names: HashSet<&str> = balances.iter().map(|(name, _)| &**name).collect();
                     let complete = names.len() == balances.len() && bank.all.iter().all(|name| names.contains(&**name));
                     (balances, complete, false)
                 }
-                Seen::Nothing => continue,
-                Seen::Unclear => {
+                Balances::Nothing => continue,
+                Balances::Unclear => {
                     counts.unclear += 1;
                     continue;
                 }

@@ -25,7 +25,7 @@ use crate::verdict::{Report, Violation};
 use serde_json::json;
 use std::collections::HashMap;
 
-/// So many elements of a read take as long as one operation.
+/// Elements of a read that take as long as one operation.
 const PER_STEP: usize = 16;
 
 /// Its entry in the list of checkers.

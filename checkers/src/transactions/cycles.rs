@@ -6,7 +6,7 @@ mod example;
 mod single;
 mod views;
 
-use super::graph::{Graph, Level};
+use super::dependencies::{DependencyGraph, Level};
 use crate::graph::{Components, NONE};
 use crate::verdict::Budget;
 use crate::verdict::certificate::EdgeKind;
@@ -57,7 +57,7 @@ impl Class {
 
 /// One edge of a cycle, between transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Step {
+pub(crate) struct CycleEdge {
     /// The one that comes before.
     pub from: u32,
     /// The one that comes after.
@@ -74,16 +74,16 @@ pub(crate) struct Cycle {
     /// Which orders it needs.
     pub level: Level,
     /// Its edges.
-    pub steps: Vec<Step>,
+    pub steps: Vec<CycleEdge>,
 }
 
-/// What was found.
+/// The cycles of a dependency graph.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cycles {
     /// In how many components of the graph each class exists; components share no transaction with those of classes that
     /// imply theirs.
     pub components: BTreeMap<(Class, Level), u64>,
-    /// Examples: at most so many of a class as were asked for.
+    /// Examples: of each class at most as many as were asked for.
     pub examples: Vec<Cycle>,
     /// Classes that may exist: the budget ran out.
     pub undecided: Vec<(Class, Level)>,
@@ -97,7 +97,7 @@ const LEVELS: [Level; 3] = [Level::Plain, Level::Process, Level::Realtime];
 ///
 /// A class is implied by those before it and by the same at a lower level. So once components of one class are known, the
 /// next is looked for among the other transactions only: what is reported beside it is a case of its own.
-pub(crate) fn find(graph: &Graph, examples: usize, budget: &Budget) -> Cycles {
+pub(crate) fn find(graph: &DependencyGraph, examples: usize, budget: &Budget) -> Cycles {
     let mut finder = Finder { graph, budget, examples, out: Cycles::default(), worst: Vec::new() };
     let strictest = finder.components(graph.strictest(), Kinds::ALL, None);
     if strictest.acyclic() {
@@ -120,7 +120,7 @@ pub(crate) fn find(graph: &Graph, examples: usize, budget: &Budget) -> Cycles {
 
 /// Ranks that grow along every walk without two rw edges in a row, where no such walk is closed: of each transaction as
 /// reached by another edge than rw, and the later of that and as reached by rw.
-pub(super) fn ranks(graph: &Graph, level: Level) -> Vec<(u32, u32)> {
+pub(super) fn ranks(graph: &DependencyGraph, level: Level) -> Vec<(u32, u32)> {
     let view = View { graph, level, kinds: Kinds::ALL, labels: None };
     let of = Components::find(&NoAdjacent(view), (0..graph.txns()).rev().map(|txn| 2 * txn)).of;
     let rank = |txn: usize| (of[2 * txn], of[2 * txn].max(of[2 * txn + 1]));
@@ -131,7 +131,7 @@ pub(super) fn ranks(graph: &Graph, level: Level) -> Vec<(u32, u32)> {
 const NO_CLASS: u8 = u8::MAX;
 
 struct Finder<'g> {
-    graph: &'g Graph,
+    graph: &'g DependencyGraph,
     budget: &'g Budget,
     examples: usize,
     out: Cycles,

@@ -1,5 +1,5 @@
 //! Which models of consistency are decided for lists and for registers, and by what. A model that nothing decides is
-//! refused by the checkers: a pass would only say that nobody looked.
+//! refused by the checkers: a pass would say nothing.
 //!
 //! Sessions count for the models that have them in the [`lattice`]: strong-session forms, `prefix` and `causal`.
 //! `read-atomic` and `monotonic-atomic-view` are judged without them here; the checkers of weak levels count them.
@@ -19,7 +19,7 @@ use std::cell::OnceCell;
 
 /// What decides a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum By {
+pub(super) enum DecidedBy {
     /// Cycles of the dependency graph, and flaws of single reads.
     Cycles,
     /// An order of the commits explains what was read; whether sessions count.
@@ -29,25 +29,25 @@ pub(super) enum By {
 }
 
 /// The models, the stronger before those they imply.
-const DECIDED: &[(&str, By)] = &[
-    ("strict-serializable", By::Cycles),
-    ("strong-session-serializable", By::Cycles),
-    ("strong-snapshot-isolation", By::Cycles),
-    ("serializable", By::Cycles),
-    ("strong-session-snapshot-isolation", By::Cycles),
-    ("snapshot-isolation", By::Cycles),
-    ("repeatable-read", By::Cycles),
-    ("prefix", By::Prefix),
-    ("parallel-snapshot-isolation", By::Cycles),
-    ("consistent-view", By::Cycles),
-    ("causal", By::Level(Level::Causal, true)),
-    ("read-atomic", By::Level(Level::ReadAtomic, false)),
-    ("monotonic-atomic-view", By::Level(Level::ReadCommitted, false)),
-    ("read-committed", By::Level(Level::Committed, false)),
+const DECIDED: &[(&str, DecidedBy)] = &[
+    ("strict-serializable", DecidedBy::Cycles),
+    ("strong-session-serializable", DecidedBy::Cycles),
+    ("strong-snapshot-isolation", DecidedBy::Cycles),
+    ("serializable", DecidedBy::Cycles),
+    ("strong-session-snapshot-isolation", DecidedBy::Cycles),
+    ("snapshot-isolation", DecidedBy::Cycles),
+    ("repeatable-read", DecidedBy::Cycles),
+    ("prefix", DecidedBy::Prefix),
+    ("parallel-snapshot-isolation", DecidedBy::Cycles),
+    ("consistent-view", DecidedBy::Cycles),
+    ("causal", DecidedBy::Level(Level::Causal, true)),
+    ("read-atomic", DecidedBy::Level(Level::ReadAtomic, false)),
+    ("monotonic-atomic-view", DecidedBy::Level(Level::ReadCommitted, false)),
+    ("read-committed", DecidedBy::Level(Level::Committed, false)),
 ];
 
 /// What decides this model; None where nothing does.
-pub(super) fn by(model: &Consistency) -> Option<By> {
+pub(super) fn by(model: &Consistency) -> Option<DecidedBy> {
     DECIDED.iter().find(|(name, _)| *name == model.name).map(|(_, by)| *by)
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn of_lists() -> Vec<&'static str> {
 
 /// The models that are judged for registers.
 pub(crate) fn of_registers() -> Vec<&'static str> {
-    DECIDED.iter().filter(|(_, by)| *by != By::Prefix).map(|(name, _)| *name).collect()
+    DECIDED.iter().filter(|(_, by)| *by != DecidedBy::Prefix).map(|(name, _)| *name).collect()
 }
 
 /// The model of this name or alias, if it is one of these. The error names them.
@@ -96,21 +96,21 @@ pub(super) fn schema_of_registers(_: &mut SchemaGenerator) -> Schema {
 pub(super) fn contradictions(
     transactions: &Transactions<'_>,
     matched: &Matched,
-    by: By,
+    by: DecidedBy,
     budget: &Budget,
-) -> Result<Vec<Finding>, Open> {
+) -> Result<Vec<Finding>, Undecided> {
     let flaws: Vec<Finding> =
         matched.flaws.iter().take(FLAWS).map(|flawed| explain::flaw(transactions, flawed)).collect();
     if !flaws.is_empty() {
         return Ok(flaws);
     }
-    let By::Level(level, sessions) = by else { return Ok(flaws) };
+    let DecidedBy::Level(level, sessions) = by else { return Ok(flaws) };
     let alone = (!sessions).then(|| without_sessions(&matched.view));
     let view = alone.as_ref().unwrap_or(&matched.view);
     if matched.ambiguous > 0 {
-        return Err(Open::Ambiguous);
+        return Err(Undecided::Ambiguous);
     }
-    let whole = judge(view, level, budget).map_err(|_| Open::Budget)?;
+    let whole = judge(view, level, budget).map_err(|_| Undecided::Budget)?;
     if whole.count == 0 {
         return Ok(flaws);
     }
@@ -124,38 +124,38 @@ pub(super) fn contradictions(
     Ok(broken.cycles.iter().map(|cycle| words.cycle(cycle)).collect())
 }
 
-/// Why nobody knows whether a model holds.
+/// Why it is not known whether a model holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Open {
+pub(super) enum Undecided {
     /// The budget of time or memory ended.
     Budget,
-    /// Values were written more than once, so that nobody knows who was read.
+    /// Values were written more than once, so that the writers of what was read are not known.
     Ambiguous,
     /// A transaction read a list twice and found another one.
     Repeated,
-    /// Nothing decides the model, or what decides it found no words.
-    Undecided,
+    /// Nothing decides the model.
+    Nothing,
 }
 
-impl Open {
+impl Undecided {
     /// As a summary says it.
     pub(super) fn words(self, model: &str) -> String {
         match self {
-            Open::Budget => format!("The time or the memory ran out before {model} was decided."),
-            Open::Ambiguous => {
+            Undecided::Budget => format!("The time or the memory ran out before {model} was decided."),
+            Undecided::Ambiguous => {
                 format!(
                     "Whether {model} holds is not known: some reads are of values that were written more than once."
                 )
             }
-            Open::Repeated => format!(
+            Undecided::Repeated => format!(
                 "A transaction read a list again and found another one (internal): whether that breaks {model} is not known."
             ),
-            Open::Undecided => format!("Nothing decided whether {model} holds."),
+            Undecided::Nothing => format!("Nothing decided whether {model} holds."),
         }
     }
 }
 
-/// So many flawed reads are told.
+/// Flawed reads that are reported at most.
 const FLAWS: usize = 3;
 
 /// Each transaction in a session of its own.

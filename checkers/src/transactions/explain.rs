@@ -1,6 +1,6 @@
 //! What findings about transactions share: how a transaction is described, the frame of a cycle, and what a finding says of its
 //! operations. The explanations of `list-append`, `rw-register`, the weak levels and predicates build on it.
-use super::cycles::Step;
+use super::cycles::CycleEdge;
 use super::txn::{MopKind, Transactions};
 use crate::history::{History, Op, Outcome};
 use crate::value::{Value, Word};
@@ -83,7 +83,7 @@ impl Narrator<'_, '_> {
     /// real time, are explained here. `None` where a step has no reason, which would be an error of ours.
     pub(super) fn steps(
         &self,
-        steps: &[Step],
+        steps: &[CycleEdge],
         mut why: impl FnMut(usize, &str, &str) -> Option<String>,
     ) -> Option<Vec<String>> {
         let mut sentences = vec!["Then:".to_owned()];

@@ -1,6 +1,6 @@
 //! Differential tests: the checkers of transactions against definitions tried out by brute force.
 use super::cycles::{self, Class, Cycles};
-use super::graph::{Graph, Level};
+use super::dependencies::{DependencyGraph, Level};
 use super::lattice;
 use super::list_append::{ListAppend, analyse, graph_of};
 use super::oracle::{self, Order};
@@ -284,7 +284,7 @@ fn followed(txns: &Transactions<'_>, budget: &Budget) -> Result<(), String> {
 }
 
 /// All edges between transactions, those of process and real time spelt out.
-fn edges(graph: &Graph, txns: &Transactions<'_>) -> Vec<(u32, u32, EdgeKind)> {
+fn edges(graph: &DependencyGraph, txns: &Transactions<'_>) -> Vec<(u32, u32, EdgeKind)> {
     let mut edges = Vec::new();
     for from in 0..graph.txns() {
         for (to, kind) in graph.edges(from) {

@@ -14,13 +14,13 @@
 //! | read-atomic | so, wr, ww, nor of one so or wr with one such rw | the same, 2017 |
 //! | read-committed | so, wr, ww, nor of one wr with such a rw of a later read | Biswas and Enea, OOPSLA 2019 |
 //!
-//! and no read is flawed by itself. Where several transactions wrote a key blindly and nobody read any of it, their order is
+//! and no read is flawed by itself. Where several transactions wrote a key blindly and no transaction read any of it, their order is
 //! open; for snapshot isolation (also parallel) the answer may then be None. `serializable` and `snapshot-isolation` are the first two without so. Each row is
 //! compared with an independent definition on random histories: orders of commits, and a store run step by step.
 use super::weak::judge::{Level, judge};
 use super::weak::matched::Matched;
 use super::weak::view::{Chain, INITIAL, Versions, View};
-use crate::graph::Digraph;
+use crate::graph::{Digraph, Edge};
 use crate::verdict::Budget;
 use crate::verdict::certificate::EdgeKind;
 
@@ -107,12 +107,9 @@ pub(crate) fn levels(matched: &Matched, budget: &Budget) -> Levels {
     out
 }
 
-/// An edge of a cycle: from, to, and why.
-pub(crate) type Edge = (u32, u32, EdgeKind);
-
 /// A cycle that prefix consistency forbids, empty where there is none; None where the time is up. All version orders of
 /// the view must be known, and no read flawed. Transactions by their numbers in the view, each once.
-pub(crate) fn against_prefix(view: &View, budget: &Budget) -> Option<Vec<Edge>> {
+pub(crate) fn against_prefix(view: &View, budget: &Budget) -> Option<Vec<Edge<EdgeKind>>> {
     let edges = Edges::new(view);
     if (budget.expired)() {
         return None;
@@ -123,15 +120,15 @@ pub(crate) fn against_prefix(view: &View, budget: &Budget) -> Option<Vec<Edge>> 
 }
 
 /// A part of a closed walk that meets no transaction twice, in which each rw still comes right after so or wr.
-fn simple(mut walk: Vec<Edge>) -> Vec<Edge> {
-    let twice = |walk: &[Edge]| {
+fn simple(mut walk: Vec<Edge<EdgeKind>>) -> Vec<Edge<EdgeKind>> {
+    let twice = |walk: &[Edge<EdgeKind>]| {
         (0..walk.len()).find_map(|one| {
             let other = (one + 1..walk.len()).find(|&other| walk[other].0 == walk[one].0)?;
             Some((one, other))
         })
     };
     while let Some((one, other)) = twice(&walk) {
-        let allowed = |part: &[Edge]| {
+        let allowed = |part: &[Edge<EdgeKind>]| {
             let first_rw = part.first().is_some_and(|edge| edge.2 == EdgeKind::Rw);
             !first_rw || part.last().is_some_and(|edge| matches!(edge.2, EdgeKind::Wr | EdgeKind::Process))
         };
@@ -149,9 +146,9 @@ fn implied(stronger: Option<bool>, decide: impl FnOnce() -> Option<bool>) -> Opt
     if stronger == Some(true) { stronger } else { decide() }
 }
 
-/// A view for the levels under which who overwrites a version must have seen it. There, versions that nobody read are
-/// ordered too: who read the last known version and wrote the key comes next, and there can be one such only. The order of
-/// blind writes that nobody read stays open: what holds without it may fail with it, and a single order that fits shows
+/// A view for the levels under which a transaction that overwrites a version must have seen it. There, versions that were never read are
+/// ordered too: the one that read the last known version and wrote the key comes next, and there can be one such only. The order of
+/// blind writes that were never read stays open: what holds without it may fail with it, and a single order that fits shows
 /// that the level holds.
 struct Updates {
     /// None where two transactions read the same version and both overwrote it.
@@ -335,11 +332,11 @@ impl Edges {
     }
 
     /// A closed walk through the doubled graph of [`Walk::AfterSight`] as edges between transactions.
-    fn told(&self, walk: &[(u32, u32)]) -> Vec<Edge> {
+    fn told(&self, walk: &[(u32, u32)]) -> Vec<Edge<EdgeKind>> {
         let nodes = self.txns + self.places;
         // A walk of rw edges alone there is none, so that it meets transactions, and may begin at one.
         let start = walk.iter().position(|pair| pair.0 % nodes < self.txns).unwrap_or(0);
-        let mut told: Vec<Edge> = Vec::new();
+        let mut told: Vec<Edge<EdgeKind>> = Vec::new();
         let mut from = None;
         for &(one, other) in walk[start..].iter().chain(&walk[..start]) {
             let through = one % nodes >= self.txns;

@@ -2,10 +2,10 @@
 //!
 //! Functions: `txn` with `[["append", key, element], ["r", key, null], ..]`, its Ok reply with the reads filled in; also
 //! `append` and `r` (`read`) with a key. The lists show the order of all versions, so that every dependency is known
-//! (Kingsbury and Alvaro, VLDB 2020), also to appends that nobody read: they come after all that was read.
+//! (Kingsbury and Alvaro, VLDB 2020), also to appends that were never read: they come after all that was read.
 //!
 //! Definite: what follows from Ok transactions, from Fail (it had no effect) and from Info ones that were observed. An
-//! Info transaction that nobody observed says nothing. Invalid exactly if an anomaly that the model forbids is there;
+//! Info transaction that was never observed says nothing. Invalid exactly if an anomaly that the model forbids is there;
 //! others are shown as evidence. A model is accepted only if it is decided: by cycles and flaws of reads, or, for prefix,
 //! causal, read-atomic and monotonic-atomic-view, by whether some order of the commits explains what was read (their kinds
 //! are non-monotonic-view, fractured-read and causal-violation). Read-committed is Adya's PL-2. Kinds: G0, G1a, G1b, G1c, G-single-item, G-nonadjacent-item, G2-item, each cycle also
@@ -15,16 +15,15 @@
 //! Unknown: nothing was acknowledged or no acknowledged transaction read; a call is no transaction; one element was
 //! appended twice to a key by transactions that may both have taken effect; the budget ran out before a class of cycles
 //! that the model forbids was decided; of snapshot isolation and other models that allow some cycles with rw edges: it
-//! depends on the order of appends that nobody read, and no order that was tried fits.
+//! depends on the order of appends that were never read, and no order that was tried fits.
 mod edges;
-mod elements;
 mod explain;
 mod standing;
 mod versions;
 
 use super::cycles::{self, Class, Cycles};
 use super::decided;
-use super::graph::Level;
+use super::dependencies::Level;
 use super::lattice::{self, Consistency};
 use super::observed::unobserved;
 use super::txn::{Dialect, MopKind, Transactions};
@@ -105,13 +104,13 @@ pub(super) fn analyse(txns: &Transactions<'_>, budget: &Budget, examples: usize)
 
 /// The dependency graph of transactions on lists.
 #[cfg(feature = "oracles")]
-pub(super) fn graph_of(txns: &Transactions<'_>) -> super::graph::Graph {
+pub(super) fn graph_of(txns: &Transactions<'_>) -> super::dependencies::DependencyGraph {
     edges::graph(txns, &Versions::find(txns), None).graph
 }
 
 impl Analysis {
     /// Whether a model that nothing contradicts may still not hold. Models that allow some cycles with rw edges and not
-    /// others depend on the order of appends that nobody read: one that fits shows that the model holds. For others any
+    /// others depend on the order of appends that were never read: one that fits shows that the model holds. For others any
     /// order that continues the graph will do.
     pub(super) fn doubtful(&self, txns: &Transactions<'_>, budget: &Budget, model: &Consistency) -> bool {
         let depends =

@@ -73,20 +73,20 @@ fn accesses<'h>(value: ValueRef<'h>) -> Option<Vec<Access<'h>>> {
     value.as_list()?.iter().map(access).collect()
 }
 
-/// What an operation is here.
-enum Deed<'h> {
+/// An operation, as long forks see it.
+enum Operation<'h> {
     Write(ValueRef<'h>, ValueRef<'h>),
     Read(Vec<Access<'h>>),
     Other,
 }
 
-fn deed<'h>(history: &History, op: &Op<'h>) -> Deed<'h> {
+fn deed<'h>(history: &History, op: &Op<'h>) -> Operation<'h> {
     let asked = if op.outcome == Outcome::Ok && !op.output.is_nil() { op.output } else { op.input };
     match (history.name(op.function), accesses(asked)) {
-        ("write", None) => Deed::Write(op.key, op.input),
-        ("write" | "txn", Some(list)) if list.len() == 1 && list[0].0 => Deed::Write(list[0].1, list[0].2),
-        ("read" | "txn", Some(list)) if list.iter().all(|access| !access.0) => Deed::Read(list),
-        _ => Deed::Other,
+        ("write", None) => Operation::Write(op.key, op.input),
+        ("write" | "txn", Some(list)) if list.len() == 1 && list[0].0 => Operation::Write(list[0].1, list[0].2),
+        ("read" | "txn", Some(list)) if list.iter().all(|access| !access.0) => Operation::Read(list),
+        _ => Operation::Other,
     }
 }
 
@@ -139,15 +139,15 @@ fn survey<'h>(
             break;
         }
         let mut list = match deed(history, &op) {
-            Deed::Write(..) if op.outcome == Outcome::Fail => continue,
-            Deed::Write(key, value) => {
+            Operation::Write(..) if op.outcome == Outcome::Fail => continue,
+            Operation::Write(key, value) => {
                 survey.taken_back |= first(key, value);
                 survey.writes.entry(key).or_insert((op.position, 0)).1 += 1;
                 continue;
             }
-            Deed::Read(_) if op.outcome != Outcome::Ok => continue,
-            Deed::Read(list) => list,
-            Deed::Other => {
+            Operation::Read(_) if op.outcome != Outcome::Ok => continue,
+            Operation::Read(list) => list,
+            Operation::Other => {
                 let silent =
                     op.outcome == Outcome::Fail || op.outcome == Outcome::Info && history.name(op.function) == "read";
                 survey.other += usize::from(!silent);
@@ -183,7 +183,7 @@ fn fork<'h>(history: &'h History, survey: &Survey<'h>, keys: &[ValueRef<'h>], on
         let (position, count) = *survey.writes.get(&key)?;
         let read = accesses(read.output)?.into_iter().find(|access| access.1 == key)?.2;
         let write = at(history, position);
-        let Deed::Write(_, value) = deed(history, &write) else { return None };
+        let Operation::Write(_, value) = deed(history, &write) else { return None };
         (count == 1 && value == read).then_some((write, value.to_value()))
     };
     let edge = |from: &Op<'_>, to: &Op<'_>, kind, key: ValueRef<'_>, value: &Value| {
@@ -230,7 +230,7 @@ impl Checker for LongFork {
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads_where(history, |op| op.outcome == Outcome::Ok && matches!(deed(history, op), Deed::Read(_)))
+        workloads_where(history, |op| op.outcome == Outcome::Ok && matches!(deed(history, op), Operation::Read(_)))
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {

@@ -13,7 +13,7 @@ pub(super) fn unobserved(txns: &Transactions<'_>, model: &Consistency) -> Option
     let misses_count = ["G-single-item", "G-nonadjacent-item", "G2-item"].iter().any(|anomaly| model.forbids(anomaly));
     let mut writers = vec![[NOBODY; 2]; txns.keys()];
     for mop in txns.all_mops().iter().filter(|mop| mop.writes()) {
-        // Who certainly wrote, and who may have.
+        // The transactions that certainly wrote, and those that may have.
         let sure = txns.txn(mop.txn()).outcome == Outcome::Ok;
         let fail = txns.txn(mop.txn()).outcome == Outcome::Fail;
         for (slot, counts) in writers[mop.key as usize].iter_mut().zip([sure, !fail]) {

@@ -254,7 +254,7 @@ impl RwRegister {
         // Cycles through versions of which no order is known cannot be seen.
         let blind = analysis.orders.total_keys == 0
             && analysis.orders.written_keys > 0
-            && decided::by(self.model) == Some(decided::By::Cycles);
+            && decided::by(self.model) == Some(decided::DecidedBy::Cycles);
         let otherwise = match doubt {
             Some(doubt) => (Validity::Unknown, doubt),
             None if blind => (

@@ -135,16 +135,16 @@ impl<'h> Course<'h> {
     }
 }
 
-/// What is known of one saga.
+/// The calls about one saga.
 #[derive(Default)]
-struct Known<'h> {
+struct SagaCalls<'h> {
     starts: Vec<Op<'h>>,
     logs: Vec<Op<'h>>,
 }
 
-impl<'h> Known<'h> {
-    fn of(history: &'h History, group: &Group<'h>) -> Known<'h> {
-        let mut known = Known::default();
+impl<'h> SagaCalls<'h> {
+    fn of(history: &'h History, group: &Group<'h>) -> SagaCalls<'h> {
+        let mut known = SagaCalls::default();
         for op in group.ops.iter().map(|&position| at(history, position)) {
             match history.name(op.function) {
                 "start" => known.starts.push(op),
@@ -169,20 +169,20 @@ fn violation<'h>(title: String, ops: Vec<Op<'h>>, reasons: Vec<String>) -> Viola
     Violation { title, ops, subject: key.clone(), key, reasons, ..Violation::default() }
 }
 
-/// What was counted.
+/// Counts over all sagas, for the summary.
 #[derive(Default)]
-struct Seen {
+struct Counts {
     sagas: usize,
     logs: usize,
-    /// Logs that tell more than how the saga ended.
+    /// Logs with more than the end of the saga.
     telling: usize,
     unclear: usize,
     unread: usize,
 }
 
 impl Saga {
-    fn judge<'h>(&self, history: &'h History, group: &Group<'h>, seen: &mut Seen, report: &mut Report<'h>) {
-        let known = Known::of(history, group);
+    fn judge<'h>(&self, history: &'h History, group: &Group<'h>, seen: &mut Counts, report: &mut Report<'h>) {
+        let known = SagaCalls::of(history, group);
         if known.starts.is_empty() && known.logs.is_empty() {
             return;
         }
@@ -242,8 +242,8 @@ impl Saga {
     }
 }
 
-/// What callers were told against what logs say.
-fn answers<'h>(known: &Known<'h>, ends: [Option<Op<'h>>; 2], report: &mut Report<'h>) {
+/// Compares the replies to callers with the logs.
+fn answers<'h>(known: &SagaCalls<'h>, ends: [Option<Op<'h>>; 2], report: &mut Report<'h>) {
     for (told, word) in [(0, "compensated"), (1, "completed")] {
         let says = |op: &&Op<'h>| op.outcome == Outcome::Ok && op.output.as_text() == Some(word);
         if let (Some(&start), Some(log)) = (known.starts.iter().find(says), ends[1 - told]) {
@@ -270,7 +270,7 @@ fn answers<'h>(known: &Known<'h>, ends: [Option<Op<'h>>; 2], report: &mut Report
 }
 
 /// Each log against the longest: if all are prefixes of that, any two agree.
-fn prefixes<'h>(known: &Known<'h>, report: &mut Report<'h>) {
+fn prefixes<'h>(known: &SagaCalls<'h>, report: &mut Report<'h>) {
     let entries = |op: &Op<'h>| op.output.as_list().unwrap_or_default();
     let Some(&longest) = known.logs.iter().rev().max_by_key(|op| entries(op).len()) else { return };
     let agrees = |op: &&Op<'h>| {
@@ -304,7 +304,7 @@ impl Checker for Saga {
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["start"]);
         let mut report = Report::new(history);
-        let mut seen = Seen::default();
+        let mut seen = Counts::default();
         let mut poll = BudgetPoll::new(budget);
         for group in by_key(history, &workloads) {
             if poll.over(group.ops.len()) {
@@ -312,7 +312,7 @@ impl Checker for Saga {
             }
             self.judge(history, &group, &mut seen, &mut report);
         }
-        let Seen { sagas, logs, telling, unclear, unread } = seen;
+        let Counts { sagas, logs, telling, unclear, unread } = seen;
         let unfinished = report.count("unfinished");
         let otherwise = if logs == 0 {
             (Validity::Unknown, "No log of a saga was read.".to_owned())

@@ -30,7 +30,7 @@ pub(crate) enum MopKind {
     Write = 1,
     /// Read its value: only in transactions that are Ok.
     Read = 2,
-    /// A read of which the reply is unknown: its transaction is Fail or Info.
+    /// A read without a reply: its transaction is Fail or Info.
     Unread = 3,
 }
 
@@ -103,7 +103,7 @@ pub(crate) struct Malformed {
     pub why: String,
 }
 
-/// So many transactions at most: a micro-operation keeps the number of its own in 30 bits.
+/// Transactions at most: a micro-operation keeps the number of its transaction in 30 bits.
 const TXNS_MAX: usize = 1 << 29;
 
 /// The transactions of one workload. Transactions that are Fail or Info and wrote nothing say nothing and are left out.

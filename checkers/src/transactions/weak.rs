@@ -2,7 +2,7 @@
 //!
 //! A level holds exactly if the transactions can be put into one order (the commit order) in which each session's stand as
 //! they were called, writers stand before their readers, and: where a transaction reads a key from `w` and **sees** another
-//! writer of that key, that other stands before `w` (Biswas and Enea, OOPSLA 2019). Levels differ in who is seen:
+//! writer of that key, that other stands before `w` (Biswas and Enea, OOPSLA 2019). Levels differ in which transactions are seen:
 //!
 //! | checker | a transaction sees |
 //! |---|---|
@@ -16,8 +16,8 @@
 //!
 //! It reads transactions of registers (`["w", key, value]`, `["r", key, null]`) or of lists (`["append", key, element]`);
 //! values of one key are written once. In lists the order of the versions is known from the longest read and is part of the
-//! commit order. `read-committed` and `read-atomic` take a list for a register that holds it: its reader reads from who
-//! appended the last element, and from nobody else. For `causal-transactions` the reader has seen the writers of all
+//! commit order. `read-committed` and `read-atomic` take a list for a register that holds it: its reader reads from
+//! the transaction that appended the last element, and from no other. For `causal-transactions` the reader has seen the writers of all
 //! elements that it read, as every store that shows them must have.
 //!
 //! Transactions that are Fail are never seen; Info ones count once something that they wrote was read. Real time does not
@@ -117,7 +117,7 @@ impl Weak {
     }
 }
 
-/// Of no more transactions are all levels decided, to say which is the strongest; of more, only those up to the one asked.
+/// Up to this many transactions all levels are decided, to name the strongest; of more, only those up to the one asked for.
 const DECIDED_MAX: usize = 50_000;
 
 impl Checker for Weak {
@@ -129,7 +129,7 @@ impl Checker for Weak {
         }
     }
 
-    /// The levels know sessions and who read from whom, nothing else.
+    /// The levels know sessions and reads-from, nothing else.
     fn needs_realtime(&self) -> bool {
         false
     }

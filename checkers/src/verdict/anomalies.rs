@@ -13,8 +13,8 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     // linearizable: registers.
     (
         "nonlinearizable",
-        "No order of the calls, each at an instant between its call and its reply, explains all replies, and no single \
-         reason could be told.",
+        "No order of the calls, each at an instant between its call and its reply, explains all replies, and no \
+         simpler reason was found.",
     ),
     (
         "stale-read",
@@ -22,17 +22,14 @@ pub const ANOMALIES: &[(&str, &str)] = &[
          typical of replicas that answer reads without asking the others.",
     ),
     ("future-read", "A read returned what was only written after the read had ended, or later in its own transaction."),
-    ("phantom-read", "A read returned a value that nobody wrote, or only a call that certainly had no effect."),
-    ("lost-update", "A call replaced a version that another had already replaced: what one of them did is lost."),
+    ("phantom-read", "A read returned a value that no call wrote, or only a call that certainly had no effect."),
+    ("lost-update", "A call replaced a version that another had already replaced: one of the two updates is lost."),
     // linearizable: containers and sets that only grow.
-    ("phantom-value", "A value was taken out that nobody had put in."),
+    ("phantom-value", "A value was taken out that no call had put in."),
     ("duplicate-value", "A value came out more often than it was put in."),
     ("future-value", "A value was taken out by a call that had ended before the put of it was called."),
     ("lost-value", "A value that was put in and acknowledged was never taken, although it had to be."),
-    (
-        "fifo-violation",
-        "Of two values the one that was certainly put later came out certainly earlier: no queue does that.",
-    ),
+    ("fifo-violation", "A value came out certainly before another that was certainly put earlier: no queue does that."),
     ("lifo-violation", "Values came out in an order that no stack gives: last in, first out."),
     ("priority-violation", "A value came out while one that comes before it was certainly inside."),
     ("false-empty", "A take found nothing although at every instant of it some value was certainly inside."),
@@ -49,7 +46,7 @@ pub const ANOMALIES: &[(&str, &str)] = &[
          must be there.",
     ),
     ("unexpected-element", "A read holds an element that no call can have added by then."),
-    ("duplicated-element", "An element that can only be there once is in one read twice."),
+    ("duplicated-element", "One read holds twice an element that can be there only once."),
     (
         "missing-element",
         "An acknowledged element is in no final read that came, but a node never answered one, or was not asked: it may be there.",
@@ -70,7 +67,7 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("duplicated-message", "A message came out more often than it was put in."),
     ("lost-message", "A message was put in and acknowledged, and did not come out although everything was drained."),
     ("inconsistent-offsets", "Two different messages were seen at one offset of a log."),
-    ("precommitted-read", "A transaction polled a message that it had only just sent itself and not yet committed."),
+    ("precommitted-read", "A transaction polled a message that it had sent itself and not yet committed."),
     ("duplicate", "A message stands at more offsets of its log than there were sends of it."),
     ("poll-skip", "Between two polls of one process lies a message that it was never given."),
     ("int-poll-skip", "Within one call of poll a message was skipped."),
@@ -79,72 +76,75 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("nonmonotonic-send", "The offsets of one process' successive sends to one log do not go up."),
     ("int-nonmonotonic-send", "Within one call the offsets of sends to one log do not go up."),
     // Transactions: cycles, by Adya's names.
-    ("G0", "Dirty write: transactions overwrote each other's writes in a circle."),
-    ("G0-process", "The same as G0, where the circle also needs that a process' later transaction comes later."),
-    ("G0-realtime", "The same as G0, where the circle also needs that what was called after an end comes after it."),
-    ("G1a", "Aborted read: a transaction read what a transaction wrote that certainly did not take effect."),
+    ("G0", "Dirty write: transactions overwrote each other's writes in a cycle."),
+    ("G0-process", "The same as G0, where the cycle also needs the order within a process."),
+    ("G0-realtime", "The same as G0, where the cycle also needs the order in real time."),
+    ("G1a", "Aborted read: a transaction read a write of a transaction that certainly did not take effect."),
     (
         "G1b",
         "Intermediate read: a transaction read a version that its writer had overwritten itself before it committed.",
     ),
-    ("G1c", "Circular information flow: transactions read from and overwrote each other in a circle."),
-    ("G1c-process", "The same as G1c, where the circle also needs that a process' later transaction comes later."),
-    ("G1c-realtime", "The same as G1c, where the circle also needs that what was called after an end comes after it."),
+    ("G1c", "Circular information flow: transactions read from and overwrote each other in a cycle."),
+    ("G1c-process", "The same as G1c, where the cycle also needs the order within a process."),
+    ("G1c-realtime", "The same as G1c, where the cycle also needs the order in real time."),
     (
         "G-single",
-        "Read skew through a predicate: a circle of dependencies in which exactly one transaction missed another's write.",
+        "Read skew through a predicate: a cycle of dependencies in which exactly one transaction missed another's write.",
     ),
     (
         "G-single-item",
-        "Read skew: a circle of dependencies in which exactly one transaction read a version that the next one overwrote.",
+        "Read skew: a cycle of dependencies in which exactly one transaction read a version that the next one overwrote.",
     ),
-    ("G-single-item-process", "The same as G-single-item, where the circle also needs the order within a process."),
-    ("G-single-item-realtime", "The same as G-single-item, where the circle also needs the order in real time."),
+    ("G-single-item-process", "The same as G-single-item, where the cycle also needs the order within a process."),
+    ("G-single-item-realtime", "The same as G-single-item, where the cycle also needs the order in real time."),
     (
         "G-nonadjacent-item",
-        "A circle of dependencies with several reads of overwritten versions, no two of them in a row: snapshot \
+        "A cycle of dependencies with several reads of overwritten versions, no two of them in a row: snapshot \
          isolation forbids it.",
     ),
     (
         "G-nonadjacent-item-process",
-        "The same as G-nonadjacent-item, where the circle also needs the order within a process.",
+        "The same as G-nonadjacent-item, where the cycle also needs the order within a process.",
     ),
     (
         "G-nonadjacent-item-realtime",
-        "The same as G-nonadjacent-item, where the circle also needs the order in real time.",
+        "The same as G-nonadjacent-item, where the cycle also needs the order in real time.",
     ),
     (
         "G2",
-        "Write skew through a predicate: transactions that each missed what the other wrote, in a circle; no serial order \
+        "Write skew through a predicate: transactions that each missed what the next one wrote, in a cycle; no serial order \
          allows it.",
     ),
     (
         "G2-item",
-        "Write skew: transactions that each read a version which another of them overwrote, in a circle; no serial order \
+        "Write skew: transactions that each read a version which the next one overwrote, in a cycle; no serial order \
          allows it.",
     ),
-    ("G2-item-process", "The same as G2-item, where the circle also needs the order within a process."),
-    ("G2-item-realtime", "The same as G2-item, where the circle also needs the order in real time."),
+    ("G2-item-process", "The same as G2-item, where the cycle also needs the order within a process."),
+    ("G2-item-realtime", "The same as G2-item, where the cycle also needs the order in real time."),
     // Transactions: flaws of single reads and versions.
     ("internal", "A read does not agree with what its own transaction had read or written before it."),
-    ("dirty-update", "A transaction that took effect built on what one wrote that certainly did not."),
+    ("dirty-update", "A transaction that took effect built on a write of one that certainly did not."),
     (
         "incompatible-order",
         "A list was read in an order that does not agree with another read of it, or with the appends of one transaction.",
     ),
     ("duplicate-elements", "A list holds an element twice that was appended once."),
-    ("garbage-read", "A read returned what no transaction that may have taken effect wrote."),
-    ("cyclic-versions", "What is known of the order of a key's versions contradicts itself."),
-    ("predicate-read-miss", "A predicate read lacks a key of which every version that it could have met matches."),
+    (
+        "garbage-read",
+        "A read returned a value that no transaction wrote, or only one that certainly did not take effect.",
+    ),
+    ("cyclic-versions", "The inferred orders of a key's versions contradict each other."),
+    ("predicate-read-miss", "A predicate read lacks a key although every version of it that it can have seen matches."),
     ("predicate-mismatch", "A predicate read returned a value that does not match its predicate."),
     (
         "non-monotonic-view",
-        "A transaction saw another one's write, and then read something older than what that one wrote elsewhere.",
+        "A transaction saw one write of another transaction, and then read a version older than another write of it.",
     ),
     ("fractured-read", "A transaction saw one write of another transaction and missed another of the same."),
     ("causal-violation", "A transaction read something older than what its causal past contains."),
     // Weaker promises on registers.
-    ("thin-air-read", "A read returned a value that nobody wrote."),
+    ("thin-air-read", "A read returned a value that no call wrote."),
     ("nonsequential", "No order that keeps the order of each process explains all reads."),
     ("cyclic-co", "The causal order contradicts itself: an operation comes before itself by sessions and reads."),
     ("write-co-init-read", "A read found nothing although a write of its key is before it in the causal order."),
@@ -157,7 +157,7 @@ pub const ANOMALIES: &[(&str, &str)] = &[
         "write-hb-init-read",
         "A read found nothing although, by all that its process had seen and done, a write of its key was before it.",
     ),
-    ("cyclic-hb", "What one process saw cannot be put into any one order, even one of its own."),
+    ("cyclic-hb", "No single order explains the reads of one process, not even one for this process alone."),
     ("stale-own-write", "A read returned something older than what its own process had written to the key."),
     ("non-monotonic-read", "A read returned something older than what its own process had read of the key before."),
     (
@@ -167,12 +167,12 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("write-before-read", "A write was seen to be older than what its process had read of the key before it."),
     (
         "writes-seen-reversed",
-        "Writes were seen in reverse, which may also be the reader's own going back: evidence, no violation.",
+        "Writes were seen in reverse, which may also be the reader's own going back: evidence, not a violation.",
     ),
     ("diverged-replicas", "Nodes show different values of one key although they had the time to agree."),
     ("superseded-value", "All nodes settled on a value that had certainly been overwritten."),
-    ("not-k-atomic", "A read returned none of the last so many values that were allowed."),
-    ("not-delta-atomic", "A read was further behind, in time, than was allowed."),
+    ("not-k-atomic", "A read returned none of the latest k values, with the k that is allowed."),
+    ("not-delta-atomic", "A read was staler, in time, than is allowed."),
     // crdt.
     ("diverged", "Replicas differ after quiescence, and no update in doubt can be the reason."),
     (
@@ -194,7 +194,7 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("unexpected-row", "A read holds a row that no call can have added by then."),
     ("wrong-total", "A read's balances do not add up to the sum that transfers must preserve."),
     ("negative-value", "A read shows an account below zero."),
-    ("unexpected-key", "A read names an account that there is not."),
+    ("unexpected-key", "A read names an account that does not exist."),
     ("nil-balance", "A read shows an account without a balance."),
     ("long-fork", "Two reads saw two writes in opposite orders: each saw one of them and missed the other."),
     ("causal-reverse", "A read saw a write and missed another that had been acknowledged before that one was called."),
@@ -236,13 +236,13 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("decision-flipped", "One participant took a decision back."),
     (
         "acknowledged-commit-aborted",
-        "The client was told that its transaction committed, and a participant aborted it.",
+        "The reply to the client says that its transaction committed, and a participant aborted it.",
     ),
     (
         "acknowledged-abort-committed",
-        "The client was told that its transaction aborted, and a participant committed it.",
+        "The reply to the client says that its transaction aborted, and a participant committed it.",
     ),
-    ("conflicting-answers", "Clients were told both that a transaction committed and that it aborted."),
+    ("conflicting-answers", "Replies to clients say that a transaction committed, and that it aborted."),
     ("refused-commit-committed", "Every call to commit a transaction was refused, and a participant committed it."),
     ("undecided", "A participant had not decided a transaction at the end of the run."),
     ("compensated-without-step", "A saga compensated a step that had not been done."),
@@ -254,7 +254,7 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("completed-with-steps-missing", "A saga ended as completed though not all of its steps had been done."),
     ("incomplete-compensation", "A saga ended as compensated though a step that had been done was not compensated."),
     ("conflicting-logs", "Two logs of one saga contradict each other: neither continues the other."),
-    ("acknowledged-otherwise", "The caller was told another end of a saga than its log shows."),
+    ("acknowledged-otherwise", "The reply to the caller says another end of a saga than its log."),
     ("refused-saga-ran", "Every start of a saga was refused, and it ran."),
     ("unfinished", "A saga had not ended at the end of the run."),
     // split-brain, leadership, liveness, availability.
@@ -265,19 +265,19 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ),
     (
         "leaking-cut",
-        "While a cut was in force, a value that was first written on one of its sides was seen on the other: the cut was none.",
+        "While a cut was in force, a value that was first written on one of its sides was seen on the other: the cut did not hold.",
     ),
     (
         "both-sides-acknowledged-different-keys",
-        "Both sides of a cut acknowledged writes, though never to one key; a system of several shards may do that rightly.",
+        "Both sides of a cut acknowledged writes, though never to the same key; a system of several shards may do that rightly.",
     ),
     (
         "overlapping-leaders",
         "Two nodes claimed to lead at once, in different terms; a deposed leader may not know it yet.",
     ),
     ("not-recovered", "A node acknowledged nothing, or no write, in the time it had after the last heal."),
-    ("not-healed", "Nobody showed that a fault is gone."),
-    ("crashed", "A process of the target ended, and neither a planned fault nor the harness had ended it."),
+    ("not-healed", "It was never verified that a fault is gone."),
+    ("crashed", "A process of the target ended, and neither a planned fault nor the harness ended it."),
     (
         "start-failed",
         "A process that was started again after a fault ended with an exit status before long; it may wait for others.",
@@ -286,7 +286,7 @@ pub const ANOMALIES: &[(&str, &str)] = &[
         "exited-in-fault",
         "A process ended with an exit status while a fault that can make a server end itself may have been in force, or shortly after it.",
     ),
-    ("exited-as-declared", "A process ended with an exit status that its recipe or the plan says is in order."),
+    ("exited-as-declared", "A process ended with an exit status that its recipe or the plan expects."),
     (
         "log-corruption",
         "A log says that stored data is corrupt, on a node where a process was killed before: it may be a file's torn end.",
@@ -301,7 +301,7 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ),
     ("out-of-memory", "The kernel killed a process of the target for want of memory."),
     ("core-file", "A process of the target left a core file."),
-    ("longest-gap", "The longest stretch of the load in which nothing was acknowledged."),
+    ("longest-gap", "The longest interval of the load without an acknowledgement."),
 ];
 
 #[cfg(test)]

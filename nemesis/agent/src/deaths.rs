@@ -169,8 +169,8 @@ pub(crate) fn last_lines(path: &Path) -> Vec<String> {
         // The first line may lack its beginning.
         lines.remove(0);
     }
-    let told = last_words(&lines);
-    told.into_iter().map(|line| line.trim_matches('\0').chars().take(LINE_CHARS).collect()).collect()
+    let words = last_words(&lines);
+    words.into_iter().map(|line| line.trim_matches('\0').chars().take(LINE_CHARS).collect()).collect()
 }
 
 /// The last lines of a log. Of a long final message (a stack of every thread) also its first lines, which name the cause.
@@ -361,8 +361,11 @@ mod tests {
         let stack: Vec<String> = (0..500).map(|number| format!("goroutine {number} [select]:")).collect();
         let mut lines = vec![r#"{"level":"info","msg":"one"}"#, "2026-11-29 16:00:00 two", "panic: the cause"];
         lines.extend(stack.iter().map(String::as_str));
-        let told = last_words(&lines);
-        assert_eq!((told[2], told[told.len() - 1], told.len()), ("panic: the cause", "goroutine 499 [select]:", 20));
+        let words = last_words(&lines);
+        assert_eq!(
+            (words[2], words[words.len() - 1], words.len()),
+            ("panic: the cause", "goroutine 499 [select]:", 20)
+        );
         assert_eq!(last_words(&lines[..3]), lines[..3]);
     }
 }

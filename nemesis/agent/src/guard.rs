@@ -150,8 +150,8 @@ pub(crate) fn heal(state_dir: &StateDir, take_over: bool) -> Result<u8, String> 
     injector.greet(&by.run, 30_000);
     let clean = injector.heal("heal was asked for", None);
     services.sweep();
-    let told = serde_json::to_string(&injector.undone()).map_err(|error| error.to_string())?;
-    println!("{told}");
+    let json = serde_json::to_string(&injector.undone()).map_err(|error| error.to_string())?;
+    println!("{json}");
     Ok(u8::from(!clean))
 }
 

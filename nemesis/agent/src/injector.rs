@@ -104,7 +104,7 @@ impl Injector {
                 self.journal.done(entry.seq)?;
                 return Err(reason);
             }
-            return Err(format!("{reason}; and what was half done is not proven undone: {}", proof.detail.join("; ")));
+            return Err(format!("{reason}; the half-done injection is not proven undone: {}", proof.detail.join("; ")));
         }
         outcome
     }
@@ -211,7 +211,7 @@ impl Injector {
                 let expired_ns = self.opened_ns.saturating_add(self.hold_ns());
                 let left = Duration::from_nanos(expired_ns.saturating_sub(sys::boottime_ns()));
                 sys::await_true(left, || false);
-                "what was in force has expired by itself"
+                "the injection has expired by itself"
             }
         }
     }

@@ -74,7 +74,7 @@ fn greeting() -> Result<Option<Greeting>, String> {
         else {
             return Ok(None);
         };
-        let told = match body {
+        let response = match body {
             Request::Hello { version, lease_ms, run, claim, entry } => match Agent::refused_greeting(version, lease_ms)
             {
                 None => return Ok(Some(Greeting { id, lease_ms, run, claim, entry })),
@@ -83,7 +83,7 @@ fn greeting() -> Result<Option<Greeting>, String> {
             Request::Heartbeat => Response::Done,
             _ => Response::Failed("the agent was not greeted".to_owned()),
         };
-        protocol::write_frame(&mut stdout, &ResponseFrame { id, body: told }, &[]).map_err(say)?;
+        protocol::write_frame(&mut stdout, &ResponseFrame { id, body: response }, &[]).map_err(say)?;
     }
 }
 
@@ -94,11 +94,11 @@ pub(crate) fn serve(state_dir: &StateDir, ping_port: u16) -> Result<u8, String> 
     sys::new_session();
     let (greeted, first) = channel();
     std::thread::spawn(move || drop(greeted.send(greeting())));
-    let first = first.recv_timeout(Duration::from_millis(LEASE_MS)).map_err(|_| "nobody greeted".to_owned())??;
+    let first = first.recv_timeout(Duration::from_millis(LEASE_MS)).map_err(|_| "no greeting came".to_owned())??;
     let Some(first) = first else { return Ok(0) };
     sys::block_ending_signals();
-    let refused = |told: Response| {
-        let response = ResponseFrame { id: first.id, body: told };
+    let refused = |response: Response| {
+        let response = ResponseFrame { id: first.id, body: response };
         drop(protocol::write_frame(&mut std::io::stdout(), &response, &[]));
         Ok(0)
     };
@@ -246,12 +246,12 @@ impl Agent {
         };
         self.reply(id, body, blob);
         if bye {
-            self.finish("told to end");
+            self.finish("asked to end");
         }
     }
 
     fn answer(self: &Arc<Agent>, ask: Request, blob: &[u8]) -> Result<(Response, Vec<u8>), String> {
-        let told = match ask {
+        let response = match ask {
             Request::Hello { version, lease_ms, run, .. } => self.hello(version, lease_ms, &run)?,
             Request::Heartbeat => Response::Done,
             Request::Run(command) => run::run(&command),
@@ -289,7 +289,7 @@ impl Agent {
             Request::AwaitClients => Response::Clients(self.claim.await_clients()),
             Request::Bye { stop_services } => self.bye(stop_services)?,
         };
-        Ok((told, Vec::new()))
+        Ok((response, Vec::new()))
     }
 
     fn refused_greeting(version: u32, lease_ms: u64) -> Option<String> {
@@ -461,7 +461,7 @@ impl Agent {
         // Ready responses go out, if the channel is still read.
         let (done, flushed) = sync_channel(1);
         drop(self.out.send(Outgoing::Flush(done)));
-        if why == "told to end" {
+        if why == "asked to end" {
             let _ = flushed.recv_timeout(Duration::from_secs(1));
         }
         run::end_all();

@@ -11,7 +11,7 @@ pub enum Shape {
     Halves,
     /// A random majority and a random minority (of two nodes: one and one).
     Majority,
-    /// A random minority hears nothing from the rest, or is not heard by the rest; the other direction works.
+    /// A random minority hears nothing from the others, or is not heard by them; the other direction works.
     OneWay,
     /// Two halves that do not see each other, and one node that sees both. Of two nodes: halves.
     Bridge,

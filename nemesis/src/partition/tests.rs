@@ -162,7 +162,7 @@ fn acts_drop_exactly_the_cut_links_where_they_arrive_and_peers_only() {
 #[test]
 fn the_leader_is_bound_late_and_its_absence_is_said() {
     let fault = drawn(Shape::IsolateLeader, 5, 3);
-    assert_eq!(fault.describe(), "partition isolate-leader: leader | the rest");
+    assert_eq!(fault.describe(), "partition isolate-leader: leader | others");
     for leader in 0..5 {
         let resolved = fault.resolve(&view(5, Some(leader))).expect("resolved");
         assert_eq!(resolved.nodes, [format!("n{}", leader + 1)]);

@@ -103,7 +103,7 @@ impl Injection {
                 ends_with_boot: true,
                 expires: false,
                 changes_clock: false,
-                leftover: Leftover::Other("its processes were told to die"),
+                leftover: Leftover::Other("its processes were sent SIGKILL"),
             },
             Injection::ShiftClock { .. } | Injection::StrobeClock { .. } => InjectionFacts {
                 ends_with_boot: true,

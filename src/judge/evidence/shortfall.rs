@@ -15,8 +15,8 @@ const FAULTS_MAX: usize = 3;
 /// A fault by its id, with its words and nodes: `fault 2 (kill minority: n3)`.
 fn named(fault: &Fault) -> String {
     let what = if fault.what.is_empty() { &fault.planned } else { &fault.what };
-    let told = fault.nodes.is_empty() || fault.nodes.iter().any(|node| what.contains(node.as_str()));
-    let nodes = if told { String::new() } else { format!(" on {}", fault.nodes.join(" ")) };
+    let has_nodes = fault.nodes.is_empty() || fault.nodes.iter().any(|node| what.contains(node.as_str()));
+    let nodes = if has_nodes { String::new() } else { format!(" on {}", fault.nodes.join(" ")) };
     format!("fault {} ({what}{nodes})", fault.id)
 }
 

@@ -162,16 +162,22 @@ fn what_is_missing_names_the_fault_the_node_and_what_to_change() {
         ]
     );
     let blink = HistoryBuilder::of(&THREE, |_| true).fault("pause", "one: n1", &["n1"], &[], (10.0, 10.4));
-    let told = missing(blink, facts(false, 100), &asked);
+    let sentences = missing(blink, facts(false, 100), &asked);
     let part = "0 of 1 pause faults were proven to be in force for 500ms or longer, and the plan asks for 1 \
                 (`evidence.proven_per_kind_min`); fault 0 (pause one: n1) was certainly in force for 398ms only.";
-    assert!(told[0].starts_with(part), "{told:?}");
+    assert!(sentences[0].starts_with(part), "{sentences:?}");
     let few = EvidencePlan { ok_min: 5000, ok_fraction_min: 0.99, ..EvidencePlan::default() };
-    let told = missing(HistoryBuilder::of(&THREE, |at| at < 20.0), facts(false, 100), &few);
+    let sentences = missing(HistoryBuilder::of(&THREE, |at| at < 20.0), facts(false, 100), &few);
     let worst = "; worst on n1: 199 of 299 calls were Ok. ";
-    assert!(told[0].starts_with("597 calls were Ok, and the plan asks for 5000 (`evidence.ok_min`)"), "{told:?}");
-    assert!(told.iter().all(|told| told.contains(worst)), "{told:?}");
-    assert!(told[1].starts_with("A fraction of 0.666 of all calls was Ok, and the plan asks for 0.99"), "{told:?}");
+    assert!(
+        sentences[0].starts_with("597 calls were Ok, and the plan asks for 5000 (`evidence.ok_min`)"),
+        "{sentences:?}"
+    );
+    assert!(sentences.iter().all(|sentences| sentences.contains(worst)), "{sentences:?}");
+    assert!(
+        sentences[1].starts_with("A fraction of 0.666 of all calls was Ok, and the plan asks for 0.99"),
+        "{sentences:?}"
+    );
 }
 
 #[test]
@@ -234,7 +240,7 @@ fn leaders_must_move_only_where_a_role_leads() {
         let story = HistoryBuilder::of(&THREE, |_| true);
         let cut = [["n1", "n2"], ["n2", "n1"], ["n1", "n3"], ["n3", "n1"]];
         thin(
-            story.fault("partition", "isolate-leader: leader | the rest", &["n1"], &cut, (10.0, 18.0)),
+            story.fault("partition", "isolate-leader: leader | others", &["n1"], &cut, (10.0, 18.0)),
             facts(leads, 2000),
             &EvidencePlan::default(),
         )
@@ -283,15 +289,15 @@ fn a_node_without_a_client_of_the_plan_makes_a_run_unknown_unless_the_plan_means
     assert!(row.measured > 9.0 && row.enough, "{row:?}");
     assert!(row.doc.ends_with("; no client asks n3)"), "{}", row.doc);
     let verdict = judge(&history, &rules, &info);
-    let told = "never asked under load: n3 (load.clients is 2 for 3 nodes; 3 or more, such as 1n, asks every node)";
-    assert!(verdict.notes.iter().any(|note| note == told), "{:?}", verdict.notes);
+    let expected = "never asked under load: n3 (load.clients is 2 for 3 nodes; 3 or more, such as 1n, asks every node)";
+    assert!(verdict.notes.iter().any(|note| note == expected), "{:?}", verdict.notes);
     assert_eq!(verdict.validity, Validity::Valid, "the plan means it: {}", verdict.sentence);
     assert!(verdict.sentence.ends_with("; never asked under load: n3"), "{}", verdict.sentence);
     let all = EvidencePlan { leader_changes_min: 0, ..EvidencePlan::default() };
     let verdict = judge(&history, &Rules { evidence: Some(all), ..rules }, &info);
-    let told = "No client of the load asked n3 (load.clients is 2 for 3 nodes; 3 or more, such as 1n, asks every node), and \
+    let expected = "No client of the load asked n3 (load.clients is 2 for 3 nodes; 3 or more, such as 1n, asks every node), and \
                 the plan does not say that this is meant: `evidence: {nodes_asked_min: 2}`.";
-    assert_eq!((verdict.validity, verdict.sentence.as_str()), (Validity::Unknown, told));
+    assert_eq!((verdict.validity, verdict.sentence.as_str()), (Validity::Unknown, expected));
 }
 
 #[test]
@@ -412,7 +418,7 @@ fn a_load_that_waited_for_its_clients_says_so() {
 #[test]
 fn a_fault_that_never_came_is_explained_by_the_warning_that_names_it() {
     let rules = Rules { kinds: vec!["kill".into(), "pause".into(), "clock".into()], ..Rules::default() };
-    let told = |fitted, warnings: &[&str]| {
+    let sentences = |fitted, warnings: &[&str]| {
         let warnings = warnings.iter().map(|warning| (*warning).to_owned()).collect();
         let planned = Some(PlannedFaults { kinds: rules.kinds.clone(), fitted, warnings });
         let info = RunInfo { planned, ..RunInfo::default() };
@@ -424,12 +430,12 @@ fn a_fault_that_never_came_is_explained_by_the_warning_that_names_it() {
     let close = "a load of 30s holds one fault of each kind, but leaves less than an election (2s) between them";
     let clock = "clock cannot come: it needs a clock";
     let short = "pause, clock cannot come: a load of 30s has room for 1 of 3 faults";
-    let (kill, pause) = told(1, &[close, clock, short]);
+    let (kill, pause) = sentences(1, &[close, clock, short]);
     assert!(kill.1.contains("since the load ended before its time") && !kill.1.contains("cannot come"), "{kill:?}");
     assert!(pause.1.ends_with(&format!("{short}.")), "{pause:?}");
     assert!(kill.0.ends_with("of 0 planned (the load had room for 1 fault)"), "{kill:?}");
-    let (kill, _) = told(2, &[close]);
+    let (kill, _) = sentences(2, &[close]);
     assert!(kill.0.ends_with("(the load had room for 2 faults)") && !kill.1.contains("election"), "{kill:?}");
-    let (kill, _) = told(0, &[]);
+    let (kill, _) = sentences(0, &[]);
     assert!(kill.0.ends_with("(no room in the load)"), "{kill:?}");
 }

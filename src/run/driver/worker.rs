@@ -208,10 +208,10 @@ impl Worker {
 
     async fn make(&mut self, call: &Call) {
         let Some(mut client) = self.client.take() else { return };
-        let (response, told) = call_once(&mut *client, call, self.terms()).await;
+        let (response, note) = call_once(&mut *client, call, self.terms()).await;
         self.end(call, &response);
-        if let Some(told) = told {
-            let text = format!("worker {}: {told}", self.index);
+        if let Some(note) = note {
+            let text = format!("worker {}: {note}", self.index);
             self.shared.trouble(&self.endpoint().name, text);
         }
         match response.result {

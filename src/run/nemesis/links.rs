@@ -439,7 +439,7 @@ fn missing(
             problems.push(match open.paths.is_empty() {
                 true => round.unheard(link),
                 false => format!(
-                    "whether {to} still hears {from} cannot be told: only TCP answers between them, and that needs both directions"
+                    "whether {to} still hears {from} is not known: only TCP answers between them, and that needs both directions"
                 ),
             });
         } else if lost.len() == wanted.len() {

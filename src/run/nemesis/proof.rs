@@ -135,12 +135,12 @@ impl Executor {
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
         let proofs = self.proofs(id, fault, deadline.min(self.limits.look)).await?;
-        let told = |(node, proof): &(String, Proof)| format!("{node}: {}", proof.detail.join("; "));
+        let describe = |(node, proof): &(String, Proof)| format!("{node}: {}", proof.detail.join("; "));
         let (hold, miss): (Vec<_>, Vec<_>) = proofs.iter().partition(|(_, proof)| proof.holds);
         if miss.is_empty() {
-            return Ok(hold.into_iter().map(told).collect());
+            return Ok(hold.into_iter().map(describe).collect());
         }
-        Err(miss.into_iter().map(|proof| format!("not in force on {}", told(proof))).collect())
+        Err(miss.into_iter().map(|proof| format!("not in force on {}", describe(proof))).collect())
     }
 
     /// Verifies that the cut links are silent on every pair of addresses in a round in which the others were heard, and that the

@@ -82,12 +82,12 @@ async fn one(remote: Arc<dyn Remote>, ask: Request, deadline: Duration) -> Resul
         Ok(Ok((Response::Failed(message), _))) => {
             Err(RemoteError::Refused { node: remote.node().name.clone(), message })
         }
-        Ok(answer) => answer.map(|(told, _)| told),
+        Ok(answer) => answer.map(|(response, _)| response),
         Err(_) => Err(RemoteError::Late { node: remote.node().name.clone(), what, deadline }),
     }
 }
 
 /// The sentence for a response of the wrong kind.
-pub(super) fn unexpected(node: &str, told: &Response) -> String {
-    format!("{node}: its agent gave an answer that does not fit the question: {told:?}")
+pub(super) fn unexpected(node: &str, response: &Response) -> String {
+    format!("{node}: its agent gave an answer that does not fit the question: {response:?}")
 }

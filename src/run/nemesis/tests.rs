@@ -14,7 +14,7 @@ use std::sync::Mutex;
 struct Stage {
     cluster: Arc<FakeCluster>,
     executor: Arc<Executor>,
-    told: Arc<Mutex<Vec<FaultEvent>>>,
+    events: Arc<Mutex<Vec<FaultEvent>>>,
     stop: watch::Sender<bool>,
 }
 
@@ -25,13 +25,13 @@ fn shape(nodes: usize, quiet_end_s: u64) -> ClusterShape {
 impl Stage {
     fn of(nodes: usize, leader: Option<&'static str>) -> Stage {
         let cluster = FakeCluster::of(nodes);
-        let told = Arc::new(Mutex::new(Vec::new()));
+        let events = Arc::new(Mutex::new(Vec::new()));
         let log: EventSink = {
-            let (told, cluster) = (told.clone(), cluster.clone());
+            let (events, cluster) = (events.clone(), cluster.clone());
             Arc::new(move |mut event: FaultEvent| {
-                let mut told = told.lock().expect("a journal");
-                (event.index, event.time) = (told.len() as u64, cluster.control_ns());
-                told.push(event.clone());
+                let mut events = events.lock().expect("a journal");
+                (event.index, event.time) = (events.len() as u64, cluster.control_ns());
+                events.push(event.clone());
                 Mark { index: event.index, time: event.time }
             })
         };
@@ -53,7 +53,7 @@ impl Stage {
         };
         let remotes = Arc::new(FixedRemotes::new(cluster.remotes(), cluster.pings()));
         let executor = Arc::new(Executor::new(remotes, "run", log, view, now));
-        Stage { cluster, executor, told, stop: watch::channel(false).0 }
+        Stage { cluster, executor, events, stop: watch::channel(false).0 }
     }
 
     /// Runs the faults on a minute of load.
@@ -82,18 +82,19 @@ impl Stage {
         timetable(3, &options, shape(nodes, 5), Duration::from_secs(45))
     }
 
-    fn told(&self) -> Vec<FaultEvent> {
-        self.told.lock().expect("a journal").clone()
+    fn events(&self) -> Vec<FaultEvent> {
+        self.events.lock().expect("a journal").clone()
     }
 
     fn steps(&self) -> Vec<FaultStep> {
-        self.told().iter().map(|event| event.step).collect()
+        self.events().iter().map(|event| event.step).collect()
     }
 
     /// The details of a step, in one line.
     fn detail(&self, step: FaultStep) -> String {
-        let told = self.told();
-        let event = told.iter().find(|event| event.step == step).unwrap_or_else(|| panic!("no {step:?} in {told:?}"));
+        let events = self.events();
+        let event =
+            events.iter().find(|event| event.step == step).unwrap_or_else(|| panic!("no {step:?} in {events:?}"));
         event.detail.join(" | ")
     }
 }
@@ -107,11 +108,11 @@ async fn a_partition_is_proven_twice_and_its_heal_too() {
     let stage = Stage::of(5, Some("n3"));
     let outcomes = stage.play(isolate_leader()).await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
-    let told = stage.told();
-    assert_eq!(told[0].what, "partition isolate-leader: leader | the rest");
-    assert!(told[0].nodes.is_empty() && told[0].cut.is_empty());
-    assert!(told[1].what.starts_with("partition isolate-leader: n3 | "), "{}", told[1].what);
-    assert_eq!((told[3].nodes.as_slice(), told[3].cut.len()), (["n3".to_owned()].as_slice(), 8));
+    let events = stage.events();
+    assert_eq!(events[0].what, "partition isolate-leader: leader | others");
+    assert!(events[0].nodes.is_empty() && events[0].cut.is_empty());
+    assert!(events[1].what.starts_with("partition isolate-leader: n3 | "), "{}", events[1].what);
+    assert_eq!((events[3].nodes.as_slice(), events[3].cut.len()), (["n3".to_owned()].as_slice(), 8));
     let proof = stage.detail(Proven);
     assert!(proof.contains("8 links silent while 12 others were heard"), "{proof}");
     assert!(proof.contains("n3: its rule dropped 12 packets"), "{proof}");
@@ -120,7 +121,7 @@ async fn a_partition_is_proven_twice_and_its_heal_too() {
     assert!(outcome.proven && outcome.reproven && outcome.healed && outcome.problems.is_empty(), "{outcome:?}");
     assert!(outcome.prove_ms.is_some() && outcome.heal_ms.is_some());
     assert_eq!(outcome.begun.map(|mark| mark.index), Some(2));
-    let (begun, heal) = (told[2].time, told[5].time);
+    let (begun, heal) = (events[2].time, events[5].time);
     assert!((5_900..6_200).contains(&((heal - begun) / 1_000_000)), "in force for {} ns", heal - begun);
     assert_eq!(stage.cluster.broken(), Vec::<String>::new());
 }
@@ -212,8 +213,8 @@ async fn half_an_act_is_undone_everywhere_and_at_once() {
     let outcomes = stage.play(isolate_leader()).await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
     assert!(stage.detail(Unproven).contains("the injection failed: n4: nft is missing"));
-    let told = stage.told();
-    assert!(told[4].time - told[2].time < 1_000_000_000, "a half-made partition is not kept");
+    let events = stage.events();
+    assert!(events[4].time - events[2].time < 1_000_000_000, "a half-made partition is not kept");
     for name in stage.cluster.names() {
         stage.cluster.change(&name, |node| assert_eq!(node.undone, [0], "{name}"));
     }
@@ -242,8 +243,8 @@ async fn a_node_that_heals_by_itself_gives_an_interval() {
         })
         .await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Lapsed, SelfHealed, HealBegun, Healed]);
-    let told = stage.told();
-    let event = &told[5];
+    let events = stage.events();
+    let event = &events[5];
     assert_eq!((event.nodes.as_slice(), event.cut.len()), (["n3".to_owned()].as_slice(), 8));
     let (earliest, latest) = event.ended.expect("an interval");
     let at = *at.lock().expect("a number");
@@ -259,8 +260,8 @@ async fn to_stop_is_to_heal_at_once() {
         let stage = Stage::of(5, Some("n3"));
         let outcomes = stage.play_with(faults, |stage| assert!(!stage.stop.send_replace(true))).await;
         assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
-        let told = stage.told();
-        let in_force_ms = (told[5].time - told[2].time) / 1_000_000;
+        let events = stage.events();
+        let in_force_ms = (events[5].time - events[2].time) / 1_000_000;
         assert!((2_900..3_200).contains(&in_force_ms), "stopped in the middle of 6 s, in force for {in_force_ms} ms");
         assert!(outcomes[0].healed && stage.cluster.broken().is_empty());
     }
@@ -301,7 +302,7 @@ async fn without_a_known_leader_another_stands_in_and_the_words_say_so() {
     let outcomes = stage.play(isolate_leader()).await;
     assert!(outcomes[0].proven);
     assert_eq!(outcomes[0].nodes.len(), 1);
-    let what = &stage.told()[1].what;
+    let what = &stage.events()[1].what;
     assert!(what.contains(&format!("no leader known: {}, drawn in the plan", outcomes[0].nodes[0])), "{what}");
 }
 
@@ -353,9 +354,9 @@ async fn a_fault_aimed_at_no_leader_does_not_wait_for_one_and_a_late_one_says_so
     assert!(slips(&on_time).iter().all(|slip| *slip < 100), "{:?}", slips(&on_time));
     let late = stage.play(json!([{"pause": {"nodes": "leader"}}])).await;
     assert!(slips(&late).iter().all(|slip| *slip >= 500), "{:?}", slips(&late));
-    let told = stage.told.lock().expect("a journal");
+    let events = stage.events.lock().expect("a journal");
     let words = |event: &&FaultEvent| event.step == Begun && &*event.kind == "pause";
-    let begun: Vec<_> = told.iter().filter(words).flat_map(|event| event.detail.clone()).collect();
+    let begun: Vec<_> = events.iter().filter(words).flat_map(|event| event.detail.clone()).collect();
     assert!(
         !begun.is_empty() && begun.iter().all(|detail| detail.contains("later than the timetable says")),
         "{begun:?}"

@@ -122,11 +122,11 @@ impl Reader {
             }
         };
         let terms = Terms { deadline: options.deadline.min(left()), ..terms };
-        let (response, told) = call_once(&mut *client, call, terms).await;
+        let (response, note) = call_once(&mut *client, call, terms).await;
         recorder.complete(self.process, &response);
-        if let Some(told) = told {
-            recorder.note(&node.name, &told);
-            self.summary.harness.push(told);
+        if let Some(note) = note {
+            recorder.note(&node.name, &note);
+            self.summary.harness.push(note);
         }
         match response.result {
             CallResult::Ok(_) => self.client = Some(client),

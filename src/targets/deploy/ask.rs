@@ -163,12 +163,12 @@ fn why_not_converged(nodes: &[&str], answers: &[Result<String, String>], plans: 
     if !reasons.is_empty() {
         return reasons;
     }
-    let told: Vec<&str> = answers.iter().filter_map(|answer| answer.as_deref().ok()).collect();
+    let texts: Vec<&str> = answers.iter().filter_map(|answer| answer.as_deref().ok()).collect();
     let rules: Vec<&Converged> = plans.iter().filter_map(|plan| plan.converged.as_ref()).collect();
     if rules.iter().any(|rules| !rules.one.is_empty()) {
         let own = |rules: &Converged| rules.one.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
         let fits = |(rules, text): &(&Converged, &&str)| rules.one.iter().all(|condition| condition.holds(text));
-        let by_node = || nodes.iter().zip(rules.iter().copied().zip(&told));
+        let by_node = || nodes.iter().zip(rules.iter().copied().zip(&texts));
         let fitting: Vec<&str> = by_node().filter(|(_, asked)| fits(asked)).map(|(node, _)| *node).collect();
         if fitting.len() != 1 {
             let asked = by_node().map(|(node, (rules, text))| {
@@ -184,7 +184,7 @@ fn why_not_converged(nodes: &[&str], answers: &[Result<String, String>], plans: 
     }
     for (number, part) in rules.first().into_iter().flat_map(|rules| rules.agree.iter().enumerate()) {
         let own = rules.iter().map(|rules| rules.agree.get(number).unwrap_or(part));
-        let values: Vec<Option<String>> = own.zip(&told).map(|(own, text)| own.of(text)).collect();
+        let values: Vec<Option<String>> = own.zip(&texts).map(|(own, text)| own.of(text)).collect();
         if values.iter().any(|value| value.is_none() || *value != values[0]) {
             let seen = nodes
                 .iter()

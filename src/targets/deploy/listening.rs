@@ -74,13 +74,13 @@ mod tests {
 
     #[test]
     fn a_port_on_loopback_only_is_told_from_one_that_others_reach() {
-        let told = |port| said(&listeners(SOCKETS, port), [10, 77, 0, 1].into(), port);
-        let loopback = told(2379).expect("a hint");
+        let hint = |port| said(&listeners(SOCKETS, port), [10, 77, 0, 1].into(), port);
+        let loopback = hint(2379).expect("a hint");
         assert!(loopback.contains("listens on 127.0.0.1 and ::1 only: let the target"), "{loopback}");
         assert!(loopback.contains("{{ node.address }}"), "{loopback}");
-        assert_eq!(told(2380), None, "one of its addresses is reached by others");
-        assert_eq!(told(2381).as_deref(), Some("nothing on the node listens on TCP port 2381"));
-        assert_eq!(told(2382), None, "on all addresses");
+        assert_eq!(hint(2380), None, "one of its addresses is reached by others");
+        assert_eq!(hint(2381).as_deref(), Some("nothing on the node listens on TCP port 2381"));
+        assert_eq!(hint(2382), None, "on all addresses");
         assert_eq!(said(&listeners(SOCKETS, 2379), [127, 0, 0, 1].into(), 2379), None, "the node's own address");
     }
 }

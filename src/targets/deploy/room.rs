@@ -132,13 +132,13 @@ printf '%s' "$paths""#;
     let mut argv: Vec<String> = ["/bin/sh", "-c", script, "room", base(plan)].map(str::to_owned).to_vec();
     argv.extend(plan.wipe_paths.iter().cloned().chain(others));
     let command = Command { argv, deadline_ms: MEASURE_MS, ..Command::default() };
-    let told = node_commands::run(remote, "look what fills the disk", command).await?;
-    Ok(parsed(remote.node().name.clone(), &told))
+    let output = node_commands::run(remote, "look what fills the disk", command).await?;
+    Ok(parsed(remote.node().name.clone(), &output))
 }
 
-fn parsed(node: Arc<str>, told: &str) -> DiskRoom {
+fn parsed(node: Arc<str>, output: &str) -> DiskRoom {
     let bytes = |kib: &str| kib.trim().parse::<u64>().unwrap_or(0).saturating_mul(1024);
-    let mut lines = told.lines();
+    let mut lines = output.lines();
     let mut next = || lines.next().unwrap_or_default();
     let (free_bytes, left_bytes) = (bytes(next()), bytes(next()));
     let largest = next().split_once('\t').map(|(kib, path)| (path.to_owned(), bytes(kib)));
@@ -155,11 +155,11 @@ mod tests {
     }
 
     fn idle(base: &std::path::Path) -> Vec<String> {
-        let told = std::process::Command::new("/bin/sh").args(["-c", IDLE, "room"]).arg(base).output().expect("sh");
-        let said = String::from_utf8_lossy(&told.stderr);
-        assert!(told.status.success(), "{said}");
+        let output = std::process::Command::new("/bin/sh").args(["-c", IDLE, "room"]).arg(base).output().expect("sh");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
         let mut folders: Vec<String> =
-            String::from_utf8(told.stdout).expect("UTF-8").lines().map(str::to_owned).collect();
+            String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_owned).collect();
         folders.sort();
         folders
     }
@@ -204,8 +204,8 @@ mod tests {
 
     #[test]
     fn what_the_node_tells_is_read() {
-        let told = "100\n20480\n40960\t/var/lib/dsfuzz/fill\n/var/lib/dsfuzz/two\n/tmp/two\n";
-        let room = parsed("n1".into(), told);
+        let output = "100\n20480\n40960\t/var/lib/dsfuzz/fill\n/var/lib/dsfuzz/two\n/tmp/two\n";
+        let room = parsed("n1".into(), output);
         assert_eq!((room.free_bytes, room.left_bytes), (102_400, 20 << 20));
         assert_eq!(room.left, ["/var/lib/dsfuzz/two", "/tmp/two"]);
         assert_eq!(room.largest, Some(("/var/lib/dsfuzz/fill".to_owned(), 40 << 20)));

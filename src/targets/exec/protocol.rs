@@ -402,20 +402,20 @@ mod tests {
     #[test]
     fn a_clients_own_word_absent_is_no_declaration() {
         let undeclared = meaning(BTreeMap::new());
-        for (error, told) in [
+        for (error, expected) in [
             (r#"{"code":"absent","text":"no stream"}"#, "undeclared absent: no stream"),
             (r#"{"code":"absent"}"#, "undeclared absent"),
             (r#"{"text":"absent: no stream"}"#, "undeclared absent: no stream"),
             (r#"{"code":" absent : x","text":"y"}"#, "undeclared absent : x: y"),
         ] {
             let line = format!(r#"{{"id":7,"type":"fail","error":{error}}}"#);
-            let told = answer(CallResult::fail(told));
-            assert_eq!(reply(&line, 7, &call("set", "read"), &undeclared), told, "{error}");
+            let expected = answer(CallResult::fail(expected));
+            assert_eq!(reply(&line, 7, &call("set", "read"), &undeclared), expected, "{error}");
         }
         let declared = meaning(BTreeMap::from([("absent".to_owned(), Certainty::Absent)]));
         let line = r#"{"id":7,"type":"fail","error":{"code":"absent","text":"no stream"}}"#;
-        let told = answer(CallResult::fail("absent: absent: no stream"));
-        assert_eq!(reply(line, 7, &call("set", "read"), &declared), told);
+        let expected = answer(CallResult::fail("absent: absent: no stream"));
+        assert_eq!(reply(line, 7, &call("set", "read"), &declared), expected);
         let other = answer(CallResult::fail("undeclared absent: no stream"));
         assert_eq!(reply(line, 7, &call("set", "add"), &declared), other, "an add finds nothing");
     }

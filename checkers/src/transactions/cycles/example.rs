@@ -1,24 +1,24 @@
 //! Short examples of cycles that are known to exist: an edge that closes a cycle, and the shortest way back from its end
 //! to its beginning, by breadth-first search. What bounds it bounds only how short the example is.
-use super::super::graph::{Graph, Level};
+use super::super::dependencies::{DependencyGraph, Level};
 use super::super::txn::Mix;
-use super::{Class, Cycle, Step};
+use super::{Class, Cycle, CycleEdge};
 use crate::graph::{BreadthFirst, NONE};
 use crate::verdict::Budget;
 use crate::verdict::certificate::EdgeKind;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
-/// So many edges are looked at for one example, once there is one.
+/// Edges that the search for one example visits, once there is one.
 const WORK_MAX: u64 = 1_000_000;
-/// So many closing edges are tried for one example.
+/// Closing edges that are tried for one example.
 const CLOSERS_MAX: usize = 64;
 /// The transactions behind a tail that are tried as the end of a closing edge.
 const TAIL_MAX: usize = 8;
 
 /// Searches the components of one level.
 pub(super) struct Search<'g> {
-    graph: &'g Graph,
+    graph: &'g DependencyGraph,
     level: Level,
     /// Components within which all cycles lie.
     labels: &'g [u32],
@@ -38,7 +38,7 @@ struct Way<'a> {
 }
 
 impl<'g> Search<'g> {
-    pub(super) fn new(graph: &'g Graph, level: Level, labels: &'g [u32], budget: &'g Budget) -> Search<'g> {
+    pub(super) fn new(graph: &'g DependencyGraph, level: Level, labels: &'g [u32], budget: &'g Budget) -> Search<'g> {
         let breadth_first = BreadthFirst::new(0, EdgeKind::Ww);
         Search { graph, level, labels, budget, breadth_first, work: 0 }
     }
@@ -97,7 +97,7 @@ impl<'g> Search<'g> {
         if let Some(hit) = hit {
             closers.insert(0, hit);
         }
-        let mut best: Option<Vec<Step>> = None;
+        let mut best: Option<Vec<CycleEdge>> = None;
         self.work = 0;
         for (from, to) in closers {
             let found = self.way(&way, from, to, closing, best.as_ref().map_or(usize::MAX, Vec::len));
@@ -113,7 +113,7 @@ impl<'g> Search<'g> {
     }
 
     /// The shortest cycle of fewer than `limit` edges that the edge from `from` to `to` closes.
-    fn way(&mut self, way: &Way<'_>, from: u32, to: u32, closing: EdgeKind, limit: usize) -> Option<Vec<Step>> {
+    fn way(&mut self, way: &Way<'_>, from: u32, to: u32, closing: EdgeKind, limit: usize) -> Option<Vec<CycleEdge>> {
         self.breadth_first.restart();
         let after_rw = way.class == Class::GNonadjacent;
         let starts: Vec<u32> = if to >= self.graph.txns() {
@@ -146,7 +146,7 @@ impl<'g> Search<'g> {
         None
     }
 
-    /// Tells of the states that follow this one.
+    /// Passes on the states that follow this one.
     fn followers(&mut self, way: &Way<'_>, state: u32, later: &mut usize, tell: &mut dyn FnMut(u32, EdgeKind)) {
         let graph = self.graph;
         let (vertex, after_rw) = (state / 2, state % 2 == 1);
@@ -192,19 +192,20 @@ impl<'g> Search<'g> {
     }
 
     /// The closing edge, the way to this state, and the last edge back to the beginning.
-    fn steps(&self, from: u32, state: u32, last: EdgeKind, closing: EdgeKind) -> Vec<Step> {
+    fn steps(&self, from: u32, state: u32, last: EdgeKind, closing: EdgeKind) -> Vec<CycleEdge> {
         let path = self.breadth_first.path(state);
         let start = path.first().map_or(state, |(start, ..)| *start);
-        let way = path.into_iter().map(|(from, to, kind)| Step { from: from / 2, to: to / 2, kind });
-        let ends = (Step { from, to: start / 2, kind: closing }, Step { from: state / 2, to: from, kind: last });
+        let way = path.into_iter().map(|(from, to, kind)| CycleEdge { from: from / 2, to: to / 2, kind });
+        let ends =
+            (CycleEdge { from, to: start / 2, kind: closing }, CycleEdge { from: state / 2, to: from, kind: last });
         [ends.0].into_iter().chain(way).chain([ends.1]).collect()
     }
 }
 
 /// Cuts a closed walk down to a cycle that meets no transaction twice, and that has no two rw edges in a row where the
 /// walk has none: of the two parts at a transaction met twice, one keeps that.
-fn simple(mut steps: Vec<Step>, class: Class) -> Vec<Step> {
-    let adjacent = |steps: &[Step]| {
+fn simple(mut steps: Vec<CycleEdge>, class: Class) -> Vec<CycleEdge> {
+    let adjacent = |steps: &[CycleEdge]| {
         let rw = |at: usize| steps[at % steps.len()].kind == EdgeKind::Rw;
         (0..steps.len()).any(|at| rw(at) && rw(at + 1))
     };
@@ -212,15 +213,15 @@ fn simple(mut steps: Vec<Step>, class: Class) -> Vec<Step> {
         let mut met: HashMap<u32, usize, BuildHasherDefault<Mix>> = HashMap::default();
         let twice = steps.iter().enumerate().find_map(|(at, step)| Some((met.insert(step.from, at)?, at)));
         let Some((one, two)) = twice else { return steps };
-        let inner: Vec<Step> = steps[one..two].to_vec();
-        let outer: Vec<Step> = steps[..one].iter().chain(&steps[two..]).copied().collect();
-        let sound = |part: &[Step]| class != Class::GNonadjacent || !adjacent(part);
+        let inner: Vec<CycleEdge> = steps[one..two].to_vec();
+        let outer: Vec<CycleEdge> = steps[..one].iter().chain(&steps[two..]).copied().collect();
+        let sound = |part: &[CycleEdge]| class != Class::GNonadjacent || !adjacent(part);
         steps = if sound(&inner) && (!sound(&outer) || inner.len() <= outer.len()) { inner } else { outer };
     }
 }
 
 /// What the cycle is.
-fn class_of(steps: &[Step], sought: Class) -> Class {
+fn class_of(steps: &[CycleEdge], sought: Class) -> Class {
     let rw = |at: usize| steps[at % steps.len()].kind == EdgeKind::Rw;
     let count = (0..steps.len()).filter(|&at| rw(at)).count();
     match count {
@@ -232,7 +233,7 @@ fn class_of(steps: &[Step], sought: Class) -> Class {
     }
 }
 
-fn level_of(steps: &[Step]) -> Level {
+fn level_of(steps: &[CycleEdge]) -> Level {
     let has = |kind: EdgeKind| steps.iter().any(|step| step.kind == kind);
     match (has(EdgeKind::Realtime), has(EdgeKind::Process)) {
         (true, _) => Level::Realtime,

@@ -1,22 +1,22 @@
 //! Whether a component has a cycle with exactly one rw edge: an rw edge from `u` to `v` where `v` leads to `u` by other
 //! edges. Those form no cycle here (that would be G1c), so a topological order exists, and only rw edges that go back in
 //! it can be part of such a cycle. They are tried 64 at a time, each over the stretch of the order that it spans.
-use super::super::graph::{Graph, Level};
+use super::super::dependencies::{DependencyGraph, Level};
 use super::views::{Kinds, View};
 use crate::graph::{Components, NONE, Successors};
 use crate::verdict::Budget;
 use crate::verdict::certificate::EdgeKind;
 
-/// So many steps of the search at most, about ten seconds.
+/// Steps of the search at most, about ten seconds.
 const STEPS_MAX: u64 = 4_000_000_000;
-/// Asks for the time after so many steps.
+/// Steps between two questions for the time.
 const STEPS_BETWEEN: u64 = 1 << 22;
 
-/// What is known of each component.
+/// The answer for each component.
 pub(super) struct Single {
     /// By component: an rw edge that closes such a cycle.
     pub(super) hits: Vec<Option<(u32, u32)>>,
-    /// Components of which it is not known.
+    /// Components for which it is not known.
     pub(super) undecided: Vec<u32>,
 }
 
@@ -34,7 +34,13 @@ struct Candidate {
 impl Single {
     /// Decides it for the components of `labels`, which have neither G0 nor G1c; `walks` are the numbers of the
     /// components without adjacent rw edges, two entries for each vertex.
-    pub(super) fn decide(graph: &Graph, level: Level, labels: &[u32], walks: &[u32], budget: &Budget) -> Single {
+    pub(super) fn decide(
+        graph: &DependencyGraph,
+        level: Level,
+        labels: &[u32],
+        walks: &[u32],
+        budget: &Budget,
+    ) -> Single {
         let view = View { graph, level, kinds: Kinds::FORWARD, labels: Some(labels) };
         let known = |txn: &u32| labels[*txn as usize] != NONE;
         let tails = (graph.txns()..graph.vertices()).filter(known);

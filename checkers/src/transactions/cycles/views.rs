@@ -1,6 +1,6 @@
 //! The dependency graph as the search for cycles sees it: at a level, by some kinds of edges, within components found before.
 //! Nothing is copied: components ask these views for one successor after the other.
-use super::super::graph::{Graph, Level};
+use super::super::dependencies::{DependencyGraph, Level};
 use crate::graph::{NONE, Successors};
 use crate::verdict::certificate::EdgeKind;
 
@@ -33,7 +33,7 @@ impl Kinds {
 /// it leads to the transaction and to the next such vertex.
 #[derive(Clone, Copy)]
 pub(super) struct View<'g> {
-    pub(super) graph: &'g Graph,
+    pub(super) graph: &'g DependencyGraph,
     pub(super) level: Level,
     pub(super) kinds: Kinds,
     /// Where present, only edges within one label count, and none at [`NONE`].

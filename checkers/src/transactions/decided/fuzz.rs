@@ -1,5 +1,5 @@
 //! Every model that `list-append` and `rw-register` accept against its definition, on random small histories.
-use super::{By, by, of_lists, of_registers};
+use super::{DecidedBy, by, of_lists, of_registers};
 use crate::history::Outcome;
 use crate::options::Options;
 use crate::random::{Rng, Stats};
@@ -54,7 +54,7 @@ fn judged_alike(small: &Small) -> Result<(bool, u64), String> {
         let expected = expected(small, model).ok_or_else(|| format!("{model} has no definition"))?;
         invalid |= !expected;
         let exact = small.lists
-            || lattice::find(model).and_then(by).is_some_and(|by| matches!(by, By::Level(..)))
+            || lattice::find(model).and_then(by).is_some_and(|by| matches!(by, DecidedBy::Level(..)))
             || verdict.validity != Validity::Valid;
         let agrees = match verdict.validity {
             Validity::Valid => expected || !exact,

@@ -1,6 +1,6 @@
 //! The dependency graph of list-append transactions, and the reason for each edge.
-use super::super::cycles::Step;
-use super::super::graph::{Builder, Graph};
+use super::super::cycles::CycleEdge;
+use super::super::dependencies::{Builder, DependencyGraph};
 use super::super::txn::{Mop, MopKind, Transactions};
 use super::versions::Versions;
 use crate::graph::NONE;
@@ -8,12 +8,12 @@ use crate::history::Outcome;
 use crate::value::Word;
 use crate::verdict::certificate::EdgeKind;
 
-/// An order in which appends that nobody read might have taken effect, by transaction: one of several that are tried.
+/// An order in which appends that were never read might have taken effect, by transaction: one of several that are tried.
 pub(super) type Guess<'g> = &'g dyn Fn(u32) -> u32;
 
-/// The graph with what is known, or beside it with a guessed order of the appends that nobody read.
+/// The graph of the known dependencies, or with a guessed order of the appends that were never read.
 pub(super) struct Built {
-    pub(super) graph: Graph,
+    pub(super) graph: DependencyGraph,
     /// Acknowledged appends that no other transaction read.
     pub(super) unread: u64,
     /// Keys with several of them, in an order that is not known.
@@ -22,7 +22,7 @@ pub(super) struct Built {
 
 /// Builds the graph.
 ///
-/// An append that nobody read comes after everything that was read of its key, since lists only grow: whoever read the longest list
+/// An append that was never read comes after everything that was read of its key, since lists only grow: whoever read the longest list
 /// did not observe it, and the last known writer wrote before it.
 pub(super) fn graph(txns: &Transactions<'_>, versions: &Versions, guess: Option<Guess<'_>>) -> Built {
     let mut builder = Builder::new(versions.committed.clone());
@@ -88,7 +88,7 @@ pub(super) fn graph(txns: &Transactions<'_>, versions: &Versions, guess: Option<
     Built { graph: builder.finish(txns), unread: unread_count, open_keys }
 }
 
-/// For each place the nearest one at it or before it, and at it or after it, of which the writer is known.
+/// For each place the nearest one at it or before it, and at it or after it, whose writer is known.
 fn known(order: &[u32], before: &mut Vec<u32>, after: &mut Vec<u32>) {
     before.clear();
     let mut last = NONE;
@@ -109,7 +109,7 @@ fn known(order: &[u32], before: &mut Vec<u32>, after: &mut Vec<u32>) {
     }
 }
 
-/// Everyone who read the longest list precedes every transaction whose append nobody read, but not itself.
+/// Every reader of the longest list precedes every transaction whose append was never read, but not itself.
 fn tails(builder: &mut Builder, readers: &mut Vec<u32>, unread: &[u32]) {
     readers.sort_unstable();
     readers.dedup();
@@ -143,12 +143,12 @@ pub(super) struct Reason {
     pub(super) before: Option<Word>,
     /// The element that follows it, at `to`; of wr the same.
     pub(super) after: Word,
-    /// The read that shows a ww edge: its place among all micro-operations; [`NONE`] where nobody read the second element.
+    /// The read that shows a ww edge: its place among all micro-operations; [`NONE`] where the second element was never read.
     pub(super) witness: u32,
 }
 
 /// Finds the reason of an edge between two transactions: the first key on which there is one.
-pub(super) fn reason(txns: &Transactions<'_>, versions: &Versions, step: &Step) -> Option<Reason> {
+pub(super) fn reason(txns: &Transactions<'_>, versions: &Versions, step: &CycleEdge) -> Option<Reason> {
     let mut keys: Vec<u32> = txns.mops(step.from).iter().map(|mop| mop.key).collect();
     keys.dedup();
     let known = keys.iter().find_map(|&key| reason_at(txns, versions, step, key));
@@ -156,12 +156,12 @@ pub(super) fn reason(txns: &Transactions<'_>, versions: &Versions, step: &Step) 
 }
 
 /// The reason of an edge on this key, by its longest list.
-pub(super) fn reason_at(txns: &Transactions<'_>, versions: &Versions, step: &Step, key: u32) -> Option<Reason> {
+pub(super) fn reason_at(txns: &Transactions<'_>, versions: &Versions, step: &CycleEdge, key: u32) -> Option<Reason> {
     let appended = |txn: u32| {
         let here = |mop: &&Mop| mop.key == key && mop.kind() == MopKind::Append;
         txns.mops(txn).iter().filter(here).map(|mop| mop.value)
     };
-    // Where its elements stand. Appends that nobody read come after all that is known.
+    // Where its elements stand. Appends that were never read come after all that is known.
     let places = |txn: u32| {
         txns.mop_range(txn).filter_map(move |at| {
             let mop = txns.all_mops()[at as usize];
@@ -210,7 +210,7 @@ pub(super) fn reason_at(txns: &Transactions<'_>, versions: &Versions, step: &Ste
 }
 
 /// Some read that shows an element of the one before an element of the other.
-fn read_in_order(txns: &Transactions<'_>, step: &Step, key: u32) -> Option<Reason> {
+fn read_in_order(txns: &Transactions<'_>, step: &CycleEdge, key: u32) -> Option<Reason> {
     let by = |txn: u32, element: Word| {
         txns.mops(txn).iter().any(|mop| mop.kind() == MopKind::Append && mop.key == key && mop.value == element)
     };

@@ -1,9 +1,9 @@
 //! Findings of list-append: what each anomaly is, sentence by sentence, with a certificate.
-use super::super::cycles::{Class, Cycle, Step};
+use super::super::cycles::{Class, Cycle, CycleEdge};
 use super::super::explain::Narrator;
 use super::super::txn::{Mop, MopKind, Transactions};
 use super::edges::{Reason, reason, reason_at};
-use super::versions::{Flaw, Flawed, Versions};
+use super::versions::{Flaw, FlawedRead, Versions};
 use crate::graph::NONE;
 use crate::history::Outcome;
 use crate::value::{Value, Word};
@@ -11,22 +11,22 @@ use crate::verdict::certificate::{Claim, Edge, EdgeKind};
 use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 
-/// So many steps are taken together at once.
+/// Steps that are joined into one at most.
 const STRETCH_MAX: usize = 64;
 
-/// Something that somebody's reads must show.
+/// A fact that the reads of some transaction must show.
 #[derive(Clone, Copy)]
-enum Shows {
+enum Fact {
     /// The transaction took effect.
     Effect(u32),
     /// Of a key, the first element came before the second.
     Order(u32, Word, Word),
 }
 
-/// The same with a transaction that shows it.
+/// A fact with a transaction that shows it.
 struct Need {
     witness: u32,
-    shows: Shows,
+    shows: Fact,
 }
 
 /// Writes findings about these transactions.
@@ -46,7 +46,7 @@ impl Explain<'_, '_> {
         let mut needs: Vec<Need> = Vec::new();
         for (at, &txn) in named.iter().enumerate().filter(|(_, txn)| self.txns.txn(**txn).outcome == Outcome::Info) {
             let (reader, key, element) = self.observer(txn)?;
-            needs.push(Need { witness: reader, shows: Shows::Effect(txn) });
+            needs.push(Need { witness: reader, shows: Fact::Effect(txn) });
             let (call, element, key) = (self.call(reader), self.value(element), self.txns.key(key));
             sentences
                 .push(format!("T{} took effect, since #{call} observed its append of {element} to {key}.", at + 1));
@@ -69,19 +69,19 @@ impl Explain<'_, '_> {
         Some(finding)
     }
 
-    /// Who shows the order of two elements: a read of both, or of the first where nobody read the second.
+    /// The transaction that shows the order of two elements: it read both, or the first where the second was never read.
     fn order(&self, reason: &Reason) -> Need {
         let longest = self.versions.longest[reason.key as usize].0;
         let read = if reason.witness == NONE { longest } else { reason.witness };
         let before = reason.before.unwrap_or(Word::NIL);
         let witness = if read == NONE { NONE } else { self.txns.all_mops()[read as usize].txn() };
-        Need { witness, shows: Shows::Order(reason.key, before, reason.after) }
+        Need { witness, shows: Fact::Order(reason.key, before, reason.after) }
     }
 
     /// Whether the transaction's reads show it.
-    fn shows(&self, txn: u32, shows: Shows) -> bool {
+    fn shows(&self, txn: u32, shows: Fact) -> bool {
         match shows {
-            Shows::Effect(other) => {
+            Fact::Effect(other) => {
                 let reads = |key: u32| {
                     self.txns.mops(txn).iter().filter(move |mop| mop.kind() == MopKind::Read && mop.key == key)
                 };
@@ -90,7 +90,7 @@ impl Explain<'_, '_> {
                 let mut own = own;
                 other != txn && own.any(seen)
             }
-            Shows::Order(key, before, after) => self.narrator().reads_in_order(txn, key, before, after),
+            Fact::Order(key, before, after) => self.narrator().reads_in_order(txn, key, before, after),
         }
     }
 
@@ -116,9 +116,9 @@ impl Explain<'_, '_> {
         witnesses
     }
 
-    /// The cycle with steps on one key taken together: who did not observe an element did not observe what follows it.
+    /// The cycle with steps on one key taken together: a transaction that did not observe an element did not observe what follows it.
     /// Of a stretch of writes the whole is tried, then half of it, and so on.
-    fn shortened(&self, cycle: &Cycle) -> Vec<Step> {
+    fn shortened(&self, cycle: &Cycle) -> Vec<CycleEdge> {
         let mut steps = self.joined(&cycle.steps, cycle.class);
         loop {
             let shorter = self.joined(&steps, cycle.class);
@@ -129,8 +129,8 @@ impl Explain<'_, '_> {
         }
     }
 
-    fn joined(&self, steps: &[Step], class: Class) -> Vec<Step> {
-        let mut short: Vec<Step> = Vec::new();
+    fn joined(&self, steps: &[CycleEdge], class: Class) -> Vec<CycleEdge> {
+        let mut short: Vec<CycleEdge> = Vec::new();
         let mut at = 0;
         while at < steps.len() {
             let mut joined = steps[at];
@@ -142,7 +142,7 @@ impl Explain<'_, '_> {
             let key = reason(self.txns, self.versions, &joined).map(|reason| reason.key);
             let mut taken = 0;
             while further > 0 {
-                let step = Step { to: steps[at + further].to, ..joined };
+                let step = CycleEdge { to: steps[at + further].to, ..joined };
                 // Two rw edges that the cycle keeps apart stay apart.
                 let next = steps[(at + further + 1) % steps.len()].kind;
                 let apart = !(class == Class::GNonadjacent && step.kind == EdgeKind::Rw && next == EdgeKind::Rw);
@@ -180,7 +180,7 @@ impl Explain<'_, '_> {
         }
     }
 
-    fn edge(&self, step: &Step, reason: Option<&Reason>) -> Edge {
+    fn edge(&self, step: &CycleEdge, reason: Option<&Reason>) -> Edge {
         let value = |word: Word| self.txns.value(word).to_value();
         Edge {
             from: self.call(step.from),
@@ -193,8 +193,8 @@ impl Explain<'_, '_> {
     }
 
     /// A flaw of one read.
-    pub(super) fn flaw(&self, flawed: &Flawed, severity: Severity) -> Finding {
-        let Flawed { flaw, reader, other, read, other_read, .. } = *flawed;
+    pub(super) fn flaw(&self, flawed: &FlawedRead, severity: Severity) -> Finding {
+        let FlawedRead { flaw, reader, other, read, other_read, .. } = *flawed;
         let key = self.txns.key(flawed.key);
         let (element, follower) = (self.value(flawed.element), self.value(flawed.follower));
         let call = |txn: u32| if txn == NONE { "nobody".to_owned() } else { format!("#{}", self.call(txn)) };
@@ -257,7 +257,7 @@ impl Explain<'_, '_> {
         finding
     }
 
-    /// Someone who observed the transaction, with the key and the element.
+    /// A transaction that observed this one, with the key and the element.
     fn observer(&self, txn: u32) -> Option<(u32, u32, Word)> {
         let seen = self.txns.mop_range(txn).find(|&at| self.versions.seen[at as usize])?;
         let append = self.txns.all_mops()[seen as usize];

@@ -1,7 +1,7 @@
 //! [`Standing`]: which of the models that are decided hold of transactions on lists, and what contradicts them.
-use super::super::cycles::{Class, Cycle, Step};
-use super::super::decided::{self, By, Open};
-use super::super::graph::Level;
+use super::super::cycles::{Class, Cycle, CycleEdge};
+use super::super::decided::{self, DecidedBy, Undecided};
+use super::super::dependencies::Level;
 use super::super::lattice::{self, Consistency};
 use super::super::levels::against_prefix;
 use super::super::txn::Transactions;
@@ -39,35 +39,35 @@ impl<'a, 'h> Standing<'a, 'h> {
 
     /// What contradicts the model beyond anomalies: empty where it holds if nothing else contradicts it. The error says why
     /// that was not decided.
-    pub(super) fn contradictions(&self, model: &Consistency) -> Result<Vec<Finding>, Open> {
-        match decided::by(model).ok_or(Open::Undecided)? {
-            By::Cycles => Ok(Vec::new()),
-            By::Prefix => self.prefix(),
+    pub(super) fn contradictions(&self, model: &Consistency) -> Result<Vec<Finding>, Undecided> {
+        match decided::by(model).ok_or(Undecided::Nothing)? {
+            DecidedBy::Cycles => Ok(Vec::new()),
+            DecidedBy::Prefix => self.prefix(),
             by => {
                 let found = decided::contradictions(self.txns, self.matched(), by, self.budget)?;
                 // A list that a transaction read twice and found shorter or other may break a level that knows no repeated
                 // reads, too, or not: the level's own edges do not tell.
                 let internal = self.analysis.anomalies().contains(&"internal");
-                if found.is_empty() && internal { Err(Open::Repeated) } else { Ok(found) }
+                if found.is_empty() && internal { Err(Undecided::Repeated) } else { Ok(found) }
             }
         }
     }
 
-    fn prefix(&self) -> Result<Vec<Finding>, Open> {
+    fn prefix(&self) -> Result<Vec<Finding>, Undecided> {
         let matched = self.matched();
         // Every flaw of a read contradicts causality, too.
-        let causal = By::Level(judge::Level::Causal, true);
+        let causal = DecidedBy::Level(judge::Level::Causal, true);
         let found = decided::contradictions(self.txns, matched, causal, self.budget)?;
         if !found.is_empty() {
             return Ok(found);
         }
-        let cycle = against_prefix(&matched.view, self.budget).ok_or(Open::Budget)?;
+        let cycle = against_prefix(&matched.view, self.budget).ok_or(Undecided::Budget)?;
         if cycle.is_empty() {
             return Ok(Vec::new());
         }
         let number = |txn: u32| matched.txns[txn as usize];
-        let steps: Vec<Step> =
-            cycle.iter().map(|&(from, to, kind)| Step { from: number(from), to: number(to), kind }).collect();
+        let steps: Vec<CycleEdge> =
+            cycle.iter().map(|&(from, to, kind)| CycleEdge { from: number(from), to: number(to), kind }).collect();
         let count = |kind: EdgeKind| steps.iter().filter(|step| step.kind == kind).count();
         let class = match (count(EdgeKind::Rw), count(EdgeKind::Wr)) {
             (0, 0) => Class::G0,
@@ -77,7 +77,8 @@ impl<'a, 'h> Standing<'a, 'h> {
         };
         let level = if count(EdgeKind::Process) > 0 { Level::Process } else { Level::Plain };
         let explain = Explain { txns: self.txns, versions: &self.analysis.versions };
-        let mut finding = explain.cycle(&Cycle { class, level, steps }, Severity::Violation).ok_or(Open::Undecided)?;
+        let mut finding =
+            explain.cycle(&Cycle { class, level, steps }, Severity::Violation).ok_or(Undecided::Nothing)?;
         let why = "Whoever did not observe a write had observed all that comes before it here: no prefix of one order of \
                    the commits holds what it observed and no more.";
         finding.sentences.push(why.to_owned());

@@ -1,9 +1,9 @@
 //! The order of versions of each key: the longest list that a committed transaction read. Every other list must be a
 //! beginning of it. On the way, everything that is wrong with single reads is noted.
 use super::super::txn::{MopKind, Transactions};
-use super::elements::{Append, Elements};
 use crate::graph::NONE;
 use crate::history::Outcome;
+use crate::transactions::appends::{Append, Appends};
 use crate::value::Word;
 use crate::verdict::FINDINGS_MAX;
 
@@ -20,7 +20,7 @@ pub(super) enum Flaw {
     DirtyUpdate,
     /// An element stands twice in a list that was read.
     DuplicateElements,
-    /// Two lists were read of which neither is the beginning of the other.
+    /// Two lists were read, and neither is the beginning of the other.
     IncompatibleOrder,
     /// Elements of one transaction stand in another order than it appended them in.
     InvertedOrder,
@@ -28,7 +28,7 @@ pub(super) enum Flaw {
     LostUpdate,
     /// A transaction read an element that it appended later.
     FutureRead,
-    /// An element was read that nobody appended.
+    /// An element was read that no transaction appended.
     GarbageRead,
 }
 
@@ -51,10 +51,10 @@ impl Flaw {
 
 /// One flaw.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Flawed {
+pub(super) struct FlawedRead {
     pub(super) flaw: Flaw,
     pub(super) key: u32,
-    /// Who read, or of a lost update one who read and appended.
+    /// The reader; of a lost update, a transaction that read and appended.
     pub(super) reader: u32,
     /// The read, where it is one: its place among all micro-operations.
     pub(super) read: u32,
@@ -68,7 +68,7 @@ pub(super) struct Flawed {
     pub(super) follower: Word,
 }
 
-/// An element that two transactions appended: who, is not known.
+/// An element that two transactions appended: the writer of what was read is not known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ambiguous {
     pub(super) key: u32,
@@ -95,12 +95,12 @@ pub(super) struct Versions {
     pub(super) seen: Vec<bool>,
     /// Whether the transaction took effect: it is Ok, or Info and seen.
     pub(super) committed: Vec<bool>,
-    /// Reads of lists that are no beginning of the longest: who appended the last known element, and who read.
+    /// Reads of lists that are no beginning of the longest: the transaction that appended the last known element, and the reader.
     pub(super) loose: Vec<(u32, u32)>,
     /// Writers of elements that follow each other in such a list.
     pub(super) pairs: Vec<(u32, u32)>,
     /// The first of each kind.
-    pub(super) flaws: Vec<Flawed>,
+    pub(super) flaws: Vec<FlawedRead>,
     /// How many of each kind.
     pub(super) counts: std::collections::BTreeMap<Flaw, u64>,
     /// The first elements that were appended twice.
@@ -121,7 +121,7 @@ struct Read {
 /// Room for the work on one key, used again for the next.
 #[derive(Default)]
 struct Scratch {
-    elements: Elements,
+    elements: Appends,
     reads: Vec<Read>,
     loose: Vec<(u32, u32)>,
     own: Vec<Word>,
@@ -158,7 +158,7 @@ impl Versions {
         if read == NONE { &[] } else { &txns.elements(txns.all_mops()[read as usize].value)[..len as usize] }
     }
 
-    fn note(&mut self, flawed: Flawed) {
+    fn note(&mut self, flawed: FlawedRead) {
         let count = self.counts.entry(flawed.flaw).or_default();
         *count += 1;
         if *count <= FINDINGS_MAX as u64 {
@@ -229,7 +229,7 @@ impl Versions {
                     if !(fits && same) {
                         let (reader, element) = (mop.txn(), Word::NIL);
                         let other_read = first.map_or(NONE, |(_, read)| read);
-                        self.note(Flawed {
+                        self.note(FlawedRead {
                             flaw: Flaw::Internal,
                             key,
                             reader,
@@ -259,7 +259,7 @@ impl Versions {
         let (read, _) = self.longest[key as usize];
         let list = self.list(txns, key);
         let reader = if read == NONE { NONE } else { txns.all_mops()[read as usize].txn() };
-        let flaw = |flaw: Flaw, element: Word, other: u32| Flawed {
+        let flaw = |flaw: Flaw, element: Word, other: u32| FlawedRead {
             flaw,
             key,
             reader,
@@ -301,7 +301,7 @@ impl Versions {
                 dirty = true;
                 let first = scratch.elements.at(scratch.at[aborted]).txn;
                 let found = flaw(Flaw::DirtyUpdate, list[aborted], first);
-                self.note(Flawed { other_read: writer, follower: element, ..found });
+                self.note(FlawedRead { other_read: writer, follower: element, ..found });
             }
         }
         aborted
@@ -317,7 +317,7 @@ impl Versions {
             let words = &txns.elements(mops[read.mop as usize].value)[..read.len as usize];
             if !Word::same(words, &list[..words.len()]) {
                 let (reader, other) = (read.txn, mops[longest as usize].txn());
-                self.note(Flawed {
+                self.note(FlawedRead {
                     flaw: Flaw::IncompatibleOrder,
                     key,
                     reader,
@@ -334,7 +334,7 @@ impl Versions {
             if read.fresh {
                 scratch.updates.push((read.len, read.txn, read.mop));
             }
-            let flaw = |flaw: Flaw, element: Word, other: u32| Flawed {
+            let flaw = |flaw: Flaw, element: Word, other: u32| FlawedRead {
                 flaw,
                 key,
                 reader: read.txn,
@@ -380,7 +380,7 @@ impl Versions {
         reader: u32,
     ) {
         let (mut last, mut failed) = (NONE, false);
-        let flaw = |flaw: Flaw, element: Word, other: u32| Flawed {
+        let flaw = |flaw: Flaw, element: Word, other: u32| FlawedRead {
             flaw,
             key,
             reader,
@@ -431,7 +431,7 @@ impl Versions {
             let [(len, one, read), (same, other, other_read)] = *pair else { continue };
             if len == same && one != other && told != len {
                 told = len;
-                self.note(Flawed {
+                self.note(FlawedRead {
                     flaw: Flaw::LostUpdate,
                     key,
                     reader: one,
@@ -454,7 +454,7 @@ impl Versions {
             if append.place == NONE || append.ambiguous {
                 continue;
             }
-            let flaw = |flaw: Flaw, read: u32, follower: Word| Flawed {
+            let flaw = |flaw: Flaw, read: u32, follower: Word| FlawedRead {
                 flaw,
                 key,
                 reader: append.txn,

@@ -13,11 +13,11 @@
 //!
 //! Kinds: G1c, G-single, G2 (with `-item`, where no edge of the cycle comes from a predicate), predicate-read-miss (no
 //! version of the key fails to match, and it is missing), predicate-mismatch (a reply that does not match its predicate),
-//! garbage-read (a value that nobody wrote, or only one that failed), G-single-item also where nil was read of a key that
+//! garbage-read (a value that no transaction wrote, or only one that failed), G-single-item also where nil was read of a key that
 //! `init` had set (the state from before it), G1b, internal (its own write is not what it read),
-//! future-read (it read what it wrote only later). Unknown: a value that nobody
-//! wrote where no `init` says what was there at first, no predicate read, no write beside `init`, a call is no such transaction.
-use crate::calls::{workloads_where, workloads_with};
+//! future-read (it read what it wrote only later). Unknown: a value that no
+//! transaction wrote where no `init` says what was there at first, no predicate read, no write beside `init`, a call is no such transaction.
+use crate::calls::{name_of, workloads_where, workloads_with};
 use crate::graph::cycle_of_each_component;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::transactions::explain::with_ops;
@@ -65,8 +65,8 @@ impl Predicate {
     }
 }
 
-/// What a transaction says of one key.
-enum Act {
+/// A micro-operation on one key, or on all keys that match a predicate.
+enum KeyOperation {
     Write(String, Value),
     Read(String, Value),
     Select(Predicate, BTreeMap<String, Value>),
@@ -74,10 +74,10 @@ enum Act {
 
 struct Txn<'h> {
     op: Op<'h>,
-    acts: Vec<Act>,
+    acts: Vec<KeyOperation>,
 }
 
-/// A key: its first version, and who wrote the second.
+/// A key: its first version, and the writer of the second.
 #[derive(Default)]
 struct Key {
     first: Value,
@@ -91,11 +91,6 @@ struct Key {
     crowded: bool,
 }
 
-/// Keys stand in replies as texts, whatever they are.
-fn name(key: ValueRef<'_>) -> String {
-    key.as_text().map_or_else(|| key.to_string(), str::to_owned)
-}
-
 fn map(value: ValueRef<'_>) -> Option<BTreeMap<String, Value>> {
     use crate::value::Kind;
     match value.kind() {
@@ -106,23 +101,25 @@ fn map(value: ValueRef<'_>) -> Option<BTreeMap<String, Value>> {
 }
 
 /// The micro-operations of a transaction; the error says which cannot be understood.
-fn acts(op: &Op<'_>) -> Result<Vec<Act>, String> {
+fn acts(op: &Op<'_>) -> Result<Vec<KeyOperation>, String> {
     let ok = op.outcome == Outcome::Ok;
     let shown = if ok { op.output } else { op.input };
     let list = shown.as_list().ok_or_else(|| format!("{shown} is no list of operations"))?;
     let acts = list.iter().map(|mop| act(mop, ok).ok_or_else(|| format!("{mop} is not understood")));
-    Ok(acts.collect::<Result<Vec<Option<Act>>, String>>()?.into_iter().flatten().collect())
+    Ok(acts.collect::<Result<Vec<Option<KeyOperation>>, String>>()?.into_iter().flatten().collect())
 }
 
 /// A micro-operation: what it says, which is nothing of a read that was not answered. None: it is not understood.
-fn act(mop: ValueRef<'_>, ok: bool) -> Option<Option<Act>> {
+fn act(mop: ValueRef<'_>, ok: bool) -> Option<Option<KeyOperation>> {
     let mop = mop.as_list()?;
     let (function, key, value) = (mop.get(0)?.as_text()?, mop.get(1)?, mop.get(2));
     Some(match function {
-        "insert" | "w" => Some(Act::Write(name(key), value.filter(|value| !value.is_nil())?.to_value())),
-        "delete" => Some(Act::Write(name(key), Value::Nil)),
-        "r" if ok => Some(Act::Read(name(key), value?.to_value())),
-        "rp" if ok => Some(Act::Select(Predicate::parse(key)?, map(value?)?)),
+        "insert" | "w" => {
+            Some(KeyOperation::Write(name_of(key).into_owned(), value.filter(|value| !value.is_nil())?.to_value()))
+        }
+        "delete" => Some(KeyOperation::Write(name_of(key).into_owned(), Value::Nil)),
+        "r" if ok => Some(KeyOperation::Read(name_of(key).into_owned(), value?.to_value())),
+        "rp" if ok => Some(KeyOperation::Select(Predicate::parse(key)?, map(value?)?)),
         "r" | "rp" => None,
         _ => return None,
     })
@@ -166,7 +163,7 @@ fn kind(cycle: &[Reason]) -> &'static str {
 }
 
 /// A read that no order explains.
-struct Wrong {
+struct FlawedRead {
     kind: &'static str,
     reader: usize,
     key: String,
@@ -178,7 +175,7 @@ struct Analysis<'h> {
     txns: Vec<Txn<'h>>,
     keys: BTreeMap<String, Key>,
     reasons: Vec<Reason>,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FlawedRead>,
     /// The call that says what was there at first.
     init: Option<Op<'h>>,
     selects: u64,
@@ -213,19 +210,19 @@ impl<'h> Analysis<'h> {
         for (at, txn) in out.txns.iter().enumerate() {
             for act in &txn.acts {
                 match act {
-                    Act::Write(key, value) if txn.op.outcome != Outcome::Fail => {
+                    KeyOperation::Write(key, value) if txn.op.outcome != Outcome::Fail => {
                         let key = out.keys.entry(key.clone()).or_default();
                         key.crowded |= key.writer.as_ref().is_some_and(|one| one.0 != at);
                         let before = key.writer.replace((at, value.clone()));
                         key.between.extend(before.map(|one| one.1));
                     }
-                    Act::Write(key, value) => {
+                    KeyOperation::Write(key, value) => {
                         out.keys.entry(key.clone()).or_default().failed.push(value.clone());
                     }
-                    Act::Read(key, _) => {
+                    KeyOperation::Read(key, _) => {
                         out.keys.entry(key.clone()).or_default();
                     }
-                    Act::Select(_, found) => {
+                    KeyOperation::Select(_, found) => {
                         for key in found.keys() {
                             out.keys.entry(key.clone()).or_default();
                         }
@@ -246,13 +243,13 @@ impl<'h> Analysis<'h> {
         let keys = std::mem::take(&mut self.keys);
         for act in &txn.acts {
             match act {
-                Act::Write(key, value) => drop(own.insert(key, value)),
-                Act::Read(key, value) => match own.get(key.as_str()) {
+                KeyOperation::Write(key, value) => drop(own.insert(key, value)),
+                KeyOperation::Read(key, value) => match own.get(key.as_str()) {
                     None => self.version(reader, key, &keys[key], value, false),
                     Some(written) if *written != value => self.wrong("internal", reader, key, value),
                     Some(_) => {}
                 },
-                Act::Select(predicate, found) => {
+                KeyOperation::Select(predicate, found) => {
                     self.selects += 1;
                     for (key, about) in &keys {
                         if let Some(written) = own.get(key.as_str()) {
@@ -278,7 +275,7 @@ impl<'h> Analysis<'h> {
     }
 
     fn wrong(&mut self, kind: &'static str, reader: usize, key: &str, value: &Value) {
-        self.wrong.push(Wrong { kind, reader, key: key.to_owned(), value: value.clone() });
+        self.wrong.push(FlawedRead { kind, reader, key: key.to_owned(), value: value.clone() });
     }
 
     /// The reader saw this value.
@@ -348,10 +345,10 @@ impl<'h> Analysis<'h> {
 }
 
 impl Analysis<'_> {
-    /// A read of what nobody tried to write, where that may have been there at first.
-    fn unexplained(&self) -> Option<&Wrong> {
+    /// A read of a value that no transaction tried to write, where it may have been there at first.
+    fn unexplained(&self) -> Option<&FlawedRead> {
         let foreign =
-            |wrong: &&Wrong| wrong.kind == "garbage-read" && !self.keys[&wrong.key].failed.contains(&wrong.value);
+            |wrong: &&FlawedRead| wrong.kind == "garbage-read" && !self.keys[&wrong.key].failed.contains(&wrong.value);
         self.wrong.iter().find(foreign).filter(|_| self.init.is_none())
     }
 
@@ -381,7 +378,7 @@ impl Checker for ClosedPredicate {
             Ok(analysis) => analysis,
             Err(why) => return Verdict::unknown(self.name(), why),
         };
-        if let Some(Wrong { reader, key, value, .. }) = analysis.unexplained() {
+        if let Some(FlawedRead { reader, key, value, .. }) = analysis.unexplained() {
             let call = analysis.call(*reader);
             let why = format!(
                 "#{call} read {value} of key {key}, which nobody wrote, and no init says what was there at first."
@@ -436,7 +433,7 @@ impl Analysis<'_> {
         self.txns[txn].op.call
     }
 
-    fn wrong_read(&self, history: &History, wrong: &Wrong) -> Finding {
+    fn wrong_read(&self, history: &History, wrong: &FlawedRead) -> Finding {
         let (call, key, value) = (self.call(wrong.reader), &wrong.key, &wrong.value);
         let title = match wrong.kind {
             "predicate-mismatch" => {

@@ -1,17 +1,17 @@
 //! The dependency graph of transactions on registers: reads-from is certain, the other edges follow from what is known of
 //! the orders of versions.
 use super::versions::Orders;
-use crate::transactions::graph::{Builder, Graph};
+use crate::transactions::dependencies::{Builder, DependencyGraph};
 use crate::transactions::txn::Transactions;
 use crate::transactions::weak::matched::Matched;
 use crate::transactions::weak::view::INITIAL;
 use crate::verdict::certificate::EdgeKind;
 
-/// So many pairs of readers and following writers are edges of their own; more go through a vertex between.
+/// Pairs of readers and following writers that become edges of their own; more of them go through a vertex between.
 const PAIRS_MAX: usize = 256;
 
-/// Builds the graph. How many ww, wr and rw edges it has, before repeated ones are told apart.
-pub(super) fn graph(transactions: &Transactions<'_>, matched: &Matched, orders: &Orders) -> (Graph, usize) {
+/// Builds the graph. With it the numbers of ww, wr and rw edges, repeated ones included.
+pub(super) fn graph(transactions: &Transactions<'_>, matched: &Matched, orders: &Orders) -> (DependencyGraph, usize) {
     let (view, txns) = (&matched.view, &matched.txns);
     let mut committed = vec![false; transactions.len()];
     txns.iter().for_each(|&txn| committed[txn as usize] = true);

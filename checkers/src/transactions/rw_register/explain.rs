@@ -1,8 +1,8 @@
 //! Findings of registers in words: why each transaction precedes the next, and why one version precedes another.
 use super::edges::following;
-use super::versions::{Known, Orders, Source};
+use super::versions::{Orders, Source, VersionOrder};
 use crate::history::Outcome;
-use crate::transactions::cycles::{Cycle, Step};
+use crate::transactions::cycles::{Cycle, CycleEdge};
 use crate::transactions::explain::Narrator;
 use crate::transactions::txn::{MopKind, Transactions};
 use crate::transactions::weak::matched::{Flaw, Matched};
@@ -19,8 +19,8 @@ pub(crate) struct Explain<'a, 'h> {
     pub(crate) orders: &'a Orders,
 }
 
-/// What these orders assume of each key; none where they rest on what nobody did.
-fn assumptions(reasons: &[Known]) -> Option<Vec<String>> {
+/// What these orders assume of each key; `None` where a certificate cannot show them.
+fn assumptions(reasons: &[VersionOrder]) -> Option<Vec<String>> {
     let mut assumes = Vec::new();
     for known in reasons {
         assumes.push(match known.source {
@@ -57,7 +57,7 @@ impl Explain<'_, '_> {
     }
 
     /// The key and the versions behind a step, and of the order of those two the reason.
-    fn reason(&self, step: &Step) -> Option<(u32, u32, u32, Option<Known>)> {
+    fn reason(&self, step: &CycleEdge) -> Option<(u32, u32, u32, Option<VersionOrder>)> {
         let view = &self.matched.view;
         let (from, to) = (self.number(step.from), self.number(step.to));
         let known =
@@ -78,7 +78,7 @@ impl Explain<'_, '_> {
     }
 
     /// Why the first version comes before the second.
-    fn order(&self, known: &Known) -> String {
+    fn order(&self, known: &VersionOrder) -> String {
         let name = |number: u32| self.call(self.matched.txns[number as usize]);
         let (one, other) = (name(known.one), name(known.other));
         let (before, after) = (self.version(known.key, known.before), self.version(known.key, known.after));
@@ -102,8 +102,8 @@ impl Explain<'_, '_> {
         let count = cycle.steps.len();
         let mut edges: Vec<Edge> = Vec::with_capacity(count);
         let mut claimed: Vec<(u32, u32)> = Vec::new();
-        let mut known: Vec<Option<Known>> = Vec::with_capacity(count);
-        let mut reasons: Vec<Known> = Vec::new();
+        let mut known: Vec<Option<VersionOrder>> = Vec::with_capacity(count);
+        let mut reasons: Vec<VersionOrder> = Vec::new();
         for step in &cycle.steps {
             let (from, to) = (self.call(step.from), self.call(step.to));
             let mut edge = Edge { from, to, kind: step.kind, key: Value::Nil, before: Value::Nil, after: Value::Nil };
@@ -145,7 +145,7 @@ impl Explain<'_, '_> {
     }
 
     /// Versions that come before themselves.
-    pub(crate) fn cyclic(&self, cycle: &[Known], severity: Severity) -> Finding {
+    pub(crate) fn cyclic(&self, cycle: &[VersionOrder], severity: Severity) -> Finding {
         let key = self.txns.key(cycle[0].key);
         let title = format!("Versions of key {key} come before themselves.");
         let named = cycle.iter().flat_map(|known| [known.one, known.other]);
@@ -220,8 +220,8 @@ impl Explain<'_, '_> {
         reads.map(value).filter(|value| written.contains(value)).collect()
     }
 
-    /// Who wrote the versions that these transactions read only as their writer overwrote them himself: without him nobody sees
-    /// that what was read belongs to those versions.
+    /// The writers of versions that these transactions read only in between (`G1b`): without the writer the certificate does not
+    /// show that what was read belongs to those versions.
     fn overwriters(&self, named: &[u32], claimed: &[(u32, u32)]) -> Vec<u32> {
         let flaws = self.matched.flaws.iter().filter(|flawed| flawed.flaw == Flaw::Intermediate);
         let needed = flaws.filter(|flawed| {

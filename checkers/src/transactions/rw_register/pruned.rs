@@ -1,6 +1,6 @@
 //! The fewest transactions that show a cycle of versions: a certificate holds nothing that is not needed.
 use super::explain::Explain;
-use super::versions::{Known, Source};
+use super::versions::{Source, VersionOrder};
 use crate::transactions::txn::{Mop, MopKind};
 use crate::value::Value;
 
@@ -10,13 +10,13 @@ const PRUNED: usize = 12;
 /// The transactions that are left, and one reason for the order of each two versions of the cycle.
 pub(super) struct Pruned {
     pub(super) txns: Vec<u32>,
-    pub(super) reasons: Vec<Known>,
+    pub(super) reasons: Vec<VersionOrder>,
 }
 
 impl Explain<'_, '_> {
     /// Leaves out each of these transactions, the last first, without which the others still show the cycle. `None` where they do
     /// not show it themselves, or are too many to try.
-    pub(super) fn pruned(&self, cycle: &[Known], mut txns: Vec<u32>, assumes: &[String]) -> Option<Pruned> {
+    pub(super) fn pruned(&self, cycle: &[VersionOrder], mut txns: Vec<u32>, assumes: &[String]) -> Option<Pruned> {
         txns.sort_unstable();
         txns.dedup();
         if txns.len() > PRUNED || cycle.len() > PRUNED {
@@ -34,16 +34,16 @@ impl Explain<'_, '_> {
     }
 
     /// Of each two versions why the first comes before the second, as far as these transactions show it.
-    fn reasons(&self, cycle: &[Known], txns: &[u32], assumes: &[String]) -> Option<Vec<Known>> {
+    fn reasons(&self, cycle: &[VersionOrder], txns: &[u32], assumes: &[String]) -> Option<Vec<VersionOrder>> {
         cycle.iter().map(|known| self.another_reason(known, txns, assumes)).collect()
     }
 
-    fn another_reason(&self, known: &Known, txns: &[u32], assumes: &[String]) -> Option<Known> {
+    fn another_reason(&self, known: &VersionOrder, txns: &[u32], assumes: &[String]) -> Option<VersionOrder> {
         let versions = [self.version(known.key, known.before), self.version(known.key, known.after)];
         let pairs = txns.iter().flat_map(|&one| txns.iter().map(move |&other| (one, other)));
         let reason = |(one, other): (u32, u32)| {
             let source = self.source((one, other), known.key, &versions, txns, assumes)?;
-            Some(Known { source, one: self.number(one), other: self.number(other), ..*known })
+            Some(VersionOrder { source, one: self.number(one), other: self.number(other), ..*known })
         };
         let all = || pairs.clone().filter_map(reason);
         all().find(|other| other == known).or_else(|| all().next())

@@ -23,7 +23,7 @@ pub(crate) struct Sources {
 pub(crate) enum Updates {
     /// Nothing: there may be other writes.
     Unknown,
-    /// Where what one single transaction read of a key is unknown, it was the only version that nobody else overwrote.
+    /// Where one transaction's read of a key is unknown, it read the only version that no other transaction overwrote.
     Certain,
     /// Where there are several, they are put in some order.
     Guess,
@@ -46,14 +46,14 @@ pub(crate) enum Source {
 
 /// An inferred order of two versions of a key, each named by its writer; the first may be [`INITIAL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Known {
+pub(crate) struct VersionOrder {
     pub(crate) key: u32,
     pub(crate) before: u32,
     pub(crate) after: u32,
     pub(crate) source: Source,
-    /// Who touched the first.
+    /// The transaction that touched the first.
     pub(crate) one: u32,
-    /// Who touched the second.
+    /// The transaction that touched the second.
     pub(crate) other: u32,
 }
 
@@ -61,9 +61,9 @@ pub(crate) struct Known {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Orders {
     /// By key, then by version: one reason for each pair.
-    pub(crate) known: Vec<Known>,
+    pub(crate) known: Vec<VersionOrder>,
     /// One cycle for each key whose versions would come before themselves. Nothing else is inferred of these keys.
-    pub(crate) cyclic: Vec<Vec<Known>>,
+    pub(crate) cyclic: Vec<Vec<VersionOrder>>,
     /// Writers of each key, by number.
     writers_at: Vec<u32>,
     writers: Vec<u32>,
@@ -161,7 +161,7 @@ impl Orders {
         let mut before = last(INITIAL);
         for head in heads {
             let one = if before == INITIAL { head } else { before };
-            self.known.push(Known { key, before, after: head, source, one, other: head });
+            self.known.push(VersionOrder { key, before, after: head, source, one, other: head });
             before = last(head);
         }
     }
@@ -169,7 +169,7 @@ impl Orders {
     fn pair(&mut self, key: u32, one: &Touch, other: &Touch, source: Source) {
         let (before, after) = (one.last, other.first);
         if before != after {
-            self.known.push(Known { key, before, after, source, one: one.txn, other: other.txn });
+            self.known.push(VersionOrder { key, before, after, source, one: one.txn, other: other.txn });
         }
     }
 
@@ -212,13 +212,13 @@ impl Orders {
         let nodes = self.writers.len() + view.keys();
         // An order in which something comes before the initial version is a cycle of two with it.
         let mut cyclic = vec![false; view.keys()];
-        let mut cycles: Vec<Vec<Known>> = Vec::new();
+        let mut cycles: Vec<Vec<VersionOrder>> = Vec::new();
         for &known in self.known.iter().filter(|known| known.after == INITIAL) {
             if !std::mem::replace(&mut cyclic[known.key as usize], true) {
                 cycles.push(vec![known]);
             }
         }
-        let ends = |known: &Known| (node(known.key, known.before), node(known.key, known.after));
+        let ends = |known: &VersionOrder| (node(known.key, known.before), node(known.key, known.after));
         let pairs: Vec<(u32, u32)> = self.known.iter().map(ends).collect();
         for cycle in cycle_of_each_component(nodes, &pairs) {
             let key = self.known[cycle[0]].key;
@@ -233,7 +233,7 @@ impl Orders {
     }
 
     fn reduce(&mut self, view: &View, cyclic: &[bool]) {
-        let mut kept: Vec<Known> = Vec::with_capacity(self.known.len());
+        let mut kept: Vec<VersionOrder> = Vec::with_capacity(self.known.len());
         let mut at = 0;
         for key in 0..view.keys() as u32 {
             let start = at;
@@ -266,13 +266,13 @@ impl Orders {
         self.writers(key).partition_point(|&one| one < writer) as u32
     }
 
-    /// Who wrote the key, by number.
+    /// The writers of the key, by number.
     pub(crate) fn writers(&self, key: u32) -> &[u32] {
         &self.writers[self.writers_at[key as usize] as usize..self.writers_at[key as usize + 1] as usize]
     }
 
     /// What is known to follow directly on a version.
-    pub(crate) fn after(&self, key: u32, before: u32) -> &[Known] {
+    pub(crate) fn after(&self, key: u32, before: u32) -> &[VersionOrder] {
         let start = self.known.partition_point(|known| (known.key, known.before) < (key, before));
         let end = self.known.partition_point(|known| (known.key, known.before) <= (key, before));
         &self.known[start..end]
@@ -280,9 +280,10 @@ impl Orders {
 }
 
 /// The known pairs in a row that lead through all versions, if they do.
-fn chain(writers: &[u32], known: &[Known]) -> Option<Vec<Known>> {
+fn chain(writers: &[u32], known: &[VersionOrder]) -> Option<Vec<VersionOrder>> {
     let place = |writer: u32| writers.partition_point(|&one| one < writer) as u32;
-    let inner: Vec<&Known> = known.iter().filter(|known| known.before != INITIAL && known.after != INITIAL).collect();
+    let inner: Vec<&VersionOrder> =
+        known.iter().filter(|known| known.before != INITIAL && known.after != INITIAL).collect();
     if inner.len() + 1 < writers.len() {
         return None;
     }
@@ -341,11 +342,11 @@ impl Touch {
     }
 
     /// The order of what the transaction itself touched.
-    fn within(&self, view: &View, key: u32, sources: Sources, known: &mut Vec<Known>) {
+    fn within(&self, view: &View, key: u32, sources: Sources, known: &mut Vec<VersionOrder>) {
         let reads: Vec<&Read> = view.reads(self.txn).iter().filter(|read| read.key == key).collect();
         let mut add = |before: u32, after: u32| {
             if before != after {
-                known.push(Known { key, before, after, source: Source::Within, one: self.txn, other: self.txn });
+                known.push(VersionOrder { key, before, after, source: Source::Within, one: self.txn, other: self.txn });
             }
         };
         if sources.sequential || sources.linearizable {

@@ -3,7 +3,7 @@
 //!
 //! A chain is a session, or several sessions one after the other, where the later had seen the whole earlier one:
 //! otherwise a run in which every timeout retires a process would need a clock of thousands of places. The last
-//! transactions of a session that nobody else sees are in no chain.
+//! transactions of a session that no other session sees are in no chain.
 use super::edges::{Sink, own_session};
 use super::view::{INITIAL, Versions, View};
 use crate::graph::Digraph;
@@ -20,7 +20,7 @@ pub(crate) enum Stop {
     Memory,
 }
 
-/// Causal order: transactions, then one node for each list version that was read (who reads it has seen all its writers).
+/// Causal order: transactions, then one node for each list version that was read (its readers have seen all its writers).
 pub(crate) struct Causes {
     /// From each node to its direct causes.
     before: Digraph,
@@ -31,7 +31,7 @@ pub(crate) struct Causes {
 }
 
 impl Causes {
-    /// The direct causes in a history. With `versions`, the writer of a version is a cause of who overwrites it.
+    /// The direct causes in a history. With `versions`, the writer of a version is a cause of its overwriter.
     pub(crate) fn new(view: &View, versions: bool) -> Causes {
         let previous = view.previous();
         let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(view.len() * 3);
@@ -78,7 +78,7 @@ impl Causes {
     }
 }
 
-/// Adds the nodes of list versions that were read: who wrote an element since the version read before, and that version,
+/// Adds the nodes of list versions that were read: the writers of elements since the version read before, and that version,
 /// come before it; it comes before its readers. How many there are.
 fn list_nodes(view: &View, places: &mut [(u32, u32, u32)], pairs: &mut Vec<(u32, u32)>) -> usize {
     places.sort_unstable();
@@ -213,7 +213,7 @@ impl Clocks {
     }
 }
 
-/// Up to so many sessions each is its own chain.
+/// Up to this many sessions each is its own chain.
 pub(crate) const SESSIONS_AS_CHAINS: usize = 16;
 
 /// The chain of each transaction met so far ([`INITIAL`]: in none), and how many of the chain came with it.

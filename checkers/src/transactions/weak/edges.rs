@@ -2,7 +2,7 @@
 //! out follows from the others (Møldrup et al., "AWDIT: An Optimal Weak Database Isolation Tester", PLDI 2025).
 //!
 //! The axiom behind all (Biswas and Enea, OOPSLA 2019): transaction `reader` reads `key` from `to`; it also sees `from`,
-//! which wrote `key` too; then `from` comes before `to` in every commit order. The levels differ in who is seen.
+//! which wrote `key` too; then `from` comes before `to` in every commit order. The levels differ in which transactions are seen.
 use super::view::{INITIAL, Read, View};
 
 /// Takes an edge: `from`, `to`, and the `reader` and `key` that force it. `to` may be [`INITIAL`]: then nothing fits.
@@ -18,15 +18,15 @@ impl<F: FnMut(u32, u32, u32, u32)> Sink for F {
 }
 
 /// For keys (or transactions), the number noted for it now: an array in place of a map, emptied by counting up.
-struct Noted {
+struct EdgeCollector {
     stamp: Vec<u32>,
     from: Vec<u32>,
     now: u32,
 }
 
-impl Noted {
-    fn new(keys: usize) -> Noted {
-        Noted { stamp: vec![0; keys], from: vec![0; keys], now: 0 }
+impl EdgeCollector {
+    fn new(keys: usize) -> EdgeCollector {
+        EdgeCollector { stamp: vec![0; keys], from: vec![0; keys], now: 0 }
     }
     fn clear(&mut self) {
         self.now += 1;
@@ -42,7 +42,7 @@ impl Noted {
 
 /// Keys that `writer` wrote among those noted: calls `each` with the key and the noted read's writer, where that is
 /// another. `keys` are the noted ones; the smaller side is walked.
-fn overlap(view: &View, writer: u32, keys: &[u32], noted: &Noted, mut each: impl FnMut(u32, u32)) {
+fn overlap(view: &View, writer: u32, keys: &[u32], noted: &EdgeCollector, mut each: impl FnMut(u32, u32)) {
     let writes = view.writes(writer);
     if writes.len() <= keys.len().max(8) {
         for &key in writes {
@@ -71,8 +71,8 @@ fn proper(view: &View, txn: u32) -> impl DoubleEndedIterator<Item = (usize, &Rea
 
 /// Read committed: a transaction sees, from a read on, the writer it read from.
 pub(crate) fn read_committed(view: &View, sink: &mut impl Sink) {
-    let mut next = Noted::new(view.keys());
-    let mut first = Noted::new(view.len());
+    let mut next = EdgeCollector::new(view.keys());
+    let mut first = EdgeCollector::new(view.len());
     let mut keys: Vec<u32> = Vec::new();
     for reader in 0..view.len() as u32 {
         if view.reads(reader).len() < 2 {
@@ -108,8 +108,8 @@ pub(crate) fn read_committed(view: &View, sink: &mut impl Sink) {
 
 /// Read atomic: a transaction sees, as a whole, the writers it reads from and its session before it.
 pub(crate) fn read_atomic(view: &View, sink: &mut impl Sink) {
-    let mut noted = Noted::new(view.keys());
-    let mut seen = Noted::new(view.len());
+    let mut noted = EdgeCollector::new(view.keys());
+    let mut seen = EdgeCollector::new(view.len());
     let (mut keys, mut writers) = (Vec::new(), Vec::new());
     for reader in 0..view.len() as u32 {
         if view.reads(reader).len() < 2 {
@@ -151,7 +151,7 @@ pub(crate) fn read_atomic(view: &View, sink: &mut impl Sink) {
 /// The part of read atomic that the session's own earlier writes force.
 pub(crate) fn own_session(view: &View, sink: &mut impl Sink) {
     let order = by_session(view);
-    let mut last = Noted::new(view.keys());
+    let mut last = EdgeCollector::new(view.keys());
     let mut session = INITIAL;
     for reader in order {
         if view.session[reader as usize] != session {

@@ -1,7 +1,7 @@
 //! Contradictions in words: a cycle of transactions as a finding, edge by edge, with a sentence for each edge.
 use super::causal::Causes;
 use super::judge::{Level, Link, Why};
-use super::matched::{Flaw, Flawed};
+use super::matched::{Flaw, FlawedRead};
 use super::view::{INITIAL, View};
 use crate::transactions::explain::{Narrator, with_ops};
 use crate::transactions::txn::{MopKind, Transactions};
@@ -19,12 +19,12 @@ pub(crate) struct Words<'a, 'h> {
     /// The transaction behind each number of the view.
     pub(crate) txns: &'a [u32],
     pub(crate) level: Level,
-    /// Who caused whom, once somebody asks.
+    /// The causal order, made when it is first needed.
     pub(crate) causes: OnceCell<Causes>,
 }
 
-/// Of a longer cycle only so many links are told, and the last. It has no certificate where others than those on it would
-/// have to show its links.
+/// Links of a cycle that are described; of a longer one these and the last. A longer one has no certificate where transactions
+/// beside it would have to show its links.
 const LINKS_SHOWN: usize = 30;
 
 impl Level {
@@ -226,7 +226,8 @@ impl Words<'_, '_> {
         finding
     }
 
-    /// Who read the first version before the second or without it: nobody else is needed, where somebody on the cycle did.
+    /// The transaction that read the first version before the second or without it; none beside the cycle is needed where one on it
+    /// did.
     fn witness(&self, cycle: &[Link], link: &Link, key: u32) -> Option<Option<u64>> {
         let writes = |txn: u32| {
             let mops = self.transactions.mops(self.txns[txn as usize]).iter();
@@ -336,7 +337,7 @@ fn plain_kind(cycle: &[Link]) -> &'static str {
 }
 
 /// A flaw as a finding.
-pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &Flawed) -> Finding {
+pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &FlawedRead) -> Finding {
     let history = transactions.history();
     let call = |txn: u32| u64::from(transactions.txn(txn).call);
     let (reader, key) = (call(flawed.reader), transactions.key(flawed.key));

@@ -16,7 +16,7 @@ pub(crate) enum Level {
     ReadAtomic,
     /// The causal past is seen.
     Causal,
-    /// The causal past is seen, and who overwrites what another wrote has seen that too: parallel snapshot isolation.
+    /// The causal past is seen, and a transaction that overwrites another's write has seen it too: parallel snapshot isolation.
     /// Only where all version orders are known.
     Parallel,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Link {
 /// What contradicts a level; nothing, where it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Contradictions {
-    /// How many there are: knots of transactions that cannot be ordered, and reads of the initial version too late.
+    /// How many there are: strongly connected components of transactions, and reads of the initial version too late.
     pub(crate) count: usize,
     /// Some of them, as cycles: each link begins where the one before ended. One link alone leads to [`INITIAL`].
     pub(crate) cycles: Vec<Vec<Link>>,
@@ -60,7 +60,7 @@ pub(crate) fn judge(view: &View, level: Level, budget: &Budget) -> Result<Contra
     judge_with(view, level, SESSIONS_AS_CHAINS, budget)
 }
 
-/// The same, where each session is a chain of its own if there are at most so many.
+/// The same, where each session is a chain of its own if there are at most this many.
 pub(crate) fn judge_with(
     view: &View,
     level: Level,

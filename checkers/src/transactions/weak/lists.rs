@@ -1,33 +1,19 @@
 //! Lists with unique elements as a [`Matched`] history: the longest read of a key gives the order of its versions, every
 //! other read is a beginning of it.
-use super::matched::{Flaw, Flawed, Matched, SKIP};
+use super::matched::{Flaw, FlawedRead, Matched, SKIP};
 use super::view::{Chain, INITIAL, Read, Versions};
+use crate::graph::NONE;
 use crate::history::Outcome;
+use crate::transactions::appends::{Append, Appends};
 use crate::transactions::txn::{Mix, Mop, MopKind, Transactions};
 use crate::value::Word;
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::ops::Range;
 
-/// Who appended an element.
-#[derive(Clone, Copy)]
-struct Writer {
-    txn: u32,
-    /// The last that its transaction appended to the key.
-    is_final: bool,
-    /// Which of its transaction's appends to the key it is.
-    nth: u32,
-    /// It stands in the chain.
-    placed: bool,
-    /// Another transaction that may have taken effect appended the same.
-    shared: bool,
-}
-
-type Written = HashMap<Word, Writer, BuildHasherDefault<Mix>>;
-
 /// What a read mop saw: how many elements of others, and whether behind own ones; [`SKIP`] for nothing to say.
 #[derive(Clone, Copy)]
-struct Sight {
+struct Observation {
     place: u32,
     behind_own: bool,
 }
@@ -36,21 +22,21 @@ struct Sight {
 /// those keys' micro-operations by key.
 struct Part<'a> {
     keys: Range<u32>,
-    sights: &'a mut [Sight],
+    observations: &'a mut [Observation],
     /// Of each append, whether its element stands in the chain.
     placed: &'a mut [bool],
     /// Of each micro-operation of all keys, by its place, how many own elements at the end of a read are set aside; empty
     /// where none are.
     own: &'a [u32],
-    /// Of each transaction, whether somebody saw it.
+    /// Of each transaction, whether another one saw it.
     seen: Vec<bool>,
     /// Of each key, the writers of the elements of its longest read, as far as it is sound.
     chains: Vec<Vec<u32>>,
-    flaws: Vec<Flawed>,
+    flaws: Vec<FlawedRead>,
     ambiguous: u64,
 }
 
-/// So many micro-operations are worth a thread of their own.
+/// Micro-operations that are worth a thread of their own.
 const PART_LEAST: usize = 100_000;
 
 /// Of each read, how many own elements stand at its end, if they are all that its transaction had appended.
@@ -93,7 +79,7 @@ impl Own {
 }
 
 impl Matched {
-    /// Matches elements with appends. A read that ends with own elements shows a version: nobody appended in between.
+    /// Matches elements with appends. A read that ends with own elements shows a version: no other append came in between.
     pub(crate) fn lists(transactions: &Transactions<'_>) -> Matched {
         Matched::lists_with(transactions, false)
     }
@@ -107,10 +93,10 @@ impl Matched {
     fn lists_with(transactions: &Transactions<'_>, aside: bool) -> Matched {
         let mut out = Matched::default();
         let count = transactions.all_mops().len();
-        let nothing = Sight { place: SKIP, behind_own: false };
-        let (mut sights, mut placed) = (vec![nothing; count], vec![false; count]);
+        let nothing = Observation { place: SKIP, behind_own: false };
+        let (mut observations, mut placed) = (vec![nothing; count], vec![false; count]);
         let own = own_at_end(transactions, aside);
-        let mut parts = parts(transactions, &mut sights, &mut placed, &own);
+        let mut parts = parts(transactions, &mut observations, &mut placed, &own);
         std::thread::scope(|scope| {
             if let Some((first, others)) = parts.split_first_mut() {
                 others.iter_mut().for_each(|part| drop(scope.spawn(|| part.gather(transactions))));
@@ -128,10 +114,10 @@ impl Matched {
         let mut by_place = vec![nothing; count];
         let keys = 0..transactions.keys() as u32;
         let places = keys.flat_map(|key| transactions.key_mops(key));
-        places.zip(&sights).for_each(|(&place, sight)| by_place[place as usize] = *sight);
-        drop(sights);
+        places.zip(&observations).for_each(|(&place, observation)| by_place[place as usize] = *observation);
+        drop(observations);
         let numbers = out.number(transactions, &seen, |at, mop| {
-            let Sight { place, behind_own } = by_place[at];
+            let Observation { place, behind_own } = by_place[at];
             if place == SKIP || mop.kind() != MopKind::Read {
                 return None;
             }
@@ -164,11 +150,11 @@ impl Matched {
 /// The keys in as many parts as there are processors for, of about as many micro-operations.
 fn parts<'a>(
     transactions: &Transactions<'_>,
-    mut sights: &'a mut [Sight],
+    mut observations: &'a mut [Observation],
     mut placed: &'a mut [bool],
     own: &'a [u32],
 ) -> Vec<Part<'a>> {
-    let count = sights.len();
+    let count = observations.len();
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(count / PART_LEAST).max(1);
     let (mut parts, mut first, mut len) = (Vec::with_capacity(threads), 0, 0);
     for key in 0..transactions.keys() as u32 {
@@ -176,12 +162,12 @@ fn parts<'a>(
         if len < count.div_ceil(threads) && key + 1 < transactions.keys() as u32 {
             continue;
         }
-        let (here, rest) = std::mem::take(&mut sights).split_at_mut(len);
+        let (here, rest) = std::mem::take(&mut observations).split_at_mut(len);
         let (placed_here, placed_rest) = std::mem::take(&mut placed).split_at_mut(len);
-        (sights, placed) = (rest, placed_rest);
+        (observations, placed) = (rest, placed_rest);
         parts.push(Part {
             keys: first..key + 1,
-            sights: here,
+            observations: here,
             placed: placed_here,
             own,
             seen: vec![false; transactions.len()],
@@ -196,13 +182,19 @@ fn parts<'a>(
 
 impl Part<'_> {
     fn gather(&mut self, transactions: &Transactions<'_>) {
-        let mut written: Written = HashMap::default();
+        let mut appends = Appends::default();
         let mut at = 0;
         for key in self.keys.clone() {
-            written.clear();
-            elements(transactions, key, &mut written);
-            let sound = self.chain(transactions, key, &mut written, at);
-            self.prefixes(transactions, key, &written, &sound, at);
+            appends.clear();
+            for &place in transactions.key_mops(key) {
+                let mop = transactions.all_mops()[place as usize];
+                if mop.writes() {
+                    appends.push(Append::new(mop.value, mop.txn(), place));
+                }
+            }
+            appends.index(|txn| transactions.txn(txn).outcome == Outcome::Fail);
+            let sound = self.chain(transactions, key, &mut appends, at);
+            self.prefixes(transactions, key, &appends, &sound, at);
             at += transactions.key_mops(key).len();
         }
     }
@@ -215,7 +207,7 @@ impl Part<'_> {
     }
 
     /// Takes the longest read as the chain: as far as each element was appended once, by one that may have taken effect.
-    fn chain(&mut self, transactions: &Transactions<'_>, key: u32, written: &mut Written, at: usize) -> Vec<Word> {
+    fn chain(&mut self, transactions: &Transactions<'_>, key: u32, appends: &mut Appends, at: usize) -> Vec<Word> {
         let mops = transactions.all_mops();
         let reads = transactions.key_mops(key).iter().copied();
         let reads = reads.filter(|&place| mops[place as usize].kind() == MopKind::Read);
@@ -228,34 +220,36 @@ impl Part<'_> {
         // Only transactions that append several elements to the key are in it.
         let mut counts: HashMap<u32, u32, BuildHasherDefault<Mix>> = HashMap::default();
         for element in elements {
-            let Some(writer) = written.get_mut(element) else { break };
-            let aborted = transactions.txn(writer.txn).outcome == Outcome::Fail;
-            if writer.shared || aborted || std::mem::replace(&mut writer.placed, true) {
+            let Some(found) = appends.find(*element) else { break };
+            let append = appends.at(found);
+            let aborted = transactions.txn(append.txn).outcome == Outcome::Fail;
+            if append.ambiguous || aborted || append.place != NONE {
                 break;
             }
-            if writer.nth > 0 || !writer.is_final {
-                let count = counts.entry(writer.txn).or_default();
-                if *count != writer.nth {
-                    let (reader, value, writer) = (longest.map_or(INITIAL, |mop| mop.txn()), *element, writer.txn);
-                    self.flaws.push(Flawed { flaw: Flaw::Inverted, reader, key, value, writer });
+            append.place = writers.len() as u32;
+            if append.nth > 0 || !append.last {
+                let count = counts.entry(append.txn).or_default();
+                if *count != append.nth {
+                    let (reader, value, writer) = (longest.map_or(INITIAL, |mop| mop.txn()), *element, append.txn);
+                    self.flaws.push(FlawedRead { flaw: Flaw::Inverted, reader, key, value, writer });
                     break;
                 }
                 *count += 1;
             }
-            writers.push(writer.txn);
-            self.seen[writer.txn as usize] = true;
+            writers.push(append.txn);
+            self.seen[append.txn as usize] = true;
         }
         let sound = elements[..writers.len()].to_vec();
         for (&place, placed) in transactions.key_mops(key).iter().zip(&mut self.placed[at..]) {
             let mop = mops[place as usize];
-            *placed = mop.writes() && written.get(&mop.value).is_some_and(|one| one.placed);
+            *placed = mop.writes() && appends.of(mop.value).is_some_and(|append| append.place != NONE);
         }
         self.chains.push(writers);
         sound
     }
 
     /// Compares each read with the chain.
-    fn prefixes(&mut self, transactions: &Transactions<'_>, key: u32, written: &Written, sound: &[Word], at: usize) {
+    fn prefixes(&mut self, transactions: &Transactions<'_>, key: u32, appends: &Appends, sound: &[Word], at: usize) {
         let mops = transactions.all_mops();
         let mut taken = Own::default();
         // Who made the longest read, and what it saw; only what does not fit asks.
@@ -271,13 +265,13 @@ impl Part<'_> {
             let elements = self.outside(transactions, place);
             let fits = elements.len() <= sound.len() && Word::same(elements, &sound[..elements.len()]);
             if !fits {
-                // What is wrong with the longest itself was told of the chain, and so of what it begins with.
+                // What is wrong with the longest itself was noted at the chain, and so at its beginnings.
                 let (who, whole) = *longest.get_or_insert_with(|| longest_read(transactions, key));
                 let other = if whole.starts_with(elements) { INITIAL } else { who };
-                self.misfit(transactions, key, mop.txn(), mop.value, written, other);
+                self.misfit(transactions, key, mop.txn(), mop.value, appends, other);
                 continue;
             }
-            let flawed = |flaw, value, writer| Flawed { flaw, reader: mop.txn(), key, value, writer };
+            let flawed = |flaw, value, writer| FlawedRead { flaw, reader: mop.txn(), key, value, writer };
             let outside = if aside {
                 let ends = transactions.elements(mop.value).ends_with(own);
                 ends.then_some(elements)
@@ -289,18 +283,19 @@ impl Part<'_> {
                 continue;
             };
             let writes = transactions.mops(mop.txn()).iter().filter(|one| one.key == key && one.writes()).count();
-            let its_own = |element: &&Word| written.get(element).is_some_and(|one| one.txn == mop.txn());
+            let its_own = |element: &&Word| appends.of(**element).is_some_and(|append| append.txn == mop.txn());
             let later = outside.iter().find(|element| (aside || writes > own.len()) && its_own(element));
             if let Some(later) = later {
                 self.flaws.push(flawed(Flaw::Future, *later, mop.txn()));
                 continue;
             }
-            if let Some(writer) = outside.last().and_then(|element| written.get(element))
-                && !writer.is_final
+            if let Some(append) = outside.last().and_then(|element| appends.of(*element))
+                && !append.last
             {
-                self.flaws.push(flawed(Flaw::Intermediate, outside[outside.len() - 1], writer.txn));
+                self.flaws.push(flawed(Flaw::Intermediate, append.element, append.txn));
             }
-            self.sights[at + nth] = Sight { place: outside.len() as u32, behind_own: !own.is_empty() && !aside };
+            self.observations[at + nth] =
+                Observation { place: outside.len() as u32, behind_own: !own.is_empty() && !aside };
         }
     }
 
@@ -311,7 +306,7 @@ impl Part<'_> {
         key: u32,
         reader: u32,
         value: Word,
-        written: &Written,
+        appends: &Appends,
         other: u32,
     ) {
         let before = self.flaws.len();
@@ -319,16 +314,16 @@ impl Part<'_> {
         let mut met: HashSet<Word, BuildHasherDefault<Mix>> = HashSet::default();
         let mut ambiguous = false;
         for element in elements {
-            let flaw = match written.get(element) {
+            let flaw = match appends.of(*element) {
                 None => Some((Flaw::Unwritten, INITIAL)),
                 Some(one) if transactions.txn(one.txn).outcome == Outcome::Fail => Some((Flaw::Aborted, one.txn)),
                 Some(one) => {
-                    ambiguous |= one.shared;
-                    (!one.shared && !met.insert(*element)).then_some((Flaw::Duplicate, one.txn))
+                    ambiguous |= one.ambiguous;
+                    (!one.ambiguous && !met.insert(*element)).then_some((Flaw::Duplicate, one.txn))
                 }
             };
             if let Some((flaw, writer)) = flaw {
-                self.flaws.push(Flawed { flaw, reader, key, value: *element, writer });
+                self.flaws.push(FlawedRead { flaw, reader, key, value: *element, writer });
             }
         }
         if self.flaws.len() > before {
@@ -339,7 +334,7 @@ impl Part<'_> {
             return;
         }
         if other != INITIAL {
-            self.flaws.push(Flawed { flaw: Flaw::Incompatible, reader, key, value, writer: other });
+            self.flaws.push(FlawedRead { flaw: Flaw::Incompatible, reader, key, value, writer: other });
         }
     }
 }
@@ -354,32 +349,4 @@ fn longest_read<'h>(transactions: &Transactions<'h>, key: u32) -> (u32, &'h [Wor
         }
     }
     longest
-}
-
-fn elements(transactions: &Transactions<'_>, key: u32, written: &mut Written) {
-    let mops = transactions.all_mops();
-    let (mut last, mut nth) = (INITIAL, 0);
-    let mut previous: Option<Word> = None;
-    for &place in transactions.key_mops(key) {
-        let mop = mops[place as usize];
-        if !mop.writes() {
-            continue;
-        }
-        if mop.txn() != last {
-            (last, nth, previous) = (mop.txn(), 0, None);
-        }
-        if let Some(before) = previous.and_then(|before| written.get_mut(&before)).filter(|one| one.txn == mop.txn()) {
-            before.is_final = false;
-        }
-        previous = Some(mop.value);
-        let new = Writer { txn: mop.txn(), is_final: true, nth, placed: false, shared: false };
-        nth += 1;
-        let failed = |txn: u32| transactions.txn(txn).outcome == Outcome::Fail;
-        match written.get_mut(&mop.value) {
-            None => drop(written.insert(mop.value, new)),
-            Some(_) if failed(new.txn) => {}
-            Some(known) if failed(known.txn) => *known = new,
-            Some(known) => known.shared = true,
-        }
-    }
 }

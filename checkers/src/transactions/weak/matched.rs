@@ -10,7 +10,7 @@ use crate::value::Word;
 pub(crate) enum Flaw {
     /// It read what a transaction wrote that certainly had no effect.
     Aborted,
-    /// It read what nobody wrote.
+    /// It read what no transaction wrote.
     Unwritten,
     /// It read what its writer overwrote itself before it ended.
     Intermediate,
@@ -43,14 +43,14 @@ impl Flaw {
 
 /// A flaw with the read that shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Flawed {
+pub(crate) struct FlawedRead {
     pub(crate) flaw: Flaw,
-    /// Who read.
+    /// The reader.
     pub(crate) reader: u32,
     pub(crate) key: u32,
     /// What it read, or of a list the element that is wrong; the list, where the list as a whole is.
     pub(crate) value: Word,
-    /// Who wrote it; [`INITIAL`] where nobody did. Of [`Flaw::Incompatible`], who read the other list.
+    /// Its writer; [`INITIAL`] where there is none. Of [`Flaw::Incompatible`], the reader of the other list.
     pub(crate) writer: u32,
 }
 
@@ -60,8 +60,8 @@ pub(crate) struct Matched {
     pub(crate) view: View,
     /// The transaction behind each number of the view: the committed ones, which are Ok, or Info and seen.
     pub(crate) txns: Vec<u32>,
-    pub(crate) flaws: Vec<Flawed>,
-    /// Reads of values that several transactions wrote: nobody can tell from whom.
+    pub(crate) flaws: Vec<FlawedRead>,
+    /// Reads of values that several transactions wrote: the writer is not known.
     pub(crate) ambiguous: u64,
 }
 

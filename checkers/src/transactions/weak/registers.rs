@@ -1,6 +1,6 @@
 //! Registers with unique writes as a [`View`]: each read is matched with the one write of its value. Reads that no
-//! order of transactions can explain are told apart here: of aborted, unwritten, intermediate and own values.
-use super::matched::{Flaw, Flawed, Matched, SKIP};
+//! order of transactions can explain are recognised here: of aborted, unwritten, intermediate and own values.
+use super::matched::{Flaw, FlawedRead, Matched, SKIP};
 use super::view::{INITIAL, Read, Versions};
 use crate::history::Outcome;
 use crate::transactions::txn::{Mix, Mop, MopKind, Transactions};
@@ -8,7 +8,7 @@ use crate::value::Word;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
-/// Who wrote a value.
+/// The writer of a value.
 #[derive(Clone, Copy)]
 struct Writer {
     txn: u32,
@@ -86,7 +86,7 @@ impl Matched {
                 continue;
             }
             let mut flawed = |flaw, writer| {
-                self.flaws.push(Flawed { flaw, reader, key, value: mop.value, writer });
+                self.flaws.push(FlawedRead { flaw, reader, key, value: mop.value, writer });
             };
             if let Some(own) = own {
                 if own.value != mop.value {

@@ -1,21 +1,21 @@
 //! [`serial`]: whether the simplest explanation is right. If one order of all transactions, in which each sees everything
-//! before it, explains what was read, then every level holds, and nothing needs to be known of who sees whom.
+//! before it, explains what was read, then every level holds, and it does not matter which transactions see which.
 use super::judge::given;
 use super::view::View;
 use crate::graph::Digraph;
 use crate::verdict::Budget;
 
-/// So many appends that nobody read may stand at the end of a key that one of their transactions read before.
+/// Appends that were never read, at most, at the end of a key that one of their transactions read before.
 const TAIL: usize = 64;
 
-/// About so many edges has a transaction.
+/// Edges of a transaction, about.
 const EDGES: usize = 6;
 
-/// Whether the transactions are serializable with their sessions: writers, readers and who overwrites what was read form
+/// Whether the transactions are serializable with their sessions: writers, readers and overwriters of what was read form
 /// no cycle. False where the order of some key's versions is not known, where it would be long to say,
 /// or where the budget does not allow to ask.
 pub(crate) fn serial(view: &View, budget: &Budget) -> bool {
-    // The edges, then where they lead and who waits for whom.
+    // The edges, then where they lead and how many lead to each node.
     let bytes = (view.len() * EDGES * 12 + view.keys() * 16) as u64;
     if bytes > budget.memory_bytes || (budget.expired)() {
         return false;

@@ -1,7 +1,7 @@
-//! [`View`]: a history as the weak levels see it. Transactions of sessions, what each read from whom, what it wrote,
+//! [`View`]: a history as the weak levels see it. Transactions of sessions, which transaction each read is from, what it wrote,
 //! and for keys whose version order is known, that order. It knows neither values nor findings.
 
-/// "Written by nobody": the version that every key has before the first write.
+/// The writer of the version that every key has before the first write.
 pub(crate) const INITIAL: u32 = u32::MAX;
 
 /// A read of what another transaction wrote, or of the initial version.
@@ -14,7 +14,7 @@ pub(crate) struct Read {
     /// Of an ordered key: the version's place in its chain, counted from 1; 0 for the initial one.
     pub(crate) place: u32,
     /// Seen in a read that came after an own append to the same list: others' elements were visible, but the version
-    /// read was the transaction's own. Such a sight counts for causality only.
+    /// read was the transaction's own. Such an observation counts for causality only.
     pub(crate) behind_own: bool,
 }
 
@@ -24,16 +24,16 @@ pub(crate) struct Chain {
     /// Writers of the versions in order: place `i` of the chain was written by `writers[i - 1]`. One writer may stand
     /// here several times, once for each element it appended.
     pub(crate) writers: Vec<u32>,
-    /// Writers whose versions come after the whole chain, in an order nobody knows.
+    /// Writers whose versions come after the whole chain, in an order that is not known.
     pub(crate) tail: Vec<u32>,
 }
 
 /// How the versions of a key follow each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Versions {
-    /// Nobody knows: a register with blind writes.
+    /// Not known: a register with blind writes.
     Free,
-    /// Known, and each version contains all before it (a list): who sees one sees the writers of all.
+    /// Known, and each version contains all before it (a list): a transaction that sees one sees the writers of all.
     Containing(Chain),
 }
 

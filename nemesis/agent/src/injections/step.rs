@@ -17,7 +17,7 @@ fn refusal(own_kernel: bool, control_boot_id: &str, boot_id: &str, settable: &Se
         );
     }
     if control_boot_id.is_empty() || boot_id.is_empty() {
-        return Some("a boot id is not known, so nobody can tell whose clock this is".to_owned());
+        return Some("a boot id is not known, so the owner of this clock is not certain".to_owned());
     }
     if control_boot_id == boot_id {
         return Some(format!(

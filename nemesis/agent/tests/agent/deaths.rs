@@ -10,8 +10,8 @@ const LEASE_MS: u64 = 20_000;
 fn deaths(node: &Node, agent: &mut Channel, count: usize) -> Vec<Death> {
     let mut found = Vec::new();
     node.until("it has died", || {
-        let told = agent.ask(Request::Deaths { cores: false });
-        let Response::Deaths { deaths, now_ns, .. } = told else { panic!("{told:?}") };
+        let reported = agent.ask(Request::Deaths { cores: false });
+        let Response::Deaths { deaths, now_ns, .. } = reported else { panic!("{reported:?}") };
         assert!(deaths.iter().all(|death| death.earliest_ns <= death.latest_ns && death.latest_ns <= now_ns));
         found = deaths;
         found.len() >= count
@@ -28,9 +28,9 @@ fn a_death_of_its_own_is_told_with_its_manner_and_last_words() {
         let pid = agent.pids("db")[0];
         node.until("it has spoken", || std::fs::read_to_string(node.path("db.out")).is_ok_and(|text| !text.is_empty()));
         node.sh(&format!("kill -ABRT {pid}"));
-        let told = deaths(&node, &mut agent, 1).remove(0);
-        assert_eq!((told.service.as_str(), told.pid, told.how.as_str()), ("db", pid, "signal 6 (SIGABRT)"));
-        assert_eq!((told.log, told.again), (vec!["the data is broken".to_owned()], false));
+        let reported = deaths(&node, &mut agent, 1).remove(0);
+        assert_eq!((reported.service.as_str(), reported.pid, reported.how.as_str()), ("db", pid, "signal 6 (SIGABRT)"));
+        assert_eq!((reported.log, reported.again), (vec!["the data is broken".to_owned()], false));
         // Started again, it ends with a status of its own.
         agent.ask(Request::Start { service: "db".to_owned(), again: true });
         node.sh(&format!("kill -SEGV {}", agent.pids("db")[0]));
@@ -51,8 +51,8 @@ fn ends_that_were_asked_for_are_no_deaths() {
     agent.done(Request::Stop { service: "cache".to_owned(), signal: 15, grace_ms: 5000 });
     // One that ends by itself after them shows that they would have been told by now.
     node.sh(&format!("kill -TERM {}", agent.pids("last")[0]));
-    let told = deaths(&node, &mut agent, 1);
-    assert_eq!((told[0].service.as_str(), told[0].how.as_str()), ("last", "signal 15 (SIGTERM)"));
+    let reported = deaths(&node, &mut agent, 1);
+    assert_eq!((reported[0].service.as_str(), reported[0].how.as_str()), ("last", "signal 15 (SIGTERM)"));
 }
 
 #[test]
@@ -66,8 +66,8 @@ fn a_service_that_an_earlier_agent_started_is_watched_too() {
     let mut next = node.ungreeted(&[]);
     assert!(matches!(next.greet("r", LEASE_MS, ClaimEntry::Again), Response::Hello { .. }));
     node.sh(&format!("kill -ABRT {pid}"));
-    let told = deaths(&node, &mut next, 1).remove(0);
-    assert_eq!((told.pid, told.how.as_str()), (pid, ""), "nobody was there to see how");
+    let reported = deaths(&node, &mut next, 1).remove(0);
+    assert_eq!((reported.pid, reported.how.as_str()), (pid, ""), "nobody was there to see how");
 }
 
 #[test]
@@ -84,9 +84,9 @@ fn a_death_that_the_agent_saw_while_its_link_was_lost_is_told_by_the_next_one() 
     agent.ended(&node);
     let mut next = node.ungreeted(&[]);
     assert!(matches!(next.greet("r", LEASE_MS, ClaimEntry::Again), Response::Hello { .. }));
-    let told = deaths(&node, &mut next, 1).remove(0);
-    assert_eq!((told.pid, told.how.as_str()), (pid, "signal 6 (SIGABRT)"));
-    assert_eq!(told.log, ["the data is broken"]);
+    let reported = deaths(&node, &mut next, 1).remove(0);
+    assert_eq!((reported.pid, reported.how.as_str()), (pid, "signal 6 (SIGABRT)"));
+    assert_eq!(reported.log, ["the data is broken"]);
     drop(next);
     // Another run is told of its own deaths only.
     let mut other = node.agent("other", LEASE_MS);
@@ -128,8 +128,8 @@ fn a_target_that_ends_after_its_restart_leaves_nothing_of_the_kill() {
     let proof = agent.proof(Request::Undo { fault: 1 });
     assert!(proof.holds && proof.detail[0].contains("ended by itself (exit 3)"), "{proof:?}");
     assert!(agent.undone().1.is_empty());
-    let told = deaths(&node, &mut agent, 1).remove(0);
-    assert_eq!((told.how.as_str(), told.again), ("exit 3", true));
+    let reported = deaths(&node, &mut agent, 1).remove(0);
+    assert_eq!((reported.how.as_str(), reported.again), ("exit 3", true));
 }
 
 #[test]

@@ -131,8 +131,9 @@ fn a_kill_leaves_nothing_and_its_undo_restarts() {
         assert_eq!(node.sh("ps -eo args | grep '^sleep 100' || true"), "");
         agent.healed(1);
         assert_eq!(node.sh("ps -eo args | grep -c '^sleep 2002'"), "1");
-        let told = agent.ask(Request::Inject { fault: 2, injection: Injection::Kill { services: names("nobody") } });
-        assert!(matches!(told, Response::Failed(reason) if reason.contains("nobody")));
+        let response =
+            agent.ask(Request::Inject { fault: 2, injection: Injection::Kill { services: names("nobody") } });
+        assert!(matches!(response, Response::Failed(reason) if reason.contains("nobody")));
     }
 }
 
@@ -193,8 +194,8 @@ fn a_shifted_clock_is_seen_by_the_process_and_inherited() {
         agent.proven(1);
         assert!(is_about(shown_off_s(&node, "db"), 3600));
         assert!(is_about(shown_off_s(&node, "other"), 0));
-        let told = agent.ask(Request::Clocks);
-        let Response::Clocks { shifts_ns, .. } = told else { panic!("{told:?}") };
+        let response = agent.ask(Request::Clocks);
+        let Response::Clocks { shifts_ns, .. } = response else { panic!("{response:?}") };
         assert_eq!((shifts_ns["db"], shifts_ns["other"]), (3600 * 1_000_000_000, 0));
         // A restart keeps it, from the first line on.
         agent.done(Request::Stop { service: "db".to_owned(), signal: 15, grace_ms: 5000 });

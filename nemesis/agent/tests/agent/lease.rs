@@ -63,8 +63,8 @@ fn all_told(node: &Node, agent: &mut Channel, run: &str, why: &str, not_before_n
 }
 
 fn now_ns(agent: &mut Channel) -> u64 {
-    let told = agent.ask(Request::Undone);
-    let Response::Undone { now_ns, .. } = told else { panic!("{told:?}") };
+    let response = agent.ask(Request::Undone);
+    let Response::Undone { now_ns, .. } = response else { panic!("{response:?}") };
     now_ns
 }
 
@@ -137,8 +137,8 @@ fn with_agent_and_guardian_dead_the_kernel_ends_what_it_can_and_heal_the_rest() 
         !node.sh("nft list set inet dsfuzz f1v4 2>/dev/null").contains("127.0.0.2")
     });
     node.until("the clock is true", || shown_off_s(&node).abs() < 100);
-    let (code, told) = node.heal();
-    let Response::Undone { by_itself, left, .. } = told else { panic!("{told:?}") };
+    let (code, response) = node.heal();
+    let Response::Undone { by_itself, left, .. } = response else { panic!("{response:?}") };
     assert_eq!((code, left.len(), by_itself.len()), (Some(0), 0, 4), "{by_itself:?}");
     node.until("clean", || is_clean(&node));
     assert_eq!(node.heal().0, Some(0));
@@ -186,8 +186,8 @@ fn a_node_belongs_to_one_run_until_it_ends_or_is_taken_over() {
                 std::thread::sleep(Duration::from_millis(100));
             }
         });
-        let refused = |told: Response| {
-            let Response::Taken(claim) = told else { panic!("{told:?}") };
+        let refused = |response: Response| {
+            let Response::Taken(claim) = response else { panic!("{response:?}") };
             assert_eq!((claim.by.run.as_str(), claim.by.host.as_str()), ("a", "control"));
             assert!(claim.since_ns > 0 && claim.renewed_ns >= claim.since_ns, "{claim:?}");
         };
@@ -208,12 +208,12 @@ fn a_node_belongs_to_one_run_until_it_ends_or_is_taken_over() {
     assert_eq!((by_itself.len(), left.len()), (1, 0));
     assert!(by_itself[0].why.contains("evicted by b from host control"), "{by_itself:?}");
     // The evicted run comes back and does not evict in its turn, not even when the other has ended.
-    let told = node.ungreeted(&[]).greet("a", LEASE_MS, ClaimEntry::Again);
-    assert!(matches!(&told, Response::Taken(claim) if claim.by.run == "b"), "{told:?}");
+    let response = node.ungreeted(&[]).greet("a", LEASE_MS, ClaimEntry::Again);
+    assert!(matches!(&response, Response::Taken(claim) if claim.by.run == "b"), "{response:?}");
     new.done(Request::Bye { stop_services: true });
     new.ended(&node);
-    let told = node.ungreeted(&[]).greet("a", LEASE_MS, ClaimEntry::Again);
-    assert!(matches!(&told, Response::Taken(claim) if claim.by.run == "b"), "{told:?}");
+    let response = node.ungreeted(&[]).greet("a", LEASE_MS, ClaimEntry::Again);
+    assert!(matches!(&response, Response::Taken(claim) if claim.by.run == "b"), "{response:?}");
     drop(node.agent("c", LEASE_MS));
 }
 
@@ -227,8 +227,8 @@ fn a_run_waits_for_the_clients_of_one_whose_lease_lapsed() {
     assert_eq!(node.heal().0, Some(0));
     let mut new = node.agent("b", LEASE_MS);
     let waiting = new.send(Request::AwaitClients, &[]);
-    let told = node.ungreeted(&[]).greet("a", LEASE_MS, ClaimEntry::Gone);
-    assert!(matches!(&told, Response::Taken(claim) if claim.by.run == "b"), "{told:?}");
+    let response = node.ungreeted(&[]).greet("a", LEASE_MS, ClaimEntry::Gone);
+    assert!(matches!(&response, Response::Taken(claim) if claim.by.run == "b"), "{response:?}");
     assert_eq!(new.reply(waiting).0, Response::Clients(None), "a said that its clients are gone");
     new.done(Request::Bye { stop_services: true });
     new.ended(&node);
@@ -259,8 +259,8 @@ fn a_torn_journal_entry_is_left_out_and_the_rest_is_healed() {
     // The second slot loses its end, as a crash in the middle of a write would have it.
     journal.seek(SeekFrom::Start((16 << 10) + 40)).expect("sought");
     journal.write_all(&[0; 4096]).expect("torn");
-    let (code, told) = node.heal();
-    let Response::Undone { by_itself, .. } = told else { panic!("{told:?}") };
+    let (code, response) = node.heal();
+    let Response::Undone { by_itself, .. } = response else { panic!("{response:?}") };
     assert_eq!((code, by_itself.iter().map(|heal| heal.fault).collect::<Vec<_>>()), (Some(0), vec![1]));
     assert!(node.log().contains("1 torn"));
     assert!(!node.has_table());
@@ -341,8 +341,8 @@ fn an_agent_killed_in_the_middle_of_an_act_leaves_nothing() {
         });
         assert!(!node.has_table(), "round {round}: {}", node.log());
         node.until("clean", || is_not_paused(&node) && shown_off_s(&node).abs() < 100);
-        let (code, told) = node.heal();
-        let Response::Undone { left, .. } = told else { panic!("{told:?}") };
+        let (code, response) = node.heal();
+        let Response::Undone { left, .. } = response else { panic!("{response:?}") };
         assert_eq!((code, left.len()), (Some(0), 0));
     }
 }

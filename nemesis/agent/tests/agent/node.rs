@@ -179,8 +179,8 @@ impl Node {
     /// `dsfuzz-agent heal`: exit code and what it prints.
     pub(crate) fn heal(&self) -> (Option<i32>, Response) {
         let output = self.command(AGENT, &["heal", "--dir", &self.path("")]).output().expect("heal");
-        let told = serde_json::from_slice(&output.stdout).expect("JSON");
-        (output.status.code(), told)
+        let response = serde_json::from_slice(&output.stdout).expect("JSON");
+        (output.status.code(), response)
     }
 
     /// Waits for something in the node.
@@ -226,8 +226,8 @@ pub(crate) struct Channel {
 
 impl Channel {
     pub(crate) fn hello(&mut self, run: &str, lease_ms: u64) -> String {
-        let told = self.greet(run, lease_ms, ClaimEntry::First);
-        let Response::Hello { boot_id, pids, ping_port, .. } = told else { panic!("{told:?}") };
+        let response = self.greet(run, lease_ms, ClaimEntry::First);
+        let Response::Hello { boot_id, pids, ping_port, .. } = response else { panic!("{response:?}") };
         (self.pids, self.ping_port) = (pids, ping_port);
         boot_id
     }
@@ -261,24 +261,24 @@ impl Channel {
     }
 
     pub(crate) fn done(&mut self, body: Request) {
-        let told = self.ask(body);
-        assert_eq!(told, Response::Done);
+        let response = self.ask(body);
+        assert_eq!(response, Response::Done);
     }
 
     pub(crate) fn fails(&mut self, body: Request) -> String {
-        let told = self.ask(body);
-        let Response::Failed(reason) = told else { panic!("it was to fail: {told:?}") };
+        let response = self.ask(body);
+        let Response::Failed(reason) = response else { panic!("it was to fail: {response:?}") };
         reason
     }
 
     pub(crate) fn inject(&mut self, fault: u64, injection: dsfuzz_nemesis::protocol::Injection) {
-        let told = self.ask(Request::Inject { fault, injection });
-        assert!(matches!(told, Response::Injected { .. }), "{told:?}");
+        let response = self.ask(Request::Inject { fault, injection });
+        assert!(matches!(response, Response::Injected { .. }), "{response:?}");
     }
 
     pub(crate) fn proof(&mut self, body: Request) -> Proof {
-        let told = self.ask(body);
-        let Response::Proof(proof) = told else { panic!("{told:?}") };
+        let response = self.ask(body);
+        let Response::Proof(proof) = response else { panic!("{response:?}") };
         proof
     }
 
@@ -299,8 +299,8 @@ impl Channel {
     }
 
     pub(crate) fn undone(&mut self) -> (Vec<SelfHeal>, Vec<u64>) {
-        let told = self.ask(Request::Undone);
-        let Response::Undone { by_itself, left, .. } = told else { panic!("{told:?}") };
+        let response = self.ask(Request::Undone);
+        let Response::Undone { by_itself, left, .. } = response else { panic!("{response:?}") };
         (by_itself, left)
     }
 
@@ -323,14 +323,14 @@ impl Channel {
     }
 
     pub(crate) fn start(&mut self, name: &str, again: bool) -> u32 {
-        let told = self.ask(Request::Start { service: name.to_owned(), again });
-        let Response::Started { pid } = told else { panic!("{told:?}") };
+        let response = self.ask(Request::Start { service: name.to_owned(), again });
+        let Response::Started { pid } = response else { panic!("{response:?}") };
         pid
     }
 
     pub(crate) fn pids(&mut self, name: &str) -> Vec<u32> {
-        let told = self.ask(Request::Services);
-        let Response::Services(states) = told else { panic!("{told:?}") };
+        let response = self.ask(Request::Services);
+        let Response::Services(states) = response else { panic!("{response:?}") };
         states.into_iter().find(|state| state.name == name).expect("the service").pids
     }
 

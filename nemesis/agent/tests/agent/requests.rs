@@ -15,23 +15,23 @@ fn script(text: &str, deadline_ms: u64) -> Command {
 fn commands_have_output_status_environment_folder_and_user() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);
-    let told = agent.ask(Request::Run(Command {
+    let response = agent.ask(Request::Run(Command {
         env: BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]),
         cwd: "/usr".to_owned(),
         user: "nobody".to_owned(),
         ..script("echo $GREETING $PWD $(id -un) $USER; echo oops >&2; exit 7", 20_000)
     }));
-    let Response::Ran { status, stdout, stderr, late } = told else { panic!("{told:?}") };
+    let Response::Ran { status, stdout, stderr, late } = response else { panic!("{response:?}") };
     assert_eq!(
         (status, stdout.as_str(), stderr.as_str(), late),
         (Some(7), "hello /usr nobody nobody\n", "oops\n", false)
     );
-    let told = agent.ask(Request::Run(Command {
+    let response = agent.ask(Request::Run(Command {
         argv: vec!["printf".to_owned(), "%s".to_owned(), "a b".to_owned()],
         deadline_ms: 20_000,
         ..Command::default()
     }));
-    assert!(matches!(told, Response::Ran { stdout, .. } if stdout == "a b"));
+    assert!(matches!(response, Response::Ran { stdout, .. } if stdout == "a b"));
     assert!(
         agent
             .fails(Request::Run(Command { user: "no-such-user".to_owned(), ..script("true", 1000) }))
@@ -45,16 +45,16 @@ fn commands_have_output_status_environment_folder_and_user() {
 fn a_deadline_kills_the_whole_group_and_much_output_is_cut() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);
-    let told = agent.ask(Request::Run(script("echo begun; sleep 700 & sleep 701", 300)));
-    let Response::Ran { status, stdout, late, .. } = told else { panic!("{told:?}") };
+    let response = agent.ask(Request::Run(script("echo begun; sleep 700 & sleep 701", 300)));
+    let Response::Ran { status, stdout, late, .. } = response else { panic!("{response:?}") };
     assert_eq!((status, stdout.as_str(), late), (None, "begun\n", true));
     node.until("the group is dead", || node.sh("ps -eo args | grep '^sleep 70' || true").is_empty());
-    let told = agent.ask(Request::Run(script("head -c 3000000 /dev/zero | tr '\\0' x; echo >&2 done", 20_000)));
-    let Response::Ran { status, stdout, stderr, .. } = told else { panic!("{told:?}") };
+    let response = agent.ask(Request::Run(script("head -c 3000000 /dev/zero | tr '\\0' x; echo >&2 done", 20_000)));
+    let Response::Ran { status, stdout, stderr, .. } = response else { panic!("{response:?}") };
     assert_eq!((status, stdout.len(), stderr.as_str()), (Some(0), 1 << 20, "done\n"));
     // What a command leaves in the background holds nobody up.
-    let told = agent.ask(Request::Run(script("sleep 702 & echo left", 20_000)));
-    assert!(matches!(told, Response::Ran { status: Some(0), stdout, .. } if stdout == "left\n"));
+    let response = agent.ask(Request::Run(script("sleep 702 & echo left", 20_000)));
+    assert!(matches!(response, Response::Ran { status: Some(0), stdout, .. } if stdout == "left\n"));
 }
 
 #[test]
@@ -111,15 +111,15 @@ fn files_go_both_ways_in_chunks() {
     let mut back = Vec::new();
     while back.len() < bytes.len() {
         let id = agent.send(Request::Read { path: path.clone(), offset: back.len() as u64, bytes: 1 << 20 }, &[]);
-        let (told, chunk) = agent.reply(id);
-        assert_eq!(told, Response::Chunk { size: 600_000 });
+        let (response, chunk) = agent.reply(id);
+        assert_eq!(response, Response::Chunk { size: 600_000 });
         assert!(!chunk.is_empty());
         back.extend(chunk);
     }
     assert_eq!(back, bytes);
     assert_eq!(node.sh(&format!("stat -c '%U %a' {path}")), "nobody 640");
-    let told = agent.ask(Request::List { pattern: node.path("deep/er/*.bin") });
-    assert_eq!(told, Response::Files(vec![(path, 600_000)]));
+    let response = agent.ask(Request::List { pattern: node.path("deep/er/*.bin") });
+    assert_eq!(response, Response::Files(vec![(path, 600_000)]));
     assert!(agent.fails(Request::Read { path: "/no/such".to_owned(), offset: 0, bytes: 1 }).contains("/no/such"));
 }
 

@@ -51,10 +51,10 @@ fn processes_that_cannot_be_thawed_are_killed_and_started_again() {
         agent.proven(1);
         assert_eq!(node.sh(&gone(&node)), "");
         let proof = agent.proof(Request::Undo { fault: 1 });
-        let told = proof.detail.join("; ");
-        assert!(proof.holds && told.contains("cannot be thawed") && told.contains(said), "{told}");
+        let detail = proof.detail.join("; ");
+        assert!(proof.holds && detail.contains("cannot be thawed") && detail.contains(said), "{detail}");
         writes_again(&node);
-        assert!(!agent.pids("db").contains(&first), "the frozen process was let go on: {told}");
+        assert!(!agent.pids("db").contains(&first), "the frozen process was let go on: {detail}");
         assert!(agent.undone().1.is_empty());
         let Response::Deaths { deaths, .. } = agent.ask(Request::Deaths { cores: false }) else { panic!("deaths") };
         assert!(deaths.is_empty(), "the harness killed it: {deaths:?}");
@@ -115,9 +115,9 @@ fn a_cut_of_an_earlier_run_that_cannot_be_undone_expires_and_is_dropped() {
     agent.close();
     agent.ended(&node);
     let mut next = node.agent("b", SECOND_MS);
-    let (told, left) = next.undone();
-    assert_eq!(left, Vec::<u64>::new(), "{told:?}");
-    assert!(told.iter().all(|heal| !heal.holds) && told[0].why.contains("expired by itself"), "{told:?}");
+    let (heals, left) = next.undone();
+    assert_eq!(left, Vec::<u64>::new(), "{heals:?}");
+    assert!(heals.iter().all(|heal| !heal.holds) && heals[0].why.contains("expired by itself"), "{heals:?}");
     next.close();
     next.ended(&node);
     // It was told the truth: nothing is dropped any more, and the next run is free to cut.

@@ -284,7 +284,7 @@ impl Remote for FakeRemote {
                 return Err(RemoteError::Late { node: self.node.name.clone(), what: "Injection".to_owned(), deadline });
             }
             tokio::time::sleep(Duration::from_micros(500)).await;
-            answer.map(|told| (told, Vec::new()))
+            answer.map(|response| (response, Vec::new()))
         })
     }
 }

@@ -1,4 +1,4 @@
-//! [`Graph`]: which transaction must come before which, and why. Dependencies (ww, wr, rw) are stored edge by edge; the
+//! [`DependencyGraph`]: which transaction must come before which, and why. Dependencies (ww, wr, rw) are stored edge by edge; the
 //! orders of processes and of real time are not stored at all: a transaction knows the next one of its process, and the
 //! first one that was called after it had ended. Since transactions are numbered by call, everything from there on
 //! follows it in real time, so that real time costs O(n) whatever the number of clients.
@@ -19,7 +19,7 @@ pub(crate) enum Level {
 
 /// A dependency graph. Its vertices are the transactions by number, and after them tails: see [`Builder::tail`].
 #[derive(Clone, Debug)]
-pub(crate) struct Graph {
+pub(crate) struct DependencyGraph {
     txns: u32,
     offsets: Vec<u32>,
     /// Vertex and kind (lowest two bits).
@@ -40,13 +40,13 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// A graph over these transactions, of which the committed ones take part in the orders of process and real time.
+    /// A graph over these transactions; the committed ones take part in the orders of process and real time.
     pub(crate) fn new(committed: Vec<bool>) -> Builder {
         Builder { txns: committed.len() as u32, tails: 0, edges: Vec::new(), committed }
     }
 
     /// A vertex that stands for "whoever comes next": an edge to it is an edge to every transaction that it leads to.
-    /// So `r` readers and `w` writers that nobody read need `r + w` edges and not `r * w`.
+    /// So `r` readers and `w` writers that were never read need `r + w` edges and not `r * w`.
     pub(crate) fn tail(&mut self) -> u32 {
         self.tails += 1;
         self.txns + self.tails - 1
@@ -66,7 +66,7 @@ impl Builder {
     }
 
     /// The graph.
-    pub(crate) fn finish(self, transactions: &Transactions<'_>) -> Graph {
+    pub(crate) fn finish(self, transactions: &Transactions<'_>) -> DependencyGraph {
         let vertices = (self.txns + self.tails) as usize;
         let mut offsets = vec![0u32; vertices + 1];
         for (from, _) in &self.edges {
@@ -89,7 +89,7 @@ impl Builder {
             false => vec![self.txns; transactions.len()],
         };
         let (txns, committed) = (self.txns, self.committed);
-        Graph { txns, offsets, targets, next_in_process, first_after, realtime, committed }
+        DependencyGraph { txns, offsets, targets, next_in_process, first_after, realtime, committed }
     }
 }
 
@@ -121,7 +121,7 @@ fn first_after(txns: &[Txn]) -> Vec<u32> {
     txns.iter().enumerate().map(place).collect()
 }
 
-impl Graph {
+impl DependencyGraph {
     /// How many transactions.
     pub(crate) fn txns(&self) -> u32 {
         self.txns

@@ -1,4 +1,5 @@
-//! [`Elements`]: the elements appended to one key, and a table from element to append that is used again for every key.
+//! [`Appends`]: the appends to one key, and a table from element to append that is used again for every key. `list-append` and the
+//! weak levels ask it for the writers of what was read.
 use crate::graph::NONE;
 use crate::value::Word;
 
@@ -7,11 +8,13 @@ use crate::value::Word;
 pub(super) struct Append {
     pub(super) element: Word,
     pub(super) txn: u32,
+    /// How many appends of its transaction to the key come before it.
+    pub(super) nth: u32,
     /// Its place among all micro-operations.
     pub(super) mop: u32,
     /// Where its element stands in the longest list.
     pub(super) place: u32,
-    /// The last list of those judged one by one in which it was met.
+    /// The last of the lists judged one by one that has it.
     pub(super) serial: u32,
     /// Whether it is its transaction's last to the key.
     pub(super) last: bool,
@@ -23,13 +26,13 @@ pub(super) struct Append {
 
 impl Append {
     pub(super) fn new(element: Word, txn: u32, mop: u32) -> Append {
-        Append { element, txn, mop, place: NONE, serial: NONE, last: true, seen: false, ambiguous: false }
+        Append { element, txn, nth: 0, mop, place: NONE, serial: NONE, last: true, seen: false, ambiguous: false }
     }
 }
 
 /// The appends to one key in the order of their calls.
 #[derive(Debug, Default)]
-pub(super) struct Elements {
+pub(super) struct Appends {
     appends: Vec<Append>,
     /// Open addressing: the round in which a slot was filled, and the append.
     slots: Vec<(u32, u32)>,
@@ -37,14 +40,15 @@ pub(super) struct Elements {
     round: u32,
 }
 
-impl Elements {
+impl Appends {
     pub(super) fn clear(&mut self) {
         self.appends.clear();
     }
 
-    pub(super) fn push(&mut self, append: Append) {
+    pub(super) fn push(&mut self, mut append: Append) {
         if let Some(before) = self.appends.last_mut().filter(|before| before.txn == append.txn) {
             before.last = false;
+            append.nth = before.nth + 1;
         }
         self.appends.push(append);
     }
@@ -57,8 +61,8 @@ impl Elements {
         &mut self.appends[at as usize]
     }
 
-    /// Makes the elements findable: of several appends of one element that which may have taken effect. Pairs of which
-    /// both may have.
+    /// Makes the elements findable; of several appends of one element, the one that may have taken effect. Returns the pairs in
+    /// which both may have.
     pub(super) fn index(&mut self, failed: impl Fn(u32) -> bool) -> Vec<(Append, Append)> {
         let wanted = (2 * self.appends.len()).next_power_of_two().max(16);
         if self.slots.len() < wanted {
@@ -95,6 +99,11 @@ impl Elements {
     }
 
     /// The append of this element.
+    pub(super) fn of(&self, element: Word) -> Option<&Append> {
+        Some(&self.appends[self.find(element)? as usize])
+    }
+
+    /// The place of the append of this element.
     pub(super) fn find(&self, element: Word) -> Option<u32> {
         let (round, at) = self.slots[self.slot(element)];
         (round == self.round).then_some(at)
