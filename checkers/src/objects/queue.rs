@@ -63,6 +63,7 @@ impl Queue {
     }
 
     /// A message may come out twice.
+    #[cfg(test)]
     pub(crate) fn at_least_once(mut self, at_least_once: bool) -> Queue {
         self.at_least_once = at_least_once;
         self

@@ -16,7 +16,7 @@ use super::txn::{Dialect, Transactions, certainly_first};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginnings, FromInitial, Initial, WithInitial};
-use crate::options::{Given, OptionError, Options, schema};
+use crate::options::{OptionError, schema};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
@@ -65,8 +65,8 @@ pub(crate) struct Mini {
 impl Mini {
     /// As the options of the checker say. The error names the models.
     #[cfg(feature = "oracles")]
-    pub(crate) fn with(options: &Options) -> Result<Mini, OptionError> {
-        Mini::of(&Given::new(DOC.name, options)?.read()?)
+    pub(crate) fn with(options: &crate::options::Options) -> Result<Mini, OptionError> {
+        Mini::of(&crate::options::Given::new(DOC.name, options)?.read()?)
     }
 
     fn of(options: &MiniOptions) -> Result<Mini, OptionError> {

@@ -35,7 +35,7 @@ use super::weak::view::{INITIAL, View};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginnings, FromInitial, Initial, WithInitial};
-use crate::options::{Given, OptionError, Options, schema};
+use crate::options::{OptionError, schema};
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict};
 use explain::Explain;
@@ -96,8 +96,8 @@ pub(crate) struct RwRegister {
 impl RwRegister {
     /// As the options of the checker say. The error names the models that there are.
     #[cfg(feature = "oracles")]
-    pub(crate) fn with(options: &Options) -> Result<RwRegister, OptionError> {
-        RwRegister::of(&Given::new(DOC.name, options)?.read()?)
+    pub(crate) fn with(options: &crate::options::Options) -> Result<RwRegister, OptionError> {
+        RwRegister::of(&crate::options::Given::new(DOC.name, options)?.read()?)
     }
 
     fn of(options: &RwRegisterOptions) -> Result<RwRegister, OptionError> {
