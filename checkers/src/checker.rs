@@ -1,4 +1,6 @@
-//! How a checker is listed ([`CheckerDoc`]) and what it judges ([`Judges`]). Knows no single checker.
+//! The entry of a checker in the list ([`CheckerDoc`]), and which workloads and runs it judges ([`Judges`]). Each checker's
+//! module has its own entry; [`crate::registry`] collects them. Plans are validated and `dsfuzz list` is printed from these
+//! entries.
 use crate::options::{Given, OptionDoc, OptionError, docs};
 use crate::verdict::Checker;
 use schemars::{Schema, SchemaGenerator};
@@ -14,17 +16,18 @@ pub struct CheckerDoc {
     pub judges: Judges,
     /// The schema of its options; `workload`, which every checker takes, is among them.
     pub options: fn(&mut SchemaGenerator) -> Schema,
-    /// Makes one from its options. [`CheckerDoc::checker`] makes one that judges one workload alone where it is to.
+    /// Makes the checker from its options. Call [`CheckerDoc::checker`] instead: it also obeys the option `workload`.
     pub build: fn(&mut Given) -> Result<Box<dyn Checker>, OptionError>,
 }
 
 impl CheckerDoc {
-    /// What can be set, with types, defaults and sentences.
+    /// The options of the checker: name, type, default and a sentence each.
     pub fn option_docs(&self) -> Vec<OptionDoc> {
         docs(self.options)
     }
 
-    /// Whether it takes an option of this name; also one of milliseconds, as durations were set before.
+    /// Whether the checker has an option of this name. A former name counts too: durations were once integers of milliseconds
+    /// (`wait_ms` for `wait`).
     pub fn takes(&self, option: &str) -> bool {
         let docs = self.option_docs();
         docs.iter().any(|doc| doc.name == option) || crate::options::in_milliseconds(&docs, option).is_some()
@@ -37,49 +40,51 @@ impl CheckerDoc {
 pub struct Judges {
     /// Whether it judges every run, whatever the workload.
     pub runs: bool,
-    /// A workload that it judges calls one of these.
+    /// It judges only workloads that call at least one of these functions.
     pub needs: &'static [&'static str],
-    /// Beside these it knows these functions; a workload with others may be judged in part only.
+    /// Functions that it understands besides `needs`. Where a workload calls any other function, the checker may judge only a
+    /// part of it.
     pub knows: &'static [&'static str],
-    /// What reads of the workload reply with.
+    /// It judges only workloads whose reads reply with this.
     pub reads: Reads,
 }
 
 /// What reads of a workload reply with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
-    /// What was written last.
+    /// The value that was written last.
     Value,
-    /// Everything that was added, as a list.
+    /// All elements that were added, as a list.
     Elements,
     /// A number that additions change.
     Number,
     /// Every row that was added, with its timestamp.
     Rows,
-    /// The functions say it.
+    /// Anything: the functions alone decide. In a checker's entry it fits every workload.
     Anything,
 }
 
 impl Judges {
-    /// Runs as a whole.
+    /// Judges runs as a whole, and no workload.
     pub const RUNS: Judges = Judges { runs: true, needs: &[], knows: &[], reads: Reads::Anything };
 
-    /// Workloads that call one of the functions that it needs.
+    /// Judges workloads that call one of `needs` and otherwise only `knows`.
     pub(crate) const fn calls(needs: &'static [&'static str], knows: &'static [&'static str]) -> Judges {
         Judges { runs: false, needs, knows, reads: Reads::Anything }
     }
 
-    /// Workloads whose reads reply with this.
+    /// The same, but only workloads whose reads reply with this.
     pub(crate) const fn reading(self, reads: Reads) -> Judges {
         Judges { reads, ..self }
     }
 
-    /// Runs as a whole, too.
+    /// The same, and runs as a whole too.
     pub(crate) const fn and_runs(self) -> Judges {
         Judges { runs: true, ..self }
     }
 
-    /// Whether it can judge a workload with these functions whose reads reply with this.
+    /// Whether a checker can judge a workload that calls these functions and whose reads reply with this. Checkers with a model
+    /// are asked by [`CheckerDoc::can_judge`], because the model knows its functions.
     pub fn can_judge(&self, functions: &[&str], reads: Reads) -> bool {
         let knows = |function: &&str| self.needs.contains(function) || self.knows.contains(function);
         let replies = self.reads == Reads::Anything || self.reads == reads;

@@ -55,9 +55,9 @@ pub(crate) struct ContradictingPair<'h> {
     pub(crate) between: Vec<Op<'h>>,
 }
 
-/// The first two operations, by their replies, that contradict each other whatever a counter began with, all of whose
-/// additions are 1.
-pub(crate) fn apart<'h>(
+/// The first two operations, by their replies, that contradict each other whatever the counter began with. All additions have to
+/// be 1.
+pub(crate) fn contradicting_pair<'h>(
     mut additions: Vec<Addition<'h>>,
     mut shows: Vec<NumberSeen<'h>>,
 ) -> Option<ContradictingPair<'h>> {

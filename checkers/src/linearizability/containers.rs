@@ -17,7 +17,7 @@ mod queue;
 mod spans;
 mod stack;
 
-pub(crate) use growing::{GrowOp, Grown, growing};
+pub(crate) use growing::{GrowConflictKind, GrowOp, growing};
 
 use crate::history::Op;
 use crate::models::{Container, ContainerAction};

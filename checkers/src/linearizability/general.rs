@@ -1,13 +1,15 @@
-//! Any model: which engine decides an object that is not a register.
+//! Decides one object of any model but a register: chooses the algorithm, or searches for an order.
 //!
-//! Sets fall apart into registers, containers of unique values and sets that only grow have algorithms of their own; everything
-//! else is searched for an order, depth first and breadth first in turns, and the first answer counts.
-//! An operation of unknown outcome may be taken or left out; it is never forced, not even where it is impossible at the end.
+//! An object that consists of independent registers, such as a set read element by element, is decided register by register
+//! ([`super::decide`]). Containers and sets that only grow have algorithms without a search ([`containers`]). Everything else
+//! is searched for an order, depth first ([`Search`]) and breadth first (`configurations`) in turns; the first answer counts.
+//! A new algorithm is tried in `without_order`. An order may contain an operation of unknown outcome or leave it out,
+//! whatever its action is.
 //!
-//! Findings of containers: `phantom-value` (taken, never put before), `duplicate-value`, `future-value`, `lost-value`,
-//! `fifo-violation`, `lifo-violation`, `priority-violation`, `false-empty`; of sets that only grow: `phantom-read`,
-//! `duplicate-element`, `incompatible-reads`, `future-read`, `stale-read`; of everything else `nonlinearizable`, with the
-//! states that were possible before the reply that does not fit.
+//! [`finding`] makes the finding of a refutation. Of containers: `phantom-value` (taken, never put before),
+//! `duplicate-value`, `future-value`, `lost-value`, `fifo-violation`, `lifo-violation`, `priority-violation`, `false-empty`;
+//! of sets that only grow: `phantom-read`, `duplicate-element`, `incompatible-reads`, `future-read`, `stale-read`; of
+//! everything else `nonlinearizable`, with the states that were possible before the reply that does not fit.
 mod configurations;
 mod explain;
 #[cfg(feature = "oracles")]
@@ -33,18 +35,18 @@ use crate::value::Value;
 use configurations::Configurations;
 use std::collections::{HashMap, HashSet};
 
-/// What is known of one object.
+/// The answer about one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// Some order explains all replies; the calls in that order, where it is known.
     Linearizable(Option<Vec<u64>>),
-    /// None does.
+    /// No order does.
     Refuted(Refutation),
     /// No engine could say: what ran out, and the last return that could be explained.
     GaveUp(Stop, u64),
 }
 
-/// Where the contradiction is.
+/// Where a contradiction shows, by indices of replies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refutation {
     /// No order explains the replies up to this index.
@@ -66,16 +68,16 @@ pub(crate) struct Operation<A> {
     pub(crate) action: A,
 }
 
-/// Steps of an engine's first turn at least; each further turn is twice as long.
+/// The least number of steps of an engine's first turn; each further turn is twice as long.
 const FIRST_TURN: u64 = 10_000;
 
-/// Steps of one look for the first reply that no order explains.
+/// Steps of one search in `exact`, which looks for the first reply that no order explains.
 const EXACT_STEPS: u64 = 20_000;
 
-/// Operations up to which an order is looked for where an algorithm says that there is one.
-const ORDERED: usize = 20_000;
+/// The most operations of which a witness is searched for where an algorithm without a search says that one exists.
+const MAX_WITNESS_OPERATIONS: usize = 20_000;
 
-/// Decides one object. Observations without a reply have been left out.
+/// Decides one object. The caller has left out observations without a reply.
 pub(crate) fn decide<M: Model>(
     model: &M,
     operations: &[Operation<M::Action>],
@@ -85,7 +87,7 @@ pub(crate) fn decide<M: Model>(
         Decision::Refuted(refutation) => Decision::Refuted(exact(model, operations, refutation, options)),
         decision => decision,
     };
-    if decision == Decision::Linearizable(None) && options.witness && operations.len() <= ORDERED {
+    if decision == Decision::Linearizable(None) && options.witness && operations.len() <= MAX_WITNESS_OPERATIONS {
         let steps = options.steps.min(20 * operations.len() as u64 + 1000);
         if let Decision::Linearizable(order) = in_turns(model, operations, DecisionOptions { steps, ..options }) {
             return Decision::Linearizable(order.map(|order| without_idle_takers(model, operations, order)));
@@ -99,11 +101,11 @@ pub(crate) fn decide<M: Model>(
     }
 }
 
-/// Takes of unknown outcome in an order up to which each is tried by itself.
-const TAKERS: usize = 64;
+/// The most takes of unknown outcome of which `without_idle_takers` tries each by itself.
+const MAX_TAKERS: usize = 64;
 
-/// The order without takes of unknown outcome that it does not need: a model may keep them open, and they may never have
-/// taken anything.
+/// The order without those takes of unknown outcome that it can do without. They may never have taken anything, so a witness
+/// need not name them.
 fn without_idle_takers<M: Model>(model: &M, operations: &[Operation<M::Action>], order: Vec<u64>) -> Vec<u64> {
     let actions: HashMap<u64, &M::Action> =
         operations.iter().map(|operation| (operation.call, &operation.action)).collect();
@@ -120,7 +122,7 @@ fn without_idle_takers<M: Model>(model: &M, operations: &[Operation<M::Action>],
         takers.into_iter().collect()
     } else {
         let mut idle: HashSet<u64> = HashSet::new();
-        for taker in takers.into_iter().take(TAKERS) {
+        for taker in takers.into_iter().take(MAX_TAKERS) {
             if replays(&|call| *call == taker || idle.contains(call)) {
                 idle.insert(taker);
             }
@@ -130,7 +132,7 @@ fn without_idle_takers<M: Model>(model: &M, operations: &[Operation<M::Action>],
     order.into_iter().filter(|call| !idle.contains(call)).collect()
 }
 
-/// The same contradiction up to the first reply that no order explains: a search that looked ahead may have known it later.
+/// Moves a refutation to the first reply that no order explains: a search that looks ahead may name a later reply.
 pub(super) fn exact<M: Model>(
     model: &M,
     operations: &[Operation<M::Action>],
@@ -162,7 +164,8 @@ pub(super) fn exact<M: Model>(
     Refutation { until, reached: until, among: refutation.among }
 }
 
-/// Decides one object without an order. The reply that it names may come later than the first that shows a contradiction.
+/// Decides one object, by an algorithm that need not find the order. A refutation may name a later reply than the first that
+/// no order explains.
 fn without_order<M: Model>(model: &M, operations: &[Operation<M::Action>], options: DecisionOptions<'_>) -> Decision {
     if let Some(decision) = cells(model, operations, options) {
         return decision;
@@ -174,12 +177,13 @@ fn without_order<M: Model>(model: &M, operations: &[Operation<M::Action>], optio
         return match containers::decide(container, &items) {
             ContainerDecision::Linearizable => Decision::Linearizable(None),
             ContainerDecision::Conflict(places) => Decision::Refuted(among(operations, places)),
-            ContainerDecision::CannotTell => in_turns(model, &useful(model, operations), options),
+            ContainerDecision::CannotTell => in_turns(model, &without_removable(model, operations), options),
         };
     }
     in_turns(model, operations, options)
 }
 
+/// The refutation by operations at these places, which contradict each other.
 fn among<A>(operations: &[Operation<A>], places: Vec<usize>) -> Refutation {
     let ends = places.iter().map(|&at| operations[at].end).filter(|&end| end != Op::OPEN);
     let mut calls: Vec<u64> = places.iter().map(|&at| operations[at].call).collect();
@@ -189,7 +193,7 @@ fn among<A>(operations: &[Operation<A>], places: Vec<usize>) -> Refutation {
     Refutation { until, reached: until, among: Some(calls) }
 }
 
-/// Register by register, if the object is several.
+/// Decides register by register, if each action concerns one of several independent registers ([`Model::cell_action`]).
 fn cells<M: Model>(model: &M, operations: &[Operation<M::Action>], options: DecisionOptions<'_>) -> Option<Decision> {
     let mut places: HashMap<Value, usize> = HashMap::new();
     let mut cells: Vec<(Values, Vec<RegOp>)> = Vec::new();
@@ -229,6 +233,7 @@ fn cells<M: Model>(model: &M, operations: &[Operation<M::Action>], options: Deci
     Some(gave_up.unwrap_or(Decision::Linearizable(None)))
 }
 
+/// Decides a set that only grows, if the object is one.
 fn growing<M: Model>(model: &M, operations: &[Operation<M::Action>]) -> Option<Decision> {
     let ops = grow_ops(model, operations)?;
     let Err(conflict) = containers::growing(&ops) else { return Some(Decision::Linearizable(None)) };
@@ -260,7 +265,7 @@ fn items<M: Model>(model: &M, operations: &[Operation<M::Action>]) -> Option<(Co
     let (container, _) = model.container_action(&operations.first()?.action)?;
     let item = |operation: &Operation<M::Action>| {
         let (_, action) = model.container_action(&operation.action)?;
-        // A beginning of a history may end before a reply that is known: the algorithms know no such reply.
+        // `shrink::until` opens operations whose replies are known. The algorithms of containers cannot use such a reply.
         if operation.end == Op::OPEN && matches!(action, ContainerAction::Take(_) | ContainerAction::TakeNothing) {
             return None;
         }
@@ -269,8 +274,9 @@ fn items<M: Model>(model: &M, operations: &[Operation<M::Action>]) -> Option<(Co
     Some((container, operations.iter().map(item).collect::<Option<_>>()?))
 }
 
-/// The operations without those of unknown outcome that may be removed in groups of their own.
-fn useful<M: Model>(model: &M, operations: &[Operation<M::Action>]) -> Vec<Operation<M::Action>> {
+/// The operations without the groups of [`Model::removable`] that are of unknown outcome throughout: a search does not need
+/// them.
+fn without_removable<M: Model>(model: &M, operations: &[Operation<M::Action>]) -> Vec<Operation<M::Action>> {
     let actions: Vec<&M::Action> = operations.iter().map(|operation| &operation.action).collect();
     let mut kept = vec![true; operations.len()];
     for group in model.removable(&actions) {
@@ -314,7 +320,7 @@ impl Engine {
         }
     }
 
-    /// Some order explains the replies before this index, if those up to the given one were refuted.
+    /// The index before which some order explains all replies, once the replies up to `refuted` are refuted.
     fn reached(&self, refuted: u64) -> u64 {
         match self {
             Engine::Depth(search) => search.reached(),
@@ -330,7 +336,7 @@ impl Engine {
     }
 }
 
-/// By search, with at most about this many steps.
+/// Searches for an order, with about `options.steps` steps at most. Each engine gets a turn; then turns are twice as long.
 pub(crate) fn in_turns<M: Model>(
     model: &M,
     operations: &[Operation<M::Action>],
@@ -342,7 +348,7 @@ pub(crate) fn in_turns<M: Model>(
     let plan = Plan::new(&steps);
     let outlook = Outlook::new(&plan, &mut space);
     let mut engines = vec![Some(Engine::Depth(Box::new(Search::ahead(plan, outlook))))];
-    // In a container more and more can be put, so the relaxed form has no end there.
+    // The relaxed form repeats operations of unknown outcome. In a container it could put without end, so it is not used there.
     let bounded = operations.first().is_some_and(|operation| model.container_action(&operation.action).is_none());
     let mut breadths = vec![false];
     if bounded && steps.iter().any(|step| !step.definite()) {

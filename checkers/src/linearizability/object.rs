@@ -46,8 +46,8 @@ impl<M> Contradiction<M> {
 pub(super) enum Evidence {
     Register(Vec<RegOp>, RegisterDecision),
     Other(Refutation),
-    /// Two replies of an object that counts.
-    Apart,
+    /// Two replies of an object that counts ([`Objects::contradicting_pair`]).
+    ContradictingPair,
 }
 
 /// The objects of one history.
@@ -280,9 +280,9 @@ impl<M: Model> Objects<'_, M> {
                 finding.certificate = Some(Certificate::new(history, claim, &certified));
                 finding
             }
-            Evidence::Apart => self.apart(part).map_or_else(
+            Evidence::ContradictingPair => self.contradicting_pair(part).map_or_else(
                 || Finding::new("nonlinearizable", Severity::Violation, String::new()),
-                |apart| self.told(part, &apart),
+                |pair| self.contradicting_pair_finding(part, &pair),
             ),
             Evidence::Other(refutation) => {
                 // They were understood when they were judged.

@@ -1,14 +1,19 @@
-//! `causal`: what a process saw or did before an operation, everybody who sees that operation has seen too. `pram`: each
-//! process sees the writes of every other process in the order in which they were made.
+//! The checkers `causal` and `pram`. `causal`: a process that sees an operation also sees everything that came causally before
+//! it, which is what the operation's process had seen or done until then. `pram`: each process sees the writes of every other
+//! process in the order in which that process made them.
 //!
-//! Reads `read`, `write` and `cas` with `[from, to]` of a workload on registers, all keys together; a session is a
-//! process. Variants (Bouajjani et al., POPL 2017): `cc` (weak causal consistency), `ccv` (causal convergence: and all agree
-//! on one order of concurrent writes), `cm` (causal memory: and one order explains all that each process saw). Exact
-//! where every written value is unique for its key; reads of other values are left out, and valid becomes Unknown. What a
-//! refused compare-and-set saw is not known and is left out. Order in real time plays no role.
+//! Variants of `causal` (Bouajjani et al., POPL 2017): `cc` is weak causal consistency. `ccv` is causal convergence: all
+//! processes also agree on one order of concurrent writes. `cm` is causal memory: for each process, one order also explains
+//! all that it saw.
+//!
+//! Input: `read`, `write` and `cas` with `[from, to]` of a workload on registers, all keys together. A session is a process.
+//! Real-time order plays no role. Exact where every written value is unique for its key. Reads of repeated values are left
+//! out, and then valid becomes unknown. A refused compare-and-set is left out, because nobody knows what it saw.
 //!
 //! Findings: `thin-air-read`, `cyclic-co`, `write-co-init-read`, `write-co-read`; of `ccv` `cyclic-cf`; of `cm` and `pram`
-//! `write-hb-init-read`, `cyclic-hb`. Unknown: nothing acknowledged, repeated values, foreign functions, time or memory out.
+//! `write-hb-init-read`, `cyclic-hb`. [`super::patterns`] looks for the first five, [`super::memory`] for the last two; this
+//! file says which of them a variant forbids, and why (`reason`). Unknown: nothing acknowledged, repeated values, unknown
+//! functions, or the budget ran out.
 use super::accesses::{Parsed, Run, beginnings, parse, workloads};
 use super::explain::{Words, finding, shrink};
 use super::memory::{Base, causal_view, pram_clocks, pram_path};
@@ -22,7 +27,7 @@ use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Verdict};
 
-/// What is promised.
+/// The promise that is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variant {
     /// Weak causal consistency.
@@ -48,7 +53,7 @@ impl CausalChecker {
     }
 }
 
-/// What breaks the promise in this run; empty if it is kept.
+/// The patterns that break the promise in this run; empty if it is kept. [`Stop`] says which part of the budget ran out.
 pub(crate) fn judge(run: &Run, variant: Variant, budget: &Budget) -> Result<Vec<Bad>, Stop> {
     if let Some(bad) = thin_air(run) {
         return Ok(vec![bad]);
@@ -103,6 +108,7 @@ fn pram(run: &Run, writes: &KeyWrites, budget: &Budget) -> Result<Vec<Bad>, Stop
     Ok(found)
 }
 
+/// Why a pattern of this kind breaks the promise.
 fn reason(kind: &str) -> &'static str {
     match kind {
         "thin-air-read" => "a read returned a value that no call wrote",
@@ -117,20 +123,21 @@ fn reason(kind: &str) -> &'static str {
     }
 }
 
+/// What `dsfuzz verify` checks again. The edges alone prove some kinds; for the others the verifier applies the kind's rule.
 fn claim(bad: &Bad, edges: Vec<Edge>) -> Claim {
-    let sure = matches!(bad.kind, "cyclic-co" | "write-co-init-read");
-    match sure {
+    let edges_suffice = matches!(bad.kind, "cyclic-co" | "write-co-init-read");
+    match edges_suffice {
         true => Claim::cycle(bad.kind, edges),
-        false => Claim::Rule { rule: bad.kind.to_owned(), subject: view_of(bad, "cm") },
+        false => Claim::Rule { rule: bad.kind.to_owned(), subject: rule_subject(bad, "cm") },
     }
 }
 
 fn pram_claim(bad: &Bad, _: Vec<Edge>) -> Claim {
-    Claim::Rule { rule: bad.kind.to_owned(), subject: view_of(bad, "pram") }
+    Claim::Rule { rule: bad.kind.to_owned(), subject: rule_subject(bad, "pram") }
 }
 
-/// The causal view of a process differs between the variants.
-fn view_of(bad: &Bad, variant: &str) -> Value {
+/// The variant, for rules about the causal view of a process, which `cm` and `pram` define differently.
+fn rule_subject(bad: &Bad, variant: &str) -> Value {
     if matches!(bad.kind, "write-hb-init-read" | "cyclic-hb") { Value::text(variant) } else { Value::Nil }
 }
 
@@ -139,7 +146,7 @@ impl Checker for CausalChecker {
         if self.variant == Variant::Pram { "pram" } else { "causal" }
     }
 
-    /// Causality is made of sessions and of who read from whom.
+    /// Causality follows from sessions and from the write that each read returned.
     fn needs_realtime(&self) -> bool {
         false
     }
@@ -148,7 +155,7 @@ impl Checker for CausalChecker {
         workloads(history)
     }
 
-    /// Registers begin with nil.
+    /// Registers begin with nil; with the option `initial`, `WithInitial` calls `check_from` itself.
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         self.check_from(history, budget, &Initial::default())
     }

@@ -19,7 +19,7 @@ const LINKS_MAX: usize = 16;
 
 fn absolute(path: &str) -> Result<&Path, String> {
     let path = Path::new(path);
-    if path.is_absolute() { Ok(path) } else { Err(format!("path {}: name it from the root", path.display())) }
+    if path.is_absolute() { Ok(path) } else { Err(format!("path {}: not an absolute path", path.display())) }
 }
 
 /// Whether a link in this folder belongs to root (or to the agent's user), and no other user can replace it.

@@ -1,5 +1,8 @@
-//! The agent on a node: runs commands, keeps services, and injects faults by a few injections, each with its proof and its undo.
-//! The undo is on disk before the injection; a lease and a guardian heal when the control node is gone.
+//! The agent on a node: runs commands, keeps the target's services running, and injects faults. Each kind of injection has its
+//! own verification and undo (`injections`). The undo is on disk before the injection; a lease (`serve`) and a guardian
+//! (`guard`) heal the node when the control node is gone.
+//!
+//! Here the command line is parsed; `serve` answers the control node's requests.
 //!
 //! Never: decides about faults, uses the network by itself (except for pings), or touches objects that it did not make.
 mod abilities;
@@ -41,10 +44,10 @@ const EXIT_USAGE: u8 = 2;
 /// Exit code when the agent cannot run here.
 const EXIT_CANNOT: u8 = 3;
 
-/// The whole program; `args` without the program's name. Gives the exit code.
+/// Runs the program. `args` come without the program's name. Returns the exit code.
 pub fn main(args: &[String]) -> u8 {
-    let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    let outcome = match words.as_slice() {
+    let arguments: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match arguments.as_slice() {
         ["version" | "--version"] => {
             println!(
                 "dsfuzz-agent {} protocol {}",
@@ -53,16 +56,18 @@ pub fn main(args: &[String]) -> u8 {
             );
             Ok(0)
         }
-        ["serve", "--dir", dir] => folder(dir).and_then(|dir| serve::serve(&dir, 0)),
+        ["serve", "--dir", dir] => open_state_dir(dir).and_then(|dir| serve::serve(&dir, 0)),
         ["serve", "--dir", dir, "--ping-port", port] => {
             let port = port.parse().map_err(|_| format!("--ping-port {port}: not a port"));
-            port.and_then(|port| serve::serve(&folder(dir)?, port))
+            port.and_then(|port| serve::serve(&open_state_dir(dir)?, port))
         }
-        ["heal", "--dir", dir] => folder(dir).and_then(|dir| guard::heal(&dir, false)),
+        ["heal", "--dir", dir] => open_state_dir(dir).and_then(|dir| guard::heal(&dir, false)),
         ["heal", "--dir", dir, "--take-over"] | ["heal", "--take-over", "--dir", dir] => {
-            folder(dir).and_then(|dir| guard::heal(&dir, true))
+            open_state_dir(dir).and_then(|dir| guard::heal(&dir, true))
         }
-        ["guard", "--dir", dir, "--agent", agent] => folder(dir).and_then(|dir| guard::guard(&dir, agent)),
+        // Not in the usage: the agent starts these two itself. `guard` is the guardian; `witness` is a child on which
+        // `abilities` tries a shifted clock and a frozen cgroup.
+        ["guard", "--dir", dir, "--agent", agent] => open_state_dir(dir).and_then(|dir| guard::guard(&dir, agent)),
         ["witness"] => clock::witness().map(|()| 0),
         _ => {
             eprintln!("{USAGE}");
@@ -75,9 +80,10 @@ pub fn main(args: &[String]) -> u8 {
     })
 }
 
-fn folder(dir: &str) -> Result<StateDir, String> {
+/// Opens the folder that `--dir` names.
+fn open_state_dir(dir: &str) -> Result<StateDir, String> {
     if !Path::new(dir).is_absolute() {
-        return Err(format!("--dir {dir}: name it from the root"));
+        return Err(format!("--dir {dir}: not an absolute path"));
     }
     StateDir::open(PathBuf::from(dir))
 }

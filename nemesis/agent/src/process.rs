@@ -1,31 +1,34 @@
-//! Processes in `/proc`. Read-only.
+//! What `/proc` says about processes (state, session, start, environment) and about this boot. Never: signals or changes a
+//! process.
 use std::fs;
 
-/// The used part of `/proc/PID/stat`.
+/// The fields of `/proc/PID/stat` that the agent uses.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Stat {
-    /// `R`, `S`, `T`, `Z`, ...
+    /// One letter of proc(5): `R` running, `S` sleeping, `T` stopped, `Z` zombie, ...
     pub(crate) state: char,
     /// Session id.
     pub(crate) session: u32,
-    /// Its start, in clock ticks since boot; together with the id it is unique.
+    /// When the process started, in clock ticks since boot. Process ids are used again: only id and start together name one
+    /// process of this boot.
     pub(crate) start: u64,
 }
 
 impl Stat {
-    /// Neither a zombie nor about to vanish.
+    /// Whether the process runs or can run again: it is neither a zombie nor dead.
     pub(crate) fn lives(&self) -> bool {
         !matches!(self.state, 'Z' | 'X' | 'x')
     }
 }
 
-/// Reads one process; none if it does not exist.
+/// Reads one process; `None` if it does not exist.
 pub(crate) fn stat(pid: u32) -> Option<Stat> {
     parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
 fn parse(text: &str) -> Option<Stat> {
-    // The name is in brackets and may itself hold brackets and blanks: the fields begin behind the last one.
+    // The name is in brackets and may itself hold brackets and blanks: the other fields begin after the last bracket, with
+    // field 3 of proc(5). So the session (field 6) is at 3, and the start (field 22) at 19.
     let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_whitespace().collect();
     Some(Stat {
         state: fields.first()?.chars().next()?,
@@ -34,24 +37,24 @@ fn parse(text: &str) -> Option<Stat> {
     })
 }
 
-/// All process ids.
+/// The ids of all processes; empty if `/proc` cannot be read.
 pub(crate) fn all() -> Vec<u32> {
     let Ok(folder) = fs::read_dir("/proc") else { return Vec::new() };
     folder.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Whether the process with this id and start lives, and is no zombie.
+/// Whether the process with this id and this start lives ([`Stat::lives`]). A later process with the same id does not count.
 pub(crate) fn lives(pid: u32, start: u64) -> bool {
     stat(pid).is_some_and(|stat| stat.start == start && stat.lives())
 }
 
-/// Whether a process was started with this `NAME=value` in its environment.
+/// Whether a process was started with `marker` (`NAME=value`) in its environment; false where that cannot be read.
 pub(crate) fn has_environment(pid: u32, marker: &str) -> bool {
     fs::read(format!("/proc/{pid}/environ"))
         .is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|entry| entry == marker.as_bytes()))
 }
 
-/// The kernel's boot id.
+/// The kernel's random id of this boot; empty if it cannot be read.
 pub(crate) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
@@ -61,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_with_brackets_do_not_confuse() {
+    fn names_may_hold_brackets() {
         let text = "77 (a ) b) T 1 77 70 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 9 9";
         assert_eq!(parse(text), Some(Stat { state: 'T', session: 70, start: 4242 }));
     }

@@ -1,4 +1,9 @@
-//! The bodies of frames: compact for calls and replies, JSON for rare records.
+//! The bodies of the journal's frames. A body begins with a byte for its kind. Calls and replies are compact: their fields follow
+//! in the order in which the encoders write them. All other records are JSON. The index and the time of a record are in the
+//! frame ([`super`]), not in its body.
+//!
+//! Numbers are LEB128 (7 bits a byte, low bits first), integers of values zigzag before that; texts and lists begin with their
+//! length. Values begin with a byte for their form. Never: gives a kind or a form that is in use another layout.
 use dsfuzz_checkers::Value;
 use dsfuzz_checkers::history::{Completion, Invoke, Record};
 use dsfuzz_workloads::{Call, CallResponse, CallResult};
@@ -9,8 +14,9 @@ const INVOKE: u8 = 1;
 const OK: u8 = 2;
 const FAIL: u8 = 3;
 const INFO: u8 = 4;
-/// A reply with all its parts: its kind, the value, the error, the node that answered (empty: the client's own).
-const REPLY: u8 = 5;
+/// A reply that also names the node that answered (empty: the node that was called), or whose error comes with a value that is
+/// known all the same: outcome (`OK`, `FAIL` or `INFO`), process, value, error, node.
+const FULL_REPLY: u8 = 5;
 const JSON: u8 = 9;
 
 const NIL: u8 = 0;
@@ -21,7 +27,7 @@ const TEXT: u8 = 4;
 const LIST: u8 = 5;
 const MAP: u8 = 6;
 
-/// Deeper values than this are not read back; JSON readers stop at the same depth.
+/// Values nested deeper than this are not read back: the body counts as damaged. JSON readers stop at the same depth.
 const DEPTH_MAX: u32 = 128;
 
 /// Writes the body of a call.
@@ -44,7 +50,7 @@ pub(in crate::run) fn encode_invoke(
     put_value(out, &call.value);
 }
 
-/// Writes the body of a reply.
+/// Writes the body of a reply: `FULL_REPLY` where the short kinds cannot hold it.
 pub(in crate::run) fn encode_completion(out: &mut Vec<u8>, process: u64, response: &CallResponse) {
     let kind = match response.result {
         CallResult::Ok(_) => OK,
@@ -56,7 +62,7 @@ pub(in crate::run) fn encode_completion(out: &mut Vec<u8>, process: u64, respons
             CallResult::Ok(value) => (value, ""),
             CallResult::Fail(why) | CallResult::Info(why) => (&response.reply, &**why),
         };
-        out.extend_from_slice(&[REPLY, kind]);
+        out.extend_from_slice(&[FULL_REPLY, kind]);
         put_number(out, process);
         put_value(out, value);
         put_text(out, error);
@@ -70,7 +76,7 @@ pub(in crate::run) fn encode_completion(out: &mut Vec<u8>, process: u64, respons
     }
 }
 
-/// Writes the body of any other record; its index and time are those of the frame.
+/// Writes the body of any other record. Reading takes index and time from the frame, whatever the JSON says.
 pub(in crate::run) fn encode_json(out: &mut Vec<u8>, record: &Record) -> Result<(), serde_json::Error> {
     out.push(JSON);
     serde_json::to_writer(out, record)
@@ -118,14 +124,14 @@ fn put_value(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-/// Reads bodies; repeated texts share their memory.
+/// Reads bodies back. Names that repeat (nodes, workloads, functions, errors) share their memory.
 #[derive(Default)]
 pub(super) struct Decoder {
     names: HashSet<Arc<str>>,
 }
 
 impl Decoder {
-    /// The record of a frame, or its defect.
+    /// The record of a frame. The error says what is wrong with the body, without its place in the journal.
     pub(super) fn record(&mut self, index: u64, time: u64, body: &[u8]) -> Result<Record, String> {
         let (kind, rest) = body.split_first().ok_or("an empty record")?;
         if *kind == JSON {
@@ -133,13 +139,13 @@ impl Decoder {
             stamp(&mut record, index, time);
             return Ok(record);
         }
-        let mut bytes = Bytes { rest, names: &mut self.names };
+        let mut bytes = BodyReader { rest, names: &mut self.names };
         let record = match *kind {
             INVOKE => bytes.invoke(index, time).map(Record::Invoke),
-            OK => bytes.reply(index, time).map(Record::Ok),
-            FAIL => bytes.refusal(index, time).map(Record::Fail),
-            INFO => bytes.refusal(index, time).map(Record::Info),
-            REPLY => bytes.whole_reply(index, time),
+            OK => bytes.ok(index, time).map(Record::Ok),
+            FAIL => bytes.failure(index, time).map(Record::Fail),
+            INFO => bytes.failure(index, time).map(Record::Info),
+            FULL_REPLY => bytes.full_reply(index, time),
             other => return Err(format!("an unknown kind of record, {other}")),
         };
         let left = bytes.rest.len();
@@ -147,6 +153,7 @@ impl Decoder {
     }
 }
 
+/// Sets the index and the time of a record.
 fn stamp(record: &mut Record, to_index: u64, to_time: u64) {
     let (index, time) = match record {
         Record::Start { index, time, .. }
@@ -163,12 +170,13 @@ fn stamp(record: &mut Record, to_index: u64, to_time: u64) {
     *time = to_time;
 }
 
-struct Bytes<'a> {
+/// Reads fields from the front of a body. Every method returns `None` where the bytes are not what it reads.
+struct BodyReader<'a> {
     rest: &'a [u8],
     names: &'a mut HashSet<Arc<str>>,
 }
 
-impl<'a> Bytes<'a> {
+impl<'a> BodyReader<'a> {
     fn invoke(&mut self, index: u64, time: u64) -> Option<Invoke> {
         Some(Invoke {
             index,
@@ -184,17 +192,18 @@ impl<'a> Bytes<'a> {
         })
     }
 
-    fn reply(&mut self, index: u64, time: u64) -> Option<Completion> {
+    fn ok(&mut self, index: u64, time: u64) -> Option<Completion> {
         let (process, value) = (self.number()?, self.value(DEPTH_MAX)?);
         Some(Completion { index, time, process, value, error: None, node: None })
     }
 
-    fn refusal(&mut self, index: u64, time: u64) -> Option<Completion> {
+    /// The short form of both `fail` and `info`.
+    fn failure(&mut self, index: u64, time: u64) -> Option<Completion> {
         let process = self.number()?;
         Some(Completion { index, time, process, value: Value::Nil, error: Some(self.name()?), node: None })
     }
 
-    fn whole_reply(&mut self, index: u64, time: u64) -> Option<Record> {
+    fn full_reply(&mut self, index: u64, time: u64) -> Option<Record> {
         let kind = self.byte()?;
         let (process, value) = (self.number()?, self.value(DEPTH_MAX)?);
         let (error, node) = (self.name()?, self.name()?);
@@ -233,6 +242,7 @@ impl<'a> Bytes<'a> {
         std::str::from_utf8(text).ok()
     }
 
+    /// A text of which the decoder keeps one copy.
     fn name(&mut self) -> Option<Arc<str>> {
         let text = self.text()?;
         if let Some(known) = self.names.get(text) {
@@ -302,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn the_node_that_answered_and_what_is_known_all_the_same_survive() {
+    fn full_replies_survive_with_node_and_known_value() {
         let answers = [CallResult::Ok(Value::Int(7)), CallResult::fail("aborted: 40001"), CallResult::info("timeout")];
         for answer in answers {
             for node in [None, Some(Arc::from("n2"))] {

@@ -8,7 +8,7 @@ use super::configurations::Configurations;
 use super::{Decision, Operation, Refutation, exact, shrink, steps, without_order};
 use crate::forms::without_version;
 use crate::history::{History, Op, Outcome};
-use crate::linearizability::containers::{self, Grown};
+use crate::linearizability::containers::{self, GrowConflictKind};
 use crate::models::{Container, ContainerAction, Model};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
@@ -338,27 +338,27 @@ fn grown<M: Model>(model: &M, history: &History, small: &[Operation<M::Action>])
     let (first, last) = (names.first()?, names.last()?);
     let element = short(&conflict.element);
     let (kind, title, why) = match conflict.kind {
-        Grown::Phantom => (
+        GrowConflictKind::Phantom => (
             "phantom-read",
             format!("{first} returned {element}, {}", in_vain(history, calls[0], &conflict.element, "added")),
             format!("No operation that may have taken effect added {element}: a contradiction."),
         ),
-        Grown::Twice => (
+        GrowConflictKind::Twice => (
             "duplicate-element",
             format!("{first} returned {element} twice"),
             "A set holds every element once: a contradiction.".to_owned(),
         ),
-        Grown::Disagree => (
+        GrowConflictKind::Disagree => (
             "incompatible-reads",
             format!("{last} lacks {element}, which {first} returned, and the other way round"),
             "Nothing is ever removed, so of two reads one returned all that the other did: a contradiction.".to_owned(),
         ),
-        Grown::Future => (
+        GrowConflictKind::Future => (
             "future-read",
             format!("a read returned {element} before it was added by {last}"),
             format!("{last} began after that read had ended: a contradiction."),
         ),
-        Grown::Stale => (
+        GrowConflictKind::Stale => (
             "stale-read",
             format!("{first} lacks {element}, although it was there before"),
             match &names[..] {
