@@ -1,7 +1,7 @@
 //! The recorder and its journal: nothing is lost but what was in flight, and what is broken is refused.
 use dsfuzz::run::journal::{self, JournalError};
 use dsfuzz::run::recorder::Recorder;
-use dsfuzz_checkers::history::{FaultEvent, FaultStep, HistoryError, Record, RoleRecord, read_jsonl};
+use dsfuzz_checkers::history::{FaultEvent, FaultStep, HistoryError, Record, RoleClaim, read_jsonl};
 use dsfuzz_checkers::{History, Outcome, Phase, Value};
 use dsfuzz_workloads::{Call, CallResult};
 use std::fs;
@@ -75,7 +75,7 @@ fn index_is_dense_times_grow_and_the_export_is_the_same_history() {
         }
     });
     let sent = recorder.mark();
-    let claim = RoleRecord {
+    let claim = RoleClaim {
         leads: None,
         index: 0,
         time: 0,

@@ -1,9 +1,11 @@
 //! A history: the calls of one run with their replies, the faults, the role claims and the phases.
 //!
-//! **The index is the order.** Every record of a run takes its number from one counter: a call before it leaves, a reply
-//! after it came, so a recorded interval may be too wide, never too narrow. Times are for display and liveness.
+//! **The index is the order.** Every record of a run takes its index from one counter: a call before it is sent, a reply
+//! after it came. So a recorded interval may be too wide, never too narrow. Times are for display and liveness.
 //!
-//! [`Record`] is one line of `history.jsonl` (and one frame of the journal); [`History`] is the validated whole.
+//! [`Record`] is one line of `history.jsonl` (and one frame of the journal); [`History`] is the validated whole, which
+//! every checker reads. [`HistoryBuilder`] makes it from records, the readers in `import` from files. A new record, or a new
+//! step of a fault, is defined here; `builder.rs` puts it into the history and `export.rs` writes it out again.
 mod builder;
 mod columns;
 mod error;
@@ -52,19 +54,19 @@ pub enum Record {
         /// Wall-clock time at `time` 0, for matching with the nodes' logs (RFC 3339).
         wall: String,
     },
-    /// A client's call, about to leave.
+    /// A client's call, recorded before it is sent.
     Invoke(Invoke),
     /// The call certainly took effect (or the read was answered).
     Ok(Completion),
     /// The call certainly had no effect and never will.
     Fail(Completion),
-    /// Unknown: it may take effect at any later moment, or never. The process never acts again.
+    /// Unknown: it may take effect at any later moment, or never. The process makes no further call.
     Info(Completion),
-    /// Something about a fault.
+    /// One step of a fault.
     Fault(FaultEvent),
     /// What a node said about its role.
-    Role(RoleRecord),
-    /// Something about the target's own processes.
+    Role(RoleClaim),
+    /// One step of a process of the target.
     Process(ProcessEvent),
     /// A phase of the run began.
     Phase {
@@ -75,7 +77,7 @@ pub enum Record {
         /// Which.
         phase: Phase,
     },
-    /// Something that people should see beside the operations.
+    /// A remark for the report, shown beside the operations.
     Note {
         /// Its index.
         index: u64,
@@ -177,25 +179,25 @@ pub struct Mark {
 pub enum FaultStep {
     /// Planned, symbolically (`leader`), from the seed alone.
     Planned,
-    /// Its targets are known (`n3`).
+    /// The nodes it is aimed at are known (`n3`).
     Resolved,
-    /// The first act was asked for: from here it may be in force.
+    /// The first injection was asked for: from here on it may be in force.
     Begun,
-    /// It was shown to be in force on every target.
+    /// Verified to be in force on every node it is aimed at.
     Proven,
-    /// It could not be shown to be in force, or an act failed.
+    /// It could not be verified to be in force, or an injection failed.
     Unproven,
-    /// Shown to be in force once more, just before the heal.
+    /// Verified to be in force once more, just before the heal.
     Reproven,
-    /// Could not be shown to be in force any more just before the heal.
+    /// Could not be verified to be in force any more just before the heal.
     Lapsed,
     /// The heal was asked for.
     HealBegun,
-    /// Shown to be gone on every target.
+    /// Verified to be gone on every node it was aimed at.
     Healed,
-    /// The heal failed or could not be shown.
+    /// The heal failed or could not be verified.
     Unhealed,
-    /// A node undid it by itself. The detail carries `earliest` and `latest`: when it ended is an interval.
+    /// A node undid it by itself, at some time in the interval [`FaultEvent::ended`].
     SelfHealed,
 }
 
@@ -230,14 +232,14 @@ pub struct FaultEvent {
     pub ended: Option<(u64, u64)>,
 }
 
-/// What a node said about its role, as recorded.
+/// A role claim: what a node said about its role, in a reply to a probe or in a line of its log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RoleRecord {
+pub struct RoleClaim {
     /// Index of the reply.
     pub index: u64,
     /// When the reply came.
     pub time: u64,
-    /// Index of the probe. The claim held at some instant between the two.
+    /// Index of the probe (of a log line: 0). The claim held at some instant between the two.
     pub sent_index: u64,
     /// When the probe was sent.
     pub sent_time: u64,
@@ -262,7 +264,7 @@ pub struct RoleRecord {
     pub detail: String,
 }
 
-/// What happened to a process of the target that no client and no fault did.
+/// What happened to a process of the target. Kills and pauses by the harness are steps of faults, not of processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProcessStep {
@@ -270,7 +272,7 @@ pub enum ProcessStep {
     Watched,
     /// It ended, and was neither stopped nor killed by the harness.
     Ended,
-    /// The kernel killed it, or one of its children, for want of memory.
+    /// The kernel's out-of-memory killer ended it, or one of its children.
     OutOfMemory,
     /// It left a core file.
     CoreFile,
@@ -346,9 +348,6 @@ fn is_once(times: &u64) -> bool {
     *times == 1
 }
 
-/// A claim of a role in the validated history: the record as it is.
-pub type RoleClaim = RoleRecord;
-
 /// Names of roles that lead, where a recipe does not say otherwise.
 const LEADING: [&str; 3] = ["leader", "primary", "master"];
 
@@ -358,20 +357,20 @@ pub fn leads_by_name(role: &str) -> bool {
     LEADING.contains(&role)
 }
 
-impl RoleRecord {
+impl RoleClaim {
     /// Whether the node claimed to lead.
     pub fn is_leader(&self) -> bool {
         self.leads.unwrap_or_else(|| leads_by_name(&self.role))
     }
 }
 
-/// Phases of a run that the record tells apart.
+/// The phases of a run that have a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Clients run, faults come.
     Load,
-    /// No new calls; the last ones come home.
+    /// No new calls begin; the open ones end.
     Drain,
     /// Everything is healed and recovery is proven.
     Recover,
@@ -387,7 +386,7 @@ pub enum Outcome {
     Ok,
     /// It certainly did not.
     Fail,
-    /// Unknown, for ever. Also calls that were in flight when the record ends.
+    /// Unknown for ever. Also calls that are open when the record ends.
     Info,
 }
 
@@ -410,18 +409,18 @@ pub struct Fault {
     pub nodes: Vec<String>,
     /// Directed links it cut, `(from, to)`.
     pub cut: Vec<(String, String)>,
-    /// The first act was asked for.
+    /// The first injection was asked for: possibly in force from here on.
     pub begun: Option<Mark>,
-    /// Shown to be in force: certainly in force from here.
+    /// Verified to be in force: certainly in force from here on.
     pub proven: Option<Mark>,
-    /// Shown to be in force once more: certainly in force until here.
+    /// Verified once more just before the heal: certainly in force until here.
     pub reproven: Option<Mark>,
-    /// It could not be shown to be in force any more just before the heal: nobody knows how long it was.
+    /// It could not be verified any more just before the heal: how long it was in force is not known.
     #[serde(default)]
     pub lapsed: bool,
     /// The heal was asked for.
     pub heal_begun: Option<Mark>,
-    /// Shown to be gone.
+    /// Verified to be gone.
     pub healed: Option<Mark>,
     /// A node undid it by itself at some time in this interval; of several nodes, from the first to the last.
     pub self_healed: Option<(u64, u64)>,
@@ -432,7 +431,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// The stretch in which it was certainly in force: from its proof to its last proof before the heal. None where it
+    /// The proven interval, in which it was certainly in force: from its proof to its last proof before the heal. None where it
     /// lapsed or where a node may have undone it by itself before that last proof.
     pub fn certain(&self) -> Option<(Mark, Mark)> {
         let (from, to) = (self.proven?, self.reproven?);
@@ -440,15 +439,16 @@ impl Fault {
         (from < to && !self.lapsed && !undone_before).then_some((from, to))
     }
 
-    /// Whether it was shown to be gone: by the control node, or by the nodes themselves and nothing speaks against it.
+    /// Whether it was verified to be gone: by the heal, or by a node's own heal where the heal of the whole fault did not fail.
     pub fn gone(&self) -> bool {
         self.healed.is_some() || (self.self_healed.is_some() && !self.unhealed)
     }
 
-    /// The stretch in which it may have been in force, in nanoseconds; open where it was never healed.
+    /// The interval in which it may have been in force, in nanoseconds. It has no end (`u64::MAX`) where it was never healed.
+    /// None where it never began.
     pub fn possible(&self) -> Option<(u64, u64)> {
         let from = self.begun?.time;
-        // One node's own heal says nothing of the others where the heal of the whole failed.
+        // Where the heal of the whole fault failed, a node's own heal says nothing about the other nodes.
         let by_itself = self.self_healed.filter(|_| !self.unhealed).map(|(_, latest)| latest);
         let to = self.healed.map(|mark| mark.time).or(by_itself);
         Some((from, to.unwrap_or(u64::MAX)))
@@ -468,28 +468,28 @@ pub struct History {
     pub roles: Vec<RoleClaim>,
     /// What happened to the target's own processes, in the order in which it was recorded.
     pub processes: Vec<ProcessEvent>,
-    /// Beginnings of the phases.
+    /// The phases and when they began.
     pub phases: Vec<(Phase, Mark)>,
     /// Notes: time, node, text.
     pub notes: Vec<(u64, String, String)>,
-    /// What the reader of a foreign history passed over, one sentence each. They are notes, too.
+    /// What the reader of a foreign history (a file of another program) left out, one sentence each. They are notes, too.
     pub remarks: Vec<String>,
-    /// Whether the record ended in order.
+    /// Whether the history has its [`Record::End`]; without it, the run was cut off.
     pub complete: bool,
     /// The last time seen, nanoseconds.
     pub end_time: u64,
-    /// Whether the order between calls of different processes means anything. False for histories that only say what
-    /// each session did, one transaction after the other: their indices and times are made up, and whatever judges by
-    /// real time has nothing to judge.
+    /// Whether the order between calls of different processes means anything. False for histories that say only what
+    /// each session did, one transaction after the other: their indices and times are made up, and checkers of real-time order
+    /// have nothing to judge.
     pub realtime: bool,
-    /// Who a process was before it called again after an info ([`foreign`]).
+    /// By process: its number in the file, where `import::foreign` gave it a new one because it called again after an info.
     reused: HashMap<u64, u64>,
     columns: columns::Columns,
     names: Vec<Arc<str>>,
     name_ids: HashMap<Arc<str>, NameId>,
 }
 
-/// Nothing yet, in real time.
+/// An empty history whose order is real time.
 impl Default for History {
     fn default() -> History {
         History {
@@ -518,8 +518,8 @@ impl History {
         &self.names[id.0 as usize]
     }
 
-    /// Who the file says made the calls of this process: another process where one called again after an info, which
-    /// then counts as a new one.
+    /// The number that the history's file gives to this process. It differs where a process called again after an info:
+    /// from then on it counts as a new process here.
     pub fn client(&self, process: u64) -> u64 {
         self.reused.get(&process).copied().unwrap_or(process)
     }

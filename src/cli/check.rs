@@ -516,7 +516,7 @@ pub(super) fn read_file(
 pub(super) fn unread(file: &Path, error: &HistoryError) -> Failure {
     let file = file.display();
     Failure::Usage(match error {
-        HistoryError::Keys { line, column, seen } => format!(
+        HistoryError::AmbiguousKeys { line, column, seen } => format!(
             "{file}: line {line}, column {column}: {seen}. So jepsen.independent writes a key with its value, and judged \
              as one value each they could break a promise that was kept. Say --independent if they are keys with their \
              values; if they are not, say --independent=false and name with --as what judges such calls"

@@ -1,12 +1,15 @@
-//! The colours of the drawings. Blue, vermilion and amber (after Okabe and Ito) stay apart for colour-blind people, and
-//! no drawing relies on colour alone.
+//! [`Palette`]: the colours of the report's drawings, by outcome and by kind of fault. Blue, vermilion and amber (after Okabe and
+//! Ito) stay apart for colour-blind people, and no drawing relies on colour alone.
+//!
+//! The facts of a kind of fault name its colour family. A new family needs a number in [`fault_colour`], a colour in both
+//! palettes, and `--fault-N` (light and dark) and `.fault-N` in `style.css`.
 use dsfuzz_checkers::Outcome;
 use dsfuzz_nemesis::facts;
 use dsfuzz_nemesis::facts::ColourFamily::{Clocks, Devices, Links, Processes, Stalls, Unknown};
 
-/// Colours in SVG syntax.
+/// Colours and font of a drawing, in SVG syntax.
 pub(super) struct Palette {
-    /// Background; empty: transparent.
+    /// Background. Empty: transparent.
     pub(super) page: &'static str,
     pub(super) text: &'static str,
     pub(super) muted: &'static str,
@@ -15,10 +18,11 @@ pub(super) struct Palette {
     ok: &'static str,
     fail: &'static str,
     info: &'static str,
+    /// By [`fault_colour`].
     faults: [&'static str; 6],
 }
 
-/// For drawings inside the page: its style sheet has the colours for light and dark.
+/// For drawings inside `report.html`: `style.css` defines the variables, for light and dark.
 pub(super) const PAGE: Palette = Palette {
     page: "",
     text: "var(--text)",
@@ -38,7 +42,8 @@ pub(super) const PAGE: Palette = Palette {
     ],
 };
 
-/// For separate files: no style sheet.
+/// For drawings that are files of their own, where no style sheet holds: the charts and the pictures of `report/index.html`. The
+/// colours are those of `style.css` for light.
 pub(super) const FILE: Palette = Palette {
     page: "#ffffff",
     text: "#1c2430",
@@ -52,6 +57,7 @@ pub(super) const FILE: Palette = Palette {
 };
 
 impl Palette {
+    /// The colour of an outcome.
     pub(super) fn outcome(&self, outcome: Outcome) -> &'static str {
         match outcome {
             Outcome::Ok => self.ok,
@@ -66,7 +72,8 @@ impl Palette {
     }
 }
 
-/// The index of a fault kind's colour among the six. Histories of other programs may have unknown kinds.
+/// The number of the colour of a kind of fault, for [`Palette::fault`] and the classes `fault-N`. Histories of other programs may
+/// have kinds that no facts describe: their names decide.
 pub(super) fn fault_colour(kind: &str) -> usize {
     let by_name = if kind.starts_with("disk") || kind.starts_with("net") { Devices } else { Unknown };
     match facts(kind).map_or(by_name, |facts| facts.colour) {

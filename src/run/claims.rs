@@ -4,7 +4,7 @@ use super::recorder::Recorder;
 use crate::store::RunDir;
 use crate::targets::{Alarm, Deployment, FetchedLog, LogClaim, TargetError};
 use chrono::{DateTime, Utc};
-use dsfuzz_checkers::history::{ProcessEvent, ProcessStep, RoleRecord};
+use dsfuzz_checkers::history::{ProcessEvent, ProcessStep, RoleClaim};
 use std::collections::BTreeMap;
 
 /// Lengths of logs by node and path.
@@ -118,7 +118,7 @@ fn warn(recorder: &Recorder, old: &EarlierLogs, deployment: &Deployment, log: &F
 
 /// A claim from a log held at some instant of the run; its term stands in the same line.
 fn note(recorder: &Recorder, claim: LogClaim, deployment: &Deployment) {
-    recorder.role(RoleRecord {
+    recorder.role(RoleClaim {
         index: 0,
         time: 0,
         sent_index: 0,

@@ -3,7 +3,7 @@
 //! Times and indexes are taken under one lock, so both only grow. Never: decides about the run.
 use super::journal::{self, Journal};
 use crate::secrets;
-use dsfuzz_checkers::history::{FaultEvent, HISTORY_VERSION, ProcessEvent, Record, RoleRecord};
+use dsfuzz_checkers::history::{FaultEvent, HISTORY_VERSION, ProcessEvent, Record, RoleClaim};
 use dsfuzz_checkers::{Mark, Phase};
 use dsfuzz_workloads::{Call, CallResponse, CallResult};
 use std::cell::RefCell;
@@ -122,7 +122,7 @@ impl Recorder {
 
     /// Records a node's answer to a role probe; index and time of the answer are filled in here. The probe's (`sent_index`,
     /// `sent_time`) come from a [`Recorder::mark`] taken before it left.
-    pub fn role(&self, claim: RoleRecord) -> Mark {
+    pub fn role(&self, claim: RoleClaim) -> Mark {
         self.rare(&Record::Role(claim))
     }
 

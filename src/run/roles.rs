@@ -2,7 +2,7 @@
 //!
 //! One question at a time for each node, each with a deadline, so that a paused node does not delay the others. Never: judges
 //! about two leaders.
-use dsfuzz_checkers::history::{Mark, RoleRecord, leads_by_name};
+use dsfuzz_checkers::history::{Mark, RoleClaim, leads_by_name};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ pub type AskRole = Arc<dyn Fn(&str) -> BoxFuture<'static, Result<RoleAnswer, Str
 /// cancelled question leaves no record.
 pub type TakeMark = Arc<dyn Fn() -> Mark + Send + Sync>;
 /// Writes a claim into the journal, fills in its index and time, and returns its mark.
-pub type RecordRole = Arc<dyn Fn(RoleRecord) -> Mark + Send + Sync>;
+pub type RecordRole = Arc<dyn Fn(RoleClaim) -> Mark + Send + Sync>;
 
 /// Asks every node for its role.
 #[derive(Clone)]
@@ -107,7 +107,7 @@ impl Prober {
             heard: Instant::now(),
         });
         let answer = answer.unwrap_or_else(|detail| RoleAnswer { detail, ..RoleAnswer::default() });
-        (self.record)(RoleRecord {
+        (self.record)(RoleClaim {
             index: 0,
             time: 0,
             sent_index: sent.index,
@@ -172,8 +172,8 @@ mod tests {
     }
 
     /// Records of a prober that ran for this time on these answers.
-    async fn probe(ask: AskRole, lasts: Duration) -> (Vec<RoleRecord>, Option<String>) {
-        let records: Arc<Mutex<Vec<RoleRecord>>> = Arc::default();
+    async fn probe(ask: AskRole, lasts: Duration) -> (Vec<RoleClaim>, Option<String>) {
+        let records: Arc<Mutex<Vec<RoleClaim>>> = Arc::default();
         let counter = Arc::new(std::sync::atomic::AtomicU64::new(0));
         let start = Instant::now();
         let mark: TakeMark = {
@@ -185,7 +185,7 @@ mod tests {
         };
         let record: RecordRole = {
             let (records, mark) = (records.clone(), mark.clone());
-            Arc::new(move |mut record: RoleRecord| {
+            Arc::new(move |mut record: RoleClaim| {
                 let now = mark();
                 (record.index, record.time) = (now.index, now.time);
                 records.lock().expect("records").push(record);

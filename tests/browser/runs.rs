@@ -1,7 +1,7 @@
 //! Made-up runs with known content: what the tests and the bench of the report draw.
 
 use dsfuzz::store::{Evidence, NodeInfo, PhaseInfo, RunInfo, RunVerdict};
-use dsfuzz_checkers::history::{Completion, FaultEvent, FaultStep, HistoryBuilder, Invoke, Phase, Record, RoleRecord};
+use dsfuzz_checkers::history::{Completion, FaultEvent, FaultStep, HistoryBuilder, Invoke, Phase, Record, RoleClaim};
 use dsfuzz_checkers::{Finding, History, Severity, Validity, Value, Verdict};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -105,7 +105,7 @@ impl HistoryLines {
     fn role(&mut self, time: u64, node: &str, role: &str, term: i64) {
         self.0.push((
             time,
-            Record::Role(RoleRecord {
+            Record::Role(RoleClaim {
                 leads: None,
                 index: 0,
                 time,

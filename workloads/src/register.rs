@@ -1,7 +1,12 @@
-//! Independent registers: read, write, compare-and-set.
+//! The workload `register`: its options and its generator. Each key is a register of its own; the functions are `read`, `write` and
+//! `cas` (compare-and-set).
 //!
-//! The choices of a worker (function, slot, written value) come from its own stream. The key of a slot and the expected value of
-//! a compare-and-set are bound in `next`. Never: writes a value twice, except by option.
+//! A worker draws function, slot and written value from its own stream of the seed. [`Generator::next`] binds the two parts that
+//! depend on replies and on other workers: the key that the slot stands for now, and the expected value of a compare-and-set.
+//! Never: writes a value twice to a key, unless the option `values` is given.
+//!
+//! A new function needs a weight in [`Mix`], a name in `CallNames`, its argument in `next`, its value in `observe`, and its place
+//! in `part` (reads or others).
 use crate::client::{Call, CallResult};
 use crate::options::{WorkloadDoc, keys_mistake};
 use crate::slots::Slots;
@@ -11,7 +16,7 @@ use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// For listings.
+/// The entry of this workload in listings; `options.rs` collects them.
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "register",
     doc: "Independent registers: read, write and compare-and-set; judged by linearizable and split-brain.",
@@ -28,7 +33,7 @@ pub struct RegisterOptions {
     pub mix: Mix,
     /// How many calls a key gets before a fresh key takes its place.
     pub ops_per_key: u32,
-    /// Written values: left out, every written value is unique in its key; a number draws from that many values.
+    /// How many different values writes draw from. Left out: every written value is unique in its key.
     pub values: Option<u32>,
 }
 
@@ -39,6 +44,7 @@ impl Default for RegisterOptions {
 }
 
 impl RegisterOptions {
+    /// The reason why no call of this load could contradict another; none if one can.
     pub(crate) fn blind(&self) -> Option<&'static str> {
         if self.mix.read == 0 && self.mix.cas == 0 {
             return Some("the mix has writes only, so that no call of the load could contradict another");
@@ -46,6 +52,7 @@ impl RegisterOptions {
         (self.values == Some(1)).then_some("one value only is written, so that no read could be stale")
     }
 
+    /// The first option that would mean something other than it says: its name and the message.
     pub(crate) fn mistake(&self) -> Option<(&'static str, String)> {
         let Mix { read, write, cas } = self.mix;
         let mistake = |option, message: &str| Some((option, message.to_owned()));
@@ -92,13 +99,15 @@ struct Registers {
     slots: Arc<Slots>,
 }
 
-/// The names in calls, made once.
+/// The names that calls carry. Calls share them, so that no call allocates one.
 #[derive(Clone)]
 struct CallNames {
     workload: Arc<str>,
+    /// By [`READ`], [`WRITE`] and [`CAS`].
     functions: [Arc<str>; 3],
 }
 
+/// Positions in [`CallNames::functions`] and in weights.
 const READ: usize = 0;
 const WRITE: usize = 1;
 const CAS: usize = 2;
@@ -127,6 +136,7 @@ impl Workload for Registers {
     }
 
     fn functions(&self) -> Vec<Arc<str>> {
+        // The final reads need `read`, whatever its weight.
         let needed = |function: &usize| *function == READ || self.weights()[*function] > 0;
         [READ, WRITE, CAS].iter().filter(|f| needed(f)).map(|f| self.names.functions[*f].clone()).collect()
     }
@@ -154,6 +164,7 @@ impl Workload for Registers {
 }
 
 impl Registers {
+    /// The generator of a worker with these weights of the functions.
     fn calls(&self, weights: [u64; 3], seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
         Box::new(RegisterCalls {
             choices: Choices {
@@ -171,12 +182,13 @@ impl Registers {
     }
 }
 
-/// The draws of a worker: the same for one seed, whatever the replies.
+/// The draws of one worker. They follow from the seed alone; no reply changes them.
 struct Choices {
     rng: Rng,
     weights: [u64; 3],
     slots: u64,
     values: Option<u32>,
+    /// The next unique value, and its distance to the one after it: workers take turns, so no two write the same value.
     fresh: i64,
     step: i64,
 }
@@ -210,6 +222,7 @@ struct RegisterCalls {
     choices: Choices,
     names: CallNames,
     slots: Arc<Slots>,
+    /// The choice that `next` shows until `taken` consumes it.
     choice: Option<Choice>,
 }
 
@@ -222,6 +235,7 @@ impl Generator for RegisterCalls {
         let argument = match function {
             READ => Value::Nil,
             WRITE => Value::Int(value),
+            // [expected, new]
             _ => Value::list([Value::Int(self.slots.seen(slot)), Value::Int(value)]),
         };
         Next::Call(self.names.call(function, self.slots.key(slot), argument))
@@ -238,7 +252,7 @@ impl Generator for RegisterCalls {
         match (&*call.f, call.value.as_list()) {
             ("read", _) => self.slots.saw(&call.key, reply),
             ("write", _) => self.slots.saw(&call.key, &call.value),
-            (_, Some([_, to])) => self.slots.saw(&call.key, to),
+            ("cas", Some([_, to])) => self.slots.saw(&call.key, to),
             _ => {}
         }
     }
@@ -249,7 +263,7 @@ mod tests {
     use super::*;
     use std::fmt::Write;
 
-    fn asked(generator: &mut dyn Generator) -> Call {
+    fn next_call(generator: &mut dyn Generator) -> Call {
         match generator.next() {
             Next::Call(call) => call,
             other => panic!("{other:?}"),
@@ -270,7 +284,7 @@ mod tests {
         for worker in 0..3 {
             let mut generator = workload.generator(7, worker, 3);
             for _ in 0..200 {
-                let (f, slot, value) = chosen(&asked(&mut *generator), 8);
+                let (f, slot, value) = chosen(&next_call(&mut *generator), 8);
                 let value = value.map_or(String::new(), |value| format!("={value}"));
                 writeln!(lines, "{worker} {f} {slot}{value}").expect("writing to a string");
                 generator.taken();
@@ -299,7 +313,7 @@ mod tests {
         let (mut observing, mut unobserving) = (first.generator(5, 1, 4), second.generator(5, 1, 4));
         let mut expectations_differ = false;
         for _ in 0..2000 {
-            let (call, other) = (asked(&mut *observing), asked(&mut *unobserving));
+            let (call, other) = (next_call(&mut *observing), next_call(&mut *unobserving));
             assert_eq!(chosen(&call, 8), chosen(&other, 8));
             expectations_differ |= call != other;
             observing.taken();
@@ -318,7 +332,7 @@ mod tests {
         let (mut written, mut calls_by_key) = (Vec::new(), std::collections::BTreeMap::new());
         for turn in 0..300 {
             let generator = &mut generators[turn % 3];
-            let call = asked(&mut **generator);
+            let call = next_call(&mut **generator);
             generator.taken();
             written.extend(chosen(&call, 2).2);
             *calls_by_key.entry(call.key.as_int().expect("an integer")).or_insert(0) += 1;
@@ -339,18 +353,18 @@ mod tests {
         let workload = build(&options);
         let (mut generator, mut other) = (workload.generator(3, 0, 2), workload.generator(3, 1, 2));
         let expected = |call: &Call| call.value.as_list().map(|pair| pair[0].clone());
-        let call = asked(&mut *generator);
+        let call = next_call(&mut *generator);
         assert_eq!(expected(&call), Some(Value::Int(0)));
         generator.taken();
         other
             .observe(&Call { f: Arc::from("read"), value: Value::Nil, ..call.clone() }, &CallResult::Ok(Value::Int(4)));
         for _ in 1..4 {
-            let call = asked(&mut *generator);
+            let call = next_call(&mut *generator);
             assert_eq!(expected(&call), Some(Value::Int(4)));
             assert!((1..=5).contains(&chosen(&call, 1).2.expect("a value")));
             generator.taken();
         }
-        let fresh = asked(&mut *generator);
+        let fresh = next_call(&mut *generator);
         assert_eq!((fresh.key.clone(), expected(&fresh)), (Value::Int(1), Some(Value::Int(0))));
     }
 

@@ -1,34 +1,45 @@
-//! Short cycles: of each cyclic component the shortest cycle through some of its nodes, by breadth-first search from each of
-//! them (Itai and Rodeh, SIAM J. Computing 7(4), 1978, section 2, which does so from every node).
+//! Short cycles of a graph: [`Digraph::short_cycle`] finds one of the whole graph, [`cycle_of_each_component`] one of each strongly
+//! connected component. The checkers of transactions, registers and logs show them as counterexamples.
+//!
+//! A breadth-first search from a node finds the shortest cycle through that node (Itai and Rodeh, SIAM J. Computing 7(4), 1978,
+//! section 2). They search from every node. Here a large component is searched from some of its nodes only, so that the time is
+//! bounded. A cyclic component always gives a cycle; it need not be a shortest one.
 use super::{BreadthFirst, Components, Digraph, Edge, NONE};
 
-/// From how many nodes of a component a search begins, and how many edges all searches look at once there is a cycle.
+/// A component with fewer than twice as many nodes is searched from each node. In a larger one at least this many searches begin,
+/// from nodes at equal distances.
 const STARTS: usize = 64;
-const STEPS: usize = 30_000_000;
+/// [`Digraph::short_cycle`] searches this many components, the smallest ones.
+const MAX_COMPONENTS: usize = 64;
+/// Once a cycle is known, no new search begins after this many edges were followed.
+const MAX_STEPS: usize = 30_000_000;
 
-/// Searches the components of a graph.
+/// Searches the components of one graph for cycles, one after the other.
 struct Search<'g, L> {
     graph: &'g Digraph<L>,
     /// The component of each node, as [`Components`] numbers them.
-    of: &'g [u32],
+    component_of: &'g [u32],
     breadth_first: BreadthFirst<L>,
+    /// Edges followed so far.
     steps: usize,
 }
 
 impl<'g, L: Copy> Search<'g, L> {
+    /// The label, any one of the graph, is what [`BreadthFirst::new`] needs.
     fn new(graph: &'g Digraph<L>, components: &'g Components, label: L) -> Search<'g, L> {
-        Search { graph, of: &components.of, breadth_first: BreadthFirst::new(graph.len(), label), steps: 0 }
+        Search { graph, component_of: &components.of, breadth_first: BreadthFirst::new(graph.len(), label), steps: 0 }
     }
 
-    /// A short cycle in a cyclic component, given by its sorted nodes, if it has fewer than `limit` edges: the shortest one where
-    /// the component is small.
-    fn component(&mut self, members: &[u32], mut limit: usize) -> Option<Vec<Edge<L>>> {
+    /// A short cycle with fewer than `limit` edges in the cyclic component of these nodes; none if the searches find none. In
+    /// a small component it is a shortest one.
+    fn in_component(&mut self, members: &[u32], mut limit: usize) -> Option<Vec<Edge<L>>> {
         let mut best = None;
         for &start in members.iter().step_by((members.len() / STARTS).max(1)) {
-            if limit <= 2 || (limit < usize::MAX && self.steps > STEPS) {
+            // A cycle of two edges is short enough.
+            if limit <= 2 || (limit < usize::MAX && self.steps > MAX_STEPS) {
                 break;
             }
-            if let Some(found) = self.through(start, limit) {
+            if let Some(found) = self.shortest_through(start, limit) {
                 limit = found.len();
                 best = Some(found);
             }
@@ -37,8 +48,8 @@ impl<'g, L: Copy> Search<'g, L> {
     }
 
     /// The shortest cycle through a node, if it has fewer than `limit` edges.
-    fn through(&mut self, start: u32, limit: usize) -> Option<Vec<Edge<L>>> {
-        let component = self.of[start as usize];
+    fn shortest_through(&mut self, start: u32, limit: usize) -> Option<Vec<Edge<L>>> {
+        let component = self.component_of[start as usize];
         self.breadth_first.restart();
         let (_, label) = self.graph.from(start).first()?;
         self.breadth_first.reach(start, NONE, *label, 0);
@@ -48,7 +59,7 @@ impl<'g, L: Copy> Search<'g, L> {
             }
             let edges = self.graph.from(node);
             self.steps += edges.len();
-            for &(to, label) in edges.iter().filter(|(to, _)| self.of[*to as usize] == component) {
+            for &(to, label) in edges.iter().filter(|(to, _)| self.component_of[*to as usize] == component) {
                 if to == start {
                     let mut cycle = self.breadth_first.path(node);
                     cycle.push((node, to, label));
@@ -62,8 +73,7 @@ impl<'g, L: Copy> Search<'g, L> {
 }
 
 impl<L: Copy> Digraph<L> {
-    /// A short cycle: from each component at most one, the smaller ones first, and the shortest of these. Empty where there is
-    /// none.
+    /// A short cycle, the best that the searches of the smallest components find; empty if the graph has no cycle.
     pub(crate) fn short_cycle(&self) -> Vec<Edge<L>> {
         let components = self.components();
         let mut sorted = components.sorted();
@@ -72,26 +82,26 @@ impl<L: Copy> Digraph<L> {
         let label = sorted.first().and_then(|members| self.from(members[0]).first()).map(|(_, label)| *label);
         let Some(label) = label else { return best };
         let mut search = Search::new(self, &components, label);
-        for members in sorted.iter().take(STARTS) {
+        for members in sorted.iter().take(MAX_COMPONENTS) {
             let limit = if best.is_empty() { usize::MAX } else { best.len() };
             if limit <= 2 {
                 break;
             }
-            best = search.component(members, limit).unwrap_or(best);
+            best = search.in_component(members, limit).unwrap_or(best);
         }
         best
     }
 }
 
-/// A short cycle of each cyclic component of the graph of these edges, by the components' smallest nodes: places in `edges`, each
-/// beginning where the one before ended.
+/// A short cycle of each cyclic component of the graph with these edges (from, to), in the order of the components' smallest nodes.
+/// A cycle is a list of indices into `edges`; each edge begins where the one before ended.
 pub(crate) fn cycle_of_each_component(nodes: usize, edges: &[(u32, u32)]) -> Vec<Vec<usize>> {
-    let graph = Digraph::new(nodes, (0u32..).zip(edges).map(|(place, &(from, to))| (from, to, place)));
+    let graph = Digraph::new(nodes, (0u32..).zip(edges).map(|(index, &(from, to))| (from, to, index)));
     let components = graph.components();
     let mut search = Search::new(&graph, &components, 0);
     let cycles = components.sorted().into_iter().filter_map(|members| {
         search.steps = 0;
-        search.component(&members, usize::MAX)
+        search.in_component(&members, usize::MAX)
     });
-    cycles.map(|cycle| cycle.into_iter().map(|(_, _, place)| place as usize).collect()).collect()
+    cycles.map(|cycle| cycle.into_iter().map(|(_, _, index)| index as usize).collect()).collect()
 }

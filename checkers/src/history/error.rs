@@ -1,9 +1,10 @@
-//! Why a history cannot be used.
+//! [`HistoryError`]: why a history cannot be used. The readers in `import` and the builder make it; `dsfuzz check` shows it.
 use std::fmt;
 use std::io;
 
 /// Why a history cannot be used. Lines and columns count from 1, columns in characters; both are 0 where the records
-/// did not come from a text.
+/// did not come from a text. A reason that readers treat differently is a variant; other reasons are messages of `Malformed` (one
+/// record cannot be read) or `Broken` (records contradict each other).
 #[derive(Debug)]
 pub enum HistoryError {
     /// Reading failed.
@@ -28,26 +29,26 @@ pub enum HistoryError {
         /// What is wrong.
         message: String,
     },
-    /// The values look like keys with their values, as `jepsen.independent` makes them, and nobody said whether they
-    /// are ([`ReadOptions::independent`](super::ReadOptions::independent)). In the wrong meaning they would be judged
-    /// wrongly.
-    Keys {
-        /// Line at which the record begins that shows it.
+    /// The values look like pairs of a key and a value, as `jepsen.independent` writes them, and
+    /// [`ReadOptions::independent`](super::ReadOptions::independent) does not say whether they are. A wrong guess could give a
+    /// wrong verdict, so the history is refused.
+    AmbiguousKeys {
+        /// Line at which the first such record begins.
         line: u64,
         /// Column at which it begins.
         column: u64,
-        /// What was seen.
+        /// The call that looks so, in words.
         seen: String,
     },
 }
 
 impl HistoryError {
-    /// The same at this place, unless it already has one.
-    pub(super) fn at(mut self, place: (u64, u64)) -> HistoryError {
-        if let HistoryError::Broken { line, column, .. } | HistoryError::Keys { line, column, .. } = &mut self
+    /// The error with this line and column, unless it has a line. `Malformed` is made with its own.
+    pub(super) fn at(mut self, position: (u64, u64)) -> HistoryError {
+        if let HistoryError::Broken { line, column, .. } | HistoryError::AmbiguousKeys { line, column, .. } = &mut self
             && *line == 0
         {
-            (*line, *column) = place;
+            (*line, *column) = position;
         }
         self
     }
@@ -58,7 +59,7 @@ impl fmt::Display for HistoryError {
         match self {
             HistoryError::Io(error) => write!(f, "cannot read the history: {error}"),
             HistoryError::Malformed { line, column, message } => {
-                // The parser counts a field that is missing to the end of its line, column 0.
+                // The JSON parser reports a missing field at column 0.
                 let column = if *column == 0 { String::new() } else { format!(", column {column}") };
                 write!(f, "line {line}{column} of the history is not a record: {message}")
             }
@@ -68,10 +69,10 @@ impl fmt::Display for HistoryError {
             HistoryError::Broken { line, column, index, message } => {
                 write!(f, "line {line}, column {column}: the recording is broken at record {index}: {message}")
             }
-            HistoryError::Keys { line, column, seen } => write!(
+            HistoryError::AmbiguousKeys { line, column, seen } => write!(
                 f,
-                "line {line}, column {column}: {seen}: so jepsen.independent writes a key with its value; say whether \
-                 that is meant (ReadOptions::independent)"
+                "line {line}, column {column}: {seen}: jepsen.independent writes a key with its value like this; set \
+                 ReadOptions::independent to say whether these are keys with values"
             ),
         }
     }

@@ -1,5 +1,5 @@
 //! Histories written down again: as our own JSON lines, and as Jepsen's operation maps in EDN, which Jepsen, Knossos
-//! and elle-cli read. `history::parquet` (feature `parquet`) is for tables.
+//! and elle-cli read. `export::parquet` (feature `parquet`) is for tables.
 #[cfg(feature = "parquet")]
 pub mod parquet;
 

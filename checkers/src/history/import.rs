@@ -14,7 +14,7 @@ mod porcupine;
 mod window;
 
 use super::{History, HistoryError, read_jsonl};
-use gzip::{GZIP, Unzipped};
+use gzip::{GZIP_MAGIC, Unzipped};
 use jepsen::Syntax;
 use jsonl::near;
 use std::fmt;
@@ -45,7 +45,7 @@ pub struct ReadOptions {
     /// The workload's name. By default one that the functions suggest: `register`, `set`, `counter`, `list-append`, ...
     pub workload: Option<String>,
     /// Whether the value of every call is a key with its value, as `jepsen.independent` makes them, where no tag
-    /// (`MapEntry`, `Tuple`) says so. By default a history whose values look so is refused ([`HistoryError::Keys`]).
+    /// (`MapEntry`, `Tuple`) says so. By default a history whose values look so is refused ([`HistoryError::AmbiguousKeys`]).
     pub independent: Option<bool>,
     /// Whether a process that calls again after an info is an error. Otherwise it counts as a new one.
     pub strict: bool,
@@ -232,7 +232,7 @@ impl FromStr for Format {
 /// Reads a history. Beside the history itself, one record at a time is in memory.
 pub fn read(format: Format, reader: impl Read, options: &ReadOptions) -> Result<History, HistoryError> {
     let mut window = Window::new(reader);
-    if window.peek(GZIP.len())?.starts_with(&GZIP) {
+    if window.peek(GZIP_MAGIC.len())?.starts_with(&GZIP_MAGIC) {
         return plainly(format, Unzipped::new(window), options);
     }
     plainly(format, window, options)
@@ -241,7 +241,7 @@ pub fn read(format: Format, reader: impl Read, options: &ReadOptions) -> Result<
 /// Reads a history whose format its first bytes tell, and says which it was.
 pub fn read_any(reader: impl Read, options: &ReadOptions) -> Result<(Format, History), HistoryError> {
     let mut window = Window::new(reader);
-    if window.peek(GZIP.len())?.starts_with(&GZIP) {
+    if window.peek(GZIP_MAGIC.len())?.starts_with(&GZIP_MAGIC) {
         return told(Window::new(Unzipped::new(window)), options);
     }
     told(window, options)

@@ -125,7 +125,7 @@ impl Injector {
                 .map_or("nothing of it is in the journal".to_owned(), |heal| format!("it healed itself: {}", heal.why));
             return Proof { holds: false, detail: vec![format!("fault {fault}: {why}")], dropped_packets: 0 };
         }
-        let mut whole = injections::so_far();
+        let mut whole = injections::new_proof();
         for entry in mine {
             let others: Vec<UndoEntry> = live.iter().filter(|other| other.seq != entry.seq).cloned().collect();
             merge(&mut whole, self.with_context(&others, |context| injections::prove(entry, context)));
@@ -154,7 +154,7 @@ impl Injector {
     }
 
     fn undo_entries(&mut self, entries: Vec<UndoEntry>) -> Proof {
-        let mut whole = injections::so_far();
+        let mut whole = injections::new_proof();
         for entry in entries.into_iter().rev() {
             merge(&mut whole, self.undo_entry(&entry));
         }

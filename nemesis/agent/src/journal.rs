@@ -1,5 +1,11 @@
-//! [`Journal`]: the injections to undo, and the self-heals. A preallocated file of fixed slots, so that a full disk cannot stop an
-//! entry. An entry is on disk before its injection begins, so a torn slot is an injection that never began.
+//! [`Journal`]: the undo journal of an agent. It keeps two kinds of records ([`JournalRecord`]): injections that are to be undone,
+//! and self-heals that are to be reported to the control node. `injector.rs` owns it, in the agent and in its guardian.
+//!
+//! The file is preallocated and has slots of fixed size, so that a full disk cannot stop an entry. An entry is on disk before its
+//! injection begins, so a torn slot is an injection that never began.
+//!
+//! A slot is the magic, the length of the JSON and its CRC-32 (both little-endian, 4 bytes), and the JSON. A free slot begins with
+//! zeros.
 use dsfuzz_nemesis::protocol::{Injection, SelfHeal};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -8,6 +14,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 8] = b"DSFUNDO1";
+/// Magic, length and CRC-32.
 const HEAD_BYTES: usize = 16;
 const SLOT_BYTES: usize = 16 << 10;
 const SLOTS: usize = 64;
@@ -15,30 +22,32 @@ const SLOTS: usize = 64;
 /// One injection that is, or may be, in force.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct UndoEntry {
-    /// Order of the injections.
+    /// Orders the injections in force: higher is later.
     pub(crate) seq: u64,
-    /// Its run.
+    /// The run that asked for it.
     pub(crate) run: String,
     /// The fault it belongs to.
     pub(crate) fault: u64,
-    /// The boot of the injection.
+    /// The node's boot id when it began.
     pub(crate) boot_id: String,
-    /// Boot-time clock at the time of the entry.
+    /// Boot-time clock when the entry was made.
     pub(crate) boot_ns: u64,
     /// Wall clock at the same moment: the reference for undoing a step, and the phase of a strobe.
     pub(crate) real_ns: i64,
-    /// The injection.
+    /// The injection; `act` on disk, where agents of earlier releases may have left it.
     #[serde(rename = "act")]
     pub(crate) injection: Injection,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum JournalRecord {
+    /// An injection that may be in force.
     Live(UndoEntry),
+    /// A fault that the node undid by itself.
     Healed(SelfHeal),
 }
 
-/// The undo journal of one folder.
+/// The undo journal in one file. `slots` mirrors the file.
 pub(crate) struct Journal {
     path: PathBuf,
     file: File,
@@ -49,22 +58,22 @@ pub(crate) struct Journal {
 impl Journal {
     /// Opens the journal; makes and preallocates a missing one.
     pub(crate) fn open(path: &Path) -> Result<Journal, String> {
-        let say = |error: std::io::Error| format!("undo journal {}: {error}", path.display());
+        let failed = |error: std::io::Error| format!("undo journal {}: {error}", path.display());
         let mut file =
-            OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path).map_err(say)?;
-        let size = file.metadata().map_err(say)?.len();
+            OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
         let whole = (SLOT_BYTES * SLOTS) as u64;
         if size < whole {
-            file.write_all_at(&vec![0; (whole - size) as usize], size).map_err(say)?;
-            file.flush().and_then(|()| file.sync_all()).map_err(say)?;
+            file.write_all_at(&vec![0; (whole - size) as usize], size).map_err(failed)?;
+            file.flush().and_then(|()| file.sync_all()).map_err(failed)?;
             if let Some(folder) = path.parent() {
-                File::open(folder).and_then(|folder| folder.sync_all()).map_err(say)?;
+                File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
             }
         }
         let mut journal = Journal { path: path.to_owned(), file, slots: Vec::new(), torn: 0 };
         for slot in 0..SLOTS {
             let mut bytes = vec![0; SLOT_BYTES];
-            journal.file.read_exact_at(&mut bytes, (slot * SLOT_BYTES) as u64).map_err(say)?;
+            journal.file.read_exact_at(&mut bytes, (slot * SLOT_BYTES) as u64).map_err(failed)?;
             let record = parse(&bytes);
             journal.torn += usize::from(record.is_none() && bytes.starts_with(MAGIC));
             journal.slots.push(record);
@@ -105,14 +114,14 @@ impl Journal {
         healed
     }
 
-    /// Puts an entry on disk. Its `seq` is chosen here and returned.
+    /// Puts an entry on disk, and returns it with its `seq`, which is chosen here. The injection may begin after that.
     pub(crate) fn begin(&mut self, mut entry: UndoEntry) -> Result<UndoEntry, String> {
         entry.seq = 1 + self.live().last().map_or(0, |last| last.seq);
         self.put(JournalRecord::Live(entry.clone()))?;
         Ok(entry)
     }
 
-    /// The injection is proven undone.
+    /// Removes the entry of an injection that is proven undone.
     pub(crate) fn done(&mut self, seq: u64) -> Result<(), String> {
         self.clear(|record| matches!(record, JournalRecord::Live(entry) if entry.seq == seq))
     }
@@ -123,15 +132,16 @@ impl Journal {
         self.put(JournalRecord::Healed(heal))
     }
 
-    /// Forgets self-heals.
+    /// Removes the self-heals that `which` selects.
     pub(crate) fn forget(&mut self, which: impl Fn(&SelfHeal) -> bool) -> Result<(), String> {
         self.clear(|record| matches!(record, JournalRecord::Healed(heal) if which(heal)))
     }
 
+    /// Writes a record to a free slot. A full journal gives up its oldest self-heal.
     fn put(&mut self, record: JournalRecord) -> Result<(), String> {
         let mut slot = self.slots.iter().position(Option::is_none);
         if slot.is_none() {
-            // A late report of a heal is less bad than an injection without an undo.
+            // The loss of a self-heal's report is less bad than an injection without an undo.
             let oldest = self.healed().into_iter().next();
             if let Some(oldest) = oldest {
                 self.forget(|heal| *heal == oldest)?;
@@ -154,6 +164,7 @@ impl Journal {
         Ok(())
     }
 
+    /// Frees slots; zeros in place of the magic are enough.
     fn clear(&mut self, which: impl Fn(&JournalRecord) -> bool) -> Result<(), String> {
         for slot in 0..self.slots.len() {
             if self.slots[slot].as_ref().is_some_and(&which) {
@@ -172,6 +183,7 @@ impl Journal {
     }
 }
 
+/// The bytes of a slot.
 fn frame(json: &[u8]) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&(json.len() as u32).to_le_bytes());
@@ -180,6 +192,7 @@ fn frame(json: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The record of a slot; none if it is free or torn.
 fn parse(bytes: &[u8]) -> Option<JournalRecord> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let length = u32::from_le_bytes(rest.get(..4)?.try_into().ok()?) as usize;
@@ -249,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn heals_give_way_to_acts_and_acts_are_bounded() {
+    fn self_heals_give_way_to_injections_and_injections_are_bounded() {
         let path = fresh("full");
         let mut journal = Journal::open(&path).expect("made");
         for fault in 0..SLOTS as u64 {

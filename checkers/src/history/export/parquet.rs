@@ -1,14 +1,19 @@
-//! Operations as a table in a Parquet file (feature `parquet`), for notebooks and databases: one row a call, in their
-//! order. Values are JSON texts; what is nil or did not come is null. Faults, roles and notes are not in it.
+//! [`write_parquet`]: the operations of a history as a table in a Parquet file (feature `parquet`, `dsfuzz export --format parquet`),
+//! for notebooks and databases. One row for each operation, in the order of the calls. Faults, roles and notes are not in it.
+//!
+//! `call` and `reply` are indices of records. `node` is the node that answered, `bound_node` the node that the client is bound to.
+//! Keys and values are JSON texts. A cell is null where the value is nil or no reply came.
+//!
+//! A new column needs a line in `SCHEMA` and an arm in `number` or `text`.
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::ValueRef;
-use parquet::basic::Type;
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::ColumnDescriptor;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -31,18 +36,18 @@ const SCHEMA: &str = "message history {
     required boolean settle;
     required binary bound_node (UTF8);
 }";
-/// Rows that are in memory at once.
+/// Rows of a row group: that many are in memory at once.
 const GROUP_ROWS: usize = 100_000;
 
-/// Writes the operations.
+/// Writes the operations of a history as a Parquet file.
 ///
 /// # Errors
 /// When writing fails.
 pub fn write_parquet(history: &History, writer: impl Write + Send) -> io::Result<()> {
-    written(history, writer).map_err(io::Error::other)
+    write_table(history, writer).map_err(io::Error::other)
 }
 
-fn written(history: &History, writer: impl Write + Send) -> Result<(), ParquetError> {
+fn write_table(history: &History, writer: impl Write + Send) -> Result<(), ParquetError> {
     let schema = Arc::new(parse_message_type(SCHEMA)?);
     let mut file = SerializedFileWriter::new(writer, schema, Arc::new(WriterProperties::builder().build()))?;
     let ops = history.ops();
@@ -50,30 +55,23 @@ fn written(history: &History, writer: impl Write + Send) -> Result<(), ParquetEr
         let rows: Vec<Op<'_>> = ops.skip(from).iter().take(GROUP_ROWS).collect();
         let mut group = file.next_row_group()?;
         while let Some(mut column) = group.next_column()? {
-            let (name, kind) = match column.untyped() {
-                ColumnWriter::Int64ColumnWriter(writer) => (writer.get_descriptor().name().to_owned(), Type::INT64),
-                ColumnWriter::BoolColumnWriter(writer) => (writer.get_descriptor().name().to_owned(), Type::BOOLEAN),
+            match column.untyped() {
+                ColumnWriter::Int64ColumnWriter(writer) => {
+                    let descriptor = writer.get_descriptor().clone();
+                    let (values, levels) = cells_of(rows.iter().map(|op| number(op, descriptor.name())));
+                    writer.write_batch(&values, optional(&descriptor).then_some(&levels[..]), None)?;
+                }
                 ColumnWriter::ByteArrayColumnWriter(writer) => {
-                    (writer.get_descriptor().name().to_owned(), Type::BYTE_ARRAY)
+                    let descriptor = writer.get_descriptor().clone();
+                    let (values, levels) = cells_of(rows.iter().map(|op| text(history, op, descriptor.name())));
+                    writer.write_batch(&values, optional(&descriptor).then_some(&levels[..]), None)?;
                 }
-                _ => return Err(ParquetError::General("the schema has no other types".to_owned())),
-            };
-            match (column.untyped(), kind) {
-                (ColumnWriter::Int64ColumnWriter(writer), Type::INT64) => {
-                    let cells = rows.iter().map(|op| number(op, &name));
-                    let (values, levels) = cells_of(cells);
-                    writer.write_batch(&values, optional(&name).then_some(&levels[..]), None)?;
-                }
-                (ColumnWriter::BoolColumnWriter(writer), _) => {
+                // The only column of this type is `settle`.
+                ColumnWriter::BoolColumnWriter(writer) => {
                     let values: Vec<bool> = rows.iter().map(|op| op.settle).collect();
                     writer.write_batch(&values, None, None)?;
                 }
-                (ColumnWriter::ByteArrayColumnWriter(writer), _) => {
-                    let cells = rows.iter().map(|op| text(history, op, &name));
-                    let (values, levels) = cells_of(cells);
-                    writer.write_batch(&values, optional(&name).then_some(&levels[..]), None)?;
-                }
-                _ => {}
+                _ => return Err(ParquetError::General("the schema has no other types".to_owned())),
             }
             column.close()?;
         }
@@ -83,7 +81,7 @@ fn written(history: &History, writer: impl Write + Send) -> Result<(), ParquetEr
     Ok(())
 }
 
-/// The cells that are there, and for every row whether its cell is.
+/// The values of the cells that are not null, and for every row its definition level: 1, or 0 where the cell is null.
 fn cells_of<T>(cells: impl Iterator<Item = Option<T>>) -> (Vec<T>, Vec<i16>) {
     let (mut values, mut levels) = (Vec::new(), Vec::new());
     for cell in cells {
@@ -93,10 +91,12 @@ fn cells_of<T>(cells: impl Iterator<Item = Option<T>>) -> (Vec<T>, Vec<i16>) {
     (values, levels)
 }
 
-fn optional(column: &str) -> bool {
-    matches!(column, "reply" | "reply_time_ns" | "key" | "input" | "output" | "error")
+/// Whether the schema allows nulls in a column.
+fn optional(column: &ColumnDescriptor) -> bool {
+    column.max_def_level() > 0
 }
 
+/// The cell of an operation in a column of integers.
 fn number(op: &Op<'_>, column: &str) -> Option<i64> {
     let number = match column {
         "call" => op.call,
@@ -105,11 +105,13 @@ fn number(op: &Op<'_>, column: &str) -> Option<i64> {
         "reply_time_ns" => Some(op.reply_time).filter(|time| *time != Op::OPEN)?,
         "worker" => u64::from(op.worker),
         "process" => op.process,
-        _ => u64::from(op.session),
+        "session" => u64::from(op.session),
+        _ => return None,
     };
     Some(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
+/// The cell of an operation in a column of texts.
 fn text(history: &History, op: &Op<'_>, column: &str) -> Option<ByteArray> {
     let name = |id: NameId| Some(ByteArray::from(history.name(id)));
     let json = |value: ValueRef<'_>| {
@@ -125,11 +127,12 @@ fn text(history: &History, op: &Op<'_>, column: &str) -> Option<ByteArray> {
         "key" => json(op.key),
         "input" => json(op.input),
         "output" => json(op.completion_value),
-        _ => Some(ByteArray::from(match op.outcome {
+        "outcome" => Some(ByteArray::from(match op.outcome {
             Outcome::Ok => "ok",
             Outcome::Fail => "fail",
             Outcome::Info => "info",
         })),
+        _ => None,
     }
 }
 

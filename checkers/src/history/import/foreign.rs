@@ -310,7 +310,7 @@ impl Foreign {
                 Ok(())
             }
             Confidence::Certain => {
-                Err(HistoryError::Keys { line: 0, column: 0, seen: self.asked(number, function, value) })
+                Err(HistoryError::AmbiguousKeys { line: 0, column: 0, seen: self.asked(number, function, value) })
             }
         }
     }
@@ -376,7 +376,7 @@ impl Foreign {
             if pairs::echoes(argument, asked, answered) {
                 let asked = self.asked(number, function, asked);
                 let seen = format!("{asked} and was answered {}", clipped(&answered.to_string()));
-                return Err(HistoryError::Keys { line: 0, column: 0, seen });
+                return Err(HistoryError::AmbiguousKeys { line: 0, column: 0, seen });
             }
         }
         let columns = &mut self.history.columns;

@@ -76,7 +76,7 @@ impl Pairs {
         match self.first {
             Some(((line, column), seen)) if !self.other => {
                 let seen = format!("{seen}, and the value of every other call is a list of two as well");
-                Err(HistoryError::Keys { line, column, seen })
+                Err(HistoryError::AmbiguousKeys { line, column, seen })
             }
             _ => Ok(()),
         }

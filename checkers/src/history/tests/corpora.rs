@@ -33,7 +33,7 @@ fn every_file_is_recognised_and_read() {
         let mut options = ReadOptions { strict: true, ..ReadOptions::default() };
         if KEYS.contains(&name) {
             let refused = read_any(open(), &options).expect_err(name);
-            assert!(matches!(refused, HistoryError::Keys { line: 587, column: 1, .. }), "{name}: {refused}");
+            assert!(matches!(refused, HistoryError::AmbiguousKeys { line: 587, column: 1, .. }), "{name}: {refused}");
             options.independent = Some(false);
         }
         let (format, history) = read_any(open(), &options).unwrap_or_else(|error| panic!("{name}: {error}"));

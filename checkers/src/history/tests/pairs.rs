@@ -22,7 +22,9 @@ fn texts(lines: &[(&str, &str, &str, &str)]) -> [(Format, String); 2] {
 fn refused(lines: &[(&str, &str, &str, &str)], line: u64, wanted: &str) {
     for (format, text) in texts(lines) {
         let Err(error) = with(format, &text, &ReadOptions::default()) else { panic!("{format}: {text}") };
-        let HistoryError::Keys { line: own, column: 1, seen } = &error else { panic!("{format}: {error}\n{text}") };
+        let HistoryError::AmbiguousKeys { line: own, column: 1, seen } = &error else {
+            panic!("{format}: {error}\n{text}")
+        };
         assert!(*own == line && seen.contains(wanted), "{format}: {error}\n{text}");
         assert!(error.to_string().contains("jepsen.independent"), "{error}");
         for independent in [true, false] {

@@ -1,6 +1,6 @@
 //! `split-brain` against its definition, pair by pair.
 use super::{Sides, SplitBrain};
-use crate::history::{Completion, FaultEvent, FaultStep, History, HistoryBuilder, Invoke, Outcome, Record, RoleRecord};
+use crate::history::{Completion, FaultEvent, FaultStep, History, HistoryBuilder, Invoke, Outcome, Record, RoleClaim};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
@@ -201,7 +201,7 @@ fn step(
         let node = rng.below(NODES.len() as u64) as usize;
         let (term, trusted) = (rng.percent(80).then(|| rng.below(6) as i64), rng.percent(50));
         random.push(|index, time| {
-            Record::Role(RoleRecord {
+            Record::Role(RoleClaim {
                 index,
                 time,
                 sent_index: index,

@@ -1,5 +1,5 @@
 //! Shifts the wall clock of some services, or flips it between true and shifted. The last injection in force decides.
-use super::{Context, Inject, note, services_of, shift, so_far};
+use super::{Context, Inject, new_proof, note, services_of, shift};
 use crate::clock::{ClockKeeper, PatchedProcess, Shift};
 use crate::journal::UndoEntry;
 use crate::service::Services;
@@ -86,7 +86,7 @@ impl Inject for Clock<'_> {
     }
 
     fn undo(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
-        let mut proof = so_far();
+        let mut proof = new_proof();
         for name in self.services {
             let pids = context.services.processes(name);
             if let Some(shift) = shift_of(name, context.others) {
@@ -118,7 +118,7 @@ impl Inject for Clock<'_> {
 const CATCHING: Duration = Duration::from_millis(200);
 
 fn look(entry: &UndoEntry, context: &Context<'_>) -> Proof {
-    let mut proof = so_far();
+    let mut proof = new_proof();
     for name in services_of(&entry.injection) {
         // A later injection may decide; then its shift is expected.
         let all: Vec<UndoEntry> = {

@@ -2,7 +2,7 @@
 //! The sets' elements expire in the kernel and are renewed with the lease.
 //!
 //! The hook is `prerouting`, which also sees what goes on to a container of this node.
-use super::{Context, Inject, note, so_far};
+use super::{Context, Inject, new_proof, note};
 use crate::journal::UndoEntry;
 use crate::nft::{self, TABLE};
 use dsfuzz_nemesis::protocol::{Injection, Proof};
@@ -64,7 +64,7 @@ impl Inject for Drop<'_> {
 
     fn prove(&self, entry: &UndoEntry, _: &mut Context<'_>) -> Proof {
         let from = self.from;
-        let mut proof = so_far();
+        let mut proof = new_proof();
         let items = match nft::list(TABLE) {
             Ok(Some(items)) => items,
             Ok(None) => {
@@ -95,7 +95,7 @@ impl Inject for Drop<'_> {
 
     fn undo(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
         let fault = entry.fault;
-        let mut proof = so_far();
+        let mut proof = new_proof();
         proof.dropped_packets =
             nft::list(TABLE).ok().flatten().map_or(0, |items| FaultRules::of(&items, fault).packets);
         let drops: Vec<&UndoEntry> =

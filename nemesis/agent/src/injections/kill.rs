@@ -1,6 +1,6 @@
 //! Kills all processes of some services. The undo starts them again, with the command for restarts. A process that then ends by
 //! itself is a death of the target and reported as one: nothing of the fault is left.
-use super::{Context, Inject, note, shift_of, so_far};
+use super::{Context, Inject, new_proof, note, shift_of};
 use crate::journal::UndoEntry;
 use crate::sys;
 use dsfuzz_nemesis::kill::KillProblem;
@@ -27,7 +27,7 @@ impl Inject for Kill<'_> {
     }
 
     fn prove(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
-        let mut proof = so_far();
+        let mut proof = new_proof();
         for name in self.services {
             let pids = context.services.processes(name);
             note(&mut proof, pids.is_empty(), KillProblem::processes(name, &pids));
@@ -36,7 +36,7 @@ impl Inject for Kill<'_> {
     }
 
     fn undo(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
-        let mut proof = so_far();
+        let mut proof = new_proof();
         let mut started = Vec::new();
         for name in self.services {
             let held = context

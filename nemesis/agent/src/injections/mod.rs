@@ -1,4 +1,7 @@
-//! The injections, one file each, behind the trait [`Inject`]. Never: decides when to inject; `injector` does, and journals before.
+//! The injections that an agent can carry out, one file each, behind the trait [`Inject`]. `injector.rs` decides when, and writes
+//! the undo journal before it injects.
+//!
+//! A new injection needs a variant with its facts in `protocol/injection.rs`, a file here, and a line in `implementation`.
 mod clock;
 mod drop;
 mod kill;
@@ -15,31 +18,32 @@ use std::sync::Arc;
 pub(crate) use self::clock::{refresh as refresh_clocks, shift_of};
 pub(crate) use self::drop::renew as renew_drops;
 
-/// The state of the node for an injection.
+/// The parts of the node's state that injections use.
 pub(crate) struct Context<'a> {
     /// The node's services.
     pub(crate) services: &'a Arc<Services>,
     /// The other injections in force, oldest first.
     pub(crate) others: &'a [UndoEntry],
-    /// Patches of clocks.
+    /// Keeps the clocks of shifted processes patched.
     pub(crate) keeper: &'a mut ClockKeeper,
-    /// Time after which an injection expires in the kernel or in a process without renewal.
+    /// The time after which an injection expires by itself, in the kernel or in a patched process, unless the agent renews it.
     pub(crate) hold_ns: u64,
     /// The control node's address.
     pub(crate) control: Option<IpAddr>,
 }
 
-/// An injection as its file carries it out. An undo is safe to repeat, and safe after half an injection.
+/// What the agent does for one injection. An undo is safe to repeat, and safe after an injection that failed half-way.
 pub(crate) trait Inject {
-    /// The reason why the injection must not begin, if it could break nothing here. A refused injection is not journalled.
+    /// The reason to refuse the injection: it would break nothing on this node (its service is not running), or it is not
+    /// safe here. A refused injection is not journalled.
     fn refusal(&self, _: &Context<'_>) -> Option<String> {
         None
     }
 
-    /// Injects. The caller undoes an injection that failed half-way.
+    /// Injects, and returns what was done, one sentence each. The caller undoes an injection that failed half-way.
     fn perform(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String>;
 
-    /// Proves that the injection is in force.
+    /// Verifies that the injection is in force; the proof does not hold where it is not.
     fn prove(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Proof;
 
     /// Undoes the injection; the proof holds when it is gone.
@@ -51,8 +55,8 @@ pub(crate) trait Inject {
     }
 }
 
-/// The one list of injections: a new one is its file and its line here.
-fn of(injection: &Injection) -> Box<dyn Inject + '_> {
+/// The implementation of each injection.
+fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
     match injection {
         Injection::Drop { from } => Box::new(drop::Drop { from }),
         Injection::Kill { services } => Box::new(kill::Kill { services }),
@@ -69,27 +73,27 @@ fn of(injection: &Injection) -> Box<dyn Inject + '_> {
     }
 }
 
-/// The reason why an injection must not begin: a service that is not defined, or the injection's own refusal.
+/// The reason to refuse an injection: a service that is not defined, or the injection's own reason.
 pub(crate) fn refusal(injection: &Injection, context: &Context<'_>) -> Option<String> {
     if let Some(name) = services_of(injection).iter().find(|name| !context.services.defined(name)) {
         return Some(format!("service {name}: not defined on this node"));
     }
-    of(injection).refusal(context)
+    implementation(injection).refusal(context)
 }
 
-/// Injects. The caller undoes an injection that failed half-way.
+/// Injects, and returns what was done, one sentence each. The caller undoes an injection that failed half-way.
 pub(crate) fn perform(entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
-    of(&entry.injection).perform(entry, context)
+    implementation(&entry.injection).perform(entry, context)
 }
 
-/// Proves that an injection is in force.
+/// Verifies that an injection is in force.
 pub(crate) fn prove(entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
-    of(&entry.injection).prove(entry, context)
+    implementation(&entry.injection).prove(entry, context)
 }
 
 /// Undoes an injection; the proof holds when it is gone.
 pub(crate) fn undo(entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
-    of(&entry.injection).undo(entry, context)
+    implementation(&entry.injection).undo(entry, context)
 }
 
 /// The services that an injection names.
@@ -97,12 +101,12 @@ pub(crate) fn services_of(injection: &Injection) -> &[String] {
     injection.services().unwrap_or_default()
 }
 
-/// A proof that is still to be filled.
-pub(crate) fn so_far() -> Proof {
+/// A proof without observations yet: it holds until [`note`] adds one that does not.
+pub(crate) fn new_proof() -> Proof {
     Proof { holds: true, detail: Vec::new(), dropped_packets: 0 }
 }
 
-/// Adds a finding.
+/// Adds an observation to a proof. The proof holds if all its observations do.
 pub(crate) fn note(proof: &mut Proof, holds: bool, detail: String) {
     proof.holds &= holds;
     proof.detail.push(detail);
@@ -110,5 +114,5 @@ pub(crate) fn note(proof: &mut Proof, holds: bool, detail: String) {
 
 /// The shift of the services' clocks that an injection asks for.
 pub(crate) fn shift(entry: &UndoEntry) -> Option<Shift> {
-    of(&entry.injection).shift(entry)
+    implementation(&entry.injection).shift(entry)
 }

@@ -2,7 +2,7 @@
 //!
 //! The undo never depends on the freezer: processes that cannot be thawed are killed, which works on frozen processes, and started
 //! again.
-use super::{Context, Inject, kill, note, so_far};
+use super::{Context, Inject, kill, new_proof, note};
 use crate::journal::UndoEntry;
 use crate::service::all_stopped;
 use crate::sys;
@@ -42,7 +42,7 @@ impl Inject for Pause<'_> {
     }
 
     fn prove(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
-        let mut proof = so_far();
+        let mut proof = new_proof();
         for name in self.services {
             let pids = context.services.processes(name);
             let still = !pids.is_empty() && context.services.paused(name);
@@ -58,7 +58,7 @@ impl Inject for Pause<'_> {
     }
 
     fn undo(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
-        let mut proof = so_far();
+        let mut proof = new_proof();
         for name in self.services {
             let held = context
                 .others

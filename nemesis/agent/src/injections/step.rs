@@ -1,15 +1,15 @@
-//! Steps the node's real clock. Refused if that could move another machine's clock. The undo uses the boot-time clock, which no
-//! step moves, and needs no time server.
-use super::{Context, Inject, note, so_far};
+//! [`Step`]: steps the node's real clock. [`refusal`] has every reason to refuse it. Never: moves the clock of another machine.
+//! The undo computes the right time from the boot-time clock, which no step moves, and needs no time server.
+use super::{Context, Inject, new_proof, note};
 use crate::journal::UndoEntry;
 use crate::process;
 use crate::sys::{self, Settable};
 use dsfuzz_nemesis::protocol::Proof;
 
-/// Tolerance of a right clock.
-const CLOSE_NS: i64 = 50_000_000;
+/// How far a clock may be from the expected time and still count as right.
+const TOLERANCE_NS: i64 = 50_000_000;
 
-/// The reason why the clock must not be stepped here; none if it may.
+/// The reason why the clock of a node with this boot id must not be stepped; none if it may.
 fn refusal(own_kernel: bool, control_boot_id: &str, boot_id: &str, settable: &Settable) -> Option<String> {
     if !own_kernel {
         return Some(
@@ -31,30 +31,37 @@ fn refusal(own_kernel: bool, control_boot_id: &str, boot_id: &str, settable: &Se
     }
 }
 
-/// The wall clock without a step.
+/// The right wall-clock time now: the time in the entry, and the boot time that has passed since.
 fn true_ns(entry: &UndoEntry) -> i64 {
     let passed = sys::boottime_ns().saturating_sub(entry.boot_ns);
     entry.real_ns.saturating_add_unsigned(passed)
 }
 
-/// Steps the node's real clock.
+/// Steps the node's real clock; the fields are those of `Injection::StepClock`.
 pub(super) struct Step<'a> {
     pub(super) offset_ns: i64,
     pub(super) control_boot_id: &'a str,
     pub(super) own_kernel: bool,
 }
 
-impl Inject for Step<'_> {
-    /// An entry in the journal means that the clock may have been stepped, so a step that is refused never gets one.
-    fn refusal(&self, _: &Context<'_>) -> Option<String> {
+impl Step<'_> {
+    /// The reason why this step must not be done on a node with this boot id. The kernel is only asked on a node that owns it.
+    fn refused(&self, boot_id: &str) -> Option<String> {
         let settable = if self.own_kernel { sys::clock_settable() } else { Settable::Protected };
-        let reason = refusal(self.own_kernel, self.control_boot_id, &process::boot_id(), &settable)?;
+        refusal(self.own_kernel, self.control_boot_id, boot_id, &settable)
+    }
+}
+
+impl Inject for Step<'_> {
+    /// Refused before the journal has an entry: an entry means that the clock may have been stepped.
+    fn refusal(&self, _: &Context<'_>) -> Option<String> {
+        let reason = self.refused(&process::boot_id())?;
         Some(format!("the real clock is not stepped: {reason}"))
     }
 
     fn perform(&self, entry: &UndoEntry, _: &mut Context<'_>) -> Result<Vec<String>, String> {
-        let settable = if self.own_kernel { sys::clock_settable() } else { Settable::Protected };
-        if let Some(reason) = refusal(self.own_kernel, self.control_boot_id, &process::boot_id(), &settable) {
+        // Asked again right before the step: the clock of another machine is worth a second look.
+        if let Some(reason) = self.refused(&process::boot_id()) {
             return Err(format!("the real clock is not stepped: {reason}"));
         }
         sys::set_realtime_ns(true_ns(entry).saturating_add(self.offset_ns))
@@ -63,18 +70,17 @@ impl Inject for Step<'_> {
     }
 
     fn prove(&self, entry: &UndoEntry, _: &mut Context<'_>) -> Proof {
-        let mut proof = so_far();
+        let mut proof = new_proof();
         let off = sys::realtime_ns().saturating_sub(true_ns(entry));
-        let close = off.saturating_sub(self.offset_ns).abs() <= CLOSE_NS;
+        let close = off.saturating_sub(self.offset_ns).abs() <= TOLERANCE_NS;
         note(&mut proof, close, format!("the node's clock is off by {off} ns; {} were asked for", self.offset_ns));
         proof
     }
 
     fn undo(&self, entry: &UndoEntry, _: &mut Context<'_>) -> Proof {
-        let mut proof = so_far();
-        // A refused step was not done, so there is nothing to undo, and the clock must not be set.
-        let settable = if self.own_kernel { sys::clock_settable() } else { Settable::Protected };
-        if let Some(reason) = refusal(self.own_kernel, self.control_boot_id, &entry.boot_id, &settable) {
+        let mut proof = new_proof();
+        // `perform` refused for the same reason, so there is no step to undo. Never: sets a clock that may not be stepped.
+        if let Some(reason) = self.refused(&entry.boot_id) {
             note(&mut proof, true, format!("the real clock was not stepped: {reason}"));
             return proof;
         }
@@ -87,15 +93,15 @@ impl Inject for Step<'_> {
             return proof;
         }
         let off = || sys::realtime_ns().saturating_sub(true_ns(entry));
-        // The undo of a refused injection does not touch the clock.
-        if off().abs() > CLOSE_NS
+        // A clock that is right is not set.
+        if off().abs() > TOLERANCE_NS
             && let Err(error) = sys::set_realtime_ns(true_ns(entry))
         {
             note(&mut proof, false, format!("the node's clock could not be put right: {error}"));
             return proof;
         }
         let left = off();
-        note(&mut proof, left.abs() <= CLOSE_NS, format!("the node's clock is off by {left} ns"));
+        note(&mut proof, left.abs() <= TOLERANCE_NS, format!("the node's clock is off by {left} ns"));
         proof
     }
 }
