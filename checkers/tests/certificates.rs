@@ -167,6 +167,8 @@ const ONCE_REFUSED: &[(&str, &str, &str, &str)] = &[
     ("list-read-twice", "read-committed", "{}", "sees #4 but not what it wrote"),
     ("list-of-own-session", "read-atomic", "{}", "sees #4 but not what it wrote"),
     ("list-caused", "causal-transactions", "{}", "sees #2 but not what it wrote"),
+    ("list-shown-by-a-later-link", "read-committed", "{}", "2 transactions come before each other"),
+    ("permits-given-back-meanwhile", "semaphore", r#"{"permits": 3}"#, "more than 3 permits"),
     ("permits-of-a-retired-holder", "semaphore", r#"{"permits": 2}"#, "more than 2 permits"),
 ];
 

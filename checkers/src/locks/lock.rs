@@ -257,7 +257,7 @@ impl Lock {
                 report.violation(kind, || {
                     let mut others: Vec<Hold> = active.iter().map(|Reverse((_, other))| holds[*other]).collect();
                     others.sort_by_key(|other| (Reverse(other.permits), other.from));
-                    self.too_many(history, lock, limit, *hold, &others)
+                    self.too_many(history, lock, limit, *hold, &others, holds)
                 });
             }
         }
@@ -271,6 +271,7 @@ impl Lock {
         limit: u64,
         hold: Hold,
         others: &[Hold],
+        holds: &[Hold],
     ) -> Violation<'h> {
         let mut chosen = vec![hold];
         for other in others.iter().filter(|other| other.acquire != hold.acquire || other.to != hold.to) {
@@ -280,6 +281,10 @@ impl Lock {
             chosen.push(*other);
         }
         let acquire = |hold: &Hold| at(history, hold.acquire);
+        let mut shown = chosen.clone();
+        if !self.exclusive {
+            add_released(history, &mut shown, holds, acquire(&hold).reply);
+        }
         let say = |hold: &Hold| {
             let op = acquire(hold);
             let until = match hold.ended_by.map(|position| at(history, position)) {
@@ -303,7 +308,7 @@ impl Lock {
         let what = if self.exclusive { "the lock".to_owned() } else { format!("more than {limit} permits") };
         Violation {
             title: format!("{} held {what}{key} at the same time", names.join(" and ")),
-            ops: chosen
+            ops: shown
                 .iter()
                 .flat_map(|hold| [Some(hold.acquire), hold.ended_by])
                 .flatten()
@@ -315,6 +320,26 @@ impl Lock {
             reasons,
             certified: lock.certified,
             ..Violation::default()
+        }
+    }
+}
+
+/// Adds the holds that a process of the shown ones gave back meanwhile: without them their releases would count against those
+/// that are shown.
+fn add_released(history: &History, shown: &mut Vec<Hold>, holds: &[Hold], moment: u64) {
+    let mut from = 0;
+    while let Some(hold) = shown.get(from).copied() {
+        from += 1;
+        let acquire = at(history, hold.acquire);
+        let released = |other: &&Hold| {
+            let end = other.ended_by.map(|position| at(history, position));
+            at(history, other.acquire).session == acquire.session
+                && end.is_some_and(|end| end.call > acquire.call && end.call < moment)
+        };
+        for other in holds.iter().filter(released) {
+            if !shown.iter().any(|known| known.acquire == other.acquire && known.ended_by == other.ended_by) {
+                shown.push(*other);
+            }
         }
     }
 }

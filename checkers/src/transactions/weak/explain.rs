@@ -210,12 +210,11 @@ impl Words<'_, '_> {
                 sentences.extend(sight.iter().map(|link| self.sentence(link)));
                 calls.extend(sight.iter().flat_map(|link| [self.call(link.from), self.call(link.to)]));
             }
-            if let Why::Versions(key) = link.why {
-                let witness = if certified { self.witness(cycle, link, key) } else { None };
-                certified &= witness.is_some();
-                calls.extend(witness.flatten());
-            }
             sentences.push(self.sentence(link));
+        }
+        match if certified { self.witnesses(cycle) } else { None } {
+            Some(witnesses) => calls.extend(witnesses),
+            None => certified = false,
         }
         let title = match forced {
             true => format!("No order of the writes fits what {} transactions read.", cycle.len()),
@@ -226,22 +225,45 @@ impl Words<'_, '_> {
         finding
     }
 
-    /// The transaction that read the first version before the second or without it; none beside the cycle is needed where one on it
-    /// did.
-    fn witness(&self, cycle: &[Link], link: &Link, key: u32) -> Option<Option<u64>> {
-        let writes = |txn: u32| {
-            let mops = self.transactions.mops(self.txns[txn as usize]).iter();
-            mops.filter(|mop| mop.key == key && mop.writes()).map(|mop| mop.value)
-        };
-        let (before, after) = (writes(link.from).next()?, writes(link.to).next_back()?);
-        let shows = |txn: u32| Narrator(self.transactions).reads_in_order(txn, key, before, after);
-        if cycle.iter().any(|link| shows(self.txns[link.from as usize])) {
-            return Some(None);
+    /// Transactions beside the cycle that read the first version of a link before its second or without it, as few as show all
+    /// links; none where no transaction shows a link.
+    fn witnesses(&self, cycle: &[Link]) -> Option<Vec<u64>> {
+        let mut missing: Vec<(u32, Word, Word)> = Vec::new();
+        for link in cycle {
+            let Why::Versions(key) = link.why else { continue };
+            let writes = |txn: u32| {
+                let mops = self.transactions.mops(self.txns[txn as usize]).iter();
+                mops.filter(|mop| mop.key == key && mop.writes()).map(|mop| mop.value)
+            };
+            let (before, after) = (writes(link.from).next()?, writes(link.to).next_back()?);
+            if !cycle.iter().any(|link| self.shows(self.txns[link.from as usize], (key, before, after))) {
+                missing.push((key, before, after));
+            }
         }
-        let mops = self.transactions.all_mops();
-        let mut readers = self.transactions.key_mops(key).iter().map(|&place| mops[place as usize]);
-        let witness = readers.find(|mop| mop.kind() == MopKind::Read && shows(mop.txn()))?.txn();
-        Some(Some(u64::from(self.transactions.txn(witness).call)))
+        let mut witnesses: Vec<u32> = Vec::new();
+        for &order in &missing {
+            let mops = self.transactions.all_mops();
+            let mut readers = self.transactions.key_mops(order.0).iter().map(|&place| mops[place as usize]);
+            witnesses.push(readers.find(|mop| mop.kind() == MopKind::Read && self.shows(mop.txn(), order))?.txn());
+        }
+        witnesses.sort_unstable();
+        witnesses.dedup();
+        // The witness of one link may show another one, too.
+        let mut at = 0;
+        while at < witnesses.len() {
+            let others = || witnesses.iter().filter(|&&other| other != witnesses[at]);
+            if missing.iter().all(|&order| others().any(|&other| self.shows(other, order))) {
+                witnesses.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+        Some(witnesses.into_iter().map(|txn| u64::from(self.transactions.txn(txn).call)).collect())
+    }
+
+    /// Whether the transaction read the key's first version before the second or without it.
+    fn shows(&self, txn: u32, (key, before, after): (u32, Word, Word)) -> bool {
+        Narrator(self.transactions).reads_in_order(txn, key, before, after)
     }
 
     fn link_edge(&self, link: &Link) -> Edge {
