@@ -12,6 +12,8 @@ pub struct CheckerDoc {
     pub name: &'static str,
     /// What it promises, in a sentence.
     pub doc: &'static str,
+    /// What it costs: n is the number of operations and of the elements that their replies list, k that of processes.
+    pub cost: &'static str,
     /// What it judges.
     pub judges: Judges,
     /// The schema of its options; `workload`, which every checker takes, is among them.

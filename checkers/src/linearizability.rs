@@ -89,6 +89,9 @@ fn schema_of_models(_: &mut SchemaGenerator) -> Schema {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "linearizable",
     doc: "Every key behaves as if its calls had happened one at a time, each between its call and its reply.",
+    cost: "near-linear for registers whose values are written once, and for queues, stacks, priority queues, \
+           bags and growing sets whose values are put once; registers with repeated values: linear in the \
+           length, exponential at worst in the calls open at once; other models: a search, exponential at worst",
     judges: Judges::calls(&["write", "cas"], &["read"]).reading(Reads::Value),
     options: schema::<LinearizableOptions>,
     build: |given| {

@@ -88,7 +88,8 @@ impl JsonSchema for CheckPlan {
 #[cfg(test)]
 mod tests {
     use crate::plan::{Plan, reference};
-    use dsfuzz_checkers::CHECKERS;
+    use dsfuzz_checkers::{CHECKERS, CheckerDoc};
+    use dsfuzz_workloads::WORKLOADS;
     use serde_json::Value;
 
     /// What is said of a plan of this workload with these lines under `check`.
@@ -121,31 +122,15 @@ mod tests {
         }
     }
 
-    /// Checkers of one workload alone. Others judge runs.
-    const OF_REGISTERS: [&str; 10] = [
-        "linearizable",
-        "sequential",
-        "causal",
-        "pram",
-        "read-your-writes",
-        "monotonic-reads",
-        "monotonic-writes",
-        "writes-follow-reads",
-        "eventual-convergence",
-        "staleness",
-    ];
-    const OF_SETS: [&str; 4] = ["set", "set-full", "crdt", "replicas-agree"];
-    const OF_RUNS: [&str; 5] = ["split-brain", "leadership", "availability", "liveness", "crashes"];
-
     #[test]
     fn a_checker_that_cannot_judge_the_workload_is_refused_with_those_that_can() {
-        for (workload, of_workload) in [("register", &OF_REGISTERS[..]), ("set", &OF_SETS[..])] {
-            let can = |name: &str| of_workload.contains(&name) || OF_RUNS.contains(&name);
-            let named: Vec<&str> = CHECKERS.iter().map(|doc| doc.name).filter(|name| can(name)).collect();
-            assert_eq!(named.len(), of_workload.len() + OF_RUNS.len());
+        for (workload, functions) in [("register", &["read", "write", "cas"][..]), ("set", &["add", "read"])] {
+            let reads = WORKLOADS.iter().find(|doc| doc.name == workload).expect("a workload").reads;
+            let can = |doc: &&CheckerDoc| doc.judges.can_judge(functions, reads);
+            let named: Vec<&str> = CHECKERS.iter().filter(can).map(|doc| doc.name).collect();
             for doc in CHECKERS {
                 let said = said(workload, &format!("  - {}", doc.name));
-                if can(doc.name) {
+                if can(&doc) {
                     assert_eq!(said, "no error", "{} of {workload}", doc.name);
                     continue;
                 }
@@ -155,6 +140,20 @@ mod tests {
                 assert!(said.ends_with(&format!("= those that can: {}", named.join(", "))), "{said}");
                 assert!(said.contains(&format!("6 |   - {}", doc.name)), "{said}");
             }
+        }
+        let can = |name: &str, workload: &str| said(workload, &format!("  - {name}")) == "no error";
+        for (name, of_registers, of_sets) in [
+            ("linearizable", true, false),
+            ("staleness", true, false),
+            ("long-fork", false, false),
+            ("set", false, true),
+            ("counter", false, false),
+            ("crdt", false, true),
+            ("rw-register", false, false),
+            ("split-brain", true, true),
+            ("crashes", true, true),
+        ] {
+            assert_eq!((can(name, "register"), can(name, "set")), (of_registers, of_sets), "{name}");
         }
         let none = said("register", "  - linearizable: {workload: set}");
         assert!(none.contains("this plan has no workload `set`") && none.contains("its workloads: register"), "{none}");

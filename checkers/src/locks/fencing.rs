@@ -35,6 +35,7 @@ use std::collections::HashMap;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "fencing",
     doc: "Later grants carry larger tokens, and what they guard never accepts an older token after a newer.",
+    cost: "near-linear",
     judges: Judges::calls(&["acquire"], &["release", "write", "log"]),
     options: schema::<NamedByOptions>,
     build: |given| {

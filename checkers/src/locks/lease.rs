@@ -45,6 +45,7 @@ pub(crate) struct LeaseOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "lease",
     doc: "No two processes certainly hold one lease at the same moment, under a stated bound of clock error.",
+    cost: "near-linear",
     judges: Judges::calls(&["renew"], &["acquire", "release"]),
     options: schema::<LeaseOptions>,
     build: |given| {

@@ -56,6 +56,7 @@ pub(crate) struct SemaphoreOptions {
 pub(crate) const LOCK: CheckerDoc = CheckerDoc {
     name: "lock",
     doc: "Never two processes certainly hold one lock at the same moment, and only its holder releases it.",
+    cost: "near-linear",
     judges: Judges::calls(&["acquire", "release"], &[]),
     options: schema::<LockOptions>,
     build: |given| {
@@ -68,6 +69,7 @@ pub(crate) const LOCK: CheckerDoc = CheckerDoc {
 pub(crate) const SEMAPHORE: CheckerDoc = CheckerDoc {
     name: "semaphore",
     doc: "Never more permits are certainly held at one moment than there are.",
+    cost: "near-linear",
     judges: Judges::calls(&["acquire"], &["release"]),
     options: schema::<SemaphoreOptions>,
     build: |given| {

@@ -44,6 +44,7 @@ const CERTIFIED_MAX: usize = 100;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "counter",
     doc: "Every read lies between the sums that the additions before and beside it allow.",
+    cost: "near-linear",
     judges: Judges::calls(&["add", "increment", "decrement"], &["read"]).reading(Reads::Number),
     options: schema::<InitialOptions>,
     build: |given| {

@@ -71,6 +71,7 @@ pub(crate) struct CrdtOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "crdt",
     doc: "After quiescence all replicas are equal, and none ever shows what the updates cannot explain.",
+    cost: "near-linear",
     judges: Judges::calls(&["add", "increment", "decrement", "remove"], &["read"]),
     options: schema::<CrdtOptions>,
     build: |given| {

@@ -67,6 +67,7 @@ pub(crate) struct KafkaOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "kafka",
     doc: "Logs of messages behave like logs: one value at an offset, nothing lost, polls in order without gaps.",
+    cost: "near-linear",
     judges: Judges::calls(&["send", "poll", "txn"], &["assign", "subscribe", "seek", "rebalance", "crash"]),
     options: schema::<KafkaOptions>,
     build: |given| {

@@ -52,6 +52,7 @@ pub(crate) struct MonotonicOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "monotonic",
     doc: "What was inserted later has a later timestamp, and every acknowledged row is there at the end.",
+    cost: "near-linear",
     judges: Judges::calls(&["add"], &["read"]).reading(Reads::Rows),
     options: schema::<MonotonicOptions>,
     build: |given| {

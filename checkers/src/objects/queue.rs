@@ -40,6 +40,7 @@ pub(crate) struct QueueOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "queue",
     doc: "Whatever is dequeued was enqueued before, and no more often than it was enqueued.",
+    cost: "near-linear",
     judges: Judges::calls(&["enqueue", "dequeue"], &[]),
     options: schema::<QueueOptions>,
     build: |given| {

@@ -55,6 +55,7 @@ pub(crate) struct SetCheckerOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "set",
     doc: "Every acknowledged element is in some final read, nothing else is in any, nothing is there twice.",
+    cost: "near-linear",
     judges: Judges::calls(&["add"], &["read"]).reading(Reads::Elements),
     options: schema::<SetCheckerOptions>,
     build: |given| {

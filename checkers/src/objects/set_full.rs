@@ -56,6 +56,7 @@ pub(crate) struct SetFullOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "set-full",
     doc: "Every element, once known, is in every later read (linearizable) or at least in the last ones.",
+    cost: "near-linear: in the differences between consecutive reads",
     judges: Judges::calls(&["add"], &["read"]).reading(Reads::Elements),
     options: schema::<SetFullOptions>,
     build: |given| {

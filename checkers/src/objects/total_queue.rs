@@ -42,6 +42,7 @@ pub(crate) struct TotalQueueOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "total-queue",
     doc: "Everything that was enqueued and acknowledged comes out by the last drain, and nothing else does.",
+    cost: "near-linear",
     judges: Judges::calls(&["drain"], &["enqueue", "dequeue"]),
     options: schema::<TotalQueueOptions>,
     build: |given| {

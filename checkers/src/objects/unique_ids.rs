@@ -21,6 +21,7 @@ use serde_json::json;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "unique-ids",
     doc: "No two acknowledged calls were given the same id.",
+    cost: "near-linear",
     judges: Judges::calls(&["generate"], &[]),
     options: schema::<NoOptions>,
     build: |given| {

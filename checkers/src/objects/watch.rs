@@ -42,6 +42,7 @@ use stream::{Change, Event, Filter, Store, Watched};
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "watch",
     doc: "Watches deliver every change once, in order, whole revisions at a time, from where they were asked to.",
+    cost: "near-linear in changes and events, and for each watch the changes that it covers",
     judges: Judges::calls(&["watch"], &["put", "delete", "txn"]),
     options: schema::<NoOptions>,
     build: |given| {

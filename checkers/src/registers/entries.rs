@@ -99,6 +99,8 @@ fn session(promise: Promise, given: &Given) -> Result<Box<dyn Checker>, OptionEr
 pub(crate) const SEQUENTIAL: CheckerDoc = CheckerDoc {
     name: "sequential",
     doc: "All keys together behave as if all calls had happened one at a time, each process' calls in its order.",
+    cost: "NP-complete: near-linear where a quick dive finds an order, O(n·k) for each round of forced orders, \
+           then a search",
     judges: REGISTERS,
     options: schema::<InitialOptions>,
     build: |given| Ok(Box::new(WithInitial::new(Sequential, given.read::<InitialOptions>()?.initial))),
@@ -107,6 +109,7 @@ pub(crate) const SEQUENTIAL: CheckerDoc = CheckerDoc {
 pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
     name: "causal",
     doc: "Whoever sees an operation has seen everything that its process had seen or done before it.",
+    cost: "O(n·k) at worst; variant `cm` in several rounds",
     judges: REGISTERS,
     options: schema::<CausalOptions>,
     build: |given| {
@@ -123,6 +126,7 @@ pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
 pub(crate) const PRAM: CheckerDoc = CheckerDoc {
     name: "pram",
     doc: "Each process sees the writes of every other process in the order in which they were made.",
+    cost: "O(n·k) for each round",
     judges: REGISTERS,
     options: schema::<InitialOptions>,
     build: |given| {
@@ -134,6 +138,7 @@ pub(crate) const PRAM: CheckerDoc = CheckerDoc {
 pub(crate) const READ_YOUR_WRITES: CheckerDoc = CheckerDoc {
     name: "read-your-writes",
     doc: "A read sees what its process wrote to the key, or something newer.",
+    cost: "near-linear",
     judges: REGISTERS,
     options: schema::<SessionOptions>,
     build: |given| session(Promise::ReadYourWrites, given),
@@ -142,6 +147,7 @@ pub(crate) const READ_YOUR_WRITES: CheckerDoc = CheckerDoc {
 pub(crate) const MONOTONIC_READS: CheckerDoc = CheckerDoc {
     name: "monotonic-reads",
     doc: "A read sees what its process had read of the key before, or something newer.",
+    cost: "near-linear",
     judges: REGISTERS,
     options: schema::<SessionOptions>,
     build: |given| session(Promise::MonotonicReads, given),
@@ -150,6 +156,7 @@ pub(crate) const MONOTONIC_READS: CheckerDoc = CheckerDoc {
 pub(crate) const MONOTONIC_WRITES: CheckerDoc = CheckerDoc {
     name: "monotonic-writes",
     doc: "Writes of a process to a key are ordered as it made them.",
+    cost: "near-linear",
     judges: REGISTERS,
     options: schema::<SessionOptions>,
     build: |given| session(Promise::MonotonicWrites, given),
@@ -158,6 +165,7 @@ pub(crate) const MONOTONIC_WRITES: CheckerDoc = CheckerDoc {
 pub(crate) const WRITES_FOLLOW_READS: CheckerDoc = CheckerDoc {
     name: "writes-follow-reads",
     doc: "A write is newer than whatever its process had read of the key.",
+    cost: "near-linear",
     judges: REGISTERS,
     options: schema::<SessionOptions>,
     build: |given| session(Promise::WritesFollowReads, given),
@@ -166,6 +174,7 @@ pub(crate) const WRITES_FOLLOW_READS: CheckerDoc = CheckerDoc {
 pub(crate) const EVENTUAL_CONVERGENCE: CheckerDoc = CheckerDoc {
     name: "eventual-convergence",
     doc: "After the last write and the last heal all nodes come to one value, and it could be the last one.",
+    cost: "near-linear",
     judges: REGISTERS,
     options: schema::<ConvergenceOptions>,
     build: |given| {
@@ -178,6 +187,7 @@ pub(crate) const EVENTUAL_CONVERGENCE: CheckerDoc = CheckerDoc {
 pub(crate) const STALENESS: CheckerDoc = CheckerDoc {
     name: "staleness",
     doc: "Measures how far reads were behind, in time and in writes; a promise where limits are set.",
+    cost: "near-linear, about sixty times that to find Δ",
     judges: REGISTERS,
     options: schema::<StalenessOptions>,
     build: |given| {

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "availability",
     doc: "Measures what worked before, during and after each fault, and how long each node took to recover.",
+    cost: "near-linear, for each heal the calls after it",
     judges: Judges::RUNS,
     options: schema::<NoOptions>,
     build: |given| given.read().map(|NoOptions {}| Box::new(Availability) as _),

@@ -144,6 +144,7 @@ impl JsonSchema for ExitStatuses {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: CRASHES,
     doc: "No process of the target ends by itself, fails to come back, writes an alarm into its log, runs out of memory or leaves a core file.",
+    cost: "linear in the records of processes",
     judges: Judges::RUNS,
     options: schema::<CrashesOptions>,
     build: |given| Ok(Box::new(Crashes::of(given.read()?))),

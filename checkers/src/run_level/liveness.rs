@@ -54,6 +54,7 @@ enum Scope {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "liveness",
     doc: "After each heal every node answers again within a stated time.",
+    cost: "near-linear, for each heal and node the calls in its window",
     judges: Judges::RUNS,
     options: schema::<LivenessOptions>,
     build: |given| {

@@ -56,6 +56,7 @@ pub(crate) struct SplitBrainOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "split-brain",
     doc: "No term has two leaders, and the two sides of a proven cut never both acknowledge conflicting writes to one key.",
+    cost: "near-linear, for each cut the calls during it",
     judges: Judges::RUNS,
     options: schema::<SplitBrainOptions>,
     build: |given| {

@@ -1,47 +1,37 @@
 //! The README names every checker and every model, and nothing else.
 use crate::history::Format;
-use crate::{CHECKERS, MODELS, ModelDoc};
-use std::collections::BTreeSet;
+use crate::{CHECKERS, CheckerDoc, MODELS, ModelDoc};
 
 const README: &str = include_str!("../../README.md");
 
-/// The table under a heading: its rows, cell by cell.
-fn table(heading: &str) -> Vec<Vec<&'static str>> {
-    let (_, rest) = README.split_once(&format!("\n## {heading}\n")).unwrap();
-    let section = rest.split("\n## ").next().unwrap();
-    let rows = section.lines().filter(|line| line.starts_with("| `"));
-    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()
+/// The text with these rows in the table under this head.
+fn with_table(text: &str, head: &str, rows: &[[String; 3]]) -> String {
+    let head = format!("| {head} |\n|---|---|---|\n");
+    let (before, rest) = text.split_once(&head).expect("the table");
+    let after = rest.find("\n\n").map_or("", |end| &rest[end + 1..]);
+    let row = |cells: &[String; 3]| {
+        assert!(cells.iter().all(|cell| !cell.is_empty() && !cell.contains(['|', '\n'])), "{cells:?}");
+        format!("| {} |\n", cells.join(" | "))
+    };
+    format!("{before}{head}{}{after}", rows.iter().map(row).collect::<String>())
 }
 
-fn names(rows: &[Vec<&'static str>]) -> BTreeSet<&'static str> {
-    rows.iter().map(|row| row[0].trim_matches('`')).collect()
-}
-
+/// The tables of checkers and models follow from their lists; with `DSFUZZ_BLESS` set they are written anew.
 #[test]
-fn every_checker_stands_in_the_table_with_its_promise_and_cost() {
-    let rows = table("Checkers");
-    assert_eq!(names(&rows), CHECKERS.iter().map(|doc| doc.name).collect());
-    assert_eq!(rows.len(), CHECKERS.len());
-    assert!(rows.iter().all(|row| row.len() == 3 && row.iter().all(|cell| !cell.is_empty())), "{rows:?}");
-}
-
-/// The table of models follows from their list; with `DSFUZZ_WRITE` set it is written anew.
-#[test]
-fn the_table_of_models_is_that_of_the_list() {
+fn the_tables_are_those_of_the_lists() {
     let quoted =
         |model: &ModelDoc| model.functions.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let row = |model: &ModelDoc| format!("| `{}` | {} | {} |\n", model.name, model.doc, quoted(model));
-    let expected: String = MODELS.iter().map(row).collect();
-    let (_, rest) = README.split_once("| model | what it is | functions |\n|---|---|---|\n").expect("the table");
-    let end = rest.find("\n\n").map_or(rest.len(), |end| end + 1);
-    if std::env::var_os("DSFUZZ_WRITE").is_some() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-        let head = &README[..README.len() - rest.len()];
-        std::fs::write(path, format!("{head}{expected}{}", &rest[end..])).expect("the README can be written");
+    let checker = |doc: &CheckerDoc| [format!("`{}`", doc.name), doc.doc.to_owned(), doc.cost.to_owned()];
+    let model = |model: &ModelDoc| [format!("`{}`", model.name), model.doc.to_owned(), quoted(model)];
+    let checkers: Vec<_> = CHECKERS.iter().map(checker).collect();
+    let models: Vec<_> = MODELS.iter().map(model).collect();
+    let expected = with_table(README, "checker | promise | cost", &checkers);
+    let expected = with_table(&expected, "model | what it is | functions", &models);
+    if std::env::var_os("DSFUZZ_BLESS").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"), expected).expect("the README can be written");
         return;
     }
-    let write = "DSFUZZ_WRITE=1 cargo test -p dsfuzz-checkers --lib the_table_of_models";
-    assert_eq!(&rest[..end], expected, "write the table anew: {write}");
+    assert!(README == expected, "write the tables anew: DSFUZZ_BLESS=1 cargo test -p dsfuzz-checkers --lib the_tables");
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub(crate) struct AtomicCommitOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "atomic-commit",
     doc: "All participants of a transaction decide the same, for ever, and as the client was told.",
+    cost: "near-linear",
     judges: Judges::calls(&["commit"], &["status"]),
     options: schema::<AtomicCommitOptions>,
     build: |given| {

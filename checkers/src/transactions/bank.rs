@@ -43,6 +43,7 @@ pub(crate) struct BankOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "bank",
     doc: "Transfers never change the sum of all balances, and no balance falls below zero.",
+    cost: "near-linear",
     judges: Judges::calls(&["transfer"], &["read", "txn"]),
     options: schema::<BankOptions>,
     build: |given| {

@@ -32,6 +32,7 @@ const PER_STEP: usize = 16;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "causal-reverse",
     doc: "Whoever sees a write also sees every write that was acknowledged before it was called.",
+    cost: "near-linear",
     judges: Judges::calls(&["write", "insert", "append"], &["read"]),
     options: schema::<NoOptions>,
     build: |given| given.read().map(|NoOptions {}| Box::new(CausalReverse) as _),

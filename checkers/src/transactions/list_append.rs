@@ -60,6 +60,8 @@ impl Default for ListAppendOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "list-append",
     doc: "Transactions that append to lists and read whole lists are isolated as the model says.",
+    cost: "near-linear, except for G-single cycles within one component of a broken history, whose search is \
+           bounded and then Unknown",
     judges: Judges::calls(&["txn"], &[]),
     options: schema::<ListAppendOptions>,
     build: |given| Ok(Box::new(ListAppend::new(&given.read::<ListAppendOptions>()?.model)?)),

@@ -42,6 +42,7 @@ pub(crate) struct LongForkOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "long-fork",
     doc: "All reads of a group of keys agree on the order in which its keys were written.",
+    cost: "near-linear",
     judges: Judges::calls(&["read", "write"], &[]),
     options: schema::<LongForkOptions>,
     build: |given| {

@@ -45,6 +45,8 @@ fn schema_of_models(_: &mut SchemaGenerator) -> Schema {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "mini-transactions",
     doc: "Transactions on registers that read a key before they write it are isolated as the model says, decided exactly.",
+    cost: "near-linear, except for G-single cycles within one component of a broken history, whose search is \
+           bounded and then Unknown",
     judges: Judges::calls(&["txn"], &[]),
     options: schema::<MiniOptions>,
     build: |given| {

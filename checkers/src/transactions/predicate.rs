@@ -30,6 +30,7 @@ use std::collections::BTreeMap;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "g2",
     doc: "Of the inserts under one key, each made only if a predicate found no row there, at most one succeeds.",
+    cost: "near-linear",
     judges: Judges::calls(&["insert"], &[]),
     options: schema::<NoOptions>,
     build: |given| given.read().map(|NoOptions {}| Box::new(G2) as _),
@@ -39,6 +40,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 pub(crate) const CLOSED: CheckerDoc = CheckerDoc {
     name: "closed-predicate",
     doc: "Transactions with predicate reads over a known universe of keys are serializable.",
+    cost: "predicate reads times keys of the universe",
     judges: Judges::calls(&["txn", "init"], &[]),
     options: schema::<NoOptions>,
     build: |given| given.read().map(|NoOptions {}| Box::new(ClosedPredicate) as _),

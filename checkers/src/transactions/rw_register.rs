@@ -78,6 +78,8 @@ impl Default for RwRegisterOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "rw-register",
     doc: "Transactions on registers with unique writes are isolated as the model says, as far as version orders are known.",
+    cost: "near-linear, except for G-single cycles within one component of a broken history, whose search is \
+           bounded and then Unknown",
     judges: Judges::calls(&["txn"], &[]),
     options: schema::<RwRegisterOptions>,
     build: |given| {

@@ -40,6 +40,7 @@ pub(crate) struct SagaOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "saga",
     doc: "Every saga ends with all of its steps done, or with all that were done compensated in reverse order.",
+    cost: "near-linear",
     judges: Judges::calls(&["start"], &["log"]),
     options: schema::<SagaOptions>,
     build: |given| {

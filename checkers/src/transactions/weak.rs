@@ -69,6 +69,7 @@ use view::INITIAL;
 pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
     name: "causal-transactions",
     doc: "A transaction sees its causal past: some order of the commits explains what was read.",
+    cost: "O(n·k) at worst",
     judges: Judges::calls(&["txn"], &[]),
     options: schema::<InitialOptions>,
     build: |given| Ok(Box::new(WithInitial::new(Weak::causal(), given.read::<InitialOptions>()?.initial))),
@@ -78,6 +79,7 @@ pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
 pub(crate) const READ_ATOMIC: CheckerDoc = CheckerDoc {
     name: "read-atomic",
     doc: "A transaction sees its session and those it reads from as a whole: some order of the commits explains what was read.",
+    cost: "O(n√n) up to a logarithm at worst, near-linear for small transactions",
     judges: Judges::calls(&["txn"], &[]),
     options: schema::<InitialOptions>,
     build: |given| Ok(Box::new(WithInitial::new(Weak::read_atomic(), given.read::<InitialOptions>()?.initial))),
@@ -88,6 +90,7 @@ pub(crate) const READ_COMMITTED: CheckerDoc = CheckerDoc {
     name: "read-committed",
     doc: "From a read on, a transaction sees its writer as a whole: some order of the commits explains what was read. \
           Stronger than Adya's PL-2, which list-append judges with the model of the same name.",
+    cost: "O(n√n) up to a logarithm at worst, near-linear for small transactions",
     judges: Judges::calls(&["txn"], &[]),
     options: schema::<InitialOptions>,
     build: |given| Ok(Box::new(WithInitial::new(Weak::read_committed(), given.read::<InitialOptions>()?.initial))),

@@ -69,6 +69,7 @@ impl Default for ReplicasAgreeOptions {
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "replicas-agree",
     doc: "At the end all nodes show the same set, with everything that was acknowledged.",
+    cost: "near-linear",
     judges: Judges::calls(&["add"], &["read"]).reading(Reads::Elements),
     options: schema::<ReplicasAgreeOptions>,
     build: |given| {
