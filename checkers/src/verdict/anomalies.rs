@@ -384,7 +384,8 @@ mod tests {
         let mut known: BTreeSet<&str> = OTHER_WORDS.iter().copied().collect();
         known.extend(ANOMALIES.iter().map(|(kind, _)| *kind));
         let options: Vec<_> = CHECKERS.iter().flat_map(|doc| doc.option_docs()).collect();
-        known.extend(CHECKERS.iter().map(|doc| doc.name).chain(options.iter().map(|option| option.name.as_str())));
+        known.extend(CHECKERS.iter().flat_map(|doc| [doc.name, doc.cost]));
+        known.extend(options.iter().map(|option| option.name.as_str()));
         known.extend(MODELS.iter().map(|doc| doc.name));
         known.extend(FUNCTIONS.iter().map(|function| function.name));
         known.extend(lattice::MODELS.iter().flat_map(|model| model.aliases.iter().copied().chain([model.name])));
