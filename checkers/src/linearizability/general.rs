@@ -19,7 +19,7 @@ mod shrink;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use explain::finding;
+pub(crate) use explain::{certificate, finding};
 
 use super::decide::{self as registers, DecisionOptions};
 use super::limits::{EngineAnswer, Limits, Stop};
@@ -83,18 +83,18 @@ pub(crate) fn decide<M: Model>(
     operations: &[Operation<M::Action>],
     options: DecisionOptions<'_>,
 ) -> Decision {
-    let decision = match without_order(model, operations, options) {
+    let mut decision = match without_order(model, operations, options) {
         Decision::Refuted(refutation) => Decision::Refuted(exact(model, operations, refutation, options)),
         decision => decision,
     };
     if decision == Decision::Linearizable(None) && options.witness && operations.len() <= MAX_WITNESS_OPERATIONS {
         let steps = options.steps.min(20 * operations.len() as u64 + 1000);
-        if let Decision::Linearizable(order) = in_turns(model, operations, DecisionOptions { steps, ..options }) {
-            return Decision::Linearizable(order.map(|order| without_idle_takers(model, operations, order)));
+        if let found @ Decision::Linearizable(_) = in_turns(model, operations, DecisionOptions { steps, ..options }) {
+            decision = found;
         }
     }
     match decision {
-        Decision::Linearizable(Some(order)) => {
+        Decision::Linearizable(Some(order)) if options.witness => {
             Decision::Linearizable(Some(without_idle_takers(model, operations, order)))
         }
         decision => decision,
@@ -104,21 +104,26 @@ pub(crate) fn decide<M: Model>(
 /// The most takes of unknown outcome of which `without_idle_takers` tries each by itself.
 const MAX_TAKERS: usize = 64;
 
+/// Whether the action takes an element out of a container without a reply that says which, if any.
+fn takes_unknown<M: Model>(model: &M, action: &M::Action) -> bool {
+    matches!(model.container_action(action), Some((_, ContainerAction::TakeUnknown)))
+}
+
 /// The order without those takes of unknown outcome that it can do without. They may never have taken anything, so a witness
 /// need not name them.
 fn without_idle_takers<M: Model>(model: &M, operations: &[Operation<M::Action>], order: Vec<u64>) -> Vec<u64> {
+    if !operations.iter().any(|operation| takes_unknown(model, &operation.action)) {
+        return order;
+    }
     let actions: HashMap<u64, &M::Action> =
         operations.iter().map(|operation| (operation.call, &operation.action)).collect();
-    let takes = |call: &u64| {
-        let action = actions.get(call).and_then(|action| model.container_action(action));
-        matches!(action, Some((_, ContainerAction::TakeUnknown)))
-    };
+    let takes = |call: &u64| actions.get(call).is_some_and(|action| takes_unknown(model, action));
     let takers: Vec<u64> = order.iter().copied().filter(|call| takes(call)).collect();
     let replays = |left_out: &dyn Fn(&u64) -> bool| {
         let mut kept = order.iter().filter(|call| !left_out(call)).filter_map(|call| actions.get(call));
         kept.try_fold(model.initial(), |state, action| model.step(&state, action)).is_some()
     };
-    let idle: HashSet<u64> = if takers.is_empty() || replays(&takes) {
+    let idle: HashSet<u64> = if replays(&takes) {
         takers.into_iter().collect()
     } else {
         let mut idle: HashSet<u64> = HashSet::new();

@@ -253,6 +253,12 @@ impl<M: Model> Objects<'_, M> {
         format!("{what} after {done} of {replies} replies, at {} of the run", messages::seconds(time))
     }
 
+    /// The operations of an object that was judged, and so was understood.
+    fn understood(&self, model: &M, part: &Part<'_>) -> Vec<Operation<M::Action>> {
+        let actions = part.ops(self.history).filter_map(|op| self.action(model, &op).ok()).collect();
+        self.operations(model, part, actions)
+    }
+
     /// The finding about a contradiction.
     pub(super) fn finding(&self, part: &Part<'_>, bad: &Contradiction<M>, budget: &Budget) -> Finding {
         let (history, key) = (self.history, part.key.to_value());
@@ -285,16 +291,12 @@ impl<M: Model> Objects<'_, M> {
                 |pair| self.contradicting_pair_finding(part, &pair),
             ),
             Evidence::Other(refutation) => {
-                // They were understood when they were judged.
-                let actions = part.ops(history).filter_map(|op| self.action(model, &op).ok()).collect();
-                let operations = self.operations(model, part, actions);
+                let operations = self.understood(model, part);
                 let mut finding = general::finding(model, history, &key, &operations, refutation, budget);
                 // A certificate speaks of the model as it is.
                 if let Some(Evidence::Other(refutation)) = &bad.plain {
-                    let actions = part.ops(history).filter_map(|op| self.action(self.model, &op).ok()).collect();
-                    let operations = self.operations(self.model, part, actions);
-                    let plain = general::finding(self.model, history, &key, &operations, refutation, budget);
-                    finding.certificate = plain.certificate;
+                    let operations = self.understood(self.model, part);
+                    finding.certificate = general::certificate(self.model, history, &operations, refutation, budget);
                 }
                 finding.sentences.extend(bad.supposed.as_ref().map(|value| {
                     format!("That holds also if it began with {value}, which was read before anything was written.")

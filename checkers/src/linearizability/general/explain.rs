@@ -5,7 +5,7 @@ use super::super::explain::{about_key, operation};
 use super::super::limits::{EngineAnswer, Limits};
 use super::super::space::{Plan, Space};
 use super::configurations::Configurations;
-use super::{Decision, Operation, Refutation, exact, shrink, steps, without_order};
+use super::{Decision, Operation, Refutation, exact, shrink, steps, takes_unknown, without_order};
 use crate::forms::without_version;
 use crate::history::{History, Op, Outcome};
 use crate::linearizability::containers::{self, GrowConflictKind};
@@ -69,19 +69,39 @@ pub(crate) fn finding<M: Model>(
     }
     sentences.extend(grown.map(|grown| grown.why));
     let mut finding = about_key(history, key, (kind, &title), sentences, &ops);
-    if small.len() <= CERTIFIED {
-        let claim = Claim::NoLinearization { model: model.specification(), weakened: Vec::new() };
-        // What may have taken any value is left out because every value shown was taken, perhaps later.
-        let unknown = |operation: &Operation<M::Action>| {
-            matches!(model.container_action(&operation.action), Some((_, ContainerAction::TakeUnknown)))
-        };
-        let calls = match operations.iter().any(unknown) {
-            true => small.iter().map(|operation| operation.call).collect(),
-            false => contradicting(model, &small, budget),
-        };
-        finding.certificate = Some(Certificate::new(history, claim, &calls));
-    }
+    finding.certificate = certificate_of(model, history, operations, &small, budget);
     finding
+}
+
+/// The certificate of a contradiction alone, without a finding's words.
+pub(crate) fn certificate<M: Model>(
+    model: &M,
+    history: &History,
+    operations: &[Operation<M::Action>],
+    refutation: &Refutation,
+    budget: &Budget,
+) -> Option<Certificate> {
+    certificate_of(model, history, operations, &shrink::shrink(model, operations, refutation, budget), budget)
+}
+
+/// The certificate of a contradiction among a few of the operations; none where these are still too many.
+fn certificate_of<M: Model>(
+    model: &M,
+    history: &History,
+    operations: &[Operation<M::Action>],
+    small: &[Operation<M::Action>],
+    budget: &Budget,
+) -> Option<Certificate> {
+    if small.len() > CERTIFIED {
+        return None;
+    }
+    let claim = Claim::NoLinearization { model: model.specification(), weakened: Vec::new() };
+    // What may have taken any value is left out because every value shown was taken, perhaps later.
+    let calls = match operations.iter().any(|operation| takes_unknown(model, &operation.action)) {
+        true => small.iter().map(|operation| operation.call).collect(),
+        false => contradicting(model, small, budget),
+    };
+    Some(Certificate::new(history, claim, &calls))
 }
 
 /// A refused call before the reply that does not fit: had it taken effect, an order would explain all replies.
