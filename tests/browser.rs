@@ -355,10 +355,10 @@ fn an_invalid_run_says_what_broke_what_was_in_force_and_what_to_do() {
     ] {
         assert!(cards.contains(wanted), "{wanted} is missing in {cards}");
     }
-    // One block, with the clearest of them, and the nine others folded.
+    // One block, with the first of them, and the nine others folded.
     assert_eq!(browser.run("return document.querySelectorAll('article.finding').length"), json!(1));
     assert_eq!(browser.run("return document.querySelectorAll('details.others li').length"), json!(9));
-    assert!(text_of(&browser, "article.finding h3").contains("Stale read of key"), "the clearest is shown");
+    assert!(text_of(&browser, "article.finding h3").contains("Stale read of key"), "the first is shown");
     // The wall clock beside the run's own time, and the log lines of the nodes at that time.
     assert!(text_of(&browser, "table.ops").contains("10:00:09.102Z"), "{}", text_of(&browser, "table.ops"));
     let lines = text_of(&browser, "table.loglines");

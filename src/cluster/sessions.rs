@@ -109,6 +109,10 @@ mod tests {
     #[test]
     fn only_a_known_boot_id_that_no_other_has_is_of_a_kernel_of_its_own() {
         assert_eq!(own_boots("a", &["b", "c", "c", "a", ""].map(str::to_owned)), [true, false, false, false, false]);
-        assert_eq!(own_boots("", &["b", "c"].map(str::to_owned)), [false, false], "the control node's kernel is not known");
+        assert_eq!(
+            own_boots("", &["b", "c"].map(str::to_owned)),
+            [false, false],
+            "the control node's kernel is not known"
+        );
     }
 }

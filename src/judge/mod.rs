@@ -1,7 +1,6 @@
 //! Judges a run from its history: checkers in parallel under a budget, evidence against thresholds, one sentence.
 //!
 //! Never: asks a node, or reads anything but its arguments.
-pub mod clearest;
 mod effective_fault;
 pub mod errors;
 mod evidence;
@@ -166,8 +165,7 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
         rules.checkers.retain(|(name, _)| name != CRASHES);
     }
     let rules = &rules;
-    let mut promises = run_checkers(history, rules);
-    clearest::sort(history, &mut promises);
+    let promises = run_checkers(history, rules);
     let weighed = rules.evidence.as_ref().map(|asked| evidence::weigh(history, asked, rules, info));
     let evidence = weighed.unwrap_or_default();
     let mut harness = info.harness_failures.clone();
@@ -441,24 +439,6 @@ mod tests {
         let cut_off = judge(&history(""), &rules(), &RunInfo::default());
         assert_eq!((cut_off.validity, cut_off.exit), (Validity::Unknown, 2), "{}", cut_off.sentence);
         assert!(cut_off.sentence.contains("cut off"), "{}", cut_off.sentence);
-    }
-
-    #[test]
-    fn the_sentence_tells_of_the_clearest_example_as_the_page_does() {
-        let mut promise = Verdict::unknown("linearizable", "s".to_owned());
-        promise.validity = Validity::Invalid;
-        for (title, ops) in [("the largest", vec![1, 3, 5]), ("late", vec![3]), ("early", vec![1])] {
-            let mut finding = dsfuzz_checkers::Finding::new("nonlinearizable", Severity::Violation, title.to_owned());
-            finding.ops = ops;
-            promise.findings.push(finding);
-        }
-        let (history, mut promises) = (history(END), vec![promise]);
-        clearest::sort(&history, &mut promises);
-        let titles: Vec<&str> = promises[0].findings.iter().map(|finding| finding.title.as_str()).collect();
-        assert_eq!(titles, ["early", "late", "the largest"]);
-        let promises: Vec<&Verdict> = promises.iter().collect();
-        let sentence = sentence(Validity::Invalid, &history, &promises, (&[], &[]), (&rules(), &RunInfo::default()));
-        assert_eq!(sentence, "early");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::initial::Basis;
 use crate::initial::bounds::Addition;
 use crate::initial::counters::{self, ContradictingPair, NumberSeen, allowed, beginnings};
 use crate::models::Model;
-use crate::verdict::Finding;
+use crate::verdict::Violation;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
 
@@ -171,8 +171,8 @@ impl<M: Model> Objects<'_, M> {
         counters::contradicting_pair(counted.additions, counted.numbers_seen)
     }
 
-    /// The finding about a contradicting pair.
-    pub(super) fn contradicting_pair_finding(&self, part: &Part<'_>, pair: &ContradictingPair<'_>) -> Finding {
+    /// The violation that a contradicting pair is.
+    pub(super) fn contradicting_pair_violation(&self, part: &Part<'_>, pair: &ContradictingPair<'_>) -> Violation<'_> {
         let (history, key) = (self.history, part.key.to_value());
         let (from, to) = (&pair.from, &pair.to);
         let mut calls = vec![from.op.call, to.op.call];
@@ -207,16 +207,14 @@ impl<M: Model> Objects<'_, M> {
             changes(to.before - from.before),
             changes(pair.changes),
         ));
-        let mut finding = explain::about_key(history, &key, ("nonlinearizable", &title), sentences, &ops);
+        let violation = explain::about_key(&key, ("nonlinearizable", &title), sentences, ops);
         // The contradiction rests on every change before the two replies, so the certificate carries all of these.
         let end = from.op.reply.max(to.op.reply);
         let all = part.ops(history).filter(|op| op.call < end && self.changes(op));
         let certified: Vec<u64> = all.map(|op| op.call).chain(calls.iter().copied()).collect();
-        if certified.len() <= MAX_CERTIFIED {
-            let claim = Claim::NoLinearization { model: self.model.specification(), weakened: Vec::new() };
-            finding.certificate = Some(Certificate::new(history, claim, &certified));
-        }
-        finding
+        let claim = Claim::NoLinearization { model: self.model.specification(), weakened: Vec::new() };
+        let few = certified.len() <= MAX_CERTIFIED;
+        violation.with_certificate(few.then(|| Certificate::new(history, claim, &certified)))
     }
 }
 

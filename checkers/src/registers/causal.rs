@@ -15,7 +15,7 @@
 //! file says which of them a variant forbids, and why (`reason`). Unknown: nothing acknowledged, repeated values, unknown
 //! functions, or the budget ran out.
 use super::accesses::{Parsed, Run, beginnings, parse, workloads};
-use super::explain::{Words, finding, shrink};
+use super::explain::{Words, shrink, violation};
 use super::memory::{Base, causal_view, pram_clocks, pram_path};
 use super::observed::written_seen;
 use super::order::{Causal, KeyWrites};
@@ -174,7 +174,8 @@ impl FromInitial for CausalChecker {
                     let small = found.iter().filter_map(|bad| shrink(&parsed.run, &bad.support, &find));
                     let claim = if self.variant == Variant::Pram { pram_claim } else { claim };
                     let words = Words { reason, claim, versions: false };
-                    Answer::Broken(small.map(|(run, bad)| finding(history, &run, &bad, &words)).collect())
+                    let finding = |(run, bad)| violation(history, &run, &bad, &words).finding(history);
+                    Answer::Broken(small.map(finding).collect())
                 }
             };
             Part { workload, parsed, answer }

@@ -129,9 +129,9 @@ impl Liveness {
                 ),
                 "No other fault may have been in force meanwhile.".to_owned(),
             ],
-            nodes: names,
             ..Violation::default()
         }
+        .at(names, Vec::new())
     }
 }
 
@@ -162,7 +162,7 @@ impl Checker for Liveness {
             let Some(healed) = gone_at(fault) else {
                 report.evidence("not-healed", || Violation {
                     title: format!("it was never verified that {} is gone", messages::fault(fault)),
-                    nodes: fault.nodes.clone(),
+                    circumstances: Some((fault.nodes.clone(), Vec::new())),
                     ..Violation::default()
                 });
                 continue;

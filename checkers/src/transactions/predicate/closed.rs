@@ -20,11 +20,10 @@
 use crate::calls::{name_of, workloads_where, workloads_with};
 use crate::graph::cycle_of_each_component;
 use crate::history::{History, NameId, Op, Outcome};
-use crate::transactions::explain::with_ops;
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Edge, EdgeKind};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Report, Validity, Verdict, Violation};
 use std::collections::BTreeMap;
 
 /// Judges transactions with predicate reads.
@@ -395,10 +394,10 @@ impl Checker for ClosedPredicate {
         let cycles = analysis.cycles();
         let mut report = Report::new(history);
         for wrong in &analysis.wrong {
-            report.examples_of(wrong.kind, Severity::Violation, 1, || analysis.wrong_read(history, wrong));
+            report.violation(wrong.kind, || analysis.wrong_read(wrong));
         }
         for cycle in &cycles {
-            report.examples_of(kind(cycle), Severity::Violation, 1, || analysis.cycle(history, cycle));
+            report.violation(kind(cycle), || analysis.cycle(cycle));
         }
         let crowded = analysis.keys.values().filter(|key| key.crowded).count();
         let otherwise = if analysis.selects == 0 {
@@ -433,7 +432,7 @@ impl Analysis<'_> {
         self.txns[txn].op.call
     }
 
-    fn wrong_read(&self, history: &History, wrong: &FlawedRead) -> Finding {
+    fn wrong_read(&self, wrong: &FlawedRead) -> Violation<'_> {
         let (call, key, value) = (self.call(wrong.reader), &wrong.key, &wrong.value);
         let title = match wrong.kind {
             "predicate-mismatch" => {
@@ -449,10 +448,10 @@ impl Analysis<'_> {
             }
             _ => format!("#{call} read {value} of key {key}, which nobody wrote who may have taken effect."),
         };
-        self.finding(history, wrong.kind, title, &[wrong.reader], Vec::new())
+        self.violation(wrong.kind, title, &[wrong.reader], Vec::new())
     }
 
-    fn cycle(&self, history: &History, cycle: &[Reason]) -> Finding {
+    fn cycle(&self, cycle: &[Reason]) -> Violation<'_> {
         let kind = kind(cycle);
         let mut edges = Vec::new();
         let mut sentences = Vec::new();
@@ -474,19 +473,13 @@ impl Analysis<'_> {
         }
         let title = format!("{kind}: {} that each precede the next", messages::count(cycle.len(), "transaction"));
         let members: Vec<usize> = cycle.iter().map(|reason| reason.from).collect();
-        let mut finding = self.finding(history, kind, title, &members, sentences);
         // What a predicate read does not show is nothing that a certificate can say so far.
-        finding.cycle = edges;
-        finding
+        Violation { cycle: edges, ..self.violation(kind, title, &members, sentences) }
     }
 
-    fn finding(&self, history: &History, kind: &str, title: String, txns: &[usize], why: Vec<String>) -> Finding {
-        let mut finding = Finding::new(kind, Severity::Violation, title);
-        let mut ops: Vec<Op<'_>> = txns.iter().map(|&txn| self.txns[txn].op).collect();
-        ops.sort_by_key(|op| op.call);
-        finding.sentences = ops.iter().map(|op| messages::operation(history, op)).collect();
-        finding.sentences.extend(why);
-        with_ops(finding, history, &ops)
+    fn violation(&self, kind: &'static str, title: String, txns: &[usize], reasons: Vec<String>) -> Violation<'_> {
+        let ops: Vec<Op<'_>> = txns.iter().map(|&txn| self.txns[txn].op).collect();
+        Violation { reasons, certified: false, ..Violation::new(kind, title, Value::Nil, ops) }
     }
 }
 

@@ -3,12 +3,11 @@ use super::causal::Causes;
 use super::judge::{Level, Link, Why};
 use super::matched::{Flaw, FlawedRead};
 use super::view::{INITIAL, View};
-use crate::transactions::explain::{Narrator, with_ops};
+use crate::transactions::explain::Narrator;
 use crate::transactions::txn::{MopKind, Transactions};
 use crate::value::{Value, Word};
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
-use crate::verdict::messages;
-use crate::verdict::{Finding, OPERATIONS_MAX, Severity};
+use crate::verdict::{Finding, Violation};
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
@@ -220,9 +219,8 @@ impl Words<'_, '_> {
             true => format!("No order of the writes fits what {} transactions read.", cycle.len()),
             false => format!("{} transactions come before each other.", cycle.len()),
         };
-        let mut finding = self.finding(kind, title, sentences, calls, edges);
-        finding.certificate = finding.certificate.filter(|_| certified);
-        finding
+        let violation = self.violation(kind, title, sentences, calls, edges);
+        Violation { certified, ..violation }.finding(self.transactions.history())
     }
 
     /// Transactions beside the cycle that read the first version of a link before its second or without it, as few as show all
@@ -316,7 +314,8 @@ impl Words<'_, '_> {
         edges.push(Edge { before, ..self.edge(reader, writer, EdgeKind::Rw, Some(key)) });
         let (reader, writer) = (self.call(reader), self.call(writer));
         let title = format!("#{reader} sees #{writer} but not what it wrote to key {}.", self.key(key));
-        Some(self.finding(self.kind(), title, sentences, calls, edges))
+        let violation = self.violation(self.kind(), title, sentences, calls, edges);
+        Some(violation.finding(self.transactions.history()))
     }
 
     fn kind(&self) -> &'static str {
@@ -327,23 +326,17 @@ impl Words<'_, '_> {
         }
     }
 
-    fn finding(&self, kind: &str, title: String, sentences: Vec<String>, calls: Vec<u64>, edges: Vec<Edge>) -> Finding {
-        let history = self.transactions.history();
-        let mut finding = Finding::new(kind, Severity::Violation, title);
-        let mut calls = calls;
-        calls.sort_unstable();
-        calls.dedup();
-        let ops: Vec<_> = calls.iter().filter_map(|&call| history.op(call)).collect();
-        finding.sentences = ops.iter().take(OPERATIONS_MAX).map(|op| messages::operation(history, op)).collect();
-        if ops.len() > OPERATIONS_MAX {
-            finding.sentences.push(format!("And {} more operations.", ops.len() - OPERATIONS_MAX));
-        }
-        finding.sentences.extend(sentences);
-        finding = with_ops(finding, history, &ops);
-        let claim = Claim::cycle(kind, edges.clone());
-        finding.certificate = Some(Certificate::new(history, claim, &calls));
-        finding.cycle = edges;
-        finding
+    /// The violation of the transactions with these calls; the certificate claims the cycle.
+    fn violation(
+        &self,
+        kind: &'static str,
+        title: String,
+        reasons: Vec<String>,
+        calls: Vec<u64>,
+        cycle: Vec<Edge>,
+    ) -> Violation<'_> {
+        let ops = calls.into_iter().filter_map(|call| self.transactions.history().op(call)).collect();
+        Violation { reasons, cycle, anomaly: Some(kind), ..Violation::new(kind, title, Value::Nil, ops) }
     }
 }
 
@@ -358,8 +351,8 @@ fn plain_kind(cycle: &[Link]) -> &'static str {
     }
 }
 
-/// A flaw as a finding.
-pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &FlawedRead) -> Finding {
+/// The violation that a flaw is.
+pub(crate) fn flaw<'h>(transactions: &Transactions<'h>, flawed: &FlawedRead) -> Violation<'h> {
     let history = transactions.history();
     let call = |txn: u32| u64::from(transactions.txn(txn).call);
     let (reader, key) = (call(flawed.reader), transactions.key(flawed.key));
@@ -410,19 +403,15 @@ pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &FlawedRead) -> Find
         }
     };
     let kind = flawed.flaw.kind();
-    let mut finding = Finding::new(kind, Severity::Violation, title);
     let mut calls = vec![reader];
     if flawed.writer != INITIAL {
         calls.push(call(flawed.writer));
     }
-    calls.sort_unstable();
-    calls.dedup();
-    let ops: Vec<_> = calls.iter().filter_map(|&call| history.op(call)).collect();
-    finding.sentences = ops.iter().map(|op| messages::operation(history, op)).collect();
-    finding.sentences.push(why);
-    finding = with_ops(finding, history, &ops);
-    finding.key = key.to_value();
-    let claim = Claim::Rule { rule: kind.to_owned(), subject: Value::list([key.to_value(), value.to_value()]) };
-    finding.certificate = Some(Certificate::new(history, claim, &calls));
-    finding
+    let ops = calls.iter().filter_map(|&call| history.op(call)).collect();
+    let subject = Value::list([key.to_value(), value.to_value()]);
+    let claim = Claim::Rule { rule: kind.to_owned(), subject: subject.clone() };
+    // Shown also where the model allows it and it is evidence.
+    let certificate = Certificate::new(history, claim, &calls);
+    let violation = Violation { reasons: vec![why], certified: false, ..Violation::new(kind, title, subject, ops) };
+    violation.on(key).with_certificate(Some(certificate))
 }
