@@ -286,7 +286,7 @@ impl<M: Model> Checker for Linearizable<M> {
         let (count, all) = (messages::count(bad.len(), "key"), parts.len());
         let more = if left == 0 { String::new() } else { format!(" ({left} not looked at further)") };
         report.conclude(self.name(), otherwise, |headline| {
-            format!("{count} of {all} not linearizable{more}; {headline}.")
+            format!("{count} of {all} not linearizable{more}. {headline}.")
         })
     }
 }

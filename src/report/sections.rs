@@ -159,9 +159,7 @@ pub(super) fn counterexamples(input: &ReportInput<'_>, page: &Page) -> anyhow::R
     for (number, group) in groups.iter().take(GROUPS_MAX).enumerate() {
         let Some(first) = group.findings.first() else { continue };
         let captions = &mut captions;
-        html.push_str(&part("A counterexample", || {
-            Ok(one(input, page, (group.verdict, first), number + 1, captions))
-        }));
+        html.push_str(&part("A counterexample", || Ok(one(input, page, (group.verdict, first), number + 1, captions))));
         html.push_str(&others(input, page, group));
     }
     if groups.len() > GROUPS_MAX {

@@ -97,6 +97,7 @@ impl HistoryLines {
                     cut: cut.iter().map(|(from, to)| (from.to_string(), to.to_string())).collect(),
                     detail,
                     ended: (*step == FaultStep::SelfHealed).then(|| (time - S, *time)),
+                    problem: None,
                 }),
             ));
         }

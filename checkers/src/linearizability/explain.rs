@@ -88,9 +88,8 @@ pub(super) fn about_key<'h>(
     sentences: Vec<String>,
     ops: Vec<Op<'h>>,
 ) -> Violation<'h> {
-    let subject = if key.is_nil() { String::new() } else { format!("key {key}: ") };
-    let violation = Violation::explained((kind, Severity::Violation), format!("{subject}{title}"), sentences, ops);
-    Violation { key: key.clone(), ..violation }
+    let violation = Violation::explained((kind, Severity::Violation), title.to_owned(), sentences, ops);
+    Violation { key: key.clone(), key_in_title: true, ..violation }
 }
 
 /// The value at this place of the argument of a compare-and-set.
@@ -222,7 +221,7 @@ impl Story<'_> {
             let title = format!("{two}{} saw {late} before {early}, which it replaced, was there", self.on(second));
             return ("future-read", title, vec![gap, why]);
         }
-        let title = format!("{one}{} returned {early} although {late} had replaced it before", self.on(first));
+        let title = format!("{one}{} returned {early} after {late} had replaced it", self.on(first));
         ("stale-read", title, vec![gap, why])
     }
 
@@ -273,8 +272,7 @@ impl Story<'_> {
         let old = if self.reads_nil(last) { self.begins.clone() } else { self.value(last) };
         let newer = self.value(inner[0]);
         if self.small[last].action.writes().is_none() {
-            let title =
-                format!("{}{} returned {old} although {newer} had been there since", self.name(last), self.on(last));
+            let title = format!("{}{} returned {old} after {newer} had been there", self.name(last), self.on(last));
             return ("stale-read", title, why);
         }
         let title = format!("{}{} replaced a value that {newer} had overwritten", self.name(last), self.on(last));

@@ -29,7 +29,7 @@ pub(crate) struct Access {
 }
 
 /// The accesses of one workload in the order of their calls. What failed is left out, and so are writes that were never
-/// acknowledged and that nobody observed: they need not have happened.
+/// acknowledged and never observed: they need not have happened.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Run {
     /// All of them.
@@ -38,7 +38,7 @@ pub(crate) struct Run {
     pub(crate) sessions: Vec<Vec<u32>>,
     /// For each access, its place in its session, from 1.
     pub(crate) place: Vec<u32>,
-    /// For each value, the access that wrote it; [`NONE`] for initial values and for those nobody wrote.
+    /// For each value, the access that wrote it; [`NONE`] for initial values and for values without a write.
     pub(crate) writer: Vec<u32>,
     /// Keys: the values below this number are initial ones.
     pub(crate) keys: u32,
@@ -82,7 +82,7 @@ impl Run {
         value < self.keys
     }
 
-    /// Who wrote what this access saw; [`NONE`] where it saw nothing or an initial value, or what nobody wrote.
+    /// The writer of the value that this access saw; [`NONE`] where it saw nothing, an initial value, or a value without a write.
     pub(crate) fn source(&self, at: u32) -> u32 {
         let reads = self.at(at).reads;
         if reads == NONE { NONE } else { self.writer[reads as usize] }
@@ -325,7 +325,7 @@ pub(crate) fn parse_with(history: &History, workload: NameId, versions: bool, in
     parsed
 }
 
-/// Leaves out what says nothing: reads of values whose writer is not certain, and unobserved writes that were never
+/// Leaves out what proves nothing: reads of values whose writer is not certain, and unobserved writes that were never
 /// acknowledged.
 fn certain(raw: Vec<Access>, written: &[u32], keys: u32, ambiguous: &mut usize) -> Vec<Access> {
     let unclear = |value: u32| value != NONE && written[value as usize] > u32::from(value >= keys);
@@ -342,7 +342,7 @@ fn certain(raw: Vec<Access>, written: &[u32], keys: u32, ambiguous: &mut usize) 
     }
     while let Some(value) = next.pop() {
         if !std::mem::replace(&mut observed[value as usize], true) {
-            // Of a value that several wrote, nobody knows which of them happened.
+            // Of several writes of one value it is not known which happened.
             next.extend(Some(replaced[value as usize]).filter(|from| *from != NONE && !unclear(value)));
         }
     }

@@ -113,12 +113,12 @@ fn reason(kind: &str) -> &'static str {
     match kind {
         "thin-air-read" => "a read returned a value that no call wrote",
         "cyclic-co" => "operations cause each other in a circle",
-        "write-co-init-read" => "a read returned the initial value although a write of the key is causally before it",
+        "write-co-init-read" => "a read returned the initial value, and a write of the key is causally before it",
         "write-co-read" => {
             "a read returned a value that was overwritten, and the overwriting write is causally before it"
         }
         "cyclic-cf" => "no order of the writes explains what all processes saw",
-        "write-hb-init-read" => "a process read the initial value although it must have seen a write of the key",
+        "write-hb-init-read" => "a process read the initial value after a write of the key that it must have seen",
         _ => "no order of the writes explains what one process saw",
     }
 }

@@ -420,7 +420,7 @@ impl FromInitial for EventualConvergence {
         report.figure("undecided", json!(unclear.iter().take(FINDINGS_MAX).collect::<Vec<_>>()));
         let keys = messages::count(bad as usize, "key");
         report.conclude(self.name(), otherwise, |headline| {
-            format!("{keys} of {checked} did not converge as promised; {headline}.")
+            format!("{keys} of {checked} did not converge as promised. {headline}.")
         })
     }
 

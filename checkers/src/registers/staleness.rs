@@ -6,7 +6,7 @@
 //! what it returned to its call (0 if there is none); and k, how many writes that had certainly taken effect before the read
 //! are certainly newer. Told for each node and kind of fault. Final reads count like all others.
 //!
-//! With `k_max`, every read returns one of so many last values (k-atomicity): exact for 1 and 2, for more a read with so
+//! With `k_max`, every read returns one of the last `k_max` values (k-atomicity): exact for 1 and 2, for more a read with so
 //! many newer writes breaks it and nothing proves it. With `delta_max`, the key would be linearizable if reads had been
 //! called so much earlier (Δ-atomicity): exact. Findings: `thin-air-read`, `stale-read` (evidence without a limit),
 //! `not-k-atomic`, `not-delta-atomic`. Unknown: no real time, no acknowledged read, repeated values.
@@ -39,13 +39,13 @@ impl Staleness {
         Staleness::default()
     }
 
-    /// Every read returns one of so many last values; 1 is linearizability.
+    /// Every read returns one of this many last values; 1 is linearizability.
     pub(crate) fn k_max(mut self, k: Option<u64>) -> Staleness {
         self.k_max = k;
         self
     }
 
-    /// Linearizable if reads had been called so many milliseconds earlier.
+    /// Linearizable if reads had been called this many milliseconds earlier.
     pub(crate) fn delta_ms_max(mut self, delta: Option<u64>) -> Staleness {
         self.delta_ms_max = delta;
         self

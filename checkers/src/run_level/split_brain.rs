@@ -14,7 +14,7 @@
 //! Unknown: both sides acknowledged calls that commute (adds to a set, increments), which contradict nothing and which a
 //! system without split brain does not acknowledge either; both sides acknowledged calls of a function that may change the
 //! same object, and the table of functions does not say that they conflict (`transfer`, `release`, any function that is not
-//! in the table); or the cut leaked (`leaking-cut`): on one side somebody
+//! in the table); or the cut leaked (`leaking-cut`): on one side a call
 //! saw a value that was first written on the other meanwhile, so that the proof of the cut, which covers the links that
 //! were cut, says nothing about the two sides. A value that was there before, by the option `initial` or by a read before
 //! anybody wrote it, is no leak.
@@ -283,6 +283,6 @@ impl Checker for SplitBrain {
         }
         let overlapping = leaders::sentence(history, &overlaps);
         let otherwise = (validity, format!("{summary}{overlapping}"));
-        report.conclude(self.name(), otherwise, |headline| format!("Split brain: {headline}.{overlapping}"))
+        report.conclude(self.name(), otherwise, |headline| format!("Split brain. {headline}.{overlapping}"))
     }
 }

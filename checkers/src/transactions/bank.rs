@@ -281,7 +281,7 @@ impl Bank {
             }
             if whole && !bank.expected.contains(name) {
                 report.violation("unexpected-key", || Violation {
-                    title: format!("#{} found account {name}, which nobody opened", read.call),
+                    title: format!("#{} found account {name}, which was never opened", read.call),
                     ops: bank.first_table.into_iter().chain([read]).collect(),
                     key: Value::text(name),
                     subject: subject(),

@@ -131,7 +131,7 @@ impl Checker for G2 {
 fn violation<'h>(history: &'h History, key: ValueRef<'_>, inserts: &Inserts<'h>) -> Violation<'h> {
     let [(one, first), (other, second)] = [inserts.ok[0], inserts.ok[1]];
     let title =
-        format!("#{} and #{} both inserted under key {key}, and neither saw the other's row.", one.call, other.call);
+        format!("#{} and #{} both inserted under key {key}, and neither saw the other's row", one.call, other.call);
     let ops = vec![one, other];
     let mut sentences: Vec<String> = ops.iter().map(|op| messages::operation(history, op)).collect();
     for (reader, writer, id) in [(one, other, second), (other, one, first)] {

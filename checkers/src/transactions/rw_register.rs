@@ -325,7 +325,7 @@ impl RwRegister {
             let writes = txns.mops(flawed.reader).iter().any(|mop| mop.writes() && mop.key == flawed.key);
             if flawed.flaw == Flaw::Aborted && writes {
                 let (kind, flaw) = ("dirty-update", flaw());
-                let title = format!("{} It then overwrote it.", flaw.title);
+                let title = format!("{}; it then overwrote it", flaw.title);
                 let update = Violation { kind, title, severity: severity(kind), certificate: None, ..flaw };
                 found.push(update.finding(txns.history()));
             }

@@ -13,8 +13,11 @@ pub(crate) struct Violation<'h> {
     /// The finding's kind, and the certificate's rule.
     pub(crate) kind: &'static str,
     pub(crate) severity: Severity,
-    /// One sentence, without its full stop.
+    /// What happened, as one sentence without its capital and its full stop. The finding's title begins with the kind
+    /// ([`messages::title`]).
     pub(crate) title: String,
+    /// Whether the title is to name the key in front of the sentence.
+    pub(crate) key_in_title: bool,
     /// Sentences in front of those about the operations.
     pub(crate) why: Vec<String>,
     /// The counterexample.
@@ -50,6 +53,7 @@ impl Default for Violation<'_> {
             kind: "",
             severity: Severity::Violation,
             title: String::new(),
+            key_in_title: false,
             why: Vec::new(),
             ops: Vec::new(),
             describes_ops: true,
@@ -129,7 +133,8 @@ impl<'h> Violation<'h> {
         self.ops.sort_by_key(|op| op.call);
         self.ops.dedup_by_key(|op| op.call);
         let calls: Vec<u64> = self.ops.iter().map(|op| op.call).collect();
-        let mut finding = Finding::new(self.kind, self.severity, self.title);
+        let key = if self.key_in_title { &self.key } else { &Value::Nil };
+        let mut finding = Finding::new(self.kind, self.severity, messages::title(self.kind, key, &self.title));
         finding.sentences = self.why;
         if self.describes_ops {
             finding.sentences.extend(self.ops.iter().take(OPERATIONS_MAX).map(|op| describe(history, op)));

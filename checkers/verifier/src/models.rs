@@ -26,7 +26,7 @@ pub(crate) struct Spec {
 /// What may be left out without explaining anything away.
 #[derive(Clone, Copy)]
 pub(crate) enum Removal {
-    /// Reads, and writes that nobody shown can have found.
+    /// Reads, and writes that no operation shown can have found.
     Register,
     /// Of several registers in one object: whole registers, and of one register as of any. Where an operation is about
     /// several, what the second says.

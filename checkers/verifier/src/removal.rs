@@ -120,7 +120,7 @@ fn cells(shown: &[&Op], hidden: &[&Op], all: &[&Op], cell: fn(&Op) -> Option<Cel
     Ok(())
 }
 
-/// A value may be left out with everybody who touched it. `values` names those of an operation, or says that it may be about
+/// A value may be left out with every operation that touched it. `values` names those of an operation, or says that it may be about
 /// any: then it may not be left out.
 fn whole_values(shown: &[&Op], hidden: &[&Op], values: impl Fn(&Op) -> Option<Vec<Value>>) -> Result<(), Refused> {
     let mut named: HashSet<String> = HashSet::new();

@@ -110,6 +110,7 @@ const FIELDS: &[&str] = &[
     "cut",
     "detail",
     "ended",
+    "problem",
     "role",
     "term",
     "sent_index",

@@ -181,7 +181,7 @@ fn named<M: Model>(model: &M, history: &History, small: &[Operation<M::Action>])
             [(value, _)] => value.to_string(),
             _ => "something".to_owned(),
         };
-        return Some(("false-empty", format!("#{call} found nothing although {inside} was inside all the time")));
+        return Some(("false-empty", format!("#{call} found nothing while {inside} was inside all the time")));
     }
     // No single reason holds where values repeat, or where a take of unknown outcome may have taken one.
     let repeats = puts.iter().enumerate().any(|(at, (value, _))| puts[..at].iter().any(|(other, _)| other == value));
@@ -206,7 +206,7 @@ fn named<M: Model>(model: &M, history: &History, small: &[Operation<M::Action>])
     let left = puts.iter().find(|(value, _)| !takes.iter().any(|(taken, _)| taken == value));
     Some(match (left, container?) {
         (Some((value, call)), Container::Queue) => {
-            ("lost-value", format!("{value}, put in by #{call}, never came out although later values did"))
+            ("lost-value", format!("{value}, put in by #{call}, never came out, but later values did"))
         }
         (_, Container::Queue) => {
             ("fifo-violation", "values came out in another order than they were put in".to_owned())
@@ -379,7 +379,7 @@ fn grown<M: Model>(model: &M, history: &History, small: &[Operation<M::Action>])
         ),
         GrowConflictKind::Stale => (
             "stale-read",
-            format!("{first} lacks {element}, although it was there before"),
+            format!("{first} lacks {element}, which was there before"),
             match &names[..] {
                 [read, _, known] | [read, known] => {
                     let between = if names.len() == 3 { &names[1] } else { read };

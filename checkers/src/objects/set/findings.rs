@@ -55,9 +55,9 @@ impl Judged<'_> {
         };
         let count = self.unexpected.iter().filter(was_refused).count();
         let what = match count {
-            0 => "present although never added".to_owned(),
-            count if count == self.unexpected.len() => "present although refused when added".to_owned(),
-            count => format!("present although never added or, {count} of them, refused when added"),
+            0 => "never added".to_owned(),
+            count if count == self.unexpected.len() => "refused when added".to_owned(),
+            count => format!("never added or, {count} of them, refused when added"),
         };
         self.strange(history, kind, &what, &self.unexpected)
     }
@@ -95,8 +95,7 @@ impl Judged<'_> {
             format!("{} lacks {count} that another node returned, {acknowledged}: {elements}.", place(lacking))
         };
         let ops: Vec<Op<'_>> = self.states.iter().map(|state| state.last).take(6).collect();
-        let lack = if nodes.len() == 1 { "lacks" } else { "lack" };
-        let title = format!("the final reads differ: {} {lack} what another node returned", nodes.join(", "));
+        let title = format!("the final reads of {} lack what another node returned", nodes.join(", "));
         let kind = ("replicas-differ", Severity::Evidence);
         let violation = Violation::explained(kind, title, lacking.iter().map(say).collect(), ops);
         Some(violation.on(self.key).at(nodes, Vec::new()).finding(history))

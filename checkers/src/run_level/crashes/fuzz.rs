@@ -160,6 +160,7 @@ fn history(faults: &[Planned], records: &[ProcessEvent]) -> History {
                 cut: Vec::new(),
                 detail: Vec::new(),
                 ended: None,
+                problem: None,
             };
             (time, Record::Fault(event))
         }));

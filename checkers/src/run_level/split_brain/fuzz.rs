@@ -83,7 +83,19 @@ impl RandomHistory {
         self.push(|index, time| {
             let (what, nodes, detail) = (String::new(), Vec::new(), Vec::new());
             let kind = "partition".into();
-            Record::Fault(FaultEvent { index, time, fault, kind, step, what, nodes, cut, detail, ended: None })
+            Record::Fault(FaultEvent {
+                index,
+                time,
+                fault,
+                kind,
+                step,
+                what,
+                nodes,
+                cut,
+                detail,
+                ended: None,
+                problem: None,
+            })
         })
     }
 }

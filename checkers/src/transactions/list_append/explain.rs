@@ -58,7 +58,7 @@ impl Explain<'_, '_> {
         let edges: Vec<Edge> =
             steps.iter().zip(&reasons).map(|(step, reason)| self.edge(step, reason.as_ref())).collect();
         let claim = Claim::cycle(anomaly, edges.clone());
-        let title = format!("{anomaly}: {} that each precede the next", messages::count(named.len(), "transaction"));
+        let title = format!("{} that each precede the next", messages::count(named.len(), "transaction"));
         let key = edges.iter().map(|edge| &edge.key).find(|key| !key.is_nil()).cloned().unwrap_or_default();
         let one_key = edges.iter().all(|edge| edge.key.is_nil() || edge.key == key);
         let witnesses = self.witnesses(&named, &needs);
@@ -236,7 +236,7 @@ impl Explain<'_, '_> {
             }
             Flaw::LostUpdate => format!("{one} and {two} both read {seen} from {key}, and both appended to it"),
             Flaw::FutureRead => format!("{one} observed {element} in {key}, which it appended only later"),
-            Flaw::GarbageRead => format!("{one} observed {element} in {key}, which nobody appended"),
+            Flaw::GarbageRead => format!("{one} observed {element} in {key}, which no transaction appended"),
         };
         involved.retain(|&txn| txn != NONE);
         involved.sort_unstable();

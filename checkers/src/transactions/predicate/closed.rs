@@ -436,17 +436,17 @@ impl Analysis<'_> {
         let (call, key, value) = (self.call(wrong.reader), &wrong.key, &wrong.value);
         let title = match wrong.kind {
             "predicate-mismatch" => {
-                format!("#{call} was shown {value} of key {key}, which does not match its predicate.")
+                format!("#{call} was shown {value} of key {key}, which does not match its predicate")
             }
-            "G1b" => format!("#{call} read {value} of key {key}, which its writer wrote only in between."),
-            "internal" => format!("#{call} read {value} of key {key}, which it had written itself before."),
-            "future-read" => format!("#{call} read {value} of key {key}, which it wrote only later."),
-            "predicate-read-miss" => format!("#{call} missed key {key}, every version of which matches its predicate."),
+            "G1b" => format!("#{call} read {value} of key {key}, which its writer wrote only in between"),
+            "internal" => format!("#{call} read {value} of key {key}, which it had written itself before"),
+            "future-read" => format!("#{call} read {value} of key {key}, which it wrote only later"),
+            "predicate-read-miss" => format!("#{call} missed key {key}, every version of which matches its predicate"),
             "G-single-item" => {
                 let (first, init) = (&self.keys[key].first, self.init.map_or(0, |op| op.call));
-                format!("#{call} read nil of key {key}: a stale state, from before #{init} (init) set it to {first}.")
+                format!("#{call} read nil of key {key}: a stale state, from before #{init} (init) set it to {first}")
             }
-            _ => format!("#{call} read {value} of key {key}, which nobody wrote who may have taken effect."),
+            _ => format!("#{call} read {value} of key {key}, which no transaction wrote that may have taken effect"),
         };
         self.violation(wrong.kind, title, &[wrong.reader], Vec::new())
     }
@@ -471,7 +471,7 @@ impl Analysis<'_> {
             let before = if reason.kind == EdgeKind::Wr { written.clone() } else { about.first.clone() };
             edges.push(Edge { from, to, kind: reason.kind, key: Value::text(key), before, after: written });
         }
-        let title = format!("{kind}: {} that each precede the next", messages::count(cycle.len(), "transaction"));
+        let title = format!("{} that each precede the next", messages::count(cycle.len(), "transaction"));
         let members: Vec<usize> = cycle.iter().map(|reason| reason.from).collect();
         // What a predicate read does not show is nothing that a certificate can say so far.
         Violation { cycle: edges, ..self.violation(kind, title, &members, sentences) }

@@ -131,7 +131,7 @@ impl Explain<'_, '_> {
         };
         let mut sentences = narrator.cast(&named);
         sentences.extend(narrator.steps(&cycle.steps, why)?);
-        let title = format!("{anomaly}: {} that each precede the next", messages::count(count, "transaction"));
+        let title = format!("{} that each precede the next", messages::count(count, "transaction"));
         let touching = reasons.iter().flat_map(|known| [known.one, known.other]);
         named.extend(touching.map(|number| self.matched.txns[number as usize]));
         named.extend(self.overwriters(&named, &claimed));
@@ -145,7 +145,7 @@ impl Explain<'_, '_> {
     /// Versions that come before themselves.
     pub(crate) fn cyclic(&self, cycle: &[VersionOrder], severity: Severity) -> Finding {
         let key = self.txns.key(cycle[0].key);
-        let title = format!("Versions of key {key} come before themselves.");
+        let title = format!("versions of key {key} come before themselves");
         let named = cycle.iter().flat_map(|known| [known.one, known.other]);
         let mut named: Vec<u32> = named.map(|number| self.matched.txns[number as usize]).collect();
         let claimed: Vec<(u32, u32)> =
@@ -178,7 +178,7 @@ impl Explain<'_, '_> {
         let same = read[0].iter().find(|value| read[1].contains(value));
         let value = same.cloned().unwrap_or_else(|| self.version(key, version));
         let (one, other) = (self.call(named[0]), self.call(named[1]));
-        let title = format!("#{one} and #{other} both read {value} from key {name}, and both overwrote it.");
+        let title = format!("#{one} and #{other} both read {value} from key {name}, and both overwrote it");
         let sentences = named.iter().map(|&txn| format!("{}.", self.narrator().transaction(txn))).collect();
         let claim = Claim::Rule { rule: "lost-update".to_owned(), subject: Value::list([name.to_value(), value]) };
         let claim = same.is_some().then_some(claim);
@@ -194,7 +194,7 @@ impl Explain<'_, '_> {
         let first = seen(one).into_iter().next().unwrap_or_else(|| self.version(key, one));
         // The last: it comes after one of the other version.
         let then = seen(other).into_iter().next_back().unwrap_or_else(|| self.version(key, other));
-        let title = format!("#{} read {first} from key {name} and then {then}, without writing it.", self.call(reader));
+        let title = format!("#{} read {first} from key {name} and then {then}, without writing it", self.call(reader));
         let sentences = vec![format!("{}.", self.narrator().transaction(reader))];
         let claim = Claim::Rule { rule: "internal".to_owned(), subject: Value::list([name.to_value(), then]) };
         let violation = self.violation(("internal", severity), title, sentences, vec![reader], Some(claim));

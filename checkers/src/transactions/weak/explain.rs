@@ -216,8 +216,8 @@ impl Words<'_, '_> {
             None => certified = false,
         }
         let title = match forced {
-            true => format!("No order of the writes fits what {} transactions read.", cycle.len()),
-            false => format!("{} transactions come before each other.", cycle.len()),
+            true => format!("no order of the writes fits what {} transactions read", cycle.len()),
+            false => format!("{} transactions come before each other", cycle.len()),
         };
         let violation = self.violation(kind, title, sentences, calls, edges);
         Violation { certified, ..violation }.finding(self.transactions.history())
@@ -313,7 +313,7 @@ impl Words<'_, '_> {
         let before = self.written(cycle[at].to, key);
         edges.push(Edge { before, ..self.edge(reader, writer, EdgeKind::Rw, Some(key)) });
         let (reader, writer) = (self.call(reader), self.call(writer));
-        let title = format!("#{reader} sees #{writer} but not what it wrote to key {}.", self.key(key));
+        let title = format!("#{reader} sees #{writer} but not what it wrote to key {}", self.key(key));
         let violation = self.violation(self.kind(), title, sentences, calls, edges);
         Some(violation.finding(self.transactions.history()))
     }
@@ -360,17 +360,18 @@ pub(crate) fn flaw<'h>(transactions: &Transactions<'h>, flawed: &FlawedRead) -> 
     let (title, why) = match flawed.flaw {
         Flaw::Aborted => {
             let writer = call(flawed.writer);
-            let why = format!("#{writer} certainly had no effect, and nobody else wrote {value} to key {key}.");
-            (format!("#{reader} read {value} of key {key}, which only the aborted #{writer} wrote."), why)
+            let why =
+                format!("#{writer} certainly had no effect, and no other transaction wrote {value} to key {key}.");
+            (format!("#{reader} read {value} of key {key}, which only the aborted #{writer} wrote"), why)
         }
         Flaw::Unwritten => {
             let why = format!("No transaction wrote {value} to key {key}.");
-            (format!("#{reader} read {value} of key {key}, which nobody wrote."), why)
+            (format!("#{reader} read {value} of key {key}, which no transaction wrote"), why)
         }
         Flaw::Intermediate => {
             let writer = call(flawed.writer);
             let why = format!("#{writer} itself overwrote {value} before it ended, so that nobody else should see it.");
-            (format!("#{reader} read {value} of key {key}, which #{writer} wrote only in between."), why)
+            (format!("#{reader} read {value} of key {key}, which #{writer} wrote only in between"), why)
         }
         Flaw::Internal => {
             let mops = transactions.mops(flawed.reader).iter();
@@ -379,27 +380,26 @@ pub(crate) fn flaw<'h>(transactions: &Transactions<'h>, flawed: &FlawedRead) -> 
             let own: Vec<Word> = own.filter(|mop| mop.writes() && mop.key == flawed.key).map(|mop| mop.value).collect();
             let own = own.last().map_or(Value::Nil, |word| transactions.value(*word).to_value());
             let why = format!("#{reader} had itself written {own} to key {key} before.");
-            (format!("#{reader} read {value} of key {key} right after writing {own} to it."), why)
+            (format!("#{reader} read {value} of key {key} right after writing {own} to it"), why)
         }
         Flaw::Incompatible => {
             let other = call(flawed.writer);
             let why = format!("Neither this list nor the longer one that #{other} read begins with the other.");
-            (format!("#{reader} and #{other} read lists of key {key} in different orders."), why)
+            (format!("#{reader} and #{other} read lists of key {key} in different orders"), why)
         }
         Flaw::Inverted => {
             let writer = call(flawed.writer);
             let why = format!("#{writer} appended another element to key {key} before {value}.");
-            let title =
-                format!("#{reader} read {value} of key {key}, but not before it what #{writer} appended first.");
+            let title = format!("#{reader} read {value} of key {key}, but not before it what #{writer} appended first");
             (title, why)
         }
         Flaw::Duplicate => {
             let why = format!("Only #{} appended {value} to key {key}, and once.", call(flawed.writer));
-            (format!("#{reader} read {value} twice in the list of key {key}."), why)
+            (format!("#{reader} read {value} twice in the list of key {key}"), why)
         }
         Flaw::Future => {
             let why = format!("Only #{reader} itself wrote {value} to key {key}, after that read.");
-            (format!("#{reader} read {value} of key {key} before writing it."), why)
+            (format!("#{reader} read {value} of key {key} before writing it"), why)
         }
     };
     let kind = flawed.flaw.kind();
