@@ -485,7 +485,7 @@ mod tests {
         assert_eq!((well.validity, well.promises.len()), (Validity::Valid, 2), "{}", well.sentence);
         let dead = judge(&history(&format!("{watched}\n{died}\n{}", ended(7))), &implied, &RunInfo::default());
         assert_eq!((dead.validity, dead.exit), (Validity::Invalid, 1), "{}", dead.sentence);
-        assert_eq!(dead.sentence, "db on n1 ended by itself (signal 6 (SIGABRT))");
+        assert_eq!(dead.sentence, "Crashed: db on n1 ended by itself (signal 6 (SIGABRT))");
         // A record of a version without the watch.
         let old = judge(&history(END), &implied, &RunInfo::default());
         assert_eq!((old.validity, old.promises.len()), (Validity::Valid, 1), "{}", old.sentence);
