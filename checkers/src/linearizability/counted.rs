@@ -54,7 +54,7 @@ impl<M: Model> Objects<'_, M> {
     }
 
     /// Judges a contradiction of an object again. It stays bad if the object does not count, or if no number that it may have
-    /// begun with explains every reply. If one does, the answer is [`KeyDecision::Asks`]. If more numbers are possible than
+    /// begun with explains every reply. If one does, the answer is [`KeyDecision::DependsOnInitial`]. If more numbers are possible than
     /// are tried, it is undecided. `contradiction` comes with the index of the reply that shows it.
     pub(super) fn judge_counted(
         &self,
@@ -93,7 +93,7 @@ impl<M: Model> Objects<'_, M> {
                 return KeyDecision::Bad(index, contradiction);
             };
             match self.judge_as(&other, part, options) {
-                KeyDecision::Fine(_) => return KeyDecision::Asks(supposed, Basis::Counted),
+                KeyDecision::Fine(_) => return KeyDecision::DependsOnInitial(supposed, Basis::Counted),
                 KeyDecision::Bad(later, evidence) => {
                     // The contradiction that shows latest is reported: this number explains the most replies.
                     if later > index {

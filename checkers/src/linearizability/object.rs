@@ -86,7 +86,7 @@ impl<M: Model> Objects<'_, M> {
         let mut bad = (index, said);
         if let Some((_, value)) = first.first() {
             match supposing(&first) {
-                Some((KeyDecision::Fine(_), _)) => return KeyDecision::Asks(first, basis),
+                Some((KeyDecision::Fine(_), _)) => return KeyDecision::DependsOnInitial(first, basis),
                 Some((KeyDecision::Bad(index, evidence), other)) => {
                     let (supposed, plain) = (Some(value.clone()), Some(bad.1.evidence));
                     let other = Contradiction::new(evidence, Some(other), Vec::new());
@@ -103,7 +103,9 @@ impl<M: Model> Objects<'_, M> {
             Some(_) => Supposition::Holds,
         };
         match Search::new(&undecided, OBJECT_WAYS - 1, supposing, meaning).extend(None, &first) {
-            SearchResult::Explained(Some((KeyDecision::Fine(_), _)), way) => KeyDecision::Asks(way, Basis::Supposed),
+            SearchResult::Explained(Some((KeyDecision::Fine(_), _)), way) => {
+                KeyDecision::DependsOnInitial(way, Basis::Supposed)
+            }
             SearchResult::Explained(Some((unknown, _)), _) => unknown.without_bad(),
             SearchResult::TooMany => KeyDecision::GaveUp(initial::too_many(&undecided)),
             _ => KeyDecision::Bad(bad.0, bad.1),

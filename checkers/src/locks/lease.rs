@@ -63,7 +63,7 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Grants last so long; None: each says itself.
+    /// Duration of a grant; None: each grant has its own.
     #[cfg(feature = "oracles")]
     pub(crate) fn new(ttl_ms: Option<u64>) -> Lease {
         Lease { ttl_ms, ..Lease::default() }

@@ -478,7 +478,10 @@ mod tests {
         let lacks = "it lacks acknowledged additions of 1, and a later read is within its bounds";
         assert_eq!(stale, format!("Read below bound: #7 read 3, but it had to be at least 4: {lacks}"));
         let more = title(format!("{ADDED}{}", read(9)));
-        assert_eq!(more, "#7 read 9, but it had to be at most 8: no call added as much without #4, which was refused");
+        assert_eq!(
+            more,
+            "Read above bound: #7 read 9, but it had to be at most 8: no call added as much without #4, which was refused"
+        );
     }
 
     #[test]

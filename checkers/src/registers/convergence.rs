@@ -15,7 +15,7 @@
 //!
 //! Findings: `diverged-replicas`, `thin-air-read`, `lost-write`, `superseded-value`. Unknown: a node never answered, a key
 //! was not read at the end, reads came too early, nodes differ that are not known to have converged, a fault was never healed, no write was acknowledged, no real time.
-use super::accesses::{Act, act, beginnings, workloads};
+use super::accesses::{CallEffect, act, beginnings, workloads};
 use crate::forms::Forms;
 use crate::history::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::history::{History, NameId, Op, Outcome};
@@ -38,7 +38,7 @@ pub(crate) struct EventualConvergence {
 const WAIT_MS: u64 = 10_000;
 
 impl EventualConvergence {
-    /// So long after the last write and the last heal replicas must agree.
+    /// Time after the last write and the last heal by which replicas must agree.
     pub(crate) fn wait_ms(mut self, wait: u64) -> EventualConvergence {
         self.wait_ms = Some(wait);
         self
@@ -163,14 +163,14 @@ fn keys<'h>(history: &'h History, workload: NameId, initial: &Initial) -> Result
             return Err(why);
         }
         match act(history, &op)? {
-            Act::Write(value) | Act::Cas(_, value) => key.writes.push((value, op)),
-            Act::Read(_) => {
+            CallEffect::Write(value) | CallEffect::Cas(_, value) => key.writes.push((value, op)),
+            CallEffect::Read(_) => {
                 key.reads.push(op);
                 if op.settle {
                     key.finals.insert(at, op);
                 }
             }
-            Act::Differs | Act::Nothing => {}
+            CallEffect::Differs | CallEffect::Nothing => {}
         }
     }
     Ok(keys)

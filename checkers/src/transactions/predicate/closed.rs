@@ -88,7 +88,7 @@ enum KeyOperation {
 
 struct Txn<'h> {
     op: Op<'h>,
-    acts: Vec<KeyOperation>,
+    operations: Vec<KeyOperation>,
 }
 
 /// A key: its first version, and the writer of the second.
@@ -115,12 +115,12 @@ fn map(value: ValueRef<'_>) -> Option<BTreeMap<String, Value>> {
 }
 
 /// The micro-operations of a transaction; the error says which cannot be understood.
-fn acts(op: &Op<'_>) -> Result<Vec<KeyOperation>, String> {
+fn operations(op: &Op<'_>) -> Result<Vec<KeyOperation>, String> {
     let ok = op.outcome == Outcome::Ok;
     let shown = if ok { op.output } else { op.input };
     let list = shown.as_list().ok_or_else(|| format!("{shown} is no list of operations"))?;
-    let acts = list.iter().map(|mop| act(mop, ok).ok_or_else(|| format!("{mop} is not understood")));
-    Ok(acts.collect::<Result<Vec<Option<KeyOperation>>, String>>()?.into_iter().flatten().collect())
+    let operations = list.iter().map(|mop| act(mop, ok).ok_or_else(|| format!("{mop} is not understood")));
+    Ok(operations.collect::<Result<Vec<Option<KeyOperation>>, String>>()?.into_iter().flatten().collect())
 }
 
 /// A micro-operation: what it says, which is nothing of a read that was not answered. None: it is not understood.
@@ -214,15 +214,16 @@ impl<'h> Analysis<'h> {
                     }
                 }
                 "txn" => {
-                    let acts = acts(&op);
-                    let acts = acts.map_err(|why| format!("#{} is no transaction with predicates: {why}.", op.call))?;
-                    out.txns.push(Txn { op, acts });
+                    let operations = operations(&op);
+                    let operations =
+                        operations.map_err(|why| format!("#{} is no transaction with predicates: {why}.", op.call))?;
+                    out.txns.push(Txn { op, operations });
                 }
                 _ => {}
             }
         }
         for (at, txn) in out.txns.iter().enumerate() {
-            for act in &txn.acts {
+            for act in &txn.operations {
                 match act {
                     KeyOperation::Write(key, value) if txn.op.outcome != Outcome::Fail => {
                         let key = out.keys.entry(key.clone()).or_default();
@@ -255,7 +256,7 @@ impl<'h> Analysis<'h> {
     fn read(&mut self, reader: usize, txn: &Txn<'h>) {
         let mut own: BTreeMap<&str, &Value> = BTreeMap::new();
         let keys = std::mem::take(&mut self.keys);
-        for act in &txn.acts {
+        for act in &txn.operations {
             match act {
                 KeyOperation::Write(key, value) => drop(own.insert(key, value)),
                 KeyOperation::Read(key, value) => match own.get(key.as_str()) {
