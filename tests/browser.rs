@@ -325,7 +325,7 @@ fn pictures(browser: &Browser, name: &str) {
 #[test]
 fn an_invalid_run_says_what_broke_what_was_in_force_and_what_to_do() {
     let mut run = runs::stale_read();
-    // Ten examples of one kind, the first of which is the largest.
+    // Ten examples of one kind.
     let finding = run.verdict.promises[0].findings[0].clone();
     for key in 0..9 {
         let mut other = finding.clone();
@@ -333,7 +333,7 @@ fn an_invalid_run_says_what_broke_what_was_in_force_and_what_to_do() {
         other.ops.remove(1);
         other.faults = if key < 3 { Vec::new() } else { vec![0] };
         other.title = format!("Stale read of key {key}");
-        run.verdict.promises[0].findings.push(other);
+        run.verdict.promises[0].findings.insert(0, other);
     }
     let (_folder, dir) = drawn(&run);
     let browser = Browser::start();
