@@ -74,6 +74,7 @@ pub(crate) fn kind(history: &History, op: &Op<'_>) -> FunctionKind {
     match function_of(history, op).kind {
         FunctionKind::Transaction => FunctionKind::Transaction,
         _ if is_transaction(op.input) => FunctionKind::Transaction,
+        _ if function_of(history, op).argument == Argument::Nothing && !op.input.is_nil() => FunctionKind::Unknown,
         // The keys are in the argument, and some of them may be another's.
         FunctionKind::Write if matches!(op.input.kind(), Kind::Map(_)) => FunctionKind::Change,
         kind => kind,

@@ -85,7 +85,7 @@ impl Given {
         let mut given = Map::new();
         for (name, value) in &self.options.0 {
             let (option, value) = match (in_milliseconds(&docs, name), with_hyphens(&docs, name)) {
-                (Some(option), _) => (option.to_owned(), milliseconds(value)),
+                (Some(option), _) => (option.to_owned(), milliseconds(name, option, value)?),
                 (None, Some(option)) => (option.to_owned(), value.clone()),
                 (None, None) => (name.clone(), value.clone()),
             };
@@ -114,11 +114,21 @@ impl Given {
     }
 }
 
+/// Durations that were once integers of milliseconds, under these names.
+const IN_MILLISECONDS: [(&str, &str); 7] = [
+    ("clock_error_ms", "clock_error"),
+    ("delta_ms_max", "delta_max"),
+    ("quiesce_ms", "quiesce"),
+    ("recover_ms", "recover"),
+    ("standstill_ms", "standstill"),
+    ("ttl_ms", "ttl"),
+    ("wait_ms", "wait"),
+];
+
 /// The duration that had this name while durations were integers of milliseconds: `wait` of `wait_ms`.
 pub(crate) fn in_milliseconds<'d>(docs: &'d [OptionDoc], name: &str) -> Option<&'d str> {
-    let stem = name.replace("_ms", "");
-    let doc = docs.iter().find(|doc| stem != name && doc.name == stem && doc.takes == DURATION)?;
-    Some(&doc.name)
+    let (_, option) = IN_MILLISECONDS.iter().find(|(former, _)| *former == name)?;
+    docs.iter().find(|doc| doc.name == *option && doc.takes == DURATION).map(|doc| doc.name.as_str())
 }
 
 /// The option that had this name while some names had hyphens: `exactly_once` of `exactly-once`.
@@ -128,8 +138,14 @@ pub(crate) fn with_hyphens<'d>(docs: &'d [OptionDoc], name: &str) -> Option<&'d 
 }
 
 /// An integer of milliseconds as a duration.
-fn milliseconds(value: &Value) -> Value {
-    value.as_int().map_or_else(|| value.clone(), |number| Value::text(&format!("{number}ms")))
+fn milliseconds(name: &str, option: &str, value: &Value) -> Result<Value, OptionError> {
+    let number = value.as_int().filter(|number| *number >= 0);
+    let text = number.map(|number| Value::text(&format!("{number}ms")));
+    text.ok_or_else(|| {
+        let message =
+            format!("{name} takes an integer of milliseconds, not {value}: {option} takes a duration such as 5s");
+        OptionError::wrong(name, message)
+    })
 }
 
 /// Options of a checker that has none of its own.

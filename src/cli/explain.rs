@@ -31,8 +31,9 @@ const WORDS: &[(&str, &str)] = &[
     (
         "split-brain",
         "Two nodes act as leader at once. A violation when one trustworthy term has two leaders, or when both sides of a \
-         cut acknowledged conflicting writes that were begun after the cut and completed before its healing. Calls that \
-         commute (adds) are evidence, as is an overlap of roles alone: a deposed leader may not know it yet.",
+         cut acknowledged conflicting writes that were begun after the cut and completed before its healing. Where all of \
+         them commute (adds), the answer is unknown, unless the option sides says otherwise. An overlap of roles alone is \
+         evidence: a deposed leader may not know it yet.",
     ),
     (
         "set",

@@ -87,16 +87,29 @@ impl JsonSchema for CheckPlan {
 
 #[cfg(test)]
 mod tests {
-    use crate::plan::{Plan, reference};
+    use crate::plan::{Overrides, Plan, reference};
     use dsfuzz_checkers::{CHECKERS, CheckerDoc, Options};
     use dsfuzz_workloads::WORKLOADS;
     use serde_json::Value;
+    use std::path::Path;
 
     /// What is said of a plan of this workload with these lines under `check`.
     fn said(workload: &str, check: &str) -> String {
         let text =
             format!("name: p\ncluster: {{lab: 3}}\ntarget: etcd\nworkload: {{{workload}: {{}}}}\ncheck:\n{check}\n");
-        Plan::from_yaml_str(&text).map_or_else(|error| error.to_string(), |_| "no error".to_owned())
+        let plan = Plan::read("plan.yaml", &text, "plan", Some(Path::new("")), &Overrides::none());
+        plan.map_or_else(|error| error.to_string(), |_| "no error".to_owned())
+    }
+
+    #[test]
+    fn a_stored_plan_is_read_whatever_its_checkers_can_judge() {
+        for check in ["queue", "linearizable: {workload: nope}", "linearizable: {model: mutex}"] {
+            let text = format!(
+                "name: p\ncluster: {{lab: 3}}\ntarget: etcd\nworkload: {{register: {{}}}}\ncheck:\n  - {check}\n"
+            );
+            assert!(said("register", &format!("  - {check}")).starts_with("`check[0]`"), "{check}");
+            assert!(Plan::from_yaml_str(&text).is_ok(), "{check}");
+        }
     }
 
     #[test]

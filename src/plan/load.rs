@@ -16,7 +16,8 @@ impl Plan {
         Plan::read(&origin, &text, &stem, Some(folder), overrides)
     }
 
-    /// The plan in a text, such as a stored effective plan, whose paths are absolute.
+    /// The plan in a text, such as a stored effective plan, whose paths are absolute. What ran is judged again, also by checkers
+    /// that a plan which is to run may no longer name.
     pub fn from_yaml_str(text: &str) -> Result<Plan, DocumentError> {
         Plan::read("plan.yaml", text, "plan", None, &Overrides::none())
     }
@@ -32,7 +33,7 @@ impl Plan {
         *self.seed.get_or_insert_with(|| RandomState::new().build_hasher().finish() >> 16)
     }
 
-    fn read(
+    pub(super) fn read(
         origin: &str,
         text: &str,
         stem: &str,
@@ -54,8 +55,11 @@ impl Plan {
             plan.name = stem.into();
         }
         validate::check(&plan).map_err(place)?;
-        if let Some(folder) = folder.filter(|_| plan.target_is_path()) {
-            plan.target = validate::recipe_path(&plan.target, folder).map_err(place)?;
+        if let Some(folder) = folder {
+            validate::checkers_fit(&plan).map_err(place)?;
+            if plan.target_is_path() {
+                plan.target = validate::recipe_path(&plan.target, folder).map_err(place)?;
+            }
         }
         Ok(plan)
     }

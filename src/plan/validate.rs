@@ -250,11 +250,17 @@ fn checks(plan: &Plan) -> Result<(), Mistake> {
         if let Err(error) = doc.checker(&check.options()) {
             return Err(option_mistake(&at, name, error));
         }
-        if let Some((message, help)) = cannot_judge(plan, doc, &check.options()) {
-            return wrong(&["check", &at], message, &help);
-        }
-        if let Some((message, help)) = misfit(plan, &check.options()) {
-            return wrong(&["check", &at], message, &help);
+    }
+    Ok(())
+}
+
+/// Whether each checker of a plan that is to run can judge some workload of it. A stored plan is judged again as it is.
+pub(super) fn checkers_fit(plan: &Plan) -> Result<(), Mistake> {
+    for (index, check) in plan.check.iter().enumerate() {
+        let Some(doc) = CHECKERS.iter().find(|doc| doc.name == check.name()) else { continue };
+        let misfit = cannot_judge(plan, doc, &check.options()).or_else(|| misfit(plan, &check.options()));
+        if let Some((message, help)) = misfit {
+            return wrong(&["check", &index.to_string()], message, &help);
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The table of functions and the one of micro-operations, and what their columns mean. It stands below histories, which know the
 //! row of each function that was called.
-use Argument::{Element, MicroOperations, Objects, Optional, Other, Selector, Subject, Suffix, Swap, Value};
+use Argument::{Element, MicroOperations, Nothing, Objects, Optional, Other, Selector, Subject, Suffix, Swap, Value};
 use FunctionKind::{
     Acquire, Change, CommutativeWrite, Follow, Query, Read, ReadWrite, Release, Renew, Transaction, Write,
 };
@@ -64,6 +64,8 @@ pub enum Argument {
     Objects,
     /// The value that is expected and the one that replaces it: `[from, to]`.
     Swap,
+    /// None. A call of this name with one is another function, and may change anything: `log` of a line to be written.
+    Nothing,
     /// It may be missing: an owner, an amount.
     Optional,
     /// A list of micro-operations: the keys stand in them.
@@ -173,10 +175,10 @@ pub static FUNCTIONS: &[Function] = &[
     row("leader", Query, Other, Reply::Other, "ask for the leader", "asked for the leader"),
     row("length", Query, Other, Reply::Other, "ask for the length", "asked for the length"),
     row("lock", Acquire, Optional, Acknowledgement, "lock", "locked"),
-    row("log", Query, Other, Reply::Other, "read the log", "read the log"),
+    row("log", Query, Nothing, Reply::Other, "read the log", "read the log"),
     row("lookup-accounts", Query, Objects, Reply::Other, "look up accounts", "looked up accounts"),
     row("lookup-transfers", Query, Objects, Reply::Other, "look up transfers", "looked up transfers"),
-    row("observe", Query, Other, Reply::Other, "observe", "observed"),
+    row("observe", Query, Nothing, Reply::Other, "observe", "observed"),
     row("poll", Follow, Other, Reply::Other, "poll", "polled"),
     row("pop", ReadWrite, Other, Reply::Value, "pop", "popped"),
     row("publish", Change, Other, Reply::Other, "publish", "published"),

@@ -112,14 +112,18 @@ fn changing(function: &Function) -> (&'static str, &'static str) {
         Argument::MicroOperations => (r#"[["w",1,5],["append",1,5]]"#, r#"[["w",1,5],["append",1,5]]"#),
         Argument::Swap => ("[3,5]", "true"),
         Argument::Objects => (r#"{"from":"a","to":"b","amount":5}"#, "null"),
-        Argument::Optional => ("null", "null"),
+        Argument::Optional | Argument::Nothing => ("null", "null"),
         _ => ("5", "null"),
     }
 }
 
 /// Both nodes acknowledge this call while they are certainly cut off from each other; n1 again after the heal.
 fn cut(name: &str) -> History {
-    let (input, output) = changing(function(name));
+    cut_with(name, changing(function(name)))
+}
+
+/// The same with this argument and this reply.
+fn cut_with(name: &str, (input, output): (&str, &str)) -> History {
     let call = |process: u64, node: &str| format!("{node}: {process} {name} 1 {input} -> ok {output}");
     history(&format!(
         r#"
@@ -200,6 +204,14 @@ fn no_call_that_may_write_is_valid_on_both_sides_of_a_cut() {
         "watch",
     ];
     assert_eq!(excepted, reads, "these alone may be valid: they change nothing");
+}
+
+#[test]
+fn a_function_that_takes_no_argument_may_change_anything_where_it_has_one() {
+    for name in ["log", "observe"] {
+        assert_eq!(judge("split-brain", &cut_with(name, ("null", "[1]"))).validity, Validity::Valid, "{name}");
+        assert_eq!(judge("split-brain", &cut_with(name, ("5", "null"))).validity, Validity::Unknown, "{name}");
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
 /// Options of `lock`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -327,19 +327,27 @@ impl Lock {
 /// Adds the holds that a process of the shown ones gave back meanwhile: without them their releases would count against those
 /// that are shown.
 fn add_released(history: &History, shown: &mut Vec<Hold>, holds: &[Hold], moment: u64) {
-    let mut from = 0;
-    while let Some(hold) = shown.get(from).copied() {
-        from += 1;
+    // By session: the call from which on its releases are looked at.
+    let mut since: HashMap<u32, u64> = HashMap::new();
+    for hold in shown.iter() {
         let acquire = at(history, hold.acquire);
-        let released = |other: &&Hold| {
-            let end = other.ended_by.map(|position| at(history, position));
-            at(history, other.acquire).session == acquire.session
-                && end.is_some_and(|end| end.call > acquire.call && end.call < moment)
-        };
-        for other in holds.iter().filter(released) {
-            if !shown.iter().any(|known| known.acquire == other.acquire && known.ended_by == other.ended_by) {
-                shown.push(*other);
-            }
+        let first = since.entry(acquire.session).or_insert(acquire.call);
+        *first = acquire.call.min(*first);
+    }
+    let known: HashSet<(u32, Option<u32>)> = shown.iter().map(|hold| (hold.acquire, hold.ended_by)).collect();
+    let released = |hold: &Hold| {
+        let end = hold.ended_by.map(|position| at(history, position)).filter(|end| end.call < moment)?;
+        since.contains_key(&at(history, hold.acquire).session).then_some((end.call, *hold))
+    };
+    let mut released: Vec<(u64, Hold)> = holds.iter().filter_map(released).collect();
+    released.sort_by_key(|(end, _)| Reverse(*end));
+    // Backwards in time: an acquire that was given back meanwhile may be older than those before it.
+    for (end, hold) in released {
+        let acquire = at(history, hold.acquire);
+        let Some(first) = since.get_mut(&acquire.session).filter(|first| end > **first) else { continue };
+        *first = acquire.call.min(*first);
+        if !known.contains(&(hold.acquire, hold.ended_by)) {
+            shown.push(hold);
         }
     }
 }

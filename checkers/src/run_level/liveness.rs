@@ -84,7 +84,7 @@ fn gone_at(fault: &Fault) -> Option<u64> {
 /// Calls of each function on each node: acknowledged, and all.
 type Record = BTreeMap<(NameId, NameId), (u64, u64)>;
 
-/// How a node service in a window.
+/// How a node answered in a window.
 struct Service {
     /// In the first half it was called for something that it used to do.
     called: bool,

@@ -132,10 +132,13 @@ fn a_duration_that_was_an_integer_of_milliseconds_keeps_its_old_name() {
         ("staleness", "delta_ms_max", "delta_max"),
     ] {
         let doc = crate::registry::doc(checker).expect("in the list");
-        assert!(doc.takes(old) && doc.takes(new) && !doc.takes("no_such_ms"), "{checker}");
+        assert!(doc.takes(old) && doc.takes(new) && !doc.takes(&format!("{old}_ms")), "{checker}");
+        assert!(!doc.takes(&format!("_ms{new}")), "{checker}");
         assert_eq!(set(doc, old, Value::Int(1500)), None, "{checker} {old}");
-        let error = set(doc, old, Value::text("soon")).expect("no duration");
-        assert!(error.message.starts_with(&format!("{new} takes a duration")), "{error}");
+        for wrong in [Value::text("soon"), Value::text("10000"), Value::text("10s"), Value::Int(-5)] {
+            let error = set(doc, old, wrong).expect("no integer of milliseconds");
+            assert!(error.message.starts_with(&format!("{old} takes an integer of milliseconds")), "{error}");
+        }
         let twice = Options([(old.to_owned(), Value::Int(1)), (new.to_owned(), Value::text("1ms"))].into());
         assert!(doc.checker(&twice).err().is_some_and(|error| error.message.contains("set twice")), "{checker} {old}");
     }

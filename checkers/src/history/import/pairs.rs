@@ -53,7 +53,7 @@ impl Pairs {
                     false => Confidence::Nothing,
                 };
             }
-            Argument::Selector | Argument::Other => value.is_nil(),
+            Argument::Selector | Argument::Nothing | Argument::Other => value.is_nil(),
             Argument::Optional => true,
             Argument::Swap => value.as_list().is_some_and(|list| list.len() == 2),
             Argument::Value | Argument::Suffix | Argument::Element | Argument::Subject | Argument::Objects => false,
@@ -86,7 +86,7 @@ impl Pairs {
 /// Whether this answer repeats the key that its call carried.
 pub(super) fn echoes(argument: Argument, input: ValueRef<'_>, output: ValueRef<'_>) -> bool {
     let (Some((asked, nothing)), Some((key, value))) = (pair(input), pair(output)) else { return false };
-    let selects = matches!(argument, Argument::Selector | Argument::Other);
+    let selects = matches!(argument, Argument::Selector | Argument::Nothing | Argument::Other);
     // A value with its version asks for both with nils.
     let blank = nothing.as_list().is_some_and(|list| !list.is_empty() && list.iter().all(|item| item.is_nil()));
     let asks = nothing.is_nil() || blank && selects && nothing != value;
