@@ -50,23 +50,17 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     build: |given| {
         let InitialOptions { initial } = given.read()?;
         initial.integers()?;
-        Ok(Box::new(WithInitial::new(Counter { workload: given.workload.take(), ..Counter::new() }, initial)))
+        Ok(Box::new(WithInitial::new(Counter::default(), initial)))
     },
 };
 
 /// Judges workloads that count.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counter {
-    workload: Option<String>,
     initial: i64,
 }
 
 impl Counter {
-    /// Judges every workload that has `add`, `increment` (`inc`) or `decrement` (`dec`).
-    pub(crate) fn new() -> Counter {
-        Counter::default()
-    }
-
     /// Counters begin at this value.
     #[cfg(feature = "oracles")]
     pub(crate) fn initial(mut self, initial: i64) -> Counter {
@@ -279,7 +273,7 @@ impl FromInitial for Counter {
             high += above.len() as u64;
             for (all, other, is_below) in [(&below, &above, true), (&above, &below, false)] {
                 if let Some(&(read, value, bound)) = all.first() {
-                    let counter = Counter { initial: begins, ..Counter::default() };
+                    let counter = Counter { initial: begins };
                     let (value, later) = (i128::from(value), later(&reads, all, other));
                     let in_vain = in_vain(history, object, &read, value - bound);
                     let wrong = OutOfBounds { read, value, bound, later, in_vain };
@@ -359,9 +353,9 @@ impl Counter {
 
     /// Reads alone are those of a counter where there is nothing else.
     fn objects<'h>(&self, history: &'h History) -> Vec<Group<'h>> {
-        let found = objects(history, &ADDS, &TAKES, self.workload.as_deref());
+        let found = objects(history, &ADDS, &TAKES);
         match found.is_empty() && history.workloads().len() == 1 {
-            true => objects(history, &["read"], &TAKES, self.workload.as_deref()),
+            true => objects(history, &["read"], &TAKES),
             false => found,
         }
     }
@@ -423,7 +417,7 @@ mod tests {
     use crate::verdict::Validity;
 
     fn judge(lines: &str) -> Verdict {
-        Counter::new().check(&history(lines), &Budget::unlimited())
+        Counter::default().check(&history(lines), &Budget::unlimited())
     }
 
     fn read(value: i64) -> String {

@@ -72,7 +72,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     options: schema::<KafkaOptions>,
     build: |given| {
         let KafkaOptions { isolation } = given.read()?;
-        Ok(Box::new(Kafka { workload: given.workload.take(), isolation }))
+        Ok(Box::new(Kafka { isolation }))
     },
 };
 
@@ -90,16 +90,7 @@ enum Isolation {
 /// Judges workloads that send and poll.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Kafka {
-    workload: Option<String>,
     isolation: Option<Isolation>,
-}
-
-#[cfg(feature = "oracles")]
-impl Kafka {
-    /// Judges every workload that sends, polls, assigns or subscribes.
-    pub(crate) fn new() -> Kafka {
-        Kafka::default()
-    }
 }
 
 /// What is found in a log, and how sure that is.
@@ -333,15 +324,13 @@ fn severity(sure: bool) -> Severity {
 }
 
 /// Workloads with a call of the kind: sends and polls may all be parts of `txn`.
-fn workloads(history: &History, only: Option<&str>) -> Vec<NameId> {
+fn workloads(history: &History) -> Vec<NameId> {
     let ours = |op: &Op<'_>| match history.name(op.function) {
         "poll" | "send" | "subscribe" | "assign" => true,
         "txn" => log::sends_or_polls(op.input),
         _ => false,
     };
-    let mut found = workloads_where(history, ours);
-    found.retain(|id| only.is_none_or(|name| history.name(*id) == name));
-    found
+    workloads_where(history, ours)
 }
 
 impl Checker for Kafka {
@@ -350,11 +339,11 @@ impl Checker for Kafka {
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads(history, self.workload.as_deref())
+        workloads(history)
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let workloads = workloads(history, self.workload.as_deref());
+        let workloads = workloads(history);
         let mut objects = by_key(history, &workloads);
         let functions: Vec<NameId> = log::FUNCTIONS.iter().filter_map(|name| history.find_name(name)).collect();
         for object in &mut objects {

@@ -23,7 +23,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use crate::calls::{Elements, Group, changed_by, objects, part, workloads_of};
+use crate::calls::{Elements, Group, changed_by, objects, part, workloads_with};
 use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
@@ -57,24 +57,18 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     options: schema::<MonotonicOptions>,
     build: |given| {
         let MonotonicOptions { per_process } = given.read()?;
-        Ok(Box::new(Monotonic { workload: given.workload.take(), per_process }))
+        Ok(Box::new(Monotonic { per_process }))
     },
 };
 
 /// Judges workloads that insert ever larger values.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Monotonic {
-    workload: Option<String>,
     per_process: bool,
 }
 
 #[cfg(feature = "oracles")]
 impl Monotonic {
-    /// Judges every workload that has `add`.
-    pub(crate) fn new() -> Monotonic {
-        Monotonic::default()
-    }
-
     /// Only each process' own order is promised.
     pub(crate) fn per_process(mut self, per_process: bool) -> Monotonic {
         self.per_process = per_process;
@@ -345,11 +339,11 @@ impl Checker for Monotonic {
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads_of(history, &["add"], self.workload.as_deref())
+        workloads_with(history, &["add"])
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let objects = objects(history, &["add"], &["add", "read"], self.workload.as_deref());
+        let objects = objects(history, &["add"], &["add", "read"]);
         let mut report = Report::about(history, &objects);
         let (mut acknowledged, mut judged, mut late, mut nameless, mut recovered) = (0, 0, 0, 0, 0_u64);
         let (mut lost, mut duplicated, mut unexpected, mut global, mut local) = (0, 0, 0, 0, 0);

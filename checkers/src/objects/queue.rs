@@ -16,7 +16,7 @@
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 
-use crate::calls::{Elements, Group, changed_by, objects, workloads_of};
+use crate::calls::{Elements, Group, changed_by, objects, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
@@ -45,24 +45,18 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     options: schema::<QueueOptions>,
     build: |given| {
         let QueueOptions { at_least_once } = given.read()?;
-        Ok(Box::new(Queue { workload: given.workload.take(), at_least_once }))
+        Ok(Box::new(Queue { at_least_once }))
     },
 };
 
 /// Judges workloads that enqueue and dequeue.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
-    workload: Option<String>,
     at_least_once: bool,
 }
 
 #[cfg(feature = "oracles")]
 impl Queue {
-    /// Judges every workload that has `enqueue`.
-    pub(crate) fn new() -> Queue {
-        Queue::default()
-    }
-
     /// A message may come out twice.
     #[cfg(test)]
     pub(crate) fn at_least_once(mut self, at_least_once: bool) -> Queue {
@@ -221,12 +215,12 @@ impl Checker for Queue {
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads_of(history, &["enqueue", "dequeue"], self.workload.as_deref())
+        workloads_with(history, &["enqueue", "dequeue"])
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let takes = ["enqueue", "dequeue", "drain"];
-        let objects = objects(history, &["enqueue", "dequeue"], &takes, self.workload.as_deref());
+        let objects = objects(history, &["enqueue", "dequeue"], &takes);
         let mut report = Report::about(history, &objects);
         let (mut enqueued, mut dequeued, mut unexpected, mut duplicated) = (0, 0, 0, 0);
         let mut malformed = Vec::new();
@@ -283,7 +277,7 @@ mod tests {
     use crate::verdict::{Severity, Validity};
 
     fn judge(calls: &[(&str, &str, &str)]) -> Verdict {
-        judge_with(Queue::new(), calls)
+        judge_with(Queue::default(), calls)
     }
 
     fn judge_with(queue: Queue, calls: &[(&str, &str, &str)]) -> Verdict {
@@ -310,10 +304,10 @@ mod tests {
         let calls = [("enqueue", "1", "null"), ("dequeue", "null", "1"), ("dequeue", "null", "1")];
         let strict = judge(&calls);
         assert!(strict.findings[0].sentences[0].contains("at_least_once=true"), "{:?}", strict.findings);
-        let verdict = judge_with(Queue::new().at_least_once(true), &calls);
+        let verdict = judge_with(Queue::default().at_least_once(true), &calls);
         assert_eq!((verdict.validity, verdict.findings[0].severity), (Validity::Valid, Severity::Evidence));
         let never = [("enqueue", "1", "null"), ("dequeue", "null", "2")];
-        assert_eq!(judge_with(Queue::new().at_least_once(true), &never).validity, Validity::Invalid);
+        assert_eq!(judge_with(Queue::default().at_least_once(true), &never).validity, Validity::Invalid);
     }
 
     #[test]

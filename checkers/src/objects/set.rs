@@ -27,7 +27,7 @@ pub(crate) mod fuzz;
 mod judge;
 mod losses;
 
-use crate::calls::{changed_by, workloads_of};
+use crate::calls::{changed_by, workloads_with};
 use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op};
 use crate::objects::final_reads::{Failures, FinalReads, Unread, leaders_at};
@@ -60,24 +60,18 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     options: schema::<SetCheckerOptions>,
     build: |given| {
         let SetCheckerOptions { final_reads, at_least_once } = given.read()?;
-        Ok(Box::new(SetChecker { mode: final_reads, at_least_once, ..SetChecker::new() }))
+        Ok(Box::new(SetChecker { mode: final_reads, at_least_once }))
     },
 };
 
 /// Judges workloads that add elements.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SetChecker {
-    workload: Option<String>,
     mode: FinalReads,
     at_least_once: bool,
 }
 
 impl SetChecker {
-    /// Judges every workload that has `add`.
-    pub(crate) fn new() -> SetChecker {
-        SetChecker::default()
-    }
-
     /// Where something makes every answer unknown from the start: why.
     fn unclear(&self, history: &History, workloads: &[NameId]) -> Option<String> {
         if let Some(function) = changed_by(history, workloads, &["add", "read"]) {
@@ -118,16 +112,11 @@ impl Checker for SetChecker {
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads_of(history, &["add"], self.workload.as_deref())
+        workloads_with(history, &["add"])
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let add = history.find_name("add");
-        let mut workloads: Vec<NameId> =
-            history.ops().iter().filter(|op| Some(op.function) == add).map(|op| op.workload).collect();
-        workloads.sort_unstable();
-        workloads.dedup();
-        workloads.retain(|id| self.workload.as_ref().is_none_or(|name| history.name(*id) == name));
+        let workloads = self.workloads(history);
         if let Some(text) = self.unclear(history, &workloads) {
             return Verdict::unknown(self.name(), text);
         }

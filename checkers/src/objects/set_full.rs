@@ -27,7 +27,7 @@ pub(crate) mod fuzz;
 mod tests;
 mod timeline;
 
-use crate::calls::{Elements, Group, changed_by, objects, quantiles_ms, workloads_of};
+use crate::calls::{Elements, Group, changed_by, objects, quantiles_ms, workloads_with};
 use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::final_reads::{Failures, FinalReads, Unread, answered, leaders_at, silent, unasked};
@@ -61,27 +61,19 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     options: schema::<SetFullOptions>,
     build: |given| {
         let SetFullOptions { linearizable, final_reads, at_least_once } = given.read()?;
-        let workload = given.workload.take();
-        Ok(Box::new(SetFull { workload, linearizable, mode: final_reads, at_least_once }))
+        Ok(Box::new(SetFull { linearizable, mode: final_reads, at_least_once }))
     },
 };
 
 /// Judges workloads that add elements and read all of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SetFull {
-    workload: Option<String>,
     linearizable: bool,
     mode: FinalReads,
     at_least_once: bool,
 }
 
 impl SetFull {
-    /// Judges every workload that has `add`.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn new() -> SetFull {
-        SetFull::default()
-    }
-
     /// Every read has to have every element that was known when it began.
     #[cfg(feature = "oracles")]
     pub(crate) fn linearizable(mut self, linearizable: bool) -> SetFull {
@@ -506,11 +498,11 @@ impl Checker for SetFull {
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads_of(history, &["add"], self.workload.as_deref())
+        workloads_with(history, &["add"])
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let objects = objects(history, &["add"], &["add", "read"], self.workload.as_deref());
+        let objects = objects(history, &["add"], &["add", "read"]);
         let mut report = Report::about(history, &objects);
         let mut totals = Totals::default();
         let mut poll = BudgetPoll::new(budget);

@@ -16,7 +16,7 @@
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 
-use crate::calls::{Group, changed_by, objects, workloads_of};
+use crate::calls::{Group, changed_by, objects, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::queue::{Messages, SHAPE};
@@ -47,24 +47,18 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     options: schema::<TotalQueueOptions>,
     build: |given| {
         let TotalQueueOptions { exactly_once } = given.read()?;
-        Ok(Box::new(TotalQueue { workload: given.workload.take(), exactly_once }))
+        Ok(Box::new(TotalQueue { exactly_once }))
     },
 };
 
 /// Judges workloads that enqueue, dequeue and drain.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TotalQueue {
-    workload: Option<String>,
     exactly_once: bool,
 }
 
 #[cfg(feature = "oracles")]
 impl TotalQueue {
-    /// Judges every workload that has `enqueue`.
-    pub(crate) fn new() -> TotalQueue {
-        TotalQueue::default()
-    }
-
     /// Nothing may come out twice.
     pub(crate) fn exactly_once(mut self, exactly_once: bool) -> TotalQueue {
         self.exactly_once = exactly_once;
@@ -210,12 +204,12 @@ impl Checker for TotalQueue {
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads_of(history, &["enqueue", "dequeue", "drain"], self.workload.as_deref())
+        workloads_with(history, &["enqueue", "dequeue", "drain"])
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let takes = ["enqueue", "dequeue", "drain"];
-        let objects = objects(history, &["enqueue", "dequeue", "drain"], &takes, self.workload.as_deref());
+        let objects = objects(history, &["enqueue", "dequeue", "drain"], &takes);
         let mut report = Report::about(history, &objects);
         let mut totals = Totals::default();
         let mut poll = BudgetPoll::new(budget);
@@ -276,7 +270,7 @@ mod tests {
     }
 
     fn judge(calls: &[(&str, &str, &str, &str)]) -> Verdict {
-        TotalQueue::new().check(&history(&lines(calls)), &Budget::unlimited())
+        TotalQueue::default().check(&history(&lines(calls)), &Budget::unlimited())
     }
 
     const ONE: (&str, &str, &str, &str) = ("enqueue", "1", "ok", "null");
@@ -320,7 +314,7 @@ mod tests {
         let verdict = judge(&calls);
         assert_eq!((verdict.validity, verdict.findings[0].severity), (Validity::Valid, Severity::Evidence));
         assert!(verdict.findings[0].sentences[0].contains("exactly-once=true"), "{:?}", verdict.findings);
-        let strict = TotalQueue::new().exactly_once(true).check(&history(&lines(&calls)), &Budget::unlimited());
+        let strict = TotalQueue::default().exactly_once(true).check(&history(&lines(&calls)), &Budget::unlimited());
         assert_eq!(strict.validity, Validity::Invalid);
     }
 

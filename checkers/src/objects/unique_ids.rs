@@ -7,7 +7,7 @@
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 
-use crate::calls::{Elements, objects, workloads_of};
+use crate::calls::{Elements, objects, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::{NoOptions, schema};
@@ -26,23 +26,13 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     options: schema::<NoOptions>,
     build: |given| {
         let NoOptions {} = given.read()?;
-        Ok(Box::new(UniqueIds { workload: given.workload.take() }))
+        Ok(Box::new(UniqueIds))
     },
 };
 
 /// Judges workloads that generate ids.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct UniqueIds {
-    workload: Option<String>,
-}
-
-#[cfg(feature = "oracles")]
-impl UniqueIds {
-    /// Judges every workload that has `generate`.
-    pub(crate) fn new() -> UniqueIds {
-        UniqueIds::default()
-    }
-}
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UniqueIds;
 
 impl Checker for UniqueIds {
     fn name(&self) -> &str {
@@ -55,11 +45,11 @@ impl Checker for UniqueIds {
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads_of(history, &["generate"], self.workload.as_deref())
+        workloads_with(history, &["generate"])
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let objects = objects(history, &["generate"], &["generate"], self.workload.as_deref());
+        let objects = objects(history, &["generate"], &["generate"]);
         let mut report = Report::about(history, &objects);
         let (mut attempts, mut received, mut duplicated, mut pairs) = (0, 0, 0, 0);
         let mut range: Option<(ValueRef<'_>, ValueRef<'_>)> = None;
@@ -126,7 +116,7 @@ mod tests {
 
     fn judge(ids: &[&str]) -> Verdict {
         let call = |id: &&str| format!("0 generate -> ok {id}\n");
-        UniqueIds::new().check(&history(&ids.iter().map(call).collect::<String>()), &Budget::unlimited())
+        UniqueIds.check(&history(&ids.iter().map(call).collect::<String>()), &Budget::unlimited())
     }
 
     #[test]

@@ -97,26 +97,25 @@ pub(crate) const READ_COMMITTED: CheckerDoc = CheckerDoc {
 };
 
 /// Judges transactions by one weak level.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Weak {
     level: Level,
-    workload: Option<String>,
 }
 
 impl Weak {
     /// Monotonic atomic view with sessions; see the module for how it relates to Adya's PL-2.
     pub(crate) fn read_committed() -> Weak {
-        Weak { level: Level::ReadCommitted, workload: None }
+        Weak { level: Level::ReadCommitted }
     }
 
     /// Transactions are seen as a whole or not at all (Bailis et al., SIGMOD 2014).
     pub(crate) fn read_atomic() -> Weak {
-        Weak { level: Level::ReadAtomic, workload: None }
+        Weak { level: Level::ReadAtomic }
     }
 
     /// Causal consistency of transactions, with one order of all commits.
     pub(crate) fn causal() -> Weak {
-        Weak { level: Level::Causal, workload: None }
+        Weak { level: Level::Causal }
     }
 }
 
@@ -144,7 +143,6 @@ impl Checker for Weak {
                 workloads.push(op.workload);
             }
         }
-        workloads.retain(|&one| self.workload.as_deref().is_none_or(|name| history.name(one) == name));
         workloads
     }
 
@@ -157,10 +155,7 @@ impl Checker for Weak {
 impl FromInitial for Weak {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
-            [] => {
-                let none = Verdict::unknown(self.name(), "There are no transactions.".to_owned());
-                none.on(self.workload.as_deref().unwrap_or_default())
-            }
+            [] => Verdict::unknown(self.name(), "There are no transactions.".to_owned()),
             [workload, ..] => self.of_workload(history, workload, budget, initial),
         }
     }

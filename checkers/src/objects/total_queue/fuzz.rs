@@ -14,7 +14,7 @@ pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         move |history: &History| {
             let verdict = crate::random::shown(
                 history,
-                TotalQueue::new().exactly_once(once).check(history, &Budget::unlimited()),
+                TotalQueue::default().exactly_once(once).check(history, &Budget::unlimited()),
             );
             Answer::read(&verdict, &["lost", "unexpected", "duplicated"])
         }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |history: &History| {
         Answer::read(
-            &crate::random::shown(history, UniqueIds::new().check(history, &Budget::unlimited())),
+            &crate::random::shown(history, UniqueIds.check(history, &Budget::unlimited())),
             &["received", "duplicated"],
         )
     };
