@@ -1,7 +1,7 @@
 //! [`PossibleWrites`]: no promise about a workload is valid that an unknown function may have broken.
 use crate::functions::{self, FunctionKind};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Validity, Verdict, as_inner_checker};
 use std::collections::HashMap;
 
 /// A checker of workloads. Its answer is unknown instead of valid where a call that may have taken effect has a function that
@@ -47,17 +47,7 @@ impl PossibleWrites {
 }
 
 impl Checker for PossibleWrites {
-    fn name(&self) -> &str {
-        self.checker.name()
-    }
-
-    fn needs_realtime(&self) -> bool {
-        self.checker.needs_realtime()
-    }
-
-    fn measures_only(&self) -> bool {
-        self.checker.measures_only()
-    }
+    as_inner_checker!();
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
         self.checker.workloads(history)

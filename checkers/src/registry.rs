@@ -9,7 +9,7 @@ use crate::options::{Given, OptionError, Options, WORKLOAD};
 use crate::possible_writes::PossibleWrites;
 use crate::run_level::{availability, crashes, leadership, liveness, split_brain};
 use crate::transactions::{atomic_commit, bank, causal_reverse, long_fork, saga};
-use crate::verdict::{Budget, Checker, Verdict};
+use crate::verdict::{Budget, Checker, Verdict, as_inner_checker};
 use crate::{linearizability, registers, transactions};
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -142,17 +142,7 @@ struct Alone {
 }
 
 impl Checker for Alone {
-    fn name(&self) -> &str {
-        self.checker.name()
-    }
-
-    fn needs_realtime(&self) -> bool {
-        self.checker.needs_realtime()
-    }
-
-    fn measures_only(&self) -> bool {
-        self.checker.measures_only()
-    }
+    as_inner_checker!();
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let verdict = match history.workloads()[..] {

@@ -57,32 +57,14 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 /// Judges leases.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lease {
+    /// How long grants last; None: each says itself.
     ttl_ms: Option<u64>,
+    /// By how much a server's clock may run ahead of the control node's within one time to live.
     clock_error_ms: u64,
     named_by: NamedBy,
 }
 
 impl Lease {
-    /// Grants last so long; None: each says itself.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn new(ttl_ms: Option<u64>) -> Lease {
-        Lease { ttl_ms, ..Lease::default() }
-    }
-
-    /// A server's clock may run ahead of the control node's by so much within one time to live.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn clock_error_ms(mut self, clock_error_ms: u64) -> Lease {
-        self.clock_error_ms = clock_error_ms;
-        self
-    }
-
-    /// What names a lease.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn named_by(mut self, named_by: NamedBy) -> Lease {
-        self.named_by = named_by;
-        self
-    }
-
     fn ttl_ms(&self, op: &Op<'_>) -> Option<u64> {
         let said = [op.output, op.input].into_iter().find_map(|value| part(value, "ttl_ms")?.as_int());
         said.and_then(|ttl| u64::try_from(ttl).ok()).or(self.ttl_ms)

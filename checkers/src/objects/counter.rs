@@ -20,19 +20,20 @@
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 
-use crate::calls::{Group, changed_by, objects};
+use crate::calls::{Group, objects};
 use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::InitialOptions;
 use crate::initial::bounds::{Addition, Bounds};
 use crate::initial::counters::{self, NumberSeen};
 use crate::initial::{Basis, Beginnings, FromInitial, Initial, Trace, WithInitial, of_key, shown};
+use crate::objects::judgeable;
 use crate::options::schema;
 use crate::value::Value;
+use crate::verdict::Violation;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Verdict};
-use crate::verdict::{Report, Violation};
+use crate::verdict::{Budget, Finding, Verdict};
 use serde_json::json;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -58,15 +59,6 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counter {
     initial: i64,
-}
-
-impl Counter {
-    /// Counters begin at this value.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn initial(mut self, initial: i64) -> Counter {
-        self.initial = initial;
-        self
-    }
 }
 
 const ADDS: [&str; 5] = ["add", "increment", "decrement", "inc", "dec"];
@@ -209,7 +201,9 @@ fn in_vain<'h>(history: &'h History, object: &Group<'h>, read: &Op<'h>, lacking:
     }
 }
 
-impl Checker for Counter {
+impl FromInitial for Counter {
+    const CERTIFIES: bool = false;
+
     fn name(&self) -> &str {
         "counter"
     }
@@ -224,28 +218,14 @@ impl Checker for Counter {
         workloads
     }
 
-    /// Counters begin with the option `initial`.
-    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        self.check_from(history, budget, &Initial::default())
-    }
-}
-
-impl FromInitial for Counter {
-    const CERTIFIES: bool = false;
-
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
-        let objects = self.objects(history);
-        let mut report = Report::about(history, &objects);
+        let (mut report, objects) = judgeable(history, self.objects(history), &TAKES, "counter");
         let (mut acknowledged, mut judged, mut telling, mut low, mut high, mut widest) = (0, 0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
         let mut poll = BudgetPoll::new(budget);
         for object in &objects {
             if poll.over(object.ops.len()) {
                 break;
-            }
-            if let Some(function) = changed_by(history, &[object.workload], &TAKES) {
-                report.aside(format!("What {function} does to a counter is not known, so nothing can be said."));
-                continue;
             }
             let odd = malformed.len();
             let (additions, reads) = collect(history, object, &mut malformed);
@@ -414,6 +394,7 @@ mod tests {
     use super::*;
     use crate::random::random_history::agrees;
     use crate::testing::history;
+    use crate::verdict::Checker;
     use crate::verdict::Validity;
 
     fn judge(lines: &str) -> Verdict {

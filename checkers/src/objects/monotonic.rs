@@ -23,14 +23,15 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use crate::calls::{Elements, Group, changed_by, objects, part, workloads_with};
+use crate::calls::{Elements, Group, objects, part, workloads_with};
 use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::objects::judgeable;
 use crate::options::schema;
 use crate::value::{Value, ValueRef};
+use crate::verdict::Violation;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::{Budget, Checker, Verdict};
-use crate::verdict::{Report, Violation};
 use rows::{Row, Stamp, rows};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -65,15 +66,6 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Monotonic {
     per_process: bool,
-}
-
-#[cfg(feature = "oracles")]
-impl Monotonic {
-    /// Only each process' own order is promised.
-    pub(crate) fn per_process(mut self, per_process: bool) -> Monotonic {
-        self.per_process = per_process;
-        self
-    }
 }
 
 /// An add that may have happened.
@@ -343,8 +335,8 @@ impl Checker for Monotonic {
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let objects = objects(history, &["add"], &["add", "read"]);
-        let mut report = Report::about(history, &objects);
+        let (mut report, objects) =
+            judgeable(history, objects(history, &["add"], &["add", "read"]), &["add", "read"], "table");
         let (mut acknowledged, mut judged, mut late, mut nameless, mut recovered) = (0, 0, 0, 0, 0_u64);
         let (mut lost, mut duplicated, mut unexpected, mut global, mut local) = (0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
@@ -352,10 +344,6 @@ impl Checker for Monotonic {
         for object in &objects {
             if poll.over(object.ops.len()) {
                 break;
-            }
-            if let Some(function) = changed_by(history, &[object.workload], &["add", "read"]) {
-                report.aside(format!("What {function} does to a table is not known, so nothing can be said."));
-                continue;
             }
             let (mut adds, reads) = collect(history, object);
             let Some(found) = judge(history, &mut adds, &reads, &mut poll) else { break };

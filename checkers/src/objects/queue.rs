@@ -16,15 +16,16 @@
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 
-use crate::calls::{Elements, Group, changed_by, objects, workloads_with};
+use crate::calls::{Elements, Group, objects, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::objects::judgeable;
 use crate::options::schema;
 use crate::value::ValueRef;
+use crate::verdict::Violation;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Verdict};
-use crate::verdict::{Report, Violation};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -53,16 +54,6 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
     at_least_once: bool,
-}
-
-#[cfg(feature = "oracles")]
-impl Queue {
-    /// A message may come out twice.
-    #[cfg(test)]
-    pub(crate) fn at_least_once(mut self, at_least_once: bool) -> Queue {
-        self.at_least_once = at_least_once;
-        self
-    }
 }
 
 pub(crate) const SHAPE: &str = "a dequeue replies with an element or nil, a drain with a list";
@@ -220,18 +211,14 @@ impl Checker for Queue {
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let takes = ["enqueue", "dequeue", "drain"];
-        let objects = objects(history, &["enqueue", "dequeue"], &takes);
-        let mut report = Report::about(history, &objects);
+        let (mut report, objects) =
+            judgeable(history, objects(history, &["enqueue", "dequeue"], &takes), &takes, "queue");
         let (mut enqueued, mut dequeued, mut unexpected, mut duplicated) = (0, 0, 0, 0);
         let mut malformed = Vec::new();
         let mut poll = BudgetPoll::new(budget);
         for object in &objects {
             if poll.over(object.ops.len()) {
                 break;
-            }
-            if let Some(function) = changed_by(history, &[object.workload], &takes) {
-                report.aside(format!("What {function} does to a queue is not known, so nothing can be said."));
-                continue;
             }
             let mut messages = Messages::of(history, object);
             enqueued += messages.enqueues.len() as u64;
@@ -304,10 +291,10 @@ mod tests {
         let calls = [("enqueue", "1", "null"), ("dequeue", "null", "1"), ("dequeue", "null", "1")];
         let strict = judge(&calls);
         assert!(strict.findings[0].sentences[0].contains("at_least_once=true"), "{:?}", strict.findings);
-        let verdict = judge_with(Queue::default().at_least_once(true), &calls);
+        let verdict = judge_with(Queue { at_least_once: true }, &calls);
         assert_eq!((verdict.validity, verdict.findings[0].severity), (Validity::Valid, Severity::Evidence));
         let never = [("enqueue", "1", "null"), ("dequeue", "null", "2")];
-        assert_eq!(judge_with(Queue::default().at_least_once(true), &never).validity, Validity::Invalid);
+        assert_eq!(judge_with(Queue { at_least_once: true }, &never).validity, Validity::Invalid);
     }
 
     #[test]

@@ -27,10 +27,11 @@ pub(crate) mod fuzz;
 mod tests;
 mod timeline;
 
-use crate::calls::{Elements, Group, changed_by, objects, quantiles_ms, workloads_with};
+use crate::calls::{Elements, Group, objects, quantiles_ms, workloads_with};
 use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::final_reads::{Failures, FinalReads, Unread, answered, leaders_at, silent, unasked};
+use crate::objects::judgeable;
 use crate::options::schema;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
@@ -71,15 +72,6 @@ pub(crate) struct SetFull {
     linearizable: bool,
     mode: FinalReads,
     at_least_once: bool,
-}
-
-impl SetFull {
-    /// Every read has to have every element that was known when it began.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn linearizable(mut self, linearizable: bool) -> SetFull {
-        self.linearizable = linearizable;
-        self
-    }
 }
 
 /// The calls of one set.
@@ -502,17 +494,13 @@ impl Checker for SetFull {
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let objects = objects(history, &["add"], &["add", "read"]);
-        let mut report = Report::about(history, &objects);
+        let (mut report, objects) =
+            judgeable(history, objects(history, &["add"], &["add", "read"]), &["add", "read"], "set");
         let mut totals = Totals::default();
         let mut poll = BudgetPoll::new(budget);
         for object in &objects {
             if poll.over(object.ops.len()) {
                 break;
-            }
-            if let Some(function) = changed_by(history, &[object.workload], &["add", "read"]) {
-                report.aside(format!("What {function} does to a set is not known, so nothing can be said."));
-                continue;
             }
             if self.mode == FinalReads::UntilEmpty {
                 report.aside("Reads that take away what they return are judged by set.".to_owned());

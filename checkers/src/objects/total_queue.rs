@@ -16,9 +16,10 @@
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 
-use crate::calls::{Group, changed_by, objects, workloads_with};
+use crate::calls::{Group, objects, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::objects::judgeable;
 use crate::objects::queue::{Messages, SHAPE};
 use crate::options::schema;
 use crate::value::Value;
@@ -55,15 +56,6 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TotalQueue {
     exactly_once: bool,
-}
-
-#[cfg(feature = "oracles")]
-impl TotalQueue {
-    /// Nothing may come out twice.
-    pub(crate) fn exactly_once(mut self, exactly_once: bool) -> TotalQueue {
-        self.exactly_once = exactly_once;
-        self
-    }
 }
 
 /// Why a duplicate breaks no promise.
@@ -209,17 +201,13 @@ impl Checker for TotalQueue {
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let takes = ["enqueue", "dequeue", "drain"];
-        let objects = objects(history, &["enqueue", "dequeue", "drain"], &takes);
-        let mut report = Report::about(history, &objects);
+        let (mut report, objects) =
+            judgeable(history, objects(history, &["enqueue", "dequeue", "drain"], &takes), &takes, "queue");
         let mut totals = Totals::default();
         let mut poll = BudgetPoll::new(budget);
         for object in &objects {
             if poll.over(object.ops.len()) {
                 break;
-            }
-            if let Some(function) = changed_by(history, &[object.workload], &takes) {
-                report.aside(format!("What {function} does to a queue is not known, so nothing can be said."));
-                continue;
             }
             self.judge(history, object, &mut totals, &mut report);
         }
@@ -314,7 +302,7 @@ mod tests {
         let verdict = judge(&calls);
         assert_eq!((verdict.validity, verdict.findings[0].severity), (Validity::Valid, Severity::Evidence));
         assert!(verdict.findings[0].sentences[0].contains("exactly-once=true"), "{:?}", verdict.findings);
-        let strict = TotalQueue::default().exactly_once(true).check(&history(&lines(&calls)), &Budget::unlimited());
+        let strict = TotalQueue { exactly_once: true }.check(&history(&lines(&calls)), &Budget::unlimited());
         assert_eq!(strict.validity, Validity::Invalid);
     }
 

@@ -23,34 +23,21 @@ use crate::initial::{Beginnings, FromInitial, Initial, of_key};
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Report, Severity, Validity, Verdict};
+use crate::verdict::{Budget, FINDINGS_MAX, Finding, Report, Severity, Validity, Verdict};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 
 /// Judges whether replicas converged.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct EventualConvergence {
-    /// None: the default, which is no promise.
-    wait_ms: Option<u64>,
-    any_written: bool,
+    /// So long after the last write and the last heal replicas must agree. None: the default, which is no promise.
+    pub(super) wait_ms: Option<u64>,
+    /// Whether any written value may be the last one.
+    pub(super) any_written: bool,
 }
 
 /// Milliseconds for which replicas may still differ, where no option says so.
 const WAIT_MS: u64 = 10_000;
-
-impl EventualConvergence {
-    /// So long after the last write and the last heal replicas must agree.
-    pub(crate) fn wait_ms(mut self, wait: u64) -> EventualConvergence {
-        self.wait_ms = Some(wait);
-        self
-    }
-
-    /// Whether any written value may be the last one.
-    pub(crate) fn any_written(mut self, any: bool) -> EventualConvergence {
-        self.any_written = any;
-        self
-    }
-}
 
 /// Who was asked at the end: a node, or, where the history does not name it, a process, wherever that was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -349,7 +336,7 @@ impl EventualConvergence {
     }
 }
 
-impl Checker for EventualConvergence {
+impl FromInitial for EventualConvergence {
     fn name(&self) -> &str {
         "eventual-convergence"
     }
@@ -358,13 +345,6 @@ impl Checker for EventualConvergence {
         workloads(history)
     }
 
-    /// Registers begin with nil.
-    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        self.check_from(history, budget, &Initial::default())
-    }
-}
-
-impl FromInitial for EventualConvergence {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let mut report = Report::new(history);
         let mut unclear: Vec<String> = Vec::new();

@@ -92,7 +92,7 @@ const REGISTERS: Judges = Judges::calls(&["read", "write", "cas"], &[]).reading(
 
 fn session(promise: Promise, given: &Given) -> Result<Box<dyn Checker>, OptionError> {
     let SessionOptions { order, versions, initial } = given.read()?;
-    let checker = SessionGuarantee::new(promise).realtime(order == Order::Realtime).versions(versions);
+    let checker = SessionGuarantee { promise, realtime: order == Order::Realtime, versions };
     Ok(Box::new(WithInitial::new(checker, initial)))
 }
 
@@ -119,7 +119,7 @@ pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
             CausalVariant::Ccv => Variant::Convergence,
             CausalVariant::Cm => Variant::Memory,
         };
-        Ok(Box::new(WithInitial::new(CausalChecker::new(variant), initial)))
+        Ok(Box::new(WithInitial::new(CausalChecker { variant }, initial)))
     },
 };
 
@@ -131,7 +131,7 @@ pub(crate) const PRAM: CheckerDoc = CheckerDoc {
     options: schema::<InitialOptions>,
     build: |given| {
         let InitialOptions { initial } = given.read()?;
-        Ok(Box::new(WithInitial::new(CausalChecker::new(Variant::Pram), initial)))
+        Ok(Box::new(WithInitial::new(CausalChecker { variant: Variant::Pram }, initial)))
     },
 };
 
@@ -179,8 +179,8 @@ pub(crate) const EVENTUAL_CONVERGENCE: CheckerDoc = CheckerDoc {
     options: schema::<ConvergenceOptions>,
     build: |given| {
         let ConvergenceOptions { wait, any_written, initial } = given.read()?;
-        let checker = EventualConvergence::default().any_written(any_written);
-        Ok(Box::new(WithInitial::new(wait.map_or(checker, |wait| checker.wait_ms(wait.as_millis())), initial)))
+        let checker = EventualConvergence { wait_ms: wait.map(Span::as_millis), any_written };
+        Ok(Box::new(WithInitial::new(checker, initial)))
     },
 };
 
@@ -192,7 +192,7 @@ pub(crate) const STALENESS: CheckerDoc = CheckerDoc {
     options: schema::<StalenessOptions>,
     build: |given| {
         let StalenessOptions { k_max, delta_max, initial } = given.read()?;
-        let checker = Staleness::new().k_max(k_max.map(NonZeroU64::get)).delta_ms_max(delta_max.map(Span::as_millis));
+        let checker = Staleness { k_max: k_max.map(NonZeroU64::get), delta_ms_max: delta_max.map(Span::as_millis) };
         Ok(Box::new(WithInitial::new(checker, initial)))
     },
 };

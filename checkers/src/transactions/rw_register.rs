@@ -37,7 +37,7 @@ use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginnings, FromInitial, Initial, WithInitial};
 use crate::options::{OptionError, schema};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict};
+use crate::verdict::{Budget, FINDINGS_MAX, Finding, Validity, Verdict};
 use explain::Explain;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -52,14 +52,14 @@ pub(super) use versions::{Sources, Updates};
 pub(crate) struct RwRegisterOptions {
     /// The model of isolation. Of causal, read-atomic and monotonic-atomic-view nothing stays unseen.
     #[schemars(schema_with = "decided::schema_of_registers")]
-    model: String,
+    pub(super) model: String,
     /// A transaction's writes follow its reads of the same key.
-    wfr_keys: bool,
+    pub(super) wfr_keys: bool,
     /// Each key alone is sequentially consistent.
-    sequential_keys: bool,
+    pub(super) sequential_keys: bool,
     /// Each key alone is linearizable. Left out: true for strict-serializable, else false.
-    linearizable_keys: Option<bool>,
-    initial: Initial,
+    pub(super) linearizable_keys: Option<bool>,
+    pub(super) initial: Initial,
 }
 
 impl Default for RwRegisterOptions {
@@ -97,12 +97,7 @@ pub(crate) struct RwRegister {
 
 impl RwRegister {
     /// As the options of the checker say. The error names the models that there are.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn with(options: &crate::options::Options) -> Result<RwRegister, OptionError> {
-        RwRegister::of(&crate::options::Given::new(DOC.name, options)?.read()?)
-    }
-
-    fn of(options: &RwRegisterOptions) -> Result<RwRegister, OptionError> {
+    pub(super) fn of(options: &RwRegisterOptions) -> Result<RwRegister, OptionError> {
         let model = decided::named(&options.model, &decided::of_registers())?;
         let sources = Sources {
             writes_follow_reads: options.wfr_keys,
@@ -187,7 +182,7 @@ fn unrepeatable(view: &View) -> Vec<(u32, u32, u32, u32)> {
     found
 }
 
-impl Checker for RwRegister {
+impl FromInitial for RwRegister {
     fn name(&self) -> &str {
         "rw-register"
     }
@@ -204,13 +199,6 @@ impl Checker for RwRegister {
         if registers.is_empty() { super::workloads(history, Dialect::Lists, &single) } else { registers }
     }
 
-    /// Registers begin with nil.
-    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        self.check_from(history, budget, &Initial::default())
-    }
-}
-
-impl FromInitial for RwRegister {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
             [] => Verdict::unknown(self.name(), "No transaction on registers was called.".to_owned()),

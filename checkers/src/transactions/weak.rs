@@ -54,7 +54,7 @@ use crate::options::schema;
 use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions, certainly_first, transacts};
 use crate::value::Word;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Report, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Report, Severity, Validity, Verdict};
 use causal::Stop;
 use explain::Words;
 pub(crate) use judge::Level;
@@ -122,7 +122,7 @@ impl Weak {
 /// Up to this many transactions all levels are decided, to name the strongest; of more, only those up to the one asked for.
 const DECIDED_MAX: usize = 50_000;
 
-impl Checker for Weak {
+impl FromInitial for Weak {
     fn name(&self) -> &str {
         match self.level {
             Level::Committed | Level::ReadCommitted => "read-committed",
@@ -146,13 +146,6 @@ impl Checker for Weak {
         workloads
     }
 
-    /// Registers begin with nil.
-    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        self.check_from(history, budget, &Initial::default())
-    }
-}
-
-impl FromInitial for Weak {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
             [] => Verdict::unknown(self.name(), "There are no transactions.".to_owned()),

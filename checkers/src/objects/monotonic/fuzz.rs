@@ -12,7 +12,7 @@ const FACTS: [&str; 5] = ["out_of_order", "out_of_order_process", "lost", "dupli
 /// Judges random histories twice, half of them with the option `per-process`.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |per_process: bool, history: &History| {
-        let checker = Monotonic::default().per_process(per_process);
+        let checker = Monotonic { per_process };
         let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
         Answer::read(&verdict, &FACTS)
     };

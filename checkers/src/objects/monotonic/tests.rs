@@ -31,14 +31,14 @@ fn an_earlier_timestamp_for_a_later_add_is_out_of_order() {
     let finding = &verdict.findings[0];
     assert_eq!((finding.kind.as_str(), &finding.ops[..]), ("out-of-order", &[0, 2, 4][..]));
     assert_eq!(finding.title, "#2 got timestamp 6 and #0 the later 7, though #0 came first");
-    let verdict = judge(&Monotonic::default().per_process(true), &lines);
+    let verdict = judge(&Monotonic { per_process: true }, &lines);
     assert_eq!((verdict.validity, verdict.findings[0].severity), (Validity::Valid, Severity::Evidence));
 }
 
 #[test]
 fn one_process_is_always_in_order() {
     let lines = add(0, "1", "null") + &add(0, "2", "null") + &read("[[1,7],[2,6]]");
-    let verdict = judge(&Monotonic::default().per_process(true), &lines);
+    let verdict = judge(&Monotonic { per_process: true }, &lines);
     assert_eq!((verdict.validity, verdict.findings[0].kind.as_str()), (Validity::Invalid, "out-of-order-process"));
 }
 

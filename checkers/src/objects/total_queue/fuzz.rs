@@ -12,10 +12,8 @@ use std::collections::BTreeSet;
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |once: bool| {
         move |history: &History| {
-            let verdict = crate::random::shown(
-                history,
-                TotalQueue::default().exactly_once(once).check(history, &Budget::unlimited()),
-            );
+            let verdict =
+                crate::random::shown(history, TotalQueue { exactly_once: once }.check(history, &Budget::unlimited()));
             Answer::read(&verdict, &["lost", "unexpected", "duplicated"])
         }
     };
