@@ -277,7 +277,7 @@ impl<M: Model> Checker for Linearizable<M> {
         ] {
             report.number(name, number as u64);
         }
-        report.figure("undecided", json!(unknown.iter().take(FINDINGS_MAX).collect::<Vec<_>>()));
+        report.number("undecided", json!(unknown.iter().take(FINDINGS_MAX).collect::<Vec<_>>()));
         if self.witness && bad.is_empty() && otherwise.0 == Validity::Valid {
             let certificates = self.certificates(history, &parts, orders);
             report.number("keys_without_certificate", (parts.len() - certificates.len()) as u64);

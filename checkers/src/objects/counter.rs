@@ -276,11 +276,8 @@ impl FromInitial for Counter {
         }
         malformed.sort_unstable();
         report.malformed(SHAPE, &malformed);
-        report.number("acknowledged", acknowledged);
-        report.number("reads", judged);
-        report.number("below", low);
-        report.number("above", high);
-        report.figure("widest_bounds", json!(widest.to_string()));
+        report.numbers([("acknowledged", acknowledged), ("reads", judged), ("below", low), ("above", high)]);
+        report.number("widest_bounds", json!(widest.to_string()));
         report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {judged} reads are within their bounds."))
     }

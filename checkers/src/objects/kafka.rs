@@ -368,9 +368,7 @@ impl Checker for Kafka {
         judge.doubts();
         report.late(&poll, PASSES.len(), "passes over the history");
         let (acknowledged, polled) = (logs.acknowledged, logs.polled);
-        report.number("logs", logs.len() as u64);
-        report.number("acknowledged", acknowledged);
-        report.number("polled", polled);
+        report.numbers([("logs", logs.len() as u64), ("acknowledged", acknowledged), ("polled", polled)]);
         for kind in KINDS {
             let name = kind.replace('-', "_");
             let count = report.broken(kind);

@@ -88,6 +88,7 @@ impl Add {
 }
 
 /// The adds of one object.
+#[derive(Default)]
 struct Adds<'h> {
     elements: Elements<'h>,
     /// For each value its add that may have happened.
@@ -104,15 +105,7 @@ struct Adds<'h> {
 
 /// The adds and the successful reads of an object.
 fn collect<'h>(history: &'h History, object: &Group<'h>) -> (Adds<'h>, Vec<Op<'h>>) {
-    let mut adds = Adds {
-        elements: Elements::default(),
-        tried: Vec::new(),
-        ambiguous: HashSet::new(),
-        refused: Vec::new(),
-        nameless: 0,
-        nameless_from: u64::MAX,
-        malformed: Vec::new(),
-    };
+    let mut adds = Adds { nameless_from: u64::MAX, ..Adds::default() };
     let mut reads = Vec::new();
     for op in object.ops(history) {
         if history.name(op.function) == "read" {
@@ -386,7 +379,7 @@ impl Checker for Monotonic {
             "adds have a value of their own, a read replies with rows [value, timestamp] or {val, sts}",
             &malformed,
         );
-        let numbers = [
+        report.numbers([
             ("acknowledged", acknowledged),
             ("in_doubt", recovered + nameless),
             ("reads", judged),
@@ -395,8 +388,7 @@ impl Checker for Monotonic {
             ("lost", lost),
             ("duplicated", duplicated),
             ("unexpected", unexpected),
-        ];
-        numbers.into_iter().for_each(|(name, number)| report.number(name, number));
+        ]);
         report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), format!("The rows of all {judged} reads are in order."))
     }

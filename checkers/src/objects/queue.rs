@@ -59,6 +59,7 @@ pub(crate) struct Queue {
 pub(crate) const SHAPE: &str = "a dequeue replies with an element or nil, a drain with a list";
 
 /// The calls of one queue.
+#[derive(Default)]
 pub(crate) struct Messages<'h> {
     pub(crate) elements: Elements<'h>,
     /// Every enqueue with its element, in the order of calls; those that were refused last.
@@ -77,16 +78,7 @@ pub(crate) struct Messages<'h> {
 impl<'h> Messages<'h> {
     /// Of this queue.
     pub(crate) fn of(history: &'h History, object: &Group<'h>) -> Messages<'h> {
-        let mut messages = Messages {
-            elements: Elements::default(),
-            enqueues: Vec::new(),
-            refused: Vec::new(),
-            dequeues: Vec::new(),
-            drains: Vec::new(),
-            doubtful_dequeues: 0,
-            doubtful_drains: 0,
-            malformed: Vec::new(),
-        };
+        let mut messages = Messages::default();
         let (enqueue, dequeue) = (history.find_name("enqueue"), history.find_name("dequeue"));
         for op in object.ops(history) {
             if Some(op.function) == enqueue {
@@ -247,10 +239,12 @@ impl Checker for Queue {
             report.unseen("Nothing was dequeued, so nothing can be said.");
         }
         report.malformed(SHAPE, &malformed);
-        report.number("enqueued", enqueued);
-        report.number("dequeued", dequeued);
-        report.number("unexpected", unexpected);
-        report.number("duplicated", duplicated);
+        report.numbers([
+            ("enqueued", enqueued),
+            ("dequeued", dequeued),
+            ("unexpected", unexpected),
+            ("duplicated", duplicated),
+        ]);
         report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {dequeued} dequeued elements had been enqueued."))
     }

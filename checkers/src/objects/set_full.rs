@@ -75,6 +75,7 @@ pub(crate) struct SetFull {
 }
 
 /// The calls of one set.
+#[derive(Default)]
 struct Set<'h> {
     elements: Elements<'h>,
     /// For each element its first add that may have happened, and the first that was acknowledged.
@@ -94,17 +95,7 @@ struct Set<'h> {
 
 fn collect<'h>(history: &'h History, object: &Group<'h>) -> Set<'h> {
     let add = history.find_name("add");
-    let mut set = Set {
-        elements: Elements::default(),
-        tried: Vec::new(),
-        acknowledged: Vec::new(),
-        refused: Vec::new(),
-        reads: Vec::new(),
-        failed: Vec::new(),
-        malformed: Vec::new(),
-        attempts: 0,
-        added: BTreeSet::new(),
-    };
+    let mut set = Set::default();
     for op in object.ops(history) {
         if Some(op.function) != add {
             match answered(history, &op) {
@@ -465,7 +456,7 @@ impl Totals<'_> {
     }
 
     fn numbers(self, report: &mut Report<'_>) {
-        let numbers = [
+        report.numbers([
             ("attempts", self.attempts),
             ("acknowledged", self.acknowledged),
             ("reads", self.reads),
@@ -477,10 +468,9 @@ impl Totals<'_> {
             ("never_read", self.never_read),
             ("unexpected", self.unexpected),
             ("duplicated", self.duplicated),
-        ];
-        numbers.into_iter().for_each(|(name, number)| report.number(name, number));
-        report.figure("stable_latency_ms", quantiles_ms(self.stable_latencies));
-        report.figure("lost_latency_ms", quantiles_ms(self.lost_latencies));
+        ]);
+        report.number("stable_latency_ms", quantiles_ms(self.stable_latencies));
+        report.number("lost_latency_ms", quantiles_ms(self.lost_latencies));
     }
 }
 

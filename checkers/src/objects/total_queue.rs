@@ -227,7 +227,7 @@ impl Checker for TotalQueue {
             ));
         }
         report.malformed(SHAPE, &totals.malformed);
-        let numbers = [
+        report.numbers([
             ("attempts", totals.attempts),
             ("acknowledged", acknowledged),
             ("dequeued", dequeued),
@@ -236,8 +236,7 @@ impl Checker for TotalQueue {
             ("unexpected", totals.unexpected),
             ("duplicated", totals.duplicated),
             ("recovered", totals.recovered),
-        ];
-        numbers.into_iter().for_each(|(name, number)| report.number(name, number));
+        ]);
         report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {acknowledged} acknowledged elements came out."))
     }

@@ -96,11 +96,9 @@ impl Checker for UniqueIds {
             report.unseen("Fewer than two ids were received, so nothing can be said.");
         }
         report.malformed("generate replies with an id", &malformed);
-        report.number("attempts", attempts);
-        report.number("received", received);
-        report.number("duplicated", duplicated);
+        report.numbers([("attempts", attempts), ("received", received), ("duplicated", duplicated)]);
         if let Some((low, high)) = range {
-            report.figure("range", json!([low, high]));
+            report.number("range", json!([low, high]));
         }
         report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {received} ids that were received differ."))

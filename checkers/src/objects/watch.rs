@@ -266,14 +266,13 @@ impl Checker for Watch {
         }
         malformed.sort_unstable();
         report.malformed("see the shapes of put, delete, txn and watch", &malformed);
-        let numbers = [
+        report.numbers([
             ("watches", watches),
             ("events", events),
             ("bookmarks", bookmarks),
             ("acknowledged_changes", changes),
             ("covered", covered),
-        ];
-        numbers.into_iter().for_each(|(name, number)| report.number(name, number));
+        ]);
         for kind in KINDS {
             let count = report.broken(kind);
             report.number(&kind.replace('-', "_"), count);

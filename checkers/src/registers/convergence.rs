@@ -404,11 +404,13 @@ impl FromInitial for EventualConvergence {
                 format!("{} ended with one value that could be the last.", messages::count(checked, "key")),
             ),
         };
-        report.number("checked_keys", checked as u64);
-        report.number("bad_keys", bad);
-        report.number("final_reads", finals as u64);
-        report.number("ok_writes", acknowledged as u64);
-        report.figure("undecided", json!(unclear.iter().take(FINDINGS_MAX).collect::<Vec<_>>()));
+        report.numbers([
+            ("checked_keys", checked as u64),
+            ("bad_keys", bad),
+            ("final_reads", finals as u64),
+            ("ok_writes", acknowledged as u64),
+        ]);
+        report.number("undecided", json!(unclear.iter().take(FINDINGS_MAX).collect::<Vec<_>>()));
         let keys = messages::count(bad as usize, "key");
         report.conclude(self.name(), otherwise, |headline| {
             format!("{keys} of {checked} did not converge as promised; {headline}.")

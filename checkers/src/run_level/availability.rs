@@ -206,7 +206,7 @@ impl Checker for Availability {
             ("recovery_ms_max", json!(recovery)),
             ("faults", json!(effects)),
         ] {
-            report.figure(name, number);
+            report.number(name, number);
         }
         report.conclude(self.name(), (validity, summary), |headline| format!("{headline}."))
     }

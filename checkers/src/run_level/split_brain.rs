@@ -296,7 +296,7 @@ impl Checker for SplitBrain {
             ("leader_overlaps", json!(overlaps.len())),
             ("leader_overlap_ms", json!(overlap_ms)),
         ] {
-            report.figure(name, number);
+            report.number(name, number);
         }
         let overlapping = leaders::sentence(history, &overlaps);
         let otherwise = (validity, format!("{summary}{overlapping}"));

@@ -258,35 +258,32 @@ impl Bank {
         report: &mut Report<'h>,
     ) {
         for (name, balance) in balances {
-            let subject = || object(&[("account", Value::text(name)), ("balance", balance.to_value())]);
+            let wrong = |title: String, reasons: Vec<String>| Violation {
+                title,
+                ops: vec![read],
+                key: Value::text(name),
+                subject: object(&[("account", Value::text(name)), ("balance", balance.to_value())]),
+                reasons,
+                ..Violation::default()
+            };
             if balance.is_nil() {
-                report.violation("nil-balance", || Violation {
-                    title: format!("#{} found no balance in account {name}", read.call),
-                    ops: vec![read],
-                    key: Value::text(name),
-                    subject: subject(),
-                    reasons: vec!["Every account has a balance, if only 0.".to_owned(), in_flight(history, &read)],
-                    ..Violation::default()
+                report.violation("nil-balance", || {
+                    let title = format!("#{} found no balance in account {name}", read.call);
+                    wrong(title, vec!["Every account has a balance, if only 0.".to_owned(), in_flight(history, &read)])
                 });
             }
             if !self.negative_balances && balance.as_int().is_some_and(|balance| balance < 0) {
-                report.violation("negative-value", || Violation {
-                    title: format!("#{} found {balance} in account {name}", read.call),
-                    ops: vec![read],
-                    key: Value::text(name),
-                    subject: subject(),
-                    reasons: vec!["No account may fall below 0.".to_owned(), in_flight(history, &read)],
-                    ..Violation::default()
+                report.violation("negative-value", || {
+                    let title = format!("#{} found {balance} in account {name}", read.call);
+                    wrong(title, vec!["No account may fall below 0.".to_owned(), in_flight(history, &read)])
                 });
             }
             if whole && !bank.expected.contains(name) {
-                report.violation("unexpected-key", || Violation {
-                    title: format!("#{} found account {name}, which nobody opened", read.call),
-                    ops: bank.first_table.into_iter().chain([read]).collect(),
-                    key: Value::text(name),
-                    subject: subject(),
-                    reasons: vec![format!("The first read lacks account {name}, and no transfer names it.")],
-                    ..Violation::default()
+                report.violation("unexpected-key", || {
+                    let title = format!("#{} found account {name}, which nobody opened", read.call);
+                    let reason = format!("The first read lacks account {name}, and no transfer names it.");
+                    let ops = bank.first_table.into_iter().chain([read]).collect();
+                    Violation { ops, ..wrong(title, vec![reason]) }
                 });
             }
         }

@@ -118,10 +118,12 @@ impl Checker for G2 {
             (Validity::Valid, format!("No two inserts succeeded under any of {}.", messages::count(keys.len(), "key")))
         };
         report.late(&poll, history.ops().len(), "operations");
-        report.number("keys", keys.len() as u64);
-        report.number("acknowledged_keys", acknowledged as u64);
-        report.number("contested_keys", contested as u64);
-        report.number("broken_keys", broken);
+        report.numbers([
+            ("keys", keys.len() as u64),
+            ("acknowledged_keys", acknowledged as u64),
+            ("contested_keys", contested as u64),
+            ("broken_keys", broken),
+        ]);
         let contradicted = messages::count(broken as usize, "key");
         report.conclude(self.name(), otherwise, |_| {
             format!("Not serializable: several inserts succeeded under {contradicted}.")

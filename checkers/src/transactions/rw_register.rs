@@ -27,8 +27,8 @@ mod versions;
 use super::cycles::{self, Cycles};
 use super::decided;
 use super::lattice::{self, Consistency};
-use super::observed::unobserved;
-use super::txn::{Dialect, MopKind, Transactions, certainly_first};
+use super::observed::{nothing_done, unobserved};
+use super::txn::{Dialect, Transactions, certainly_first};
 use super::weak::explain as weak_explain;
 use super::weak::matched::{Flaw, Matched};
 use super::weak::view::{INITIAL, View};
@@ -41,7 +41,6 @@ use crate::verdict::{Budget, FINDINGS_MAX, Finding, Validity, Verdict};
 use explain::Explain;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 use std::collections::BTreeMap;
 use versions::Orders;
 pub(super) use versions::{Sources, Updates};
@@ -274,14 +273,8 @@ impl RwRegister {
 
     /// Why a pass would say too much.
     fn doubt(&self, txns: &Transactions<'_>, analysis: &Analysis) -> Option<String> {
-        if txns.outcomes[Outcome::Ok as usize] == 0 {
-            return Some("No transaction was acknowledged.".to_owned());
-        }
-        if !txns.all_mops().iter().any(|mop| mop.kind() == MopKind::Read) {
-            return Some("No acknowledged transaction read a register.".to_owned());
-        }
-        if !txns.all_mops().iter().any(|mop| mop.kind() == MopKind::Write) {
-            return Some("No transaction wrote anything.".to_owned());
+        if let Some(nothing) = nothing_done(txns, "a register", "wrote") {
+            return Some(nothing);
         }
         if analysis.matched.ambiguous > 0 {
             let reads = messages::count(analysis.matched.ambiguous as usize, "read");
@@ -339,23 +332,15 @@ impl RwRegister {
 }
 
 fn numbers(txns: &Transactions<'_>, analysis: &Analysis) -> BTreeMap<String, serde_json::Value> {
-    let [ok, fail, info] = txns.outcomes;
-    let initial = analysis.orders.known.iter().filter(|known| known.before != INITIAL).count();
-    let mut numbers: BTreeMap<String, serde_json::Value> = [
-        ("ok_txns", ok),
-        ("failed_txns", fail),
-        ("unknown_txns", info),
+    let inferred = analysis.orders.known.iter().filter(|known| known.before != INITIAL).count();
+    let own = [
         ("keys_written", analysis.orders.written_keys),
         ("keys_total_order", analysis.orders.total_keys),
-        ("version_orders_inferred", initial as u64),
+        ("version_orders_inferred", inferred as u64),
         ("dependency_edges", analysis.edges as u64),
         ("ambiguous_reads", analysis.matched.ambiguous),
-        ("txns_in_cycles", analysis.cycles.transactions),
-    ]
-    .map(|(name, number)| (name.to_owned(), json!(number)))
-    .into();
-    numbers.extend(analysis.counts.iter().map(|(anomaly, count)| (format!("{anomaly}_found"), json!(count))));
-    numbers
+    ];
+    super::numbers(txns, &analysis.cycles, &analysis.counts, own)
 }
 
 #[cfg(test)]

@@ -185,9 +185,11 @@ impl Weak {
         let ok = transactions.txns().iter().filter(|txn| txn.outcome == Outcome::Ok).count();
         let reads: usize = (0..matched.view.len() as u32).map(|txn| matched.view.reads(txn).len()).sum();
         let mut report = Report::new(history);
-        report.number("ok_transactions", ok as u64);
-        report.number("judged_reads", reads as u64);
-        report.number("ambiguous_reads", matched.ambiguous);
+        report.numbers([
+            ("ok_transactions", ok as u64),
+            ("judged_reads", reads as u64),
+            ("ambiguous_reads", matched.ambiguous),
+        ]);
         for flawed in &matched.flaws {
             let make = || explain::flaw(transactions, flawed);
             report.examples_of(flawed.flaw.kind(), Severity::Violation, 1, make);
@@ -224,7 +226,7 @@ impl Weak {
             _ => None,
         };
         if let Some(strongest) = strongest {
-            report.figure("strongest_level", json!(strongest));
+            report.number("strongest_level", json!(strongest));
         }
         let (flaws, cycles) = (messages::count(flaws, "flawed read"), messages::count(broken.count, "contradiction"));
         report.conclude(self.name(), otherwise, |_| format!("Not {}: {flaws}, {cycles}.", self.level.name()))
