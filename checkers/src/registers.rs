@@ -126,15 +126,13 @@ fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, pa
         let sessions = sessions.replace("processs", "processes");
         (Validity::Valid, format!("{checked} operations on {keys} by {sessions} are {promise}{left_out}."))
     };
-    for (name, number) in [
+    report.numbers([
         ("checked_ops", checked),
         ("ok_ops", acknowledged),
         ("sessions", sessions),
         ("ambiguous_reads", ambiguous),
         ("refused_cas", refused),
-    ] {
-        report.number(name, number as u64);
-    }
+    ]);
     report.number("undecided", json!(undecided));
     let count = report.violations();
     let more = if count > 1 { format!(" ({count} findings)") } else { String::new() };

@@ -221,10 +221,7 @@ impl Lock {
     ) -> u64 {
         let limit = self.permits.unwrap_or(u64::MAX);
         let (mut active, mut held, mut most) = (BinaryHeap::new(), 0, 0);
-        for (place, hold) in holds.iter().enumerate() {
-            if poll.over(1) {
-                break;
-            }
+        for (place, hold) in holds.iter().enumerate().take_while(|_| !poll.over(1)) {
             while let Some(&Reverse((to, other))) = active.peek() {
                 let over: &Hold = &holds[other];
                 if to > hold.from {

@@ -223,10 +223,7 @@ impl FromInitial for Counter {
         let (mut acknowledged, mut judged, mut telling, mut low, mut high, mut widest) = (0, 0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
         let mut poll = BudgetPoll::new(budget);
-        for object in &objects {
-            if poll.over(object.ops.len()) {
-                break;
-            }
+        for object in objects.iter().take_while(|object| !poll.over(object.ops.len())) {
             let odd = malformed.len();
             let (additions, reads) = collect(history, object, &mut malformed);
             if malformed.len() > odd {

@@ -43,7 +43,7 @@ mod order;
 mod tests;
 
 use crate::calls::{by_key, workloads_where};
-use crate::checker::{CheckerDoc, Judges};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
 use crate::value::Value;
@@ -55,25 +55,14 @@ use log::{Logs, Message, Observation};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Options of `kafka`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct KafkaOptions {
-    /// What polls may show. Left out: a poll of what its own transaction sent is evidence, and the answer unknown.
-    isolation: Option<Isolation>,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "kafka",
     doc: "Logs of messages behave like logs: one value at an offset, nothing lost, polls in order without gaps.",
     cost: "near-linear",
     judges: Judges::calls(&["send", "poll", "txn"], &["assign", "subscribe", "seek", "rebalance", "crash"]),
-    options: schema::<KafkaOptions>,
-    build: |given| {
-        let KafkaOptions { isolation } = given.read()?;
-        Ok(Box::new(Kafka { isolation }))
-    },
+    options: schema::<Kafka>,
+    build: from_options::<Kafka>,
 };
 
 /// What polls may show.
@@ -87,9 +76,12 @@ enum Isolation {
     ReadUncommitted,
 }
 
-/// Judges workloads that send and poll.
-#[derive(Clone, Debug, Default)]
+/// Judges workloads that send and poll. Its fields are the options.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "KafkaOptions")]
 pub(crate) struct Kafka {
+    /// What polls may show. Left out: a poll of what its own transaction sent is evidence, and the answer unknown.
     isolation: Option<Isolation>,
 }
 

@@ -24,7 +24,7 @@ mod rows;
 mod tests;
 
 use crate::calls::{Elements, Group, objects, part, workloads_with};
-use crate::checker::{CheckerDoc, Judges, Reads};
+use crate::checker::{CheckerDoc, Judges, Reads, from_options};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::judgeable;
 use crate::options::schema;
@@ -40,31 +40,23 @@ use std::collections::{HashMap, HashSet};
 /// Rows of a read that take as long as one operation.
 const PER_STEP: usize = 16;
 
-/// Options of `monotonic`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct MonotonicOptions {
-    /// Only each process' own order is promised.
-    #[serde(rename = "per-process")]
-    per_process: bool,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "monotonic",
     doc: "What was inserted later has a later timestamp, and every acknowledged row is there at the end.",
     cost: "near-linear",
     judges: Judges::calls(&["add"], &["read"]).reading(Reads::Rows),
-    options: schema::<MonotonicOptions>,
-    build: |given| {
-        let MonotonicOptions { per_process } = given.read()?;
-        Ok(Box::new(Monotonic { per_process }))
-    },
+    options: schema::<Monotonic>,
+    build: from_options::<Monotonic>,
 };
 
-/// Judges workloads that insert ever larger values.
-#[derive(Clone, Debug, Default)]
+/// Judges workloads that insert ever larger values. Its fields are the options.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "MonotonicOptions")]
 pub(crate) struct Monotonic {
+    /// Only each process' own order is promised.
+    #[serde(rename = "per-process")]
     per_process: bool,
 }
 

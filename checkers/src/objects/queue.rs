@@ -17,7 +17,7 @@
 pub(crate) mod fuzz;
 
 use crate::calls::{Elements, Group, objects, workloads_with};
-use crate::checker::{CheckerDoc, Judges};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::judgeable;
 use crate::options::schema;
@@ -29,30 +29,22 @@ use crate::verdict::{Budget, Checker, Verdict};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Options of `queue`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct QueueOptions {
-    /// A message may come out twice; duplicated-message is evidence then.
-    at_least_once: bool,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "queue",
     doc: "Whatever is dequeued was enqueued before, and no more often than it was enqueued.",
     cost: "near-linear",
     judges: Judges::calls(&["enqueue", "dequeue"], &[]),
-    options: schema::<QueueOptions>,
-    build: |given| {
-        let QueueOptions { at_least_once } = given.read()?;
-        Ok(Box::new(Queue { at_least_once }))
-    },
+    options: schema::<Queue>,
+    build: from_options::<Queue>,
 };
 
-/// Judges workloads that enqueue and dequeue.
-#[derive(Clone, Debug, Default)]
+/// Judges workloads that enqueue and dequeue. Its fields are the options.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "QueueOptions")]
 pub(crate) struct Queue {
+    /// A message may come out twice; duplicated-message is evidence then.
     at_least_once: bool,
 }
 
@@ -208,10 +200,7 @@ impl Checker for Queue {
         let (mut enqueued, mut dequeued, mut unexpected, mut duplicated) = (0, 0, 0, 0);
         let mut malformed = Vec::new();
         let mut poll = BudgetPoll::new(budget);
-        for object in &objects {
-            if poll.over(object.ops.len()) {
-                break;
-            }
+        for object in objects.iter().take_while(|object| !poll.over(object.ops.len())) {
             let mut messages = Messages::of(history, object);
             enqueued += messages.enqueues.len() as u64;
             dequeued += messages.dequeues.len() as u64;

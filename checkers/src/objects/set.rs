@@ -28,7 +28,7 @@ mod judge;
 mod losses;
 
 use crate::calls::{changed_by, workloads_with};
-use crate::checker::{CheckerDoc, Judges, Reads};
+use crate::checker::{CheckerDoc, Judges, Reads, from_options};
 use crate::history::{History, NameId, Op};
 use crate::objects::final_reads::{Failures, FinalReads, Unread, leaders_at};
 use crate::options::schema;
@@ -42,32 +42,23 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// Options of `set`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct SetCheckerOptions {
-    final_reads: FinalReads,
-    /// An element may be there twice; duplicated-element is evidence then.
-    at_least_once: bool,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "set",
     doc: "Every acknowledged element is in some final read, nothing else is in any, nothing is there twice.",
     cost: "near-linear",
     judges: Judges::calls(&["add"], &["read"]).reading(Reads::Elements),
-    options: schema::<SetCheckerOptions>,
-    build: |given| {
-        let SetCheckerOptions { final_reads, at_least_once } = given.read()?;
-        Ok(Box::new(SetChecker { mode: final_reads, at_least_once }))
-    },
+    options: schema::<SetChecker>,
+    build: from_options::<SetChecker>,
 };
 
-/// Judges workloads that add elements.
-#[derive(Clone, Debug, Default)]
+/// Judges workloads that add elements. Its fields are the options.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "SetCheckerOptions")]
 pub(crate) struct SetChecker {
-    mode: FinalReads,
+    final_reads: FinalReads,
+    /// An element may be there twice; duplicated-element is evidence then.
     at_least_once: bool,
 }
 
@@ -126,7 +117,7 @@ impl Checker for SetChecker {
             if poll.over(set.adds.len() + set.finals.len() + set.reads.len()) {
                 break;
             }
-            let judged = judge(history, key, set, self.mode);
+            let judged = judge(history, key, set, self.final_reads);
             let lacking = judged.lacking(history);
             all.push(Whole { judged, lacking });
         }
@@ -147,7 +138,7 @@ impl Checker for SetChecker {
         }
         report.numbers(numbers(history, &all));
         report.late(&poll, history.ops().len(), "operations");
-        let (validity, summary) = Answer { history, all: &all, mode: self.mode }.of(report.violations());
+        let (validity, summary) = Answer { history, all: &all, mode: self.final_reads }.of(report.violations());
         report.conclude(self.name(), (validity, summary.clone()), |_| summary)
     }
 }

@@ -28,7 +28,7 @@ mod tests;
 mod timeline;
 
 use crate::calls::{Elements, Group, objects, quantiles_ms, workloads_with};
-use crate::checker::{CheckerDoc, Judges, Reads};
+use crate::checker::{CheckerDoc, Judges, Reads, from_options};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::final_reads::{Failures, FinalReads, Unread, answered, leaders_at, silent, unasked};
 use crate::objects::judgeable;
@@ -42,35 +42,25 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use timeline::{Observation, Timeline};
 
-/// Options of `set-full`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct SetFullOptions {
-    /// A read that lacks a known element breaks the promise.
-    linearizable: bool,
-    final_reads: FinalReads,
-    /// An element may be there twice; duplicated-element is evidence then.
-    at_least_once: bool,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "set-full",
     doc: "Every element, once known, is in every later read (linearizable) or at least in the last ones.",
     cost: "near-linear: in the differences between consecutive reads",
     judges: Judges::calls(&["add"], &["read"]).reading(Reads::Elements),
-    options: schema::<SetFullOptions>,
-    build: |given| {
-        let SetFullOptions { linearizable, final_reads, at_least_once } = given.read()?;
-        Ok(Box::new(SetFull { linearizable, mode: final_reads, at_least_once }))
-    },
+    options: schema::<SetFull>,
+    build: from_options::<SetFull>,
 };
 
-/// Judges workloads that add elements and read all of them.
-#[derive(Clone, Debug, Default)]
+/// Judges workloads that add elements and read all of them. Its fields are the options.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "SetFullOptions")]
 pub(crate) struct SetFull {
+    /// A read that lacks a known element breaks the promise.
     linearizable: bool,
-    mode: FinalReads,
+    final_reads: FinalReads,
+    /// An element may be there twice; duplicated-element is evidence then.
     at_least_once: bool,
 }
 
@@ -364,7 +354,7 @@ impl SetFull {
         report: &mut Report<'h>,
     ) {
         let mut set = collect(history, object);
-        let leaders = match self.mode {
+        let leaders = match self.final_reads {
             FinalReads::Leader => leaders_at(history, set.reads.iter().map(|read| read.reply).max().unwrap_or(0)),
             _ => BTreeSet::new(),
         };
@@ -372,11 +362,11 @@ impl SetFull {
         let Some(timeline) = Timeline::of(history, &set.reads, &mut set.elements, counts, poll) else { return };
         let mut statuses = statuses(&set, &timeline);
         let silent = set.silent(history);
-        let unread = if self.mode.asks_each() { set.unread(history) } else { Unread::default() };
+        let unread = if self.final_reads.asks_each() { set.unread(history) } else { Unread::default() };
         let lost = std::mem::take(&mut statuses.lost);
-        let perhaps =
-            !unread.is_empty() || (self.mode.takes_away() && set.failed.iter().any(|op| op.outcome == Outcome::Info));
-        let dropped = match perhaps && !self.mode.takes_away() {
+        let perhaps = !unread.is_empty()
+            || (self.final_reads.takes_away() && set.failed.iter().any(|op| op.outcome == Outcome::Info));
+        let dropped = match perhaps && !self.final_reads.takes_away() {
             true => set.dropped(history, &timeline, &lost),
             false => BTreeSet::new(),
         };
@@ -492,7 +482,7 @@ impl Checker for SetFull {
             if poll.over(object.ops.len()) {
                 break;
             }
-            if self.mode == FinalReads::UntilEmpty {
+            if self.final_reads == FinalReads::UntilEmpty {
                 report.aside("Reads that take away what they return are judged by set.".to_owned());
                 continue;
             }

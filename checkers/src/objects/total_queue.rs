@@ -17,7 +17,7 @@
 pub(crate) mod fuzz;
 
 use crate::calls::{Group, objects, workloads_with};
-use crate::checker::{CheckerDoc, Judges};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::judgeable;
 use crate::objects::queue::{Messages, SHAPE};
@@ -30,31 +30,23 @@ use crate::verdict::{Report, Violation};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Options of `total-queue`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct TotalQueueOptions {
-    /// Nothing may come out twice.
-    #[serde(rename = "exactly-once")]
-    exactly_once: bool,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "total-queue",
     doc: "Everything that was enqueued and acknowledged comes out by the last drain, and nothing else does.",
     cost: "near-linear",
     judges: Judges::calls(&["drain"], &["enqueue", "dequeue"]),
-    options: schema::<TotalQueueOptions>,
-    build: |given| {
-        let TotalQueueOptions { exactly_once } = given.read()?;
-        Ok(Box::new(TotalQueue { exactly_once }))
-    },
+    options: schema::<TotalQueue>,
+    build: from_options::<TotalQueue>,
 };
 
-/// Judges workloads that enqueue, dequeue and drain.
-#[derive(Clone, Debug, Default)]
+/// Judges workloads that enqueue, dequeue and drain. Its fields are the options.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "TotalQueueOptions")]
 pub(crate) struct TotalQueue {
+    /// Nothing may come out twice.
+    #[serde(rename = "exactly-once")]
     exactly_once: bool,
 }
 
@@ -205,10 +197,7 @@ impl Checker for TotalQueue {
             judgeable(history, objects(history, &["enqueue", "dequeue", "drain"], &takes), &takes, "queue");
         let mut totals = Totals::default();
         let mut poll = BudgetPoll::new(budget);
-        for object in &objects {
-            if poll.over(object.ops.len()) {
-                break;
-            }
+        for object in objects.iter().take_while(|object| !poll.over(object.ops.len())) {
             self.judge(history, object, &mut totals, &mut report);
         }
         let Totals { acknowledged, dequeued, missing, late, undrained, doubtful, .. } = totals;

@@ -24,10 +24,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     cost: "near-linear",
     judges: Judges::calls(&["generate"], &[]),
     options: schema::<NoOptions>,
-    build: |given| {
-        let NoOptions {} = given.read()?;
-        Ok(Box::new(UniqueIds))
-    },
+    build: |given| given.read().map(|NoOptions {}| Box::new(UniqueIds) as _),
 };
 
 /// Judges workloads that generate ids.

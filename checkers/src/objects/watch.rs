@@ -45,10 +45,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     cost: "near-linear in changes and events, and for each watch the changes that it covers",
     judges: Judges::calls(&["watch"], &["put", "delete", "txn"]),
     options: schema::<NoOptions>,
-    build: |given| {
-        let NoOptions {} = given.read()?;
-        Ok(Box::new(Watch))
-    },
+    build: |given| given.read().map(|NoOptions {}| Box::new(Watch) as _),
 };
 
 /// Judges workloads that watch.

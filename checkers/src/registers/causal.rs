@@ -26,17 +26,25 @@ use crate::initial::{Beginnings, FromInitial, Initial};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
 use crate::verdict::{Budget, FINDINGS_MAX, Verdict};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// The promise that is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub(crate) enum Variant {
-    /// Weak causal consistency.
+    /// Causal consistency.
+    #[default]
+    #[serde(rename = "cc")]
     Weak,
-    /// Causal convergence.
+    /// Causal convergence: all agree on one order of writes.
+    #[serde(rename = "ccv")]
     Convergence,
     /// Causal memory.
+    #[serde(rename = "cm")]
     Memory,
-    /// PRAM (pipelined RAM).
+    /// PRAM (pipelined RAM), which is a checker of its own.
+    #[serde(skip)]
     Pram,
 }
 

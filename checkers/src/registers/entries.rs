@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
 
 /// Options of the session guarantees.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct SessionOptions {
     /// Which write has the older version.
@@ -20,49 +20,25 @@ pub(crate) struct SessionOptions {
     initial: Initial,
 }
 
-impl Default for SessionOptions {
-    fn default() -> SessionOptions {
-        SessionOptions { order: Order::Session, versions: false, initial: Initial::default() }
-    }
-}
-
 /// Which of two writes has the older version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 enum Order {
     /// The one that its process made first.
+    #[default]
     Session,
     /// Also the one that ended before the other began.
     Realtime,
 }
 
 /// Options of `causal`.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CausalOptions {
     /// What is promised: cc (causal consistency), ccv (and all agree on one order of writes) or cm (causal memory).
-    variant: CausalVariant,
+    variant: Variant,
     initial: Initial,
-}
-
-impl Default for CausalOptions {
-    fn default() -> CausalOptions {
-        CausalOptions { variant: CausalVariant::Cc, initial: Initial::default() }
-    }
-}
-
-/// A variant of causal consistency.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(inline)]
-enum CausalVariant {
-    /// Causal consistency.
-    Cc,
-    /// Causal convergence: all agree on one order of writes.
-    Ccv,
-    /// Causal memory.
-    Cm,
 }
 
 /// Options of `eventual-convergence`.
@@ -114,11 +90,6 @@ pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
     options: schema::<CausalOptions>,
     build: |given| {
         let CausalOptions { variant, initial } = given.read()?;
-        let variant = match variant {
-            CausalVariant::Cc => Variant::Weak,
-            CausalVariant::Ccv => Variant::Convergence,
-            CausalVariant::Cm => Variant::Memory,
-        };
         Ok(Box::new(WithInitial::new(CausalChecker { variant }, initial)))
     },
 };

@@ -15,7 +15,7 @@
 pub(crate) mod fuzz;
 
 use crate::calls::{Group, at, by_key, name_of, object, unknown_functions, workloads_where, workloads_with};
-use crate::checker::{CheckerDoc, Judges};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
 use crate::value::{Kind, Value, ValueRef};
@@ -29,33 +29,24 @@ use serde_json::json;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// Options of `bank`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct BankOptions {
-    /// What all accounts hold together. Left out: reads are compared with each other.
-    total: Option<i64>,
-    /// Accounts may be overdrawn.
-    negative_balances: bool,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "bank",
     doc: "Transfers never change the sum of all balances, and no balance falls below zero.",
     cost: "near-linear",
     judges: Judges::calls(&["transfer"], &["read", "txn"]),
-    options: schema::<BankOptions>,
-    build: |given| {
-        let BankOptions { total, negative_balances } = given.read()?;
-        Ok(Box::new(Bank { total, negative_balances }))
-    },
+    options: schema::<Bank>,
+    build: from_options::<Bank>,
 };
 
-/// Judges workloads that move money between accounts.
-#[derive(Clone, Copy, Debug, Default)]
+/// Judges workloads that move money between accounts. Its fields are the options.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "BankOptions")]
 pub(crate) struct Bank {
+    /// What all accounts hold together. Left out: reads are compared with each other.
     total: Option<i64>,
+    /// Accounts may be overdrawn.
     negative_balances: bool,
 }
 
@@ -332,10 +323,7 @@ impl Bank {
     ) {
         let bank = survey(history, group, transfers);
         let mut first: Option<(Op<'h>, i128)> = None;
-        for read in group.ops.iter().map(|&position| at(history, position)) {
-            if poll.over(1) {
-                break;
-            }
+        for read in group.ops.iter().map(|&position| at(history, position)).take_while(|_| !poll.over(1)) {
             let (balances, complete, whole) = match seen(history, &read, transfers.places) {
                 Balances::Table(table) => (table, true, true),
                 Balances::Some(balances) => {

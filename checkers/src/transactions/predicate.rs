@@ -87,10 +87,8 @@ impl Checker for G2 {
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let mut keys: BTreeMap<(NameId, ValueRef<'_>), Inserts<'_>> = BTreeMap::new();
         let mut poll = BudgetPoll::new(budget);
-        for op in history.ops().iter().filter(|op| history.name(op.function) == "insert") {
-            if poll.over(1) {
-                break;
-            }
+        for op in history.ops().iter().filter(|op| history.name(op.function) == "insert").take_while(|_| !poll.over(1))
+        {
             let Some((key, id)) = insert(&op) else {
                 let why = format!("#{} is no insert of this kind: it takes [id, nil] or [nil, id].", op.call);
                 return Verdict::unknown(self.name(), why);
