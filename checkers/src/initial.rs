@@ -290,8 +290,8 @@ fn json(value: &Value) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| value.to_string())
 }
 
-/// A checker that can judge as if registers had begun with certain values. Every one is a [`verdict::Checker`], for which
-/// registers begin with nothing but the default.
+/// A checker that can judge as if registers had begun with certain values. Every one is a [`verdict::Checker`], too: there
+/// registers begin with their default.
 pub(crate) trait FromInitial: Send + Sync {
     /// Whether its certificates are about registers, so that they have to say what those began with.
     const CERTIFIES: bool = true;

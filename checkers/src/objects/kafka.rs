@@ -315,28 +315,23 @@ fn severity(sure: bool) -> Severity {
     if sure { Severity::Violation } else { Severity::Evidence }
 }
 
-/// Workloads with a call of the kind: sends and polls may all be parts of `txn`.
-fn workloads(history: &History) -> Vec<NameId> {
-    let ours = |op: &Op<'_>| match history.name(op.function) {
-        "poll" | "send" | "subscribe" | "assign" => true,
-        "txn" => log::sends_or_polls(op.input),
-        _ => false,
-    };
-    workloads_where(history, ours)
-}
-
 impl Checker for Kafka {
     fn name(&self) -> &str {
         "kafka"
     }
 
+    /// Sends and polls may all be parts of `txn`.
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads(history)
+        let ours = |op: &Op<'_>| match history.name(op.function) {
+            "poll" | "send" | "subscribe" | "assign" => true,
+            "txn" => log::sends_or_polls(op.input),
+            _ => false,
+        };
+        workloads_where(history, ours)
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let workloads = workloads(history);
-        let mut objects = by_key(history, &workloads);
+        let mut objects = by_key(history, &self.workloads(history));
         let functions: Vec<NameId> = log::FUNCTIONS.iter().filter_map(|name| history.find_name(name)).collect();
         for object in &mut objects {
             object.ops.retain(|&at| functions.contains(&history.ops().at(at as usize).function));
