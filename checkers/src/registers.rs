@@ -7,7 +7,7 @@ mod causal;
 mod clock;
 mod convergence;
 mod delta;
-pub(crate) mod entries;
+mod entries;
 mod explain;
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
@@ -28,6 +28,10 @@ mod tests;
 
 pub(crate) use causal::{CausalChecker, Variant};
 pub(crate) use convergence::EventualConvergence;
+pub(crate) use entries::{
+    CAUSAL, EVENTUAL_CONVERGENCE, MONOTONIC_READS, MONOTONIC_WRITES, PRAM, READ_YOUR_WRITES, SEQUENTIAL, STALENESS,
+    WRITES_FOLLOW_READS,
+};
 pub(crate) use sequential::Sequential;
 pub(crate) use sessions::{Promise, SessionGuarantee};
 pub(crate) use staleness::Staleness;

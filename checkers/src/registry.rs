@@ -2,65 +2,75 @@
 use crate::checker::{CheckerDoc, Reads};
 use crate::history::History;
 use crate::inference;
-use crate::locks::{fencing, lease, lock};
 use crate::models::{MODELS, ModelDoc};
-use crate::objects::{counter, crdt, kafka, monotonic, queue, set, set_full, total_queue, unique_ids, watch};
 use crate::options::{Given, OptionError, Options, WORKLOAD};
 use crate::possible_writes::PossibleWrites;
-use crate::run_level::{availability, crashes, leadership, liveness, split_brain};
-use crate::transactions::{atomic_commit, bank, causal_reverse, long_fork, saga};
 use crate::verdict::{Budget, Checker, Verdict, as_inner_checker};
-use crate::{linearizability, registers, transactions};
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// All checkers. A new one is its file and its entry here.
-pub const CHECKERS: &[CheckerDoc] = &[
-    linearizability::DOC,
-    set::DOC,
-    crdt::REPLICAS_AGREE,
-    transactions::list_append::DOC,
-    split_brain::DOC,
-    transactions::rw_register::DOC,
-    transactions::mini::DOC,
-    transactions::predicate::DOC,
-    transactions::predicate::CLOSED,
-    transactions::weak::READ_COMMITTED,
-    transactions::weak::READ_ATOMIC,
-    transactions::weak::CAUSAL,
-    availability::DOC,
-    set_full::DOC,
-    queue::DOC,
-    total_queue::DOC,
-    counter::DOC,
-    unique_ids::DOC,
-    monotonic::DOC,
-    bank::DOC,
-    long_fork::DOC,
-    causal_reverse::DOC,
-    lock::LOCK,
-    lock::SEMAPHORE,
-    lease::DOC,
-    fencing::DOC,
-    kafka::DOC,
-    watch::DOC,
-    atomic_commit::DOC,
-    saga::DOC,
-    crdt::DOC,
-    leadership::DOC,
-    liveness::DOC,
-    crashes::DOC,
-    registers::entries::SEQUENTIAL,
-    registers::entries::CAUSAL,
-    registers::entries::PRAM,
-    registers::entries::READ_YOUR_WRITES,
-    registers::entries::MONOTONIC_READS,
-    registers::entries::MONOTONIC_WRITES,
-    registers::entries::WRITES_FOLLOW_READS,
-    registers::entries::EVENTUAL_CONVERGENCE,
-    registers::entries::STALENESS,
-];
+/// The one list of checkers: the module of each and its entry there. A new checker has its line here. [`CHECKERS`] follows from
+/// it, and so do the cases that tests ask of every checker.
+macro_rules! each_checker {
+    ($list:ident) => {
+        $list! {
+            linearizability: DOC;
+            objects::set: DOC;
+            objects::crdt::agree: DOC;
+            transactions::list_append: DOC;
+            run_level::split_brain: DOC;
+            transactions::rw_register: DOC;
+            transactions::mini: DOC;
+            transactions::predicate: DOC;
+            transactions::predicate::closed: DOC;
+            transactions::weak: READ_COMMITTED;
+            transactions::weak: READ_ATOMIC;
+            transactions::weak: CAUSAL;
+            run_level::availability: DOC;
+            objects::set_full: DOC;
+            objects::queue: DOC;
+            objects::total_queue: DOC;
+            objects::counter: DOC;
+            objects::unique_ids: DOC;
+            objects::monotonic: DOC;
+            transactions::bank: DOC;
+            transactions::long_fork: DOC;
+            transactions::causal_reverse: DOC;
+            locks::lock: LOCK;
+            locks::lock: SEMAPHORE;
+            locks::lease: DOC;
+            locks::fencing: DOC;
+            objects::kafka: DOC;
+            objects::watch: DOC;
+            transactions::atomic_commit: DOC;
+            transactions::saga: DOC;
+            objects::crdt: DOC;
+            run_level::leadership: DOC;
+            run_level::liveness: DOC;
+            run_level::crashes: DOC;
+            registers: SEQUENTIAL;
+            registers: CAUSAL;
+            registers: PRAM;
+            registers: READ_YOUR_WRITES;
+            registers: MONOTONIC_READS;
+            registers: MONOTONIC_WRITES;
+            registers: WRITES_FOLLOW_READS;
+            registers: EVENTUAL_CONVERGENCE;
+            registers: STALENESS;
+        }
+    };
+}
+#[cfg(feature = "oracles")]
+pub(crate) use each_checker;
+
+macro_rules! checkers {
+    ($($($module:ident)::+: $entry:ident;)*) => {
+        /// All checkers.
+        pub const CHECKERS: &[CheckerDoc] = &[$(crate::$($module)::+::$entry),*];
+    };
+}
+each_checker!(checkers);
 
 /// The entry of this name.
 pub(crate) fn doc(name: &str) -> Option<&'static CheckerDoc> {
@@ -109,7 +119,7 @@ impl CheckerDoc {
 
     /// The model of an object that the options name.
     fn model(&self, options: &Options) -> Option<&'static ModelDoc> {
-        let name = options.text("model").ok().flatten().filter(|_| self.name == linearizability::DOC.name)?;
+        let name = options.text("model").ok().flatten().filter(|_| self.name == crate::linearizability::DOC.name)?;
         MODELS.iter().find(|model| model.name == name)
     }
 

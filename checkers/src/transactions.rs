@@ -10,8 +10,6 @@ pub(crate) mod cycles;
 pub(crate) mod decided;
 pub(crate) mod dependencies;
 mod explain;
-#[cfg(feature = "oracles")]
-pub(crate) mod fuzz;
 pub mod lattice;
 mod levels;
 pub(crate) mod list_append;

@@ -5,7 +5,7 @@
 //! `cargo test -p dsfuzz-checkers --test certificates -- --nocapture`.
 use dsfuzz_checkers::history::export::write_jsonl;
 use dsfuzz_checkers::history::{History, read_jsonl};
-use dsfuzz_checkers::oracles::{DIFFERENCES, Rng, watch};
+use dsfuzz_checkers::oracles::{Difference, Rng, differences, watch};
 use dsfuzz_checkers::{Budget, Options, Severity, Value, Verdict, checker_with, judge_one};
 use dsfuzz_verifier::{Certificate, verify};
 use serde_json::{Value as Json, json};
@@ -107,7 +107,7 @@ fn every_certificate_of_every_comparison_is_accepted() {
     watch(Some(Box::new(move |history, verdict| told.borrow_mut().take(history, verdict))));
     // Registers, models and containers are compared below the level of verdicts: see the next test.
     let below = ["registers", "model", "container"];
-    for (name, differ) in DIFFERENCES.iter().filter(|(name, _)| name.contains(&only)) {
+    for Difference { name, differ } in differences().into_iter().filter(|one| one.name.contains(&only)) {
         if !below.iter().any(|kind| name.starts_with(kind)) {
             differ(seed(), histories(25)).unwrap_or_else(|difference| panic!("{name}: {difference}"));
         }

@@ -1,6 +1,6 @@
 //! Every fast checker against brute force on random small histories. A short run is part of the tests; as many as one
 //! likes are `make fuzz-checkers COUNT=1000000 ONLY=queue SEED=1`.
-use dsfuzz_checkers::oracles::{DIFFERENCES, Differ, Stats};
+use dsfuzz_checkers::oracles::{Difference, Stats, differences};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,8 +14,7 @@ const CHUNK: u64 = 1_000;
 const INVALID_LEAST: u64 = 200;
 
 struct Row {
-    name: &'static str,
-    differ: Differ,
+    of: Difference,
     chunks: u64,
     stats: Stats,
     spent: Duration,
@@ -41,12 +40,12 @@ fn main() -> ExitCode {
     let wanted = |name: &str| {
         only.as_ref().is_none_or(|only| named(only, name)) && !without.as_ref().is_some_and(|list| named(list, name))
     };
-    let rows: Vec<Mutex<Row>> = DIFFERENCES
-        .iter()
-        .filter(|(name, _)| wanted(name))
-        .map(|&(name, differ)| {
+    let rows: Vec<Mutex<Row>> = differences()
+        .into_iter()
+        .filter(|of| wanted(&of.name))
+        .map(|of| {
             let chunks = count.div_ceil(CHUNK);
-            Mutex::new(Row { name, differ, chunks, stats: Stats::default(), spent: Duration::ZERO, difference: None })
+            Mutex::new(Row { of, chunks, stats: Stats::default(), spent: Duration::ZERO, difference: None })
         })
         .collect();
     let next = AtomicUsize::new(0);
@@ -71,7 +70,7 @@ fn main() -> ExitCode {
 fn run(row: &mut Row, seed: u64) {
     let started = Instant::now();
     for chunk in 0..row.chunks {
-        match (row.differ)(seed + chunk, CHUNK) {
+        match (row.of.differ)(seed + chunk, CHUNK) {
             Ok(stats) => {
                 row.stats.histories += stats.histories;
                 row.stats.invalid += stats.invalid;
@@ -87,8 +86,8 @@ fn run(row: &mut Row, seed: u64) {
         row.difference = Some("hardly any history is invalid: this shows nothing".to_owned());
     }
     let Stats { histories, invalid } = row.stats;
-    println!("{:32} {histories:>10} {invalid:>10} {:>8.1}", row.name, row.spent.as_secs_f64());
+    println!("{:32} {histories:>10} {invalid:>10} {:>8.1}", row.of.name, row.spent.as_secs_f64());
     if let Some(difference) = &row.difference {
-        println!("DIFFERENT: {}: {difference}", row.name);
+        println!("DIFFERENT: {}: {difference}", row.of.name);
     }
 }

@@ -8,8 +8,54 @@ use super::shrink::shrink;
 use super::timeline::Timeline;
 use super::{witness, zones};
 use crate::history::Op;
+use crate::oracles::cases::{CheckerCases, Long, registers};
 use crate::random::{Rng, Stats};
 use crate::verdict::Budget;
+
+/// A right history and a wrong one of a register.
+pub(crate) const ATOMIC: (&str, &str) =
+    ("1 write 0 1 -> ok\n 2 read 0 null -> ok 1", "1 write 0 1 -> ok\n 1 write 0 2 -> ok\n 2 read 0 null -> ok 1");
+
+/// What the tests of all checkers ask of `linearizable`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[
+        (&[], "1 write 0 1 -> ok\n 2 write 0 2 -> ok"),
+        (&[], "1 read 0 null -> ok\n 2 read 0 null -> ok\n 1 write 1 5 -> ok"),
+        (&[], "1 write 0 1 -> info\n 2 read 0 null -> ok"),
+        (&[("model", "fifo-queue")], "1 enqueue 0 1 -> ok\n 2 enqueue 0 2 -> ok\n 1 dequeue 0 null -> info"),
+        (&[("model", "mutex")], "1 acquire 0 null -> ok false\n 2 acquire 0 null -> ok false"),
+        (&[("model", "counter")], "1 add 0 1 -> ok\n 2 inc 0 null -> ok"),
+        (&[("model", "log")], "1 append 0 1 -> ok\n 2 append 0 2 -> ok"),
+        (&[("model", "kv")], "1 put 0 \"a\" -> ok\n 2 append 0 \"b\" -> ok"),
+        (&[("model", "multi-register")], "1 write 0 {\"a\":1} -> ok\n 2 write 0 {\"b\":2} -> ok"),
+        (
+            &[("model", "versioned-register")],
+            "1 write 0 [null,1] -> ok\n 2 write 0 [null,2] -> ok\n 1 read 0 null -> ok [null,null]",
+        ),
+        (&[("model", "set")], "1 add 0 1 -> ok\n 2 add 0 2 -> ok"),
+        (&[("model", "lease")], "1 acquire 0 null -> ok\n 2 holder 0 null -> ok"),
+        (&[("model", "leader-election")], "1 campaign 0 null -> ok\n 2 leader 0 null -> ok"),
+    ]),
+    right_and_wrong: Ok(&[
+        (&[], ATOMIC.0, ATOMIC.1),
+        (
+            &[("model", "fifo-queue")],
+            "1 enqueue 0 5 -> ok\n 2 dequeue 0 null -> ok 5",
+            "1 enqueue 0 5 -> ok\n 2 dequeue 0 null -> ok 5\n 3 dequeue 0 null -> ok 5",
+        ),
+    ]),
+    long: Ok(Long::of(registers)),
+    comparisons: Ok(&[
+        ("registers, unique values", |seed, count| differ_in(KINDS[0], seed, count)),
+        ("registers, unique values, info", |seed, count| differ_in(KINDS[1], seed, count)),
+        ("registers, repeated values", |seed, count| differ_in(KINDS[2], seed, count)),
+        ("registers, repeated values, info", |seed, count| differ_in(KINDS[3], seed, count)),
+        ("registers, much info", |seed, count| differ_in(KINDS[4], seed, count)),
+        ("registers, refused cas", |seed, count| differ_in(KINDS[5], seed, count)),
+        ("initial values", crate::initial::fuzz::differ),
+    ]),
+};
 
 /// What a history is like.
 #[derive(Clone, Copy, Debug)]

@@ -34,8 +34,6 @@ pub(crate) mod fuzz;
 mod register;
 mod sets;
 
-pub(crate) use agree::DOC as REPLICAS_AGREE;
-
 use crate::calls::{Group, at, by_key, part, unknown_functions, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};

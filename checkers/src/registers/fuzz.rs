@@ -9,22 +9,146 @@ use super::sequential::Sequential;
 use super::sessions::{Promise, SessionGuarantee};
 use super::staleness::Staleness;
 use crate::history::History;
+use crate::oracles::cases::{Call, CheckerCases, Long, call, registers};
 use crate::random::{Rng, Stats};
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 use oracle::{Guarantee, Step, cc, ccv, cm, pram, some_choice};
-use small::{Call, Shape};
+use serde_json::Value::Null;
+use serde_json::json;
+use small::Shape;
+
+/// A right history and a wrong one of a register.
+pub(crate) const ATOMIC: (&str, &str) =
+    ("1 write 0 1 -> ok\n 2 read 0 null -> ok 1", "1 write 0 1 -> ok\n 1 write 0 2 -> ok\n 2 read 0 null -> ok 1");
+
+/// A right history and a wrong one by every promise to sessions.
+pub(crate) const REGISTERS: (&str, &str) = (
+    "1 write 0 1 -> ok\n 1 read 0 null -> ok 1\n 1 write 0 2 -> ok\n 2 read 0 null -> ok 1\n 2 read 0 null -> ok 2
+     2 write 0 3 -> ok\n 2 read 0 null -> ok 3\n 1 read 0 null -> ok 2\n 1 read 0 null -> ok 3",
+    "1 write 0 1 -> ok\n 1 write 0 2 -> ok\n 1 read 0 null -> ok 2\n 1 read 0 null -> ok 1\n 2 read 0 null -> ok 2
+     2 write 0 3 -> ok\n 3 read 0 null -> ok 3\n 3 read 0 null -> ok 2\n 3 read 0 null -> ok 1",
+);
+
+/// As [`registers`], and final reads of the last values by each node.
+fn settled(n: u64) -> Vec<Call> {
+    let mut calls = registers(n);
+    for at in n.saturating_sub(7)..n {
+        let read = |node| Call { settle: true, ..call(node, "read", json!(at % 7), Null, json!(at)) };
+        calls.extend((0..3).map(read));
+    }
+    calls
+}
+
+/// What the tests of all checkers ask of `sequential`.
+pub(crate) const SEQUENTIAL: CheckerCases = CheckerCases {
+    needs_realtime: false,
+    too_little: Ok(&[(&[], "1 write 0 1 -> ok\n 2 read 0 null -> ok\n 3 read 0 null -> ok")]),
+    right_and_wrong: Ok(&[(&[], REGISTERS.0, REGISTERS.1)]),
+    long: Ok(Long::of(registers)),
+    comparisons: Ok(&[("sequential", sequential)]),
+};
+
+/// What the tests of all checkers ask of `causal`.
+pub(crate) const CAUSAL: CheckerCases = CheckerCases {
+    needs_realtime: false,
+    too_little: Ok(&[(&[], "1 write 0 1 -> ok\n 2 read 0 null -> ok")]),
+    right_and_wrong: Ok(&[(&[], REGISTERS.0, REGISTERS.1)]),
+    long: Ok(Long::of(registers)),
+    comparisons: Ok(&[("causal: cc, ccv, cm", causal)]),
+};
+
+/// What the tests of all checkers ask of `pram`.
+pub(crate) const PRAM: CheckerCases = CheckerCases {
+    needs_realtime: false,
+    too_little: Ok(&[(&[], "1 write 0 1 -> ok\n 2 read 0 null -> ok")]),
+    right_and_wrong: Ok(&[(&[], REGISTERS.0, REGISTERS.1)]),
+    long: Ok(Long::of(registers)),
+    comparisons: Ok(&[("pram", pipelined)]),
+};
+
+/// What the tests of all checkers ask of `read-your-writes`.
+pub(crate) const READ_YOUR_WRITES: CheckerCases = CheckerCases {
+    needs_realtime: false,
+    too_little: Ok(&[(&[], "1 write 0 1 -> ok\n 2 read 0 null -> ok 1\n 1 read 1 null -> ok")]),
+    right_and_wrong: Ok(&[(&[("order", "realtime")], REGISTERS.0, REGISTERS.1)]),
+    long: Ok(Long::of(registers)),
+    comparisons: Ok(&[("session guarantees", sessions)]),
+};
+
+/// What the tests of all checkers ask of `monotonic-reads`.
+pub(crate) const MONOTONIC_READS: CheckerCases = CheckerCases {
+    needs_realtime: false,
+    too_little: Ok(&[
+        (&[], "1 write 0 1 -> ok\n 2 read 0 null -> ok 1\n 3 read 0 null -> ok 1"),
+        (&[], "1 write 0 1 -> ok\n 2 read 0 null -> ok\n 2 read 0 null -> ok"),
+    ]),
+    right_and_wrong: Ok(&[(&[], REGISTERS.0, REGISTERS.1)]),
+    long: Ok(Long::of(registers)),
+    comparisons: Ok(&[("session guarantees", sessions)]),
+};
+
+/// What the tests of all checkers ask of `monotonic-writes`.
+pub(crate) const MONOTONIC_WRITES: CheckerCases = CheckerCases {
+    needs_realtime: false,
+    too_little: Ok(&[
+        (&[], "1 write 0 1 -> ok\n 1 write 0 2 -> ok\n 3 read 0 null -> ok 2"),
+        (&[], "1 write 0 1 -> ok\n 2 write 0 2 -> ok\n 3 read 0 null -> ok 1\n 3 read 0 null -> ok 2"),
+    ]),
+    right_and_wrong: Ok(&[(
+        &[("versions", "true")],
+        "1 write 0 1 -> ok 1\n 1 write 0 2 -> ok 2",
+        "1 write 0 1 -> ok 2\n 1 write 0 2 -> ok 1",
+    )]),
+    long: Ok(Long::of(registers)),
+    comparisons: Ok(&[("session guarantees", sessions)]),
+};
+
+/// What the tests of all checkers ask of `writes-follow-reads`.
+pub(crate) const WRITES_FOLLOW_READS: CheckerCases = CheckerCases {
+    needs_realtime: false,
+    too_little: Ok(&[(&[], "1 write 0 1 -> ok\n 2 read 0 null -> ok 1\n 2 write 0 2 -> ok\n 3 read 0 null -> ok 2")]),
+    right_and_wrong: Ok(&[(
+        &[("versions", "true")],
+        "1 write 0 1 -> ok 5\n 2 read 0 null -> ok [5,1]\n 2 write 0 2 -> ok 6",
+        "1 write 0 1 -> ok 5\n 2 read 0 null -> ok [5,1]\n 2 write 0 2 -> ok 3",
+    )]),
+    long: Ok(Long::of(registers)),
+    comparisons: Ok(&[("session guarantees", sessions)]),
+};
+
+/// What the tests of all checkers ask of `eventual-convergence`.
+pub(crate) const EVENTUAL_CONVERGENCE: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(&[], "settle n1: 2 read 0 null -> ok\n n1: 1 write 0 1 -> ok")]),
+    right_and_wrong: Ok(&[(
+        &[("wait_ms", "0")],
+        "n1: 1 write 0 1 -> ok\n settle n1: 2 read 0 null -> ok 1\n settle n2: 3 read 0 null -> ok 1",
+        "n1: 1 write 0 1 -> ok\n settle n1: 2 read 0 null -> ok\n settle n2: 3 read 0 null -> ok",
+    )]),
+    long: Ok(Long::of(settled)),
+    comparisons: Ok(&[("eventual-convergence", convergence)]),
+};
+
+/// What the tests of all checkers ask of `staleness`.
+pub(crate) const STALENESS: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(&[("k_max", "1")], "1 write 0 1 -> ok\n 2 read 1 null -> ok")]),
+    right_and_wrong: Ok(&[(&[("k_max", "1")], ATOMIC.0, ATOMIC.1)]),
+    long: Ok(Long::of(registers)),
+    comparisons: Ok(&[("staleness", staleness)]),
+};
 
 /// Whether what happened is as promised.
 type Definition<'a> = &'a dyn Fn(&[Step]) -> bool;
 
-fn told(calls: &[Call], verdict: &Verdict, truth: bool) -> String {
+fn told(calls: &[small::Call], verdict: &Verdict, truth: bool) -> String {
     let lines: Vec<String> = calls.iter().map(|call| format!("{call:?}")).collect();
     format!("{}: the definition says {truth}; {verdict:#?}\n{}", verdict.checker, lines.join("\n"))
 }
 
 /// Compares one verdict with the truth, and the operations of each finding with the truth about them alone.
 fn compare(
-    calls: &[Call],
+    calls: &[small::Call],
     unique: bool,
     checker: &dyn Checker,
     history: &History,
@@ -44,7 +168,7 @@ fn compare(
         return Err(told(calls, &verdict, truth));
     }
     for finding in verdict.findings.iter().filter(|finding| finding.severity == Severity::Violation) {
-        let alone: Vec<Call> = calls.iter().filter(|call| finding.ops.contains(&call.call)).cloned().collect();
+        let alone: Vec<small::Call> = calls.iter().filter(|call| finding.ops.contains(&call.call)).cloned().collect();
         if alone.is_empty() || alone.len() != finding.ops.len() || some_choice(&alone, holds) {
             return Err(format!("the finding says nothing by itself: {}", told(calls, &verdict, truth)));
         }

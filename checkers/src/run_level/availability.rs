@@ -2,6 +2,9 @@
 //!
 //! It measures and does not judge: valid, unless nothing was ever acknowledged; a run that asks for nothing else is
 //! Unknown. Times come from the control node's clock.
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
+
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{Fault, History, Op, Outcome, Phase};
 use crate::options::{NoOptions, schema};

@@ -10,6 +10,9 @@
 //!
 //! Finding: `two-leaders-in-one-term`. Unknown: neither a trustworthy claim nor a reply that names leader and term.
 //! Leases by which leaders hold their office are judged by `lease`.
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
+
 use crate::calls::{at, by_key, part, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, Outcome};

@@ -10,6 +10,9 @@
 //!
 //! Findings: `not-recovered`, and as evidence `not-healed` (a fault that was never verified to be gone). Unknown: no
 //! heal could be judged; the numbers say how many were, and why not.
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
+
 use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{Fault, History, NameId, Outcome, Phase};
 use crate::options::schema;

@@ -1,30 +1,11 @@
 //! What holds of every checker in the list: none judges what it cannot know.
 use crate::options::Options;
+use crate::oracles::CASES;
 use crate::registry::{CHECKERS, checker_with};
 use crate::testing::history;
 use crate::value::Value;
 use crate::verdict::{Budget, Validity};
 use crate::{History, judge_one};
-
-/// Checkers whose promise is one to each session, or knows no order at all.
-const WITHOUT_REALTIME: [&str; 16] = [
-    "bank",
-    "causal",
-    "causal-transactions",
-    "closed-predicate",
-    "crashes",
-    "g2",
-    "long-fork",
-    "monotonic-reads",
-    "monotonic-writes",
-    "pram",
-    "read-atomic",
-    "read-committed",
-    "read-your-writes",
-    "sequential",
-    "unique-ids",
-    "writes-follow-reads",
-];
 
 fn options(name: &str, value: Value) -> Options {
     Options([(name.to_owned(), value)].into())
@@ -45,12 +26,12 @@ fn missed() -> History {
 fn without_real_time_only_promises_to_sessions_are_judged() {
     let mut timeless = missed();
     timeless.realtime = false;
-    for doc in CHECKERS {
+    for (doc, (name, cases)) in CHECKERS.iter().zip(CASES) {
         let checker = doc.checker(&Options::default()).expect("defaults");
         let verdict = judge_one(checker.as_ref(), &timeless, &Budget::unlimited());
         let judges = !verdict.summary.contains("only the order within each session");
-        assert_eq!(judges, WITHOUT_REALTIME.contains(&doc.name), "{}: {}", doc.name, verdict.summary);
-        assert!(judges || verdict.validity == Validity::Unknown, "{}", doc.name);
+        assert_eq!(judges, !cases.needs_realtime, "{name}: {}", verdict.summary);
+        assert!(judges || verdict.validity == Validity::Unknown, "{name}");
     }
 }
 

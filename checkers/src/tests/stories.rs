@@ -8,8 +8,16 @@ use crate::verdict::{Budget, Severity, Validity, Verdict};
 
 /// The verdict of the checker of this name on these lines.
 pub(crate) fn judge(checker: &str, options: &[(&str, Value)], story: &str) -> Verdict {
-    let options = Options(options.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect());
-    let checker = checker_with(checker, &options).unwrap_or_else(|error| panic!("{error}"));
+    judge_with(
+        checker,
+        &Options(options.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()),
+        story,
+    )
+}
+
+/// As [`judge`], with these options.
+pub(crate) fn judge_with(checker: &str, options: &Options, story: &str) -> Verdict {
+    let checker = checker_with(checker, options).unwrap_or_else(|error| panic!("{error}"));
     checker.check(&history_of("w", story), &Budget::unlimited())
 }
 

@@ -18,6 +18,8 @@
 //! depends on the order of appends that were never read, and no order that was tried fits.
 mod edges;
 mod explain;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 mod standing;
 mod versions;
 

@@ -10,6 +10,9 @@
 //! that nobody else did. Where it has several, an order of them that fits shows that the model holds; if the order tried
 //! does not fit, and nothing certain contradicts the model, the answer is Unknown. Unknown too: a write without a read of
 //! its key before it, and whatever is Unknown for `rw-register`. Kinds of findings are those of `rw-register`.
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
+
 use super::lattice::{self, Consistency};
 use super::rw_register::{RwRegister, Updates};
 use super::txn::{Dialect, Transactions, certainly_first};

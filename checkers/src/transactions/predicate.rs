@@ -10,9 +10,9 @@
 //! nothing. The finding is `G2`: each missed the other's row.
 //!
 //! Unknown: no insert was acknowledged, or no key was tried twice.
-mod closed;
-
-pub(crate) use closed::ClosedPredicate;
+pub(crate) mod closed;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 
 use crate::calls::workloads_with;
 use crate::checker::{CheckerDoc, Judges};
@@ -34,16 +34,6 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     judges: Judges::calls(&["insert"], &[]),
     options: schema::<NoOptions>,
     build: |given| given.read().map(|NoOptions {}| Box::new(G2) as _),
-};
-
-/// The entry of [`ClosedPredicate`] in the list of checkers.
-pub(crate) const CLOSED: CheckerDoc = CheckerDoc {
-    name: "closed-predicate",
-    doc: "Transactions with predicate reads over a known universe of keys are serializable.",
-    cost: "predicate reads times keys of the universe",
-    judges: Judges::calls(&["txn", "init"], &[]),
-    options: schema::<NoOptions>,
-    build: |given| given.read().map(|NoOptions {}| Box::new(ClosedPredicate) as _),
 };
 
 /// Judges workloads of inserts under a predicate.

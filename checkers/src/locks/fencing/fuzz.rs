@@ -1,11 +1,29 @@
 //! `fencing` against its definition.
 use super::Fencing;
 use crate::history::{History, Op, Outcome};
+use crate::oracles::cases::{CheckerCases, Long, held};
 use crate::random::scripted::{Step, compare, interleave};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use serde_json::json;
 use std::collections::BTreeSet;
+
+/// What the tests of all checkers ask of `fencing`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(
+        &[],
+        "1 acquire 0 null -> ok 1\n 2 acquire 1 null -> ok 2\n 1 write 2 [1,0] -> ok\n 2 write 3 [2,0] -> ok",
+    )]),
+    right_and_wrong: Ok(&[(
+        &[],
+        "1 acquire 0 null -> ok 5\n 2 acquire 0 null -> ok 6",
+        "1 acquire 0 null -> ok 5\n 2 acquire 0 null -> ok 5",
+    )]),
+    long: Ok(Long::of(|n| held(n, |at| json!(at)))),
+    comparisons: Ok(&[("fencing", differ)]),
+};
 
 /// Judges so many random histories twice. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {

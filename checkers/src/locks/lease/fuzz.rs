@@ -2,13 +2,31 @@
 use super::Lease;
 use crate::calls::NamedBy;
 use crate::history::{History, Op, Outcome};
+use crate::oracles::cases::{CheckerCases, Long, held};
 use crate::random::scripted::{Step, compare, interleave};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use dsfuzz_span::Span;
+use serde_json::json;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What the tests of all checkers ask of `lease`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(
+        &[("ttl_ms", "100")],
+        "1 acquire 0 null -> ok\n 1 acquire 1 null -> fail\n 2 acquire 1 null -> fail",
+    )]),
+    right_and_wrong: Ok(&[(
+        &[("ttl_ms", "10000")],
+        "1 acquire 0 null -> ok\n 1 release 0 null -> ok\n 2 acquire 0 null -> ok",
+        "1 acquire 0 null -> ok\n 2 acquire 0 null -> ok",
+    )]),
+    long: Ok(Long::of(|n| held(n, |_| json!({"ttl_ms": 2})))),
+    comparisons: Ok(&[("lease", differ)]),
+};
 
 const TTL_MS: u64 = 12;
 const CLOCK_ERROR_MS: u64 = 2;

@@ -2,12 +2,40 @@
 use super::Lock;
 use crate::calls::NamedBy;
 use crate::history::{History, Op, Outcome, Phase};
+use crate::oracles::cases::{CheckerCases, Long, held};
 use crate::random::scripted::{ScriptedHistory, Step, compare, interleave_into};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use serde_json::Value::Null;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// What the tests of all checkers ask of `lock`.
+pub(crate) const LOCK: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(&[], "1 acquire 0 null -> ok\n 1 acquire 1 null -> fail\n 2 acquire 1 null -> fail")]),
+    right_and_wrong: Ok(&[(
+        &[],
+        "1 acquire 0 null -> ok\n 1 release 0 null -> ok\n 2 acquire 0 null -> ok",
+        "1 acquire 0 null -> ok\n 2 acquire 0 null -> ok",
+    )]),
+    long: Ok(Long::of(|n| held(n, |_| Null))),
+    comparisons: Ok(&[("lock, semaphore", differ)]),
+};
+
+/// What the tests of all checkers ask of `semaphore`.
+pub(crate) const SEMAPHORE: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(&[("permits", "3")], "1 acquire 0 null -> ok\n 2 acquire 0 2 -> ok")]),
+    right_and_wrong: Ok(&[(
+        &[("permits", "1")],
+        "1 acquire 0 null -> ok\n 1 release 0 null -> ok\n 2 acquire 0 null -> ok",
+        "1 acquire 0 null -> ok\n 2 acquire 0 null -> ok",
+    )]),
+    long: Ok(Long { options: &[("permits", "1")], ..Long::of(|n| held(n, |_| Null)) }),
+    comparisons: Ok(&[("lock, semaphore", differ)]),
+};
 
 /// Kinds of objects: permits (none: a lock), what names them, and how many of a hundred histories have names as
 /// arguments.

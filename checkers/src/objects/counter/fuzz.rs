@@ -1,11 +1,33 @@
 //! Random counters, judged by the checker and by adding up for each read.
 use super::Counter;
 use crate::history::{History, Op, Outcome};
+use crate::oracles::cases::{CheckerCases, Long, call};
 use crate::random::random_history::{self, Answer, RandomHistory};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use serde_json::Value::Null;
+use serde_json::json;
 use std::collections::BTreeSet;
+
+/// What the tests of all checkers ask of `counter`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[
+        (&[], "1 read 0 null -> ok 0\n 1 add 0 5 -> ok"),
+        (&[], "1 read 0 null -> ok 0\n 1 add 1 5 -> ok"),
+    ]),
+    right_and_wrong: Ok(&[(
+        &[("initial", "0")],
+        "1 add 0 2 -> ok\n 2 read 0 null -> ok 2",
+        "1 add 0 2 -> ok\n 2 read 0 null -> ok 3",
+    )]),
+    long: Ok(Long::of(|n| {
+        let pair = |at: u64| [call(0, "add", Null, json!(1), Null), call(1, "read", Null, Null, json!(at + 1))];
+        (0..n).flat_map(pair).collect()
+    })),
+    comparisons: Ok(&[("counter", differ)]),
+};
 
 /// Judges random histories twice; the operations of each certificate alone have to be judged alike.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {

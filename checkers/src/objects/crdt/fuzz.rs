@@ -2,11 +2,28 @@
 use super::{Crdt, CrdtType};
 use crate::history::standstill::{CONVERGED, NOT_CONVERGED};
 use crate::history::{History, Op, Outcome, Phase};
+use crate::oracles::cases::{CheckerCases, Long, adds};
 use crate::random::scripted::{ScriptedHistory, Step, compare, interleave_into};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
+
+/// What the tests of all checkers ask of `crdt`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(
+        &[],
+        "settle n1: 8 read 0 null -> ok 0\n settle n2: 9 read 0 null -> ok 0\n n1: 1 add 0 2 -> ok",
+    )]),
+    right_and_wrong: Ok(&[(
+        &[("quiesce_ms", "0")],
+        "n1: 1 add 0 2 -> ok\n settle n1: 8 read 0 null -> ok 2\n settle n2: 9 read 0 null -> ok 2",
+        "n1: 1 add 0 2 -> ok\n settle n1: 8 read 0 null -> ok 2\n settle n2: 9 read 0 null -> ok 4",
+    )]),
+    long: Ok(Long::of(adds)),
+    comparisons: Ok(&[("crdt", differ)]),
+};
 
 const TYPES: [CrdtType; 5] =
     [CrdtType::GCounter, CrdtType::PnCounter, CrdtType::GSet, CrdtType::OrSet, CrdtType::LwwRegister];

@@ -3,12 +3,40 @@ mod oracle;
 
 use super::{Isolation, KINDS, Kafka};
 use crate::history::{History, Outcome};
+use crate::oracles::cases::{CheckerCases, Long, call};
 use crate::random::random_history::{self, Answer, RandomHistory};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use serde_json::Value::Null;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// What the tests of all checkers ask of `kafka`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(
+        &[],
+        "1 send null [[\"send\",\"a\",1]] -> ok [[\"send\",\"a\",[0,1]]]\n 2 poll null [[\"poll\"]] -> ok [[\"poll\",{}]]",
+    )]),
+    right_and_wrong: Ok(&[(
+        &[],
+        r#"1 send null [["send","a",1]] -> ok [["send","a",[0,1]]]
+               2 poll null [["poll"]] -> ok [["poll",{"a":[[0,1]]}]]"#,
+        r#"1 send null [["send","a",1]] -> ok [["send","a",[0,1]]]
+               1 send null [["send","a",2]] -> ok [["send","a",[0,2]]]
+               2 poll null [["poll"]] -> ok [["poll",{"a":[[0,1]]}]]"#,
+    )]),
+    long: Ok(Long::of(|n| {
+        let pair = |at: u64| {
+            let send = call(0, "send", Null, json!([["send", "k", at]]), json!([["send", "k", [at, at]]]));
+            [send, call(1, "poll", Null, json!([["poll"]]), json!([["poll", {"k": [[at, at]]}]]))]
+        };
+        (0..n).flat_map(pair).collect()
+    })),
+    comparisons: Ok(&[("kafka", differ)]),
+};
 
 /// Judges random histories twice: a third each without an isolation, with the one, and with the other.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {

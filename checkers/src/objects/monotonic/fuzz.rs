@@ -1,11 +1,30 @@
 //! Random tables with timestamps, judged by the checker and row by row.
 use super::Monotonic;
 use crate::history::{History, Op, Outcome};
+use crate::oracles::cases::{CheckerCases, Long, call, finally, rounds};
 use crate::random::random_history::{self, Answer, RandomHistory};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use serde_json::Value::Null;
+use serde_json::json;
 use std::collections::BTreeSet;
+
+/// What the tests of all checkers ask of `monotonic`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(&[], "1 read 0 null -> ok []\n 1 add 0 1 -> ok")]),
+    right_and_wrong: Ok(&[(
+        &[],
+        "1 add 0 1 -> ok 10\n 2 add 0 2 -> ok 11\n settle 3 read 0 null -> ok [[1,10],[2,11]]",
+        "1 add 0 1 -> ok 11\n 2 add 0 2 -> ok 10\n settle 3 read 0 null -> ok [[1,11],[2,10]]",
+    )]),
+    long: Ok(Long::of(|n| {
+        let rows: Vec<[u64; 2]> = (0..n).map(|at| [at, at + 1]).collect();
+        finally(rounds(n, |at| call(at % 3, "add", Null, json!(at), Null)), "read", &json!(rows))
+    })),
+    comparisons: Ok(&[("monotonic", differ)]),
+};
 
 const FACTS: [&str; 5] = ["out_of_order", "out_of_order_process", "lost", "duplicated", "unexpected"];
 

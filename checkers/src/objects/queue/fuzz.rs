@@ -1,11 +1,32 @@
 //! Random queues, judged by the checker and dequeue by dequeue. Also makes those for `total-queue`.
 use super::Queue;
 use crate::history::{History, Op, Outcome};
+use crate::oracles::cases::{CheckerCases, Long, call};
 use crate::random::random_history::{self, Answer, RandomHistory};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use serde_json::Value::Null;
+use serde_json::json;
 use std::collections::BTreeSet;
+
+/// A right history and a wrong one of a queue.
+pub(crate) const MESSAGES: (&str, &str) = (
+    "1 enqueue 0 5 -> ok\n 2 dequeue 0 null -> ok 5\n 2 drain 0 null -> ok []",
+    "1 enqueue 0 5 -> ok\n 2 dequeue 0 null -> ok 5\n 3 dequeue 0 null -> ok 5\n 2 drain 0 null -> ok []",
+);
+
+/// What the tests of all checkers ask of `queue`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(&[], "1 enqueue 0 1 -> ok\n 2 dequeue 0 null -> ok")]),
+    right_and_wrong: Ok(&[(&[], MESSAGES.0, MESSAGES.1)]),
+    long: Ok(Long::of(|n| {
+        let pair = |at| [call(0, "enqueue", Null, json!(at), Null), call(1, "dequeue", Null, Null, json!(at))];
+        (0..n).flat_map(pair).collect()
+    })),
+    comparisons: Ok(&[("queue", differ)]),
+};
 
 /// Judges random histories twice.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {

@@ -2,11 +2,30 @@
 use super::SetChecker;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::final_reads::FinalReads;
+use crate::oracles::cases::{CheckerCases, Long, adds};
 use crate::random::random_history::{self, Answer, RandomHistory};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity};
 use std::collections::BTreeSet;
+
+/// A right history and a wrong one of a set.
+pub(crate) const ADDS: (&str, &str) = (
+    "n1: 1 add 0 5 -> ok\n settle n1: 8 read 0 null -> ok [5]\n settle n2: 9 read 0 null -> ok [5]",
+    "n1: 1 add 0 5 -> ok\n settle n1: 8 read 0 null -> ok []\n settle n2: 9 read 0 null -> ok []",
+);
+
+/// What the tests of all checkers ask of `set`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[
+        (&[], "1 add 0 1 -> info\n settle 2 read 0 null -> ok []"),
+        (&[], "settle 2 read 0 null -> ok []\n 1 add 0 1 -> ok"),
+    ]),
+    right_and_wrong: Ok(&[(&[], ADDS.0, ADDS.1)]),
+    long: Ok(Long::of(adds)),
+    comparisons: Ok(&[("set", differ)]),
+};
 
 const FACTS: [&str; 5] = ["lost", "missing", "unexpected", "duplicated", "vanished"];
 

@@ -1,11 +1,25 @@
 //! Random small sets, judged by the checker and by the definitions, read by read and element by element.
 use super::SetFull;
 use crate::history::{History, NameId, Op, Outcome};
+use crate::oracles::cases::{CheckerCases, Long, adds};
 use crate::random::random_history::{self, Answer, RandomHistory};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
+
+/// What the tests of all checkers ask of `set-full`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(&[], "1 read 0 null -> ok []\n 1 add 0 1 -> ok")]),
+    right_and_wrong: Ok(&[(
+        &[],
+        "1 add 0 5 -> ok\n 2 read 0 null -> ok [5]\n 3 read 0 null -> ok [5]",
+        "1 add 0 5 -> ok\n 2 read 0 null -> ok [5]\n 3 read 0 null -> ok []",
+    )]),
+    long: Ok(Long::of(adds)),
+    comparisons: Ok(&[("set-full", differ)]),
+};
 
 const FACTS: [&str; 8] = ["stable", "stale", "lost", "missing", "unsettled", "never_read", "unexpected", "duplicated"];
 

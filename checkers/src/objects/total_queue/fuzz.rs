@@ -1,12 +1,33 @@
 //! Random queues, judged by the checker and by pairing every acknowledged enqueue with what came out.
 use super::TotalQueue;
 use crate::history::{History, Op, Outcome};
+use crate::objects::queue::fuzz::MESSAGES;
 use crate::objects::queue::fuzz::{history, taken};
+use crate::oracles::cases::{CheckerCases, Long, call, numbers, rounds};
 use crate::random::Stats;
 use crate::random::random_history::{self, Answer};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use serde_json::Value::Null;
+use serde_json::json;
 use std::collections::BTreeSet;
+
+/// What the tests of all checkers ask of `total-queue`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(&[], "1 drain 0 null -> ok []\n 1 enqueue 0 1 -> ok")]),
+    right_and_wrong: Ok(&[(
+        &[],
+        MESSAGES.0,
+        "1 enqueue 0 5 -> ok\n 1 enqueue 0 6 -> ok\n 2 dequeue 0 null -> ok 6\n 2 drain 0 null -> ok []",
+    )]),
+    long: Ok(Long::of(|n| {
+        let mut calls = rounds(n, |at| call(at % 3, "enqueue", Null, json!(at), Null));
+        calls.push(call(0, "drain", Null, Null, numbers(n)));
+        calls
+    })),
+    comparisons: Ok(&[("total-queue", differ)]),
+};
 
 /// Judges random histories twice, half of them with the option `exactly-once`.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {

@@ -1,11 +1,27 @@
 //! Random ids, compared by the checker and each with each.
 use super::UniqueIds;
 use crate::history::{History, Op, Outcome};
+use crate::oracles::cases::{CheckerCases, Long, call, rounds};
 use crate::random::random_history::{self, Answer, RandomHistory};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use serde_json::Value::Null;
+use serde_json::json;
 use std::collections::BTreeSet;
+
+/// What the tests of all checkers ask of `unique-ids`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: false,
+    too_little: Ok(&[(&[], "1 generate 0 null -> ok 1")]),
+    right_and_wrong: Ok(&[(
+        &[],
+        "1 generate 0 null -> ok 1\n 2 generate 0 null -> ok 2",
+        "1 generate 0 null -> ok 1\n 2 generate 0 null -> ok 1",
+    )]),
+    long: Ok(Long::of(|n| rounds(n, |at| call(at % 3, "generate", Null, Null, json!(at))))),
+    comparisons: Ok(&[("unique-ids", differ)]),
+};
 
 /// Judges random histories twice.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {

@@ -1,12 +1,37 @@
 //! Random stores with watches, judged by the checker and by each guarantee, word by word.
 use super::{KINDS, Watch};
 use crate::history::{History, Op, Outcome};
+use crate::oracles::cases::{CheckerCases, Long, call, rounds};
 use crate::random::random_history::{self, Answer, RandomHistory};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use serde_json::Value::Null;
+use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// What the tests of all checkers ask of `watch`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(&[], "1 put \"a\" 1 -> ok 2\n 2 watch null {\"key\":\"b\",\"revision\":2} -> ok []")]),
+    right_and_wrong: Ok(&[(
+        &[],
+        r#"1 put "a" 1 -> ok 2
+               2 watch null {"key":"a","revision":1} -> ok [{"type":"put","key":"a","value":1,"revision":2}]"#,
+        r#"1 put "a" 1 -> ok 2
+               1 put "a" 2 -> ok 3
+               2 watch null {"key":"a","revision":1} -> ok [{"type":"put","key":"a","value":2,"revision":3}]"#,
+    )]),
+    long: Ok(Long::of(|n| {
+        let event = |at: u64| json!({"revision": at + 2, "key": "k", "value": at, "type": "put"});
+        let events: Vec<Json> = (0..n).map(event).collect();
+        let mut calls = rounds(n, |at| call(0, "put", json!("k"), json!(at), json!(at + 2)));
+        calls.push(call(1, "watch", Null, json!({"key": "k", "revision": 2}), json!(events)));
+        calls
+    })),
+    comparisons: Ok(&[("watch", differ)]),
+};
 
 /// Judges random histories twice.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {

@@ -1,13 +1,30 @@
 //! `crashes` against its rule, applied to each record by itself. What lines about corrupt data may tell of is played through
 //! in time.
-use super::DOC;
 use crate::history::{FaultEvent, FaultStep, History, ProcessEvent, ProcessStep, Record};
 use crate::options::Options;
+use crate::oracles::cases::{CheckerCases, Long, registers};
 use crate::random::scripted::ScriptedHistory;
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Severity, Validity};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What the tests of all checkers ask of `crashes`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: false,
+    too_little: Ok(&[(&[], "1 write 0 1 -> ok\n 2 read 0 null -> ok 1")]),
+    right_and_wrong: Err("it judges the run as a whole"),
+    long: Ok(Long {
+        events: [
+            r#"{"type":"process","node":"n0","step":"watched"}
+               {"type":"process","node":"n1","step":"watched"}
+               {"type":"process","node":"n2","step":"watched"}"#,
+            "",
+        ],
+        ..Long::of(registers)
+    }),
+    comparisons: Ok(&[("crashes", differ)]),
+};
 
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 const KINDS: [&str; 4] = ["kill", "clock", "partition", "pause"];
@@ -299,7 +316,7 @@ fn compare(case: &Case) -> Result<bool, String> {
     if !case.ok.is_empty() {
         options.insert("ok_exits".to_owned(), Value::list(case.ok.iter().map(|status| Value::Int(*status))));
     }
-    let checker = DOC.checker(&Options(options))?;
+    let checker = super::DOC.checker(&Options(options))?;
     let verdict = crate::random::shown(&case.history, checker.check(&case.history, &Budget::unlimited()));
     let found: Vec<(&ProcessEvent, &str, Severity)> = case
         .records

@@ -1,11 +1,33 @@
 //! `split-brain` against its definition, pair by pair.
 use super::{Sides, SplitBrain};
 use crate::history::{FaultEvent, FaultStep, History, Invoke, Outcome, Record, RoleClaim};
+use crate::oracles::cases::{CheckerCases, Long, call, rounds};
 use crate::random::scripted::ScriptedHistory;
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
+use serde_json::Value::Null;
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What the tests of all checkers ask of `split-brain`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(&[], "1 write 0 1 -> ok\n 2 write 0 2 -> ok")]),
+    right_and_wrong: Err("it judges the run as a whole"),
+    long: Ok(Long {
+        events: [
+            r#"{"type":"role","node":"n0","term":4,"term_with_role":true}
+               {"type":"fault","fault":0,"kind":"partition","step":"begun","what":"n0 | n1 n2","cut":[["n0","n1"],["n1","n0"],["n0","n2"],["n2","n0"]]}
+               {"type":"fault","fault":0,"kind":"partition","step":"proven"}
+               {"type":"role","node":"n1","term":5,"term_with_role":true}"#,
+            r#"{"type":"fault","fault":0,"kind":"partition","step":"reproven"}
+               {"type":"fault","fault":0,"kind":"partition","step":"healed"}"#,
+        ],
+        ..Long::of(|n| rounds(n, |at| call(1 + at % 2, "write", json!(at % 7), json!(at), Null)))
+    }),
+    comparisons: Ok(&[("split-brain", differ)]),
+};
 
 const NODES: [&str; 4] = ["n1", "n2", "n3", "n4"];
 

@@ -1,11 +1,40 @@
 //! `atomic-commit` against its definition.
 use super::AtomicCommit;
 use crate::history::{History, Outcome};
+use crate::oracles::cases::{CheckerCases, Long, call};
 use crate::random::scripted::{NOWHERE, Step, compare, interleave};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use serde_json::Value::Null;
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What the tests of all checkers ask of `atomic-commit`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(
+        &[],
+        "1 commit 7 null -> ok\n 2 status 7 \"p\" -> ok \"committed\"\n 2 status 7 \"p\" -> ok \"committed\"",
+    )]),
+    right_and_wrong: Ok(&[(
+        &[],
+        r#"1 commit 7 null -> ok
+               2 status 7 "p" -> ok "committed"
+               settle 3 status 7 "q" -> ok "committed""#,
+        r#"1 commit 7 null -> ok
+               2 status 7 "p" -> ok "committed"
+               settle 3 status 7 "q" -> ok "aborted""#,
+    )]),
+    long: Ok(Long::of(|n| {
+        let group = |at: u64| {
+            let status = |process| call(process, "status", json!(at), Null, json!("committed"));
+            [call(0, "commit", json!(at), Null, json!("committed")), status(1), status(2)]
+        };
+        (0..n).flat_map(group).collect()
+    })),
+    comparisons: Ok(&[("atomic-commit", differ)]),
+};
 
 /// Judges so many random histories twice. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {

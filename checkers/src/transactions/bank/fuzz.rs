@@ -1,11 +1,45 @@
 //! `bank` against its definition.
 use super::Bank;
 use crate::history::{History, Outcome};
+use crate::oracles::cases::{CheckerCases, Long, call};
 use crate::random::scripted::{Step, compare, interleave};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use serde_json::Value::Null;
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What the tests of all checkers ask of `bank`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: false,
+    too_little: Ok(&[
+        (&[], "1 read null null -> ok {\"a\":5,\"b\":5}\n 2 read null null -> ok {\"a\":5,\"b\":5}"),
+        (
+            &[],
+            "1 read null null -> ok {\"a\":5,\"b\":5}\n 2 read null null -> ok {\"a\":5,\"b\":5}
+         1 transfer null {\"from\":\"a\",\"to\":\"b\",\"amount\":3} -> ok",
+        ),
+    ]),
+    right_and_wrong: Ok(&[(
+        &[],
+        r#"1 read null null -> ok {"a":10,"b":0}
+               2 transfer null {"from":"a","to":"b","amount":3} -> ok
+               1 read null null -> ok {"a":7,"b":3}"#,
+        r#"1 read null null -> ok {"a":10,"b":0}
+               2 transfer null {"from":"a","to":"b","amount":3} -> ok
+               1 read null null -> ok {"a":7,"b":0}"#,
+    )]),
+    long: Ok(Long::of(|n| {
+        let pair = |at: u64| {
+            let (a, b) = if at.is_multiple_of(2) { ("a", "b") } else { ("b", "a") };
+            let transfer = call(0, "transfer", Null, json!({"from": a, "to": b, "amount": 1}), Null);
+            [transfer, call(1, "read", Null, Null, json!({a: 5, b: 5}))]
+        };
+        (0..n).flat_map(pair).collect()
+    })),
+    comparisons: Ok(&[("bank", differ)]),
+};
 
 /// Judges so many random histories twice. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {

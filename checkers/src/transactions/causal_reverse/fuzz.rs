@@ -1,11 +1,27 @@
 //! `causal-reverse` against its definition.
 use super::CausalReverse;
 use crate::history::{History, Op, Outcome};
+use crate::oracles::cases::{CheckerCases, Long, call, finally, numbers, rounds};
 use crate::random::scripted::{Step, compare, interleave};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use serde_json::Value::Null;
+use serde_json::json;
 use std::collections::BTreeSet;
+
+/// What the tests of all checkers ask of `causal-reverse`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(&[], "1 write 0 1 -> ok\n 1 write 0 2 -> ok\n 3 read 0 null -> ok [1]")]),
+    right_and_wrong: Ok(&[(
+        &[],
+        "1 write 0 1 -> ok\n 2 write 0 2 -> ok\n 3 read 0 null -> ok [2,1]",
+        "1 write 0 1 -> ok\n 2 write 0 2 -> ok\n 3 read 0 null -> ok [2]",
+    )]),
+    long: Ok(Long::of(|n| finally(rounds(n, |at| call(at % 3, "write", Null, json!(at), Null)), "read", &numbers(n)))),
+    comparisons: Ok(&[("causal-reverse", differ)]),
+};
 
 /// Judges so many random histories twice. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {

@@ -1,11 +1,56 @@
 //! `long-fork` against its definition.
 use super::LongFork;
 use crate::history::{History, Outcome};
+use crate::oracles::cases::{CheckerCases, Long, call};
 use crate::random::scripted::{Step, compare, interleave};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use serde_json::Value::Null;
+use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What the tests of all checkers ask of `long-fork`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: false,
+    too_little: Ok(&[
+        (
+            &[],
+            "1 write 1 1 -> ok\n 2 read null [[\"r\",1,null],[\"r\",2,null]] -> ok [[\"r\",1,null],[\"r\",2,null]]
+         3 read null [[\"r\",1,null],[\"r\",2,null]] -> ok [[\"r\",1,null],[\"r\",2,null]]",
+        ),
+        (
+            &[],
+            "1 write 1 1 -> ok\n 2 write 2 1 -> ok
+         2 read null [[\"r\",1,null],[\"r\",2,null]] -> ok [[\"r\",1,1],[\"r\",2,1]]
+         3 read null [[\"r\",1,null],[\"r\",2,null]] -> ok [[\"r\",1,1],[\"r\",2,1]]",
+        ),
+    ]),
+    right_and_wrong: Ok(&[(
+        &[],
+        r#"3 write 1 1 -> ok
+               1 read null [["r",1,null],["r",2,null]] -> ok [["r",1,1],["r",2,null]]
+               4 write 2 1 -> ok
+               2 read null [["r",1,null],["r",2,null]] -> ok [["r",1,1],["r",2,1]]"#,
+        r#"3 write 1 1 -> ok
+               4 write 2 1 -> ok
+               1 read null [["r",1,null],["r",2,null]] -> ok [["r",1,1],["r",2,null]]
+               2 read null [["r",2,null],["r",1,null]] -> ok [["r",2,1],["r",1,null]]"#,
+    )]),
+    long: Ok(Long::of(|n| {
+        let group = |at: u64| {
+            let write = |key: u64| call(0, "write", json!(key), json!(1), Null);
+            let (one, two) = (2 * at, 2 * at + 1);
+            let read = |process, seen: Json| {
+                let asked = json!([["r", one, null], ["r", two, null]]);
+                call(process, "txn", Null, asked, json!([["r", one, 1], ["r", two, seen]]))
+            };
+            [write(one), read(1, Null), write(two), read(2, json!(1))]
+        };
+        (0..n).flat_map(group).collect()
+    })),
+    comparisons: Ok(&[("long-fork", differ)]),
+};
 
 /// Judges so many random histories twice. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {

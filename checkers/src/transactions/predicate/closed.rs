@@ -17,15 +17,30 @@
 //! `init` had set (the state from before it), G1b, internal (its own write is not what it read),
 //! future-read (it read what it wrote only later). Unknown: a value that no
 //! transaction wrote where no `init` says what was there at first, no predicate read, no write beside `init`, a call is no such transaction.
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
+
 use crate::calls::{name_of, workloads_where, workloads_with};
+use crate::checker::{CheckerDoc, Judges};
 use crate::graph::cycle_of_each_component;
 use crate::history::{History, NameId, Op, Outcome};
+use crate::options::{NoOptions, schema};
 use crate::transactions::explain::with_ops;
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Edge, EdgeKind};
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
 use std::collections::BTreeMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "closed-predicate",
+    doc: "Transactions with predicate reads over a known universe of keys are serializable.",
+    cost: "predicate reads times keys of the universe",
+    judges: Judges::calls(&["txn", "init"], &[]),
+    options: schema::<NoOptions>,
+    build: |given| given.read().map(|NoOptions {}| Box::new(ClosedPredicate) as _),
+};
 
 /// Judges transactions with predicate reads.
 #[derive(Clone, Copy, Debug, Default)]

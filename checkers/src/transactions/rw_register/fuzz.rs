@@ -1,4 +1,5 @@
 //! Registers and mini-transactions against their definitions, on random small histories.
+use crate::oracles::cases::{Call, CheckerCases, Long, call};
 use crate::random::{Rng, Stats};
 use crate::transactions::mini::{Mini, MiniOptions};
 use crate::transactions::rw_register::{RwRegister, RwRegisterOptions};
@@ -6,6 +7,41 @@ use crate::transactions::weak::brute::{Definition, holds};
 use crate::transactions::weak::fuzz::closed;
 use crate::transactions::weak::small::{Shape, Small};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use serde_json::Value::Null;
+use serde_json::json;
+
+/// A right history and a wrong one: a transaction that failed is read.
+pub(crate) const REGISTER_WRITES: (&str, &str) = (
+    r#"1 txn null [["w",1,7]] -> ok [["w",1,7]]
+       2 txn null [["r",1,null]] -> ok [["r",1,7]]"#,
+    r#"1 txn null [["w",1,7]] -> fail
+       2 txn null [["r",1,null]] -> ok [["r",1,7]]"#,
+);
+
+/// Transactions on registers, each of which reads what the one before wrote.
+pub(crate) fn updates(n: u64) -> Vec<Call> {
+    let update = |at: u64| {
+        let (key, before) = (at % 7, if at < 7 { Null } else { json!(at - 7) });
+        let (asked, told) = (json!([["r", key, null], ["w", key, at]]), json!([["r", key, before], ["w", key, at]]));
+        call(at % 3, "txn", Null, asked, told)
+    };
+    (0..n).map(update).collect()
+}
+
+/// What the tests of all checkers ask of `rw-register`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(
+        &[],
+        "1 txn null [[\"w\",1,1]] -> ok [[\"w\",1,1]]\n 2 txn null [[\"r\",2,null]] -> ok [[\"r\",2,null]]",
+    )]),
+    right_and_wrong: Ok(&[(&[("model", "read-committed")], REGISTER_WRITES.0, REGISTER_WRITES.1)]),
+    long: Ok(Long::of(updates)),
+    comparisons: Ok(&[
+        ("list-append and rw-register, every model", crate::transactions::decided::fuzz::differ_models),
+        ("rw-register, mini-transactions", differ),
+    ]),
+};
 
 const MODELS: [(&str, Definition, bool); 3] = [
     ("strict-serializable", Definition::Strict, true),

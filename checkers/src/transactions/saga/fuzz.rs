@@ -1,11 +1,34 @@
 //! `saga` against its definition.
 use super::Saga;
 use crate::history::{History, Op, Outcome};
+use crate::oracles::cases::{Call, CheckerCases, Long, call, rounds};
 use crate::random::scripted::{Step, compare, interleave};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use serde_json::Value::Null;
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What the tests of all checkers ask of `saga`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(&[], "1 start 0 [] -> ok\n settle 2 log 0 null -> ok [\"completed\"]")]),
+    right_and_wrong: Ok(&[(
+        &[],
+        r#"1 start 0 ["a","b"] -> ok
+               settle 2 log 0 null -> ok [["step","a"],["step","b"],"completed"]"#,
+        r#"1 start 0 ["a","b"] -> ok
+               settle 2 log 0 null -> ok [["step","a"],"completed"]"#,
+    )]),
+    long: Ok(Long::of(|n| {
+        let log = json!([["step", "a"], "completed"]);
+        let start = |at| call(0, "start", json!(at), json!(["a"]), Null);
+        let read = |at| Call { settle: true, ..call(1, "log", json!(at), Null, log.clone()) };
+        rounds(n, start).into_iter().chain(rounds(n, read)).collect()
+    })),
+    comparisons: Ok(&[("saga", differ)]),
+};
 
 /// Judges so many random histories twice. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {

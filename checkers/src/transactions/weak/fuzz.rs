@@ -6,10 +6,49 @@ use super::matched::Matched;
 use super::serial::serial;
 use super::small::{Shape, Small};
 use crate::history::History;
+use crate::oracles::cases::{CheckerCases, Long};
 use crate::random::{Rng, Stats};
 use crate::transactions::levels::{Levels, levels};
+use crate::transactions::list_append::fuzz::APPENDS;
+use crate::transactions::rw_register::fuzz::{REGISTER_WRITES, updates};
 use crate::transactions::txn::{Dialect, Transactions};
 use crate::verdict::{Budget, Checker, Validity};
+
+/// What the tests of all checkers ask of `read-committed`.
+pub(crate) const READ_COMMITTED: CheckerCases = CheckerCases {
+    needs_realtime: false,
+    too_little: Ok(&[(
+        &[],
+        "1 txn null [[\"w\",1,1]] -> ok [[\"w\",1,1]]\n 2 txn null [[\"r\",1,null]] -> ok [[\"r\",1,null]]",
+    )]),
+    right_and_wrong: Ok(&[(&[], REGISTER_WRITES.0, REGISTER_WRITES.1), (&[], APPENDS.0, APPENDS.1)]),
+    long: Ok(Long::of(updates)),
+    comparisons: Ok(&[("weak levels of transactions", differ), ("levels of transactions", differ_levels)]),
+};
+
+/// What the tests of all checkers ask of `read-atomic`.
+pub(crate) const READ_ATOMIC: CheckerCases = CheckerCases {
+    needs_realtime: false,
+    too_little: Ok(&[(
+        &[],
+        "1 txn null [[\"w\",1,1]] -> ok [[\"w\",1,1]]\n 2 txn null [[\"r\",1,null]] -> ok [[\"r\",1,null]]",
+    )]),
+    right_and_wrong: Ok(&[(&[], REGISTER_WRITES.0, REGISTER_WRITES.1)]),
+    long: Ok(Long::of(updates)),
+    comparisons: Ok(&[("weak levels of transactions", differ), ("levels of transactions", differ_levels)]),
+};
+
+/// What the tests of all checkers ask of `causal-transactions`.
+pub(crate) const CAUSAL: CheckerCases = CheckerCases {
+    needs_realtime: false,
+    too_little: Ok(&[(
+        &[],
+        "1 txn null [[\"w\",1,1]] -> ok [[\"w\",1,1]]\n 2 txn null [[\"r\",1,null]] -> ok [[\"r\",1,null]]",
+    )]),
+    right_and_wrong: Ok(&[(&[], APPENDS.0, APPENDS.1)]),
+    long: Ok(Long::of(updates)),
+    comparisons: Ok(&[("weak levels of transactions", differ), ("levels of transactions", differ_levels)]),
+};
 
 const LEVELS: [(Definition, fn() -> Weak); 3] = [
     (Definition::ReadCommitted, Weak::read_committed),

@@ -2,11 +2,31 @@
 use super::ReplicasAgree;
 use crate::history::standstill::{CONVERGED, NOT_CONVERGED};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::objects::set::fuzz::ADDS;
+use crate::oracles::cases::{CheckerCases, Long, adds};
 use crate::random::random_history::{self, Answer, RandomHistory};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity};
 use std::collections::BTreeSet;
+
+/// What the tests of all checkers ask of `replicas-agree`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[(
+        &[],
+        "settle n1: 8 read 0 null -> ok []\n settle n2: 9 read 0 null -> ok []\n n1: 1 add 0 2 -> ok",
+    )]),
+    right_and_wrong: Ok(&[(
+        &[],
+        ADDS.0,
+        "n1: 1 add 0 5 -> ok
+             {\"type\":\"note\",\"text\":\"the replicas converged\"}
+             settle n1: 8 read 0 null -> ok [5]\n settle n2: 9 read 0 null -> ok []",
+    )]),
+    long: Ok(Long::of(adds)),
+    comparisons: Ok(&[("replicas-agree", differ)]),
+};
 
 const FACTS: [&str; 2] = ["lost_element", "final_reads"];
 

@@ -1,19 +1,63 @@
 //! Differential tests: the checkers of transactions against definitions tried out by brute force.
-use super::cycles::{self, Class, Cycles};
-use super::dependencies::{DependencyGraph, Level};
-use super::lattice;
-use super::list_append::{ListAppend, analyse, graph_of};
-use super::oracle::{self, Order};
-use super::simulate::{Isolation, Shape, simulate};
-use super::txn::{Dialect, Transactions};
+use super::{ListAppend, analyse, graph_of};
 use crate::graph::NONE;
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Outcome, Record};
+use crate::oracles::cases::{Call, CheckerCases, Long, call};
 use crate::random::{Rng, Stats};
+use crate::transactions::cycles::{self, Class, Cycles};
+use crate::transactions::dependencies::{DependencyGraph, Level};
+use crate::transactions::lattice;
+use crate::transactions::oracle::{self, Order};
+use crate::transactions::simulate::{Isolation, Shape, simulate};
+use crate::transactions::txn::{Dialect, Transactions};
 use crate::value::Value;
 use crate::verdict::certificate::EdgeKind;
 use crate::verdict::{Budget, Checker, Validity};
+use serde_json::Value::Null;
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Write;
+
+/// A right history and a wrong one: a transaction that failed is read.
+pub(crate) const APPENDS: (&str, &str) = (
+    r#"1 txn null [["append",1,7]] -> ok [["append",1,7]]
+       2 txn null [["r",1,null]] -> ok [["r",1,[7]]]"#,
+    r#"1 txn null [["append",1,7]] -> fail
+       2 txn null [["r",1,null]] -> ok [["r",1,[7]]]"#,
+);
+
+/// Transactions, each of which reads a list and appends to it.
+pub(crate) fn lists(n: u64) -> Vec<Call> {
+    let append = |at: u64| {
+        let (key, known) = (at / 5, (at / 5 * 5..at).collect::<Vec<u64>>());
+        let (asked, told) =
+            (json!([["r", key, null], ["append", key, at]]), json!([["r", key, known], ["append", key, at]]));
+        call(at % 3, "txn", Null, asked, told)
+    };
+    (0..n).map(append).collect()
+}
+
+/// What the tests of all checkers ask of `list-append`.
+pub(crate) const DOC: CheckerCases = CheckerCases {
+    needs_realtime: true,
+    too_little: Ok(&[
+        (
+            &[],
+            "1 txn null [[\"append\",1,1]] -> ok [[\"append\",1,1]]\n 2 txn null [[\"r\",2,null]] -> ok [[\"r\",2,[]]]",
+        ),
+        (
+            &[("model", "read-committed")],
+            "1 txn null [[\"append\",1,1]] -> ok [[\"append\",1,1]]\n 2 txn null [[\"r\",1,null]] -> ok [[\"r\",1,[]]]",
+        ),
+    ]),
+    right_and_wrong: Ok(&[(&[("model", "read-committed")], APPENDS.0, APPENDS.1)]),
+    long: Ok(Long::of(lists)),
+    comparisons: Ok(&[
+        ("list-append", differ),
+        ("list-append and rw-register, every model", crate::transactions::decided::fuzz::differ_models),
+        ("list-append, simulated databases", differ_simulated),
+    ]),
+};
 
 /// Judges random histories of at most six transactions by every order of their transactions, and their cycles by
 /// following every path. The error describes the first difference.
