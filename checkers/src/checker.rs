@@ -1,7 +1,7 @@
 //! The entry of a checker in the list ([`CheckerDoc`]), and which workloads and runs it judges ([`Judges`]). Each checker's
 //! module has its own entry; [`crate::registry`] collects them. Plans are validated and `dsfuzz list` is printed from these
 //! entries.
-use crate::options::{Given, OptionDoc, OptionError, docs};
+use crate::options::{Given, OptionDoc, OptionError, docs, in_milliseconds, with_hyphens};
 use crate::verdict::Checker;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -38,10 +38,11 @@ impl CheckerDoc {
     }
 
     /// Whether the checker has an option of this name. A former name counts too: durations were once integers of milliseconds
-    /// (`wait_ms` for `wait`).
+    /// (`wait_ms` for `wait`), and some names had hyphens (`exactly-once`).
     pub fn takes(&self, option: &str) -> bool {
         let docs = self.option_docs();
-        docs.iter().any(|doc| doc.name == option) || crate::options::in_milliseconds(&docs, option).is_some()
+        let former = || in_milliseconds(&docs, option).or_else(|| with_hyphens(&docs, option));
+        docs.iter().any(|doc| doc.name == option) || former().is_some()
     }
 }
 

@@ -84,9 +84,10 @@ impl Given {
         let docs = docs(schema::<O>);
         let mut given = Map::new();
         for (name, value) in &self.options.0 {
-            let (option, value) = match in_milliseconds(&docs, name) {
-                Some(option) => (option.to_owned(), milliseconds(value)),
-                None => (name.clone(), value.clone()),
+            let (option, value) = match (in_milliseconds(&docs, name), with_hyphens(&docs, name)) {
+                (Some(option), _) => (option.to_owned(), milliseconds(value)),
+                (None, Some(option)) => (option.to_owned(), value.clone()),
+                (None, None) => (name.clone(), value.clone()),
             };
             if docs.iter().all(|doc| doc.name != option) {
                 let known: Vec<String> = docs.into_iter().map(|doc| doc.name).collect();
@@ -117,6 +118,12 @@ impl Given {
 pub(crate) fn in_milliseconds<'d>(docs: &'d [OptionDoc], name: &str) -> Option<&'d str> {
     let stem = name.replace("_ms", "");
     let doc = docs.iter().find(|doc| stem != name && doc.name == stem && doc.takes == DURATION)?;
+    Some(&doc.name)
+}
+
+/// The option that had this name while some names had hyphens: `exactly_once` of `exactly-once`.
+pub(crate) fn with_hyphens<'d>(docs: &'d [OptionDoc], name: &str) -> Option<&'d str> {
+    let doc = docs.iter().find(|doc| doc.name != name && doc.name == name.replace('-', "_"))?;
     Some(&doc.name)
 }
 

@@ -11,15 +11,14 @@ use crate::plan::{BudgetPlan, EvidencePlan, LoadPlan, Plan};
 use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict};
 use crate::targets::TargetFacts;
 use crate::targets::recipe::Exits;
-use dsfuzz_checkers::{Budget, CRASHES, History, Options, Phase, Severity, Validity, Value, Verdict};
+use dsfuzz_checkers::{Budget, CHECKERS, CRASHES, History, Options, Phase, Severity, Validity, Value, Verdict};
 use dsfuzz_nemesis::FaultOptions;
 use dsfuzz_nemesis::facts::Leaves;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Checkers that judge by the final reads, and their option for the mode of these reads.
-const READ_BY_MODE: [&str; 2] = ["set", "replicas-agree"];
+/// The option of checkers that judge by the final reads: how these were made.
 const FINAL_READS: &str = "final_reads";
 const SPLIT_BRAIN: &str = "split-brain";
 /// A rate below this fraction of the plan's rate is reported.
@@ -128,7 +127,8 @@ impl Rules {
         if mode.is_empty() {
             return rules;
         }
-        for (name, options) in rules.checkers.iter_mut().filter(|(name, _)| READ_BY_MODE.contains(&name.as_str())) {
+        let by_mode = |name: &str| CHECKERS.iter().any(|doc| doc.name == name && doc.takes(FINAL_READS));
+        for (name, options) in rules.checkers.iter_mut().filter(|(name, _)| by_mode(name)) {
             let mut with_mode = options.clone();
             if !with_mode.0.contains_key(FINAL_READS) {
                 with_mode.0.insert(FINAL_READS.to_owned(), Value::text(mode));
@@ -546,6 +546,16 @@ mod tests {
         assert!(verdict.promises[1].summary.starts_with("Not asked: final_reads is leader"), "{:?}", verdict.promises);
         let alone = judge(&history(END), &Rules { checkers: vec![agree], ..Rules::default() }, &RunInfo::default());
         assert_eq!(alone.validity, Validity::Unknown, "{}", alone.sentence);
+    }
+
+    #[test]
+    fn every_checker_of_final_reads_knows_how_they_were_made() {
+        let checkers = CHECKERS.iter().map(|doc| (doc.name.to_owned(), Options::default())).collect();
+        let rules = Rules { checkers, ..Rules::default() }.with_final_reads("any-node");
+        let mode = Value::text("any-node");
+        let told = rules.checkers.iter().filter(|(_, options)| options.0.get(FINAL_READS) == Some(&mode));
+        let told: Vec<&str> = told.map(|(name, _)| name.as_str()).collect();
+        assert_eq!(told, ["set", "replicas-agree", "set-full"]);
     }
 
     #[test]

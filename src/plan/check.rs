@@ -88,7 +88,7 @@ impl JsonSchema for CheckPlan {
 #[cfg(test)]
 mod tests {
     use crate::plan::{Plan, reference};
-    use dsfuzz_checkers::{CHECKERS, CheckerDoc};
+    use dsfuzz_checkers::{CHECKERS, CheckerDoc, Options};
     use dsfuzz_workloads::WORKLOADS;
     use serde_json::Value;
 
@@ -141,22 +141,57 @@ mod tests {
                 assert!(said.contains(&format!("6 |   - {}", doc.name)), "{said}");
             }
         }
-        let can = |name: &str, workload: &str| said(workload, &format!("  - {name}")) == "no error";
-        for (name, of_registers, of_sets) in [
-            ("linearizable", true, false),
-            ("staleness", true, false),
-            ("long-fork", false, false),
-            ("set", false, true),
-            ("counter", false, false),
-            ("crdt", false, true),
-            ("rw-register", false, false),
-            ("split-brain", true, true),
-            ("crashes", true, true),
-        ] {
-            assert_eq!((can(name, "register"), can(name, "set")), (of_registers, of_sets), "{name}");
-        }
         let none = said("register", "  - linearizable: {workload: set}");
         assert!(none.contains("this plan has no workload `set`") && none.contains("its workloads: register"), "{none}");
+    }
+
+    /// Which checkers can judge which workloads, as lines: of each workload of dsfuzz, and of a workload with all functions that
+    /// a checker knows.
+    fn judged() -> String {
+        let names = |can: &dyn Fn(&CheckerDoc) -> bool| -> String {
+            let fitting: Vec<&str> = CHECKERS.iter().filter(|doc| can(doc)).map(|doc| doc.name).collect();
+            fitting.join(", ")
+        };
+        let mut lines = String::from("# workload: the checkers that can judge it\n");
+        for doc in WORKLOADS {
+            let can = |checker: &CheckerDoc| said(doc.name, &format!("  - {}", checker.name)) == "no error";
+            lines += &format!("{}: {}\n", doc.name, names(&can));
+        }
+        lines += "\n# checker: functions of which it needs one | others that it knows | replies of reads | runs as a whole\n";
+        for CheckerDoc { name, judges, .. } in CHECKERS {
+            let (needs, knows) = (judges.needs.join(" "), judges.knows.join(" "));
+            lines += &format!("{name}: {needs} | {knows} | {:?} | {}\n", judges.reads, judges.runs);
+        }
+        lines +=
+            "\n# functions of a workload, replies of its reads: the checkers that can judge it beside those of runs\n";
+        for CheckerDoc { name, judges, .. } in CHECKERS.iter().filter(|doc| !doc.judges.needs.is_empty()) {
+            let functions: Vec<&str> = judges.needs.iter().chain(judges.knows).copied().collect();
+            let can =
+                |doc: &CheckerDoc| !doc.judges.runs && doc.can_judge(&Options::default(), &functions, judges.reads);
+            let fitting = names(&can);
+            assert!(judges.runs || fitting.split(", ").any(|fit| fit == *name), "{name} cannot judge what it knows");
+            let line = format!("{}, {:?}: {fitting}\n", functions.join(" "), judges.reads);
+            if !lines.contains(&line) {
+                lines += &line;
+            }
+        }
+        lines
+    }
+
+    /// With `DSFUZZ_BLESS` set the list is written anew.
+    #[test]
+    fn which_checkers_can_judge_a_workload_is_listed() {
+        let (listed, judged) = (include_str!("check/can_judge.txt"), judged());
+        if std::env::var_os("DSFUZZ_BLESS").is_some() {
+            let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/plan/check/can_judge.txt");
+            std::fs::write(file, judged).expect("the list can be written");
+            return;
+        }
+        let anew = "DSFUZZ_BLESS=1 cargo test -p dsfuzz --lib which_checkers_can_judge";
+        for (listed, judged) in listed.lines().zip(judged.lines()) {
+            assert_eq!(listed, judged, "if this is meant, write the list anew: {anew}");
+        }
+        assert!(listed == judged, "lines were added or removed; if this is meant, write the list anew: {anew}");
     }
 
     #[test]

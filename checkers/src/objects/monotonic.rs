@@ -8,7 +8,7 @@
 //! **Definite.** An add that was answered before another was called has no later timestamp than that one: `out-of-order`,
 //! `out-of-order-process` where one process made both. Where the transactions chose their values, a larger value has no
 //! earlier timestamp than a smaller one either. Adds without an answer count once they are read: they happened after
-//! their call. With the option `per-process` only each process' own order is promised, the rest is evidence. *Lost*:
+//! their call. With the option `per_process` only each process' own order is promised, the rest is evidence. *Lost*:
 //! acknowledged before the last reads began (those of the settle phase, else the last one), and in none of them.
 //! **Not definite**, and not judged: equal timestamps, and the order of adds that overlap where the clients chose the
 //! values.
@@ -56,7 +56,6 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 #[schemars(rename = "MonotonicOptions")]
 pub(crate) struct Monotonic {
     /// Only each process' own order is promised.
-    #[serde(rename = "per-process")]
     per_process: bool,
 }
 

@@ -9,7 +9,7 @@
 //! taken anything and count for nothing.
 //!
 //! Whatever comes out twice breaks this promise. With the option `at_least_once`, for queues that deliver again after a crash,
-//! it is evidence. `total-queue` promises delivery alone: there it is evidence unless `exactly-once` is set.
+//! it is evidence. `total-queue` promises delivery alone: there it is evidence unless `exactly_once` is set.
 //!
 //! Findings: `unexpected-message` (no enqueue of it that may have happened was called by then) and `duplicated-message`
 //! (fewer were), with those enqueues and the dequeues. Unknown where nothing was dequeued.

@@ -11,7 +11,7 @@
 //! dequeues in doubt may have taken all that is missing, a loss is unknown.
 //!
 //! Findings: `lost-message`, `unexpected-message`, and `duplicated-message`, which is evidence unless the option
-//! `exactly-once` is set (queues that deliver again after a crash promise at least once; `queue` promises that nothing comes out twice). Elements of unacknowledged
+//! `exactly_once` is set (queues that deliver again after a crash promise at least once; `queue` promises that nothing comes out twice). Elements of unacknowledged
 //! enqueues that came out are counted as recovered. After Jepsen's `total-queue`, which takes dequeues in doubt for none.
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
@@ -46,13 +46,12 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 #[schemars(rename = "TotalQueueOptions")]
 pub(crate) struct TotalQueue {
     /// Nothing may come out twice.
-    #[serde(rename = "exactly-once")]
     exactly_once: bool,
 }
 
 /// Why a duplicate breaks no promise.
 const TWICE: &str = "total-queue promises that everything comes out, not that nothing comes out twice: evidence. With \
-                     exactly-once=true it is a violation, as it is in queue.";
+                     exactly_once=true it is a violation, as it is in queue.";
 
 /// How often one element was enqueued and came out.
 #[derive(Clone, Copy, Default)]
@@ -142,7 +141,7 @@ impl TotalQueue {
         if let Some((id, _)) = first(&duplicated) {
             let violation = messages.duplicated(id, u64::MAX).on(object.key).times(duplicated.len());
             report.record(match self.exactly_once {
-                true => violation.why("The option exactly-once is set, so nothing may come out twice.".to_owned()),
+                true => violation.why("The option exactly_once is set, so nothing may come out twice.".to_owned()),
                 false => violation.why(TWICE.to_owned()).evidence(),
             });
         }
@@ -289,7 +288,7 @@ mod tests {
         let calls = [ONE, ("dequeue", "null", "ok", "1"), drain("[1]")];
         let verdict = judge(&calls);
         assert_eq!((verdict.validity, verdict.findings[0].severity), (Validity::Valid, Severity::Evidence));
-        assert!(verdict.findings[0].sentences[0].contains("exactly-once=true"), "{:?}", verdict.findings);
+        assert!(verdict.findings[0].sentences[0].contains("exactly_once=true"), "{:?}", verdict.findings);
         let strict = TotalQueue { exactly_once: true }.check(&history(&lines(&calls)), &Budget::unlimited());
         assert_eq!(strict.validity, Validity::Invalid);
     }

@@ -145,3 +145,18 @@ fn a_duration_that_was_an_integer_of_milliseconds_keeps_its_old_name() {
     assert_eq!((standstill(&millis), standstill(&span)), (Some(1500), Some(1500)));
     assert_eq!((standstill(&Options::default()), crate::objects::standstill("set", &span)), (Some(10_000), None));
 }
+
+#[test]
+fn an_option_whose_name_had_hyphens_keeps_its_old_name() {
+    for (checker, old, new) in
+        [("monotonic", "per-process", "per_process"), ("total-queue", "exactly-once", "exactly_once")]
+    {
+        let doc = crate::registry::doc(checker).expect("in the list");
+        assert!(doc.takes(old) && doc.takes(new), "{checker}");
+        assert_eq!((set(doc, old, Value::Bool(true)), set(doc, new, Value::Bool(true))), (None, None), "{checker}");
+        let twice = Options([(old.to_owned(), Value::Bool(true)), (new.to_owned(), Value::Bool(true))].into());
+        assert!(doc.checker(&twice).err().is_some_and(|error| error.message.contains("set twice")), "{checker}");
+    }
+    let listed = CHECKERS.iter().flat_map(CheckerDoc::option_docs);
+    assert_eq!(listed.filter(|option| option.name.contains('-')).count(), 0);
+}

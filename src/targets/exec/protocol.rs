@@ -4,8 +4,8 @@ use super::super::recipe::Certainty;
 use super::values;
 use crate::cluster::Node;
 use dsfuzz_checkers::functions::{Argument, FunctionKind, function};
-use dsfuzz_checkers::{ABSENT, Value};
-use dsfuzz_workloads::{Call, CallResponse, CallResult, Endpoint, Terms};
+use dsfuzz_checkers::{ABSENT, Reads, Value};
+use dsfuzz_workloads::{Call, CallResponse, CallResult, Endpoint, Terms, WORKLOADS};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -243,17 +243,28 @@ fn reply_value(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
     if !reads(call) {
         return Ok(value);
     }
-    if &*call.workload != "set" {
-        // A versioned register answers `[version, value]`; a client need not know the version.
-        let plain = match &value {
-            Value::List(parts) if matches!(&parts[..], [Value::Int(_) | Value::Nil, _]) => &parts[1],
-            other => other,
-        };
-        return match plain {
-            Value::Nil | Value::Int(_) => Ok(value),
-            other => Err(ReplyDefect::Unbelieved(format!("a read returned {}", values::mistyped(other, "written")))),
-        };
+    let doc = WORKLOADS.iter().find(|doc| doc.name == &*call.workload);
+    match doc.map_or(Reads::Value, |doc| doc.reads) {
+        Reads::Value => written(value),
+        Reads::Elements => elements(value),
+        Reads::Number | Reads::Rows | Reads::Anything => Ok(value),
     }
+}
+
+/// A value that was written; a versioned register answers `[version, value]`, and a client need not know the version.
+fn written(value: Value) -> Result<Value, ReplyDefect> {
+    let plain = match &value {
+        Value::List(parts) if matches!(&parts[..], [Value::Int(_) | Value::Nil, _]) => &parts[1],
+        other => other,
+    };
+    match plain {
+        Value::Nil | Value::Int(_) => Ok(value),
+        other => Err(ReplyDefect::Unbelieved(format!("a read returned {}", values::mistyped(other, "written")))),
+    }
+}
+
+/// A list of elements that were added.
+fn elements(value: Value) -> Result<Value, ReplyDefect> {
     let Value::List(elements) = &value else {
         return Err(ReplyDefect::Malformed("expected a list as \"value\" for the read of a set".to_owned()));
     };

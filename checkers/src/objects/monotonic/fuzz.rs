@@ -28,7 +28,7 @@ pub(crate) const DOC: CheckerCases = CheckerCases {
 
 const FACTS: [&str; 5] = ["out_of_order", "out_of_order_process", "lost", "duplicated", "unexpected"];
 
-/// Judges random histories twice, half of them with the option `per-process`.
+/// Judges random histories twice, half of them with the option `per_process`.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |per_process: bool, history: &History| {
         let checker = Monotonic { per_process };

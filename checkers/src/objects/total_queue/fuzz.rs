@@ -29,7 +29,7 @@ pub(crate) const DOC: CheckerCases = CheckerCases {
     comparisons: Ok(&[("total-queue", differ)]),
 };
 
-/// Judges random histories twice, half of them with the option `exactly-once`.
+/// Judges random histories twice, half of them with the option `exactly_once`.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |once: bool| {
         move |history: &History| {
