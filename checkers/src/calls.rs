@@ -20,8 +20,14 @@ pub(crate) fn name_of(value: ValueRef<'_>) -> Cow<'_, str> {
 
 /// Workloads that have a call of one of these functions, in order of name.
 pub(crate) fn workloads_with(history: &History, functions: &[&str]) -> Vec<NameId> {
-    let wanted: Vec<NameId> = functions.iter().filter_map(|name| history.find_name(name)).collect();
-    workloads_where(history, |op| wanted.contains(&op.function))
+    let mut found: Vec<NameId> = Vec::new();
+    for (workload, function) in history.functions_called() {
+        if !found.contains(&workload) && functions.contains(&history.name(function)) {
+            found.push(workload);
+        }
+    }
+    found.sort_by_key(|id| history.name(*id));
+    found
 }
 
 /// Workloads that have such an operation, in order of name.

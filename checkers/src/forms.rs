@@ -21,9 +21,13 @@ pub(crate) fn without_version<'h>(function: &str, input: ValueRef<'h>) -> Option
 }
 
 /// The workloads of registers in which values were written in one form: plain values, or pairs without a version.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Forms<'h> {
-    workloads: HashMap<NameId, Written>,
+    workloads: Vec<(NameId, Written)>,
+    /// Whether pairs without a version were written anywhere.
+    any_pairs: bool,
+    /// Whether a read showed a composite value anywhere.
+    any_composite_read: bool,
     /// Pairs without a version as they stand, and `[from, to]` of `[null, [from, to]]`, which may be a value.
     pairs: HashSet<(NameId, ValueRef<'h>)>,
 }
@@ -40,15 +44,20 @@ struct Written {
 impl<'h> Forms<'h> {
     /// Of this history, with writes of every outcome.
     pub(crate) fn of(history: &'h History) -> Forms<'h> {
-        let mut forms = Forms { workloads: HashMap::new(), pairs: HashSet::new() };
+        let mut forms = Forms::default();
         for op in history.ops().iter() {
             let function = history.name(op.function);
             let meaning = function_of(history, &op);
             let writes = matches!(meaning.argument, Argument::Value | Argument::Suffix | Argument::Swap);
             if !writes || meaning.kind != FunctionKind::Write {
+                forms.any_composite_read |= meaning.kind == FunctionKind::Read && composite(op.output);
                 continue;
             }
-            let written = forms.workloads.entry(op.workload).or_default();
+            let at = forms.workloads.iter().position(|(workload, _)| *workload == op.workload).unwrap_or_else(|| {
+                forms.workloads.push((op.workload, Written::default()));
+                forms.workloads.len() - 1
+            });
+            let written = &mut forms.workloads[at].1;
             let values = op.input.as_list().filter(|pair| function == "cas" && pair.len() == 2);
             let plain = match values {
                 Some(pair) => pair.iter().all(|value| !composite(value)),
@@ -56,6 +65,7 @@ impl<'h> Forms<'h> {
             };
             if without_version(function, op.input).is_some() {
                 written.pairs = true;
+                forms.any_pairs = true;
                 forms.pairs.insert((op.workload, values.map_or(op.input, |pair| pair.at(1))));
             } else {
                 written.plain |= plain;
@@ -65,11 +75,20 @@ impl<'h> Forms<'h> {
         forms
     }
 
+    /// Whether any reply may show a value in another form.
+    pub(crate) fn may_differ(&self) -> bool {
+        self.any_pairs || self.any_composite_read
+    }
+
     /// Why the reply of this operation shows a value in another form than values were written in, where it does.
     pub(crate) fn other_form(&self, history: &History, op: &Op<'_>, initial: &Initial) -> Option<String> {
+        let shown = op.outcome == Outcome::Ok && !op.output.is_nil() && (self.any_pairs || composite(op.output));
+        if !shown || function_of(history, op).kind != FunctionKind::Read {
+            return None;
+        }
         let function = history.name(op.function);
-        let written = self.workloads.get(&op.workload).filter(|written| !written.others)?;
-        if function_of(history, op).kind != FunctionKind::Read || op.outcome != Outcome::Ok || op.output.is_nil() {
+        let (_, written) = self.workloads.iter().find(|(workload, _)| *workload == op.workload)?;
+        if written.others {
             return None;
         }
         let other = match (composite(op.output), written.pairs) {

@@ -26,6 +26,7 @@ pub use recording::Recording;
 #[cfg(test)]
 mod tests;
 
+use crate::functions::table::{Function, function};
 use crate::value::Value;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -486,6 +487,8 @@ pub struct History {
     reused: HashMap<u64, u64>,
     columns: columns::Columns,
     names: Vec<Arc<str>>,
+    /// By name: what it means where it is a function's.
+    functions: Vec<&'static Function>,
     name_ids: HashMap<Arc<str>, NameId>,
 }
 
@@ -507,6 +510,7 @@ impl Default for History {
             reused: HashMap::new(),
             columns: columns::Columns::default(),
             names: Vec::new(),
+            functions: Vec::new(),
             name_ids: HashMap::new(),
         }
     }
@@ -516,6 +520,11 @@ impl History {
     /// The text of an interned name.
     pub fn name(&self, id: NameId) -> &str {
         &self.names[id.0 as usize]
+    }
+
+    /// What the function of this name means; [`function`].
+    pub(crate) fn function(&self, id: NameId) -> &'static Function {
+        self.functions[id.0 as usize]
     }
 
     /// The number that the history's file gives to this process. It differs where a process called again after an info:
@@ -537,6 +546,7 @@ impl History {
         let text: Arc<str> = Arc::from(name);
         let id = NameId(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
         self.names.push(text.clone());
+        self.functions.push(function(name));
         self.name_ids.insert(text, id);
         id
     }

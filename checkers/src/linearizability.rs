@@ -188,11 +188,8 @@ impl<M: Model> Checker for Linearizable<M> {
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
         let mut functions: BTreeMap<NameId, Vec<NameId>> = BTreeMap::new();
-        for op in history.ops().iter() {
-            let seen = functions.entry(op.workload).or_default();
-            if !seen.contains(&op.function) {
-                seen.push(op.function);
-            }
+        for (workload, function) in history.functions_called() {
+            functions.entry(workload).or_default().push(function);
         }
         let known = self.model.functions();
         let judged = |id: &NameId, seen: &[NameId]| match &self.workload {
@@ -214,7 +211,7 @@ impl<M: Model> Checker for Linearizable<M> {
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = self.workloads(history);
         let parts = parts(history, &workloads);
-        let forms = self.model.shows_as_written().then(|| Forms::of(history));
+        let forms = self.model.shows_as_written().then(|| Forms::of(history)).filter(Forms::may_differ);
         let objects = Objects { model: &self.model, initial: &self.initial, history, forms, turned: false };
         let mut bad: Vec<(u64, usize, Contradiction<M>)> = Vec::new();
         let mut unknown: Vec<String> = Vec::new();

@@ -2,7 +2,6 @@
 use crate::functions::{self, FunctionKind};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::verdict::{Budget, Checker, Validity, Verdict, as_inner_checker};
-use std::collections::HashMap;
 
 /// A checker of workloads. Its answer is unknown instead of valid where a call that may have taken effect has a function that
 /// the table of functions does not know.
@@ -21,28 +20,25 @@ impl PossibleWrites {
 
     /// The first call that may have changed anything in a workload that this verdict is about.
     fn possible_write<'h>(&self, history: &'h History, verdict: &Verdict) -> Option<Op<'h>> {
-        let judges: Vec<NameId> = self.functions.iter().filter_map(|name| history.find_name(name)).collect();
-        // By function: whether the checker judges it, and whether the table knows it.
-        let mut functions: HashMap<NameId, (bool, bool)> = HashMap::new();
-        let (mut judged, mut writes): (Vec<NameId>, Vec<Op<'h>>) = (Vec::new(), Vec::new());
-        for op in history.ops().iter() {
-            let known = || functions::function(history.name(op.function)).kind != FunctionKind::Unknown;
-            let (judges, known) =
-                *functions.entry(op.function).or_insert_with(|| (judges.contains(&op.function), known()));
-            if judges && !judged.contains(&op.workload) {
-                judged.push(op.workload);
-            }
-            let write = !known && op.outcome != Outcome::Fail && functions::kind(history, &op) == FunctionKind::Unknown;
-            if write && writes.iter().all(|other| other.workload != op.workload) {
-                writes.push(op);
-            }
+        let called = history.functions_called();
+        let known = |function: NameId| history.function(function).kind != FunctionKind::Unknown;
+        if called.iter().all(|(_, function)| known(*function)) {
+            return None;
         }
+        let judges = |name: &str| self.functions.contains(&name);
+        let judged = |workload| called.iter().any(|(of, function)| *of == workload && judges(history.name(*function)));
         let named = verdict.workload.as_str();
-        let about = |op: &Op<'_>| match history.name(op.workload) {
-            _ if named.is_empty() => judged.contains(&op.workload),
+        let about = |workload: NameId| match history.name(workload) {
+            _ if named.is_empty() => judged(workload),
             name => name == named || named.split(", ").any(|one| one == name),
         };
-        writes.into_iter().find(about)
+        let write = |op: &Op<'_>| {
+            !known(op.function)
+                && op.outcome != Outcome::Fail
+                && functions::kind(history, op) == FunctionKind::Unknown
+                && about(op.workload)
+        };
+        history.ops().iter().find(write)
     }
 }
 

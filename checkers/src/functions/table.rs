@@ -1,10 +1,127 @@
-//! The table of functions and the one of micro-operations.
-use super::Argument::{Element, MicroOperations, Objects, Optional, Other, Selector, Subject, Suffix, Swap, Value};
-use super::FunctionKind::{
+//! The table of functions and the one of micro-operations, and what their columns mean. It stands below histories, which know the
+//! row of each function that was called.
+use Argument::{Element, MicroOperations, Objects, Optional, Other, Selector, Subject, Suffix, Swap, Value};
+use FunctionKind::{
     Acquire, Change, CommutativeWrite, Follow, Query, Read, ReadWrite, Release, Renew, Transaction, Write,
 };
-use super::Reply::{self, Acknowledgement, Elements};
-use super::{Argument, Function, FunctionKind};
+use Reply::{Acknowledgement, Elements};
+
+/// What a call of a function does to the object that it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FunctionKind {
+    /// It changes nothing and answers with what the object holds.
+    Read,
+    /// It changes nothing and answers with something else: a number of elements, a status.
+    Query,
+    /// It changes nothing but what its own client is shown next. Of a queue, the same name may take elements away.
+    Follow,
+    /// It changes the object, and the order of two of them matters.
+    Write,
+    /// It changes the object, and the order of two of them does not matter: neither contradicts the other.
+    CommutativeWrite,
+    /// It changes the object and answers with what it took, found or made: `dequeue`, `generate`.
+    ReadWrite,
+    /// It may change the object; whether two of them contradict each other depends on the object.
+    Change,
+    /// It takes a lock that others then cannot have.
+    Acquire,
+    /// It gives a lock back.
+    Release,
+    /// It holds on to a lock that would expire.
+    Renew,
+    /// A list of micro-operations, each with a kind and a key of its own.
+    Transaction,
+    /// The table does not know the function: it may change anything.
+    Unknown,
+}
+
+impl FunctionKind {
+    /// Whether a call changes nothing: neither the object nor what its client is shown next.
+    pub fn is_read_only(self) -> bool {
+        matches!(self, FunctionKind::Read | FunctionKind::Query)
+    }
+
+    /// Whether a call changes the object and shows nothing of it.
+    pub fn is_write(self) -> bool {
+        matches!(self, FunctionKind::Write | FunctionKind::CommutativeWrite)
+    }
+}
+
+/// What the argument of a function is, and where the keys stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// What is asked for; nil asks for everything. The key stands beside it.
+    Selector,
+    /// A value that the object then holds. A client may choose it during the call, and then only the reply shows it.
+    Value,
+    /// The end of a value that the object then holds. A client may choose it during the call.
+    Suffix,
+    /// An element that joins others. A reply to a call without an argument is news, and no argument.
+    Element,
+    /// An element or key that the call is about.
+    Subject,
+    /// Several objects and what is done with them: the keys stand in the argument.
+    Objects,
+    /// The value that is expected and the one that replaces it: `[from, to]`.
+    Swap,
+    /// It may be missing: an owner, an amount.
+    Optional,
+    /// A list of micro-operations: the keys stand in them.
+    MicroOperations,
+    /// Anything.
+    Other,
+}
+
+impl Argument {
+    /// Whether a client may choose the argument during the call, so that only the reply shows it.
+    pub(crate) fn chosen_late(self) -> bool {
+        matches!(self, Argument::Value | Argument::Suffix)
+    }
+}
+
+/// What the reply of a function is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Nothing but that it was done. A reply that repeats the argument, as Jepsen's completions do, says no more.
+    Acknowledgement,
+    /// The value that the object held: as it was written, or a list of what was added.
+    Value,
+    /// A list of values that were in the object.
+    Elements,
+    /// Anything else: a token, an offset, a number, micro-operations.
+    Other,
+}
+
+/// A function of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its name in histories and in the client protocol.
+    pub name: &'static str,
+    /// What a call does to its object.
+    pub kind: FunctionKind,
+    /// What its argument is.
+    pub argument: Argument,
+    /// What its reply is.
+    pub reply: Reply,
+    /// The verb of findings, `add`, and its past tense, `added`.
+    pub(super) verb: &'static str,
+    pub(super) past: &'static str,
+}
+
+/// Stands for every function that the table does not know.
+static UNKNOWN: Function = Function {
+    name: "?",
+    kind: FunctionKind::Unknown,
+    argument: Argument::Other,
+    reply: Reply::Other,
+    verb: "call",
+    past: "called",
+};
+
+/// What the function of this name means; [`FunctionKind::Unknown`] where the table does not know it.
+pub fn function(name: &str) -> &'static Function {
+    FUNCTIONS.binary_search_by(|known| known.name.cmp(name)).map_or(&UNKNOWN, |at| &FUNCTIONS[at])
+}
 
 /// A function with the infinitive and the past tense of its verb.
 const fn row(

@@ -314,12 +314,24 @@ impl History {
     /// The workloads, in the order in which they first made a call.
     pub fn workloads(&self) -> Vec<NameId> {
         let mut seen: Vec<NameId> = Vec::new();
-        for op in self.ops().iter() {
-            if seen.last() != Some(&op.workload) && !seen.contains(&op.workload) {
-                seen.push(op.workload);
+        for (workload, _) in self.functions_called() {
+            if !seen.contains(&workload) {
+                seen.push(workload);
             }
         }
         seen
+    }
+
+    /// Each workload with each function that it called, in the order of the first such calls.
+    pub(crate) fn functions_called(&self) -> Vec<(NameId, NameId)> {
+        let mut seen: Vec<(u16, u16)> = Vec::new();
+        for call in self.columns.workload.iter().copied().zip(self.columns.function.iter().copied()) {
+            if !seen.contains(&call) {
+                seen.push(call);
+            }
+        }
+        let id = |number: u16| NameId(u32::from(number));
+        seen.into_iter().map(|(workload, function)| (id(workload), id(function))).collect()
     }
 
     /// How many processes made calls; see [`Op::session`].
