@@ -221,7 +221,7 @@ async fn serve(hosts: &Hosts) -> Result<()> {
     Ok(())
 }
 
-/// So many faults of a kind, as a plan would draw them but one right after the other. All must be proven and healed.
+/// `count` faults of a kind, as a plan would draw them but one right after the other. All must be proven and healed.
 async fn play(executor: &Executor, kind: &str, count: usize) -> Result<Vec<FaultOutcome>> {
     let fault: FaultOptions = serde_json::from_value(serde_json::json!({kind: {}}))?;
     let options = NemesisOptions { faults: vec![fault], ..NemesisOptions::default() };

@@ -53,7 +53,7 @@ fn paint(dir: &RunDir, table: &mut Table) -> anyhow::Result<()> {
     let mut painted = Vec::new();
     for _ in 0..PAINTS {
         browser.open_report(&dir.report());
-        let at = browser.run("return Number(document.querySelector('#strips').dataset.painted)");
+        let at = browser.run("return Number(document.querySelector('#timeline').dataset.painted)");
         painted.push(at.as_f64().unwrap_or(f64::NAN) / 1e3);
     }
     painted.sort_by(f64::total_cmp);

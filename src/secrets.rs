@@ -409,6 +409,7 @@ mod tests {
             cut: vec![("zqmember-7".into(), "zqmember-8".into())],
             detail: Vec::new(),
             ended: None,
+            problem: None,
         });
         let Record::Fault(clean) = redacted(&record).unwrap() else { panic!("another record") };
         assert_eq!(

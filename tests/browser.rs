@@ -38,15 +38,15 @@ fn silent(browser: &Browser) {
 
 fn view(browser: &Browser) -> (f64, f64) {
     let number = |value: &Value| value.as_str().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
-    let view = browser.run("const d = document.querySelector('#strips').dataset; return [d.from, d.to]");
+    let view = browser.run("const d = document.querySelector('#timeline').dataset; return [d.from, d.to]");
     (number(&view[0]), number(&view[1]))
 }
 
 /// Runs something that changes the view and waits until it was drawn.
 fn changing(browser: &Browser, act: impl FnOnce()) -> (f64, f64) {
-    let drawn = browser.run("return Number(document.querySelector('#strips').dataset.drawn)");
+    let drawn = browser.run("return Number(document.querySelector('#timeline').dataset.drawn)");
     act();
-    browser.wait(&format!("Number(document.querySelector('#strips').dataset.drawn) > {drawn}"));
+    browser.wait(&format!("Number(document.querySelector('#timeline').dataset.drawn) > {drawn}"));
     view(browser)
 }
 
@@ -93,14 +93,14 @@ fn the_small_run_draws_zooms_and_answers() {
     let browser = Browser::start();
     browser.resize(1280, 1000);
     browser.open_report(&dir.report());
-    for strip in ["faults", "latency", "rate", "availability", "roles", "clocks"] {
-        assert!(has_ink(&browser, &format!("#strip-{strip}")), "{strip} is empty");
+    for chart in ["faults", "latency", "rate", "availability", "roles", "clocks"] {
+        assert!(has_ink(&browser, &format!("#chart-{chart}")), "{chart} is empty");
     }
     browser.screenshot("small-light");
     browser.run("window.scrollTo(0, 0)");
 
     let whole = view(&browser);
-    let (x, y, width, height) = place(&browser, "#strip-latency");
+    let (x, y, width, height) = place(&browser, "#chart-latency");
     let middle = y + height / 2;
     let zoomed = changing(&browser, || {
         browser.mouse(&[to(x + 300, middle), down(), to(x + 320, middle), to(x + 500, middle), up()]);
@@ -114,13 +114,13 @@ fn the_small_run_draws_zooms_and_answers() {
     assert!(moved.0 > closer.0 && (span(moved) - span(closer)).abs() < 10.0, "a button moves");
     let wider = changing(&browser, || click(&browser, "[data-act=out]"));
     assert!(span(wider) > span(moved), "a button zooms out");
-    browser.run("document.querySelector('#strips').focus()");
+    browser.run("document.querySelector('#timeline').focus()");
     let keyed = changing(&browser, || browser.key("+"));
     assert!(span(keyed) < span(wider), "a key zooms");
-    let (x, y, _, height) = place(&browser, "#strip-latency");
+    let (x, y, _, height) = place(&browser, "#chart-latency");
     let twice = [to(x + 400, y + height - 30), down(), up(), down(), up()];
     changing(&browser, || browser.mouse(&twice));
-    browser.wait(&format!("document.querySelector('#strips').dataset.to == '{}'", whole.1));
+    browser.wait(&format!("document.querySelector('#timeline').dataset.to == '{}'", whole.1));
     assert_eq!(view(&browser), whole, "a double click shows the whole run");
 
     let shown = changing(&browser, || click(&browser, "[data-act=counterexample]"));
@@ -151,7 +151,7 @@ fn a_click_shows_the_whole_record() {
 
     // A point of the scatter: where the stale read must be, by its time and latency.
     changing(&browser, || click(&browser, "[data-act=counterexample]"));
-    let (x, y, width, height) = place(&browser, "#strip-latency");
+    let (x, y, width, height) = place(&browser, "#chart-latency");
     let found = (0..height / 6).flat_map(|row| (0..width / 12).map(move |column| (x + 100 + column * 12, y + row * 6)));
     let mut hit = false;
     for (x, y) in found.filter(|(px, _)| *px < x + width - 20).step_by(7) {
@@ -166,9 +166,9 @@ fn a_click_shows_the_whole_record() {
     browser.wait("!document.querySelector('#record').hidden");
     click(&browser, "#copy");
     browser.wait("['Copied', 'Selected'].includes(document.querySelector('#copy').textContent)");
-    let before = browser.run("return document.querySelector('#strip-latency').toDataURL()");
+    let before = browser.run("return document.querySelector('#chart-latency').toDataURL()");
     changing(&browser, || click(&browser, "[data-outcome='0']"));
-    assert_ne!(before, browser.run("return document.querySelector('#strip-latency').toDataURL()"), "ok can be hidden");
+    assert_ne!(before, browser.run("return document.querySelector('#chart-latency').toDataURL()"), "ok can be hidden");
     silent(&browser);
 }
 
@@ -226,11 +226,11 @@ fn a_million_operations_stay_usable() {
     let browser = Browser::start();
     browser.resize(1280, 1000);
     browser.open_report(&dir.report());
-    let painted = browser.run("return document.querySelector('#strips').dataset.painted");
+    let painted = browser.run("return document.querySelector('#timeline').dataset.painted");
     println!("first paint after {painted} ms");
-    assert!(has_ink(&browser, "#strip-latency") && has_ink(&browser, "#strip-availability"));
+    assert!(has_ink(&browser, "#chart-latency") && has_ink(&browser, "#chart-availability"));
     browser.screenshot("large-light");
-    let (x, y, width, height) = place(&browser, "#strip-latency");
+    let (x, y, width, height) = place(&browser, "#chart-latency");
     let zoomed = changing(&browser, || {
         browser.mouse(&[to(x + 600, y + 50), down(), to(x + 630, y + 50), to(x + 700, y + 50), up()]);
     });
@@ -256,7 +256,7 @@ fn hostile_text_never_runs() {
     click(&browser, "table.ops tr[data-op]:nth-child(2)");
     browser.wait("!document.querySelector('#record').hidden");
     assert!(browser.run("return document.querySelector('#record').innerText").to_string().contains("onerror"));
-    let (x, y, _, height) = place(&browser, "#strip-roles");
+    let (x, y, _, height) = place(&browser, "#chart-roles");
     browser.mouse(&[to(x + 600, y + height / 2)]);
     assert_ne!(browser.run("return document.title"), json!("owned"));
     browser.screenshot("hostile");
@@ -282,7 +282,7 @@ fn the_server_lists_runs_and_its_policies_hold() {
     }
     browser.screenshot("serve-list");
     click(&browser, "table.runs a");
-    browser.wait("document.querySelector('#strips')?.dataset.painted");
+    browser.wait("document.querySelector('#timeline')?.dataset.painted");
     let folder = format!("{base}/runs/etcd-register/2026-11-20T10-00-00");
     silent(&browser);
     browser.open(&format!("{folder}/report/index.html"));
@@ -325,7 +325,7 @@ fn pictures(browser: &Browser, name: &str) {
 #[test]
 fn an_invalid_run_says_what_broke_what_was_in_force_and_what_to_do() {
     let mut run = runs::stale_read();
-    // Ten examples of one kind, the first of which is the largest.
+    // Ten examples of one kind.
     let finding = run.verdict.promises[0].findings[0].clone();
     for key in 0..9 {
         let mut other = finding.clone();
@@ -333,7 +333,7 @@ fn an_invalid_run_says_what_broke_what_was_in_force_and_what_to_do() {
         other.ops.remove(1);
         other.faults = if key < 3 { Vec::new() } else { vec![0] };
         other.title = format!("Stale read of key {key}");
-        run.verdict.promises[0].findings.push(other);
+        run.verdict.promises[0].findings.insert(0, other);
     }
     let (_folder, dir) = drawn(&run);
     let browser = Browser::start();
@@ -355,10 +355,10 @@ fn an_invalid_run_says_what_broke_what_was_in_force_and_what_to_do() {
     ] {
         assert!(cards.contains(wanted), "{wanted} is missing in {cards}");
     }
-    // One block, with the clearest of them, and the nine others folded.
+    // One block, with the first of them, and the nine others folded.
     assert_eq!(browser.run("return document.querySelectorAll('article.finding').length"), json!(1));
     assert_eq!(browser.run("return document.querySelectorAll('details.others li').length"), json!(9));
-    assert!(text_of(&browser, "article.finding h3").contains("Stale read of key"), "the clearest is shown");
+    assert!(text_of(&browser, "article.finding h3").contains("Stale read of key"), "the first is shown");
     // The wall clock beside the run's own time, and the log lines of the nodes at that time.
     assert!(text_of(&browser, "table.ops").contains("10:00:09.102Z"), "{}", text_of(&browser, "table.ops"));
     let lines = text_of(&browser, "table.loglines");
@@ -388,8 +388,8 @@ fn the_charts_show_time_waited_and_clocks_only_where_they_are_known() {
     // The clock fault was never proven again, so nobody knows how long it held: points, and no line.
     assert_eq!(meta["clock_steps"], json!([]));
     assert!(meta["clocks"].as_array().is_some_and(|readings| readings.len() > 100));
-    browser.run("document.querySelector('#strip-availability').scrollIntoView()");
-    browser.window("strips-of-silence");
+    browser.run("document.querySelector('#chart-availability').scrollIntoView()");
+    browser.window("charts-of-silence");
     silent(&browser);
 }
 
@@ -400,7 +400,7 @@ fn the_record_of_an_operation_lists_no_fault_that_came_later() {
     browser.resize(1280, 1000);
     browser.open_report(&dir.report());
     let faults = meta(&browser)["faults"].clone();
-    let (x, y, width, height) = place(&browser, "#strip-latency");
+    let (x, y, width, height) = place(&browser, "#chart-latency");
     // Points whose whole record is not in the page: most of them.
     let grid =
         (0..height / 5).flat_map(|row| (0..width / 9).map(move |column| (x + 110 + column * 9, y + 4 + row * 5)));

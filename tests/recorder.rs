@@ -101,6 +101,7 @@ fn index_is_dense_times_grow_and_the_export_is_the_same_history() {
         cut: Vec::new(),
         detail: Vec::new(),
         ended: None,
+        problem: None,
     });
     recorder.note("n1", "restarted");
     recorder.end();

@@ -37,12 +37,12 @@ fn the_page_holds_what_people_look_for_in_order() {
         "<svg xmlns",
         "class=\"reason\"",
         "<h2>Promises",
-        "strip-faults",
-        "strip-latency",
-        "strip-rate",
-        "strip-availability",
-        "strip-roles",
-        "strip-clocks",
+        "chart-faults",
+        "chart-latency",
+        "chart-rate",
+        "chart-availability",
+        "chart-roles",
+        "chart-clocks",
         "<h2>Faults",
         "by itself, 33.000 s – 34.000 s",
         "<h2>Evidence",
@@ -244,13 +244,13 @@ fn nothing_is_said_twice_in_the_findings_and_the_headline_tells_of_the_first() {
     let first = promise.findings[0].clone();
     let again = first.sentences[3].clone();
     promise.findings[0].sentences.push(again.clone());
-    // A clearer example of the same kind, and another kind with a picture of its own.
-    let mut clearer = first.clone();
-    clearer.ops.remove(1);
-    clearer.title = "Stale read of key 8".into();
+    // Another example of the same kind in front, and another kind with a picture of its own.
+    let mut earlier = first.clone();
+    earlier.ops.remove(1);
+    earlier.title = "Stale read of key 8".into();
     let mut other = first.clone();
     other.kind = "lost-update".into();
-    promise.findings.push(clearer);
+    promise.findings.insert(0, earlier);
     promise.findings.push(other);
     let mut remark = run.verdict.promises[1].findings[0].clone();
     remark.title = "n5 and n1 both said to lead".into();

@@ -312,8 +312,8 @@ fn folders_at_the_top_are_in_the_map() {
     }
 }
 
-/// What only `checkers/src/verdict/` does: making a verdict, changing its answer, ordering findings.
-const OF_VERDICTS: [&str; 8] = [
+/// What only `checkers/src/verdict/` does: making findings and verdicts, changing them, ordering findings.
+const OF_VERDICTS: [&str; 20] = [
     ".validity = ",
     "verdict.summary = ",
     "verdict.findings = ",
@@ -322,21 +322,34 @@ const OF_VERDICTS: [&str; 8] = [
     "verdict.findings.sort",
     "verdict.findings.truncate(",
     "sort_by_key(|finding|",
+    "Finding::new(",
+    "finding.kind = ",
+    "finding.severity = ",
+    "finding.title = ",
+    "finding.sentences.push(",
+    "finding.sentences.extend(",
+    "finding.sentences = ",
+    "finding.ops = ",
+    "finding.key = ",
+    "finding.cycle = ",
+    "finding.certificate = ",
+    "mut finding = ",
 ];
 
-/// Lines of a source that make or change a verdict.
+/// Lines of a source that make or change a finding or a verdict.
 fn of_verdicts(code: &str) -> Vec<&str> {
-    let literal = |line: &str| {
-        line.match_indices("Verdict {").any(|(at, _)| {
+    let literal = |line: &str, name: &str| {
+        line.match_indices(&format!("{name} {{")).any(|(at, _)| {
             let before = line[..at].trim_end();
             !before.ends_with("->") && !before.ends_with("for") && !line[..at].ends_with(char::is_alphanumeric)
         })
     };
-    code.lines().filter(|line| literal(line) || OF_VERDICTS.iter().any(|part| line.contains(part))).collect()
+    let made = |line: &str| literal(line, "Verdict") || literal(line, "Finding");
+    code.lines().filter(|line| made(line) || OF_VERDICTS.iter().any(|part| line.contains(part))).collect()
 }
 
 #[test]
-fn verdicts_are_made_by_one_builder() {
+fn findings_and_verdicts_are_made_by_one_builder() {
     let source = root().join("checkers/src");
     let mut wrong = Vec::new();
     for file in files(&source, &[".rs"]).into_iter().filter(|file| !is_test(file)) {
@@ -347,9 +360,10 @@ fn verdicts_are_made_by_one_builder() {
                 .extend(of_verdicts(&code(&file)).into_iter().map(|line| format!("{}: {}", shown(&file), line.trim())));
         }
     }
-    assert!(wrong.is_empty(), "a verdict is made or changed outside of checkers/src/verdict:\n{}", wrong.join("\n"));
-    let bad = "Verdict { a }\nlet x = Verdict {\nfn f() -> Verdict {\nverdict.findings.push(x);\nimpl T for Verdict {";
-    assert_eq!(of_verdicts(bad).len(), 3);
+    assert!(wrong.is_empty(), "made or changed outside of checkers/src/verdict:\n{}", wrong.join("\n"));
+    let bad = "Verdict { a }\nlet x = Verdict {\nfn f() -> Verdict {\nverdict.findings.push(x);\nimpl T for Verdict {\n\
+               Finding { sentences, ..finding }\nfn f() -> Finding {\nlet x = Finding::new(kind);\nfinding.title = x;";
+    assert_eq!(of_verdicts(bad).len(), 6);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use dsfuzz_checkers::{Budget, CHECKERS, History, Validity, Value, judge_one};
 use rng::Rng;
 use std::time::{Duration, Instant};
 
-/// So many operations are judged within so long.
+/// One row: this many operations are judged within this time.
 const AIM_SIZE: usize = 100_000;
 const AIM: Duration = Duration::from_secs(1);
 /// Clients that call at the same time.

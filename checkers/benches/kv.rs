@@ -41,7 +41,7 @@ struct Shape {
     clients: usize,
     calls: usize,
     keys: usize,
-    /// Of 100 calls, half are gets, so many are puts, and the others are appends.
+    /// Puts among 100 calls. Half of the calls are gets, and the others are appends.
     puts: u64,
     bug: Bug,
     seed: u64,

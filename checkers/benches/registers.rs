@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A row is decided within so long and so much, the history itself not counted.
+/// A row is decided within this time and memory, the history itself not counted.
 const AIM: Duration = Duration::from_secs(1);
 const AIM_MIB: u64 = 256;
 /// No row may take longer.

@@ -13,7 +13,7 @@ const CLIENTS: usize = 10;
 struct Shape {
     name: &'static str,
     keys: u64,
-    /// Of a thousand writes so many are never acknowledged: each of them ends its process.
+    /// Writes of a thousand that are never acknowledged: each of them ends its process.
     info: u64,
     /// Whether nodes hand writes on late, the last writer winning; otherwise there is one store.
     replicas: bool,

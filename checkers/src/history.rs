@@ -231,6 +231,19 @@ pub struct FaultEvent {
     /// For `SelfHealed`: the earliest and latest time of its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<(u64, u64)>,
+    /// For `Unproven` and `Lapsed`: the cause, where it is one that needs an advice of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<FaultProblem>,
+}
+
+/// The cause for which a fault on processes is not in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultProblem {
+    /// A service had no process before the fault.
+    NotRunning,
+    /// A killed service has processes again.
+    RunsAgain,
 }
 
 /// A role claim: what a node said about its role, in a reply to a probe or in a line of its log.
@@ -429,6 +442,9 @@ pub struct Fault {
     pub unhealed: bool,
     /// All details of its events, in order.
     pub detail: Vec<String>,
+    /// The causes for which it was not in force, where its events name them.
+    #[serde(default)]
+    pub problems: Vec<FaultProblem>,
 }
 
 impl Fault {

@@ -433,7 +433,9 @@ impl<C: FromInitial> verdict::Checker for WithInitial<C> {
                     other.title
                 )
             });
-            first.sentences.extend(other);
+            if let Some(other) = other {
+                *first = first.clone().because(other);
+            }
             return supposed;
         }
         let of_both = |finding: &Finding| said.findings.iter().any(|other| other.kind == finding.kind);
@@ -489,9 +491,8 @@ fn phantom(finding: &Finding, said: &Verdict, first: &[(Value, Value)]) -> Optio
         let seen = other.certificate.as_ref().map(Certificate::seen).unwrap_or_default();
         PHANTOMS.contains(&other.kind.as_str()) && seen.iter().any(|(of, seen)| of == key && seen == value)
     };
-    let mut phantom = said.findings.iter().find(same)?.clone();
-    phantom.sentences.push(format!("Nor can the register have begun with {value}: {}.", finding.title));
-    Some(phantom)
+    let phantom = said.findings.iter().find(same)?.clone();
+    Some(phantom.because(format!("Nor can the register have begun with {value}: {}.", finding.title)))
 }
 
 /// Keys of a history are values of its arena: what each begins with, looked up once.

@@ -235,7 +235,7 @@ impl<M: Model> Checker for Linearizable<M> {
                 KeyDecision::GaveUp(why) => unknown.push(format!("{}: {why}", key_name(history, part))),
                 KeyDecision::Again => unknown.push(format!("{}: not decided", key_name(history, part))),
                 KeyDecision::Left => left += 1,
-                KeyDecision::Asks(begins, how) => {
+                KeyDecision::DependsOnInitial(begins, how) => {
                     asked.extend(begins);
                     how_shown = if how == Basis::Read { how_shown } else { how };
                 }
@@ -281,7 +281,7 @@ impl<M: Model> Checker for Linearizable<M> {
         let (count, all) = (messages::count(bad.len(), "key"), parts.len());
         let more = if left == 0 { String::new() } else { format!(" ({left} not looked at further)") };
         report.conclude(self.name(), otherwise, |headline| {
-            format!("{count} of {all} not linearizable{more}; {headline}.")
+            format!("{count} of {all} not linearizable{more}. {headline}.")
         })
     }
 }
@@ -318,7 +318,7 @@ impl<M: Model> Linearizable<M> {
         };
         let explained = |at: usize| match others[at] {
             KeyDecision::Fine(_) => true,
-            KeyDecision::Asks(..) => shown(&parts[at]) > 1,
+            KeyDecision::DependsOnInitial(..) => shown(&parts[at]) > 1,
             _ => false,
         };
         let mut explains: HashMap<NameId, bool> = HashMap::new();

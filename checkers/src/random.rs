@@ -1,4 +1,4 @@
-//! What the differential tests share: a source of chance whose stream never changes, and what one of them counted.
+//! What the differential tests share: random numbers whose stream never changes, and the counts of a comparison.
 //! No checker uses it.
 pub(crate) mod random_history;
 pub(crate) mod scripted;
@@ -37,7 +37,7 @@ impl Rng {
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) % limit.max(1)
     }
 
-    /// True in so many of a hundred cases.
+    /// True with this probability, in percent.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
@@ -48,27 +48,27 @@ impl Rng {
     }
 }
 
-/// Something that is told of every verdict of a comparison.
+/// Sees every verdict that is compared, with its history.
 pub type Watch = Box<dyn FnMut(&History, &Verdict)>;
 
 thread_local! {
     static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
 }
 
-/// Tells this of every verdict that is compared in this thread from now on; none: nobody any more.
-pub fn watch(told: Option<Watch>) {
-    WATCH.with(|watch| *watch.borrow_mut() = told);
+/// Calls this with every verdict that this thread compares from now on; `None` ends it.
+pub fn watch(called: Option<Watch>) {
+    WATCH.with(|watch| *watch.borrow_mut() = called);
 }
 
 /// A verdict that is about to be compared.
 pub(crate) fn shown(history: &History, verdict: Verdict) -> Verdict {
     WATCH.with(|watch| {
-        if let Some(told) = &mut *watch.borrow_mut() {
-            told(history, &verdict);
+        if let Some(called) = &mut *watch.borrow_mut() {
+            called(history, &verdict);
         }
     });
     verdict
 }
 
-/// A comparison with brute force: so many random small histories from a seed. The error is the first difference.
+/// A comparison with brute force, from a seed and a number of histories. The error is the first difference.
 pub type Differ = fn(u64, u64) -> Result<Stats, String>;

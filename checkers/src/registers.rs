@@ -140,5 +140,5 @@ fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, pa
     report.number("undecided", json!(undecided));
     let count = report.violations();
     let more = if count > 1 { format!(" ({count} findings)") } else { String::new() };
-    report.conclude(checker, otherwise, |headline| format!("Not {promise}: {headline}{more}."))
+    report.conclude(checker, otherwise, |headline| format!("Not {promise}. {headline}{more}."))
 }

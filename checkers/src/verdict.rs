@@ -11,7 +11,7 @@ mod workloads;
 pub(crate) use report::Report;
 pub(crate) use violation::Violation;
 
-use crate::history::{History, NameId, Op};
+use crate::history::{History, NameId};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Edge};
 use serde::{Deserialize, Serialize};
@@ -94,11 +94,10 @@ impl Finding {
         }
     }
 
-    /// Adds the nodes of these operations, and the faults that may have been in force meanwhile with a sentence about them.
-    pub(crate) fn around(&mut self, history: &History, ops: &[Op<'_>]) {
-        self.nodes = messages::nodes_of(history, ops);
-        self.faults = messages::faults_around(history, ops);
-        self.sentences.extend(messages::faults(history, &self.faults));
+    /// The same with one more sentence.
+    pub(crate) fn because(mut self, sentence: String) -> Finding {
+        self.sentences.push(sentence);
+        self
     }
 }
 

@@ -160,7 +160,7 @@ const ONCE_REFUSED: &[(&str, &str, &str, &str)] = &[
         r#"{"model": "cas-register"}"#,
         "That holds also if it began with 2",
     ),
-    ("read-again-what-it-began-with", "linearizable", r#"{"model": "register"}"#, "although 1 had been there since"),
+    ("read-again-what-it-began-with", "linearizable", r#"{"model": "register"}"#, "after 1 had been there"),
     ("open-cas-from-nil", "linearizable", r#"{"model": "cas-register"}"#, "Nor can the register have begun with 2."),
     ("unanswered-contains", "linearizable", r#"{"model": "set"}"#, "which was never added"),
     ("idle-taker", "linearizable", r#"{"model": "unordered-queue"}"#, ""),

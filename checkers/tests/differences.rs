@@ -6,11 +6,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// So many of each in a short run.
+/// Histories of each comparison in a short run.
 const SHORT: u64 = 1_000;
-/// So many from one seed; the next thousand have the next seed, so that a difference is found again quickly.
+/// Histories from one seed; the next thousand have the next seed, so that a difference is found again quickly.
 const CHUNK: u64 = 1_000;
-/// Fewer invalid ones than one in so many, and the comparison says nothing.
+/// Histories for each invalid one, at most: with fewer invalid ones the comparison proves nothing.
 const INVALID_LEAST: u64 = 200;
 
 struct Row {

@@ -350,7 +350,10 @@ mod tests {
         for name in ["aa", &arriving, "cc.new4194305", "dd"] {
             std::fs::write(file(name), "old").expect("written");
         }
-        std::fs::copy("/bin/sleep", file("aa")).expect("copied");
+        // Not by this process: a child that another test forks meanwhile would hold the file open for writing, and the kernel
+        // starts no such file ("Text file busy").
+        let copied = Command::new("cp").arg("-p").arg("/bin/sleep").arg(file("aa")).status().expect("cp");
+        assert!(copied.success());
         let mut running = Command::new(file("aa")).arg("60").spawn().expect("a process");
         let hash: String = Sha256::digest(b"new").iter().map(|byte| format!("{byte:02x}")).collect();
         let (agents, path) = (folder.path().join("agent"), file("ee"));

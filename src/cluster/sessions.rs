@@ -75,11 +75,16 @@ impl Cluster {
     pub fn own_kernels(&self) -> Vec<Arc<str>> {
         let here = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let ids: Vec<String> = self.sessions.iter().map(|session| session.hello().boot_id.trim().to_owned()).collect();
-        let alone =
-            |id: &String| !id.is_empty() && id != here.trim() && ids.iter().filter(|other| *other == id).count() == 1;
-        let own = self.sessions.iter().zip(&ids).filter(|(_, id)| alone(id));
+        let own = own_boots(here.trim(), &ids);
+        let own = self.sessions.iter().zip(own).filter(|(_, own)| *own);
         own.map(|(session, _)| Arc::clone(&session.node().name)).collect()
     }
+}
+
+/// Whether each boot id is of a kernel of its own. An unknown id, here or there, proves nothing.
+fn own_boots(here: &str, ids: &[String]) -> Vec<bool> {
+    let alone = |id: &String| ids.iter().filter(|other| *other == id).count() == 1;
+    ids.iter().map(|id| !here.is_empty() && !id.is_empty() && id != here && alone(id)).collect()
 }
 
 /// Refuses a connection through a node of the cluster, which a fault will break.
@@ -95,4 +100,19 @@ fn jump_is_node((node, target): &(Node, SshTarget), nodes: &[(Node, SshTarget)])
         jump = host.jump.as_deref();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_known_boot_id_that_no_other_has_is_of_a_kernel_of_its_own() {
+        assert_eq!(own_boots("a", &["b", "c", "c", "a", ""].map(str::to_owned)), [true, false, false, false, false]);
+        assert_eq!(
+            own_boots("", &["b", "c"].map(str::to_owned)),
+            [false, false],
+            "the control node's kernel is not known"
+        );
+    }
 }

@@ -1,7 +1,6 @@
 //! Judges a run from its history: checkers in parallel under a budget, evidence against thresholds, one sentence.
 //!
 //! Never: asks a node, or reads anything but its arguments.
-pub mod clearest;
 mod effective_fault;
 pub mod errors;
 mod evidence;
@@ -166,8 +165,7 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
         rules.checkers.retain(|(name, _)| name != CRASHES);
     }
     let rules = &rules;
-    let mut promises = run_checkers(history, rules);
-    clearest::sort(history, &mut promises);
+    let promises = run_checkers(history, rules);
     let weighed = rules.evidence.as_ref().map(|asked| evidence::weigh(history, asked, rules, info));
     let evidence = weighed.unwrap_or_default();
     let mut harness = info.harness_failures.clone();
@@ -444,24 +442,6 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_tells_of_the_clearest_example_as_the_page_does() {
-        let mut promise = Verdict::unknown("linearizable", "s".to_owned());
-        promise.validity = Validity::Invalid;
-        for (title, ops) in [("the largest", vec![1, 3, 5]), ("late", vec![3]), ("early", vec![1])] {
-            let mut finding = dsfuzz_checkers::Finding::new("nonlinearizable", Severity::Violation, title.to_owned());
-            finding.ops = ops;
-            promise.findings.push(finding);
-        }
-        let (history, mut promises) = (history(END), vec![promise]);
-        clearest::sort(&history, &mut promises);
-        let titles: Vec<&str> = promises[0].findings.iter().map(|finding| finding.title.as_str()).collect();
-        assert_eq!(titles, ["early", "late", "the largest"]);
-        let promises: Vec<&Verdict> = promises.iter().collect();
-        let sentence = sentence(Validity::Invalid, &history, &promises, (&[], &[]), (&rules(), &RunInfo::default()));
-        assert_eq!(sentence, "early");
-    }
-
-    #[test]
     fn a_client_that_answers_in_another_type_makes_a_run_neither_valid_nor_invalid() {
         let error = format!("{}a read returned \"2\", a text", crate::targets::exec::UNBELIEVED);
         let lines = [
@@ -505,7 +485,7 @@ mod tests {
         assert_eq!((well.validity, well.promises.len()), (Validity::Valid, 2), "{}", well.sentence);
         let dead = judge(&history(&format!("{watched}\n{died}\n{}", ended(7))), &implied, &RunInfo::default());
         assert_eq!((dead.validity, dead.exit), (Validity::Invalid, 1), "{}", dead.sentence);
-        assert_eq!(dead.sentence, "db on n1 ended by itself (signal 6 (SIGABRT))");
+        assert_eq!(dead.sentence, "Crashed: db on n1 ended by itself (signal 6 (SIGABRT))");
         // A record of a version without the watch.
         let old = judge(&history(END), &implied, &RunInfo::default());
         assert_eq!((old.validity, old.promises.len()), (Validity::Valid, 1), "{}", old.sentence);

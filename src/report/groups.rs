@@ -1,14 +1,13 @@
-//! Findings of one kind as one block: the clearest example, their number, the first time, and the faults in force.
+//! Findings of one kind as one block: the first example, their number, the first time, and the faults in force.
 use super::input::ReportInput;
 use super::words;
-use crate::judge::clearest::{began, clearness};
-use dsfuzz_checkers::{Finding, Verdict};
+use dsfuzz_checkers::{Finding, History, Verdict};
 use std::collections::BTreeMap;
 
 /// The violations of one kind from one checker.
 pub(super) struct Group<'a> {
     pub(super) verdict: &'a Verdict,
-    /// The clearest first: the fewest operations, then the earliest.
+    /// In the verdict's order.
     pub(super) findings: Vec<&'a Finding>,
 }
 
@@ -24,10 +23,12 @@ pub(super) fn groups<'a>(input: &ReportInput<'a>) -> Vec<Group<'a>> {
             None => groups.push(Group { verdict, findings: vec![finding] }),
         }
     }
-    for group in &mut groups {
-        group.findings.sort_by_key(|finding| clearness(input.history, finding));
-    }
     groups
+}
+
+/// The call time of a finding's first operation.
+fn began(history: &History, finding: &Finding) -> Option<u64> {
+    finding.ops.iter().filter_map(|call| history.op(*call)).map(|op| op.call_time).min()
 }
 
 impl Group<'_> {

@@ -1,11 +1,11 @@
-// Ties the strips to the page: data, buttons, readout, the record of an operation.
+// Ties the charts to the page: data, buttons, readout, the record of an operation.
 
 const byId = (id) => document.getElementById(id);
 
 function start() {
   copyButtons();
   // Of a run of which nothing was recorded there is nothing to draw.
-  if (!byId("strips")) return;
+  if (!byId("timeline")) return;
   const meta = JSON.parse(byId("meta").textContent);
   const data = byId("ops");
   const ops = new Operations(meta, data.textContent);
@@ -20,18 +20,18 @@ function start() {
     marks ??= meta.marked.map((call) => ops.place(call)).filter((place) => place >= 0);
     return picked < 0 ? marks : [...marks, picked];
   };
-  const root = byId("strips");
+  const root = byId("timeline");
   const engine = new Engine(root, meta.end, hover, pick);
-  addStrips(engine, ops, meta, range, shown, marked);
+  addCharts(engine, ops, meta, range, shown, marked);
 
-  function hover(strip, x, y) {
-    const place = strip.tell === "op" ? nearest(strip, ops, range, shown, x, y) : -1;
-    byId("readout").textContent = place >= 0 ? opWords(ops, place) : momentText(strip, meta, x, y);
-    strip.canvas.style.cursor = place >= 0 ? "pointer" : "crosshair";
+  function hover(chart, x, y) {
+    const place = chart.tell === "op" ? nearest(chart, ops, range, shown, x, y) : -1;
+    byId("readout").textContent = place >= 0 ? opWords(ops, place) : momentText(chart, meta, x, y);
+    chart.canvas.style.cursor = place >= 0 ? "pointer" : "crosshair";
   }
-  function pick(strip, x, y) {
+  function pick(chart, x, y) {
     root.focus({ preventScroll: true });
-    const place = strip.tell === "op" ? nearest(strip, ops, range, shown, x, y) : -1;
+    const place = chart.tell === "op" ? nearest(chart, ops, range, shown, x, y) : -1;
     if (place >= 0) open(place);
   }
   function open(place) {
@@ -96,30 +96,30 @@ function opener(element, act) {
   });
 }
 
-function addStrips(engine, ops, meta, range, shown, marked) {
-  const strip = (name, height, paint, tell) => {
-    const canvas = byId("strip-" + name);
+function addCharts(engine, ops, meta, range, shown, marked) {
+  const chart = (name, height, paint, tell) => {
+    const canvas = byId("chart-" + name);
     if (canvas) engine.add(canvas, height, paint, tell);
   };
   const rows = faultRows(meta.faults);
   const nodes = meta.nodes.length * NODE_ROW;
-  strip("faults", (Math.max(-1, ...rows) + 1) * 19 + 4, faultPainter(meta, rows), "fault");
-  strip("latency", 300, scatterPainter(ops, meta, range, shown, marked), "op");
-  strip("rate", 110, ratePainter(ops, meta, shown), "time");
-  strip("availability", nodes, availabilityPainter(ops, meta, shown), "node");
-  strip("roles", nodes, rolePainter(meta), "role");
-  strip("clocks", 90, clockPainter(meta), "time");
+  chart("faults", (Math.max(-1, ...rows) + 1) * 19 + 4, faultPainter(meta, rows), "fault");
+  chart("latency", 300, scatterPainter(ops, meta, range, shown, marked), "op");
+  chart("rate", 110, ratePainter(ops, meta, shown), "time");
+  chart("availability", nodes, availabilityPainter(ops, meta, shown), "node");
+  chart("roles", nodes, rolePainter(meta), "role");
+  chart("clocks", 90, clockPainter(meta), "time");
 }
 
 /** The operation whose point is nearest to the pointer, at most twelve pixels away; -1 if none. */
-function nearest(strip, ops, range, shown, x, y) {
+function nearest(chart, ops, range, shown, x, y) {
   const reach = 12;
-  const first = ops.after(strip.nanos(x - reach)), last = ops.after(strip.nanos(x + reach));
+  const first = ops.after(chart.nanos(x - reach)), last = ops.after(chart.nanos(x + reach));
   let best = -1, least = reach * reach;
   for (let i = first; i < last; i++) {
     const outcome = ops.kind[i] & 3;
     if (!shown(i, outcome)) continue;
-    const dx = strip.x(ops.nanos(i)) - x, dy = scatterY(strip, range, ops.latency[i]) - y;
+    const dx = chart.x(ops.nanos(i)) - x, dy = scatterY(chart, range, ops.latency[i]) - y;
     // Among points that lie on each other, what did not go well is wanted more.
     const distance = dx * dx + dy * dy - (outcome > 0 ? 4 : 0);
     if (distance < least) [best, least] = [i, distance];
@@ -134,17 +134,17 @@ function opWords(ops, i) {
   return `#${ops.indices()[i]}  ${what}  ${outcome}  on ${ops.nodeName(i)}  at ${(ops.nanos(i) / 1e9).toFixed(4)} s  took ${lengthWords(ops.latencyNanos(i))}`;
 }
 
-function momentText(strip, meta, x, y) {
-  const nanos = strip.nanos(x);
-  const parts = [momentWords(nanos, strip.engine.view[1] - strip.engine.view[0])];
+function momentText(chart, meta, x, y) {
+  const nanos = chart.nanos(x);
+  const parts = [momentWords(nanos, chart.engine.view[1] - chart.engine.view[0])];
   const wall = wallWords(meta, nanos);
   if (wall) parts.push(wall);
   const phase = meta.phases.filter((one) => one[1] <= nanos).at(-1);
   if (phase) parts.push(phase[0]);
-  if (strip.tell === "role" || strip.tell === "node") {
+  if (chart.tell === "role" || chart.tell === "node") {
     const node = meta.nodes[Math.floor(y / NODE_ROW)];
     const said = meta.roles.filter((one) => one.node === node && one.from <= nanos && nanos <= one.to);
-    if (strip.tell === "node" && node) {
+    if (chart.tell === "node" && node) {
       const row = meta.nodes.indexOf(node);
       const silence = meta.silences.find((one) => one[0] === row && one[1] <= nanos && nanos <= one[2]);
       if (silence) parts.push(`${node} answered nothing for ${lengthWords(silence[2] - silence[1])}`);

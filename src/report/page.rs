@@ -12,7 +12,7 @@ use std::fmt::Write;
 
 pub(super) const STYLE: &str = include_str!("style.css");
 const SCRIPTS: [&str; 4] =
-    [include_str!("data.js"), include_str!("strips.js"), include_str!("painters.js"), include_str!("page.js")];
+    [include_str!("data.js"), include_str!("timeline.js"), include_str!("painters.js"), include_str!("page.js")];
 
 /// The whole page.
 pub(super) fn draw(input: &ReportInput<'_>) -> String {

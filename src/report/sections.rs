@@ -157,11 +157,9 @@ pub(super) fn counterexamples(input: &ReportInput<'_>, page: &Page) -> anyhow::R
     let mut html = format!("<section id=\"counterexample\"><h2>{title}</h2>\n");
     let mut captions = Captions::default();
     for (number, group) in groups.iter().take(GROUPS_MAX).enumerate() {
-        let Some(clearest) = group.findings.first() else { continue };
+        let Some(first) = group.findings.first() else { continue };
         let captions = &mut captions;
-        html.push_str(&part("A counterexample", || {
-            Ok(one(input, page, (group.verdict, clearest), number + 1, captions))
-        }));
+        html.push_str(&part("A counterexample", || Ok(one(input, page, (group.verdict, first), number + 1, captions))));
         html.push_str(&others(input, page, group));
     }
     if groups.len() > GROUPS_MAX {

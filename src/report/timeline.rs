@@ -41,7 +41,7 @@ pub(super) fn draw(input: &ReportInput<'_>) -> String {
     );
     html.push_str(TOOLS);
     html.push_str("<output id=\"readout\">Point at a chart.</output>\n");
-    html.push_str("<div id=\"strips\" tabindex=\"0\" role=\"group\" aria-label=\"Charts over time. Arrow keys move, plus and minus zoom, 0 shows the whole run.\">\n");
+    html.push_str("<div id=\"timeline\" tabindex=\"0\" role=\"group\" aria-label=\"Charts over time. Arrow keys move, plus and minus zoom, 0 shows the whole run.\">\n");
     let total = &summary.total;
     let quantiles = summary.latency_quantiles(input.history, &[0.5, 0.99]);
     let latency = match quantiles[..] {
@@ -50,7 +50,7 @@ pub(super) fn draw(input: &ReportInput<'_>) -> String {
         }
         _ => "no call was ok".to_string(),
     };
-    let strips: [(bool, &str, String); 6] = [
+    let charts: [(bool, &str, String); 6] = [
         (
             !input.history.faults.is_empty(),
             "faults",
@@ -75,12 +75,12 @@ pub(super) fn draw(input: &ReportInput<'_>) -> String {
         (!summary.roles.is_empty(), "roles", "Who claimed leadership, with its term; thin line: other roles".into()),
         (!summary.clocks.is_empty(), "clocks", "Clock offset by node: readings as points; a line while a fault is proven to hold the clock".into()),
     ];
-    for (has, name, caption) in strips {
+    for (has, name, caption) in charts {
         if has {
             let label = escape(&caption);
             let _ = writeln!(
                 html,
-                "<figure><figcaption>{label}</figcaption><canvas id=\"strip-{name}\" role=\"img\" aria-label=\"{label}\"></canvas></figure>"
+                "<figure><figcaption>{label}</figcaption><canvas id=\"chart-{name}\" role=\"img\" aria-label=\"{label}\"></canvas></figure>"
             );
         }
     }

@@ -246,7 +246,7 @@ fn claimant(run: &str) -> Claimant {
     Claimant { run: run.to_owned(), host, token }
 }
 
-/// This boot of this kernel, and this PID namespace.
+/// This boot of this kernel, and this PID namespace. Without a boot id it begins with the slash.
 fn kernel() -> String {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let pids = std::fs::metadata("/proc/self/ns/pid").map_or(0, |about| about.ino());
@@ -262,7 +262,15 @@ fn started(pid: u32) -> Option<u64> {
 
 /// Whether the token names an ended process of this machine. Never true for a process that is invisible from here.
 fn has_ended(token: &str) -> bool {
-    let Some(process) = token.strip_prefix(&format!("{}/", kernel())) else { return false };
+    has_ended_under(&kernel(), token)
+}
+
+fn has_ended_under(kernel: &str, token: &str) -> bool {
+    // Without a boot id, this may be another machine.
+    if kernel.starts_with('/') {
+        return false;
+    }
+    let Some(process) = token.strip_prefix(&format!("{kernel}/")) else { return false };
     let mut parts = process.split('/').map(str::parse::<u64>);
     match (parts.next(), parts.next()) {
         (Some(Ok(pid)), Some(Ok(start))) => u32::try_from(pid).is_ok_and(|pid| started(pid) != Some(start)),
@@ -368,5 +376,7 @@ mod tests {
         for unknown in [elsewhere.as_str(), "host-7-9", ""] {
             assert!(!has_ended(unknown), "{unknown}");
         }
+        assert!(has_ended_under("boot/1", "boot/1/4194305/1/1"), "no process has this number");
+        assert!(!has_ended_under("/1", "/1/4194305/1/1"), "the boot id is not known");
     }
 }

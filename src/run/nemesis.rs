@@ -18,15 +18,15 @@ pub use outcome::FaultOutcome;
 pub use remotes::{FixedRemotes, Remotes};
 
 use crate::cluster::RemoteError;
-use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
+use dsfuzz_checkers::history::{FaultEvent, FaultProblem, FaultStep, Mark};
 use dsfuzz_nemesis::facts::VerifiedBy;
 use dsfuzz_nemesis::fault::Link;
-use dsfuzz_nemesis::protocol::Request;
+use dsfuzz_nemesis::protocol::{Injection, Request};
 use dsfuzz_nemesis::{ClusterView, NodeView, PlannedFault, ResolvedFault, Timetable, resolve};
 use dsfuzz_workloads::BoxFuture;
 use fault_log::{FaultLog, FaultLogs};
 use links::OpenPaths;
-use proof::CountedFrom;
+use proof::{CountedFrom, LookBefore};
 use remotes::everywhere;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -179,7 +179,8 @@ impl Executor {
         outcome.begun = Some(log.begin((slip >= SLIP_NOTED).then_some(slip)));
         let (failed, late) = self.inject(planned.id, &fault).await;
         let injected = failed.is_empty();
-        self.prove(&log, (&fault, &open), [before, failed].concat(), decided, stop, outcome).await;
+        let before = LookBefore { problems: [before.problems, failed].concat(), ..before };
+        self.prove(&log, (&fault, &open), before, decided, stop, outcome).await;
         if injected {
             wait((begun + planned.lasts.0).min(quiet_from), stop).await;
         }
@@ -249,19 +250,20 @@ impl Executor {
         &self,
         log: &FaultLog<'_>,
         (fault, open): (&ResolvedFault, &OpenPaths),
-        problems: Vec<String>,
+        before: LookBefore,
         decided: Instant,
         stop: &mut watch::Receiver<bool>,
         outcome: &mut FaultOutcome,
     ) {
-        let verified = if problems.is_empty() {
+        let injected = before.problems.is_empty();
+        let verified = if injected {
             tokio::select! {
                 biased;
                 () = stopped(stop) => Err(vec!["stopped before it was proven".to_owned()]),
                 verified = self.verify(log.id(), (fault, open), CountedFrom::Injection, self.limits.prove) => verified,
             }
         } else {
-            Err(problems)
+            Err(before.problems)
         };
         match verified {
             Ok(detail) => {
@@ -274,7 +276,8 @@ impl Executor {
             }
             Err(problems) => {
                 outcome.problems.extend(problems.iter().cloned());
-                log.record(FaultStep::Unproven, problems);
+                let problem = if injected { self.problem_after(fault).await } else { before.problem };
+                log.record_problem(FaultStep::Unproven, problems, problem);
             }
         }
     }
@@ -292,9 +295,16 @@ impl Executor {
             }
             Err(problems) => {
                 outcome.problems.extend(problems.iter().cloned());
-                log.record(FaultStep::Lapsed, problems);
+                let problem = self.problem_after(fault).await;
+                log.record_problem(FaultStep::Lapsed, problems, problem);
             }
         }
+    }
+
+    /// The cause for which an injected fault is not in force, where that is known: a killed service has processes again.
+    async fn problem_after(&self, fault: &ResolvedFault) -> Option<FaultProblem> {
+        let kills = fault.injections.iter().any(|(_, injection)| matches!(injection, Injection::Kill { .. }));
+        (kills && self.runs_again(fault).await).then_some(FaultProblem::RunsAgain)
     }
 }
 

@@ -97,6 +97,7 @@ impl HistoryLines {
                     cut: cut.iter().map(|(from, to)| (from.to_string(), to.to_string())).collect(),
                     detail,
                     ended: (*step == FaultStep::SelfHealed).then(|| (time - S, *time)),
+                    problem: None,
                 }),
             ));
         }
@@ -422,7 +423,7 @@ fn info(plan: &str, nodes: &[String]) -> RunInfo {
     }
 }
 
-/// A run in which nothing was broken, with so many operations over ten minutes on five nodes.
+/// A run in which nothing was broken, with `count` operations over ten minutes on five nodes.
 pub(crate) fn large(count: usize) -> Run {
     let names = nodes(5);
     let nodes: Vec<Arc<str>> = names.iter().map(|name| Arc::from(name.as_str())).collect();

@@ -140,7 +140,7 @@ impl Browser {
     /// Opens a report and waits for its first drawing, where it has something to draw.
     pub(crate) fn open_report(&self, path: &Path) {
         self.open_file(path);
-        let painted = "!document.querySelector('#charts') || document.querySelector('#strips')?.dataset.painted";
+        let painted = "!document.querySelector('#charts') || document.querySelector('#timeline')?.dataset.painted";
         self.wait(&format!("document.readyState === 'complete' && ({painted})"));
     }
 

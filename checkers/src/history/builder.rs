@@ -252,6 +252,7 @@ impl HistoryBuilder {
             fault.cut = event.cut;
         }
         fault.detail.extend(event.detail);
+        fault.problems.extend(event.problem);
     }
 }
 

@@ -154,6 +154,7 @@ impl<W: Write> Lines<'_, W> {
             cut: if first { fault.cut.clone() } else { Vec::new() },
             detail: if first { fault.detail.clone() } else { Vec::new() },
             ended: fault.self_healed.filter(|_| step == FaultStep::SelfHealed),
+            problem: fault.problems.first().copied().filter(|_| first),
         })
     }
 

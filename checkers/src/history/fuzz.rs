@@ -99,7 +99,7 @@ fn seeds(format: Format) -> &'static [&'static str] {
     }
 }
 
-/// Reads so many damaged texts of the format. The error shows the first that is not answered as it should be.
+/// Reads `count` damaged texts of the format. The error shows the first that is not answered as it should be.
 pub fn mutate_read(format: Format, seed: u64, count: u64) -> Result<Mutations, String> {
     let mut mutations = Mutations::default();
     let mut rng = Rng::new(seed);

@@ -4,7 +4,7 @@ use crate::history::History;
 use crate::options::Options;
 use crate::random::{Rng, Stats};
 use crate::registers::accesses::beginnings;
-use crate::registers::fuzz::small::{self, Act, Call, Shape};
+use crate::registers::fuzz::small::{self, Call, Shape, SmallCall};
 use crate::registry::checker_with;
 use crate::value::Value;
 use crate::verdict::{Budget, Validity, Verdict};
@@ -47,14 +47,14 @@ fn judged(history: &History, name: &str, set: Set, initial: Option<Value>) -> Re
 fn renamed(calls: &[Call]) -> Vec<Call> {
     let first = |value: Option<i64>| Some(value.unwrap_or(BEGINS));
     let act = |act| match act {
-        Act::Read(value) => Act::Read(first(value)),
-        Act::Cas(from, to) => Act::Cas(first(from), to),
+        SmallCall::Read(value) => SmallCall::Read(first(value)),
+        SmallCall::Cas(from, to) => SmallCall::Cas(first(from), to),
         write => write,
     };
     calls.iter().map(|call| Call { act: act(call.act), ..call.clone() }).collect()
 }
 
-/// Judges so many small random histories in both readings. The error describes the first difference.
+/// Compares both readings on `count` small random histories. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
@@ -80,7 +80,9 @@ pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         match (plain.validity, firm.validity) {
             (Validity::Invalid, Validity::Invalid) => {
                 let written = |value: i64| {
-                    calls.iter().any(|call| matches!(call.act, Act::Write(to) | Act::Cas(_, to) if to == value))
+                    calls
+                        .iter()
+                        .any(|call| matches!(call.act, SmallCall::Write(to) | SmallCall::Cas(_, to) if to == value))
                 };
                 // An absent key is one that holds what it began with in kv, whatever that is.
                 for value in (1..8).filter(|&value| !kv && !written(value)) {

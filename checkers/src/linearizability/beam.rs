@@ -30,7 +30,7 @@ const GROWTH: u32 = 2;
 /// Configurations of the largest set that a stretch is begun with, and steps at first to refute it.
 const LARGEST: usize = 4096;
 const REFUTE_STEPS: u64 = 10_000;
-/// After so many steps it refutes by the exact set only. Where it stops depends on the operations alone, so what it says
+/// After this many steps it refutes by the exact set only. Where it stops depends on the operations alone, so what it says
 /// is the same in every run.
 const STRETCH_STEPS: u64 = 20_000_000;
 

@@ -12,7 +12,7 @@ use crate::initial::Basis;
 use crate::initial::bounds::Addition;
 use crate::initial::counters::{self, ContradictingPair, NumberSeen, allowed, beginnings};
 use crate::models::Model;
-use crate::verdict::Finding;
+use crate::verdict::Violation;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
 
@@ -54,7 +54,7 @@ impl<M: Model> Objects<'_, M> {
     }
 
     /// Judges a contradiction of an object again. It stays bad if the object does not count, or if no number that it may have
-    /// begun with explains every reply. If one does, the answer is [`KeyDecision::Asks`]. If more numbers are possible than
+    /// begun with explains every reply. If one does, the answer is [`KeyDecision::DependsOnInitial`]. If more numbers are possible than
     /// are tried, it is undecided. `contradiction` comes with the index of the reply that shows it.
     pub(super) fn judge_counted(
         &self,
@@ -93,7 +93,7 @@ impl<M: Model> Objects<'_, M> {
                 return KeyDecision::Bad(index, contradiction);
             };
             match self.judge_as(&other, part, options) {
-                KeyDecision::Fine(_) => return KeyDecision::Asks(supposed, Basis::Counted),
+                KeyDecision::Fine(_) => return KeyDecision::DependsOnInitial(supposed, Basis::Counted),
                 KeyDecision::Bad(later, evidence) => {
                     // The contradiction that shows latest is reported: this number explains the most replies.
                     if later > index {
@@ -171,8 +171,8 @@ impl<M: Model> Objects<'_, M> {
         counters::contradicting_pair(counted.additions, counted.numbers_seen)
     }
 
-    /// The finding about a contradicting pair.
-    pub(super) fn contradicting_pair_finding(&self, part: &Part<'_>, pair: &ContradictingPair<'_>) -> Finding {
+    /// The violation that a contradicting pair is.
+    pub(super) fn contradicting_pair_violation(&self, part: &Part<'_>, pair: &ContradictingPair<'_>) -> Violation<'_> {
         let (history, key) = (self.history, part.key.to_value());
         let (from, to) = (&pair.from, &pair.to);
         let mut calls = vec![from.op.call, to.op.call];
@@ -207,16 +207,14 @@ impl<M: Model> Objects<'_, M> {
             changes(to.before - from.before),
             changes(pair.changes),
         ));
-        let mut finding = explain::about_key(history, &key, ("nonlinearizable", &title), sentences, &ops);
+        let violation = explain::about_key(&key, ("nonlinearizable", &title), sentences, ops);
         // The contradiction rests on every change before the two replies, so the certificate carries all of these.
         let end = from.op.reply.max(to.op.reply);
         let all = part.ops(history).filter(|op| op.call < end && self.changes(op));
         let certified: Vec<u64> = all.map(|op| op.call).chain(calls.iter().copied()).collect();
-        if certified.len() <= MAX_CERTIFIED {
-            let claim = Claim::NoLinearization { model: self.model.specification(), weakened: Vec::new() };
-            finding.certificate = Some(Certificate::new(history, claim, &certified));
-        }
-        finding
+        let claim = Claim::NoLinearization { model: self.model.specification(), weakened: Vec::new() };
+        let few = certified.len() <= MAX_CERTIFIED;
+        violation.with_certificate(few.then(|| Certificate::new(history, claim, &certified)))
     }
 }
 

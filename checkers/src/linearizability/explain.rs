@@ -8,7 +8,7 @@ use crate::models::Model;
 use crate::value::likeness;
 use crate::value::{Value, ValueRef};
 use crate::verdict::messages;
-use crate::verdict::{Finding, Severity};
+use crate::verdict::{Severity, Violation};
 
 /// A contradiction among the operations of one register, in the order of their calls.
 pub(crate) struct Contradicting {
@@ -33,15 +33,15 @@ pub(crate) fn observes_initial(op: &RegOp) -> bool {
     op.definite() && op.action.needs() == Some(NIL) && !op.weakened
 }
 
-/// One finding about one key. `supposed` has the same operations of a register that began with another value, which contradict
+/// The violation of one key. `supposed` has the same operations of a register that began with another value, which contradict
 /// each other as well, and the place of one that observed that value before it was written, if there is one.
-pub(crate) fn finding(
-    history: &History,
+pub(crate) fn violation<'h>(
+    history: &'h History,
     workload: &str,
     key: &Value,
     plain: &Contradicting,
     supposed: Option<(&Contradicting, Option<usize>)>,
-) -> Finding {
+) -> Violation<'h> {
     let small = &plain.small[..];
     let ops: Vec<Op<'_>> = small.iter().filter_map(|op| history.op(op.call)).collect();
     let story = Story { history, small, ops: &ops, begins: &plain.begins };
@@ -70,7 +70,7 @@ pub(crate) fn finding(
         sentences.push(sentence);
     }
     sentences.extend(why);
-    about_key(history, key, (kind, &title), sentences, &ops)
+    about_key(key, (kind, &title), sentences, ops)
 }
 
 /// A sentence about an operation, in the words of the model if it has some for the action.
@@ -81,21 +81,15 @@ pub(super) fn operation<M: Model>(model: &M, history: &History, op: &Op<'_>, act
     }
 }
 
-/// A finding about these operations on one key.
-pub(super) fn about_key(
-    history: &History,
+/// A violation of these operations on one key, without a certificate yet.
+pub(super) fn about_key<'h>(
     key: &Value,
-    (kind, title): (&str, &str),
+    (kind, title): (&'static str, &str),
     sentences: Vec<String>,
-    ops: &[Op<'_>],
-) -> Finding {
-    let subject = if key.is_nil() { String::new() } else { format!("key {key}: ") };
-    let mut finding = Finding::new(kind, Severity::Violation, format!("{subject}{title}"));
-    finding.sentences = sentences;
-    finding.around(history, ops);
-    finding.ops = ops.iter().map(|op| op.call).collect();
-    finding.key = key.clone();
-    finding
+    ops: Vec<Op<'h>>,
+) -> Violation<'h> {
+    let violation = Violation::explained((kind, Severity::Violation), title.to_owned(), sentences, ops);
+    Violation { key: key.clone(), key_in_title: true, ..violation }
 }
 
 /// The value at this place of the argument of a compare-and-set.
@@ -227,7 +221,7 @@ impl Story<'_> {
             let title = format!("{two}{} saw {late} before {early}, which it replaced, was there", self.on(second));
             return ("future-read", title, vec![gap, why]);
         }
-        let title = format!("{one}{} returned {early} although {late} had replaced it before", self.on(first));
+        let title = format!("{one}{} returned {early} after {late} had replaced it", self.on(first));
         ("stale-read", title, vec![gap, why])
     }
 
@@ -278,8 +272,7 @@ impl Story<'_> {
         let old = if self.reads_nil(last) { self.begins.clone() } else { self.value(last) };
         let newer = self.value(inner[0]);
         if self.small[last].action.writes().is_none() {
-            let title =
-                format!("{}{} returned {old} although {newer} had been there since", self.name(last), self.on(last));
+            let title = format!("{}{} returned {old} after {newer} had been there", self.name(last), self.on(last));
             return ("stale-read", title, why);
         }
         let title = format!("{}{} replaced a value that {newer} had overwritten", self.name(last), self.on(last));

@@ -210,7 +210,7 @@ fn sound(ops: &[RegOp], decision: &RegisterDecision, budget: &Budget) -> Result<
     }
 }
 
-/// Places of calls and replies of so many operations, near each other or anywhere.
+/// Indices of calls and replies of `count` operations, near each other or anywhere.
 fn spans(rng: &mut Rng, count: usize) -> Vec<(u64, u64)> {
     let mut places: Vec<u64> = (0..2 * count as u64).collect();
     let near = rng.below(2) == 0;

@@ -19,7 +19,7 @@ mod shrink;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use explain::{certificate, finding};
+pub(crate) use explain::{certificate, violation};
 
 use super::decide::{self as registers, DecisionOptions};
 use super::limits::{EngineAnswer, Limits, Stop};

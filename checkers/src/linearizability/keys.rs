@@ -84,7 +84,7 @@ pub(crate) enum KeyDecision<E> {
     /// Not with so few steps.
     Again,
     /// Valid if these registers began with these values, which were read before anything was written; no option says so.
-    Asks(Vec<(Value, Value)>, Basis),
+    DependsOnInitial(Vec<(Value, Value)>, Basis),
     /// Not decided, because another key was refuted first.
     Left,
 }
@@ -96,7 +96,7 @@ impl<E> KeyDecision<E> {
             KeyDecision::Fine(order) => KeyDecision::Fine(order),
             KeyDecision::Bad(..) | KeyDecision::Again => KeyDecision::Again,
             KeyDecision::GaveUp(why) => KeyDecision::GaveUp(why),
-            KeyDecision::Asks(begins, shown) => KeyDecision::Asks(begins, shown),
+            KeyDecision::DependsOnInitial(begins, shown) => KeyDecision::DependsOnInitial(begins, shown),
             KeyDecision::Left => KeyDecision::Left,
         }
     }

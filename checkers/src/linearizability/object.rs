@@ -16,7 +16,7 @@ use crate::models::Model;
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Finding, Severity};
+use crate::verdict::{Budget, Finding};
 use std::collections::HashSet;
 
 /// Steps for finding out whether a few operations contradict each other.
@@ -86,7 +86,7 @@ impl<M: Model> Objects<'_, M> {
         let mut bad = (index, said);
         if let Some((_, value)) = first.first() {
             match supposing(&first) {
-                Some((KeyDecision::Fine(_), _)) => return KeyDecision::Asks(first, basis),
+                Some((KeyDecision::Fine(_), _)) => return KeyDecision::DependsOnInitial(first, basis),
                 Some((KeyDecision::Bad(index, evidence), other)) => {
                     let (supposed, plain) = (Some(value.clone()), Some(bad.1.evidence));
                     let other = Contradiction::new(evidence, Some(other), Vec::new());
@@ -103,7 +103,9 @@ impl<M: Model> Objects<'_, M> {
             Some(_) => Supposition::Holds,
         };
         match Search::new(&undecided, OBJECT_WAYS - 1, supposing, meaning).extend(None, &first) {
-            SearchResult::Explained(Some((KeyDecision::Fine(_), _)), way) => KeyDecision::Asks(way, Basis::Supposed),
+            SearchResult::Explained(Some((KeyDecision::Fine(_), _)), way) => {
+                KeyDecision::DependsOnInitial(way, Basis::Supposed)
+            }
             SearchResult::Explained(Some((unknown, _)), _) => unknown.without_bad(),
             SearchResult::TooMany => KeyDecision::GaveUp(initial::too_many(&undecided)),
             _ => KeyDecision::Bad(bad.0, bad.1),
@@ -263,62 +265,62 @@ impl<M: Model> Objects<'_, M> {
     pub(super) fn finding(&self, part: &Part<'_>, bad: &Contradiction<M>, budget: &Budget) -> Finding {
         let (history, key) = (self.history, part.key.to_value());
         let model = bad.model.as_ref().unwrap_or(self.model);
-        let mut finding = match &bad.evidence {
+        let mut violation = match &bad.evidence {
             Evidence::Register(ops, decision) => {
                 let mut small = shrink::shrink(ops, decision, budget);
                 let name = history.name(part.workload);
                 let begins = model.begins(&Value::Nil);
                 let mut certified = None;
-                let mut finding = if bad.supposed.is_some() {
+                let violation = if bad.supposed.is_some() {
                     let plain = self.without_supposition(part, &mut small, ops, budget);
                     let supposed = Contradicting { small: small.clone(), begins };
                     let unwritten = supposed.unwritten(ops);
                     // A certificate speaks of the model as it is: there, an observation of what was not written is enough.
                     certified = unwritten.map(|at| vec![small[at].call]);
-                    explain::finding(history, name, &key, &plain, Some((&supposed, unwritten)))
+                    explain::violation(history, name, &key, &plain, Some((&supposed, unwritten)))
                 } else {
-                    explain::finding(history, name, &key, &Contradicting { small: small.clone(), begins }, None)
+                    explain::violation(history, name, &key, &Contradicting { small: small.clone(), begins }, None)
                 };
-                let certified = certified.unwrap_or_else(|| finding.ops.clone());
+                let certified =
+                    certified.unwrap_or_else(|| violation.ops.iter().map(|op| op.call).collect::<Vec<u64>>());
                 let weakened = small.iter().filter(|op| op.weakened && certified.contains(&op.call));
                 let weakened = weakened.map(|op| op.call).collect();
                 let claim = Claim::NoLinearization { model: self.model.specification(), weakened };
-                finding.certificate = Some(Certificate::new(history, claim, &certified));
-                finding
+                violation.with_certificate(Some(Certificate::new(history, claim, &certified)))
             }
             Evidence::ContradictingPair => self.contradicting_pair(part).map_or_else(
-                || Finding::new("nonlinearizable", Severity::Violation, String::new()),
-                |pair| self.contradicting_pair_finding(part, &pair),
+                || explain::about_key(&key, ("nonlinearizable", ""), Vec::new(), Vec::new()),
+                |pair| self.contradicting_pair_violation(part, &pair),
             ),
             Evidence::Other(refutation) => {
                 let operations = self.understood(model, part);
-                let mut finding = general::finding(model, history, &key, &operations, refutation, budget);
+                let mut violation = general::violation(model, history, &key, &operations, refutation, budget);
                 // A certificate speaks of the model as it is.
                 if let Some(Evidence::Other(refutation)) = &bad.plain {
                     let operations = self.understood(self.model, part);
-                    finding.certificate = general::certificate(self.model, history, &operations, refutation, budget);
+                    violation.certificate = general::certificate(self.model, history, &operations, refutation, budget);
                 }
-                finding.sentences.extend(bad.supposed.as_ref().map(|value| {
+                violation.why.extend(bad.supposed.as_ref().map(|value| {
                     format!("That holds also if it began with {value}, which was read before anything was written.")
                 }));
-                finding.sentences.extend(bad.note.clone());
-                finding
+                violation.why.extend(bad.note.clone());
+                violation
             }
         };
         if let [one, others @ ..] = &bad.several[..]
             && !others.is_empty()
         {
             let others: Vec<String> = others.iter().map(Value::to_string).collect();
-            finding.sentences.push(format!(
+            violation.why.push(format!(
                 "No value to begin with explains it: {one} and {} were all read before anybody can have written them.",
                 others.join(", ")
             ));
         }
         // A counterexample holds as well where a register began with nil, unless nil was read.
-        if let Some(certificate) = &mut finding.certificate {
+        if let Some(certificate) = &mut violation.certificate {
             self.initial.certify(certificate);
         }
-        finding
+        violation.finding(history)
     }
 
     /// The operations of a contradiction that supposes how the register began, as operations of a register of which nothing is

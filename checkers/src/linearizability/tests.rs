@@ -16,7 +16,7 @@ fn register_history(seed: u64, ops: u64, clients: u64, keys: u64, broken: bool) 
     history_of(seed, ops, clients, keys, 5, broken)
 }
 
-/// Registers under so many clients, who call all the time; each call takes effect somewhere between its call and its
+/// Registers under a number of clients that call all the time; each call takes effect somewhere between its call and its
 /// reply, two in a hundred have no reply. `values` 0: every written value is new. `broken`: near the end reads
 /// are answered from long ago.
 fn history_of(seed: u64, ops: u64, clients: u64, keys: u64, values: u64, broken: bool) -> History {

@@ -8,7 +8,7 @@ use crate::random::{Rng, Stats};
 use crate::value::Value;
 use std::num::NonZeroU64;
 
-/// Judges so many small random histories of one model by every engine and by every order. An error describes the first
+/// Compares every engine with every order on `count` small random histories of one model. The error describes the first
 /// difference.
 pub(crate) fn differ(name: &str, seed: u64, count: u64) -> Result<Stats, String> {
     let mut options = ModelOptions::default();

@@ -419,7 +419,7 @@ mod tests {
         let finding = &verdict.findings[0];
         assert_eq!((verdict.validity, finding.kind.as_str()), (Validity::Invalid, "read-below-bound"));
         let lost = "acknowledged additions of 1 are lost, or the read is stale";
-        assert_eq!(finding.title, format!("#7 read 3, but it had to be at least 4: {lost}"));
+        assert_eq!(finding.title, format!("Read below bound: #7 read 3, but it had to be at least 4: {lost}"));
         assert_eq!(finding.ops, [0, 2, 7]);
         let verdict = judge(&format!("{ADDED}{}", read(9)));
         assert_eq!(
@@ -441,13 +441,16 @@ mod tests {
         let lost = title(format!("{ADDED}{}{}", read(3), read(3)));
         assert_eq!(
             lost,
-            "#7 read 3, but it had to be at least 4: acknowledged additions of 1 are missing in it and in every later read"
+            "Read below bound: #7 read 3, but it had to be at least 4: acknowledged additions of 1 are missing in it and in every later read"
         );
         let stale = title(format!("{ADDED}{}{}", read(3), read(5)));
         let lacks = "it lacks acknowledged additions of 1, and a later read is within its bounds";
-        assert_eq!(stale, format!("#7 read 3, but it had to be at least 4: {lacks}"));
+        assert_eq!(stale, format!("Read below bound: #7 read 3, but it had to be at least 4: {lacks}"));
         let more = title(format!("{ADDED}{}", read(9)));
-        assert_eq!(more, "#7 read 9, but it had to be at most 8: no call added as much without #4, which was refused");
+        assert_eq!(
+            more,
+            "Read above bound: #7 read 9, but it had to be at most 8: no call added as much without #4, which was refused"
+        );
     }
 
     #[test]
@@ -459,12 +462,12 @@ mod tests {
         let finding = &verdict.findings[0];
         assert_eq!((verdict.validity, finding.kind.as_str()), (Validity::Invalid, "read-below-bound"));
         assert!(
-            finding.title.starts_with("#4 read 1, but it had to be at least 2, as it began with 1: "),
+            finding.title.starts_with("Read below bound: #4 read 1, but it had to be at least 2, as it began with 1: "),
             "{}",
             finding.title
         );
         assert!(finding.title.contains("acknowledged additions of 1 are "), "{}", finding.title);
-        let or = "Or it began with 0, and another read is wrong: #0 read 1, but it had to be at most 0: no call added as much.";
+        let or = "Or it began with 0, and another read is wrong: Read above bound: #0 read 1, but it had to be at most 0: no call added as much.";
         assert!(finding.sentences.iter().any(|sentence| sentence == or), "{:?}", finding.sentences);
     }
 

@@ -1,4 +1,4 @@
-//! `kafka`: logs of messages behave like logs, for those who send and for those who poll.
+//! `kafka`: logs of messages behave like logs, for senders and for pollers.
 //!
 //! Functions: `send`, `poll` and `txn`, each with a list of micro-operations: `["send", k, v]`, answered
 //! `["send", k, [offset, v]]` (offset nil: unknown), and `["poll"]`, answered `["poll", {k: [[offset, v], ..]}]` (or a list
@@ -14,7 +14,7 @@
 //!   successive operations of one process.
 //! - `G1c`: transactions that polled each other's messages in a circle, where each message was sent by one of them only.
 //! - `int-nonmonotonic-send`, `nonmonotonic-send`: offsets of one process' successive sends to one log do not go up. An
-//!   offset that no reply tells is the only one at which polls show the message.
+//!   offset without a reply is the only one at which polls show the message.
 //! - `precommitted-read`: a transaction polled what only it had sent. A violation with `isolation: read-committed`.
 //!
 //! **Of calls that were not acknowledged** ([`Op::completion_value`](crate::history::Op::completion_value)). Polls show
@@ -134,7 +134,7 @@ impl<'h> Judge<'_, 'h> {
         self.report.violation_of(found.kind, found.severity, make);
     }
 
-    fn said(&mut self, kind: &'static str, severity: Severity, log: u32, subject: Value, title: String, ops: &[u32]) {
+    fn record(&mut self, kind: &'static str, severity: Severity, log: u32, subject: Value, title: String, ops: &[u32]) {
         let certified = ops.iter().all(|&at| happened(&self.op(at)));
         self.found(Flaw { certified, ..Flaw::new(kind, severity, log) }, subject, title, ops);
     }
@@ -150,7 +150,7 @@ impl<'h> Judge<'_, 'h> {
                 let (one, two) = (self.logs.value(first.value), self.logs.value(other.value));
                 let title = format!("offset {offset} of log {} holds {one} and {two}", self.logs.key(first.log));
                 let (kind, violation) = ("inconsistent-offsets", Severity::Violation);
-                self.said(kind, violation, first.log, offset.into(), title, &[first.op, other.op]);
+                self.record(kind, violation, first.log, offset.into(), title, &[first.op, other.op]);
             }
         }
         observations.sort_unstable_by_key(|seen| (seen.value, seen.offset, !seen.acknowledged, seen.op));
@@ -166,9 +166,9 @@ impl<'h> Judge<'_, 'h> {
                 // Alone, without the other sends, operations do not show how often it was sent.
                 let certified = message.tried < 2 && offsets.iter().take(enough).all(|seen| seen.acknowledged);
                 let shown: Vec<u32> = offsets.iter().take(enough).map(|seen| seen.op).collect();
-                let told: Vec<Observation> =
+                let observations: Vec<Observation> =
                     group.iter().filter(|seen| seen.acknowledged || !certified).copied().collect();
-                let ops = needed(&told, shown, message.send, enough);
+                let ops = needed(&observations, shown, message.send, enough);
                 let sure = !self.logs.doubts.sent(message.log);
                 let found = Flaw { certified, ..Flaw::new("duplicate", severity(sure), message.log) };
                 self.found(found, value.to_value(), title, &ops);
@@ -199,16 +199,16 @@ impl<'h> Judge<'_, 'h> {
             let sent = self.op(send);
             let how = if happened(&sent) { "acknowledged" } else { "committed" };
             let title = format!(
-                "{value}, {how} by #{} at offset {offset} of log {key}, was never polled, though later ones were",
+                "{value}, {how} by #{} at offset {offset} of log {key}, was never polled, but later ones were",
                 sent.call
             );
             let beyond = logs.beyond(log, offset);
             let ops: Vec<u32> = [send].into_iter().chain(beyond).collect();
             if logs.passed == 0 {
-                self.said("lost-write", severity(!logs.doubts.polled(log)), log, value.to_value(), title, &ops);
+                self.record("lost-write", severity(!logs.doubts.polled(log)), log, value.to_value(), title, &ops);
             } else {
                 missing += 1;
-                self.said("lost-write", Severity::Evidence, log, value.to_value(), title, &ops);
+                self.record("lost-write", Severity::Evidence, log, value.to_value(), title, &ops);
             }
         }
         self.report.number("unseen", unseen);
@@ -221,7 +221,7 @@ impl<'h> Judge<'_, 'h> {
         }
     }
 
-    /// A message that this call polled first: somebody sent it before, and not in vain.
+    /// A message that this call polled first: a call sent it before, and was not refused.
     fn polled(&mut self, message: &Message<'h>, poll: u32) {
         let (log, value, key, read) = (message.log, message.content, self.logs.key(message.log), self.op(poll));
         // Only what was acknowledged promised to show what was committed.
@@ -255,7 +255,7 @@ impl<'h> Judge<'_, 'h> {
             let sure = demanded && !self.logs.doubts.sent(log);
             let title =
                 format!("#{call} polled {value} from log {}, which it had only just sent itself", self.logs.key(log));
-            self.said("precommitted-read", severity(sure), log, value.to_value(), title, &[op]);
+            self.record("precommitted-read", severity(sure), log, value.to_value(), title, &[op]);
             first = first.or(Some(call)).filter(|_| !demanded);
         }
         if let Some(first) = first {
@@ -272,14 +272,14 @@ impl<'h> Judge<'_, 'h> {
         let (logs, report) = (self.logs, &mut *self.report);
         let (sends, polls) = logs.calls;
         if sends + polls == 0 {
-            report.unknown("No call sends or polls, so nothing can be said.".to_owned());
+            report.unknown("No call sends or polls, so nothing can be judged.".to_owned());
         } else if logs.acknowledged == 0 {
             let sends = messages::count(sends as usize, "send");
-            report.unknown(format!("None of {sends} was acknowledged, so nothing can be said."));
+            report.unknown(format!("None of {sends} was acknowledged, so nothing can be judged."));
         }
         if sends + polls > 0 && logs.polled == 0 {
             let polls = messages::count(polls as usize, "poll");
-            report.unknown(format!("No acknowledged poll of {polls} showed a message, so nothing can be said."));
+            report.unknown(format!("No acknowledged poll of {polls} showed a message, so nothing can be judged."));
         }
         if let [first, ..] = self.gone_on[..] {
             let count = messages::count(self.gone_on.len(), "poll");

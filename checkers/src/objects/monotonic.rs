@@ -1,6 +1,6 @@
 //! `monotonic`: what was inserted later has a later timestamp.
 //!
-//! Functions: `add` with a value that nobody else adds, or with nil where the transaction itself takes the largest value
+//! Functions: `add` with a value that no other call adds, or with nil where the transaction itself takes the largest value
 //! plus one and replies with it, or with its row; `read` with the list of rows as reply, in any order. A row is
 //! `[value, timestamp]`, or `{"val": value, "sts": timestamp}` as Jepsen's CockroachDB suite writes it. Timestamps are
 //! the database's own: integers, or decimals as text (`"1700000000.0000000001"`).
@@ -84,7 +84,7 @@ struct Adds<'h> {
     elements: Elements<'h>,
     /// For each value its add that may have happened.
     tried: Vec<Option<Add>>,
-    /// Values of several adds: nothing is said about their rows.
+    /// Values of several adds: their rows are not judged.
     ambiguous: HashSet<u32>,
     refused: Vec<(u32, Op<'h>)>,
     /// Adds in doubt whose value is not known.
@@ -294,7 +294,7 @@ fn disorder<'h>(
     let (early, late) = (first.earlier.add?.op(history), first.later.add?.op(history));
     let (low, high) = (&first.earlier.stamp, &first.later.stamp);
     let title = format!(
-        "#{} got timestamp {low} and #{} the later {high}, though #{} came first",
+        "#{} got timestamp {low} and #{} the later {high}, but #{} came first",
         early.call, late.call, late.call
     );
     let why = if late.reply < early.call {
@@ -354,10 +354,10 @@ impl Checker for Monotonic {
             }
         }
         if acknowledged == 0 {
-            report.unseen("No add was acknowledged, so nothing can be said.");
+            report.unseen("No add was acknowledged, so nothing can be judged.");
         }
         if judged == 0 {
-            report.unseen("No read was acknowledged, so nothing can be said.");
+            report.unseen("No read was acknowledged, so nothing can be judged.");
         } else if late > 0 {
             report.unknown(format!("No last read began after {late} adds were acknowledged."));
         }

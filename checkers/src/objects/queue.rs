@@ -266,7 +266,10 @@ mod tests {
         assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.summary);
         let verdict = judge(&[("enqueue", "1", "null"), ("dequeue", "null", "1"), ("dequeue", "null", "1")]);
         assert_eq!((verdict.validity, &verdict.findings[0].ops[..]), (Validity::Invalid, &[0, 2, 4][..]));
-        assert_eq!(verdict.findings[0].title, "1 was dequeued 2 times, the last time by #4, but enqueued at most once");
+        assert_eq!(
+            verdict.findings[0].title,
+            "Duplicated message: 1 was dequeued 2 times, the last time by #4, but enqueued at most once"
+        );
     }
 
     #[test]

@@ -377,12 +377,12 @@ impl SetFull {
         violations.push(
             judge.duplicated().map(|violation| if self.at_least_once { violation.evidence() } else { violation }),
         );
-        let stale = judge.lacking("stale-element", "absent although known, and back later", &statuses.stale);
-        let unsettled = judge.lacking("stale-element", "absent although known, in the last read", &statuses.unsettled);
+        let stale = judge.lacking("stale-element", "known, then absent, and back later", &statuses.stale);
+        let unsettled = judge.lacking("stale-element", "known, and absent from the last read", &statuses.unsettled);
         let missing_told =
             judge.lacking("missing-element", "in no last read, while what a node holds is not known", &missing);
         if self.linearizable {
-            let missed = judge.lacking("stale-element", "absent although known", &missing);
+            let missed = judge.lacking("stale-element", "known, and absent", &missing);
             violations.extend([stale, unsettled, missed]);
         } else {
             violations.extend([stale, unsettled, missing_told].map(|violation| violation.map(Violation::evidence)));

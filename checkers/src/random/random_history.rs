@@ -21,7 +21,7 @@ struct Worker {
 }
 
 impl RandomHistory {
-    /// One with so many workers.
+    /// A history of this many workers.
     pub(crate) fn new(workers: u64) -> RandomHistory {
         let worker = |process| Worker { process, key: Value::Nil, open: None };
         RandomHistory { scene: ScriptedHistory::new(), processes: workers, workers: (0..workers).map(worker).collect() }

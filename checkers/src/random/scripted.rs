@@ -305,7 +305,7 @@ pub(super) fn text(history: &History) -> String {
     out
 }
 
-/// How many histories the tests try: so many as take a second unoptimised.
+/// Histories that a unit test tries: about a second unoptimised.
 #[cfg(test)]
 pub(crate) fn count() -> u64 {
     crate::testing::count(1500)

@@ -29,7 +29,7 @@ pub(crate) struct Access {
 }
 
 /// The accesses of one workload in the order of their calls. What failed is left out, and so are writes that were never
-/// acknowledged and that nobody observed: they need not have happened.
+/// acknowledged and never observed: they need not have happened.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Run {
     /// All of them.
@@ -38,7 +38,7 @@ pub(crate) struct Run {
     pub(crate) sessions: Vec<Vec<u32>>,
     /// For each access, its place in its session, from 1.
     pub(crate) place: Vec<u32>,
-    /// For each value, the access that wrote it; [`NONE`] for initial values and for those nobody wrote.
+    /// For each value, the access that wrote it; [`NONE`] for initial values and for values without a write.
     pub(crate) writer: Vec<u32>,
     /// Keys: the values below this number are initial ones.
     pub(crate) keys: u32,
@@ -82,7 +82,7 @@ impl Run {
         value < self.keys
     }
 
-    /// Who wrote what this access saw; [`NONE`] where it saw nothing or an initial value, or what nobody wrote.
+    /// The writer of the value that this access saw; [`NONE`] where it saw nothing, an initial value, or a value without a write.
     pub(crate) fn source(&self, at: u32) -> u32 {
         let reads = self.at(at).reads;
         if reads == NONE { NONE } else { self.writer[reads as usize] }
@@ -147,7 +147,7 @@ pub(crate) struct Parsed {
 }
 
 /// What an operation did.
-pub(crate) enum Act<'h> {
+pub(crate) enum CallEffect<'h> {
     /// It saw this value.
     Read(ValueRef<'h>),
     /// It wrote this value.
@@ -161,24 +161,24 @@ pub(crate) enum Act<'h> {
 }
 
 /// What the operation did; the error says what the function takes.
-pub(crate) fn act<'h>(history: &History, op: &Op<'h>) -> Result<Act<'h>, String> {
+pub(crate) fn act<'h>(history: &History, op: &Op<'h>) -> Result<CallEffect<'h>, String> {
     act_on(history, op, op.input)
 }
 
 /// The same where values have versions: arguments may be pairs without one.
-fn act_with<'h>(history: &History, op: &Op<'h>, versions: bool) -> Result<Act<'h>, String> {
+fn act_with<'h>(history: &History, op: &Op<'h>, versions: bool) -> Result<CallEffect<'h>, String> {
     let input = without_version(history.name(op.function), op.input).filter(|_| versions);
     act_on(history, op, input.unwrap_or(op.input))
 }
 
-fn act_on<'h>(history: &History, op: &Op<'h>, input: ValueRef<'h>) -> Result<Act<'h>, String> {
+fn act_on<'h>(history: &History, op: &Op<'h>, input: ValueRef<'h>) -> Result<CallEffect<'h>, String> {
     match history.name(op.function) {
-        "read" if op.outcome == Outcome::Ok => Ok(Act::Read(op.output)),
-        "read" => Ok(Act::Nothing),
-        "write" => Ok(Act::Write(input)),
+        "read" if op.outcome == Outcome::Ok => Ok(CallEffect::Read(op.output)),
+        "read" => Ok(CallEffect::Nothing),
+        "write" => Ok(CallEffect::Write(input)),
         "cas" => match input.as_list().filter(|list| list.len() == 2) {
-            Some(_) if op.outcome == Outcome::Ok && op.output == Value::Bool(false) => Ok(Act::Differs),
-            Some(pair) => Ok(Act::Cas(pair.at(0), pair.at(1))),
+            Some(_) if op.outcome == Outcome::Ok && op.output == Value::Bool(false) => Ok(CallEffect::Differs),
+            Some(pair) => Ok(CallEffect::Cas(pair.at(0), pair.at(1))),
             None => Err(format!("#{}: cas takes [from, to], not {}", op.call, op.input)),
         },
         other => Err(format!("#{}: read, write and cas are known, not {other:?}", op.call)),
@@ -247,13 +247,13 @@ fn traces(
 ) -> impl Iterator<Item = Trace<ValueRef<'_>, ValueRef<'_>>> {
     history.ops().iter().filter(move |op| op.workload == workload).flat_map(move |op| {
         let (seen, left) = match act_with(history, &op, versions) {
-            Ok(Act::Read(value)) => {
+            Ok(CallEffect::Read(value)) => {
                 let pair = value.as_list().filter(|list| versions && list.len() == 2);
                 (Some(pair.map_or(value, |pair| pair.at(1))), None)
             }
-            Ok(Act::Write(value)) => (None, Some(value)),
-            Ok(Act::Cas(from, to)) => (Some(from), Some(to)),
-            Ok(Act::Differs | Act::Nothing) | Err(_) => (None, None),
+            Ok(CallEffect::Write(value)) => (None, Some(value)),
+            Ok(CallEffect::Cas(from, to)) => (Some(from), Some(to)),
+            Ok(CallEffect::Differs | CallEffect::Nothing) | Err(_) => (None, None),
         };
         let replaced = seen;
         let seen = seen.filter(|_| op.outcome == Outcome::Ok).map(|value| Trace::Seen(op.key, value, op.reply));
@@ -299,11 +299,11 @@ pub(crate) fn parse_with(history: &History, workload: NameId, versions: bool, in
             continue;
         }
         let (reads, writes) = match act_with(history, &op, versions) {
-            Ok(Act::Read(value)) => (Some(pair.map_or(value, |(_, value)| value)), None),
-            Ok(Act::Write(value)) => (None, Some(value)),
-            Ok(Act::Cas(from, to)) => (Some(from), Some(to)),
-            Ok(Act::Nothing) => continue,
-            Ok(Act::Differs) => {
+            Ok(CallEffect::Read(value)) => (Some(pair.map_or(value, |(_, value)| value)), None),
+            Ok(CallEffect::Write(value)) => (None, Some(value)),
+            Ok(CallEffect::Cas(from, to)) => (Some(from), Some(to)),
+            Ok(CallEffect::Nothing) => continue,
+            Ok(CallEffect::Differs) => {
                 parsed.refused += 1;
                 continue;
             }
@@ -325,7 +325,7 @@ pub(crate) fn parse_with(history: &History, workload: NameId, versions: bool, in
     parsed
 }
 
-/// Leaves out what says nothing: reads of values whose writer is not certain, and unobserved writes that were never
+/// Leaves out what proves nothing: reads of values whose writer is not certain, and unobserved writes that were never
 /// acknowledged.
 fn certain(raw: Vec<Access>, written: &[u32], keys: u32, ambiguous: &mut usize) -> Vec<Access> {
     let unclear = |value: u32| value != NONE && written[value as usize] > u32::from(value >= keys);
@@ -342,7 +342,7 @@ fn certain(raw: Vec<Access>, written: &[u32], keys: u32, ambiguous: &mut usize) 
     }
     while let Some(value) = next.pop() {
         if !std::mem::replace(&mut observed[value as usize], true) {
-            // Of a value that several wrote, nobody knows which of them happened.
+            // Of several writes of one value it is not known which happened.
             next.extend(Some(replaced[value as usize]).filter(|from| *from != NONE && !unclear(value)));
         }
     }

@@ -15,7 +15,7 @@
 //! file says which of them a variant forbids, and why (`reason`). Unknown: nothing acknowledged, repeated values, unknown
 //! functions, or the budget ran out.
 use super::accesses::{Parsed, Run, beginnings, parse, workloads};
-use super::explain::{Words, finding, shrink};
+use super::explain::{Words, shrink, violation};
 use super::memory::{Base, causal_view, pram_clocks, pram_path};
 use super::observed::written_seen;
 use super::order::{Causal, KeyWrites};
@@ -114,12 +114,12 @@ fn reason(kind: &str) -> &'static str {
     match kind {
         "thin-air-read" => "a read returned a value that no call wrote",
         "cyclic-co" => "operations cause each other in a circle",
-        "write-co-init-read" => "a read returned the initial value although a write of the key is causally before it",
+        "write-co-init-read" => "a read returned the initial value, and a write of the key is causally before it",
         "write-co-read" => {
             "a read returned a value that was overwritten, and the overwriting write is causally before it"
         }
         "cyclic-cf" => "no order of the writes explains what all processes saw",
-        "write-hb-init-read" => "a process read the initial value although it must have seen a write of the key",
+        "write-hb-init-read" => "a process read the initial value after a write of the key that it must have seen",
         _ => "no order of the writes explains what one process saw",
     }
 }
@@ -168,7 +168,8 @@ impl FromInitial for CausalChecker {
                     let small = found.iter().filter_map(|bad| shrink(&parsed.run, &bad.support, &find));
                     let claim = if self.variant == Variant::Pram { pram_claim } else { claim };
                     let words = Words { reason, claim, versions: false };
-                    Answer::Broken(small.map(|(run, bad)| finding(history, &run, &bad, &words)).collect())
+                    let finding = |(run, bad)| violation(history, &run, &bad, &words).finding(history);
+                    Answer::Broken(small.map(finding).collect())
                 }
             };
             Part { workload, parsed, answer }

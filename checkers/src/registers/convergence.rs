@@ -15,15 +15,14 @@
 //!
 //! Findings: `diverged-replicas`, `thin-air-read`, `lost-write`, `superseded-value`. Unknown: a node never answered, a key
 //! was not read at the end, reads came too early, nodes differ that are not known to have converged, a fault was never healed, no write was acknowledged, no real time.
-use super::accesses::{Act, act, beginnings, workloads};
+use super::accesses::{CallEffect, act, beginnings, workloads};
 use crate::forms::Forms;
 use crate::history::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{Beginnings, FromInitial, Initial, of_key};
 use crate::value::{Value, ValueRef};
-use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
-use crate::verdict::{Budget, FINDINGS_MAX, Finding, Report, Severity, Validity, Verdict};
+use crate::verdict::{Budget, FINDINGS_MAX, Finding, Report, Validity, Verdict, Violation};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 
@@ -151,14 +150,14 @@ fn keys<'h>(history: &'h History, workload: NameId, initial: &Initial) -> Result
             return Err(why);
         }
         match act(history, &op)? {
-            Act::Write(value) | Act::Cas(_, value) => key.writes.push((value, op)),
-            Act::Read(_) => {
+            CallEffect::Write(value) | CallEffect::Cas(_, value) => key.writes.push((value, op)),
+            CallEffect::Read(_) => {
                 key.reads.push(op);
                 if op.settle {
                     key.finals.insert(at, op);
                 }
             }
-            Act::Differs | Act::Nothing => {}
+            CallEffect::Differs | CallEffect::Nothing => {}
         }
     }
     Ok(keys)
@@ -176,21 +175,11 @@ fn healed(history: &History) -> Result<u64, String> {
     Ok(last)
 }
 
-fn found(history: &History, kind: &str, title: String, key: ValueRef<'_>, ops: &[Op<'_>]) -> Trouble {
-    let mut ops = ops.to_vec();
-    ops.sort_by_key(|op| op.call);
-    ops.dedup_by_key(|op| op.call);
-    let calls: Vec<u64> = ops.iter().map(|op| op.call).collect();
-    let mut finding = Finding::new(kind, Severity::Violation, title);
-    finding.sentences.extend(ops.iter().map(|op| messages::operation(history, op)));
-    finding.key = key.to_value();
-    finding.nodes = messages::nodes_of(history, &ops);
-    finding.faults = messages::faults_around(history, &ops);
-    let claim = Claim::Rule { rule: kind.to_owned(), subject: Value::Nil };
-    // The others rest on times and faults, which operations do not carry.
-    finding.certificate = (kind == "thin-air-read").then(|| Certificate::new(history, claim, &calls));
-    finding.ops = calls;
-    Trouble::Broken(Box::new(finding))
+fn found(history: &History, kind: &'static str, title: String, key: ValueRef<'_>, ops: &[Op<'_>]) -> Trouble {
+    // The other kinds rest on times and faults, which operations do not carry.
+    let certified = kind == "thin-air-read";
+    let violation = Violation { certified, ..Violation::new(kind, title, Value::Nil, ops.to_vec()) }.on(key);
+    Trouble::Broken(Box::new(violation.finding(history)))
 }
 
 impl EventualConvergence {
@@ -413,7 +402,7 @@ impl FromInitial for EventualConvergence {
         report.number("undecided", json!(unclear.iter().take(FINDINGS_MAX).collect::<Vec<_>>()));
         let keys = messages::count(bad as usize, "key");
         report.conclude(self.name(), otherwise, |headline| {
-            format!("{keys} of {checked} did not converge as promised; {headline}.")
+            format!("{keys} of {checked} did not converge as promised. {headline}.")
         })
     }
 

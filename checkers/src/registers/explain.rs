@@ -6,7 +6,7 @@ use crate::history::{History, Op};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::verdict::messages;
-use crate::verdict::{Finding, Severity};
+use crate::verdict::{Severity, Violation};
 
 /// How many smaller counterexamples are tried.
 const TRIES: usize = 2000;
@@ -97,8 +97,8 @@ pub(crate) struct Words {
     pub(crate) versions: bool,
 }
 
-/// A finding of what a shrunk run shows.
-pub(crate) fn finding(history: &History, run: &Run, bad: &Bad, words: &Words) -> Finding {
+/// The violation that a shrunk run shows.
+pub(crate) fn violation<'h>(history: &'h History, run: &Run, bad: &Bad, words: &Words) -> Violation<'h> {
     let op = |at: u32| history.ops().at(run.at(at).op as usize);
     let ops: Vec<Op<'_>> = (0..run.len() as u32).map(op).collect();
     let mut keys: Vec<Value> = ops.iter().map(|op| op.key.to_value()).collect();
@@ -108,22 +108,19 @@ pub(crate) fn finding(history: &History, run: &Run, bad: &Bad, words: &Words) ->
     let calls: Vec<u64> = ops.iter().map(|op| op.call).collect();
     let names: Vec<String> = calls.iter().take(6).map(|call| format!("#{call}")).collect();
     let title = format!("{} ({})", (words.reason)(bad.kind), names.join(", "));
-    let mut finding = Finding::new(bad.kind, Severity::Violation, title);
-    finding.sentences.extend(ops.iter().map(|op| messages::operation(history, op)));
-    finding.sentences.extend(cycle.iter().map(say));
+    let mut sentences: Vec<String> = ops.iter().map(|op| messages::operation(history, op)).collect();
+    sentences.extend(cycle.iter().map(say));
     if bad.kind == "thin-air-read" {
         let reader = run.phantom().map(|reader| history.ops().at(run.at(reader).op as usize));
-        finding.sentences.extend(reader.map(|op| nobody(history, &op)));
+        sentences.extend(reader.map(|op| nobody(history, &op)));
     }
-    finding.around(history, &ops);
-    finding.key = if let [key] = &keys[..] { key.clone() } else { Value::Nil };
+    let key = if let [key] = &keys[..] { key.clone() } else { Value::Nil };
     // A causal order that comes back to itself needs nobody beside those on it; what a read shows is told by its writer.
     let on_it = |call: &u64| bad.kind != "cyclic-co" || cycle.iter().any(|edge| edge.from == *call || edge.to == *call);
     let certified: Vec<u64> = calls.iter().copied().filter(on_it).collect();
-    finding.certificate = Some(Certificate::new(history, (words.claim)(bad, cycle.clone()), &certified));
-    finding.ops = calls;
-    finding.cycle = cycle;
-    finding
+    let certificate = Certificate::new(history, (words.claim)(bad, cycle.clone()), &certified);
+    let violation = Violation::explained((bad.kind, Severity::Violation), title, sentences, ops);
+    Violation { key, cycle, ..violation }.with_certificate(Some(certificate))
 }
 
 /// The refused writes of what a read saw.

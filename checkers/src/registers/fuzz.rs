@@ -263,7 +263,7 @@ pub(crate) fn staleness(seed: u64, count: u64) -> Result<Stats, String> {
         let shape = Shape { most_ops: 8, unique, cas: false, settle: false };
         let calls = small::calls(&mut rng, shape);
         let history = small::history(&calls);
-        if !calls.iter().any(|call| matches!(call.act, small::Act::Read(_))) {
+        if !calls.iter().any(|call| matches!(call.act, small::SmallCall::Read(_))) {
             continue;
         }
         let mut invalid = false;

@@ -16,7 +16,7 @@ pub(crate) struct Behind {
     pub(crate) k: u64,
     /// Nanoseconds from the first certain effect of one of them to the call of the read.
     pub(crate) delta: u64,
-    /// The one whose effect was certain first.
+    /// The write whose effect was certain first.
     newer: u32,
     /// When what was read had certainly taken effect, by index.
     since: u64,
@@ -110,7 +110,7 @@ fn one_key(history: &History, run: &Run, writes: &Intervals, asked: &Intervals, 
 }
 
 impl Behind {
-    /// The read, what it returned, so many certainly newer writes, and who shows that all these took effect.
+    /// The read, its value's write, `writes` certainly newer writes, and the operations that show that all of these took effect.
     pub(crate) fn support(&self, run: &Run, writes: usize) -> Vec<u32> {
         let read = run.at(self.read);
         let mut support = vec![self.read];
@@ -183,10 +183,10 @@ impl Table {
         for (fault, (from, to)) in faults {
             let during: Vec<&Behind> =
                 reads.iter().filter(|read| (from..=to).contains(&op(read).call_time)).copied().collect();
-            let mut told = row(&during);
-            told["fault"] = json!(fault.id);
-            told["what"] = json!(messages::fault(fault));
-            by_fault.push(told);
+            let mut figures = row(&during);
+            figures["fault"] = json!(fault.id);
+            figures["what"] = json!(messages::fault(fault));
+            by_fault.push(figures);
         }
         let nodes: BTreeMap<&str, Json> = nodes.into_iter().map(|(node, reads)| (node, row(&reads))).collect();
         BTreeMap::from([

@@ -44,7 +44,7 @@ impl Stop {
         }
     }
 
-    /// Asks the budget, now and then, in a loop that did so many steps and holds so many bytes.
+    /// Asks the budget, now and then, in a loop that did `steps` steps and holds `bytes` bytes.
     pub(crate) fn unless(step: usize, bytes: impl FnOnce() -> usize, budget: &Budget) -> Result<(), Stop> {
         match step % 1024 {
             0 if (budget.expired)() => Err(Stop::Time),

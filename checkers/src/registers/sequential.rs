@@ -7,7 +7,7 @@
 //! values the exact search alone. The problem is NP-complete: a search that runs out of time or memory is Unknown. What a
 //! refused compare-and-set saw is left out. Findings: `thin-air-read`, `nonsequential`.
 use super::accesses::{Access, NONE, Run, beginnings, parse, workloads};
-use super::explain::{Words, finding, shrink};
+use super::explain::{Words, shrink, violation};
 use super::interleave::{Found, dive, search};
 use super::observed::order_seen;
 use super::order::Path;
@@ -106,7 +106,9 @@ fn repeated(history: &History, raw: &[Access], keys: u32, values: usize, budget:
         Decision::GaveUp => gave_up(),
         Decision::Broken(bad) => {
             let small = if run.len() <= SPARED { spare(&run, budget) } else { run };
-            Answer::Broken(vec![finding(history, &small, &Bad { cycle: Path::new(), ..bad }, &WORDS)])
+            Answer::Broken(vec![
+                violation(history, &small, &Bad { cycle: Path::new(), ..bad }, &WORDS).finding(history),
+            ])
         }
     }
 }
@@ -136,12 +138,8 @@ impl FromInitial for Sequential {
             let answer = if parsed.ambiguous > 0 {
                 let values = run.writer.len();
                 let phantom = thin_air(run).map(|bad| {
-                    Answer::Broken(vec![finding(
-                        history,
-                        &run.subset(&bad.support),
-                        &Bad { support: vec![0], ..bad },
-                        &WORDS,
-                    )])
+                    let (alone, bad) = (run.subset(&bad.support), Bad { support: vec![0], ..bad });
+                    Answer::Broken(vec![violation(history, &alone, &bad, &WORDS).finding(history)])
                 });
                 phantom.unwrap_or_else(|| repeated(history, &parsed.raw, run.keys, values, budget))
             } else {
@@ -157,7 +155,7 @@ impl FromInitial for Sequential {
                         // Should the smaller search give up, everything that was needed is shown, without its cycle.
                         let (small, bad) = small
                             .unwrap_or_else(|| (run.subset(&bad.support), Bad { cycle: Path::new(), ..bad.clone() }));
-                        Answer::Broken(vec![finding(history, &small, &bad, &WORDS)])
+                        Answer::Broken(vec![violation(history, &small, &bad, &WORDS).finding(history)])
                     }
                 }
             };

@@ -13,7 +13,7 @@
 //! Findings: `thin-air-read`, `stale-own-write`, `non-monotonic-read`, `non-monotonic-write`, `write-before-read`. Unknown:
 //! nothing acknowledged, repeated values, `order: realtime` on a history without it. O(n log n).
 use super::accesses::{NONE, Run, beginnings, parse_with, workloads};
-use super::explain::{Words, finding, shrink};
+use super::explain::{Words, shrink, violation};
 use super::observed::session_seen;
 use super::order::{Path, Step};
 use super::patterns::{Bad, Stop, thin_air};
@@ -23,7 +23,7 @@ use crate::history::{History, NameId, Op};
 use crate::initial::{Beginnings, FromInitial, Initial};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
-use crate::verdict::{Budget, Severity, Verdict};
+use crate::verdict::{Budget, Verdict};
 use std::collections::HashMap;
 
 /// What a session is promised.
@@ -291,17 +291,16 @@ impl SessionGuarantee {
             let quick = Budget::unlimited();
             let find = |run: &Run| self.judge(run, numbers, forward, &quick).ok().flatten();
             let small = shrink(run, &bad.support, &find);
-            Ok(small.map(|(small, bad)| finding(history, &small, &bad, &words)))
+            Ok(small.map(|(small, bad)| violation(history, &small, &bad, &words)))
         };
-        if let Some(finding) = told(false)? {
-            return Ok(Answer::Broken(vec![finding]));
+        if let Some(violation) = told(false)? {
+            return Ok(Answer::Broken(vec![violation.finding(history)]));
         }
         let observed = matches!(self.promise, Promise::MonotonicWrites | Promise::WritesFollowReads);
         Ok(match if observed { told(true)? } else { None } {
             None => Answer::Kept,
-            Some(mut finding) => {
-                finding.severity = Severity::Evidence;
-                finding.certificate = None;
+            Some(violation) => {
+                let finding = violation.evidence().with_certificate(None).finding(history);
                 let why = "readers saw writes in another order: either this promise or monotonic reads was broken";
                 Answer::Doubtful(why.to_owned(), vec![finding])
             }

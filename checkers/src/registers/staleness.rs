@@ -6,13 +6,13 @@
 //! what it returned to its call (0 if there is none); and k, how many writes that had certainly taken effect before the read
 //! are certainly newer. Told for each node and kind of fault. Final reads count like all others.
 //!
-//! With `k_max`, every read returns one of so many last values (k-atomicity): exact for 1 and 2, for more a read with so
+//! With `k_max`, every read returns one of the last `k_max` values (k-atomicity): exact for 1 and 2, for more a read with so
 //! many newer writes breaks it and nothing proves it. With `delta_max`, the key would be linearizable if reads had been
 //! called so much earlier (Δ-atomicity): exact. Findings: `thin-air-read`, `stale-read` (evidence without a limit),
 //! `not-k-atomic`, `not-delta-atomic`. Unknown: no real time, no acknowledged read, repeated values.
 use super::accesses::{NONE, Parsed, Run, beginnings, parse, workloads};
 use super::delta::{Cluster, smallest};
-use super::explain::{Words, finding, shrink};
+use super::explain::{Words, shrink, violation};
 use super::k_atomic::two_atomic;
 use super::measure::{Behind, Table, measure};
 use super::observed::key_seen;
@@ -23,15 +23,15 @@ use crate::history::{History, NameId, Op};
 use crate::initial::{Beginnings, FromInitial, Initial};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
-use crate::verdict::{Budget, Finding, Severity, Verdict};
+use crate::verdict::{Budget, Finding, Verdict, Violation};
 use serde_json::json;
 
 /// Measures staleness, and judges it where limits are set.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Staleness {
-    /// Every read returns one of so many last values; 1 is linearizability.
+    /// Every read returns one of this many last values; 1 is linearizability.
     pub(super) k_max: Option<u64>,
-    /// Linearizable if reads had been called so many milliseconds earlier.
+    /// Linearizable if reads had been called this many milliseconds earlier.
     pub(super) delta_ms_max: Option<u64>,
 }
 
@@ -105,16 +105,14 @@ impl Staleness {
         Words { reason, claim, versions: false }
     }
 
-    /// A finding with its limit as what the rule is about.
-    fn limited(&self, history: &History, run: &Run, bad: &Bad, limit: u64) -> Finding {
-        let mut finding = finding(history, run, bad, &self.words());
-        if let Some(certificate) = &mut finding.certificate {
-            certificate.claim = Claim::Rule {
-                rule: bad.kind.to_owned(),
-                subject: Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)),
-            };
+    /// A violation whose rule is about this limit.
+    fn limited<'h>(&self, history: &'h History, run: &Run, bad: &Bad, limit: u64) -> Violation<'h> {
+        let subject = Value::Int(i64::try_from(limit).unwrap_or(i64::MAX));
+        let mut violation = violation(history, run, bad, &self.words());
+        if let Some(certificate) = &mut violation.certificate {
+            certificate.claim = Claim::Rule { rule: bad.kind.to_owned(), subject };
         }
-        finding
+        violation
     }
 
     /// What breaks a limit, as few operations as possible.
@@ -149,7 +147,7 @@ impl Staleness {
             };
             let small = |support: Vec<u32>| shrink(run, &support, &find).or_else(|| shrink(run, &everything, &find));
             if let Some((small, bad)) = found.and_then(small) {
-                findings.push(self.limited(history, &small, &bad, k));
+                findings.push(self.limited(history, &small, &bad, k).finding(history));
             }
         }
         if let Some(limit) = self.delta_ms_max {
@@ -164,7 +162,8 @@ impl Staleness {
                 let small = shrink(run, &support, &find).or_else(|| shrink(run, &everything, &find));
                 if let Some((small, bad)) = small {
                     // It is about times, which operations do not carry.
-                    findings.push(Finding { certificate: None, ..self.limited(history, &small, &bad, limit) });
+                    let violation = self.limited(history, &small, &bad, limit).with_certificate(None);
+                    findings.push(violation.finding(history));
                 }
             }
         }
@@ -179,7 +178,7 @@ impl Staleness {
         if let Some(bad) = thin_air(run) {
             let alone = run.subset(&bad.support);
             let bad = Bad { support: vec![0], ..bad };
-            return Answer::Broken(vec![finding(history, &alone, &bad, &self.words())]);
+            return Answer::Broken(vec![violation(history, &alone, &bad, &self.words()).finding(history)]);
         }
         if (budget.expired)() {
             return Answer::Unknown("the time ran out".to_owned());
@@ -207,15 +206,13 @@ impl Staleness {
         let support = read.support(run, 1);
         let small = run.subset(&support);
         let bad = Bad::new("stale-read", Path::new(), 0..small.len() as u32);
-        let mut finding = finding(history, &small, &bad, &self.words());
-        finding.severity = Severity::Evidence;
-        finding.certificate = None;
-        finding.title = format!(
+        let title = format!(
             "the stalest read returned a value that had been replaced for at least {} ms, by at least {} writes",
             read.delta / 1_000_000,
             read.k
         );
-        finding
+        let violation = violation(history, &small, &bad, &self.words());
+        Violation { title, ..violation }.evidence().with_certificate(None).finding(history)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::options::{NoOptions, schema};
 use crate::run_level::sides::wrote;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict, Violation};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -124,12 +124,9 @@ fn gap_finding(history: &History, (from, to): (u64, u64)) -> Option<Finding> {
         messages::seconds(to)
     )];
     sentences.extend(messages::faults(history, &faults));
-    let finding = Finding::new(
-        "longest-gap",
-        Severity::Evidence,
-        format!("nothing was acknowledged for {}", messages::seconds(to - from)),
-    );
-    Some(Finding { sentences, faults, ..finding })
+    let title = format!("nothing was acknowledged for {}", messages::seconds(to - from));
+    let violation = Violation::explained(("longest-gap", Severity::Evidence), title, sentences, Vec::new());
+    Some(violation.at(Vec::new(), faults).finding(history))
 }
 
 /// Nodes that acknowledged no write after the last heal.
@@ -144,22 +141,15 @@ fn stuck_finding(history: &History, effects: &[Effect]) -> Option<Finding> {
     if nodes.is_empty() {
         return None;
     }
-    let finding = Finding::new(
-        "not-recovered",
-        Severity::Evidence,
-        format!("no write was acknowledged by {} after the last heal", nodes.join(", ")),
+    let title = format!("no write was acknowledged by {} after the last heal", nodes.join(", "));
+    let why = format!(
+        "Fault {} was the last to heal, at {}; no write called on {} after that was acknowledged before the load ended.",
+        last.fault,
+        messages::seconds(time(&last)),
+        nodes.join(", ")
     );
-    Some(Finding {
-        sentences: vec![format!(
-            "Fault {} was the last to heal, at {}; no write called on {} after that was acknowledged before the load ended.",
-            last.fault,
-            messages::seconds(time(&last)),
-            nodes.join(", ")
-        )],
-        nodes,
-        faults: vec![last.fault],
-        ..finding
-    })
+    let violation = Violation::explained(("not-recovered", Severity::Evidence), title, vec![why], Vec::new());
+    Some(violation.at(nodes, vec![last.fault]).finding(history))
 }
 
 impl Checker for Availability {

@@ -22,7 +22,7 @@ use crate::history::{History, ProcessEvent, ProcessStep};
 use crate::options::schema;
 use crate::value::Value;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict, Violation};
 use ending::Ending;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
@@ -306,15 +306,15 @@ struct Group<'h> {
 
 impl Group<'_> {
     fn finding(&self, history: &History) -> Finding {
-        let mut finding = Finding::new(self.kind, self.severity, title(self.kind, self.event, self.times));
-        (finding.sentences, finding.faults) = circumstances(self.event, history);
-        finding.sentences.extend(ending::reason(self.kind).map(str::to_owned));
+        let (mut sentences, faults) = circumstances(self.event, history);
+        sentences.extend(ending::reason(self.kind).map(str::to_owned));
         if !self.event.detail.is_empty() {
-            finding.sentences.push("It said last:".to_owned());
-            finding.sentences.extend(self.event.detail.iter().cloned());
+            sentences.push("It said last:".to_owned());
+            sentences.extend(self.event.detail.iter().cloned());
         }
-        finding.nodes = vec![self.event.node.to_string()];
-        finding
+        let title = title(self.kind, self.event, self.times);
+        let violation = Violation::explained((self.kind, self.severity), title, sentences, Vec::new());
+        violation.at(vec![self.event.node.to_string()], faults).finding(history)
     }
 }
 

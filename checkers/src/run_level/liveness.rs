@@ -124,9 +124,9 @@ impl Liveness {
                 ),
                 "No other fault may have been in force meanwhile.".to_owned(),
             ],
-            nodes: names,
             ..Violation::default()
         }
+        .at(names, Vec::new())
     }
 }
 
@@ -154,7 +154,7 @@ impl Checker for Liveness {
             let Some(healed) = gone_at(fault) else {
                 report.evidence("not-healed", || Violation {
                     title: format!("it was never verified that {} is gone", messages::fault(fault)),
-                    nodes: fault.nodes.clone(),
+                    circumstances: Some((fault.nodes.clone(), Vec::new())),
                     ..Violation::default()
                 });
                 continue;

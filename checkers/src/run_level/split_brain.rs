@@ -14,7 +14,7 @@
 //! Unknown: both sides acknowledged calls that commute (adds to a set, increments), which contradict nothing and which a
 //! system without split brain does not acknowledge either; both sides acknowledged calls of a function that may change the
 //! same object, and the table of functions does not say that they conflict (`transfer`, `release`, any function that is not
-//! in the table); or the cut leaked (`leaking-cut`): on one side somebody
+//! in the table); or the cut leaked (`leaking-cut`): on one side a call
 //! saw a value that was first written on the other meanwhile, so that the proof of the cut, which covers the links that
 //! were cut, says nothing about the two sides. A value that was there before, by the option `initial` or by a read before
 //! anybody wrote it, is no leak.
@@ -34,7 +34,7 @@ use crate::run_level::sides::{Side, sides};
 use crate::value::Value;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict, Violation};
 use both_sides::{Shared, shared};
 use leak::Leak;
 use schemars::JsonSchema;
@@ -139,7 +139,7 @@ fn finding(
     fault: &Fault,
     busy: &[&Side<'_>],
     shared: &Shared<'_>,
-    kind: &str,
+    kind: &'static str,
     severity: Severity,
 ) -> Option<Finding> {
     let count = |side: &&Side<'_>| format!("{} ({})", side.name(), messages::count(side.writes.len(), "write"));
@@ -181,19 +181,10 @@ fn finding(
         }
         Shared::Nothing(_) => "No key was written on both sides, so this may be a sharded system at work.".to_owned(),
     });
-    let finding = Finding::new(
-        kind,
-        severity,
-        format!("{} sides of fault {} acknowledged writes: {}", busy.len(), fault.id, counts.join("; ")),
-    );
-    Some(Finding {
-        sentences,
-        nodes: messages::nodes_of(history, &ops),
-        ops: ops.iter().map(|op| op.call).collect(),
-        key,
-        faults: vec![fault.id],
-        ..finding
-    })
+    let title = format!("{} sides of fault {} acknowledged writes: {}", busy.len(), fault.id, counts.join("; "));
+    let nodes = messages::nodes_of(history, &ops);
+    let violation = Violation::explained((kind, severity), title, sentences, ops);
+    Some(Violation { key, ..violation }.at(nodes, vec![fault.id]).finding(history))
 }
 
 /// One sentence, without its full stop.
@@ -220,17 +211,9 @@ fn leak_finding(history: &History, fault: &Fault, leak: &Leak<'_>) -> Finding {
          family, a proxy, a store outside the nodes."
             .to_owned(),
     );
-    let mut calls = [leak.write.call, leak.seen.call];
-    calls.sort_unstable();
-    let finding = Finding::new("leaking-cut", Severity::Evidence, leaked(history, fault, leak));
-    Finding {
-        sentences,
-        ops: calls.to_vec(),
-        key: leak.seen.key.to_value(),
-        nodes: messages::nodes_of(history, &ops),
-        faults: vec![fault.id],
-        ..finding
-    }
+    let (kind, nodes) = (("leaking-cut", Severity::Evidence), messages::nodes_of(history, &ops));
+    let violation = Violation::explained(kind, leaked(history, fault, leak), sentences, ops.to_vec());
+    violation.on(leak.seen.key).at(nodes, vec![fault.id]).finding(history)
 }
 
 impl Checker for SplitBrain {
@@ -286,6 +269,6 @@ impl Checker for SplitBrain {
         ]);
         let overlapping = leaders::sentence(history, &overlaps);
         let otherwise = (validity, format!("{summary}{overlapping}"));
-        report.conclude(self.name(), otherwise, |headline| format!("Split brain: {headline}.{overlapping}"))
+        report.conclude(self.name(), otherwise, |headline| format!("Split brain. {headline}.{overlapping}"))
     }
 }

@@ -86,7 +86,7 @@ fn a_read_with_a_list_as_argument_is_told_as_it_was_answered() {
     ];
     let plain = read_as(&lines, Some(false)).expect("a history");
     let verdict = Linearizable::registers().check(&plain, &Budget::unlimited());
-    assert_eq!(verdict.findings[0].title, "#4 returned [1, 5] although [2, 6] had been there since");
+    assert_eq!(verdict.findings[0].title, "Stale read: #4 returned [1, 5] after [2, 6] had been there");
     // Nobody said that these are no keys with their values: as such the promise was kept.
     assert!(matches!(read_as(&lines, None), Err(HistoryError::AmbiguousKeys { line: 6, column: 1, .. })));
     let keys = read_as(&lines, Some(true)).expect("a history");

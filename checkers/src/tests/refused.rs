@@ -49,7 +49,10 @@ fn a_set_counts_those_refused_among_what_was_never_added() {
         1 add null 2 -> fail: refused
         settle 2 read -> ok [1,2,7]";
     let title = violation("set", &[], lines).title;
-    assert!(title.starts_with("2 elements present although never added or, 1 of them, refused when added"), "{title}");
+    assert!(
+        title.starts_with("Unexpected element: 2 elements never added or, 1 of them, refused when added"),
+        "{title}"
+    );
 }
 
 #[test]
@@ -74,7 +77,7 @@ fn refused_calls_that_explain_too_much_are_named() {
         1 dequeue -> ok 1
         2 dequeue -> ok 1";
     let queue = violation("queue", &[], twice);
-    let title = "1 was dequeued 2 times, the last time by #7, but enqueued at most once: its enqueue #1 was refused";
+    let title = "Duplicated message: 1 was dequeued 2 times, the last time by #7, but enqueued at most once: its enqueue #1 was refused";
     assert_eq!(queue.title, title);
     assert_eq!(queue.ops, [1, 3, 5, 7]);
 }

@@ -276,7 +276,8 @@ fn nodes_that_are_not_known_are_in_no_words_and_no_numbers() {
     let commit = [(1, "status", "null", "\"committed\""), (2, "status", "null", "\"aborted\"")];
     let mixed = judge("atomic-commit", &calls(&commit));
     assert_eq!(mixed.findings[0].kind, "mixed-decision");
-    let title = "the participant of process 1 committed transaction 1, the participant of process 2 aborted it";
+    let title =
+        "Mixed decision: the participant of process 1 committed transaction 1, the participant of process 2 aborted it";
     assert_eq!(mixed.findings[0].title, title);
     let flipped = judge("atomic-commit", &calls(&commit.map(|(_, f, input, output)| (1, f, input, output))));
     assert_eq!(flipped.findings[0].kind, "decision-flipped");

@@ -258,7 +258,7 @@ fn a_later_final_read_that_lacks_what_an_earlier_one_had_has_lost_it() {
     assert_eq!((verdict.validity, &verdict.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", verdict.summary);
     let finding = &verdict.findings[0];
     assert_eq!((finding.kind.as_str(), &finding.ops[..]), ("lost-write", &[1, 3, 7][..]));
-    assert_eq!(finding.title, "1 acknowledged element lost on n1 between two final reads");
+    assert_eq!(finding.title, "Lost write: 1 acknowledged element lost on n1 between two final reads");
     // Reads of one node that overlap have no order.
     let beside = r#"
         {"type":"start","nodes":["n1"]}
@@ -417,7 +417,7 @@ fn a_whole_history_that_marks_no_final_read_ends_with_its_last_read() {
     let verdict = judge(&whole);
     assert_eq!(verdict.validity, Validity::Invalid, "{}", verdict.summary);
     let finding = &verdict.findings[0];
-    assert_eq!(finding.title, "1 element present although refused when added: 7, first seen by #9 on n1");
+    assert_eq!(finding.title, "Unexpected element: 1 element refused when added: 7, first seen by #9 on n1");
     assert_eq!(finding.ops, [7, 9], "the refused add is shown");
     assert!(verdict.summary.starts_with("1 unexpected element."), "{}", verdict.summary);
     // A record of a run that broke off may lack its final reads.
@@ -433,5 +433,5 @@ fn one_moment_is_no_window_and_one_node_lacks() {
     assert!(text.contains("It was acknowledged at 0.004 s.") && !text.contains("window"), "{text}");
     let differ =
         judge(&three_nodes(&(read_on(1, true, "[1,2,3]") + &read_on(2, true, "[1,2,3]") + &read_on(3, true, "[1,3]"))));
-    assert_eq!(differ.findings[0].title, "the final reads differ: n3 lacks what another node returned");
+    assert_eq!(differ.findings[0].title, "Replicas differ: the final reads of n3 lack what another node returned");
 }

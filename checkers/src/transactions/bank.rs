@@ -271,7 +271,7 @@ impl Bank {
             }
             if whole && !bank.expected.contains(name) {
                 report.violation("unexpected-key", || {
-                    let title = format!("#{} found account {name}, which nobody opened", read.call);
+                    let title = format!("#{} found account {name}, which was never opened", read.call);
                     let reason = format!("The first read lacks account {name}, and no transfer names it.");
                     let ops = bank.first_table.into_iter().chain([read]).collect();
                     Violation { ops, ..wrong(title, vec![reason]) }

@@ -99,8 +99,9 @@ pub(super) fn contradictions(
     by: DecidedBy,
     budget: &Budget,
 ) -> Result<Vec<Finding>, Undecided> {
+    let flaws = matched.flaws.iter().take(FLAWS);
     let flaws: Vec<Finding> =
-        matched.flaws.iter().take(FLAWS).map(|flawed| explain::flaw(transactions, flawed)).collect();
+        flaws.map(|flawed| explain::flaw(transactions, flawed).finding(transactions.history())).collect();
     if !flaws.is_empty() {
         return Ok(flaws);
     }

@@ -2,9 +2,8 @@
 //! operations. The explanations of `list-append`, `rw-register`, the weak levels and predicates build on it.
 use super::cycles::CycleEdge;
 use super::txn::{MopKind, Transactions};
-use crate::history::{History, Op, Outcome};
+use crate::history::{Op, Outcome};
 use crate::value::{Value, Word};
-use crate::verdict::Finding;
 use crate::verdict::certificate::{Certificate, Claim, EdgeKind};
 use crate::verdict::messages;
 
@@ -14,19 +13,11 @@ const ELEMENTS_SHOWN: usize = 8;
 /// Steps of a cycle that are described; of a longer one these and the last.
 pub(super) const STEPS_SHOWN: usize = 30;
 
-/// The finding with these operations: their calls, nodes, and the faults meanwhile, which are added to its sentences.
-pub(super) fn with_ops(mut finding: Finding, history: &History, ops: &[Op<'_>]) -> Finding {
-    finding.ops = ops.iter().map(|op| op.call).collect();
-    finding.ops.sort_unstable();
-    finding.around(history, ops);
-    finding
-}
-
 /// Describes transactions by their numbers.
 #[derive(Clone, Copy)]
 pub(super) struct Narrator<'a, 'h>(pub(super) &'a Transactions<'h>);
 
-impl Narrator<'_, '_> {
+impl<'h> Narrator<'_, 'h> {
     /// The index of its call, by which findings name it.
     pub(super) fn call(&self, txn: u32) -> u64 {
         u64::from(self.0.txn(txn).call)
@@ -110,14 +101,15 @@ impl Narrator<'_, '_> {
         Some(sentences)
     }
 
-    /// The finding about these transactions. Its certificate has the witnesses, too.
-    pub(super) fn finding(&self, finding: Finding, named: &[u32], witnesses: &[u32], claim: Claim) -> Finding {
-        let history = self.0.history();
-        let ops: Vec<_> = named.iter().map(|&txn| self.0.op(txn)).collect();
-        let mut finding = with_ops(finding, history, &ops);
-        let calls: Vec<u64> = named.iter().chain(witnesses).map(|&txn| self.call(txn)).collect();
-        finding.certificate = Some(Certificate::new(history, claim, &calls));
-        finding
+    /// The operations of these transactions.
+    pub(super) fn ops(&self, txns: &[u32]) -> Vec<Op<'h>> {
+        txns.iter().map(|&txn| self.0.op(txn)).collect()
+    }
+
+    /// The certificate of this claim for these transactions.
+    pub(super) fn certificate(&self, claim: Claim, txns: impl IntoIterator<Item = u32>) -> Certificate {
+        let calls: Vec<u64> = txns.into_iter().map(|txn| self.call(txn)).collect();
+        Certificate::new(self.0.history(), claim, &calls)
     }
 
     /// What the transaction left in the key: the value that it wrote last, or the element that it appended last.

@@ -16,12 +16,12 @@ pub(crate) struct Small {
     /// How it ended.
     pub outcome: Outcome,
     /// Key, and what was appended or read.
-    pub mops: Vec<(Value, Act)>,
+    pub mops: Vec<(Value, MopEffect)>,
 }
 
 /// What an operation did.
 #[derive(Clone, Debug)]
-pub(crate) enum Act {
+pub(crate) enum MopEffect {
     /// Appended this.
     Append(Value),
     /// Read this; None: unknown.
@@ -48,8 +48,8 @@ pub(crate) fn transactions(history: &History) -> Vec<Small> {
             let mop = mop.as_list().unwrap_or_default();
             let value = mop.at(2).to_value();
             let act = match mop.at(0).as_text() {
-                Some("append") => Act::Append(value),
-                _ => Act::Read(ok.then(|| value.as_list().map(<[Value]>::to_vec).unwrap_or_default())),
+                Some("append") => MopEffect::Append(value),
+                _ => MopEffect::Read(ok.then(|| value.as_list().map(<[Value]>::to_vec).unwrap_or_default())),
             };
             (mop.at(1).to_value(), act)
         });
@@ -67,25 +67,25 @@ impl Small {
         self.mops.iter().all(|(key, act)| {
             let held = state.entry(key.clone()).or_insert_with(|| seen.get(key).cloned().unwrap_or_default());
             match act {
-                Act::Append(element) => {
+                MopEffect::Append(element) => {
                     held.push(element.clone());
                     true
                 }
-                Act::Read(read) => read.as_ref().is_none_or(|read| read == held),
+                MopEffect::Read(read) => read.as_ref().is_none_or(|read| read == held),
             }
         })
     }
 
     fn apply(&self, state: &mut State) {
         for (key, act) in &self.mops {
-            if let Act::Append(element) = act {
+            if let MopEffect::Append(element) = act {
                 state.entry(key.clone()).or_default().push(element.clone());
             }
         }
     }
 
     fn writes(&self, key: &Value) -> bool {
-        self.mops.iter().any(|(of, act)| of == key && matches!(act, Act::Append(_)))
+        self.mops.iter().any(|(of, act)| of == key && matches!(act, MopEffect::Append(_)))
     }
 
     fn before(&self, other: &Small, order: Order) -> bool {

@@ -18,12 +18,11 @@ use crate::calls::workloads_with;
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::{NoOptions, schema};
-use crate::transactions::explain::with_ops;
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
-use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
+use crate::verdict::certificate::{Edge, EdgeKind};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Report, Severity, Validity, Verdict, Violation};
 use std::collections::BTreeMap;
 
 /// Its entry in the list of checkers.
@@ -92,7 +91,7 @@ impl Checker for G2 {
         }
         let mut report = Report::new(history);
         for ((_, key), inserts) in keys.iter().filter(|(_, inserts)| inserts.ok.len() > 1) {
-            report.examples_of("G2", Severity::Violation, 1, || finding(history, *key, inserts));
+            report.violation("G2", || violation(history, *key, inserts));
         }
         let broken = report.violations();
         let acknowledged = keys.values().filter(|inserts| !inserts.ok.is_empty()).count();
@@ -119,12 +118,11 @@ impl Checker for G2 {
     }
 }
 
-fn finding(history: &History, key: ValueRef<'_>, inserts: &Inserts<'_>) -> Finding {
+fn violation<'h>(history: &'h History, key: ValueRef<'_>, inserts: &Inserts<'h>) -> Violation<'h> {
     let [(one, first), (other, second)] = [inserts.ok[0], inserts.ok[1]];
     let title =
-        format!("#{} and #{} both inserted under key {key}, and neither saw the other's row.", one.call, other.call);
-    let mut finding = Finding::new("G2", Severity::Violation, title);
-    let ops = [one, other];
+        format!("#{} and #{} both inserted under key {key}, and neither saw the other's row", one.call, other.call);
+    let ops = vec![one, other];
     let mut sentences: Vec<String> = ops.iter().map(|op| messages::operation(history, op)).collect();
     for (reader, writer, id) in [(one, other, second), (other, one, first)] {
         sentences.push(format!(
@@ -146,12 +144,9 @@ fn finding(history: &History, key: ValueRef<'_>, inserts: &Inserts<'_>) -> Findi
         before: Value::Nil,
         after: id.to_value(),
     };
-    finding.cycle = vec![edge(&one, &other, second), edge(&other, &one, first)];
-    let claim = Claim::cycle("G2", finding.cycle.clone());
-    finding.certificate = Some(Certificate::new(history, claim, &[one.call, other.call]));
-    finding.key = key.to_value();
-    finding.sentences = sentences;
-    with_ops(finding, history, &ops)
+    let cycle = vec![edge(&one, &other, second), edge(&other, &one, first)];
+    let violation = Violation::explained(("G2", Severity::Violation), title, sentences, ops);
+    Violation { cycle, anomaly: Some("G2"), certified: true, ..violation }.on(key)
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginnings, FromInitial, Initial, WithInitial};
 use crate::options::{OptionError, schema};
 use crate::verdict::messages;
-use crate::verdict::{Budget, FINDINGS_MAX, Finding, Validity, Verdict};
+use crate::verdict::{Budget, FINDINGS_MAX, Finding, Validity, Verdict, Violation};
 use explain::Explain;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -302,21 +302,16 @@ impl RwRegister {
             if *count > FINDINGS_MAX {
                 continue;
             }
-            let mut finding = weak_explain::flaw(txns, flawed);
-            finding.severity = severity(&finding.kind);
+            let flaw = || weak_explain::flaw(txns, flawed);
             let writes = txns.mops(flawed.reader).iter().any(|mop| mop.writes() && mop.key == flawed.key);
             if flawed.flaw == Flaw::Aborted && writes {
-                let title = format!("{} It then overwrote it.", finding.title);
-                let severity = severity("dirty-update");
-                found.push(Finding {
-                    kind: "dirty-update".to_owned(),
-                    title,
-                    severity,
-                    certificate: None,
-                    ..finding.clone()
-                });
+                let (kind, flaw) = ("dirty-update", flaw());
+                let title = format!("{}; it then overwrote it", flaw.title);
+                let update = Violation { kind, title, severity: severity(kind), certificate: None, ..flaw };
+                found.push(update.finding(txns.history()));
             }
-            found.push(finding);
+            let flaw = flaw();
+            found.push(Violation { severity: severity(flaw.kind), ..flaw }.finding(txns.history()));
         }
         for cycle in analysis.orders.cyclic.iter().take(FINDINGS_MAX) {
             found.push(explain.cyclic(cycle, severity("cyclic-versions")));

@@ -255,7 +255,7 @@ fn answers<'h>(known: &SagaCalls<'h>, ends: [Option<Op<'h>>; 2], report: &mut Re
     let ran = known.logs.iter().find(|op| op.output.as_list().is_some_and(|list| !list.is_empty()));
     if let (true, Some(&log)) = (refused, ran) {
         report.violation("refused-saga-ran", || {
-            let title = format!("saga {} ran although starting it was refused", log.key);
+            let title = format!("saga {} ran after its start was refused", log.key);
             let ops = known.starts.iter().copied().chain([log]).collect();
             violation(title, ops, vec!["Every call to start it certainly had no effect.".to_owned()])
         });

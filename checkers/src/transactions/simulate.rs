@@ -33,13 +33,13 @@ pub struct Shape {
     pub clients: u64,
     /// Keys in use at the same time.
     pub keys: u64,
-    /// So many writes to a key, then another takes its place.
+    /// Writes to a key before another takes its place.
     pub writes_per_key: u64,
     /// Operations of a transaction, at most.
     pub mops: u64,
-    /// So many of a hundred transactions fail without reason.
+    /// Transactions that fail without reason, in percent.
     pub fail_percent: u64,
-    /// So many of a hundred are never acknowledged; half of those take effect, some of them late.
+    /// Transactions that are never acknowledged, in percent; half of those take effect, some of them late.
     pub info_percent: u64,
     /// Whether a last transaction reads every key.
     pub final_read: bool,

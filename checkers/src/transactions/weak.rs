@@ -192,7 +192,7 @@ impl Weak {
         ]);
         for flawed in &matched.flaws {
             let make = || explain::flaw(transactions, flawed);
-            report.examples_of(flawed.flaw.kind(), Severity::Violation, 1, make);
+            report.violation(flawed.flaw.kind(), make);
         }
         let flaws = matched.flaws.len();
         let (view, causes) = (&matched.view, OnceCell::new());

@@ -3,6 +3,31 @@ use crate::functions::{brought, describe};
 use crate::history::{Fault, History, Op, Outcome};
 use crate::value::Value;
 
+/// The title of every finding, `Stale read of key 7: #5 returned 3 ..`: the kind in words, the key unless it is nil, and what
+/// happened.
+pub(crate) fn title(kind: &str, key: &Value, what: &str) -> String {
+    let on = if key.is_nil() { String::new() } else { format!(" of key {key}") };
+    format!("{}{on}: {what}", kind_in_words(kind))
+}
+
+/// A kind of finding in words: `stale-read` as `Stale read`. Names of the literature (`G1c`, `CO`) keep their letters.
+fn kind_in_words(kind: &str) -> String {
+    match kind {
+        "nonlinearizable" => return "Nonlinearizable history".to_owned(),
+        "not-k-atomic" => return "Not k-atomic".to_owned(),
+        "not-delta-atomic" => return "Not delta-atomic".to_owned(),
+        _ if kind.starts_with('G') => return kind.to_owned(),
+        _ => {}
+    }
+    let word = |word: &str| match word {
+        "co" | "cf" | "hb" => word.to_uppercase(),
+        _ => word.to_owned(),
+    };
+    let words = kind.split('-').map(word).collect::<Vec<_>>().join(" ");
+    let first = words.chars().next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(words.chars().skip(1)).collect()
+}
+
 /// A time in seconds with milliseconds, `12.034 s`.
 pub(crate) fn seconds(nanoseconds: u64) -> String {
     let ms = (nanoseconds + 500_000) / 1_000_000;
@@ -128,4 +153,23 @@ pub(crate) fn elements(values: &[Value], limit: usize) -> String {
 /// `1 key`, `2 keys`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_begin_with_the_kind() {
+        let titles = [
+            ("stale-read", Value::Int(7), "Stale read of key 7: x"),
+            ("nonlinearizable", Value::Int(7), "Nonlinearizable history of key 7: x"),
+            ("not-k-atomic", Value::Nil, "Not k-atomic: x"),
+            ("G-single-item-process", Value::Nil, "G-single-item-process: x"),
+            ("write-co-init-read", Value::text("a"), "Write CO init read of key \"a\": x"),
+        ];
+        for (kind, key, whole) in titles {
+            assert_eq!(title(kind, &key, "x"), whole);
+        }
+    }
 }

@@ -225,7 +225,7 @@ impl<'h> Report<'h> {
             self.tallies.iter().filter(|tally| tally.severity == Severity::Violation && tally.count > 0).collect();
         violations.sort_by(|one, other| one.kind.cmp(&other.kind));
         let counts: Vec<String> = violations.iter().map(|tally| format!("{} {}", tally.count, tally.kind)).collect();
-        self.conclude(checker, (Validity::Valid, sound), |headline| format!("Found {}: {headline}.", counts.join(", ")))
+        self.conclude(checker, (Validity::Valid, sound), |headline| format!("Found {}. {headline}.", counts.join(", ")))
     }
 
     /// The same with every kind that occurred counted in the numbers. Where the promise is not broken and the time

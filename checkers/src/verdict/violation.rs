@@ -1,4 +1,5 @@
-//! [`Violation`]: a broken rule with the operations that show it, and how it becomes a finding with a certificate.
+//! [`Violation`]: a broken rule with the operations that show it, and how it becomes a finding with a certificate. Every finding
+//! of a checker is made here (`tests/tidy.rs` holds it).
 use crate::functions::describe_with;
 use crate::history::{History, Op};
 use crate::value::{Value, ValueRef};
@@ -12,12 +13,17 @@ pub(crate) struct Violation<'h> {
     /// The finding's kind, and the certificate's rule.
     pub(crate) kind: &'static str,
     pub(crate) severity: Severity,
-    /// One sentence, without its full stop.
+    /// What happened, as one sentence without its capital and its full stop. The finding's title begins with the kind
+    /// ([`messages::title`]).
     pub(crate) title: String,
+    /// Whether the title is to name the key in front of the sentence.
+    pub(crate) key_in_title: bool,
     /// Sentences in front of those about the operations.
     pub(crate) why: Vec<String>,
-    /// The counterexample; a sentence describes each.
+    /// The counterexample.
     pub(crate) ops: Vec<Op<'h>>,
+    /// Whether a sentence describes each operation. False where `why` describes them.
+    pub(crate) describes_ops: bool,
     /// Operations shown beside it that are no part of the certificate: the rule is broken without them, too.
     pub(crate) aside: Vec<Op<'h>>,
     /// Sentences after the operations.
@@ -28,14 +34,16 @@ pub(crate) struct Violation<'h> {
     pub(crate) subject: Value,
     /// Whether the operations alone show it, so that a certificate can be given.
     pub(crate) certified: bool,
+    /// The certificate, where it is not that of the rule or anomaly for the operations.
+    pub(crate) certificate: Option<Certificate>,
     /// How often the rule is broken there, this example included.
     pub(crate) count: u64,
     /// A cycle of dependencies, where there is one.
     pub(crate) cycle: Vec<Edge>,
     /// The anomaly that the cycle is, where it is what the certificate claims instead of the rule.
     pub(crate) anomaly: Option<&'static str>,
-    /// Nodes, where operations do not name them.
-    pub(crate) nodes: Vec<String>,
+    /// Nodes and ids of faults, where they are not those of the operations.
+    pub(crate) circumstances: Option<(Vec<String>, Vec<u64>)>,
 }
 
 /// A violation, once, with a certificate; everything else is still empty.
@@ -45,17 +53,20 @@ impl Default for Violation<'_> {
             kind: "",
             severity: Severity::Violation,
             title: String::new(),
+            key_in_title: false,
             why: Vec::new(),
             ops: Vec::new(),
+            describes_ops: true,
             aside: Vec::new(),
             reasons: Vec::new(),
             key: Value::Nil,
             subject: Value::Nil,
             certified: true,
+            certificate: None,
             count: 1,
             cycle: Vec::new(),
             anomaly: None,
-            nodes: Vec::new(),
+            circumstances: None,
         }
     }
 }
@@ -64,6 +75,29 @@ impl<'h> Violation<'h> {
     /// A violation, once, with a certificate.
     pub(crate) fn new(kind: &'static str, title: String, subject: Value, ops: Vec<Op<'h>>) -> Violation<'h> {
         Violation { kind, title, subject, ops, ..Violation::default() }
+    }
+
+    /// One with sentences of its own about its operations, and without a certificate until one is given.
+    pub(crate) fn explained(
+        (kind, severity): (&'static str, Severity),
+        title: String,
+        sentences: Vec<String>,
+        ops: Vec<Op<'h>>,
+    ) -> Violation<'h> {
+        let own = Violation { describes_ops: false, certified: false, ..Violation::default() };
+        Violation { kind, severity, title, why: sentences, ops, ..own }
+    }
+
+    /// The same with this certificate.
+    pub(crate) fn with_certificate(mut self, certificate: Option<Certificate>) -> Violation<'h> {
+        self.certificate = certificate;
+        self
+    }
+
+    /// The same on these nodes and during these faults, whatever its operations say.
+    pub(crate) fn at(mut self, nodes: Vec<String>, faults: Vec<u64>) -> Violation<'h> {
+        self.circumstances = Some((nodes, faults));
+        self
     }
 
     /// The same with a sentence of why.
@@ -90,7 +124,8 @@ impl<'h> Violation<'h> {
         self
     }
 
-    pub(super) fn finding(mut self, history: &History) -> Finding {
+    /// The finding: its operations in order, each once, with their nodes and the faults meanwhile.
+    pub(crate) fn finding(mut self, history: &History) -> Finding {
         self.ops.sort_by_key(|op| op.call);
         self.ops.dedup_by_key(|op| op.call);
         let certified: Vec<u64> = self.ops.iter().map(|op| op.call).collect();
@@ -98,18 +133,27 @@ impl<'h> Violation<'h> {
         self.ops.sort_by_key(|op| op.call);
         self.ops.dedup_by_key(|op| op.call);
         let calls: Vec<u64> = self.ops.iter().map(|op| op.call).collect();
-        let mut finding = Finding::new(self.kind, self.severity, self.title);
+        let key = if self.key_in_title { &self.key } else { &Value::Nil };
+        let mut finding = Finding::new(self.kind, self.severity, messages::title(self.kind, key, &self.title));
         finding.sentences = self.why;
-        finding.sentences.extend(self.ops.iter().take(OPERATIONS_MAX).map(|op| describe(history, op)));
-        if calls.len() > OPERATIONS_MAX {
-            finding.sentences.push(format!("And {} more operations.", calls.len() - OPERATIONS_MAX));
+        if self.describes_ops {
+            finding.sentences.extend(self.ops.iter().take(OPERATIONS_MAX).map(|op| describe(history, op)));
+            if calls.len() > OPERATIONS_MAX {
+                finding.sentences.push(format!("And {} more operations.", calls.len() - OPERATIONS_MAX));
+            }
         }
         finding.sentences.extend(self.reasons);
-        finding.nodes = self.nodes;
-        if !calls.is_empty() {
-            finding.around(history, &self.ops);
+        match self.circumstances {
+            Some((nodes, faults)) => (finding.nodes, finding.faults) = (nodes, faults),
+            None if calls.is_empty() => {}
+            None => {
+                finding.nodes = messages::nodes_of(history, &self.ops);
+                finding.faults = messages::faults_around(history, &self.ops);
+                finding.sentences.extend(messages::faults(history, &finding.faults));
+            }
         }
         finding.key = self.key;
+        finding.certificate = self.certificate;
         if self.certified && self.severity == Severity::Violation && !calls.is_empty() {
             let claim = match self.anomaly {
                 Some(anomaly) => Claim::cycle(anomaly, self.cycle.clone()),

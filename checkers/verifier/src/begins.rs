@@ -15,14 +15,14 @@ pub(crate) fn read(certificate: &Certificate) -> Result<Certificate, Refused> {
     let initial = &certificate.initial;
     for (at, begins) in initial.iter().enumerate() {
         if begins.value.is_null() {
-            return refuse(format!("that {} begins with nil is not said", begins.key));
+            return refuse(format!("that {} begins with nil is not claimed", begins.key));
         }
         if initial[..at].iter().any(|other| other.key == begins.key) {
             return refuse(format!("{} begins twice", begins.key));
         }
         let plays = |seen: &(Value, Value)| seen.0 == begins.key && (seen.1.is_null() || seen.1 == begins.value);
         if !certificate.ops.iter().flat_map(seen).any(|seen| plays(&seen)) {
-            return refuse(format!("nobody shown read {} of {} or nil", begins.value, begins.key));
+            return refuse(format!("no operation shown read {} of {} or nil", begins.value, begins.key));
         }
     }
     let mut certificate = certificate.clone();

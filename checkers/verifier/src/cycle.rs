@@ -238,7 +238,7 @@ impl Scene<'_> {
         read && (edge.before.is_null() || self.ordered(edge))
     }
 
-    /// Whether somebody shows that the one version came before the other.
+    /// Whether an operation shows that the one version came before the other.
     fn ordered(&self, edge: &Edge) -> bool {
         let shows = |at: usize| {
             let steps = &self.steps[at];
@@ -289,7 +289,7 @@ impl Scene<'_> {
         })
     }
 
-    /// Whether somebody saw the first writer, by the level that the anomaly names, and still read what the second wrote.
+    /// Whether a transaction saw the first writer, by the level that the anomaly names, and still read what the second wrote.
     fn forced(&self, edge: &Edge, writer: usize) -> bool {
         if !matches!(self.anomaly, "non-monotonic-view" | "fractured-read" | "causal-violation") {
             return false;

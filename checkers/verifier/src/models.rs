@@ -26,7 +26,7 @@ pub(crate) struct Spec {
 /// What may be left out without explaining anything away.
 #[derive(Clone, Copy)]
 pub(crate) enum Removal {
-    /// Reads, and writes that nobody shown can have found.
+    /// Reads, and writes that no operation shown can have found.
     Register,
     /// Of several registers in one object: whole registers, and of one register as of any. Where an operation is about
     /// several, what the second says.
@@ -34,7 +34,7 @@ pub(crate) enum Removal {
     /// Whole values. Names the values that an operation is about; none: it may be about any.
     Values(fn(&Op) -> Option<Vec<Value>>),
     /// The same of containers: what may have taken any value may go where every value that is shown was taken out.
-    Container(fn(&Op) -> Act),
+    Container(fn(&Op) -> ContainerAction),
     /// Operations without which no less is possible.
     Observations(fn(&Op) -> bool),
 }
@@ -47,7 +47,7 @@ pub(crate) struct Cell {
 }
 
 /// What is done with a container.
-pub(crate) enum Act {
+pub(crate) enum ContainerAction {
     Put(Value),
     Take(Value),
     /// It was empty.

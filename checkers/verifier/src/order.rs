@@ -1,4 +1,4 @@
-//! Orders of a few operations: one that is told is replayed, and that there is none is found by trying all.
+//! Orders of a few operations: a given order is replayed; that there is none is found by trying all.
 use crate::certificate::{Certificate, Op, Outcome};
 use crate::history::History;
 use crate::models::{Spec, spec};

@@ -1,7 +1,7 @@
 //! What a counterexample may leave out of its object's operations: only what cannot have explained the ones that it shows.
 use crate::certificate::{Certificate, Op, Outcome};
 use crate::history::History;
-use crate::models::{Act, Cell, Removal, spec};
+use crate::models::{Cell, ContainerAction, Removal, spec};
 use crate::{Refused, refuse};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -120,7 +120,7 @@ fn cells(shown: &[&Op], hidden: &[&Op], all: &[&Op], cell: fn(&Op) -> Option<Cel
     Ok(())
 }
 
-/// A value may be left out with everybody who touched it. `values` names those of an operation, or says that it may be about
+/// A value may be left out with every operation that touched it. `values` names those of an operation, or says that it may be about
 /// any: then it may not be left out.
 fn whole_values(shown: &[&Op], hidden: &[&Op], values: impl Fn(&Op) -> Option<Vec<Value>>) -> Result<(), Refused> {
     let mut named: HashSet<String> = HashSet::new();
@@ -140,40 +140,41 @@ fn whole_values(shown: &[&Op], hidden: &[&Op], values: impl Fn(&Op) -> Option<Ve
 
 /// Of a container also replies of an empty one, and, where every value that is shown was taken out by somebody shown, what
 /// may have taken any. They may have been taken out later.
-fn container(named: &[Op], shown: &[&Op], hidden: &[&Op], act: fn(&Op) -> Act) -> Result<(), Refused> {
+fn container(named: &[Op], shown: &[&Op], hidden: &[&Op], act: fn(&Op) -> ContainerAction) -> Result<(), Refused> {
     let count = |wanted: &Value, put: bool| {
         let same = |op: &&Op| match act(op) {
-            Act::Put(value) => put && value == *wanted,
-            Act::Take(value) => !put && value == *wanted,
-            Act::Nothing | Act::Unknown => false,
+            ContainerAction::Put(value) => put && value == *wanted,
+            ContainerAction::Take(value) => !put && value == *wanted,
+            ContainerAction::Nothing | ContainerAction::Unknown => false,
         };
         named.iter().filter(same).count()
     };
     let left = shown.iter().any(|op| match act(op) {
-        Act::Put(value) => count(&value, true) > count(&value, false),
+        ContainerAction::Put(value) => count(&value, true) > count(&value, false),
         _ => false,
     });
     whole_values(shown, hidden, |op| match act(op) {
-        Act::Put(value) | Act::Take(value) => Some(vec![value]),
-        Act::Nothing => Some(Vec::new()),
-        Act::Unknown if op.outcome == Outcome::Info && !left => Some(Vec::new()),
-        Act::Unknown => None,
+        ContainerAction::Put(value) | ContainerAction::Take(value) => Some(vec![value]),
+        ContainerAction::Nothing => Some(Vec::new()),
+        ContainerAction::Unknown if op.outcome == Outcome::Info && !left => Some(Vec::new()),
+        ContainerAction::Unknown => None,
     })
 }
 
 /// Whether the values that are shown contradict each other in whatever order a container gives them back: each was taken out
 /// more often than it had been put in. Whoever else took them only makes that worse.
-fn loosely(shown: &[&Op], hidden: &[&Op], until: u64, act: fn(&Op) -> Act) -> Result<(), Refused> {
+fn loosely(shown: &[&Op], hidden: &[&Op], until: u64, act: fn(&Op) -> ContainerAction) -> Result<(), Refused> {
     let mut taken: Vec<(u64, Value)> = Vec::new();
     let mut put: Vec<(u64, Value)> = Vec::new();
     for op in shown {
         match act(op) {
-            Act::Take(value) if op.end() <= until => taken.push((op.end(), value)),
-            Act::Put(value) => put.push((op.call, value)),
-            Act::Take(_) | Act::Nothing | Act::Unknown => {}
+            ContainerAction::Take(value) if op.end() <= until => taken.push((op.end(), value)),
+            ContainerAction::Put(value) => put.push((op.call, value)),
+            ContainerAction::Take(_) | ContainerAction::Nothing | ContainerAction::Unknown => {}
         }
     }
-    let hides = |value: &Value| hidden.iter().any(|op| matches!(act(op), Act::Put(other) if other == *value));
+    let hides =
+        |value: &Value| hidden.iter().any(|op| matches!(act(op), ContainerAction::Put(other) if other == *value));
     let count = |list: &[(u64, Value)], value: &Value, before: u64| {
         list.iter().filter(|(index, other)| other == value && *index <= before).count()
     };

@@ -1,4 +1,4 @@
-//! Rules that a few operations can break, each said once in the plainest way.
+//! Rules that a few operations can break, each written once in the plainest way.
 //!
 //! A rule looks at the operations of the certificate and, where it speaks of *every* operation of a kind, at all of
 //! their object in the history, when that is given.
@@ -109,8 +109,8 @@ pub(crate) fn broken(
         return refuse(format!("no rule is called {name}"));
     }
     let case = Case { rule: name, ops: &certificate.ops, subject, history };
-    let said: Vec<Option<bool>> = rules.iter().map(|rule| (rule.broken)(&case)).collect();
-    match (said.contains(&Some(true)), said.contains(&Some(false))) {
+    let answers: Vec<Option<bool>> = rules.iter().map(|rule| (rule.broken)(&case)).collect();
+    match (answers.contains(&Some(true)), answers.contains(&Some(false))) {
         (true, _) => Ok(()),
         (false, true) => refuse(format!("these operations do not break {name}")),
         (false, false) => refuse(format!("{name} does not speak of such operations")),

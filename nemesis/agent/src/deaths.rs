@@ -3,8 +3,9 @@
 //!
 //! Never: judges. A death that a fault explains is reported like any other.
 use crate::cgroup::Cgroup;
+use crate::process::BootId;
 use crate::state_dir::{StateDir, write_whole};
-use crate::{files, process, sys};
+use crate::{files, sys};
 use dsfuzz_nemesis::protocol::{Claimant, CoreFile, Death};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -45,7 +46,7 @@ pub(crate) enum HarnessAction {
 struct DeathLog {
     /// The run to whose control node they are reported.
     token: String,
-    boot_id: String,
+    boot_id: BootId,
     deaths: VecDeque<Death>,
 }
 
@@ -83,9 +84,9 @@ impl Deaths {
     /// Keeps deaths on disk for this run from now on. Deaths from an earlier agent of the same run are reported too, unless the
     /// machine has rebooted since, which makes their times and process ids meaningless. Returns whether there was such an agent.
     pub(crate) fn open(&self, state_dir: &StateDir, run: &Claimant) -> bool {
-        let boot_id = process::boot_id();
+        let boot_id = BootId::current();
         let mut log = fs::read(state_dir.file(FILE)).ok().and_then(|json| serde_json::from_slice(&json).ok());
-        log = log.filter(|log: &DeathLog| log.token == run.token && log.boot_id == boot_id);
+        log = log.filter(|log: &DeathLog| log.token == run.token && log.boot_id.is_same_boot(&boot_id));
         let resumed = log.is_some();
         let mut log = log.unwrap_or_else(|| DeathLog { token: run.token.clone(), boot_id, ..DeathLog::default() });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

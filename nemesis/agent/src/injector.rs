@@ -3,9 +3,10 @@
 use crate::clock::ClockKeeper;
 use crate::injections::{self, Context};
 use crate::journal::{Journal, UndoEntry};
+use crate::process::BootId;
 use crate::service::Services;
 use crate::state_dir::StateDir;
-use crate::{process, sys};
+use crate::sys;
 use dsfuzz_nemesis::protocol::{Injection, Leftover, Proof, Response, SelfHeal};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -25,7 +26,7 @@ pub(crate) struct Injector {
     journal: Journal,
     services: Arc<Services>,
     keeper: ClockKeeper,
-    boot_id: String,
+    boot_id: BootId,
     control: Option<IpAddr>,
     run: String,
     lease_ms: u64,
@@ -51,7 +52,7 @@ impl Injector {
             journal,
             services,
             keeper: ClockKeeper::default(),
-            boot_id: process::boot_id(),
+            boot_id: BootId::current(),
             control: control_address(std::env::var("SSH_CONNECTION").ok().as_deref()),
             run: String::new(),
             lease_ms: LEASE_MS,
@@ -185,7 +186,7 @@ impl Injector {
     }
 
     fn try_undo(&mut self, entry: &UndoEntry) -> Proof {
-        if entry.boot_id != self.boot_id && entry.injection.facts().ends_with_boot {
+        if entry.boot_id.is_other_boot(&self.boot_id) && entry.injection.facts().ends_with_boot {
             let detail = vec![format!("fault {}: ended by a reboot", entry.fault)];
             return Proof { holds: true, detail, dropped_packets: 0 };
         }
@@ -193,7 +194,7 @@ impl Injector {
         let live = self.journal.live().into_iter();
         let others: Vec<UndoEntry> = live
             .filter(|other| other.seq != entry.seq)
-            .filter(|other| other.boot_id == self.boot_id || !other.injection.facts().ends_with_boot)
+            .filter(|other| !other.boot_id.is_other_boot(&self.boot_id) || !other.injection.facts().ends_with_boot)
             .collect();
         self.with_context(&others, |context| injections::undo(entry, context))
     }
@@ -230,12 +231,14 @@ impl Injector {
             }
             let detail = proof.detail.join("; ");
             self.state_dir.log(&format!("healed fault {} ({why}): holds {}: {detail}", entry.fault, proof.holds));
-            let rebooted = entry.boot_id != self.boot_id;
+            let rebooted = entry.boot_id.is_other_boot(&self.boot_id);
             let dropped = proof.detail.last().is_some_and(|last| last.starts_with(DROPPED));
-            let earliest_ns = match (rebooted, entry.injection.facts().expires) {
-                (true, _) => 0,
-                (false, true) => held_until_ns.unwrap_or(entry.boot_ns).max(entry.boot_ns).min(begin_ns),
-                (false, false) => begin_ns,
+            // Boot-time clocks of different boots are not comparable.
+            let comparable = entry.boot_id.is_same_boot(&self.boot_id);
+            let earliest_ns = match (comparable, entry.injection.facts().expires) {
+                (false, _) => 0,
+                (true, true) => held_until_ns.unwrap_or(entry.boot_ns).max(entry.boot_ns).min(begin_ns),
+                (true, false) => begin_ns,
             };
             let heal = SelfHeal {
                 fault: entry.fault,
@@ -343,7 +346,7 @@ mod tests {
             seq: fault,
             run: String::new(),
             fault,
-            boot_id: String::new(),
+            boot_id: BootId::default(),
             boot_ns,
             real_ns: 0,
             injection,

@@ -6,6 +6,7 @@
 //!
 //! A slot is the magic, the length of the JSON and its CRC-32 (both little-endian, 4 bytes), and the JSON. A free slot begins with
 //! zeros.
+use crate::process::BootId;
 use dsfuzz_nemesis::protocol::{Injection, SelfHeal};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -20,7 +21,8 @@ const SLOT_BYTES: usize = 16 << 10;
 const SLOTS: usize = 64;
 
 /// One injection that is, or may be, in force.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(PartialEq))]
 pub(crate) struct UndoEntry {
     /// Orders the injections in force: higher is later.
     pub(crate) seq: u64,
@@ -29,7 +31,7 @@ pub(crate) struct UndoEntry {
     /// The fault it belongs to.
     pub(crate) fault: u64,
     /// The node's boot id when it began.
-    pub(crate) boot_id: String,
+    pub(crate) boot_id: BootId,
     /// Boot-time clock when the entry was made.
     pub(crate) boot_ns: u64,
     /// Wall clock at the same moment: the reference for undoing a step, and the phase of a strobe.
@@ -39,7 +41,8 @@ pub(crate) struct UndoEntry {
     pub(crate) injection: Injection,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(PartialEq))]
 enum JournalRecord {
     /// An injection that may be in force.
     Live(UndoEntry),
@@ -217,7 +220,15 @@ mod tests {
 
     fn entry(fault: u64) -> UndoEntry {
         let injection = Injection::Kill { services: vec!["db".to_owned()] };
-        UndoEntry { seq: 0, run: "r".to_owned(), fault, boot_id: "b".to_owned(), boot_ns: 1, real_ns: 2, injection }
+        UndoEntry {
+            seq: 0,
+            run: "r".to_owned(),
+            fault,
+            boot_id: BootId("b".to_owned()),
+            boot_ns: 1,
+            real_ns: 2,
+            injection,
+        }
     }
 
     fn heal(fault: u64, latest_ns: u64) -> SelfHeal {

@@ -1,5 +1,6 @@
 //! What `/proc` says about processes (state, session, start, environment) and about this boot. Never: signals or changes a
 //! process.
+use serde::{Deserialize, Serialize};
 use std::fs;
 
 /// The fields of `/proc/PID/stat` that the agent uses.
@@ -54,9 +55,32 @@ pub(crate) fn has_environment(pid: u32, marker: &str) -> bool {
         .is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|entry| entry == marker.as_bytes()))
 }
 
-/// The kernel's random id of this boot; empty if it cannot be read.
-pub(crate) fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+/// The kernel's random id of a boot; empty if it could not be read. An empty id proves neither the same boot nor another one, so
+/// ids are compared only by [`BootId::is_same_boot`] and [`BootId::is_other_boot`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(PartialEq))]
+#[serde(transparent)]
+pub(crate) struct BootId(pub(crate) String);
+
+impl BootId {
+    /// The id of this boot.
+    pub(crate) fn current() -> BootId {
+        BootId(fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned())
+    }
+
+    /// Whether both ids are known and of the same boot.
+    pub(crate) fn is_same_boot(&self, other: &BootId) -> bool {
+        self.is_known() && self.0 == other.0
+    }
+
+    /// Whether both ids are known and of different boots.
+    pub(crate) fn is_other_boot(&self, other: &BootId) -> bool {
+        self.is_known() && other.is_known() && self.0 != other.0
+    }
+
+    fn is_known(&self) -> bool {
+        !self.0.is_empty()
+    }
 }
 
 #[cfg(test)]
@@ -67,6 +91,19 @@ mod tests {
     fn names_may_hold_brackets() {
         let text = "77 (a ) b) T 1 77 70 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 9 9";
         assert_eq!(parse(text), Some(Stat { state: 'T', session: 70, start: 4242 }));
+    }
+
+    #[test]
+    fn an_unreadable_boot_id_proves_neither_the_same_boot_nor_another() {
+        let boots = ["a", "b", ""].map(|id| BootId(id.to_owned()));
+        let compare = |one: usize, other: usize| {
+            (boots[one].is_same_boot(&boots[other]), boots[one].is_other_boot(&boots[other]))
+        };
+        assert_eq!(compare(0, 0), (true, false));
+        assert_eq!(compare(0, 1), (false, true));
+        for (one, other) in [(0, 2), (2, 0), (2, 2)] {
+            assert_eq!(compare(one, other), (false, false), "{one} and {other}");
+        }
     }
 
     #[test]

@@ -312,7 +312,7 @@ impl Agent {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Ok(Response::Hello {
             version: PROTOCOL_VERSION,
-            boot_id: process::boot_id(),
+            boot_id: process::BootId::current().0,
             kernel: kernel.trim().to_owned(),
             arch: std::env::consts::ARCH.to_owned(),
             ping_port: self.pings.port(),

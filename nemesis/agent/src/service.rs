@@ -3,6 +3,7 @@
 use crate::cgroup::{self, Cgroup};
 use crate::clock::{self, Shift};
 use crate::deaths::{self, Deaths, HarnessAction};
+use crate::process::BootId;
 use crate::state_dir::{StateDir, write_whole};
 use crate::{files, launch, process, sys};
 use dsfuzz_nemesis::protocol::{Claimant, Death, Response, Service, ServiceState};
@@ -31,11 +32,11 @@ const UNSEEN: &str = "nobody saw how";
 const MARKER: &str = "DSFUZZ_SERVICE";
 
 /// The first process of a service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct FirstProcess {
     pid: u32,
     start: u64,
-    boot_id: String,
+    boot_id: BootId,
 }
 
 /// The record of a service on disk.
@@ -61,7 +62,7 @@ struct ServiceRecord {
 /// All services of this node.
 pub(crate) struct Services {
     state_dir: StateDir,
-    boot_id: String,
+    boot_id: BootId,
     cgroups: Option<PathBuf>,
     known: Mutex<BTreeMap<String, ServiceRecord>>,
     deaths: Deaths,
@@ -85,7 +86,7 @@ impl Services {
         let cgroups = cgroup::root().map(|root| root.join(state_dir.tag()));
         Services {
             state_dir: state_dir.clone(),
-            boot_id: process::boot_id(),
+            boot_id: BootId::current(),
             cgroups,
             known: Mutex::new(known),
             deaths: Deaths::default(),
@@ -184,7 +185,7 @@ impl Services {
             return cgroup.processes();
         }
         let marker = self.marker(name);
-        let first = kept.first.filter(|first| first.boot_id == self.boot_id);
+        let first = kept.first.filter(|first| first.boot_id.is_same_boot(&self.boot_id));
         let of_session = |stat: &process::Stat| {
             first.as_ref().is_some_and(|first| stat.session == first.pid && stat.start >= first.start)
         };
@@ -333,7 +334,9 @@ impl Services {
         let resumed = self.deaths.open(&self.state_dir, run);
         let all: Vec<ServiceRecord> = self.known().values().cloned().collect();
         for kept in all {
-            let Some(first) = kept.first.clone().filter(|first| first.boot_id == self.boot_id) else { continue };
+            let Some(first) = kept.first.clone().filter(|first| first.boot_id.is_same_boot(&self.boot_id)) else {
+                continue;
+            };
             if !kept.ended.is_empty() && (kept.asked_to_end || !resumed) {
                 continue;
             }

@@ -2,8 +2,8 @@
 //! helps. Pure.
 use super::EffectiveFault;
 use crate::store::RunInfo;
+use dsfuzz_checkers::history::FaultProblem;
 use dsfuzz_checkers::{Fault, History, Outcome};
-use dsfuzz_nemesis::kill::KillProblem;
 use dsfuzz_nemesis::{IN_FORCE_MIN, Span, facts};
 use std::time::Duration;
 
@@ -124,9 +124,8 @@ fn advice(kind: &str, others: &[&Fault]) -> String {
     let short = |fault: &&&Fault| fault.certain().is_some();
     let kills = facts(kind).is_some_and(|facts| facts.ends_processes);
     let unproven_kill = |fault: &Fault| kills && fault.certain().is_none();
-    let states = |fault: &Fault, problem| fault.detail.iter().any(|detail| KillProblem::read(detail) == Some(problem));
-    let had_ended = |fault: &&&Fault| unproven_kill(fault) && states(fault, KillProblem::NotRunning);
-    let ran_again = |fault: &&&Fault| unproven_kill(fault) && states(fault, KillProblem::RunsAgain);
+    let had_ended = |fault: &&&Fault| unproven_kill(fault) && fault.problems.contains(&FaultProblem::NotRunning);
+    let ran_again = |fault: &&&Fault| unproven_kill(fault) && fault.problems.contains(&FaultProblem::RunsAgain);
     let mut advice = Vec::new();
     if others.iter().any(|fault| had_ended(&fault)) {
         advice.push(

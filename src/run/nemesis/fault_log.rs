@@ -1,7 +1,7 @@
 //! [`FaultLog`]: the events of one fault in the history. [`FaultLogs`] keeps them, so that later events about a fault (a late
 //! heal, a self-heal) name the same nodes and links.
 use super::EventSink;
-use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
+use dsfuzz_checkers::history::{FaultEvent, FaultProblem, FaultStep, Mark};
 use dsfuzz_nemesis::{PlannedFault, ResolvedFault};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -122,12 +122,17 @@ impl FaultLog<'_> {
 
     /// Records a step.
     pub(super) fn record(&self, step: FaultStep, detail: Vec<String>) -> Mark {
+        self.record_problem(step, detail, None)
+    }
+
+    /// Records a step with the cause for which the fault is not in force, where that is known.
+    pub(super) fn record_problem(&self, step: FaultStep, detail: Vec<String>, problem: Option<FaultProblem>) -> Mark {
         if step == FaultStep::Healed
             && let Some(begun) = self.logs.state().begun.get_mut(&self.event.fault)
         {
             begun.healed = true;
         }
-        (self.logs.sink)(FaultEvent { step, detail, ..self.event.clone() })
+        (self.logs.sink)(FaultEvent { step, detail, problem, ..self.event.clone() })
     }
 }
 
@@ -144,5 +149,6 @@ fn event_of(planned: &PlannedFault) -> FaultEvent {
         cut: Vec::new(),
         detail: Vec::new(),
         ended: None,
+        problem: None,
     }
 }

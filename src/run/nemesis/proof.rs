@@ -2,6 +2,8 @@
 use super::Executor;
 use super::links::OpenPaths;
 use super::remotes::{everywhere, unexpected};
+use crate::cluster::RemoteError;
+use dsfuzz_checkers::history::FaultProblem;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::{Proof, Request, Response};
 use dsfuzz_nemesis::{ResolvedFault, Verification};
@@ -23,32 +25,58 @@ pub(super) enum CountedFrom {
     Round,
 }
 
+/// Problems before a fault that would hide its effect.
+#[derive(Debug, Default)]
+pub(super) struct LookBefore {
+    /// One sentence each.
+    pub(super) problems: Vec<String>,
+    /// The one that needs an advice of its own.
+    pub(super) problem: Option<FaultProblem>,
+}
+
+/// The services at which the fault is aimed, by node.
+fn aimed_services(fault: &ResolvedFault) -> BTreeMap<&str, &[String]> {
+    let mut aimed = BTreeMap::new();
+    for (node, injection) in &fault.injections {
+        aimed.extend(injection.services().map(|services| (node.as_str(), services)));
+    }
+    aimed
+}
+
 impl Executor {
-    /// Problems before the fault that would hide its effect. For a cut also the open paths, since only their silence proves
-    /// anything.
-    pub(super) async fn look_before(&self, fault: &ResolvedFault) -> (OpenPaths, Vec<String>) {
+    /// A look before the fault. For a cut also the open paths, since only their silence proves anything.
+    pub(super) async fn look_before(&self, fault: &ResolvedFault) -> (OpenPaths, LookBefore) {
         match &fault.verification {
             Verification::Links { silent, alive } => {
                 let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
                 let (open, problems) = self.open_paths(&all, self.limits.round).await;
-                (open, problems.into_iter().map(|problem| format!("before: {problem}")).collect())
+                let problems = problems.into_iter().map(|problem| format!("before: {problem}")).collect();
+                (open, LookBefore { problems, problem: None })
             }
             Verification::State => {
-                let mut problems = self.services_before(fault).await;
-                problems.extend(self.clocks_before(fault).await);
-                (OpenPaths::default(), problems)
+                let mut before = self.services_before(fault).await;
+                before.problems.extend(self.clocks_before(fault).await);
+                (OpenPaths::default(), before)
             }
         }
     }
 
-    async fn services_before(&self, fault: &ResolvedFault) -> Vec<String> {
-        let aimed: BTreeMap<&str, &[String]> = fault
-            .injections
-            .iter()
-            .filter_map(|(node, injection)| Some((node.as_str(), injection.services()?)))
-            .collect();
+    /// Whether a service at which the fault is aimed has processes, by a look at its node now.
+    pub(super) async fn runs_again(&self, fault: &ResolvedFault) -> bool {
+        let aimed = aimed_services(fault);
         let asks = aimed.keys().map(|node| ((*node).to_owned(), Request::Services)).collect();
-        let mut problems = Vec::new();
+        let runs = |(node, answer): (String, Result<Response, RemoteError>)| {
+            let names = aimed.get(node.as_str()).copied().unwrap_or_default();
+            let Ok(Response::Services(states)) = answer else { return false };
+            states.iter().any(|state| names.contains(&state.name) && !state.pids.is_empty())
+        };
+        everywhere(&self.remotes, asks, self.limits.look).await.into_iter().any(runs)
+    }
+
+    async fn services_before(&self, fault: &ResolvedFault) -> LookBefore {
+        let aimed = aimed_services(fault);
+        let asks = aimed.keys().map(|node| ((*node).to_owned(), Request::Services)).collect();
+        let LookBefore { mut problems, mut problem } = LookBefore::default();
         for (node, answer) in everywhere(&self.remotes, asks, self.limits.look).await {
             let states = match answer {
                 Ok(Response::Services(states)) => states,
@@ -65,6 +93,7 @@ impl Executor {
                 match states.iter().find(|state| state.name == *service) {
                     None => problems.push(format!("{node}: {service} was not defined before")),
                     Some(state) if state.pids.is_empty() => {
+                        problem = Some(FaultProblem::NotRunning);
                         problems.push(format!("{node}: {service} was not running before"));
                     }
                     Some(state) if state.paused => problems.push(format!("{node}: {service} was paused before")),
@@ -72,7 +101,7 @@ impl Executor {
                 }
             }
         }
-        problems
+        LookBefore { problems, problem }
     }
 
     async fn clocks_before(&self, fault: &ResolvedFault) -> Vec<String> {

@@ -323,7 +323,19 @@ async fn killing_the_dead_is_no_proof() {
         stage.play(faults).await;
         assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
         assert_eq!(stage.detail(Unproven), "n2: db was not running before");
+        let problems: Vec<FaultProblem> = stage.events().iter().filter_map(|event| event.problem).collect();
+        assert_eq!(problems, [FaultProblem::NotRunning]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_runs_again_at_once_is_a_problem_of_its_own() {
+    let stage = Stage::of(3, Some("n1"));
+    stage.cluster.change("n2", |node| node.wrong.revives = true);
+    stage.play(json!([{"kill": {"nodes": "n2"}}])).await;
+    let events = stage.events();
+    let problems: Vec<_> = events.iter().filter_map(|event| Some((event.step, event.problem?))).collect();
+    assert_eq!(problems, [(Unproven, FaultProblem::RunsAgain)]);
 }
 
 #[tokio::test(start_paused = true)]

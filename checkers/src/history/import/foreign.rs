@@ -108,7 +108,7 @@ struct Lone {
 
 /// Processes that acted again after an info are numbered from here on.
 const FRESH: u64 = 1 << 32;
-/// So many types of records that are passed over are told apart.
+/// Types of passed-over records that are counted one by one.
 const OTHERS_MAX: usize = 16;
 
 impl Foreign {
@@ -154,7 +154,7 @@ impl Foreign {
         match self.others.iter().position(|(known, _)| known == kind) {
             Some(at) => self.others[at].1 += 1,
             None if self.others.len() < OTHERS_MAX => self.others.push((clipped(kind), 1)),
-            // Of so many types the last one counts for the rest.
+            // The last one counts for all others.
             None => self.others[OTHERS_MAX - 1].1 += 1,
         }
     }

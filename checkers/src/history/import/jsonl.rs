@@ -110,6 +110,7 @@ const FIELDS: &[&str] = &[
     "cut",
     "detail",
     "ended",
+    "problem",
     "role",
     "term",
     "sent_index",
@@ -181,7 +182,7 @@ impl Unknown {
     }
 }
 
-/// So many unknown fields are named.
+/// Unknown fields that a note names, at most.
 const NAMES_MAX: usize = 8;
 
 /// Whether one name becomes the other by one letter more, less or another, or by two neighbours that change places.

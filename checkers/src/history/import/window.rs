@@ -159,7 +159,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// The bytes at hand, at least so many if the text has them. None of them is passed.
+    /// The bytes at hand, at least this many if the text has them. None of them is passed.
     pub(super) fn peek(&mut self, at_least: usize) -> Result<&[u8], HistoryError> {
         while self.end - self.at < at_least && !self.last {
             self.more()?;
@@ -167,14 +167,14 @@ impl<R: Read> Window<R> {
         Ok(&self.buffer[self.at..self.end])
     }
 
-    /// Line and column of the place so many bytes behind here, from 1.
+    /// Line and column of the place this many bytes behind here, from 1.
     pub(super) fn place(&self, ahead: usize) -> (u64, u64) {
         let before = &self.buffer[..(self.at + ahead).min(self.end)];
         let (line, column) = passed(self.line, self.column, before);
         (line + 1, column + 1)
     }
 
-    /// Line and column of the place so many bytes before here, from 1. Only what was passed by the last scan is known.
+    /// Line and column of the place this many bytes before here, from 1. Only what was passed by the last scan is known.
     pub(super) fn place_before(&self, behind: usize) -> (u64, u64) {
         let before = &self.buffer[..self.at.saturating_sub(behind)];
         let (line, column) = passed(self.line, self.column, before);

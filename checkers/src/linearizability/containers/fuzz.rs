@@ -8,7 +8,7 @@ use crate::value::Value;
 /// What can be compared.
 pub(crate) const NAMES: &[&str] = &["queue", "stack", "smallest", "largest", "bag", "growing-set"];
 
-/// Judges so many small random histories of one container twice. An error describes the first difference.
+/// Compares the algorithm of one container with every order on `count` random histories. The error describes the first difference.
 pub(crate) fn differ(name: &str, seed: u64, count: u64) -> Result<Stats, String> {
     counted(name, seed, count).map(|(stats, _)| stats)
 }

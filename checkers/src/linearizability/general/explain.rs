@@ -13,7 +13,7 @@ use crate::models::{Container, ContainerAction, Model};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Finding, OPERATIONS_MAX};
+use crate::verdict::{Budget, OPERATIONS_MAX, Violation};
 
 /// The most operations that a certificate carries.
 const CERTIFIED: usize = 2_000;
@@ -24,15 +24,15 @@ const WIDEST: usize = 256;
 /// The most states that a finding names.
 const STATES: usize = 4;
 
-/// One finding about one object.
-pub(crate) fn finding<M: Model>(
+/// The violation of one object.
+pub(crate) fn violation<'h, M: Model>(
     model: &M,
-    history: &History,
+    history: &'h History,
     key: &Value,
     operations: &[Operation<M::Action>],
     refutation: &Refutation,
     budget: &Budget,
-) -> Finding {
+) -> Violation<'h> {
     let small = shrink::shrink(model, operations, refutation, budget);
     let grown = grown(model, history, &small);
     let last = if grown.is_some() { None } else { Last::find(model, &small, budget) };
@@ -68,9 +68,8 @@ pub(crate) fn finding<M: Model>(
         sentences.push("Every order that respects the intervals was tried; none explains all replies.".to_owned());
     }
     sentences.extend(grown.map(|grown| grown.why));
-    let mut finding = about_key(history, key, (kind, &title), sentences, &ops);
-    finding.certificate = certificate_of(model, history, operations, &small, budget);
-    finding
+    let certificate = certificate_of(model, history, operations, &small, budget);
+    about_key(key, (kind, &title), sentences, ops).with_certificate(certificate)
 }
 
 /// The certificate of a contradiction alone, without a finding's words.
@@ -182,7 +181,7 @@ fn named<M: Model>(model: &M, history: &History, small: &[Operation<M::Action>])
             [(value, _)] => value.to_string(),
             _ => "something".to_owned(),
         };
-        return Some(("false-empty", format!("#{call} found nothing although {inside} was inside all the time")));
+        return Some(("false-empty", format!("#{call} found nothing while {inside} was inside all the time")));
     }
     // No single reason holds where values repeat, or where a take of unknown outcome may have taken one.
     let repeats = puts.iter().enumerate().any(|(at, (value, _))| puts[..at].iter().any(|(other, _)| other == value));
@@ -207,7 +206,7 @@ fn named<M: Model>(model: &M, history: &History, small: &[Operation<M::Action>])
     let left = puts.iter().find(|(value, _)| !takes.iter().any(|(taken, _)| taken == value));
     Some(match (left, container?) {
         (Some((value, call)), Container::Queue) => {
-            ("lost-value", format!("{value}, put in by #{call}, never came out although later values did"))
+            ("lost-value", format!("{value}, put in by #{call}, never came out, but later values did"))
         }
         (_, Container::Queue) => {
             ("fifo-violation", "values came out in another order than they were put in".to_owned())
@@ -380,7 +379,7 @@ fn grown<M: Model>(model: &M, history: &History, small: &[Operation<M::Action>])
         ),
         GrowConflictKind::Stale => (
             "stale-read",
-            format!("{first} lacks {element}, although it was there before"),
+            format!("{first} lacks {element}, which was there before"),
             match &names[..] {
                 [read, _, known] | [read, known] => {
                     let between = if names.len() == 3 { &names[1] } else { read };

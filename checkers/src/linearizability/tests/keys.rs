@@ -69,7 +69,9 @@ fn keys_that_were_left_are_told_as_not_looked_at() {
     let number = |name: &str| verdict.numbers[name].as_u64();
     assert_eq!((number("left_keys"), number("bad_keys"), number("checked_keys")), (Some(1), Some(1), Some(3)));
     assert!(
-        verdict.summary.starts_with("1 key of 3 not linearizable (1 not looked at further); key 3"),
+        verdict
+            .summary
+            .starts_with("1 key of 3 not linearizable (1 not looked at further). Nonlinearizable history of key 3: "),
         "{}",
         verdict.summary
     );

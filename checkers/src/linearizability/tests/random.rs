@@ -1,7 +1,7 @@
 //! Random small registers, judged by every engine and by trying every order.
 use super::super::fuzz::{KINDS, differ_in};
 
-/// So many of each kind; `DSFUZZ_RANDOM` asks for more.
+/// Histories of each kind; `DSFUZZ_RANDOM` asks for more.
 const COUNT: u64 = 1_000;
 
 #[test]

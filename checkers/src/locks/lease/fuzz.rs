@@ -36,7 +36,7 @@ const FIRST_PROCESS: u64 = 10;
 /// What names a lease, and how many of a hundred histories have names as arguments.
 const KINDS: [(NamedBy, u64); 3] = [(NamedBy::Unsaid, 30), (NamedBy::Argument, 100), (NamedBy::Key, 100)];
 
-/// Judges so many random histories twice. The error describes the first difference.
+/// Compares the checker with its definition on `count` random histories. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     let kinds = KINDS.len() as u64;

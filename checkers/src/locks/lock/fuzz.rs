@@ -48,7 +48,7 @@ const KINDS: [(Option<u64>, NamedBy, u64); 6] = [
     (None, NamedBy::Key, 100),
 ];
 
-/// Judges so many random histories twice. The error describes the first difference.
+/// Compares the checker with its definition on `count` random histories. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     let kinds = KINDS.len() as u64;
@@ -148,7 +148,7 @@ struct Event {
     end: u64,
     must: bool,
     process: usize,
-    /// Permits taken; None: up to so many given back.
+    /// Permits taken; None: up to this number given back.
     takes: bool,
     permits: i64,
 }

@@ -115,7 +115,7 @@ struct Replica<'h> {
 enum Certain<'h> {
     /// The run noted at this time that its replicas had converged.
     Converged(u64),
-    /// No final read showed a change for so long, in nanoseconds, and the replica has an element that was only added
+    /// No final read showed a change for this time, in nanoseconds, and the replica has an element that was only added
     /// after the first that it lacks.
     Standstill(u64, Op<'h>),
 }

@@ -28,7 +28,7 @@ pub(crate) const DOC: CheckerCases = CheckerCases {
 const TYPES: [CrdtType; 5] =
     [CrdtType::GCounter, CrdtType::PnCounter, CrdtType::GSet, CrdtType::OrSet, CrdtType::LwwRegister];
 
-/// Judges so many random histories twice. The error describes the first difference.
+/// Compares the checker with its definition on `count` random histories. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     // Half of them with a time from which on replicas are to be equal, half without.

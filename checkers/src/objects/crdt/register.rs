@@ -66,7 +66,8 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, report: &mut 
             let everywhere = object.finals.iter().all(|other| value_of(other) == value);
             object.lacking("lost-write", everywhere, report, || {
                 let (newer, _) = written(write);
-                let title = format!("#{} found {value} at the end, although #{} wrote {newer}", read.call, write.call);
+                let title =
+                    format!("#{} found {value} at the end, after #{} had written {newer}", read.call, write.call);
                 let reason = if older {
                     "The write was acknowledged with a newer timestamp than what is there."
                 } else {

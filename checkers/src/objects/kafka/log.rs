@@ -55,13 +55,13 @@ pub(super) struct Message<'h> {
 
 /// One step of a consumer, in the order of its operations.
 pub(super) enum Step {
-    /// It polled a message; `list` tells the lists of one operation apart.
+    /// It polled a message; `list` numbers the lists of one operation.
     Poll { seen: Observation, list: u32 },
     /// Polls follow that were not acknowledged: the client has to go back to where it was.
     Aborted,
     /// Its process was retired, and the same client goes on: perhaps with another consumer.
     Reopened,
-    /// It polls these logs from now on, where it was; all others, nobody knows where. `group`: a group may take its logs
+    /// It polls these logs from now on, where it was, and all others from an unknown place. `group`: a group may take its logs
     /// away from now on; nothing: as before.
     Moved { group: Option<bool>, keeps: Vec<u32> },
 }
@@ -118,12 +118,12 @@ pub(super) struct Logs<'h> {
     pub(super) sends: Vec<Vec<Sent>>,
     /// Calls with an unknown end that tell offsets of their sends: position, messages, and where those are.
     unknown: Vec<(u32, Vec<u32>, Vec<Observation>)>,
-    /// Messages that were polled by the operation that sent them, and nobody else: message, operation.
+    /// Messages that were polled by the operation that sent them and by no other: message, operation.
     pub(super) precommitted: Vec<(u32, u32)>,
     pub(super) doubts: Doubts,
     /// Sends and polls of all calls, whatever became of them.
     pub(super) calls: (u64, u64),
-    /// Of each log the offsets at which there certainly is a message that everybody may poll, each with an operation that
+    /// Of each log the offsets at which there certainly is a message that every process may poll, each with an operation that
     /// has it; sorted.
     committed: Vec<Vec<(i64, u32)>>,
     /// Of each log the offsets polled, each with the first poll; sorted.
@@ -131,7 +131,7 @@ pub(super) struct Logs<'h> {
     pub(super) malformed: Vec<u64>,
     /// Whether a group may take a consumer's logs away.
     groups: Vec<bool>,
-    /// Polls in a group of which nobody knows what they took, and seeks: they may pass messages that nobody polls.
+    /// Polls in a group without a known reply, and seeks: they may pass messages that are never polled.
     pub(super) passed: u64,
     pub(super) acknowledged: u64,
     pub(super) polled: u64,
@@ -456,7 +456,7 @@ impl<'h> Logs<'h> {
         fine
     }
 
-    /// Sorts what was taken in. `proves`: a message that somebody polled was committed, and with it all others of its
+    /// Sorts what was taken in. `proves`: a message that was polled was committed, and with it all others of its
     /// transaction.
     pub(super) fn finish(&mut self, proves: bool) {
         for (op, mine, in_doubt) in std::mem::take(&mut self.unknown) {

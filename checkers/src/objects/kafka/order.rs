@@ -15,7 +15,7 @@ struct Place {
     last: Option<(Observation, u32)>,
     /// The first one that calls which were not acknowledged have shown since.
     aborted: Option<Observation>,
-    /// Such calls have polled since, so that nobody knows whether the client went back.
+    /// Such calls have polled since, so that it is not known whether the client went back.
     doubtful: bool,
 }
 
@@ -75,12 +75,12 @@ fn step(judge: &mut Judge<'_, '_>, inside: bool, severity: Severity, before: Obs
         let kind = if inside { "int-nonmonotonic-poll" } else { "nonmonotonic-poll" };
         let title = format!("#{call} polled offset {to} of log {key} after its process had polled {from}");
         let subject = Value::list([from.into(), to.into()]);
-        judge.said(kind, severity, log, subject, title, &[before.op, seen.op]);
+        judge.record(kind, severity, log, subject, title, &[before.op, seen.op]);
     } else if let Some((between, witness)) = logs.between(log, from, to) {
         let kind = if inside { "int-poll-skip" } else { "poll-skip" };
         let title = format!("#{call} polled offset {to} of log {key} after {from}, without the message at {between}");
         let subject = Value::list([from.into(), between.into(), to.into()]);
-        judge.said(kind, severity, log, subject, title, &[before.op, seen.op, witness]);
+        judge.record(kind, severity, log, subject, title, &[before.op, seen.op, witness]);
     }
 }
 
@@ -100,13 +100,13 @@ fn gone_on(judge: &mut Judge<'_, '_>, place: &Place, seen: Observation, group: b
     let subject = Value::list([from.into(), between.into(), seen.offset.into()]);
     let ops: Vec<u32> =
         [before, witness].into_iter().chain(place.aborted.map(|first| first.op)).chain([seen.op]).collect();
-    judge.said("poll-skip", Severity::Evidence, log, subject, title, &ops);
+    judge.record("poll-skip", Severity::Evidence, log, subject, title, &ops);
     if !group {
         judge.gone_on.push(judge.op(seen.op).call);
     }
 }
 
-/// Judges every process' sends. An offset that no acknowledgement tells is where the message is.
+/// Judges every process' sends. Where an acknowledgement has no offset, it is the message's.
 pub(super) fn sends(judge: &mut Judge<'_, '_>) {
     let logs = judge.logs;
     for sends in &logs.sends {
@@ -114,8 +114,10 @@ pub(super) fn sends(judge: &mut Judge<'_, '_>) {
         for sent in sends {
             let log = logs.messages[sent.message as usize].log;
             let Some(to) = sent.offset.or_else(|| logs.place(sent.message)) else { continue };
-            let told = sent.offset.is_some();
-            let Some((from, before, before_told)) = last.insert(log, (to, sent.op, told)) else { continue };
+            let acknowledged = sent.offset.is_some();
+            let Some((from, before, before_acknowledged)) = last.insert(log, (to, sent.op, acknowledged)) else {
+                continue;
+            };
             if to > from {
                 continue;
             }
@@ -124,7 +126,8 @@ pub(super) fn sends(judge: &mut Judge<'_, '_>) {
             let title = format!("#{call} sent to offset {to} of log {key} after its process had sent to {from}");
             let subject = Value::list([from.into(), to.into()]);
             // What only polls tell is no part of the two operations.
-            let found = Flaw { certified: told && before_told, ..Flaw::new(kind, Severity::Violation, log) };
+            let found =
+                Flaw { certified: acknowledged && before_acknowledged, ..Flaw::new(kind, Severity::Violation, log) };
             judge.found(found, subject, title, &[before, sent.op]);
         }
     }

@@ -61,7 +61,7 @@ fn an_unanswered_poll_in_a_group_may_have_taken_it() {
 #[test]
 fn one_offset_with_two_values_and_one_value_at_two_offsets() {
     let verdict = judge(&[SEND_A, poll(1, r#"[["poll",{"1":[[0,"x"]]}]]"#)]);
-    assert_eq!(verdict.findings[0].title, "offset 0 of log 1 holds \"a\" and \"x\"");
+    assert_eq!(verdict.findings[0].title, "Inconsistent offsets: offset 0 of log 1 holds \"a\" and \"x\"");
     let verdict = judge(&[SEND_A, poll(1, r#"[["poll",{"1":[[0,"a"],[1,"a"]]}]]"#)]);
     assert_eq!(first_kind(&verdict), "duplicate");
 }
@@ -149,7 +149,7 @@ fn an_unknown_transaction_that_somebody_polled_was_committed_as_a_whole() {
     assert_eq!((verdict.validity, first_kind(&verdict)), (Validity::Invalid, "inconsistent-offsets"));
     let verdict = judge(&[unknown, later, proof, beyond]);
     assert_eq!((verdict.validity, first_kind(&verdict)), (Validity::Invalid, "lost-write"));
-    assert!(verdict.findings[0].title.starts_with("\"a\", committed by #0 at offset 0 of log 1"));
+    assert!(verdict.findings[0].title.starts_with("Lost write: \"a\", committed by #0 at offset 0 of log 1"));
     // Nobody knows whether it was committed where nobody polled of it, nor where polls show what was not committed.
     assert_eq!(judge(&[unknown, later, beyond]).validity, Validity::Valid);
     let uncommitted = Kafka { isolation: Some(Isolation::ReadUncommitted) };
@@ -263,7 +263,7 @@ fn sends_and_polls_may_all_be_transactions() {
     let verdict = judge(&[(0, "send", r#"[["send",1,"a"],["send",1,"b"]]"#, "info", "null")]);
     assert!(verdict.summary.starts_with("None of 2 sends was acknowledged"), "{}", verdict.summary);
     let verdict = judge(&[(0, "assign", "[1]", "ok", "null")]);
-    assert_eq!(verdict.summary, "No call sends or polls, so nothing can be said.");
+    assert_eq!(verdict.summary, "No call sends or polls, so nothing can be judged.");
 }
 
 #[test]

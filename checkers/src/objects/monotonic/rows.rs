@@ -98,7 +98,7 @@ pub(super) fn violations<'h>(
         ops.extend(adds.refused.iter().filter(|(other, _)| *other == id).map(|(_, op)| *op).take(2));
         let in_vain = adds.refused.iter().find(|(other, op)| *other == id && op.call < read.reply);
         let title = match in_vain.filter(|_| adds.tried.get(id as usize).copied().flatten().is_none()) {
-            Some((_, add)) => format!("{value} is in #{}, although its add #{} was refused", read.call, add.call),
+            Some((_, add)) => format!("{value} is in #{}, but its add #{} was refused", read.call, add.call),
             None => format!("{value} is in #{}, but no add can have put it there by then", read.call),
         };
         let why = if ops.len() == 1 {

@@ -30,7 +30,7 @@ fn an_earlier_timestamp_for_a_later_add_is_out_of_order() {
     assert_eq!(verdict.validity, Validity::Invalid);
     let finding = &verdict.findings[0];
     assert_eq!((finding.kind.as_str(), &finding.ops[..]), ("out-of-order", &[0, 2, 4][..]));
-    assert_eq!(finding.title, "#2 got timestamp 6 and #0 the later 7, though #0 came first");
+    assert_eq!(finding.title, "Out of order: #2 got timestamp 6 and #0 the later 7, but #0 came first");
     let verdict = judge(&Monotonic { per_process: true }, &lines);
     assert_eq!((verdict.validity, verdict.findings[0].severity), (Validity::Valid, Severity::Evidence));
 }

@@ -4,7 +4,7 @@ use super::judge::{Judged, Lacking};
 use crate::history::{History, Op};
 use crate::value::{Value, ValueRef};
 use crate::verdict::messages;
-use crate::verdict::{Finding, Severity};
+use crate::verdict::{Finding, Severity, Violation};
 use std::collections::HashSet;
 
 impl Judged<'_> {
@@ -12,7 +12,7 @@ impl Judged<'_> {
     fn strange(
         &self,
         history: &History,
-        (kind, severity): (&str, Severity),
+        (kind, severity): (&'static str, Severity),
         what: &str,
         seen: &[(ValueRef<'_>, Op<'_>)],
     ) -> Option<Finding> {
@@ -40,23 +40,11 @@ impl Judged<'_> {
             }
         }
         let named = messages::elements(&elements, 4);
-        let finding = Finding::new(
-            kind,
-            severity,
-            format!("{count} {what}: {named}, first seen by #{}{}", first.call, messages::on(history, first)),
-        );
-        let mut ops: Vec<u64> = reads.iter().map(|op| op.call).collect();
-        if kind == "unexpected-element" {
-            ops.extend(failed.iter().map(|add| add.call));
-            ops.sort_unstable();
-        }
-        Some(Finding {
-            sentences,
-            ops,
-            key: self.key.to_value(),
-            nodes: messages::nodes_of(history, &reads),
-            ..finding
-        })
+        let title = format!("{count} {what}: {named}, first seen by #{}{}", first.call, messages::on(history, first));
+        let nodes = messages::nodes_of(history, &reads);
+        let ops = if kind == "unexpected-element" { [reads, failed].concat() } else { reads };
+        let violation = Violation::explained((kind, severity), title, sentences, ops);
+        Some(violation.on(self.key).at(nodes, Vec::new()).finding(history))
     }
 
     pub(super) fn unexpected_finding(&self, history: &History) -> Option<Finding> {
@@ -67,9 +55,9 @@ impl Judged<'_> {
         };
         let count = self.unexpected.iter().filter(was_refused).count();
         let what = match count {
-            0 => "present although never added".to_owned(),
-            count if count == self.unexpected.len() => "present although refused when added".to_owned(),
-            count => format!("present although never added or, {count} of them, refused when added"),
+            0 => "never added".to_owned(),
+            count if count == self.unexpected.len() => "refused when added".to_owned(),
+            count => format!("never added or, {count} of them, refused when added"),
         };
         self.strange(history, kind, &what, &self.unexpected)
     }
@@ -106,14 +94,11 @@ impl Judged<'_> {
             let elements = messages::elements(&elements, 20);
             format!("{} lacks {count} that another node returned, {acknowledged}: {elements}.", place(lacking))
         };
-        let ops: Vec<u64> = self.states.iter().map(|state| state.last.call).take(6).collect();
-        let lack = if nodes.len() == 1 { "lacks" } else { "lack" };
-        let finding = Finding::new(
-            "replicas-differ",
-            Severity::Evidence,
-            format!("the final reads differ: {} {lack} what another node returned", nodes.join(", ")),
-        );
-        Some(Finding { sentences: lacking.iter().map(say).collect(), ops, key: self.key.to_value(), nodes, ..finding })
+        let ops: Vec<Op<'_>> = self.states.iter().map(|state| state.last).take(6).collect();
+        let title = format!("the final reads of {} lack what another node returned", nodes.join(", "));
+        let kind = ("replicas-differ", Severity::Evidence);
+        let violation = Violation::explained(kind, title, lacking.iter().map(say).collect(), ops);
+        Some(violation.on(self.key).at(nodes, Vec::new()).finding(history))
     }
 
     pub(super) fn missing_finding(&self, history: &History) -> Option<Finding> {
@@ -122,21 +107,12 @@ impl Judged<'_> {
         let elements: Vec<Value> = self.missing.iter().map(|add| add.input.to_value()).collect();
         let count = messages::count(elements.len(), "acknowledged element");
         let why = &self.why_missing;
-        let finding = Finding::new(
-            "missing-element",
-            Severity::Evidence,
-            format!("{count} in no final read, but {why}, first #{}", first.call),
-        );
-        Some(Finding {
-            sentences: vec![
-                format!("Missing: {}.", messages::elements(&elements, 20)),
-                "Nothing is proven lost.".to_owned(),
-            ],
-            ops: shown.iter().map(|op| op.call).collect(),
-            key: self.key.to_value(),
-            nodes: messages::nodes_of(history, &shown),
-            ..finding
-        })
+        let title = format!("{count} in no final read, but {why}, first #{}", first.call);
+        let missing = format!("Missing: {}.", messages::elements(&elements, 20));
+        let sentences = vec![missing, "Nothing is proven lost.".to_owned()];
+        let nodes = messages::nodes_of(history, &shown);
+        let violation = Violation::explained(("missing-element", Severity::Evidence), title, sentences, shown);
+        Some(violation.on(self.key).at(nodes, Vec::new()).finding(history))
     }
 
     pub(super) fn vanished_finding(&self, history: &History) -> Option<Finding> {
@@ -144,17 +120,11 @@ impl Judged<'_> {
         let first = shown.first()?;
         let elements: Vec<Value> = self.vanished.iter().map(|add| add.input.to_value()).collect();
         let count = messages::count(elements.len(), "element");
-        let finding = Finding::new(
-            "vanished-element",
-            Severity::Evidence,
-            format!("{count} seen during the run, never acknowledged, and gone at the end, first #{}", first.call),
-        );
-        Some(Finding {
-            sentences: vec![format!("Seen and gone: {}.", messages::elements(&elements, 20))],
-            ops: shown.iter().map(|op| op.call).collect(),
-            key: self.key.to_value(),
-            nodes: messages::nodes_of(history, &shown),
-            ..finding
-        })
+        let title =
+            format!("{count} seen during the run, never acknowledged, and gone at the end, first #{}", first.call);
+        let sentences = vec![format!("Seen and gone: {}.", messages::elements(&elements, 20))];
+        let nodes = messages::nodes_of(history, &shown);
+        let violation = Violation::explained(("vanished-element", Severity::Evidence), title, sentences, shown);
+        Some(violation.on(self.key).at(nodes, Vec::new()).finding(history))
     }
 }

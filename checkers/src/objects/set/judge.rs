@@ -126,11 +126,11 @@ fn dropped<'h>(history: &'h History, set: &Set<'h>, states: &[State<'h>], add: O
 /// Elements of final reads that no call tried to add, each with the first read that has it.
 fn unexpected<'h>(set: &mut Set<'h>, tried: &Members) -> Vec<(ValueRef<'h>, Op<'h>)> {
     let mut unexpected = Vec::new();
-    let mut told = Members::default();
+    let mut reported = Members::default();
     for read in &set.finals {
         for element in elements_of(&read.op) {
             let id = set.elements.number(element);
-            if !tried.has(id) && told.insert(id) {
+            if !tried.has(id) && reported.insert(id) {
                 unexpected.push((element, read.op));
             }
         }
@@ -258,7 +258,7 @@ impl<'h> Judged<'h> {
         let mut found: Vec<Lacking<'h>> = Vec::new();
         for (at, state) in all().enumerate() {
             let mut lacking = Lacking { state: at, elements: Vec::new(), acknowledged: 0, first: None };
-            let mut told = Members::default();
+            let mut reported = Members::default();
             for add in self.set.adds.iter().filter(|add| anywhere.has(add.id) && !state.members.has(add.id)) {
                 let op = add.op(history);
                 let certain = op.outcome == Outcome::Ok && op.reply < state.last.call;
@@ -267,7 +267,7 @@ impl<'h> Judged<'h> {
                 if !(certain || possible) {
                     continue;
                 }
-                if told.insert(add.id) {
+                if reported.insert(add.id) {
                     lacking.elements.push(add.id);
                 }
                 if certain {

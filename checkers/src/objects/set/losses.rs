@@ -4,7 +4,7 @@ use super::judge::Judged;
 use crate::history::{Fault, History, Op, Outcome};
 use crate::value::Value;
 use crate::verdict::messages;
-use crate::verdict::{Finding, Severity};
+use crate::verdict::{Finding, Severity, Violation};
 use std::collections::BTreeMap;
 
 /// What was going on while an add was made.
@@ -113,24 +113,13 @@ impl Judged<'_> {
         }
         sentences.extend(self.taken_away());
         sentences.push(format!("For example {}", messages::operation(history, first)));
-        let mut ops: Vec<u64> = self.examples().iter().map(|add| add.call).collect();
-        ops.push(read.call);
-        let finding = Finding::new(
-            "lost-write",
-            Severity::Violation,
-            match by_node.keys().copied().collect::<Vec<_>>()[..] {
-                [] => format!("{count} lost"),
-                ref nodes => format!("{count} lost, acknowledged by {}", nodes.join(", ")),
-            },
-        );
-        Some(Finding {
-            sentences,
-            ops,
-            key: self.key.to_value(),
-            nodes: by_node.keys().map(|&node| node.to_owned()).collect(),
-            faults: faults_of(by_moment.keys()),
-            ..finding
-        })
+        let mut ops = self.examples();
+        ops.push(read);
+        let nodes: Vec<String> = by_node.keys().map(|&node| node.to_owned()).collect();
+        let by = if nodes.is_empty() { String::new() } else { format!(", acknowledged by {}", nodes.join(", ")) };
+        let title = format!("{count} lost{by}");
+        let violation = Violation::explained(("lost-write", Severity::Violation), title, sentences, ops);
+        Some(violation.on(self.key).at(nodes, faults_of(by_moment.keys())).finding(history))
     }
 
     /// Elements that a node had in one final read and lacks in its last, while another node has them.
@@ -150,12 +139,9 @@ impl Judged<'_> {
         }
         sentences.push("What a node has once shown at the end it must show later, too.".to_owned());
         sentences.extend(self.taken_away());
-        let mut calls: Vec<u64> = ops.iter().map(|op| op.call).collect();
-        calls.sort_unstable();
-        let finding =
-            Finding::new("lost-write", Severity::Violation, format!("{count} lost{on} between two final reads"));
-        let nodes = messages::nodes_of(history, &lacks);
-        Some(Finding { sentences, ops: calls, key: self.key.to_value(), nodes, ..finding })
+        let title = format!("{count} lost{on} between two final reads");
+        let violation = Violation::explained(("lost-write", Severity::Violation), title, sentences, ops.to_vec());
+        Some(violation.on(self.key).at(messages::nodes_of(history, &lacks), Vec::new()).finding(history))
     }
 
     /// What to try where reads may have an effect.

@@ -30,7 +30,7 @@ fn lost_is_absent_from_the_last_reads() {
     assert_eq!(verdict.validity, Validity::Invalid);
     let finding = &verdict.findings[0];
     assert_eq!((finding.kind.as_str(), &finding.ops[..]), ("lost-element", &[2, 6][..]));
-    assert_eq!(finding.title, "1 element lost, e.g. 2, known since #2 and not in #6");
+    assert_eq!(finding.title, "Lost element: 1 element lost, e.g. 2, known since #2 and not in #6");
     assert!(finding.certificate.is_some());
 }
 

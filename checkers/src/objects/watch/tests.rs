@@ -62,7 +62,10 @@ fn a_gap_names_the_change_and_the_watch() {
     let verdict = judge(r#"{"key":"a"}"#, &format!("[{A1},{GONE}]"));
     let finding = &verdict.findings[0];
     assert_eq!(finding.ops, [2, 6]);
-    assert_eq!(finding.title, "#6 did not deliver revision 3 of key a (see #2), but revisions before and after it");
+    assert_eq!(
+        finding.title,
+        "Watch not reliable: #6 did not deliver revision 3 of key a (see #2), but revisions before and after it"
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Judges small histories by the definitions alone: every choice of what happened and of who read from whom, every order.
-use super::small::{Act, Call};
+use super::small::{Call, SmallCall};
 use crate::history::Outcome;
 
 /// An operation that happened.
@@ -21,7 +21,7 @@ pub(crate) struct Step {
 /// Whether some choice of what happened and who read from whom satisfies `holds`.
 pub(crate) fn some_choice(calls: &[Call], holds: &dyn Fn(&[Step]) -> bool) -> bool {
     let doubtful: Vec<usize> = (0..calls.len())
-        .filter(|&at| calls[at].outcome == Outcome::Info && !matches!(calls[at].act, Act::Read(_)))
+        .filter(|&at| calls[at].outcome == Outcome::Info && !matches!(calls[at].act, SmallCall::Read(_)))
         .collect();
     (0..1u32 << doubtful.len()).any(|chosen| {
         let happened: Vec<&Call> = (0..calls.len())
@@ -39,8 +39,8 @@ fn sources(calls: &[&Call], holds: &dyn Fn(&[Step]) -> bool) -> bool {
     let mut options: Vec<Vec<Option<usize>>> = Vec::new();
     for (at, call) in calls.iter().enumerate() {
         let seen = match call.act {
-            Act::Read(seen) | Act::Cas(seen, _) => seen,
-            Act::Write(_) => {
+            SmallCall::Read(seen) | SmallCall::Cas(seen, _) => seen,
+            SmallCall::Write(_) => {
                 options.push(vec![None]);
                 continue;
             }
@@ -50,10 +50,10 @@ fn sources(calls: &[&Call], holds: &dyn Fn(&[Step]) -> bool) -> bool {
             continue;
         };
         let wrote = |other: &usize| match calls[*other].act {
-            Act::Write(written) | Act::Cas(_, written) => {
+            SmallCall::Write(written) | SmallCall::Cas(_, written) => {
                 written == value && calls[*other].key == call.key && *other != at
             }
-            Act::Read(_) => false,
+            SmallCall::Read(_) => false,
         };
         options.push((0..calls.len()).filter(wrote).map(Some).collect());
     }
@@ -65,9 +65,9 @@ fn sources(calls: &[&Call], holds: &dyn Fn(&[Step]) -> bool) -> bool {
         let step = |(at, call): (usize, &&Call)| Step {
             session: call.session,
             key: call.key,
-            reads: !matches!(call.act, Act::Write(_)),
+            reads: !matches!(call.act, SmallCall::Write(_)),
             source: options[at][chosen[at]],
-            writes: !matches!(call.act, Act::Read(_)),
+            writes: !matches!(call.act, SmallCall::Read(_)),
             call: call.call,
             end: if call.outcome == Outcome::Ok { call.reply } else { u64::MAX },
         };
@@ -249,7 +249,7 @@ pub(crate) fn following_writes(steps: &[Step], newer: &dyn Fn(Option<usize>, Opt
     pairs(steps).all(|(a, b)| !(steps[a].reads && steps[b].writes) || newer(Some(b), steps[a].source))
 }
 
-/// k-atomicity with reads called so many records earlier: for each key an order that keeps real time, in which each read
+/// k-atomicity with reads called a number of records earlier: for each key an order that keeps real time, in which each read
 /// comes after its write with fewer than k other writes between.
 pub(crate) fn k_atomic(steps: &[Step], k: usize, earlier: u64) -> bool {
     let call = |at: usize| {
@@ -296,11 +296,11 @@ fn ranked(steps: &[Step], own: &[usize], call: &dyn Fn(usize) -> i64, k: usize, 
 pub(crate) fn converged(calls: &[Call]) -> Option<bool> {
     let ok = |call: &Call| call.outcome == Outcome::Ok;
     let written = |call: &Call| match call.act {
-        Act::Write(value) | Act::Cas(_, value) => Some(value),
-        Act::Read(_) => None,
+        SmallCall::Write(value) | SmallCall::Cas(_, value) => Some(value),
+        SmallCall::Read(_) => None,
     };
     let seen = |call: &Call| match call.act {
-        Act::Read(value) => Some(value),
+        SmallCall::Read(value) => Some(value),
         _ => None,
     };
     let keys: std::collections::BTreeSet<i64> = calls.iter().map(|call| call.key).collect();

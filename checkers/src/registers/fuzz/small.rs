@@ -9,7 +9,7 @@ pub(crate) struct Call {
     pub(crate) session: usize,
     pub(crate) node: usize,
     pub(crate) key: i64,
-    pub(crate) act: Act,
+    pub(crate) act: SmallCall,
     pub(crate) call: u64,
     pub(crate) reply: u64,
     pub(crate) outcome: Outcome,
@@ -18,7 +18,7 @@ pub(crate) struct Call {
 
 /// What it did; nil is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Act {
+pub(crate) enum SmallCall {
     Read(Option<i64>),
     Write(i64),
     Cas(Option<i64>, i64),
@@ -61,9 +61,9 @@ pub(crate) fn calls(rng: &mut Rng, shape: Shape) -> Vec<Call> {
                     if shape.unique { fresh } else { 1 + rng.below(2) as i64 }
                 };
                 let act = match rng.below(if shape.cas { 7 } else { 6 }) {
-                    0..3 => Act::Read(None),
-                    3..6 => Act::Write(value(rng)),
-                    _ => Act::Cas(None, value(rng)),
+                    0..3 => SmallCall::Read(None),
+                    3..6 => SmallCall::Write(value(rng)),
+                    _ => SmallCall::Cas(None, value(rng)),
                 };
                 let node = if rng.percent(80) { who % NODES } else { rng.below(NODES as u64) as usize };
                 let key = rng.below(keys as u64) as i64;
@@ -76,15 +76,15 @@ pub(crate) fn calls(rng: &mut Rng, shape: Shape) -> Vec<Call> {
         };
         let call = &mut calls[at];
         let held = replicas[call.node][call.key as usize];
-        let lost = rng.percent(info) && !matches!(call.act, Act::Read(_));
+        let lost = rng.percent(info) && !matches!(call.act, SmallCall::Read(_));
         let written = match call.act {
-            Act::Read(_) => {
-                call.act = Act::Read(held);
+            SmallCall::Read(_) => {
+                call.act = SmallCall::Read(held);
                 None
             }
-            Act::Write(value) => Some(value),
-            Act::Cas(_, value) => {
-                call.act = Act::Cas(held, value);
+            SmallCall::Write(value) => Some(value),
+            SmallCall::Cas(_, value) => {
+                call.act = SmallCall::Cas(held, value);
                 Some(value)
             }
         };
@@ -126,7 +126,7 @@ fn settle(
         for (node, replica) in replicas.iter().enumerate() {
             let value = if agree { value } else { replica[key as usize] };
             let outcome = if rng.percent(5) { Outcome::Info } else { Outcome::Ok };
-            let act = Act::Read(value);
+            let act = SmallCall::Read(value);
             calls.push(Call { session, node, key, act, call: index, reply: index + 1, outcome, settle: true });
             index += 2;
             session += 1;
@@ -139,8 +139,8 @@ fn change(rng: &mut Rng, calls: &mut [Call]) {
     let at = rng.below(calls.len() as u64) as usize;
     let other = Some(rng.below(most as u64 + 1) as i64).filter(|value| *value != 0);
     match &mut calls[at].act {
-        Act::Read(value) => *value = other,
-        Act::Cas(from, to) if other != Some(*to) => *from = other,
+        SmallCall::Read(value) => *value = other,
+        SmallCall::Cas(from, to) if other != Some(*to) => *from = other,
         _ => {}
     }
 }
@@ -151,12 +151,12 @@ pub(crate) fn transactions(calls: &[Call]) -> History {
     recorded(calls, |call| {
         let step = |f: &str, value: Value| Value::list([Value::text(f), Value::Int(call.key), value]);
         let (steps, reply): (Vec<Value>, Vec<Value>) = match call.act {
-            Act::Read(seen) => (vec![step("r", Value::Nil)], vec![step("r", value(seen))]),
-            Act::Write(written) => {
+            SmallCall::Read(seen) => (vec![step("r", Value::Nil)], vec![step("r", value(seen))]),
+            SmallCall::Write(written) => {
                 let write = vec![step("w", Value::Int(written))];
                 (write.clone(), write)
             }
-            Act::Cas(from, to) => {
+            SmallCall::Cas(from, to) => {
                 let write = step("w", Value::Int(to));
                 (vec![step("r", Value::Nil), write.clone()], vec![step("r", value(from)), write])
             }
@@ -169,9 +169,9 @@ pub(crate) fn transactions(calls: &[Call]) -> History {
 pub(crate) fn history(calls: &[Call]) -> History {
     let value = |value: Option<i64>| value.map_or(Value::Nil, Value::Int);
     recorded(calls, |call| match call.act {
-        Act::Read(seen) => ("read", Value::Nil, value(seen)),
-        Act::Write(written) => ("write", Value::Int(written), Value::Nil),
-        Act::Cas(from, to) => ("cas", Value::list([value(from), Value::Int(to)]), Value::Nil),
+        SmallCall::Read(seen) => ("read", Value::Nil, value(seen)),
+        SmallCall::Write(written) => ("write", Value::Int(written), Value::Nil),
+        SmallCall::Cas(from, to) => ("cas", Value::list([value(from), Value::Int(to)]), Value::Nil),
     })
 }
 

@@ -1,19 +1,19 @@
 //! What has to be seen for a promise to be tested, by looking at all pairs and triples of calls.
-use super::small::{Act, Call};
+use super::small::{Call, SmallCall};
 use crate::history::Outcome;
 
 /// What a call certainly saw: a value, or that there was none.
 fn saw(call: &Call) -> Option<Option<i64>> {
     match call.act {
         _ if call.outcome != Outcome::Ok => None,
-        Act::Read(value) | Act::Cas(value, _) => Some(value),
-        Act::Write(_) => None,
+        SmallCall::Read(value) | SmallCall::Cas(value, _) => Some(value),
+        SmallCall::Write(_) => None,
     }
 }
 
 fn writes(call: &Call, doubtful: bool) -> bool {
     let done = call.outcome == Outcome::Ok || doubtful && call.outcome == Outcome::Info;
-    done && !matches!(call.act, Act::Read(_))
+    done && !matches!(call.act, SmallCall::Read(_))
 }
 
 /// Whether one is an earlier call of the same session.
@@ -55,7 +55,7 @@ pub(super) fn enough(checker: &str, calls: &[Call], doubtful: bool) -> bool {
             pair(&follows) || calls.iter().any(swaps)
         }
         _ => {
-            let read = |call: &Call| matches!(call.act, Act::Read(_)) && saw(call).is_some() && written(call.key);
+            let read = |call: &Call| matches!(call.act, SmallCall::Read(_)) && saw(call).is_some() && written(call.key);
             calls.iter().any(|call| seen(call) || read(call))
         }
     }

@@ -233,7 +233,11 @@ fn without_names_of_nodes_processes_are_compared_and_nothing_is_valid() {
     };
     for (first, second) in [(1, 2), (2, 1)] {
         let verdict = told(first, second);
-        assert!(broken(&verdict, "diverged-replicas").title.starts_with("process 1 and process 2 differ"));
+        assert!(
+            broken(&verdict, "diverged-replicas")
+                .title
+                .starts_with("Diverged replicas: process 1 and process 2 differ")
+        );
     }
     let verdict = told(2, 2);
     assert!(verdict.validity == Validity::Unknown && verdict.summary.contains("two nodes"), "{}", verdict.summary);

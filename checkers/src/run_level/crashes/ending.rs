@@ -2,7 +2,7 @@
 use crate::history::{Fault, History, ProcessEvent};
 use std::collections::BTreeSet;
 
-/// A process that was started again and ends with a status within so long has failed to start.
+/// A process that was started again and ends with a status within this time has failed to start.
 const STARTING_MS: u64 = 10_000;
 /// A server notices what a fault did to its lease or clock when the fault ends, or a little later.
 const AFTER_FAULT_NS: u64 = 10_000_000_000;

@@ -57,7 +57,7 @@ struct Case {
     ok: Vec<i64>,
 }
 
-/// Judges so many random histories twice. The error describes the first difference.
+/// Compares the checker with its definition on `count` random histories. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     for number in 0..count {
@@ -178,6 +178,7 @@ fn history(faults: &[Planned], records: &[ProcessEvent]) -> History {
                 cut: Vec::new(),
                 detail: Vec::new(),
                 ended: None,
+                problem: None,
             };
             (time, Record::Fault(event))
         }));

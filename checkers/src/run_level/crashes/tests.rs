@@ -75,7 +75,7 @@ fn kinds(verdict: &Verdict) -> Vec<&str> {
 fn a_death_that_nobody_asked_for_is_a_violation_with_its_last_words() {
     let verdict = judge(&[WATCHED, ABORTED], &[]);
     assert_eq!((verdict.validity, kinds(&verdict)), (Validity::Invalid, vec!["crashed"]));
-    assert_eq!(verdict.summary, "etcd on n1 ended by itself (signal 6 (SIGABRT)).");
+    assert_eq!(verdict.summary, "Crashed: etcd on n1 ended by itself (signal 6 (SIGABRT)).");
     let told = verdict.findings[0].sentences.join(" ");
     for part in ["had run for 4", "between 5.000 s and 5.100 s", "No fault was in force.", "panic: oh no"] {
         assert!(told.contains(part), "{part} in {told}");
@@ -256,12 +256,12 @@ fn no_alarm_is_said_only_where_every_node_has_a_log_that_was_read_whole() {
 #[test]
 fn a_kill_of_which_nobody_knows_is_said_to_be_one_and_memory_is_told_once() {
     let verdict = judge(&[WATCHED, &ended("signal 9 (SIGKILL)")], &[]);
-    assert_eq!(verdict.summary, "etcd on n1 was killed by SIGKILL, by whom is not known.");
+    assert_eq!(verdict.summary, "Crashed: etcd on n1 was killed by SIGKILL, by whom is not known.");
     let counted = r#"{"type":"process","index":0,"time":1,"node":"n1","process":"etcd","step":"out-of-memory"}"#;
     let killed = ended("signal 9 (SIGKILL)").replace("\"ended\"", "\"out-of-memory\",\"times\":0");
     let verdict = judge(&[WATCHED, counted, &killed], &[]);
     assert_eq!((verdict.findings.len(), verdict.numbers["out_of_memory"].clone()), (1, json!(1)));
-    assert_eq!(verdict.summary, "etcd on n1 was killed for want of memory.");
+    assert_eq!(verdict.summary, "Out of memory: etcd on n1 was killed for want of memory.");
     assert!(verdict.findings[0].sentences.contains(&"panic: oh no".to_owned()), "with its last words");
 }
 

@@ -5,7 +5,7 @@
 //! certainly after it: one before it may tell what ended the process.
 use crate::history::{Fault, History, ProcessEvent, ProcessStep};
 
-/// A process that was started again reads what was half written within so long.
+/// A process that was started again reads what was half written within this time.
 const RECOVERY_NS: u64 = 30_000_000_000;
 
 type Interval = (u64, u64);

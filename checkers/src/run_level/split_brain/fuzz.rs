@@ -69,7 +69,7 @@ struct Case {
     sides: Sides,
 }
 
-/// Judges so many random histories twice. The error describes the first difference.
+/// Compares the checker with its definition on `count` random histories. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     for number in 0..count {
@@ -92,7 +92,19 @@ fn fault(random: &mut ScriptedHistory, fault: u64, step: FaultStep, cut: &BTreeS
     random.push(|index, time| {
         let (what, nodes, detail) = (String::new(), Vec::new(), Vec::new());
         let kind = "partition".into();
-        Record::Fault(FaultEvent { index, time, fault, kind, step, what, nodes, cut, detail, ended: None })
+        Record::Fault(FaultEvent {
+            index,
+            time,
+            fault,
+            kind,
+            step,
+            what,
+            nodes,
+            cut,
+            detail,
+            ended: None,
+            problem: None,
+        })
     })
 }
 

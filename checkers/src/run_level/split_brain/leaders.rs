@@ -7,7 +7,7 @@ use crate::history::{Fault, History, Op, RoleClaim};
 use crate::run_level::sides::wrote;
 use crate::verdict::Report;
 use crate::verdict::messages;
-use crate::verdict::{Finding, Severity};
+use crate::verdict::{Finding, Severity, Violation};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -51,12 +51,9 @@ pub(crate) fn two_in_one_term(history: &History, report: &mut Report<'_>) {
         let to = nodes.values().map(|claim| claim.time).max().unwrap_or(0);
         let faults: Vec<u64> = history.faults_within(from, to).iter().map(|fault| fault.id).collect();
         sentences.extend(messages::faults(history, &faults));
-        let finding = Finding::new(
-            TWO_LEADERS,
-            Severity::Violation,
-            format!("{} all claimed to lead term {term}", names.join(" and ")),
-        );
-        Finding { sentences, nodes: names, faults, ..finding }
+        let title = format!("{} all claimed to lead term {term}", names.join(" and "));
+        let violation = Violation::explained((TWO_LEADERS, Severity::Violation), title, sentences, Vec::new());
+        violation.at(names, faults).finding(history)
     };
     for one in doubled {
         report.examples_of(TWO_LEADERS, Severity::Violation, 1, || finding(one));
@@ -197,26 +194,19 @@ impl Overlap<'_> {
             if !writes.is_empty() {
                 counts.push(format!("{node} {}", writes.len()));
             }
-            ops.extend(writes.iter().take(3).map(|op| op.call));
+            ops.extend(writes.into_iter().take(3));
         }
         let acknowledged = match counts.is_empty() {
             true => String::new(),
             false => format!(", writes acknowledged meanwhile: {}", counts.join(", ")),
         };
-        ops.sort_unstable();
         let faults: Vec<&Fault> = history.faults_within(self.from.1, self.to.1);
         let faults: Vec<u64> = faults.iter().map(|fault| fault.id).collect();
         sentences.extend(messages::faults(history, &faults));
-        let finding = Finding::new(
-            "overlapping-leaders",
-            Severity::Evidence,
-            format!(
-                "{} and {} both claimed to lead for {}{acknowledged}",
-                one.node,
-                other.node,
-                messages::seconds(self.length())
-            ),
-        );
-        Finding { sentences, ops, nodes: vec![one.node.to_owned(), other.node.to_owned()], faults, ..finding }
+        let length = messages::seconds(self.length());
+        let title = format!("{} and {} both claimed to lead for {length}{acknowledged}", one.node, other.node);
+        let nodes = vec![one.node.to_owned(), other.node.to_owned()];
+        let violation = Violation::explained(("overlapping-leaders", Severity::Evidence), title, sentences, ops);
+        violation.at(nodes, faults).finding(history)
     }
 }

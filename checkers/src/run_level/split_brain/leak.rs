@@ -3,7 +3,7 @@
 //! outside the nodes. What was seen on the other side went some way.
 //!
 //! Never: a leak of a value that was there before the cut, because the option `initial` says so, or because a read returned it
-//! before any call wrote it. Nor of a number that was only added: the sum that somebody read may be equal to it. What was added
+//! before any call wrote it. Nor of a number that was only added: a sum that was read may be equal to it. What was added
 //! shows as an element of a list.
 use crate::functions::{Argument, FunctionKind, function_of, kind, parts};
 use crate::history::{Fault, History, NameId, Op, Outcome};
@@ -92,15 +92,15 @@ struct Attempts<'h> {
     known: bool,
 }
 
-/// Whether the object began with this value: nothing, as objects do, or what was said of it.
+/// Whether the object began with this value: nil, or the value that the options name.
 fn began(initial: &Initial, (_, key, part, value): &Written<'_>) -> bool {
     let nothing = value.is_nil() || value.as_text() == Some("");
-    let said = || initial.of(&part.unwrap_or(*key).to_value()).cloned();
+    let named = || initial.of(&part.unwrap_or(*key).to_value()).cloned();
     let holds = |begins: &Value| match begins {
         Value::List(elements) => elements.iter().any(|element| *value == *element) || *value == *begins,
         begins => *value == *begins,
     };
-    nothing || !initial.is_unsaid() && said().is_some_and(|begins| holds(&begins))
+    nothing || !initial.is_unsaid() && named().is_some_and(|begins| holds(&begins))
 }
 
 /// The first observation, on one side of this cut, of what was first written on another side meanwhile.

@@ -36,7 +36,7 @@ pub(crate) const DOC: CheckerCases = CheckerCases {
     comparisons: Ok(&[("atomic-commit", differ)]),
 };
 
-/// Judges so many random histories twice. The error describes the first difference.
+/// Compares the checker with its definition on `count` random histories. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let checker = AtomicCommit { must_decide: true };
     compare(

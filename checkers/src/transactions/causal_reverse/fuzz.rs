@@ -23,7 +23,7 @@ pub(crate) const DOC: CheckerCases = CheckerCases {
     comparisons: Ok(&[("causal-reverse", differ)]),
 };
 
-/// Judges so many random histories twice. The error describes the first difference.
+/// Compares the checker with its definition on `count` random histories. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let check = |history: &History| crate::random::shown(history, CausalReverse.check(history, &Budget::unlimited()));
     compare(seed, count, make, check, define)

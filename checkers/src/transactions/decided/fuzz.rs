@@ -8,7 +8,7 @@ use crate::transactions::oracle::{self, Order};
 use crate::transactions::rw_register::{RwRegister, RwRegisterOptions};
 use crate::transactions::weak::brute::{Definition, holds};
 use crate::transactions::weak::fuzz::closed;
-use crate::transactions::weak::small::{Act, Shape, Small, SmallTxn};
+use crate::transactions::weak::small::{Shape, Small, SmallMop, SmallTxn};
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 
 /// Judges random small histories by every accepted model: what is Valid must hold, what is Invalid must not. Of registers
@@ -22,7 +22,7 @@ pub(crate) fn differ_models(seed: u64, count: u64) -> Result<Stats, String> {
     for _ in 0..count {
         let lists = rng.percent(75);
         let (txns, sessions, keys) = (2 + rng.below(4), 1 + rng.below(4), 1 + rng.below(2));
-        let mut small = Small::draw(&mut rng, Shape { lists, txns, sessions, keys, acts: 4, read_first: false });
+        let mut small = Small::draw(&mut rng, Shape { lists, txns, sessions, keys, mops: 4, read_first: false });
         small.aside = true;
         stats.histories += 1;
         let (invalid, open) = judged_alike(&small)?;
@@ -135,15 +135,15 @@ fn repeatable(small: &Small) -> bool {
 fn same(small: &Small, txn: &SmallTxn, key: i64) -> bool {
     let mut state: Option<Vec<i64>> = None;
     let mut own: Vec<i64> = Vec::new();
-    txn.acts.iter().all(|act| match act {
-        Act::Write(at, value) if *at == key => {
+    txn.mops.iter().all(|mop| match mop {
+        SmallMop::Write(at, value) if *at == key => {
             own.push(*value);
             if let Some(state) = &mut state {
                 state.push(*value);
             }
             true
         }
-        Act::Read(at, read) if *at == key => {
+        SmallMop::Read(at, read) if *at == key => {
             let fits = match &state {
                 Some(state) if small.lists => state == read,
                 Some(state) => state.last() == read.last(),

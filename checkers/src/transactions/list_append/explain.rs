@@ -9,7 +9,7 @@ use crate::history::Outcome;
 use crate::value::{Value, Word};
 use crate::verdict::certificate::{Claim, Edge, EdgeKind};
 use crate::verdict::messages;
-use crate::verdict::{Finding, Severity};
+use crate::verdict::{Finding, Severity, Violation};
 
 /// Steps that are joined into one at most.
 const STRETCH_MAX: usize = 64;
@@ -58,15 +58,16 @@ impl Explain<'_, '_> {
         let edges: Vec<Edge> =
             steps.iter().zip(&reasons).map(|(step, reason)| self.edge(step, reason.as_ref())).collect();
         let claim = Claim::cycle(anomaly, edges.clone());
-        let title = format!("{anomaly}: {} that each precede the next", messages::count(named.len(), "transaction"));
+        let title = format!("{} that each precede the next", messages::count(named.len(), "transaction"));
         let key = edges.iter().map(|edge| &edge.key).find(|key| !key.is_nil()).cloned().unwrap_or_default();
         let one_key = edges.iter().all(|edge| edge.key.is_nil() || edge.key == key);
         let witnesses = self.witnesses(&named, &needs);
-        let finding = Finding { sentences, ..Finding::new(anomaly, severity, title) };
-        let mut finding = self.narrator().finding(finding, &named, &witnesses, claim);
-        finding.cycle = edges;
-        finding.key = if one_key { key } else { Value::Nil };
-        Some(finding)
+        let narrator = self.narrator();
+        let certificate = narrator.certificate(claim, named.iter().chain(&witnesses).copied());
+        let violation = Violation::explained((anomaly, severity), title, sentences, narrator.ops(&named));
+        let key = if one_key { key } else { Value::Nil };
+        let violation = Violation { cycle: edges, key, ..violation }.with_certificate(Some(certificate));
+        Some(violation.finding(self.txns.history()))
     }
 
     /// The transaction that shows the order of two elements: it read both, or the first where the second was never read.
@@ -235,7 +236,7 @@ impl Explain<'_, '_> {
             }
             Flaw::LostUpdate => format!("{one} and {two} both read {seen} from {key}, and both appended to it"),
             Flaw::FutureRead => format!("{one} observed {element} in {key}, which it appended only later"),
-            Flaw::GarbageRead => format!("{one} observed {element} in {key}, which nobody appended"),
+            Flaw::GarbageRead => format!("{one} observed {element} in {key}, which no transaction appended"),
         };
         involved.retain(|&txn| txn != NONE);
         involved.sort_unstable();
@@ -251,10 +252,10 @@ impl Explain<'_, '_> {
         };
         let subject = Value::list([key.to_value(), subject]);
         let claim = Claim::Rule { rule: flaw.anomaly().to_owned(), subject };
-        let finding = Finding { sentences, ..Finding::new(flaw.anomaly(), severity, title) };
-        let mut finding = self.narrator().finding(finding, &involved, &[], claim);
-        finding.key = key.to_value();
-        finding
+        let narrator = self.narrator();
+        let certificate = narrator.certificate(claim, involved.iter().copied());
+        let violation = Violation::explained((flaw.anomaly(), severity), title, sentences, narrator.ops(&involved));
+        violation.on(key).with_certificate(Some(certificate)).finding(self.txns.history())
     }
 
     /// A transaction that observed this one, with the key and the element.

@@ -77,12 +77,10 @@ impl<'a, 'h> Standing<'a, 'h> {
         };
         let level = if count(EdgeKind::Process) > 0 { Level::Process } else { Level::Plain };
         let explain = Explain { txns: self.txns, versions: &self.analysis.versions };
-        let mut finding =
-            explain.cycle(&Cycle { class, level, steps }, Severity::Violation).ok_or(Undecided::Nothing)?;
+        let finding = explain.cycle(&Cycle { class, level, steps }, Severity::Violation).ok_or(Undecided::Nothing)?;
         let why = "Whoever did not observe a write had observed all that comes before it here: no prefix of one order of \
                    the commits holds what it observed and no more.";
-        finding.sentences.push(why.to_owned());
-        Ok(vec![finding])
+        Ok(vec![finding.because(why.to_owned())])
     }
 
     /// Whether the model holds; None where that was not decided.

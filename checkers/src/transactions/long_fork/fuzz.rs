@@ -52,7 +52,7 @@ pub(crate) const DOC: CheckerCases = CheckerCases {
     comparisons: Ok(&[("long-fork", differ)]),
 };
 
-/// Judges so many random histories twice. The error describes the first difference.
+/// Compares the checker with its definition on `count` random histories. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let check =
         |history: &History| crate::random::shown(history, LongFork::default().check(history, &Budget::unlimited()));

@@ -25,11 +25,10 @@ use crate::checker::{CheckerDoc, Judges};
 use crate::graph::cycle_of_each_component;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::{NoOptions, schema};
-use crate::transactions::explain::with_ops;
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Edge, EdgeKind};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Report, Validity, Verdict, Violation};
 use std::collections::BTreeMap;
 
 /// Its entry in the list of checkers.
@@ -89,7 +88,7 @@ enum KeyOperation {
 
 struct Txn<'h> {
     op: Op<'h>,
-    acts: Vec<KeyOperation>,
+    operations: Vec<KeyOperation>,
 }
 
 /// A key: its first version, and the writer of the second.
@@ -116,12 +115,12 @@ fn map(value: ValueRef<'_>) -> Option<BTreeMap<String, Value>> {
 }
 
 /// The micro-operations of a transaction; the error says which cannot be understood.
-fn acts(op: &Op<'_>) -> Result<Vec<KeyOperation>, String> {
+fn operations(op: &Op<'_>) -> Result<Vec<KeyOperation>, String> {
     let ok = op.outcome == Outcome::Ok;
     let shown = if ok { op.output } else { op.input };
     let list = shown.as_list().ok_or_else(|| format!("{shown} is no list of operations"))?;
-    let acts = list.iter().map(|mop| act(mop, ok).ok_or_else(|| format!("{mop} is not understood")));
-    Ok(acts.collect::<Result<Vec<Option<KeyOperation>>, String>>()?.into_iter().flatten().collect())
+    let operations = list.iter().map(|mop| act(mop, ok).ok_or_else(|| format!("{mop} is not understood")));
+    Ok(operations.collect::<Result<Vec<Option<KeyOperation>>, String>>()?.into_iter().flatten().collect())
 }
 
 /// A micro-operation: what it says, which is nothing of a read that was not answered. None: it is not understood.
@@ -215,15 +214,16 @@ impl<'h> Analysis<'h> {
                     }
                 }
                 "txn" => {
-                    let acts = acts(&op);
-                    let acts = acts.map_err(|why| format!("#{} is no transaction with predicates: {why}.", op.call))?;
-                    out.txns.push(Txn { op, acts });
+                    let operations = operations(&op);
+                    let operations =
+                        operations.map_err(|why| format!("#{} is no transaction with predicates: {why}.", op.call))?;
+                    out.txns.push(Txn { op, operations });
                 }
                 _ => {}
             }
         }
         for (at, txn) in out.txns.iter().enumerate() {
-            for act in &txn.acts {
+            for act in &txn.operations {
                 match act {
                     KeyOperation::Write(key, value) if txn.op.outcome != Outcome::Fail => {
                         let key = out.keys.entry(key.clone()).or_default();
@@ -256,7 +256,7 @@ impl<'h> Analysis<'h> {
     fn read(&mut self, reader: usize, txn: &Txn<'h>) {
         let mut own: BTreeMap<&str, &Value> = BTreeMap::new();
         let keys = std::mem::take(&mut self.keys);
-        for act in &txn.acts {
+        for act in &txn.operations {
             match act {
                 KeyOperation::Write(key, value) => drop(own.insert(key, value)),
                 KeyOperation::Read(key, value) => match own.get(key.as_str()) {
@@ -410,10 +410,10 @@ impl Checker for ClosedPredicate {
         let cycles = analysis.cycles();
         let mut report = Report::new(history);
         for wrong in &analysis.wrong {
-            report.examples_of(wrong.kind, Severity::Violation, 1, || analysis.wrong_read(history, wrong));
+            report.violation(wrong.kind, || analysis.wrong_read(wrong));
         }
         for cycle in &cycles {
-            report.examples_of(kind(cycle), Severity::Violation, 1, || analysis.cycle(history, cycle));
+            report.violation(kind(cycle), || analysis.cycle(cycle));
         }
         let crowded = analysis.keys.values().filter(|key| key.crowded).count();
         let otherwise = if analysis.selects == 0 {
@@ -446,26 +446,26 @@ impl Analysis<'_> {
         self.txns[txn].op.call
     }
 
-    fn wrong_read(&self, history: &History, wrong: &FlawedRead) -> Finding {
+    fn wrong_read(&self, wrong: &FlawedRead) -> Violation<'_> {
         let (call, key, value) = (self.call(wrong.reader), &wrong.key, &wrong.value);
         let title = match wrong.kind {
             "predicate-mismatch" => {
-                format!("#{call} was shown {value} of key {key}, which does not match its predicate.")
+                format!("#{call} was shown {value} of key {key}, which does not match its predicate")
             }
-            "G1b" => format!("#{call} read {value} of key {key}, which its writer wrote only in between."),
-            "internal" => format!("#{call} read {value} of key {key}, which it had written itself before."),
-            "future-read" => format!("#{call} read {value} of key {key}, which it wrote only later."),
-            "predicate-read-miss" => format!("#{call} missed key {key}, every version of which matches its predicate."),
+            "G1b" => format!("#{call} read {value} of key {key}, which its writer wrote only in between"),
+            "internal" => format!("#{call} read {value} of key {key}, which it had written itself before"),
+            "future-read" => format!("#{call} read {value} of key {key}, which it wrote only later"),
+            "predicate-read-miss" => format!("#{call} missed key {key}, every version of which matches its predicate"),
             "G-single-item" => {
                 let (first, init) = (&self.keys[key].first, self.init.map_or(0, |op| op.call));
-                format!("#{call} read nil of key {key}: a stale state, from before #{init} (init) set it to {first}.")
+                format!("#{call} read nil of key {key}: a stale state, from before #{init} (init) set it to {first}")
             }
-            _ => format!("#{call} read {value} of key {key}, which nobody wrote who may have taken effect."),
+            _ => format!("#{call} read {value} of key {key}, which no transaction wrote that may have taken effect"),
         };
-        self.finding(history, wrong.kind, title, &[wrong.reader], Vec::new())
+        self.violation(wrong.kind, title, &[wrong.reader], Vec::new())
     }
 
-    fn cycle(&self, history: &History, cycle: &[Reason]) -> Finding {
+    fn cycle(&self, cycle: &[Reason]) -> Violation<'_> {
         let kind = kind(cycle);
         let mut edges = Vec::new();
         let mut sentences = Vec::new();
@@ -485,21 +485,15 @@ impl Analysis<'_> {
             let before = if reason.kind == EdgeKind::Wr { written.clone() } else { about.first.clone() };
             edges.push(Edge { from, to, kind: reason.kind, key: Value::text(key), before, after: written });
         }
-        let title = format!("{kind}: {} that each precede the next", messages::count(cycle.len(), "transaction"));
+        let title = format!("{} that each precede the next", messages::count(cycle.len(), "transaction"));
         let members: Vec<usize> = cycle.iter().map(|reason| reason.from).collect();
-        let mut finding = self.finding(history, kind, title, &members, sentences);
         // What a predicate read does not show is nothing that a certificate can say so far.
-        finding.cycle = edges;
-        finding
+        Violation { cycle: edges, ..self.violation(kind, title, &members, sentences) }
     }
 
-    fn finding(&self, history: &History, kind: &str, title: String, txns: &[usize], why: Vec<String>) -> Finding {
-        let mut finding = Finding::new(kind, Severity::Violation, title);
-        let mut ops: Vec<Op<'_>> = txns.iter().map(|&txn| self.txns[txn].op).collect();
-        ops.sort_by_key(|op| op.call);
-        finding.sentences = ops.iter().map(|op| messages::operation(history, op)).collect();
-        finding.sentences.extend(why);
-        with_ops(finding, history, &ops)
+    fn violation(&self, kind: &'static str, title: String, txns: &[usize], reasons: Vec<String>) -> Violation<'_> {
+        let ops: Vec<Op<'_>> = txns.iter().map(|&txn| self.txns[txn].op).collect();
+        Violation { reasons, certified: false, ..Violation::new(kind, title, Value::Nil, ops) }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::transactions::weak::view::INITIAL;
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge, EdgeKind};
 use crate::verdict::messages;
-use crate::verdict::{Finding, Severity};
+use crate::verdict::{Finding, Severity, Violation};
 
 /// Writes findings about these transactions.
 pub(crate) struct Explain<'a, 'h> {
@@ -131,23 +131,21 @@ impl Explain<'_, '_> {
         };
         let mut sentences = narrator.cast(&named);
         sentences.extend(narrator.steps(&cycle.steps, why)?);
-        let title = format!("{anomaly}: {} that each precede the next", messages::count(count, "transaction"));
+        let title = format!("{} that each precede the next", messages::count(count, "transaction"));
         let touching = reasons.iter().flat_map(|known| [known.one, known.other]);
         named.extend(touching.map(|number| self.matched.txns[number as usize]));
         named.extend(self.overwriters(&named, &claimed));
         let assumes = assumptions(&reasons);
         let certified = assumes.is_some();
         let claim = Claim::cycle_assuming(anomaly, edges.clone(), assumes.unwrap_or_default());
-        let mut finding = self.finding(anomaly, severity, title, sentences, named, claim);
-        finding.certificate = finding.certificate.filter(|_| certified);
-        finding.cycle = edges;
-        Some(finding)
+        let violation = self.violation((anomaly, severity), title, sentences, named, certified.then_some(claim));
+        Some(Violation { cycle: edges, ..violation }.finding(self.txns.history()))
     }
 
     /// Versions that come before themselves.
     pub(crate) fn cyclic(&self, cycle: &[VersionOrder], severity: Severity) -> Finding {
         let key = self.txns.key(cycle[0].key);
-        let title = format!("Versions of key {key} come before themselves.");
+        let title = format!("versions of key {key} come before themselves");
         let named = cycle.iter().flat_map(|known| [known.one, known.other]);
         let mut named: Vec<u32> = named.map(|number| self.matched.txns[number as usize]).collect();
         let claimed: Vec<(u32, u32)> =
@@ -166,10 +164,9 @@ impl Explain<'_, '_> {
         let assumed = assumes.iter().flatten().map(|name| Value::text(name));
         subject.extend(Some(Value::list(assumed)).filter(|list| list.as_list().is_some_and(|list| !list.is_empty())));
         let claim = Claim::Rule { rule: "cyclic-versions".to_owned(), subject: Value::list(subject) };
-        let mut finding = self.finding("cyclic-versions", severity, title, sentences, named, claim);
-        finding.certificate = finding.certificate.filter(|_| assumes.is_some());
-        finding.key = key.to_value();
-        finding
+        let claim = assumes.is_some().then_some(claim);
+        let violation = self.violation(("cyclic-versions", severity), title, sentences, named, claim);
+        violation.on(key).finding(self.txns.history())
     }
 
     /// Two transactions that read the same version of a key and both overwrote it.
@@ -181,13 +178,12 @@ impl Explain<'_, '_> {
         let same = read[0].iter().find(|value| read[1].contains(value));
         let value = same.cloned().unwrap_or_else(|| self.version(key, version));
         let (one, other) = (self.call(named[0]), self.call(named[1]));
-        let title = format!("#{one} and #{other} both read {value} from key {name}, and both overwrote it.");
+        let title = format!("#{one} and #{other} both read {value} from key {name}, and both overwrote it");
         let sentences = named.iter().map(|&txn| format!("{}.", self.narrator().transaction(txn))).collect();
         let claim = Claim::Rule { rule: "lost-update".to_owned(), subject: Value::list([name.to_value(), value]) };
-        let mut finding = self.finding("lost-update", severity, title, sentences, named, claim);
-        finding.certificate = finding.certificate.filter(|_| same.is_some());
-        finding.key = name.to_value();
-        finding
+        let claim = same.is_some().then_some(claim);
+        let violation = self.violation(("lost-update", severity), title, sentences, named, claim);
+        violation.on(name).finding(self.txns.history())
     }
 
     /// One transaction that read two versions of a key without writing it in between.
@@ -198,12 +194,11 @@ impl Explain<'_, '_> {
         let first = seen(one).into_iter().next().unwrap_or_else(|| self.version(key, one));
         // The last: it comes after one of the other version.
         let then = seen(other).into_iter().next_back().unwrap_or_else(|| self.version(key, other));
-        let title = format!("#{} read {first} from key {name} and then {then}, without writing it.", self.call(reader));
+        let title = format!("#{} read {first} from key {name} and then {then}, without writing it", self.call(reader));
         let sentences = vec![format!("{}.", self.narrator().transaction(reader))];
         let claim = Claim::Rule { rule: "internal".to_owned(), subject: Value::list([name.to_value(), then]) };
-        let mut finding = self.finding("internal", severity, title, sentences, vec![reader], claim);
-        finding.key = name.to_value();
-        finding
+        let violation = self.violation(("internal", severity), title, sentences, vec![reader], Some(claim));
+        violation.on(name).finding(self.txns.history())
     }
 
     /// The values of this version that the transaction read, in order: its writer may have overwritten some itself.
@@ -233,21 +228,22 @@ impl Explain<'_, '_> {
         needed.map(|flawed| flawed.writer).collect()
     }
 
-    fn finding(
+    /// The violation of these transactions and those that observed them; a certificate makes the claim, if there is one.
+    fn violation(
         &self,
-        kind: &str,
-        severity: Severity,
+        kind: (&'static str, Severity),
         title: String,
         sentences: Vec<String>,
         mut named: Vec<u32>,
-        claim: Claim,
-    ) -> Finding {
+        claim: Option<Claim>,
+    ) -> Violation<'_> {
         let seen: Vec<u32> = named.iter().filter_map(|&txn| self.observer(txn, &named)).collect();
         named.extend(seen);
         named.sort_unstable();
         named.dedup();
-        let finding = Finding { sentences, ..Finding::new(kind, severity, title) };
-        self.narrator().finding(finding, &named, &[], claim)
+        let narrator = self.narrator();
+        let certificate = claim.map(|claim| narrator.certificate(claim, named.iter().copied()));
+        Violation::explained(kind, title, sentences, narrator.ops(&named)).with_certificate(certificate)
     }
 
     /// Of a transaction that was never acknowledged, one that read what it wrote, if none of these did.

@@ -60,7 +60,7 @@ pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     for _ in 0..count {
         let read_first = rng.percent(50);
         let (txns, sessions) = (2 + rng.below(3), 1 + rng.below(4));
-        let shape = Shape { lists: false, txns, sessions, keys: 2, acts: 4, read_first };
+        let shape = Shape { lists: false, txns, sessions, keys: 2, mops: 4, read_first };
         let small = Small::draw(&mut rng, shape);
         let history = small.history();
         let alone = small.without_sessions();

@@ -30,7 +30,7 @@ pub(crate) const DOC: CheckerCases = CheckerCases {
     comparisons: Ok(&[("saga", differ)]),
 };
 
-/// Judges so many random histories twice. The error describes the first difference.
+/// Compares the checker with its definition on `count` random histories. The error describes the first difference.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let saga = Saga { must_end: true };
     compare(
@@ -118,7 +118,7 @@ fn plain(entry: &Value) -> (String, Option<i64>) {
 fn log_rules(log: &[(String, Option<i64>)], plan: Option<&[Value]>, kinds: &mut BTreeSet<&'static str>) {
     let end = log.iter().position(|(word, _)| word.starts_with("comp") && word.ends_with("ed")).unwrap_or(log.len());
     let compensates = |to: usize| log[..to].iter().any(|(word, _)| word == "compensate");
-    // Whether the step is done after so many events, and since which.
+    // Whether the step is done after this many events, and since which.
     let done = |step: i64, to: usize| {
         let touched = log[..to].iter().enumerate().rev().filter(|(_, (_, one))| *one == Some(step));
         let valid = |at: usize| log[at].0 == "compensate" || !compensates(at);

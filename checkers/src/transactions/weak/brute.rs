@@ -2,7 +2,7 @@
 //! with. Weak levels by their axioms (Biswas and Enea, OOPSLA 2019), parallel snapshot isolation by visibility and
 //! arbitration (Cerone, Bernardi and Gotsman, CONCUR 2015); prefix, snapshot isolation and serializability by running a
 //! store with snapshots step by step.
-use super::small::{Act, Small, SmallTxn};
+use super::small::{Small, SmallMop, SmallTxn};
 use crate::history::Outcome;
 
 /// Every level that is compared.
@@ -77,9 +77,9 @@ fn sights(small: &Small, order: &[usize], place: usize) -> Option<Vec<Seen>> {
         return Some(Vec::new());
     }
     let mut sights = Vec::new();
-    for (at, act) in txn.acts.iter().enumerate() {
-        let Act::Read(key, read) = act else { continue };
-        let before = SmallTxn { acts: txn.acts[..at].to_vec(), ..txn.clone() };
+    for (at, mop) in txn.mops.iter().enumerate() {
+        let SmallMop::Read(key, read) = mop else { continue };
+        let before = SmallTxn { mops: txn.mops[..at].to_vec(), ..txn.clone() };
         let own = before.writes(*key);
         let sight = if small.lists {
             let outside = read.strip_suffix(&own[..])?;
@@ -268,18 +268,18 @@ impl Store<'_> {
 
     fn reads_own(&self, txn: usize, key: i64) -> bool {
         let txn = &self.small.txns[txn];
-        let first = txn.acts.iter().position(|act| matches!(act, Act::Write(at, _) if *at == key));
-        let read = |act: &Act| matches!(act, Act::Read(at, _) if *at == key);
-        txn.outcome == Outcome::Ok && first.is_some_and(|first| txn.acts[first..].iter().any(read))
+        let first = txn.mops.iter().position(|mop| matches!(mop, SmallMop::Write(at, _) if *at == key));
+        let read = |mop: &SmallMop| matches!(mop, SmallMop::Read(at, _) if *at == key);
+        txn.outcome == Outcome::Ok && first.is_some_and(|first| txn.mops[first..].iter().any(read))
     }
 
     /// Whether all reads are what this snapshot and the own writes give.
     fn fits(&self, txn: usize, snapshot: &[usize]) -> bool {
         let txn = &self.small.txns[txn];
         txn.outcome == Outcome::Info
-            || txn.acts.iter().enumerate().all(|(at, act)| {
-                let Act::Read(key, read) = act else { return true };
-                let before = SmallTxn { acts: txn.acts[..at].to_vec(), ..txn.clone() };
+            || txn.mops.iter().enumerate().all(|(at, mop)| {
+                let SmallMop::Read(key, read) = mop else { return true };
+                let before = SmallTxn { mops: txn.mops[..at].to_vec(), ..txn.clone() };
                 let mut state: Vec<i64> = snapshot.iter().flat_map(|&one| self.small.txns[one].writes(*key)).collect();
                 state.extend(before.writes(*key));
                 if !self.small.lists {

@@ -3,12 +3,11 @@ use super::causal::Causes;
 use super::judge::{Level, Link, Why};
 use super::matched::{Flaw, FlawedRead};
 use super::view::{INITIAL, View};
-use crate::transactions::explain::{Narrator, with_ops};
+use crate::transactions::explain::Narrator;
 use crate::transactions::txn::{MopKind, Transactions};
 use crate::value::{Value, Word};
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
-use crate::verdict::messages;
-use crate::verdict::{Finding, OPERATIONS_MAX, Severity};
+use crate::verdict::{Finding, Violation};
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
@@ -217,12 +216,11 @@ impl Words<'_, '_> {
             None => certified = false,
         }
         let title = match forced {
-            true => format!("No order of the writes fits what {} transactions read.", cycle.len()),
-            false => format!("{} transactions come before each other.", cycle.len()),
+            true => format!("no order of the writes fits what {} transactions read", cycle.len()),
+            false => format!("{} transactions come before each other", cycle.len()),
         };
-        let mut finding = self.finding(kind, title, sentences, calls, edges);
-        finding.certificate = finding.certificate.filter(|_| certified);
-        finding
+        let violation = self.violation(kind, title, sentences, calls, edges);
+        Violation { certified, ..violation }.finding(self.transactions.history())
     }
 
     /// Transactions beside the cycle that read the first version of a link before its second or without it, as few as show all
@@ -315,8 +313,9 @@ impl Words<'_, '_> {
         let before = self.written(cycle[at].to, key);
         edges.push(Edge { before, ..self.edge(reader, writer, EdgeKind::Rw, Some(key)) });
         let (reader, writer) = (self.call(reader), self.call(writer));
-        let title = format!("#{reader} sees #{writer} but not what it wrote to key {}.", self.key(key));
-        Some(self.finding(self.kind(), title, sentences, calls, edges))
+        let title = format!("#{reader} sees #{writer} but not what it wrote to key {}", self.key(key));
+        let violation = self.violation(self.kind(), title, sentences, calls, edges);
+        Some(violation.finding(self.transactions.history()))
     }
 
     fn kind(&self) -> &'static str {
@@ -327,23 +326,17 @@ impl Words<'_, '_> {
         }
     }
 
-    fn finding(&self, kind: &str, title: String, sentences: Vec<String>, calls: Vec<u64>, edges: Vec<Edge>) -> Finding {
-        let history = self.transactions.history();
-        let mut finding = Finding::new(kind, Severity::Violation, title);
-        let mut calls = calls;
-        calls.sort_unstable();
-        calls.dedup();
-        let ops: Vec<_> = calls.iter().filter_map(|&call| history.op(call)).collect();
-        finding.sentences = ops.iter().take(OPERATIONS_MAX).map(|op| messages::operation(history, op)).collect();
-        if ops.len() > OPERATIONS_MAX {
-            finding.sentences.push(format!("And {} more operations.", ops.len() - OPERATIONS_MAX));
-        }
-        finding.sentences.extend(sentences);
-        finding = with_ops(finding, history, &ops);
-        let claim = Claim::cycle(kind, edges.clone());
-        finding.certificate = Some(Certificate::new(history, claim, &calls));
-        finding.cycle = edges;
-        finding
+    /// The violation of the transactions with these calls; the certificate claims the cycle.
+    fn violation(
+        &self,
+        kind: &'static str,
+        title: String,
+        reasons: Vec<String>,
+        calls: Vec<u64>,
+        cycle: Vec<Edge>,
+    ) -> Violation<'_> {
+        let ops = calls.into_iter().filter_map(|call| self.transactions.history().op(call)).collect();
+        Violation { reasons, cycle, anomaly: Some(kind), ..Violation::new(kind, title, Value::Nil, ops) }
     }
 }
 
@@ -358,8 +351,8 @@ fn plain_kind(cycle: &[Link]) -> &'static str {
     }
 }
 
-/// A flaw as a finding.
-pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &FlawedRead) -> Finding {
+/// The violation that a flaw is.
+pub(crate) fn flaw<'h>(transactions: &Transactions<'h>, flawed: &FlawedRead) -> Violation<'h> {
     let history = transactions.history();
     let call = |txn: u32| u64::from(transactions.txn(txn).call);
     let (reader, key) = (call(flawed.reader), transactions.key(flawed.key));
@@ -367,17 +360,18 @@ pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &FlawedRead) -> Find
     let (title, why) = match flawed.flaw {
         Flaw::Aborted => {
             let writer = call(flawed.writer);
-            let why = format!("#{writer} certainly had no effect, and nobody else wrote {value} to key {key}.");
-            (format!("#{reader} read {value} of key {key}, which only the aborted #{writer} wrote."), why)
+            let why =
+                format!("#{writer} certainly had no effect, and no other transaction wrote {value} to key {key}.");
+            (format!("#{reader} read {value} of key {key}, which only the aborted #{writer} wrote"), why)
         }
         Flaw::Unwritten => {
             let why = format!("No transaction wrote {value} to key {key}.");
-            (format!("#{reader} read {value} of key {key}, which nobody wrote."), why)
+            (format!("#{reader} read {value} of key {key}, which no transaction wrote"), why)
         }
         Flaw::Intermediate => {
             let writer = call(flawed.writer);
             let why = format!("#{writer} itself overwrote {value} before it ended, so that nobody else should see it.");
-            (format!("#{reader} read {value} of key {key}, which #{writer} wrote only in between."), why)
+            (format!("#{reader} read {value} of key {key}, which #{writer} wrote only in between"), why)
         }
         Flaw::Internal => {
             let mops = transactions.mops(flawed.reader).iter();
@@ -386,43 +380,38 @@ pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &FlawedRead) -> Find
             let own: Vec<Word> = own.filter(|mop| mop.writes() && mop.key == flawed.key).map(|mop| mop.value).collect();
             let own = own.last().map_or(Value::Nil, |word| transactions.value(*word).to_value());
             let why = format!("#{reader} had itself written {own} to key {key} before.");
-            (format!("#{reader} read {value} of key {key} right after writing {own} to it."), why)
+            (format!("#{reader} read {value} of key {key} right after writing {own} to it"), why)
         }
         Flaw::Incompatible => {
             let other = call(flawed.writer);
             let why = format!("Neither this list nor the longer one that #{other} read begins with the other.");
-            (format!("#{reader} and #{other} read lists of key {key} in different orders."), why)
+            (format!("#{reader} and #{other} read lists of key {key} in different orders"), why)
         }
         Flaw::Inverted => {
             let writer = call(flawed.writer);
             let why = format!("#{writer} appended another element to key {key} before {value}.");
-            let title =
-                format!("#{reader} read {value} of key {key}, but not before it what #{writer} appended first.");
+            let title = format!("#{reader} read {value} of key {key}, but not before it what #{writer} appended first");
             (title, why)
         }
         Flaw::Duplicate => {
             let why = format!("Only #{} appended {value} to key {key}, and once.", call(flawed.writer));
-            (format!("#{reader} read {value} twice in the list of key {key}."), why)
+            (format!("#{reader} read {value} twice in the list of key {key}"), why)
         }
         Flaw::Future => {
             let why = format!("Only #{reader} itself wrote {value} to key {key}, after that read.");
-            (format!("#{reader} read {value} of key {key} before writing it."), why)
+            (format!("#{reader} read {value} of key {key} before writing it"), why)
         }
     };
     let kind = flawed.flaw.kind();
-    let mut finding = Finding::new(kind, Severity::Violation, title);
     let mut calls = vec![reader];
     if flawed.writer != INITIAL {
         calls.push(call(flawed.writer));
     }
-    calls.sort_unstable();
-    calls.dedup();
-    let ops: Vec<_> = calls.iter().filter_map(|&call| history.op(call)).collect();
-    finding.sentences = ops.iter().map(|op| messages::operation(history, op)).collect();
-    finding.sentences.push(why);
-    finding = with_ops(finding, history, &ops);
-    finding.key = key.to_value();
-    let claim = Claim::Rule { rule: kind.to_owned(), subject: Value::list([key.to_value(), value.to_value()]) };
-    finding.certificate = Some(Certificate::new(history, claim, &calls));
-    finding
+    let ops = calls.iter().filter_map(|&call| history.op(call)).collect();
+    let subject = Value::list([key.to_value(), value.to_value()]);
+    let claim = Claim::Rule { rule: kind.to_owned(), subject: subject.clone() };
+    // Shown also where the model allows it and it is evidence.
+    let certificate = Certificate::new(history, claim, &calls);
+    let violation = Violation { reasons: vec![why], certified: false, ..Violation::new(kind, title, subject, ops) };
+    violation.on(key).with_certificate(Some(certificate))
 }

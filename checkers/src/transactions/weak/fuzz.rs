@@ -66,7 +66,7 @@ pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     for _ in 0..count {
         let lists = rng.percent(50);
         let (txns, sessions) = (2 + rng.below(4), 1 + rng.below(4));
-        let shape = Shape { lists, txns, sessions, keys: 2, acts: 4, read_first: false };
+        let shape = Shape { lists, txns, sessions, keys: 2, mops: 4, read_first: false };
         let small = Small::draw(&mut rng, shape);
         let history = small.history();
         stats.histories += 1;
@@ -152,7 +152,7 @@ pub(crate) fn differ_levels(seed: u64, count: u64) -> Result<Stats, String> {
     let (mut stats, mut undecided) = (Stats::default(), 0);
     for _ in 0..count {
         let (txns, sessions) = (2 + rng.below(3), 1 + rng.below(4));
-        let shape = Shape { lists: true, txns, sessions, keys: 2, acts: 4, read_first: false };
+        let shape = Shape { lists: true, txns, sessions, keys: 2, mops: 4, read_first: false };
         let small = Small::draw(&mut rng, shape);
         let history = small.history();
         let workload = history.find_name("txn").ok_or("no transaction")?;

@@ -29,7 +29,7 @@ pub enum LoadKind {
 
 struct Open {
     call: usize,
-    acts: Vec<(bool, u64, i64)>,
+    mops: Vec<(bool, u64, i64)>,
     reads: Vec<Vec<i64>>,
 }
 
@@ -61,8 +61,8 @@ impl Keys {
     }
 
     /// What a transaction does: whether it writes, the key, and the value.
-    fn acts(&mut self, kind: LoadKind, rng: &mut Rng) -> Vec<(bool, u64, i64)> {
-        let mut acts = Vec::new();
+    fn mops(&mut self, kind: LoadKind, rng: &mut Rng) -> Vec<(bool, u64, i64)> {
+        let mut mops = Vec::new();
         let mut used = HashSet::new();
         let length = if kind == LoadKind::Mini { 1 + rng.below(2) } else { 1 + rng.below(4) };
         for _ in 0..length {
@@ -73,15 +73,15 @@ impl Keys {
                 if !used.insert(key) {
                     continue;
                 }
-                acts.push((false, key, 0));
+                mops.push((false, key, 0));
             }
             if writes {
-                acts.push((true, key, self.write(key)));
+                mops.push((true, key, self.write(key)));
             } else if kind != LoadKind::Mini {
-                acts.push((false, key, 0));
+                mops.push((false, key, 0));
             }
         }
-        acts
+        mops
     }
 }
 
@@ -97,7 +97,7 @@ impl Store {
     fn run(&mut self, open: &mut Open, isolation: LoadIsolation) -> bool {
         let snapshot = if isolation == LoadIsolation::Serial { self.commits } else { open.call };
         let mut own: Vec<(u64, i64)> = Vec::new();
-        for &(writes, key, value) in &open.acts {
+        for &(writes, key, value) in &open.mops {
             if writes {
                 own.push((key, value));
                 continue;
@@ -119,7 +119,7 @@ impl Store {
     }
 }
 
-/// So many transactions of ten clients on ten keys at a time. Aborted ones are Fail, so many of a hundred Info.
+/// Transactions of ten clients on ten keys at a time. Aborted ones are Fail; some, in percent, are Info.
 pub fn load(kind: LoadKind, isolation: LoadIsolation, info_percent: u64, count: usize, seed: u64) -> History {
     let mut rng = Rng::new(seed);
     let mut builder = HistoryBuilder::new();
@@ -139,7 +139,7 @@ pub fn load(kind: LoadKind, isolation: LoadIsolation, info_percent: u64, count: 
         index += 1;
         let Some(mut open) = open else {
             done += 1;
-            let open = Open { call: store.commits, acts: keys.acts(kind, &mut rng), reads: Vec::new() };
+            let open = Open { call: store.commits, mops: keys.mops(kind, &mut rng), reads: Vec::new() };
             push(Record::Invoke(Invoke {
                 index,
                 time: index,
@@ -172,7 +172,7 @@ pub fn load(kind: LoadKind, isolation: LoadIsolation, info_percent: u64, count: 
 
 fn shown(kind: LoadKind, open: &Open, answered: bool) -> Value {
     let mut reads = open.reads.iter();
-    Value::list(open.acts.iter().map(|&(writes, key, value)| {
+    Value::list(open.mops.iter().map(|&(writes, key, value)| {
         let name = match (writes, kind) {
             (false, _) => "r",
             (true, LoadKind::Lists) => "append",

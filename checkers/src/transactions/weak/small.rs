@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// A micro-operation with what it did. A register's read has at most one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Act {
+pub(crate) enum SmallMop {
     Write(i64, i64),
     Read(i64, Vec<i64>),
 }
@@ -21,7 +21,7 @@ pub(crate) struct SmallTxn {
     pub(crate) call: usize,
     pub(crate) end: usize,
     pub(crate) outcome: Outcome,
-    pub(crate) acts: Vec<Act>,
+    pub(crate) mops: Vec<SmallMop>,
 }
 
 /// A history of a few transactions, by call.
@@ -40,15 +40,16 @@ pub(crate) struct Shape {
     pub(crate) txns: u64,
     pub(crate) sessions: u64,
     pub(crate) keys: u64,
-    pub(crate) acts: u64,
+    pub(crate) mops: u64,
     /// Every write follows a read of its key in the same transaction, and there is at most one of each.
     pub(crate) read_first: bool,
 }
 
 impl SmallTxn {
     pub(crate) fn writes(&self, key: i64) -> Vec<i64> {
-        let value = |act: &Act| if let Act::Write(at, value) = act { (*at == key).then_some(*value) } else { None };
-        self.acts.iter().filter_map(value).collect()
+        let value =
+            |mop: &SmallMop| if let SmallMop::Write(at, value) = mop { (*at == key).then_some(*value) } else { None };
+        self.mops.iter().filter_map(value).collect()
     }
 }
 
@@ -96,12 +97,12 @@ impl Small {
                     workload: name.clone(),
                     f: name.clone(),
                     key: Value::Nil,
-                    value: self.acts(txn, false),
+                    value: self.mops(txn, false),
                     settle: false,
                 })
             } else {
                 let ok = txn.outcome == Outcome::Ok;
-                let value = if ok { self.acts(txn, true) } else { Value::Nil };
+                let value = if ok { self.mops(txn, true) } else { Value::Nil };
                 let completion =
                     Completion { index, time: index, process: txn.session, value, error: None, node: None };
                 if ok { Record::Ok(completion) } else { Record::Fail(completion) }
@@ -116,13 +117,13 @@ impl Small {
         builder.finish().unwrap_or_default()
     }
 
-    fn acts(&self, txn: &SmallTxn, answered: bool) -> Value {
-        Value::list(txn.acts.iter().map(|act| match act {
-            Act::Write(key, value) => {
+    fn mops(&self, txn: &SmallTxn, answered: bool) -> Value {
+        Value::list(txn.mops.iter().map(|mop| match mop {
+            SmallMop::Write(key, value) => {
                 let name = if self.lists { "append" } else { "w" };
                 Value::list([Value::text(name), Value::Int(*key), Value::Int(*value)])
             }
-            Act::Read(key, read) => {
+            SmallMop::Read(key, read) => {
                 let reply = match read.last() {
                     _ if !answered => Value::Nil,
                     _ if self.lists => Value::list(read.iter().map(|&value| Value::Int(value))),
@@ -139,7 +140,7 @@ impl Small {
         let mut text = String::new();
         for txn in &self.txns {
             let _ =
-                writeln!(text, "process {} [{}, {}] {:?} {:?}", txn.session, txn.call, txn.end, txn.outcome, txn.acts);
+                writeln!(text, "process {} [{}, {}] {:?} {:?}", txn.session, txn.call, txn.end, txn.outcome, txn.mops);
         }
         text
     }
@@ -174,39 +175,39 @@ fn skeleton(rng: &mut Rng, shape: Shape) -> Vec<SmallTxn> {
             }
             open[at] = None;
         } else if (txns.len() as u64) < count {
-            let acts = acts(rng, shape, &mut value);
+            let mops = mops(rng, shape, &mut value);
             open[at] = Some(txns.len());
-            txns.push(SmallTxn { session: ids[at], call: clock, end: 0, outcome: Outcome::Info, acts });
+            txns.push(SmallTxn { session: ids[at], call: clock, end: 0, outcome: Outcome::Info, mops });
         }
     }
     txns
 }
 
-fn acts(rng: &mut Rng, shape: Shape, value: &mut i64) -> Vec<Act> {
-    let mut acts: Vec<Act> = Vec::new();
+fn mops(rng: &mut Rng, shape: Shape, value: &mut i64) -> Vec<SmallMop> {
+    let mut mops: Vec<SmallMop> = Vec::new();
     let mut write = |key: i64| {
         *value += 1;
-        Act::Write(key, *value)
+        SmallMop::Write(key, *value)
     };
     if shape.read_first {
         let mut keys: Vec<i64> = (0..shape.keys as i64).collect();
         for _ in 0..1 + rng.below(2) {
             let key = keys.swap_remove(rng.below(keys.len() as u64) as usize);
-            acts.push(Act::Read(key, Vec::new()));
+            mops.push(SmallMop::Read(key, Vec::new()));
             if rng.percent(60) {
-                acts.push(write(key));
+                mops.push(write(key));
             }
             if keys.is_empty() {
                 break;
             }
         }
-        return acts;
+        return mops;
     }
-    for _ in 0..1 + rng.below(shape.acts) {
+    for _ in 0..1 + rng.below(shape.mops) {
         let key = rng.below(shape.keys) as i64;
-        acts.push(if rng.percent(50) { write(key) } else { Act::Read(key, Vec::new()) });
+        mops.push(if rng.percent(50) { write(key) } else { SmallMop::Read(key, Vec::new()) });
     }
-    acts
+    mops
 }
 
 /// Which earlier transactions a transaction sees.
@@ -255,10 +256,10 @@ fn fill(rng: &mut Rng, small: &mut Small) {
             let past: Vec<usize> = seen.iter().flat_map(|&one| saw[one].clone()).collect();
             seen.extend(past);
         }
-        let mut acts = std::mem::take(&mut small.txns[txn].acts);
-        for at in 0..acts.len() {
-            let (before, rest) = acts.split_at_mut(at);
-            let Act::Read(key, read) = &mut rest[0] else { continue };
+        let mut mops = std::mem::take(&mut small.txns[txn].mops);
+        for at in 0..mops.len() {
+            let (before, rest) = mops.split_at_mut(at);
+            let SmallMop::Read(key, read) = &mut rest[0] else { continue };
             if store == Committed {
                 seen.extend(order[..rng.below(place as u64 + 1) as usize].iter().copied());
             }
@@ -268,15 +269,15 @@ fn fill(rng: &mut Rng, small: &mut Small) {
                 let any = small.txns.iter().flat_map(|one| one.writes(*key)).filter(|_| rng.percent(40));
                 *read = any.collect();
             }
-            read.extend(before.iter().filter_map(|act| match act {
-                Act::Write(own, value) if own == key => Some(*value),
+            read.extend(before.iter().filter_map(|mop| match mop {
+                SmallMop::Write(own, value) if own == key => Some(*value),
                 _ => None,
             }));
             if !small.lists {
                 read.drain(..read.len().saturating_sub(1));
             }
         }
-        small.txns[txn].acts = acts;
+        small.txns[txn].mops = mops;
         saw[txn] = seen;
     }
 }
@@ -284,12 +285,12 @@ fn fill(rng: &mut Rng, small: &mut Small) {
 /// Changes what one read returned.
 fn mutate(rng: &mut Rng, small: &mut Small) {
     let at = rng.below(small.txns.len() as u64) as usize;
-    let values: Vec<i64> = (1..=small.txns.iter().map(|txn| txn.acts.len() as i64).sum()).collect();
+    let values: Vec<i64> = (1..=small.txns.iter().map(|txn| txn.mops.len() as i64).sum()).collect();
     let keys: Vec<(i64, Vec<i64>)> =
         (0..4).map(|key| (key, small.txns.iter().flat_map(|txn| txn.writes(key)).collect())).collect();
     let lists = small.lists;
-    for act in &mut small.txns[at].acts {
-        let Act::Read(key, read) = act else { continue };
+    for mop in &mut small.txns[at].mops {
+        let SmallMop::Read(key, read) = mop else { continue };
         let known = &keys[*key as usize].1;
         match rng.below(6) {
             0 => drop(read.pop()),

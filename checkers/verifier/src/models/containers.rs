@@ -1,17 +1,17 @@
 //! Queues, stacks, bags and sets. The state is the list of what is inside.
-use super::{Act, Cell, Removal, Spec, States, next, unknown};
+use super::{Cell, ContainerAction, Removal, Spec, States, next, unknown};
 use crate::certificate::Op;
 use crate::{Refused, refuse};
 use serde_json::{Value, json};
 use std::cmp::Ordering;
 
 /// What is done: nil is the reply of an empty container.
-pub(super) fn act(op: &Op) -> Act {
+pub(super) fn act(op: &Op) -> ContainerAction {
     match (op.f.as_str(), op.reply()) {
-        ("enqueue" | "send" | "push" | "insert", _) => Act::Put(op.input.clone()),
-        (_, None) => Act::Unknown,
-        (_, Some(Value::Null)) => Act::Nothing,
-        (_, Some(value)) => Act::Take(value.clone()),
+        ("enqueue" | "send" | "push" | "insert", _) => ContainerAction::Put(op.input.clone()),
+        (_, None) => ContainerAction::Unknown,
+        (_, Some(Value::Null)) => ContainerAction::Nothing,
+        (_, Some(value)) => ContainerAction::Take(value.clone()),
     }
 }
 
@@ -27,18 +27,18 @@ fn taken(state: &Value, op: &Op, functions: &[&str], next_out: impl Fn(&[Value])
         Value::Array(rest)
     };
     match act(op) {
-        Act::Put(value) => next(true, || {
+        ContainerAction::Put(value) => next(true, || {
             let mut more = items.clone();
             more.push(value);
             Value::Array(more)
         }),
-        Act::Nothing => next(items.is_empty(), || json!([])),
-        Act::Take(value) => {
+        ContainerAction::Nothing => next(items.is_empty(), || json!([])),
+        ContainerAction::Take(value) => {
             let place = next_out(&items).into_iter().find(|&at| items[at] == value);
             Ok(place.map(without).into_iter().collect())
         }
-        Act::Unknown if items.is_empty() => Ok(vec![json!([])]),
-        Act::Unknown => Ok(next_out(&items).into_iter().map(without).collect()),
+        ContainerAction::Unknown if items.is_empty() => Ok(vec![json!([])]),
+        ContainerAction::Unknown => Ok(next_out(&items).into_iter().map(without).collect()),
     }
 }
 

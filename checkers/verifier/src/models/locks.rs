@@ -18,33 +18,33 @@ pub(super) fn mutex(held: &Value, op: &Op, _: bool) -> States {
 }
 
 /// Who asks: the argument, or else the process.
-fn who(op: &Op) -> Value {
+fn client(op: &Op) -> Value {
     if op.input.is_null() { json!(op.process) } else { op.input.clone() }
 }
 
 pub(super) fn owners(op: &Op) -> Option<Vec<Value>> {
-    Some(if refused(op) { Vec::new() } else { vec![who(op)] })
+    Some(if refused(op) { Vec::new() } else { vec![client(op)] })
 }
 
-/// The state: who holds it, in a list.
+/// The state: the holder, in a list.
 pub(super) fn owner(holder: &Value, op: &Op, _: bool) -> States {
     match op.f.as_str() {
         "acquire" | "release" if refused(op) => next(true, || holder.clone()),
-        "acquire" => next(holder.is_null(), || json!([who(op)])),
-        "release" => next(*holder == json!([who(op)]), || Value::Null),
+        "acquire" => next(holder.is_null(), || json!([client(op)])),
+        "release" => next(*holder == json!([client(op)]), || Value::Null),
         _ => Err(unknown(op)),
     }
 }
 
-/// The state: who holds it, as often as it does.
+/// The state: the holder, once for each acquire.
 pub(super) fn reentrant(holder: &Value, op: &Op, _: bool) -> States {
     let mut holds = holder.as_array().cloned().unwrap_or_default();
-    let mine = holds.iter().all(|holder| *holder == who(op));
+    let mine = holds.iter().all(|holder| *holder == client(op));
     let state = |holds: Vec<Value>| if holds.is_empty() { Value::Null } else { Value::Array(holds) };
     match op.f.as_str() {
         "acquire" | "release" if refused(op) => next(true, || holder.clone()),
         "acquire" => next(mine, || {
-            holds.push(who(op));
+            holds.push(client(op));
             state(holds)
         }),
         "release" => next(mine && !holds.is_empty(), || {
@@ -57,7 +57,9 @@ pub(super) fn reentrant(holder: &Value, op: &Op, _: bool) -> States {
 
 /// The state: permits that are out.
 pub(super) fn semaphore(setting: Option<&str>) -> Result<Spec, Refused> {
-    let Ok(permits) = setting.unwrap_or("1").parse::<u64>() else { return refuse("a semaphore has so many permits") };
+    let Ok(permits) = setting.unwrap_or("1").parse::<u64>() else {
+        return refuse("a semaphore has a number of permits");
+    };
     let step = move |out: &Value, op: &Op, _: bool| {
         let count = if op.input.is_null() { Some(1) } else { op.input.as_u64() }.ok_or_else(|| unknown(op))?;
         let out = out.as_u64().unwrap_or(0);
@@ -71,7 +73,7 @@ pub(super) fn semaphore(setting: Option<&str>) -> Result<Spec, Refused> {
     Ok(Spec { initial: json!(0), step: Box::new(step), removal: Removal::Observations(refused) })
 }
 
-/// Of tokens: nobody holds one, none was given.
+/// Of tokens: none is held, none was given.
 pub(super) fn free() -> Value {
     json!({"held": null, "last": null, "least": null})
 }
@@ -149,7 +151,7 @@ pub(super) fn lease_shows(op: &Op) -> bool {
 pub(super) fn election(state: &Value, op: &Op, _: bool) -> States {
     match op.f.as_str() {
         "campaign" | "resign" if refused(op) => next(true, || state.clone()),
-        "campaign" => grant(state, json!([who(op)]), token(op, op.reply())?),
+        "campaign" => grant(state, json!([client(op)]), token(op, op.reply())?),
         "resign" => show(state, token(op, Some(&op.input))?, released),
         "leader" => match op.reply() {
             None | Some(Value::Null) => next(true, || state.clone()),

@@ -48,8 +48,8 @@ pub(super) fn log(state: &Value, op: &Op, _: bool) -> States {
     let number = |value: &Value| value.as_u64().or(value.as_i64().map(|_| u64::MAX));
     match (op.f.as_str(), op.reply()) {
         ("append", reply) => {
-            let told = reply.filter(|offset| !offset.is_null());
-            next(told.is_none_or(|offset| number(offset) == Some(entries.len() as u64)), || {
+            let offset_given = reply.filter(|offset| !offset.is_null());
+            next(offset_given.is_none_or(|offset| number(offset) == Some(entries.len() as u64)), || {
                 let mut more = entries.to_vec();
                 more.push(op.input.clone());
                 Value::Array(more)

@@ -46,16 +46,18 @@ fn versioned(state: &Value, op: &Op, _weakened: bool) -> States {
     let (held, known) = (&state[1], op.reply().filter(|reply| reply.is_array()));
     let asked = argument(op);
     let again = op.reply().is_some_and(|reply| reply == asked || *reply == op.input);
-    let told = match op.f.as_str() {
+    let given = match op.f.as_str() {
         "read" => known.and_then(|reply| reply.get(0)?.as_i64()),
         _ if again => None,
         _ => op.reply().and_then(|reply| reply.as_i64().or_else(|| reply.get(0)?.as_i64())),
     };
-    let made = told.is_none_or(|told| told == version + 1);
+    let made = given.is_none_or(|given| given == version + 1);
     match op.f.as_str() {
         "read" => {
             let value = known.and_then(|reply| reply.get(1)).filter(|value| !value.is_null());
-            next(told.is_none_or(|told| told == version) && value.is_none_or(|value| value == held), || state.clone())
+            next(given.is_none_or(|given| given == version) && value.is_none_or(|value| value == held), || {
+                state.clone()
+            })
         }
         "write" => next(made, || serde_json::json!([version + 1, asked])),
         "cas" => {

@@ -38,7 +38,7 @@ fn decision(word: &Value) -> Option<bool> {
     }
 }
 
-/// What a participant said of the subject.
+/// What a participant answered about the subject.
 fn status(case: &Case<'_>, op: &Op) -> Option<bool> {
     let reply = op.reply().filter(|_| op.f == "status")?;
     let id = text(case.subject);
@@ -48,7 +48,7 @@ fn status(case: &Case<'_>, op: &Op) -> Option<bool> {
     }
 }
 
-/// What a client was told of the subject.
+/// The answer to a client about the subject.
 fn answer(case: &Case<'_>, op: &Op) -> Option<bool> {
     if op.f != "commit" || text(&op.key) != text(case.subject) {
         return None;
@@ -65,14 +65,15 @@ fn flipped(case: &Case<'_>, one_participant: bool) -> Option<bool> {
     let (first, second) = (status(case, one)?, status(case, two)?);
     // Without an argument the node is meant, which stands in the recording only.
     let known = !one.input.is_null() && !two.input.is_null();
-    let who = !known || (text(&one.input) == text(&two.input)) == one_participant;
-    Some(case.one_workload() && first != second && who)
+    let participants = !known || (text(&one.input) == text(&two.input)) == one_participant;
+    Some(case.one_workload() && first != second && participants)
 }
 
-fn otherwise(case: &Case<'_>, told: bool) -> Option<bool> {
+fn otherwise(case: &Case<'_>, answered: bool) -> Option<bool> {
     let [one, two] = case.ops else { return None };
-    let says =
-        |client: &Op, participant: &Op| answer(case, client) == Some(told) && status(case, participant) == Some(!told);
+    let says = |client: &Op, participant: &Op| {
+        answer(case, client) == Some(answered) && status(case, participant) == Some(!answered)
+    };
     Some(case.one_workload() && (says(one, two) || says(two, one)))
 }
 
@@ -209,12 +210,12 @@ fn ended(log: &Op) -> Option<bool> {
 fn acknowledged_otherwise(case: &Case<'_>) -> Option<bool> {
     let [one, two] = case.ops else { return None };
     let (start, log) = if one.f == "start" { (one, two) } else { (two, one) };
-    let told = match start.reply()?.as_str()? {
+    let answered = match start.reply()?.as_str()? {
         "completed" => true,
         "compensated" => false,
         _ => return None,
     };
-    Some(case.one_object() && start.f == "start" && is_log(case, log) && ended(log) == Some(!told))
+    Some(case.one_object() && start.f == "start" && is_log(case, log) && ended(log) == Some(!answered))
 }
 
 fn refused_saga(case: &Case<'_>) -> Option<bool> {

@@ -60,8 +60,8 @@ fn held_together<'a>(case: &'a Case<'_>) -> Option<Vec<&'a Op>> {
     let exclusive = case.rule == "double-hold";
     let shown = |call: u64| case.ops.iter().any(|op| op.call == call);
     let ended = acquires.iter().map(|op| until(case, op));
-    let told = ended.filter(|end| case.history.is_some_and(|history| history.ops.contains_key(end))).all(shown);
-    ((told || !exclusive) && named && held).then_some(acquires)
+    let known = ended.filter(|end| case.history.is_some_and(|history| history.ops.contains_key(end))).all(shown);
+    ((known || !exclusive) && named && held).then_some(acquires)
 }
 
 fn double_hold(case: &Case<'_>) -> Option<bool> {
@@ -140,8 +140,8 @@ fn overlapping(case: &Case<'_>) -> Option<bool> {
         }
         // The times are not the operation's, but the recording has them.
         let recorded = case.history.is_none_or(|history| history.times.get(&call) == Some(&(called, answered)));
-        let said = [&op.output, &op.input].into_iter().find_map(|value| value.get("ttl_ms")?.as_u64());
-        if !recorded || said.is_some_and(|said| said != ttl) {
+        let given = [&op.output, &op.input].into_iter().find_map(|value| value.get("ttl_ms")?.as_u64());
+        if !recorded || given.is_some_and(|given| given != ttl) {
             return Some(false);
         }
         holds.push((op, answered, called + ttl.saturating_sub(error) * 1_000_000));

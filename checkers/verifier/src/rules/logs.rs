@@ -1,4 +1,4 @@
-//! Logs of messages: offsets, and who polled what (after Jepsen's `kafka` workload). The subject is the log and what is
+//! Logs of messages: offsets, sends and polls (after Jepsen's `kafka` workload). The subject is the log and what is
 //! wrong in it.
 use super::{Case, Rule, rule};
 use crate::certificate::{Op, Outcome};
@@ -8,7 +8,7 @@ use serde_json::Value;
 pub(super) const RULES: &[Rule] = &[
     rule("inconsistent-offsets", "Two values are at one offset.", inconsistent),
     rule("duplicate", "A value is at more offsets than it was sent times.", duplicate),
-    rule("unexpected-message", "A value was polled that nobody had sent by then.", unexpected),
+    rule("unexpected-message", "A value was polled that no call had sent by then.", unexpected),
     rule("precommitted-read", "A transaction polled what it alone had sent.", precommitted),
     rule("lost-write", "An acknowledged message was never polled, though one beyond it was.", lost),
     rule("int-poll-skip", "An operation's polls passed a message.", |case| skipped(case, true)),
@@ -23,7 +23,7 @@ pub(super) const RULES: &[Rule] = &[
 #[derive(Clone, PartialEq)]
 struct Sight {
     log: String,
-    /// None: a send was not told.
+    /// None: a send without a reply.
     offset: Option<i64>,
     value: Value,
     /// A poll: which of the operation's.
@@ -41,7 +41,7 @@ fn sights(op: &Op) -> Vec<Sight> {
         let answer = answers.get(at).filter(|answer| answer.get(0) == asked.get(0));
         match (asked.get(0).and_then(Value::as_str), asked.get(1), asked.get(2)) {
             (Some("send"), Some(log), Some(value)) => {
-                // An answer that repeats the call tells no offset, nor does one about another value.
+                // An answer that repeats the call has no offset, nor has one about another value.
                 let placed = answer.and_then(|answer| answer.get(2)).filter(|placed| *placed != value);
                 let offset =
                     placed.filter(|placed| placed.get(1) == Some(value)).and_then(|placed| placed.get(0)?.as_i64());
@@ -63,9 +63,9 @@ fn sights(op: &Op) -> Vec<Sight> {
 
 /// The answers of an operation's polls, whatever became of it; none for a poll without one.
 fn shown_polls(op: &Op) -> Vec<Option<&Value>> {
-    let (asked, told) = (micros(&op.input), micros(&op.output));
+    let (asked, answered) = (micros(&op.input), micros(&op.output));
     let is_poll = |step: &Value| step.get(0).and_then(Value::as_str) == Some("poll");
-    let answer = |at: usize| told.get(at).filter(|step| told.len() == asked.len() && is_poll(step))?.get(1);
+    let answer = |at: usize| answered.get(at).filter(|step| answered.len() == asked.len() && is_poll(step))?.get(1);
     let polls = asked.iter().enumerate().filter(|(_, step)| is_poll(step));
     polls.map(|(at, _)| answer(at).filter(|answer| answer.is_object() || answer.is_array())).collect()
 }
@@ -79,7 +79,7 @@ fn showed(op: &Op, log: &str, value: &Value) -> bool {
     matches!(op.f.as_str(), "send" | "poll" | "txn") && shown_polls(op).into_iter().flatten().any(here)
 }
 
-/// Whether nobody knows all that the operation polled.
+/// Whether not all that the operation polled is known.
 fn unanswered(op: &Op) -> bool {
     let message = |message: &Value| message.as_array().is_some_and(|pair| pair.len() == 2 && pair[0].is_i64());
     let list = |list: &Value| list.as_array().is_some_and(|messages| messages.iter().all(message));

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::HashSet;
 
 pub(super) const RULES: &[Rule] = &[
-    rule("thin-air-read", "A read returned a value that nobody wrote.", thin_air),
+    rule("thin-air-read", "A read returned a value that no call wrote.", thin_air),
     rule("write-co-read", "A read returned what had been overwritten by a write that is causally before it.", |case| {
         causes(case, co_read)
     }),
@@ -56,7 +56,7 @@ fn access(op: &Op, versions: bool) -> Option<Access<'_>> {
     Some(Access { op, reads, writes, version })
 }
 
-/// The operations, who wrote what each found, and what may come before what.
+/// The operations, the writer of what each found, and the order that is forced on them.
 struct Run<'a> {
     all: Vec<Access<'a>>,
     /// None: the initial value.
@@ -92,7 +92,7 @@ impl<'a> Run<'a> {
                 [] if value.is_null() => None,
                 [writer] if !value.is_null() => Some(all.iter().position(|other| other.op.call == writer)?),
                 [] => return None,
-                // Written by several: nobody knows whose it was.
+                // Written by several: the writer is not known.
                 _ => {
                     all[at].reads = None;
                     None
@@ -247,10 +247,10 @@ fn ordered(case: &Case<'_>, seen_grow: bool, writes_follow: bool) -> Option<bool
     let initial = |at: usize| count + (0..count).find(|&other| run.same_key(at, other)).unwrap_or(at);
     let seen = |at: usize| run.all[at].reads.map(|_| run.source[at].unwrap_or(initial(at)));
     let mut before = vec![vec![false; 2 * count]; 2 * count];
-    // The number of a version, as its write or somebody who read it was told.
+    // The number of a version, in the reply of its write or of one of its reads.
     let number = |write: usize| {
-        let told = |at: &usize| *at == write || run.source[*at] == Some(write) && !run.writes(*at);
-        (0..count).filter(told).find_map(|at| run.all[at].version)
+        let knows = |at: &usize| *at == write || run.source[*at] == Some(write) && !run.writes(*at);
+        (0..count).filter(knows).find_map(|at| run.all[at].version)
     };
     for at in (0..count).filter(|&at| run.writes(at)) {
         put(&mut before, initial(at), at);
@@ -296,8 +296,8 @@ fn case_is(case: &Case<'_>, rule: &str) -> bool {
     case.rule == rule
 }
 
-/// Orders within the intervals, with the last k values remembered. Writes that are not shown are of values that nobody
-/// shown read: without them, and those who read them, the last k values are no fewer.
+/// Orders within the intervals, with the last k values remembered. Writes that are not shown are of values that no
+/// operation shown read: without them and their readers, the last k values are no fewer.
 fn not_k_atomic(case: &Case<'_>) -> Option<bool> {
     let k = usize::try_from(case.subject.as_u64()?).ok().filter(|k| *k > 0)?;
     let run = Run::of(case, false)?;

@@ -7,8 +7,8 @@ use serde_json::Value;
 pub(super) const RULES: &[Rule] = &[
     rule("same-clock-different-value", "Two reads under one clock show different values.", same_clock),
     rule("value-out-of-bounds", "A read is beyond the sum of all that was attempted before its reply.", out_of_bounds),
-    rule("unexpected-element", "A read shows an element that nobody had added by then.", unexpected_element),
-    rule("unexpected-value", "A read shows a value that nobody had written by then.", unexpected_value),
+    rule("unexpected-element", "A read shows an element that no call had added by then.", unexpected_element),
+    rule("unexpected-value", "A read shows a value that no call had written by then.", unexpected_value),
 ];
 
 /// What a read shows: its reply, or the `value` in it.
@@ -49,8 +49,8 @@ fn out_of_bounds(case: &Case<'_>) -> Option<bool> {
     let amounts: Vec<i128> = updates.iter().map(|op| amount(op)).collect::<Option<_>>()?;
     let low: i128 = amounts.iter().filter(|amount| **amount < 0).sum();
     let high: i128 = amounts.iter().filter(|amount| **amount > 0).sum();
-    let said = |name: &str| case.subject.get(name).and_then(Value::as_i64).map(i128::from);
-    let bounds = said("low") == Some(low) && said("high") == Some(high) && case.subject.as_object()?.len() == 2;
+    let claimed = |name: &str| case.subject.get(name).and_then(Value::as_i64).map(i128::from);
+    let bounds = claimed("low") == Some(low) && claimed("high") == Some(high) && case.subject.as_object()?.len() == 2;
     let all: Vec<&Op> = updates.into_iter().chain([read]).collect();
     Some(case.one_object() && bounds && !(low..=high).contains(&shown) && case.only(&all))
 }

@@ -10,7 +10,7 @@ pub(super) const RULES: &[Rule] = &[
     rule("wrong-total", "A read's balances have another sum than the total, or than another read's.", wrong_total),
     rule("negative-value", "A read found less than nothing in an account.", negative),
     rule("nil-balance", "A read found no balance in an account.", nil_balance),
-    rule("unexpected-key", "A read found an account that nobody opened.", unexpected_key),
+    rule("unexpected-key", "A read found an account that was never opened.", unexpected_key),
     rule("long-fork", "Two reads saw two keys written in opposite orders.", long_fork),
 ];
 
@@ -51,8 +51,8 @@ fn bound(case: &Case<'_>, sign: i128) -> Option<(i128, i128)> {
             bound += change;
         }
     }
-    let said = i128::from(case.subject.get("bound")?.as_i64()?);
-    (case.one_object() && said == bound && case.subject.as_object()?.len() == 2).then_some((value, bound))
+    let claimed = i128::from(case.subject.get("bound")?.as_i64()?);
+    (case.one_object() && claimed == bound && case.subject.as_object()?.len() == 2).then_some((value, bound))
 }
 
 fn below(case: &Case<'_>) -> Option<bool> {

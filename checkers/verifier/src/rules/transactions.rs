@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule] = &[
     rule("incompatible-order", "Two lists of one key cannot both be beginnings of one list.", incompatible),
     rule("lost-update", "Two transactions read the same version, and both overwrote it.", lost_update),
     rule("future-read", "A transaction read what only itself wrote, and later.", future),
-    rule("garbage-read", "A transaction read what nobody wrote.", garbage),
+    rule("garbage-read", "A transaction read what no transaction wrote.", garbage),
     rule("cyclic-versions", "Versions of a key come before themselves.", cyclic_versions),
 ];
 

@@ -18,7 +18,7 @@ pub(super) const RULES: &[Rule] = &[
     }),
     rule("watch-not-bookmarkable", "A bookmark covers what comes later, or never.", not_bookmarkable),
     rule("watch-wrong-event", "Two operations tell one revision of one key in two ways.", wrong),
-    rule("watch-unexpected-event", "A watch delivered a put that nobody can have made by then.", unexpected),
+    rule("watch-unexpected-event", "A watch delivered a put that no call can have made by then.", unexpected),
 ];
 
 /// A change of a key; none: it was deleted.
@@ -75,8 +75,8 @@ fn watch(op: &Op) -> Option<Watch> {
     Some(Watch { start, events, bookmark })
 }
 
-/// The changes that an operation tells: its own, acknowledged with a revision, or those that it watched.
-fn told(op: &Op) -> Vec<Event> {
+/// The changes that an operation shows: its own, acknowledged with a revision, or those that it watched.
+fn changes(op: &Op) -> Vec<Event> {
     if let Some(watch) = watch(op) {
         return watch.events;
     }
@@ -161,7 +161,7 @@ fn missing(case: &Case<'_>, kind: &str) -> Option<bool> {
     let ((revision, key), [one, two]) = (about(case)?, case.ops) else { return None };
     let left_out = |op: &Op, other: &Op| {
         let Some(watch) = watch(op) else { return false };
-        let known = told(other).iter().any(|event| event.revision == revision && event.key == key);
+        let known = changes(other).iter().any(|event| event.revision == revision && event.key == key);
         let revisions = || watch.events.iter().map(|event| event.revision);
         let (first, last) = (revisions().min(), revisions().max());
         let covered = watch.start.or(first).is_some_and(|from| from <= revision)
@@ -184,8 +184,8 @@ fn missing(case: &Case<'_>, kind: &str) -> Option<bool> {
 fn wrong(case: &Case<'_>) -> Option<bool> {
     let (revision, key) = about(case)?;
     let says = |op: &Op| -> Vec<Option<Value>> {
-        let told = told(op).into_iter().filter(|event| event.revision == revision && event.key == key);
-        told.map(|event| event.put).collect()
+        let puts = changes(op).into_iter().filter(|event| event.revision == revision && event.key == key);
+        puts.map(|event| event.put).collect()
     };
     Some(match case.ops {
         [one, two] => says(one).iter().any(|first| says(two).iter().any(|second| first != second)),

@@ -3,7 +3,6 @@
 use super::{Context, Inject, new_proof, note, shift_of};
 use crate::journal::UndoEntry;
 use crate::sys;
-use dsfuzz_nemesis::kill::KillProblem;
 use dsfuzz_nemesis::protocol::{Injection, Proof};
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ impl Inject for Kill<'_> {
         let mut proof = new_proof();
         for name in self.services {
             let pids = context.services.processes(name);
-            note(&mut proof, pids.is_empty(), KillProblem::processes(name, &pids));
+            note(&mut proof, pids.is_empty(), format!("service {name}: processes {pids:?}"));
         }
         proof
     }
@@ -66,7 +65,7 @@ impl Inject for Kill<'_> {
                 .any(|other| matches!(&other.injection, Injection::Kill { services } if services.contains(name)))
         };
         let idle = self.services.iter().find(|name| context.services.processes(name).is_empty() && !killed(name));
-        idle.map(|name| KillProblem::not_running(name))
+        idle.map(|name| format!("service {name}: it does not run, so there is nothing to kill"))
     }
 }
 

@@ -68,7 +68,8 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
             Box::new(clock::Clock { services, offset_ns: *offset_ns, period_ms: Some(*period_ms) })
         }
         Injection::StepClock { offset_ns, control_boot_id, own_kernel } => {
-            Box::new(step::Step { offset_ns: *offset_ns, control_boot_id, own_kernel: *own_kernel })
+            let clock = &step::KernelClock;
+            Box::new(step::Step { offset_ns: *offset_ns, control_boot_id, own_kernel: *own_kernel, clock })
         }
     }
 }

@@ -6,7 +6,7 @@ use dsfuzz_nemesis::protocol::{ClaimEntry, Death, Injection, Request, Response};
 
 const LEASE_MS: u64 = 20_000;
 
-/// Its deaths, once there are so many.
+/// Its deaths, once there are `count`.
 fn deaths(node: &Node, agent: &mut Channel, count: usize) -> Vec<Death> {
     let mut found = Vec::new();
     node.until("it has died", || {

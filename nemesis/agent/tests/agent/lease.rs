@@ -279,7 +279,7 @@ fn faults_of_an_earlier_boot_count_as_ended_by_it() {
     // The same journal, as if it were read after a reboot: the entries name another boot of the same length.
     let path = node.path("journal");
     let bytes = std::fs::read(&path).expect("the journal");
-    std::fs::write(&path, rebooted(bytes, &boot_id)).expect("written");
+    std::fs::write(&path, with_boot_id(&bytes, &boot_id, "another")).expect("written");
     node.sh("nft delete table inet dsfuzz");
     let mut next = node.agent("a", LEASE_MS);
     let (by_itself, left) = next.undone();
@@ -289,17 +289,40 @@ fn faults_of_an_earlier_boot_count_as_ended_by_it() {
     assert_eq!(next.pids("db").len(), 1);
 }
 
-/// Changes the boot id in every slot, and the slot's sum with it.
-fn rebooted(mut bytes: Vec<u8>, boot_id: &str) -> Vec<u8> {
+#[test]
+fn a_fault_of_an_unknown_boot_is_undone() {
+    let node = Node::new();
+    let mut agent = node.agent("a", LEASE_MS);
+    agent.inject(1, Injection::Drop { from: vec![[127, 0, 0, 2].into()] });
+    let boot_id = agent.hello("a", LEASE_MS);
+    node.sh(&format!("kill -STOP {0}; kill -9 {1}; kill -9 {0}", agent.pids.0, agent.pids.1));
+    agent.ended(&node);
+    assert!(node.has_table());
+    // The same journal, as if the boot id could not be read at the injection: that proves no reboot.
+    let path = node.path("journal");
+    let bytes = std::fs::read(&path).expect("the journal");
+    std::fs::write(&path, with_boot_id(&bytes, &boot_id, "")).expect("written");
+    let mut next = node.agent("a", LEASE_MS);
+    let (by_itself, left) = next.undone();
+    assert_eq!((by_itself.len(), left.len()), (1, 0), "{}", node.log());
+    assert!(by_itself[0].why != "reboot" && by_itself[0].earliest_ns == 0 && by_itself[0].holds, "{by_itself:?}");
+    assert!(!node.has_table(), "{}", node.log());
+}
+
+/// A journal with this boot id in place of the other in every slot.
+fn with_boot_id(journal: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let mut bytes = journal.to_vec();
     for slot in bytes.chunks_mut(16 << 10).filter(|slot| slot.starts_with(b"DSFUNDO1")) {
         let length = u32::from_le_bytes(slot[8..12].try_into().expect("four")) as usize;
-        let json = &mut slot[16..16 + length];
-        let at = json.windows(boot_id.len()).position(|part| part == boot_id.as_bytes()).expect("a boot id");
-        json[at..at + 8].copy_from_slice(b"00000000");
+        let json = String::from_utf8(slot[16..16 + length].to_vec()).expect("JSON");
+        assert!(json.contains(from), "{json}");
+        let json = json.replacen(from, to, 1).into_bytes();
         let sum = !json.iter().fold(u32::MAX, |sum, byte| {
             (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg()))
         });
+        slot[8..12].copy_from_slice(&u32::try_from(json.len()).expect("short").to_le_bytes());
         slot[12..16].copy_from_slice(&sum.to_le_bytes());
+        slot[16..16 + json.len()].copy_from_slice(&json);
     }
     bytes
 }

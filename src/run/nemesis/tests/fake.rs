@@ -13,6 +13,8 @@ use std::time::Duration;
 pub(super) struct Wrong {
     /// Injections are answered with success and do nothing.
     pub(super) deaf_to_injections: bool,
+    /// Killed services have processes again at once.
+    pub(super) revives: bool,
     /// Injections are refused.
     pub(super) refuses_injections: bool,
     /// Injections happen without a response.
@@ -201,7 +203,8 @@ impl FakeCluster {
                 Response::Injected { detail: Vec::new() }
             }
             Request::Prove { fault } => {
-                node.proof(node.injections.contains_key(&fault) || node.wrong.deaf_to_injections)
+                let revived = node.wrong.revives && matches!(node.injections.get(&fault), Some(Injection::Kill { .. }));
+                node.proof(!revived && (node.injections.contains_key(&fault) || node.wrong.deaf_to_injections))
             }
             Request::Undo { fault } => {
                 node.injections.remove(&fault);
@@ -239,7 +242,8 @@ impl FakeNode {
 
     fn service(&self) -> ServiceState {
         let has = |wanted: fn(&Injection) -> bool| self.injections.values().any(wanted);
-        let dead = self.stopped_before || has(|injection| matches!(injection, Injection::Kill { .. }));
+        let killed = has(|injection| matches!(injection, Injection::Kill { .. }));
+        let dead = self.stopped_before || (killed && !self.wrong.revives);
         ServiceState {
             name: "db".to_owned(),
             pids: if dead { Vec::new() } else { vec![7] },

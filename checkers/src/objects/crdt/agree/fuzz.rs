@@ -33,7 +33,7 @@ const FACTS: [&str; 2] = ["lost_element", "final_reads"];
 /// Milliseconds without a change after which replicas stand still. Records are a millisecond apart.
 const STANDSTILL_MS: u64 = 6;
 
-/// Judges so many random histories twice.
+/// Compares the checker with its definition on `count` random histories.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let checker = ReplicasAgree { standstill_ms: STANDSTILL_MS, ..ReplicasAgree::default() };
     let fast = |history: &History| {

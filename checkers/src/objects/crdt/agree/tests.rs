@@ -60,7 +60,7 @@ fn a_node_that_lacks_something_after_the_replicas_converged_diverged() {
     assert_eq!(verdict.validity, Validity::Invalid, "{}", verdict.summary);
     assert_eq!(kinds(&verdict), [("diverged", Severity::Violation), ("lost-element", Severity::Violation)]);
     let lost = &verdict.findings[1];
-    assert_eq!(lost.title, "n2 lacks 1 acknowledged element that another node has, first #3");
+    assert_eq!(lost.title, "Lost element: n2 lacks 1 acknowledged element that another node has, first #3");
     let text = lost.sentences.join(" ");
     assert!(text.contains("n2 lacks 1 of 5 acknowledged elements: 2."), "{text}");
     assert!(text.contains("the run saw at 0.011 s, before this read, that the replicas had converged"), "{text}");
@@ -81,7 +81,7 @@ fn a_node_that_lacks_something_after_the_replicas_converged_diverged() {
     assert_eq!(judge_with(&[], &gained).validity, Validity::Unknown);
 }
 
-/// The same reads, each so many seconds after the start of the history.
+/// The same reads, each at its seconds after the start of the history.
 fn story_at(reads: &[(u64, &str, &str)]) -> String {
     let mut lines = story("", &[]);
     for (at, (seconds, node, reply)) in reads.iter().enumerate() {
@@ -100,7 +100,7 @@ fn a_node_that_holds_later_elements_may_be_behind_all_the_same() {
     let verdict = judge(&[("n1", "[1,2,3,4,5]"), ("n2", "[1,3,4,5]"), ("n3", "[1,2,3,4,5]")]);
     assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
     assert_eq!(kinds(&verdict), [("replica-lags", Severity::Evidence)]);
-    assert_eq!(verdict.findings[0].title, "n2 is behind by 1 acknowledged element, since 0.004 s");
+    assert_eq!(verdict.findings[0].title, "Replica lags: n2 is behind by 1 acknowledged element, since 0.004 s");
     let text = verdict.findings[0].sentences.join(" ");
     assert!(text.contains("The run does not know that its replicas had converged"), "{text}");
 }

@@ -36,7 +36,10 @@ fn crowded_keys_and_no_predicates_are_unknown() {
 fn nil_of_a_key_that_init_set_is_a_stale_state() {
     let verdict = judged(&json!({"x": 2}), &[("ok", json!([["r", "x", null], ["rp", true, {"x": 2}]]))]);
     assert_eq!((verdict.validity, verdict.findings[0].kind.as_str()), (Validity::Invalid, "G-single-item"));
-    assert_eq!(verdict.findings[0].title, "#3 read nil of key x: a stale state, from before #1 (init) set it to 2.");
+    assert_eq!(
+        verdict.findings[0].title,
+        "G-single-item: #3 read nil of key x: a stale state, from before #1 (init) set it to 2"
+    );
     let aborted = [("fail", json!([["delete", "x"]])), ("ok", json!([["r", "x", null], ["rp", true, {"x": 2}]]))];
     assert_eq!(judged(&json!({"x": 2}), &aborted).findings[0].kind, "garbage-read");
 }

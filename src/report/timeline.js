@@ -1,10 +1,10 @@
-// One engine for every strip: a shared stretch of time, one canvas for each strip, zoom and pointer. What a strip shows
+// One engine for every chart: a shared stretch of time, one canvas for each chart, zoom and pointer. What a chart shows
 // is its painter's business.
 
 const GUTTER = 96, EDGE = 14;
 
-/** A strip's canvas and what fits into it; handed to painters. Coordinates are CSS pixels. */
-class Strip {
+/** A chart's canvas and what fits into it; handed to painters. Coordinates are CSS pixels. */
+class TimelineChart {
   constructor(engine, canvas, height, paint, tell) {
     Object.assign(this, { engine, canvas, height, paint, tell });
     canvas.style.height = height + "px";
@@ -89,14 +89,14 @@ class Strip {
   }
 }
 
-/** All strips over one stretch of time. */
+/** All charts over one stretch of time. */
 class Engine {
   constructor(root, end, onHover, onPick) {
     Object.assign(this, { root, end, onHover, onPick });
     this.full = [0, end];
     this.view = [0, end];
     this.least = Math.max(1000, end / 1e7);
-    this.strips = [];
+    this.charts = [];
     this.due = false;
     this.scrolled = -1e9;
     this.cross = this.overlay("cross");
@@ -113,7 +113,7 @@ class Engine {
   }
 
   add(canvas, height, paint, tell) {
-    this.strips.push(new Strip(this, canvas, height, paint, tell));
+    this.charts.push(new TimelineChart(this, canvas, height, paint, tell));
   }
 
   /** Asks for one drawing of everything in the next frame. */
@@ -128,7 +128,7 @@ class Engine {
 
   drawNow() {
     const colours = readColours(this.root);
-    for (const strip of this.strips) strip.draw(colours);
+    for (const chart of this.charts) chart.draw(colours);
     this.root.dataset.from = Math.round(this.view[0]);
     this.root.dataset.to = Math.round(this.view[1]);
     this.root.dataset.drawn = Number(this.root.dataset.drawn ?? 0) + 1;
@@ -178,54 +178,54 @@ class Engine {
     }
   }
 
-  stripOf(event) {
-    return this.strips.find((strip) => strip.canvas === event.target);
+  chartOf(event) {
+    return this.charts.find((chart) => chart.canvas === event.target);
   }
 
   /** The wheel zooms; it goes on scrolling the page while the page is being scrolled, and when all is in view. */
   wheel(event) {
-    const strip = this.stripOf(event);
+    const chart = this.chartOf(event);
     const whole = this.view[1] - this.view[0] >= this.end * 0.999;
     const scrolling = performance.now() - this.scrolled < 250 && !event.ctrlKey;
-    if (!strip || scrolling || (whole && event.deltaY > 0 && !event.ctrlKey)) return;
+    if (!chart || scrolling || (whole && event.deltaY > 0 && !event.ctrlKey)) return;
     event.preventDefault();
     if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) return this.pan(event.deltaX / 1000);
-    const x = event.clientX - strip.canvas.getBoundingClientRect().left;
-    this.zoom(Math.exp(Math.max(-1, Math.min(1, event.deltaY / 300))), strip.nanos(x));
+    const x = event.clientX - chart.canvas.getBoundingClientRect().left;
+    this.zoom(Math.exp(Math.max(-1, Math.min(1, event.deltaY / 300))), chart.nanos(x));
   }
 
   press(event) {
-    const strip = this.stripOf(event);
-    if (!strip || event.button !== 0) return;
-    const x = event.clientX - strip.canvas.getBoundingClientRect().left;
-    this.drag = { strip, from: x, pans: event.shiftKey, view: this.view, moved: false };
-    strip.canvas.setPointerCapture(event.pointerId);
+    const chart = this.chartOf(event);
+    if (!chart || event.button !== 0) return;
+    const x = event.clientX - chart.canvas.getBoundingClientRect().left;
+    this.drag = { chart, from: x, pans: event.shiftKey, view: this.view, moved: false };
+    chart.canvas.setPointerCapture(event.pointerId);
   }
 
   move(event) {
-    const strip = this.drag?.strip ?? this.stripOf(event);
-    if (!strip || !strip.width) return;
-    const box = strip.canvas.getBoundingClientRect();
+    const chart = this.drag?.chart ?? this.chartOf(event);
+    if (!chart || !chart.width) return;
+    const box = chart.canvas.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     if (this.drag) return this.dragTo(x);
-    const inside = x >= strip.left && x <= strip.right;
+    const inside = x >= chart.left && x <= chart.right;
     this.cross.hidden = !inside;
     if (!inside) return;
     this.cross.style.left = x + "px";
-    this.onHover(strip, x, y);
+    this.onHover(chart, x, y);
   }
 
   dragTo(x) {
-    const { strip, from, pans, view } = this.drag;
+    const { chart, from, pans, view } = this.drag;
     if (Math.abs(x - from) > 5) this.drag.moved = true;
     if (!this.drag.moved) return;
     this.cross.hidden = true;
     if (pans) {
-      const shift = ((from - x) / (strip.right - strip.left)) * (view[1] - view[0]);
+      const shift = ((from - x) / (chart.right - chart.left)) * (view[1] - view[0]);
       const step = Math.min(Math.max(shift, -view[0]), this.end - view[1]);
       return this.show(view[0] + step, view[1] + step);
     }
-    const [left, right] = [Math.max(Math.min(from, x), strip.left), Math.min(Math.max(from, x), strip.right)];
+    const [left, right] = [Math.max(Math.min(from, x), chart.left), Math.min(Math.max(from, x), chart.right)];
     this.chosen.hidden = false;
     this.chosen.style.left = left + "px";
     this.chosen.style.width = Math.max(0, right - left) + "px";
@@ -235,11 +235,11 @@ class Engine {
     const drag = this.drag;
     this.cancel();
     if (!drag) return;
-    const box = drag.strip.canvas.getBoundingClientRect();
+    const box = drag.chart.canvas.getBoundingClientRect();
     const x = event.clientX - box.left;
-    if (!drag.moved) return this.onPick(drag.strip, x, event.clientY - box.top);
+    if (!drag.moved) return this.onPick(drag.chart, x, event.clientY - box.top);
     if (drag.pans) return;
-    const ends = [drag.strip.nanos(drag.from), drag.strip.nanos(x)].sort((a, b) => a - b);
+    const ends = [drag.chart.nanos(drag.from), drag.chart.nanos(x)].sort((a, b) => a - b);
     this.show(Math.max(0, ends[0]), Math.min(this.end, ends[1]));
   }
 
