@@ -36,9 +36,7 @@ use std::path::Path;
 /// The JSON Schema of `verdict.json`; its fields in words are in `docs/verdict-schema.md`.
 pub const VERDICT_SCHEMA: &str = include_str!("../../docs/verdict.schema.json");
 
-/// The style sheet that every page of dsfuzz shares.
-pub(crate) const STYLE: &str = page::STYLE;
-
+pub(crate) use page::STYLE;
 pub(crate) use words::{label_cells, link, word};
 
 /// Writes the verdict and report of a run: `verdict.json`, `junit.xml`, `report.html` and `report/`.

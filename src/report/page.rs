@@ -4,13 +4,17 @@
 use super::contents;
 use super::data;
 use super::input::{ReportInput, part};
+use super::palette;
 use super::sections::{self, Page};
 use super::words::{escape, word};
 use base64::Engine;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
+use std::sync::LazyLock;
 
-pub(super) const STYLE: &str = include_str!("style.css");
+/// The style sheet of all pages: the light colours of [`palette::FILE`], then `style.css`, which may override them by dark.
+pub(crate) static STYLE: LazyLock<String> =
+    LazyLock::new(|| format!(":root {{ {} }}\n{}", palette::FILE.variables(), include_str!("style.css")));
 const SCRIPTS: [&str; 4] =
     [include_str!("data.js"), include_str!("timeline.js"), include_str!("painters.js"), include_str!("page.js")];
 
@@ -33,9 +37,10 @@ pub(super) fn draw(input: &ReportInput<'_>) -> String {
          content=\"default-src 'none'; script-src 'sha256-{hash}'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action \
          'none'\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"referrer\" \
          content=\"no-referrer\">\n<link rel=\"icon\" href=\"data:,\">\n<title>{} · {} · dsfuzz</title>\n\
-         <style>\n{STYLE}</style>\n</head>\n<body>\n",
+         <style>\n{}</style>\n</head>\n<body>\n",
         word(input.verdict.validity),
         escape(&input.info.plan),
+        *STYLE,
     );
     html.push_str(&part("The verdict", || sections::banner(input, &page)));
     html.push_str("<main>\n");

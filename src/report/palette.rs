@@ -2,7 +2,7 @@
 //! Ito) stay apart for colour-blind people, and no drawing relies on colour alone.
 //!
 //! The facts of a kind of fault name its colour family. A new family needs a number in [`fault_colour`], a colour in both
-//! palettes, and `--fault-N` (light and dark) and `.fault-N` in `style.css`.
+//! palettes, and `--fault-N` for dark and `.fault-N` in `style.css`.
 use dsfuzz_checkers::Outcome;
 use dsfuzz_nemesis::facts;
 use dsfuzz_nemesis::facts::ColourFamily::{Clocks, Devices, Links, Processes, Stalls, Unknown};
@@ -22,7 +22,7 @@ pub(super) struct Palette {
     faults: [&'static str; 6],
 }
 
-/// For drawings inside `report.html`: `style.css` defines the variables, for light and dark.
+/// For drawings inside `report.html`: the style sheet of pages defines the variables, for light and dark.
 pub(super) const PAGE: Palette = Palette {
     page: "",
     text: "var(--text)",
@@ -43,12 +43,12 @@ pub(super) const PAGE: Palette = Palette {
 };
 
 /// For drawings that are files of their own, where no style sheet holds: the charts and the pictures of `report/index.html`. The
-/// colours are those of `style.css` for light.
+/// pages have the same colours by light ([`Palette::variables`]).
 pub(super) const FILE: Palette = Palette {
     page: "#ffffff",
     text: "#1c2430",
     muted: "#5b6573",
-    line: "#d5dae1",
+    line: "#dfe3e8",
     font: "system-ui, 'DejaVu Sans', sans-serif",
     ok: "#0072b2",
     fail: "#d55e00",
@@ -57,6 +57,15 @@ pub(super) const FILE: Palette = Palette {
 };
 
 impl Palette {
+    /// The colours as variables of a style sheet: `--ok: #0072b2;`.
+    pub(super) fn variables(&self) -> String {
+        let named = [("page", self.page), ("text", self.text), ("muted", self.muted), ("line", self.line)];
+        let outcomes = [("ok", self.ok), ("fail", self.fail), ("info", self.info)];
+        let named = named.iter().chain(&outcomes).map(|(name, colour)| format!("--{name}: {colour};"));
+        let faults = self.faults.iter().enumerate().map(|(number, colour)| format!("--fault-{number}: {colour};"));
+        named.chain(faults).collect::<Vec<_>>().join(" ")
+    }
+
     /// The colour of an outcome.
     pub(super) fn outcome(&self, outcome: Outcome) -> &'static str {
         match outcome {

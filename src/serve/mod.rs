@@ -135,7 +135,7 @@ async fn answer<B>(site: &Arc<Site>, request: &Request<B>) -> Response<Body> {
             response.headers_mut().remove("cross-origin-resource-policy");
             response
         }
-        "/style.css" => whole(StatusCode::OK, "text/css; charset=utf-8", crate::report::STYLE.to_string()),
+        "/style.css" => whole(StatusCode::OK, "text/css; charset=utf-8", crate::report::STYLE.clone()),
         path => match path.strip_prefix("/runs/") {
             Some(path) => files::answer(&site.root, path).await,
             None => refuse(StatusCode::NOT_FOUND, "there is no such page"),

@@ -97,17 +97,19 @@ impl Explain<'_, '_> {
     /// A cycle; None where an edge has no reason, which would be an error of ours.
     pub(crate) fn cycle(&self, cycle: &Cycle, severity: Severity) -> Option<Finding> {
         let anomaly = cycle.class.anomaly(cycle.level);
-        let mut named: Vec<u32> = cycle.steps.iter().map(|step| step.from).collect();
+        let named: Vec<u32> = cycle.steps.iter().map(|step| step.from).collect();
         let narrator = self.narrator();
         let count = cycle.steps.len();
         let mut edges: Vec<Edge> = Vec::with_capacity(count);
         let mut claimed: Vec<(u32, u32)> = Vec::new();
         let mut known: Vec<Option<VersionOrder>> = Vec::with_capacity(count);
         let mut reasons: Vec<VersionOrder> = Vec::new();
+        // Whether the step's order is one of those reasons.
+        let mut has_order: Vec<bool> = Vec::with_capacity(count);
         for step in &cycle.steps {
             let (from, to) = (self.call(step.from), self.call(step.to));
             let mut edge = Edge { from, to, kind: step.kind, key: Value::Nil, before: Value::Nil, after: Value::Nil };
-            let mut reason = None;
+            let (mut reason, mut ordered_here) = (None, false);
             if !matches!(step.kind, EdgeKind::Process | EdgeKind::Realtime) {
                 let (key, before, after);
                 (key, before, after, reason) = self.reason(step)?;
@@ -115,10 +117,27 @@ impl Explain<'_, '_> {
                 edge.key = self.txns.key(key).to_value();
                 (edge.before, edge.after) = (self.version(key, before), self.version(key, after));
                 // That the initial version comes first needs no showing.
-                reasons.extend(reason.filter(|_| before != INITIAL));
+                ordered_here = reason.is_some() && before != INITIAL;
+                reasons.extend(reason.filter(|_| ordered_here));
             }
+            has_order.push(ordered_here);
             known.push(reason);
             edges.push(edge);
+        }
+        let mut needed = named.clone();
+        let touching = reasons.iter().flat_map(|known| [known.one, known.other]);
+        let mut shown: Vec<u32> = named.clone();
+        shown.extend(touching.map(|number| self.matched.txns[number as usize]));
+        needed.extend(self.overwriters(&shown, &claimed));
+        shown.extend(needed.iter().copied());
+        let assumes = assumptions(&reasons);
+        // One transaction may show the order for which another one was found.
+        let pruned = assumes.as_ref().and_then(|assumes| self.pruned(&reasons, shown.clone(), &needed, assumes));
+        if let Some(pruned) = pruned {
+            shown = pruned.txns;
+            let mut others = pruned.reasons.into_iter();
+            let ordered = known.iter_mut().zip(&has_order).filter(|(_, first)| **first).map(|(known, _)| known);
+            ordered.zip(&mut others).for_each(|(known, other)| *known = Some(other));
         }
         let why = |at: usize, one: &str, other: &str| {
             let Edge { kind, key, before, after, .. } = &edges[at];
@@ -132,13 +151,9 @@ impl Explain<'_, '_> {
         let mut sentences = narrator.cast(&named);
         sentences.extend(narrator.steps(&cycle.steps, why)?);
         let title = format!("{} that each precede the next", messages::count(count, "transaction"));
-        let touching = reasons.iter().flat_map(|known| [known.one, known.other]);
-        named.extend(touching.map(|number| self.matched.txns[number as usize]));
-        named.extend(self.overwriters(&named, &claimed));
-        let assumes = assumptions(&reasons);
         let certified = assumes.is_some();
         let claim = Claim::cycle_assuming(anomaly, edges.clone(), assumes.unwrap_or_default());
-        let violation = self.violation((anomaly, severity), title, sentences, named, certified.then_some(claim));
+        let violation = self.violation((anomaly, severity), title, sentences, shown, certified.then_some(claim));
         Some(Violation { cycle: edges, ..violation }.finding(self.txns.history()))
     }
 
@@ -152,7 +167,7 @@ impl Explain<'_, '_> {
             cycle.iter().flat_map(|known| [(known.key, known.before), (known.key, known.after)]).collect();
         named.extend(self.overwriters(&named, &claimed));
         let assumes = assumptions(cycle);
-        let pruned = assumes.as_ref().and_then(|assumes| self.pruned(cycle, named.clone(), assumes));
+        let pruned = assumes.as_ref().and_then(|assumes| self.pruned(cycle, named.clone(), &[], assumes));
         let reasons = pruned.as_ref().map_or(cycle, |pruned| &pruned.reasons);
         let mut sentences: Vec<String> = reasons.iter().map(|known| format!("{}.", self.order(known))).collect();
         if cycle[0].after == INITIAL {

@@ -14,9 +14,15 @@ pub(super) struct Pruned {
 }
 
 impl Explain<'_, '_> {
-    /// Leaves out each of these transactions, the last first, without which the others still show the cycle. `None` where they do
-    /// not show it themselves, or are too many to try.
-    pub(super) fn pruned(&self, cycle: &[VersionOrder], mut txns: Vec<u32>, assumes: &[String]) -> Option<Pruned> {
+    /// Leaves out each of these transactions but the needed ones, the last first, without which the others still show the orders.
+    /// `None` where they do not show them themselves, or are too many to try.
+    pub(super) fn pruned(
+        &self,
+        cycle: &[VersionOrder],
+        mut txns: Vec<u32>,
+        needed: &[u32],
+        assumes: &[String],
+    ) -> Option<Pruned> {
         txns.sort_unstable();
         txns.dedup();
         if txns.len() > PRUNED || cycle.len() > PRUNED {
@@ -24,6 +30,9 @@ impl Explain<'_, '_> {
         }
         let mut reasons = self.reasons(cycle, &txns, assumes)?;
         for at in (0..txns.len()).rev() {
+            if needed.contains(&txns[at]) {
+                continue;
+            }
             let mut rest = txns.clone();
             rest.remove(at);
             if let Some(others) = self.reasons(cycle, &rest, assumes) {
