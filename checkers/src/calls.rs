@@ -30,13 +30,6 @@ pub(crate) fn workloads_with(history: &History, functions: &[&str]) -> Vec<NameI
     found
 }
 
-/// The same; where one workload is named, that one alone.
-pub(crate) fn workloads_of(history: &History, functions: &[&str], only: Option<&str>) -> Vec<NameId> {
-    let mut workloads = workloads_with(history, functions);
-    workloads.retain(|id| only.is_none_or(|name| history.name(*id) == name));
-    workloads
-}
-
 /// Workloads that have such an operation, in order of name.
 pub(crate) fn workloads_where(history: &History, holds: impl Fn(&Op<'_>) -> bool) -> Vec<NameId> {
     let mut found: Vec<NameId> = Vec::new();
@@ -72,10 +65,10 @@ impl<'h> Group<'h> {
     }
 }
 
-/// The objects of all workloads (or of one) that call any function of `needs`, with their calls of the functions in
-/// `takes`; in the order of first calls.
-pub(crate) fn objects<'h>(history: &'h History, needs: &[&str], takes: &[&str], only: Option<&str>) -> Vec<Group<'h>> {
-    let workloads = workloads_of(history, needs, only);
+/// The objects of all workloads that call any function of `needs`, with their calls of the functions in `takes`; in the order of
+/// first calls.
+pub(crate) fn objects<'h>(history: &'h History, needs: &[&str], takes: &[&str]) -> Vec<Group<'h>> {
+    let workloads = workloads_with(history, needs);
     let takes: Vec<NameId> = takes.iter().filter_map(|name| history.find_name(name)).collect();
     grouped(history, |op| workloads.contains(&op.workload) && takes.contains(&op.function))
 }

@@ -3,7 +3,8 @@
 //! entries.
 use crate::options::{Given, OptionDoc, OptionError, docs, in_milliseconds, with_hyphens};
 use crate::verdict::Checker;
-use schemars::{Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
 
 /// A checker in the list.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,14 @@ pub struct CheckerDoc {
     pub options: fn(&mut SchemaGenerator) -> Schema,
     /// Makes the checker from its options. Call [`CheckerDoc::checker`] instead: it also obeys the option `workload`.
     pub build: fn(&mut Given) -> Result<Box<dyn Checker>, OptionError>,
+}
+
+/// Makes a checker whose fields are its options.
+pub(crate) fn from_options<C>(given: &mut Given) -> Result<Box<dyn Checker>, OptionError>
+where
+    C: Checker + DeserializeOwned + JsonSchema + Default + 'static,
+{
+    Ok(Box::new(given.read::<C>()?))
 }
 
 impl CheckerDoc {

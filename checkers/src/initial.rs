@@ -18,9 +18,10 @@ pub(crate) use traces::{Trace, Undecided, shown};
 use crate::history::{History, NameId};
 use crate::options::OptionError;
 use crate::value::{Value, ValueRef};
+use crate::verdict;
 use crate::verdict::certificate::{Begins, Certificate, Claim};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Finding, Severity, Validity, Verdict, as_inner_checker};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use search::HISTORY_WAYS;
 use serde::{Deserialize, Deserializer};
@@ -289,10 +290,27 @@ fn json(value: &Value) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| value.to_string())
 }
 
-/// A checker that can judge as if registers had begun with certain values.
-pub(crate) trait FromInitial: Checker {
+/// A checker that can judge as if registers had begun with certain values. Every one is a [`verdict::Checker`], too: there
+/// registers begin with their default.
+pub(crate) trait FromInitial: Send + Sync {
     /// Whether its certificates are about registers, so that they have to say what those began with.
     const CERTIFIES: bool = true;
+
+    /// See [`verdict::Checker::name`].
+    fn name(&self) -> &str;
+
+    /// See [`verdict::Checker::needs_realtime`].
+    fn needs_realtime(&self) -> bool {
+        true
+    }
+
+    /// See [`verdict::Checker::measures_only`].
+    fn measures_only(&self) -> bool {
+        false
+    }
+
+    /// See [`verdict::Checker::workloads`].
+    fn workloads(&self, history: &History) -> Vec<NameId>;
 
     /// Judges. Registers that the option does not name begin with nil.
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict;
@@ -309,6 +327,28 @@ pub(crate) trait FromInitial: Checker {
     /// What registers begin with where nothing is said.
     fn default_value(&self) -> Value {
         Value::Nil
+    }
+}
+
+impl<C: FromInitial> verdict::Checker for C {
+    fn name(&self) -> &str {
+        FromInitial::name(self)
+    }
+
+    fn needs_realtime(&self) -> bool {
+        FromInitial::needs_realtime(self)
+    }
+
+    fn measures_only(&self) -> bool {
+        FromInitial::measures_only(self)
+    }
+
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        FromInitial::workloads(self, history)
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
+        self.check_from(history, budget, &Initial::default())
     }
 }
 
@@ -334,18 +374,8 @@ impl<C: FromInitial> WithInitial<C> {
     }
 }
 
-impl<C: FromInitial> Checker for WithInitial<C> {
-    fn name(&self) -> &str {
-        self.checker.name()
-    }
-
-    fn needs_realtime(&self) -> bool {
-        self.checker.needs_realtime()
-    }
-
-    fn measures_only(&self) -> bool {
-        self.checker.measures_only()
-    }
+impl<C: FromInitial> verdict::Checker for WithInitial<C> {
+    as_inner_checker!();
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
         self.checker.workloads(history)

@@ -262,7 +262,7 @@ impl<M: Model> Checker for Linearizable<M> {
                 format!("{} of {} not decided; {first}.", messages::count(unknown.len(), "key"), parts.len()),
             ),
         };
-        for (name, number) in [
+        report.numbers([
             ("checked_keys", parts.len()),
             ("checked_ops", ok + info),
             ("ok_ops", ok),
@@ -271,10 +271,8 @@ impl<M: Model> Checker for Linearizable<M> {
             ("undecided_keys", unknown.len()),
             ("asked_keys", asked.len()),
             ("left_keys", left),
-        ] {
-            report.number(name, number as u64);
-        }
-        report.figure("undecided", json!(unknown.iter().take(FINDINGS_MAX).collect::<Vec<_>>()));
+        ]);
+        report.number("undecided", json!(unknown.iter().take(FINDINGS_MAX).collect::<Vec<_>>()));
         if self.witness && bad.is_empty() && otherwise.0 == Validity::Valid {
             let certificates = self.certificates(history, &parts, orders);
             report.number("keys_without_certificate", (parts.len() - certificates.len()) as u64);

@@ -36,7 +36,6 @@
 mod chain;
 mod counter;
 mod fenced_lock;
-mod fifo_queue;
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 mod items;
@@ -48,19 +47,16 @@ mod log;
 mod multi_register;
 mod mutex;
 mod options;
-mod owner_mutex;
-mod priority_queue;
-mod reentrant_mutex;
+mod ordered;
+mod owned_mutex;
 mod register;
 mod semaphore;
 mod set;
-mod stack;
 mod unordered_queue;
 pub(crate) mod versioned;
 
 pub(crate) use counter::Counter;
 pub(crate) use fenced_lock::FencedLock;
-pub(crate) use fifo_queue::FifoQueue;
 pub(crate) use kv::Kv;
 pub(crate) use leader_election::LeaderElection;
 pub(crate) use lease::Lease;
@@ -68,16 +64,14 @@ pub(crate) use log::Log;
 pub(crate) use multi_register::MultiRegister;
 pub(crate) use mutex::Mutex;
 pub(crate) use options::{ModelOptions, QueueOrder};
-pub(crate) use owner_mutex::OwnerMutex;
-pub(crate) use priority_queue::PriorityQueue;
-pub(crate) use reentrant_mutex::ReentrantMutex;
+pub(crate) use ordered::OrderedContainer;
+pub(crate) use owned_mutex::OwnedMutex;
 pub use register::CasRegister;
 pub(crate) use register::Register;
 pub(crate) use semaphore::Semaphore;
 pub(crate) use set::Set;
 #[cfg(feature = "oracles")]
 pub(crate) use set::SetAction;
-pub(crate) use stack::Stack;
 pub(crate) use unordered_queue::UnorderedQueue;
 pub(crate) use versioned::VersionedRegister;
 
@@ -407,9 +401,9 @@ models! {
         "A key of a store: get, put, append, delete, compare-and-set; initially an empty text.";
     "mutex", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Mutex) },
         "A lock: nobody acquires it while it is held. Arguments of acquire name no lock.";
-    "owner-mutex", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(OwnerMutex) },
+    "owner-mutex", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(OwnedMutex { reentrant: false }) },
         "A lock that only its holder can release.";
-    "reentrant-mutex", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(ReentrantMutex) },
+    "reentrant-mutex", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(OwnedMutex { reentrant: true }) },
         "A lock that its holder can acquire again, and has to release as often.";
     "semaphore", locking::FUNCTIONS, semaphore::OPTIONS, Semaphore::with_options,
         "A number of permits: no more are out than there are.";
@@ -417,13 +411,13 @@ models! {
         "A lock whose every acquisition returns a larger token than all before.";
     "lease", lease::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Lease) },
         "A lock that may expire at any time: grants have growing numbers, and only the latest can be renewed.";
-    "fifo-queue", fifo_queue::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(FifoQueue) },
+    "fifo-queue", items::QUEUE, &[], |_: &ModelOptions| -> Made<_> { Ok(OrderedContainer::FIFO_QUEUE) },
         "A queue: first in, first out.";
-    "unordered-queue", unordered_queue::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(UnorderedQueue) },
+    "unordered-queue", items::QUEUE, &[], |_: &ModelOptions| -> Made<_> { Ok(UnorderedQueue) },
         "A queue in no order: nothing comes out that is not in it.";
-    "priority-queue", priority_queue::FUNCTIONS, priority_queue::OPTIONS, PriorityQueue::with_options,
+    "priority-queue", ordered::PRIORITY_QUEUE, ordered::PRIORITY_QUEUE_OPTIONS, OrderedContainer::priority_queue,
         "A queue: the smallest value comes out first.";
-    "stack", stack::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Stack) },
+    "stack", ordered::STACK, &[], |_: &ModelOptions| -> Made<_> { Ok(OrderedContainer::STACK) },
         "A stack: last in, first out.";
     "set", set::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Set) },
         "A set: add, remove, contains, read.";

@@ -4,7 +4,7 @@ use crate::functions::{self, FunctionKind};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::ValueRef;
 use crate::verdict::order::in_order;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict, as_inner_checker};
 use std::collections::HashSet;
 
 /// A checker of workloads. Its answer is unknown where it rests on the absence of other writes, and a call that may have taken
@@ -92,17 +92,7 @@ impl PossibleWrites {
 }
 
 impl Checker for PossibleWrites {
-    fn name(&self) -> &str {
-        self.checker.name()
-    }
-
-    fn needs_realtime(&self) -> bool {
-        self.checker.needs_realtime()
-    }
-
-    fn measures_only(&self) -> bool {
-        self.checker.measures_only()
-    }
+    as_inner_checker!();
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
         self.checker.workloads(history)

@@ -130,16 +130,14 @@ fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, pa
         let sessions = sessions.replace("processs", "processes");
         (Validity::Valid, format!("{checked} operations on {keys} by {sessions} are {promise}{left_out}."))
     };
-    for (name, number) in [
+    report.numbers([
         ("checked_ops", checked),
         ("ok_ops", acknowledged),
         ("sessions", sessions),
         ("ambiguous_reads", ambiguous),
         ("refused_cas", refused),
-    ] {
-        report.number(name, number as u64);
-    }
-    report.figure("undecided", json!(undecided));
+    ]);
+    report.number("undecided", json!(undecided));
     let count = report.violations();
     let more = if count > 1 { format!(" ({count} findings)") } else { String::new() };
     report.conclude(checker, otherwise, |headline| format!("Not {promise}. {headline}{more}."))

@@ -5,7 +5,7 @@ use crate::inference;
 use crate::models::{MODELS, ModelDoc};
 use crate::options::{Given, OptionError, Options, WORKLOAD};
 use crate::possible_writes::PossibleWrites;
-use crate::verdict::{Budget, Checker, Verdict};
+use crate::verdict::{Budget, Checker, Verdict, as_inner_checker};
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -152,17 +152,7 @@ struct Alone {
 }
 
 impl Checker for Alone {
-    fn name(&self) -> &str {
-        self.checker.name()
-    }
-
-    fn needs_realtime(&self) -> bool {
-        self.checker.needs_realtime()
-    }
-
-    fn measures_only(&self) -> bool {
-        self.checker.measures_only()
-    }
+    as_inner_checker!();
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let verdict = match history.workloads()[..] {

@@ -30,9 +30,10 @@ use crate::functions::is_micro_operations;
 use crate::history::{History, NameId, Op};
 use crate::value::ValueRef;
 use crate::verdict::{Finding, Report, Severity};
+use cycles::Cycles;
 use lattice::Consistency;
 use std::collections::BTreeMap;
-use txn::{Dialect, transacts};
+use txn::{Dialect, Transactions, transacts};
 
 /// Workloads with transactions of this dialect, or with such single operations, in the order of their first calls; without those
 /// whose first write is of the other dialect.
@@ -98,6 +99,19 @@ fn report<'h>(
     more.into_iter().for_each(|finding| report.finding(finding));
     others.into_iter().for_each(|finding| report.example(finding));
     report
+}
+
+/// What is counted of the transactions: outcomes, these numbers, and how often each anomaly was found.
+fn numbers<const N: usize>(
+    txns: &Transactions<'_>,
+    cycles: &Cycles,
+    found: &BTreeMap<&'static str, u64>,
+    own: [(&str, u64); N],
+) -> BTreeMap<String, serde_json::Value> {
+    let [ok, fail, info] = txns.outcomes;
+    let all = [("ok_txns", ok), ("failed_txns", fail), ("unknown_txns", info), ("txns_in_cycles", cycles.transactions)];
+    let all = all.into_iter().chain(own).map(|(name, number)| (name.to_owned(), number.into()));
+    all.chain(found.iter().map(|(anomaly, count)| (format!("{anomaly}_found"), (*count).into()))).collect()
 }
 
 /// How an anomaly of this kind counts where the model is promised.

@@ -298,3 +298,21 @@ pub trait Checker: Send + Sync {
         workloads::each(self, history, budget)
     }
 }
+
+/// What a checker that asks another one, its field `checker`, says of itself in the other's place.
+macro_rules! as_inner_checker {
+    () => {
+        fn name(&self) -> &str {
+            self.checker.name()
+        }
+
+        fn needs_realtime(&self) -> bool {
+            self.checker.needs_realtime()
+        }
+
+        fn measures_only(&self) -> bool {
+            self.checker.measures_only()
+        }
+    };
+}
+pub(crate) use as_inner_checker;

@@ -18,13 +18,6 @@ use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Options of checkers of locks that have no others.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct NamedByOptions {
-    pub(crate) named_by: NamedBy,
-}
-
 /// Whether the argument of `acquire` names a lock of the key, where arguments differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -16,11 +16,10 @@
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 
-use crate::calls::names::NamedByOptions;
 use crate::calls::{
     Group, Named, NamedBy, Naming, at, by_key, largest_before, part, took, workloads_where, workloads_with,
 };
-use crate::checker::{CheckerDoc, Judges};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{History, NameId, Op};
 use crate::options::schema;
 use crate::value::{Value, ValueRef};
@@ -28,6 +27,8 @@ use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::verdict::{Report, Violation};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -37,15 +38,14 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     doc: "Later grants carry larger tokens, and what they guard never accepts an older token after a newer.",
     cost: "near-linear",
     judges: Judges::calls(&["acquire"], &["release", "write", "log"]),
-    options: schema::<NamedByOptions>,
-    build: |given| {
-        let NamedByOptions { named_by } = given.read()?;
-        Ok(Box::new(Fencing { named_by }))
-    },
+    options: schema::<Fencing>,
+    build: from_options::<Fencing>,
 };
 
-/// Judges fencing tokens.
-#[derive(Clone, Copy, Debug, Default)]
+/// Judges fencing tokens. Its fields are the options.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "FencingOptions")]
 pub(crate) struct Fencing {
     named_by: NamedBy,
 }
@@ -76,21 +76,17 @@ fn grants<'h>(
     let mut grants: Vec<(u32, i64)> = Vec::new();
     // Of each process the token that it got and did not try to release.
     let mut held: HashMap<u32, i64> = HashMap::new();
-    for &position in &group.ops {
-        if poll.over(1) {
-            break;
-        }
-        let op = at(history, position);
+    for op in group.ops(history).take_while(|_| !poll.over(1)) {
         match (history.name(op.function), took(&op)) {
             ("acquire", true) => match token(op.output) {
                 Some(token) => {
                     if held.insert(op.session, token) != Some(token) {
-                        grants.push((position, token));
+                        grants.push((op.position, token));
                     }
                 }
                 None => seen.nameless += 1,
             },
-            ("release", true) if !lock.loose(position) => drop(held.remove(&op.session)),
+            ("release", true) if !lock.loose(op.position) => drop(held.remove(&op.session)),
             _ => {}
         }
     }
@@ -164,14 +160,10 @@ fn writes<'h>(
     report: &mut Report<'h>,
 ) {
     let mut accepted: Vec<(u32, i64)> = Vec::new();
-    for &position in &group.ops {
-        if poll.over(1) {
-            break;
-        }
-        let op = at(history, position);
+    for op in group.ops(history).take_while(|_| !poll.over(1)) {
         match (history.name(op.function), took(&op)) {
             ("write", true) => match token(op.input) {
-                Some(token) => accepted.push((position, token)),
+                Some(token) => accepted.push((op.position, token)),
                 None => seen.nameless += 1,
             },
             ("log", true) => log(history, op, seen, report),

@@ -16,7 +16,7 @@
 pub(crate) mod fuzz;
 
 use crate::calls::{Named, NamedBy, Naming, SessionEnds, at, by_key, object, part, refusal, took, workloads_with};
-use crate::checker::{CheckerDoc, Judges};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
 use crate::value::Value;
@@ -30,10 +30,21 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::HashMap;
 
-/// Options of `lease`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "lease",
+    doc: "No two processes certainly hold one lease at the same moment, under a stated bound of clock error.",
+    cost: "near-linear",
+    judges: Judges::calls(&["renew"], &["acquire", "release"]),
+    options: schema::<Lease>,
+    build: from_options::<Lease>,
+};
+
+/// Judges leases. Its fields are the options.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct LeaseOptions {
+#[schemars(rename = "LeaseOptions")]
+pub(crate) struct Lease {
     /// How long a grant lasts, where neither call nor reply says so.
     ttl: Option<Span>,
     /// By how much a server's clock may run ahead within one grant.
@@ -41,51 +52,10 @@ pub(crate) struct LeaseOptions {
     named_by: NamedBy,
 }
 
-/// Its entry in the list of checkers.
-pub(crate) const DOC: CheckerDoc = CheckerDoc {
-    name: "lease",
-    doc: "No two processes certainly hold one lease at the same moment, under a stated bound of clock error.",
-    cost: "near-linear",
-    judges: Judges::calls(&["renew"], &["acquire", "release"]),
-    options: schema::<LeaseOptions>,
-    build: |given| {
-        let LeaseOptions { ttl, clock_error, named_by } = given.read()?;
-        Ok(Box::new(Lease { ttl_ms: ttl.map(Span::as_millis), clock_error_ms: clock_error.as_millis(), named_by }))
-    },
-};
-
-/// Judges leases.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Lease {
-    ttl_ms: Option<u64>,
-    clock_error_ms: u64,
-    named_by: NamedBy,
-}
-
 impl Lease {
-    /// Duration of a grant; None: each grant has its own.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn new(ttl_ms: Option<u64>) -> Lease {
-        Lease { ttl_ms, ..Lease::default() }
-    }
-
-    /// A server's clock may run ahead of the control node's by so much within one time to live.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn clock_error_ms(mut self, clock_error_ms: u64) -> Lease {
-        self.clock_error_ms = clock_error_ms;
-        self
-    }
-
-    /// What names a lease.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn named_by(mut self, named_by: NamedBy) -> Lease {
-        self.named_by = named_by;
-        self
-    }
-
     fn ttl_ms(&self, op: &Op<'_>) -> Option<u64> {
         let said = [op.output, op.input].into_iter().find_map(|value| part(value, "ttl_ms")?.as_int());
-        said.and_then(|ttl| u64::try_from(ttl).ok()).or(self.ttl_ms)
+        said.and_then(|ttl| u64::try_from(ttl).ok()).or(self.ttl.map(Span::as_millis))
     }
 
     /// Acknowledged grants of one lease in the order of their replies, and how many do not say how long they last; none
@@ -111,7 +81,7 @@ impl Lease {
                         endless += 1;
                         continue;
                     };
-                    let lasts = ttl_ms.saturating_sub(self.clock_error_ms).saturating_mul(1_000_000);
+                    let lasts = ttl_ms.saturating_sub(self.clock_error.as_millis()).saturating_mul(1_000_000);
                     let expires = op.call_time.saturating_add(lasts);
                     let (until, ended_by) = ends.after(history, &op);
                     current.entry(op.session).or_default().push(grants.len());
@@ -149,10 +119,7 @@ impl Lease {
         // Of all grants before, the one that lasts longest, and the longest of another process: by the place of the
         // first grant that comes after them.
         let mut longest: [Option<(usize, usize)>; 2] = [None, None];
-        for (place, grant) in grants.iter().enumerate() {
-            if poll.over(1) {
-                break;
-            }
+        for (place, grant) in grants.iter().enumerate().take_while(|_| !poll.over(1)) {
             let others = longest.iter().flatten().filter(|(_, other)| grants[*other].session != grant.session);
             if let Some((_, other)) = others.copied().max().filter(|(end, _)| *end > place) {
                 report.violation("overlapping-leases", || self.violation(history, lease, grants[other], *grant));
@@ -185,7 +152,7 @@ impl Lease {
                 messages::seconds(grant.expires),
                 grant.ttl_ms,
                 messages::seconds(op.call_time),
-                self.clock_error_ms
+                self.clock_error.as_millis()
             )
         };
         let times = |grant: &Grant, op: &Op<'_>| {
@@ -219,7 +186,7 @@ impl Lease {
             ops: [first, second].into_iter().chain(ends).collect(),
             key: second.key.to_value(),
             subject: object(&[
-                ("clock_error_ms", Value::Int(i64::try_from(self.clock_error_ms).unwrap_or(i64::MAX))),
+                ("clock_error_ms", Value::Int(i64::try_from(self.clock_error.as_millis()).unwrap_or(i64::MAX))),
                 ("grants", Value::list([times(&one, &first), times(&two, &second)])),
             ]),
             aside,

@@ -61,7 +61,7 @@ pub(crate) const LOCK: CheckerDoc = CheckerDoc {
     options: schema::<LockOptions>,
     build: |given| {
         let LockOptions { idempotent_release, named_by } = given.read()?;
-        Ok(Box::new(Lock::mutex().idempotent_release(idempotent_release).named_by(named_by)))
+        Ok(Box::new(Lock { idempotent_release, named_by, ..Lock::MUTEX }))
     },
 };
 
@@ -74,41 +74,28 @@ pub(crate) const SEMAPHORE: CheckerDoc = CheckerDoc {
     options: schema::<SemaphoreOptions>,
     build: |given| {
         let SemaphoreOptions { permits, named_by } = given.read()?;
-        Ok(Box::new(Lock::semaphore(permits).named_by(named_by)))
+        Ok(Box::new(Lock { permits, named_by, ..Lock::SEMAPHORE }))
     },
 };
 
 /// Judges locks and semaphores.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lock {
+    /// How many there are; None: unknown, and so is the verdict.
     permits: Option<u64>,
     exclusive: bool,
+    /// Whether a release by a process that holds nothing may be acknowledged.
     idempotent_release: bool,
     named_by: NamedBy,
 }
 
 impl Lock {
     /// One holder at a time.
-    pub(crate) fn mutex() -> Lock {
-        Lock { permits: Some(1), exclusive: true, idempotent_release: false, named_by: NamedBy::Unsaid }
-    }
+    const MUTEX: Lock =
+        Lock { permits: Some(1), exclusive: true, idempotent_release: false, named_by: NamedBy::Unsaid };
 
-    /// At most this many permits are out at a time; None: unknown, and so is the verdict.
-    pub(crate) fn semaphore(permits: Option<u64>) -> Lock {
-        Lock { permits, exclusive: false, idempotent_release: true, named_by: NamedBy::Unsaid }
-    }
-
-    /// A release by a process that holds nothing may be acknowledged.
-    pub(crate) fn idempotent_release(mut self, allowed: bool) -> Lock {
-        self.idempotent_release = allowed;
-        self
-    }
-
-    /// What names a lock.
-    pub(crate) fn named_by(mut self, named_by: NamedBy) -> Lock {
-        self.named_by = named_by;
-        self
-    }
+    /// As many permits may be out at a time as `permits` says.
+    const SEMAPHORE: Lock = Lock { exclusive: false, idempotent_release: true, ..Lock::MUTEX };
 }
 
 /// A process certainly holds permits between two indices.
@@ -234,10 +221,7 @@ impl Lock {
     ) -> u64 {
         let limit = self.permits.unwrap_or(u64::MAX);
         let (mut active, mut held, mut most) = (BinaryHeap::new(), 0, 0);
-        for (place, hold) in holds.iter().enumerate() {
-            if poll.over(1) {
-                break;
-            }
+        for (place, hold) in holds.iter().enumerate().take_while(|_| !poll.over(1)) {
             while let Some(&Reverse((to, other))) = active.peek() {
                 let over: &Hold = &holds[other];
                 if to > hold.from {

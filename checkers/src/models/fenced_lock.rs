@@ -75,8 +75,9 @@ impl LockModel for FencedLock {
     /// The token, if it is known.
     type Subject = Option<i64>;
 
-    const NAME: &'static str = "fenced-lock";
-
+    fn name(&self) -> &'static str {
+        "fenced-lock"
+    }
     fn subject(&self, _: u64, function: &str, input: &Value, reply: Option<&Value>) -> Result<Option<i64>, String> {
         token(function, if function == "acquire" { reply } else { Some(input) })
     }

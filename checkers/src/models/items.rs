@@ -1,17 +1,20 @@
 //! What queues, stacks and bags share: their actions, and which of them may be removed together.
-use super::{ContainerAction, unknown_function};
+use super::{ContainerAction, Model, unknown_function};
 use crate::value::Value;
 use std::collections::HashMap;
 
-/// Parses a call: `put` is the function that puts, every other one takes; nil is the reply of an empty container.
-pub(super) fn action(
-    model: &str,
-    functions: &[&str],
-    puts: usize,
+/// The functions of queues: two that put, and two that take.
+pub(super) const QUEUE: &[&str] = &["enqueue", "send", "dequeue", "receive"];
+
+/// Parses a call: the first half of the model's functions puts, the second half takes; nil is the reply of an empty container.
+pub(super) fn action<M: Model>(
+    model: &M,
     function: &str,
     input: &Value,
     reply: Option<&Value>,
 ) -> Result<ContainerAction, String> {
+    let functions = model.functions();
+    let puts = functions.len() / 2;
     match functions.iter().position(|known| *known == function) {
         Some(place) if place < puts && input.is_nil() => Err(format!("{function} takes a value, not nil")),
         Some(place) if place < puts => Ok(ContainerAction::Put(input.clone())),
@@ -20,12 +23,8 @@ pub(super) fn action(
             Some(Value::Nil) => ContainerAction::TakeNothing,
             Some(value) => ContainerAction::Take(value.clone()),
         }),
-        None => Err(unknown_function(model, functions, function)),
+        None => Err(unknown_function(model.name(), functions, function)),
     }
-}
-
-pub(super) fn observes_only(action: &ContainerAction) -> bool {
-    *action == ContainerAction::TakeNothing
 }
 
 /// Groups of: each value with all puts and takes of it; each reply of an empty container; each take of unknown outcome, if no value

@@ -1,7 +1,6 @@
 //! What locks share: `acquire` and `release`, and the reply `false`, which says that nothing was done.
 use super::{Model, unknown_function};
 use crate::value::Value;
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::hash::Hash;
 
@@ -26,11 +25,11 @@ pub trait LockModel: Send + Sync {
     type Subject: Clone + Eq + Hash + Debug;
 
     /// Its name in plans.
-    const NAME: &'static str;
+    fn name(&self) -> &'static str;
 
     /// See [`Model::specification`].
     fn specification(&self) -> String {
-        Self::NAME.to_owned()
+        self.name().to_owned()
     }
 
     /// What a call says that was not refused, as far as it is known.
@@ -63,7 +62,7 @@ impl<L: LockModel> Model for L {
     type Action = LockAction<L::Subject>;
 
     fn name(&self) -> &'static str {
-        L::NAME
+        LockModel::name(self)
     }
     fn specification(&self) -> String {
         LockModel::specification(self)
@@ -88,7 +87,7 @@ impl<L: LockModel> Model for L {
             "acquire" | "release" if reply == Some(&Value::Bool(false)) => Ok(LockAction::Refused),
             "acquire" => Ok(LockAction::Acquire(self.subject(process, function, input, reply)?)),
             "release" => Ok(LockAction::Release(self.subject(process, function, input, reply)?)),
-            _ => Err(unknown_function(L::NAME, FUNCTIONS, function)),
+            _ => Err(unknown_function(LockModel::name(self), FUNCTIONS, function)),
         }
     }
     fn step(&self, state: &L::State, action: &Self::Action) -> Option<L::State> {
@@ -115,19 +114,4 @@ impl<L: LockModel> Model for L {
 /// Who holds or asks: the argument where one is given, otherwise the process.
 pub(super) fn owner(process: u64, input: &Value) -> Value {
     if input.is_nil() { Value::Int(process as i64) } else { input.clone() }
-}
-
-/// Refusals one by one, and all actions of each owner together: between an acquisition and its release only the owner did
-/// anything.
-pub(super) fn by_owner(actions: &[&LockAction<Value>]) -> Vec<Vec<usize>> {
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    let mut owners: BTreeMap<&Value, Vec<usize>> = BTreeMap::new();
-    for (at, action) in actions.iter().enumerate() {
-        match action {
-            LockAction::Acquire(owner) | LockAction::Release(owner) => owners.entry(owner).or_default().push(at),
-            LockAction::Refused => groups.push(vec![at]),
-        }
-    }
-    groups.extend(owners.into_values());
-    groups
 }

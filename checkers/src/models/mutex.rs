@@ -12,8 +12,9 @@ impl LockModel for Mutex {
     type State = bool;
     type Subject = ();
 
-    const NAME: &'static str = "mutex";
-
+    fn name(&self) -> &'static str {
+        "mutex"
+    }
     fn subject(&self, _: u64, _: &str, _: &Value, _: Option<&Value>) -> Result<(), String> {
         Ok(())
     }

@@ -27,10 +27,11 @@ impl LockModel for Semaphore {
     /// A number of permits.
     type Subject = u64;
 
-    const NAME: &'static str = "semaphore";
-
+    fn name(&self) -> &'static str {
+        "semaphore"
+    }
     fn specification(&self) -> String {
-        if self.permits == 1 { Self::NAME.to_owned() } else { format!("{}:{}", Self::NAME, self.permits) }
+        if self.permits == 1 { self.name().to_owned() } else { format!("{}:{}", self.name(), self.permits) }
     }
     fn subject(&self, _: u64, function: &str, input: &Value, _: Option<&Value>) -> Result<u64, String> {
         match input {

@@ -2,8 +2,6 @@
 use super::{Container, ContainerAction, Model, items};
 use crate::value::Value;
 
-pub(super) const FUNCTIONS: &[&str] = &["enqueue", "send", "dequeue", "receive"];
-
 /// A queue in no order: `enqueue` a value, `dequeue` returns some value in it, or nil when there is none.
 ///
 /// A `dequeue` of unknown outcome may have taken away any value that was in it then. The state keeps such takers in line
@@ -20,13 +18,13 @@ impl Model for UnorderedQueue {
         "unordered-queue"
     }
     fn functions(&self) -> &'static [&'static str] {
-        FUNCTIONS
+        items::QUEUE
     }
     fn initial(&self) -> Self::State {
         Vec::new()
     }
     fn action(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<ContainerAction, String> {
-        items::action(self.name(), FUNCTIONS, 2, function, input, reply)
+        items::action(self, function, input, reply)
     }
     fn step(&self, state: &Self::State, action: &ContainerAction) -> Option<Self::State> {
         let mut next = state.clone();

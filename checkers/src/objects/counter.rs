@@ -20,19 +20,20 @@
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 
-use crate::calls::{Group, changed_by, objects};
+use crate::calls::{Group, objects};
 use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::InitialOptions;
 use crate::initial::bounds::{Addition, Bounds};
 use crate::initial::counters::{self, NumberSeen};
 use crate::initial::{Basis, Beginnings, FromInitial, Initial, Trace, WithInitial, of_key, shown};
+use crate::objects::judgeable;
 use crate::options::schema;
 use crate::value::Value;
+use crate::verdict::Violation;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Verdict};
-use crate::verdict::{Report, Violation};
+use crate::verdict::{Budget, Finding, Verdict};
 use serde_json::json;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -50,29 +51,14 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     build: |given| {
         let InitialOptions { initial } = given.read()?;
         initial.integers()?;
-        Ok(Box::new(WithInitial::new(Counter { workload: given.workload.take(), ..Counter::new() }, initial)))
+        Ok(Box::new(WithInitial::new(Counter::default(), initial)))
     },
 };
 
 /// Judges workloads that count.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counter {
-    workload: Option<String>,
     initial: i64,
-}
-
-impl Counter {
-    /// Judges every workload that has `add`, `increment` (`inc`) or `decrement` (`dec`).
-    pub(crate) fn new() -> Counter {
-        Counter::default()
-    }
-
-    /// Counters begin at this value.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn initial(mut self, initial: i64) -> Counter {
-        self.initial = initial;
-        self
-    }
 }
 
 const ADDS: [&str; 5] = ["add", "increment", "decrement", "inc", "dec"];
@@ -215,7 +201,9 @@ fn in_vain<'h>(history: &'h History, object: &Group<'h>, read: &Op<'h>, lacking:
     }
 }
 
-impl Checker for Counter {
+impl FromInitial for Counter {
+    const CERTIFIES: bool = false;
+
     fn name(&self) -> &str {
         "counter"
     }
@@ -230,29 +218,12 @@ impl Checker for Counter {
         workloads
     }
 
-    /// Counters begin with the option `initial`.
-    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        self.check_from(history, budget, &Initial::default())
-    }
-}
-
-impl FromInitial for Counter {
-    const CERTIFIES: bool = false;
-
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
-        let objects = self.objects(history);
-        let mut report = Report::about(history, &objects);
+        let (mut report, objects) = judgeable(history, self.objects(history), &TAKES, "counter");
         let (mut acknowledged, mut judged, mut telling, mut low, mut high, mut widest) = (0, 0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
         let mut poll = BudgetPoll::new(budget);
-        for object in &objects {
-            if poll.over(object.ops.len()) {
-                break;
-            }
-            if let Some(function) = changed_by(history, &[object.workload], &TAKES) {
-                report.aside(format!("What {function} does to a counter is not known, so nothing can be said."));
-                continue;
-            }
+        for object in objects.iter().take_while(|object| !poll.over(object.ops.len())) {
             let odd = malformed.len();
             let (additions, reads) = collect(history, object, &mut malformed);
             if malformed.len() > odd {
@@ -279,7 +250,7 @@ impl FromInitial for Counter {
             high += above.len() as u64;
             for (all, other, is_below) in [(&below, &above, true), (&above, &below, false)] {
                 if let Some(&(read, value, bound)) = all.first() {
-                    let counter = Counter { initial: begins, ..Counter::default() };
+                    let counter = Counter { initial: begins };
                     let (value, later) = (i128::from(value), later(&reads, all, other));
                     let in_vain = in_vain(history, object, &read, value - bound);
                     let wrong = OutOfBounds { read, value, bound, later, in_vain };
@@ -302,11 +273,8 @@ impl FromInitial for Counter {
         }
         malformed.sort_unstable();
         report.malformed(SHAPE, &malformed);
-        report.number("acknowledged", acknowledged);
-        report.number("reads", judged);
-        report.number("below", low);
-        report.number("above", high);
-        report.figure("widest_bounds", json!(widest.to_string()));
+        report.numbers([("acknowledged", acknowledged), ("reads", judged), ("below", low), ("above", high)]);
+        report.number("widest_bounds", json!(widest.to_string()));
         report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {judged} reads are within their bounds."))
     }
@@ -359,9 +327,9 @@ impl Counter {
 
     /// Reads alone are those of a counter where there is nothing else.
     fn objects<'h>(&self, history: &'h History) -> Vec<Group<'h>> {
-        let found = objects(history, &ADDS, &TAKES, self.workload.as_deref());
+        let found = objects(history, &ADDS, &TAKES);
         match found.is_empty() && history.workloads().len() == 1 {
-            true => objects(history, &["read"], &TAKES, self.workload.as_deref()),
+            true => objects(history, &["read"], &TAKES),
             false => found,
         }
     }
@@ -420,10 +388,11 @@ mod tests {
     use super::*;
     use crate::random::random_history::agrees;
     use crate::testing::history;
+    use crate::verdict::Checker;
     use crate::verdict::Validity;
 
     fn judge(lines: &str) -> Verdict {
-        Counter::new().check(&history(lines), &Budget::unlimited())
+        Counter::default().check(&history(lines), &Budget::unlimited())
     }
 
     fn read(value: i64) -> String {

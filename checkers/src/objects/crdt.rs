@@ -44,7 +44,7 @@ use crate::options::schema;
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::verdict::{Budget, Validity, Verdict};
 use crate::verdict::{Report, Violation};
 use dsfuzz_span::Span;
 use schemars::JsonSchema;
@@ -331,7 +331,12 @@ fn same_clocks<'h>(object: &Object<'h>, same: impl Fn(&Op<'h>, &Op<'h>) -> bool,
     }
 }
 
-impl Checker for Crdt {
+/// Functions that change an object of some type.
+const CHANGES: &[&str] = &["add", "increment", "decrement", "remove", "write"];
+
+impl FromInitial for Crdt {
+    const CERTIFIES: bool = false;
+
     fn name(&self) -> &str {
         "crdt"
     }
@@ -339,18 +344,6 @@ impl Checker for Crdt {
     fn workloads(&self, history: &History) -> Vec<NameId> {
         workloads_with(history, self.kind.map_or(CHANGES, CrdtType::updates))
     }
-
-    /// Counters begin at 0, registers with nil.
-    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        self.check_from(history, budget, &Initial::default())
-    }
-}
-
-/// Functions that change an object of some type.
-const CHANGES: &[&str] = &["add", "increment", "decrement", "remove", "write"];
-
-impl FromInitial for Crdt {
-    const CERTIFIES: bool = false;
 
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let any = CHANGES;

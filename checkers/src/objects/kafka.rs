@@ -43,7 +43,7 @@ mod order;
 mod tests;
 
 use crate::calls::{by_key, workloads_where};
-use crate::checker::{CheckerDoc, Judges};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
 use crate::value::Value;
@@ -55,25 +55,14 @@ use log::{Logs, Message, Observation};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Options of `kafka`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct KafkaOptions {
-    /// What polls may show. Left out: a poll of what its own transaction sent is evidence, and the answer unknown.
-    isolation: Option<Isolation>,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "kafka",
     doc: "Logs of messages behave like logs: one value at an offset, nothing lost, polls in order without gaps.",
     cost: "near-linear",
     judges: Judges::calls(&["send", "poll", "txn"], &["assign", "subscribe", "seek", "rebalance", "crash"]),
-    options: schema::<KafkaOptions>,
-    build: |given| {
-        let KafkaOptions { isolation } = given.read()?;
-        Ok(Box::new(Kafka { workload: given.workload.take(), isolation }))
-    },
+    options: schema::<Kafka>,
+    build: from_options::<Kafka>,
 };
 
 /// What polls may show.
@@ -87,19 +76,13 @@ enum Isolation {
     ReadUncommitted,
 }
 
-/// Judges workloads that send and poll.
-#[derive(Clone, Debug, Default)]
+/// Judges workloads that send and poll. Its fields are the options.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "KafkaOptions")]
 pub(crate) struct Kafka {
-    workload: Option<String>,
+    /// What polls may show. Left out: a poll of what its own transaction sent is evidence, and the answer unknown.
     isolation: Option<Isolation>,
-}
-
-#[cfg(feature = "oracles")]
-impl Kafka {
-    /// Judges every workload that sends, polls, assigns or subscribes.
-    pub(crate) fn new() -> Kafka {
-        Kafka::default()
-    }
 }
 
 /// What is found in a log, and how sure that is.
@@ -332,30 +315,23 @@ fn severity(sure: bool) -> Severity {
     if sure { Severity::Violation } else { Severity::Evidence }
 }
 
-/// Workloads with a call of the kind: sends and polls may all be parts of `txn`.
-fn workloads(history: &History, only: Option<&str>) -> Vec<NameId> {
-    let ours = |op: &Op<'_>| match history.name(op.function) {
-        "poll" | "send" | "subscribe" | "assign" => true,
-        "txn" => log::sends_or_polls(op.input),
-        _ => false,
-    };
-    let mut found = workloads_where(history, ours);
-    found.retain(|id| only.is_none_or(|name| history.name(*id) == name));
-    found
-}
-
 impl Checker for Kafka {
     fn name(&self) -> &str {
         "kafka"
     }
 
+    /// Sends and polls may all be parts of `txn`.
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads(history, self.workload.as_deref())
+        let ours = |op: &Op<'_>| match history.name(op.function) {
+            "poll" | "send" | "subscribe" | "assign" => true,
+            "txn" => log::sends_or_polls(op.input),
+            _ => false,
+        };
+        workloads_where(history, ours)
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let workloads = workloads(history, self.workload.as_deref());
-        let mut objects = by_key(history, &workloads);
+        let mut objects = by_key(history, &self.workloads(history));
         let functions: Vec<NameId> = log::FUNCTIONS.iter().filter_map(|name| history.find_name(name)).collect();
         for object in &mut objects {
             object.ops.retain(|&at| functions.contains(&history.ops().at(at as usize).function));
@@ -379,9 +355,7 @@ impl Checker for Kafka {
         judge.doubts();
         report.late(&poll, PASSES.len(), "passes over the history");
         let (acknowledged, polled) = (logs.acknowledged, logs.polled);
-        report.number("logs", logs.len() as u64);
-        report.number("acknowledged", acknowledged);
-        report.number("polled", polled);
+        report.numbers([("logs", logs.len() as u64), ("acknowledged", acknowledged), ("polled", polled)]);
         for kind in KINDS {
             let name = kind.replace('-', "_");
             let count = report.broken(kind);

@@ -23,14 +23,15 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use crate::calls::{Elements, Group, changed_by, objects, part, workloads_of};
-use crate::checker::{CheckerDoc, Judges, Reads};
+use crate::calls::{Elements, Group, objects, part, workloads_with};
+use crate::checker::{CheckerDoc, Judges, Reads, from_options};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::objects::judgeable;
 use crate::options::schema;
 use crate::value::{Value, ValueRef};
+use crate::verdict::Violation;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::{Budget, Checker, Verdict};
-use crate::verdict::{Report, Violation};
 use rows::{Row, Stamp, rows};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -39,46 +40,23 @@ use std::collections::{HashMap, HashSet};
 /// Rows of a read that take as long as one operation.
 const PER_STEP: usize = 16;
 
-/// Options of `monotonic`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct MonotonicOptions {
-    /// Only each process' own order is promised.
-    per_process: bool,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "monotonic",
     doc: "What was inserted later has a later timestamp, and every acknowledged row is there at the end.",
     cost: "near-linear",
     judges: Judges::calls(&["add"], &["read"]).reading(Reads::Rows),
-    options: schema::<MonotonicOptions>,
-    build: |given| {
-        let MonotonicOptions { per_process } = given.read()?;
-        Ok(Box::new(Monotonic { workload: given.workload.take(), per_process }))
-    },
+    options: schema::<Monotonic>,
+    build: from_options::<Monotonic>,
 };
 
-/// Judges workloads that insert ever larger values.
-#[derive(Clone, Debug, Default)]
+/// Judges workloads that insert ever larger values. Its fields are the options.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "MonotonicOptions")]
 pub(crate) struct Monotonic {
-    workload: Option<String>,
-    per_process: bool,
-}
-
-#[cfg(feature = "oracles")]
-impl Monotonic {
-    /// Judges every workload that has `add`.
-    pub(crate) fn new() -> Monotonic {
-        Monotonic::default()
-    }
-
     /// Only each process' own order is promised.
-    pub(crate) fn per_process(mut self, per_process: bool) -> Monotonic {
-        self.per_process = per_process;
-        self
-    }
+    per_process: bool,
 }
 
 /// An add that may have happened.
@@ -101,6 +79,7 @@ impl Add {
 }
 
 /// The adds of one object.
+#[derive(Default)]
 struct Adds<'h> {
     elements: Elements<'h>,
     /// For each value its add that may have happened.
@@ -117,15 +96,7 @@ struct Adds<'h> {
 
 /// The adds and the successful reads of an object.
 fn collect<'h>(history: &'h History, object: &Group<'h>) -> (Adds<'h>, Vec<Op<'h>>) {
-    let mut adds = Adds {
-        elements: Elements::default(),
-        tried: Vec::new(),
-        ambiguous: HashSet::new(),
-        refused: Vec::new(),
-        nameless: 0,
-        nameless_from: u64::MAX,
-        malformed: Vec::new(),
-    };
+    let mut adds = Adds { nameless_from: u64::MAX, ..Adds::default() };
     let mut reads = Vec::new();
     for op in object.ops(history) {
         if history.name(op.function) == "read" {
@@ -344,12 +315,12 @@ impl Checker for Monotonic {
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads_of(history, &["add"], self.workload.as_deref())
+        workloads_with(history, &["add"])
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let objects = objects(history, &["add"], &["add", "read"], self.workload.as_deref());
-        let mut report = Report::about(history, &objects);
+        let (mut report, objects) =
+            judgeable(history, objects(history, &["add"], &["add", "read"]), &["add", "read"], "table");
         let (mut acknowledged, mut judged, mut late, mut nameless, mut recovered) = (0, 0, 0, 0, 0_u64);
         let (mut lost, mut duplicated, mut unexpected, mut global, mut local) = (0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
@@ -357,10 +328,6 @@ impl Checker for Monotonic {
         for object in &objects {
             if poll.over(object.ops.len()) {
                 break;
-            }
-            if let Some(function) = changed_by(history, &[object.workload], &["add", "read"]) {
-                report.aside(format!("What {function} does to a table is not known, so nothing can be judged."));
-                continue;
             }
             let (mut adds, reads) = collect(history, object);
             let Some(found) = judge(history, &mut adds, &reads, &mut poll) else { break };
@@ -403,7 +370,7 @@ impl Checker for Monotonic {
             "adds have a value of their own, a read replies with rows [value, timestamp] or {val, sts}",
             &malformed,
         );
-        let numbers = [
+        report.numbers([
             ("acknowledged", acknowledged),
             ("in_doubt", recovered + nameless),
             ("reads", judged),
@@ -412,8 +379,7 @@ impl Checker for Monotonic {
             ("lost", lost),
             ("duplicated", duplicated),
             ("unexpected", unexpected),
-        ];
-        numbers.into_iter().for_each(|(name, number)| report.number(name, number));
+        ]);
         report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), format!("The rows of all {judged} reads are in order."))
     }

@@ -16,25 +16,18 @@
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 
-use crate::calls::{Elements, Group, changed_by, objects, workloads_of};
-use crate::checker::{CheckerDoc, Judges};
+use crate::calls::{Elements, Group, objects, workloads_with};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::objects::judgeable;
 use crate::options::schema;
 use crate::value::ValueRef;
+use crate::verdict::Violation;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Verdict};
-use crate::verdict::{Report, Violation};
 use schemars::JsonSchema;
 use serde::Deserialize;
-
-/// Options of `queue`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct QueueOptions {
-    /// A message may come out twice; duplicated-message is evidence then.
-    at_least_once: bool,
-}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -42,38 +35,23 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     doc: "Whatever is dequeued was enqueued before, and no more often than it was enqueued.",
     cost: "near-linear",
     judges: Judges::calls(&["enqueue", "dequeue"], &[]),
-    options: schema::<QueueOptions>,
-    build: |given| {
-        let QueueOptions { at_least_once } = given.read()?;
-        Ok(Box::new(Queue { workload: given.workload.take(), at_least_once }))
-    },
+    options: schema::<Queue>,
+    build: from_options::<Queue>,
 };
 
-/// Judges workloads that enqueue and dequeue.
-#[derive(Clone, Debug, Default)]
+/// Judges workloads that enqueue and dequeue. Its fields are the options.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "QueueOptions")]
 pub(crate) struct Queue {
-    workload: Option<String>,
+    /// A message may come out twice; duplicated-message is evidence then.
     at_least_once: bool,
-}
-
-#[cfg(feature = "oracles")]
-impl Queue {
-    /// Judges every workload that has `enqueue`.
-    pub(crate) fn new() -> Queue {
-        Queue::default()
-    }
-
-    /// A message may come out twice.
-    #[cfg(test)]
-    pub(crate) fn at_least_once(mut self, at_least_once: bool) -> Queue {
-        self.at_least_once = at_least_once;
-        self
-    }
 }
 
 pub(crate) const SHAPE: &str = "a dequeue replies with an element or nil, a drain with a list";
 
 /// The calls of one queue.
+#[derive(Default)]
 pub(crate) struct Messages<'h> {
     pub(crate) elements: Elements<'h>,
     /// Every enqueue with its element, in the order of calls; those that were refused last.
@@ -92,16 +70,7 @@ pub(crate) struct Messages<'h> {
 impl<'h> Messages<'h> {
     /// Of this queue.
     pub(crate) fn of(history: &'h History, object: &Group<'h>) -> Messages<'h> {
-        let mut messages = Messages {
-            elements: Elements::default(),
-            enqueues: Vec::new(),
-            refused: Vec::new(),
-            dequeues: Vec::new(),
-            drains: Vec::new(),
-            doubtful_dequeues: 0,
-            doubtful_drains: 0,
-            malformed: Vec::new(),
-        };
+        let mut messages = Messages::default();
         let (enqueue, dequeue) = (history.find_name("enqueue"), history.find_name("dequeue"));
         for op in object.ops(history) {
             if Some(op.function) == enqueue {
@@ -221,24 +190,17 @@ impl Checker for Queue {
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads_of(history, &["enqueue", "dequeue"], self.workload.as_deref())
+        workloads_with(history, &["enqueue", "dequeue"])
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let takes = ["enqueue", "dequeue", "drain"];
-        let objects = objects(history, &["enqueue", "dequeue"], &takes, self.workload.as_deref());
-        let mut report = Report::about(history, &objects);
+        let (mut report, objects) =
+            judgeable(history, objects(history, &["enqueue", "dequeue"], &takes), &takes, "queue");
         let (mut enqueued, mut dequeued, mut unexpected, mut duplicated) = (0, 0, 0, 0);
         let mut malformed = Vec::new();
         let mut poll = BudgetPoll::new(budget);
-        for object in &objects {
-            if poll.over(object.ops.len()) {
-                break;
-            }
-            if let Some(function) = changed_by(history, &[object.workload], &takes) {
-                report.aside(format!("What {function} does to a queue is not known, so nothing can be said."));
-                continue;
-            }
+        for object in objects.iter().take_while(|object| !poll.over(object.ops.len())) {
             let mut messages = Messages::of(history, object);
             enqueued += messages.enqueues.len() as u64;
             dequeued += messages.dequeues.len() as u64;
@@ -266,10 +228,12 @@ impl Checker for Queue {
             report.unseen("Nothing was dequeued, so nothing can be said.");
         }
         report.malformed(SHAPE, &malformed);
-        report.number("enqueued", enqueued);
-        report.number("dequeued", dequeued);
-        report.number("unexpected", unexpected);
-        report.number("duplicated", duplicated);
+        report.numbers([
+            ("enqueued", enqueued),
+            ("dequeued", dequeued),
+            ("unexpected", unexpected),
+            ("duplicated", duplicated),
+        ]);
         report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {dequeued} dequeued elements had been enqueued."))
     }
@@ -283,7 +247,7 @@ mod tests {
     use crate::verdict::{Severity, Validity};
 
     fn judge(calls: &[(&str, &str, &str)]) -> Verdict {
-        judge_with(Queue::new(), calls)
+        judge_with(Queue::default(), calls)
     }
 
     fn judge_with(queue: Queue, calls: &[(&str, &str, &str)]) -> Verdict {
@@ -313,10 +277,10 @@ mod tests {
         let calls = [("enqueue", "1", "null"), ("dequeue", "null", "1"), ("dequeue", "null", "1")];
         let strict = judge(&calls);
         assert!(strict.findings[0].sentences[0].contains("at_least_once=true"), "{:?}", strict.findings);
-        let verdict = judge_with(Queue::new().at_least_once(true), &calls);
+        let verdict = judge_with(Queue { at_least_once: true }, &calls);
         assert_eq!((verdict.validity, verdict.findings[0].severity), (Validity::Valid, Severity::Evidence));
         let never = [("enqueue", "1", "null"), ("dequeue", "null", "2")];
-        assert_eq!(judge_with(Queue::new().at_least_once(true), &never).validity, Validity::Invalid);
+        assert_eq!(judge_with(Queue { at_least_once: true }, &never).validity, Validity::Invalid);
     }
 
     #[test]

@@ -27,8 +27,8 @@ pub(crate) mod fuzz;
 mod judge;
 mod losses;
 
-use crate::calls::{changed_by, workloads_of};
-use crate::checker::{CheckerDoc, Judges, Reads};
+use crate::calls::{changed_by, workloads_with};
+use crate::checker::{CheckerDoc, Judges, Reads, from_options};
 use crate::history::{History, NameId, Op};
 use crate::objects::final_reads::{Failures, FinalReads, Unread, leaders_at};
 use crate::options::schema;
@@ -42,42 +42,27 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// Options of `set`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct SetCheckerOptions {
-    final_reads: FinalReads,
-    /// An element may be there twice; duplicated-element is evidence then.
-    at_least_once: bool,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "set",
     doc: "Every acknowledged element is in some final read, nothing else is in any, nothing is there twice.",
     cost: "near-linear",
     judges: Judges::calls(&["add"], &["read"]).reading(Reads::Elements),
-    options: schema::<SetCheckerOptions>,
-    build: |given| {
-        let SetCheckerOptions { final_reads, at_least_once } = given.read()?;
-        Ok(Box::new(SetChecker { mode: final_reads, at_least_once, ..SetChecker::new() }))
-    },
+    options: schema::<SetChecker>,
+    build: from_options::<SetChecker>,
 };
 
-/// Judges workloads that add elements.
-#[derive(Clone, Debug, Default)]
+/// Judges workloads that add elements. Its fields are the options.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "SetCheckerOptions")]
 pub(crate) struct SetChecker {
-    workload: Option<String>,
-    mode: FinalReads,
+    final_reads: FinalReads,
+    /// An element may be there twice; duplicated-element is evidence then.
     at_least_once: bool,
 }
 
 impl SetChecker {
-    /// Judges every workload that has `add`.
-    pub(crate) fn new() -> SetChecker {
-        SetChecker::default()
-    }
-
     /// Where something makes every answer unknown from the start: why.
     fn unclear(&self, history: &History, workloads: &[NameId]) -> Option<String> {
         if let Some(function) = changed_by(history, workloads, &["add", "read"]) {
@@ -118,16 +103,11 @@ impl Checker for SetChecker {
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads_of(history, &["add"], self.workload.as_deref())
+        workloads_with(history, &["add"])
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let add = history.find_name("add");
-        let mut workloads: Vec<NameId> =
-            history.ops().iter().filter(|op| Some(op.function) == add).map(|op| op.workload).collect();
-        workloads.sort_unstable();
-        workloads.dedup();
-        workloads.retain(|id| self.workload.as_ref().is_none_or(|name| history.name(*id) == name));
+        let workloads = self.workloads(history);
         if let Some(text) = self.unclear(history, &workloads) {
             return Verdict::unknown(self.name(), text);
         }
@@ -137,7 +117,7 @@ impl Checker for SetChecker {
             if poll.over(set.adds.len() + set.finals.len() + set.reads.len()) {
                 break;
             }
-            let judged = judge(history, key, set, self.mode);
+            let judged = judge(history, key, set, self.final_reads);
             let lacking = judged.lacking(history);
             all.push(Whole { judged, lacking });
         }
@@ -158,7 +138,7 @@ impl Checker for SetChecker {
         }
         report.numbers(numbers(history, &all));
         report.late(&poll, history.ops().len(), "operations");
-        let (validity, summary) = Answer { history, all: &all, mode: self.mode }.of(report.violations());
+        let (validity, summary) = Answer { history, all: &all, mode: self.final_reads }.of(report.violations());
         report.conclude(self.name(), (validity, summary.clone()), |_| summary)
     }
 }

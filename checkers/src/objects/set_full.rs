@@ -27,10 +27,11 @@ pub(crate) mod fuzz;
 mod tests;
 mod timeline;
 
-use crate::calls::{Elements, Group, changed_by, objects, quantiles_ms, workloads_of};
-use crate::checker::{CheckerDoc, Judges, Reads};
+use crate::calls::{Elements, Group, objects, quantiles_ms, workloads_with};
+use crate::checker::{CheckerDoc, Judges, Reads, from_options};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::final_reads::{Failures, FinalReads, Unread, answered, leaders_at, silent, unasked};
+use crate::objects::judgeable;
 use crate::options::schema;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
@@ -41,10 +42,21 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use timeline::{Observation, Timeline};
 
-/// Options of `set-full`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "set-full",
+    doc: "Every element, once known, is in every later read (linearizable) or at least in the last ones.",
+    cost: "near-linear: in the differences between consecutive reads",
+    judges: Judges::calls(&["add"], &["read"]).reading(Reads::Elements),
+    options: schema::<SetFull>,
+    build: from_options::<SetFull>,
+};
+
+/// Judges workloads that add elements and read all of them. Its fields are the options.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct SetFullOptions {
+#[schemars(rename = "SetFullOptions")]
+pub(crate) struct SetFull {
     /// A read that lacks a known element breaks the promise.
     linearizable: bool,
     final_reads: FinalReads,
@@ -52,45 +64,8 @@ pub(crate) struct SetFullOptions {
     at_least_once: bool,
 }
 
-/// Its entry in the list of checkers.
-pub(crate) const DOC: CheckerDoc = CheckerDoc {
-    name: "set-full",
-    doc: "Every element, once known, is in every later read (linearizable) or at least in the last ones.",
-    cost: "near-linear: in the differences between consecutive reads",
-    judges: Judges::calls(&["add"], &["read"]).reading(Reads::Elements),
-    options: schema::<SetFullOptions>,
-    build: |given| {
-        let SetFullOptions { linearizable, final_reads, at_least_once } = given.read()?;
-        let workload = given.workload.take();
-        Ok(Box::new(SetFull { workload, linearizable, mode: final_reads, at_least_once }))
-    },
-};
-
-/// Judges workloads that add elements and read all of them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SetFull {
-    workload: Option<String>,
-    linearizable: bool,
-    mode: FinalReads,
-    at_least_once: bool,
-}
-
-impl SetFull {
-    /// Judges every workload that has `add`.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn new() -> SetFull {
-        SetFull::default()
-    }
-
-    /// Every read has to have every element that was known when it began.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn linearizable(mut self, linearizable: bool) -> SetFull {
-        self.linearizable = linearizable;
-        self
-    }
-}
-
 /// The calls of one set.
+#[derive(Default)]
 struct Set<'h> {
     elements: Elements<'h>,
     /// For each element its first add that may have happened, and the first that was acknowledged.
@@ -110,17 +85,7 @@ struct Set<'h> {
 
 fn collect<'h>(history: &'h History, object: &Group<'h>) -> Set<'h> {
     let add = history.find_name("add");
-    let mut set = Set {
-        elements: Elements::default(),
-        tried: Vec::new(),
-        acknowledged: Vec::new(),
-        refused: Vec::new(),
-        reads: Vec::new(),
-        failed: Vec::new(),
-        malformed: Vec::new(),
-        attempts: 0,
-        added: BTreeSet::new(),
-    };
+    let mut set = Set::default();
     for op in object.ops(history) {
         if Some(op.function) != add {
             match answered(history, &op) {
@@ -389,7 +354,7 @@ impl SetFull {
         report: &mut Report<'h>,
     ) {
         let mut set = collect(history, object);
-        let leaders = match self.mode {
+        let leaders = match self.final_reads {
             FinalReads::Leader => leaders_at(history, set.reads.iter().map(|read| read.reply).max().unwrap_or(0)),
             _ => BTreeSet::new(),
         };
@@ -397,11 +362,11 @@ impl SetFull {
         let Some(timeline) = Timeline::of(history, &set.reads, &mut set.elements, counts, poll) else { return };
         let mut statuses = statuses(&set, &timeline);
         let silent = set.silent(history);
-        let unread = if self.mode.asks_each() { set.unread(history) } else { Unread::default() };
+        let unread = if self.final_reads.asks_each() { set.unread(history) } else { Unread::default() };
         let lost = std::mem::take(&mut statuses.lost);
-        let perhaps =
-            !unread.is_empty() || (self.mode.takes_away() && set.failed.iter().any(|op| op.outcome == Outcome::Info));
-        let dropped = match perhaps && !self.mode.takes_away() {
+        let perhaps = !unread.is_empty()
+            || (self.final_reads.takes_away() && set.failed.iter().any(|op| op.outcome == Outcome::Info));
+        let dropped = match perhaps && !self.final_reads.takes_away() {
             true => set.dropped(history, &timeline, &lost),
             false => BTreeSet::new(),
         };
@@ -481,7 +446,7 @@ impl Totals<'_> {
     }
 
     fn numbers(self, report: &mut Report<'_>) {
-        let numbers = [
+        report.numbers([
             ("attempts", self.attempts),
             ("acknowledged", self.acknowledged),
             ("reads", self.reads),
@@ -493,10 +458,9 @@ impl Totals<'_> {
             ("never_read", self.never_read),
             ("unexpected", self.unexpected),
             ("duplicated", self.duplicated),
-        ];
-        numbers.into_iter().for_each(|(name, number)| report.number(name, number));
-        report.figure("stable_latency_ms", quantiles_ms(self.stable_latencies));
-        report.figure("lost_latency_ms", quantiles_ms(self.lost_latencies));
+        ]);
+        report.number("stable_latency_ms", quantiles_ms(self.stable_latencies));
+        report.number("lost_latency_ms", quantiles_ms(self.lost_latencies));
     }
 }
 
@@ -506,23 +470,19 @@ impl Checker for SetFull {
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads_of(history, &["add"], self.workload.as_deref())
+        workloads_with(history, &["add"])
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let objects = objects(history, &["add"], &["add", "read"], self.workload.as_deref());
-        let mut report = Report::about(history, &objects);
+        let (mut report, objects) =
+            judgeable(history, objects(history, &["add"], &["add", "read"]), &["add", "read"], "set");
         let mut totals = Totals::default();
         let mut poll = BudgetPoll::new(budget);
         for object in &objects {
             if poll.over(object.ops.len()) {
                 break;
             }
-            if let Some(function) = changed_by(history, &[object.workload], &["add", "read"]) {
-                report.aside(format!("What {function} does to a set is not known, so nothing can be said."));
-                continue;
-            }
-            if self.mode == FinalReads::UntilEmpty {
+            if self.final_reads == FinalReads::UntilEmpty {
                 report.aside("Reads that take away what they return are judged by set.".to_owned());
                 continue;
             }

@@ -16,9 +16,10 @@
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 
-use crate::calls::{Group, changed_by, objects, workloads_of};
-use crate::checker::{CheckerDoc, Judges};
+use crate::calls::{Group, objects, workloads_with};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::objects::judgeable;
 use crate::objects::queue::{Messages, SHAPE};
 use crate::options::schema;
 use crate::value::Value;
@@ -29,46 +30,23 @@ use crate::verdict::{Report, Violation};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Options of `total-queue`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct TotalQueueOptions {
-    /// Nothing may come out twice.
-    exactly_once: bool,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "total-queue",
     doc: "Everything that was enqueued and acknowledged comes out by the last drain, and nothing else does.",
     cost: "near-linear",
     judges: Judges::calls(&["drain"], &["enqueue", "dequeue"]),
-    options: schema::<TotalQueueOptions>,
-    build: |given| {
-        let TotalQueueOptions { exactly_once } = given.read()?;
-        Ok(Box::new(TotalQueue { workload: given.workload.take(), exactly_once }))
-    },
+    options: schema::<TotalQueue>,
+    build: from_options::<TotalQueue>,
 };
 
-/// Judges workloads that enqueue, dequeue and drain.
-#[derive(Clone, Debug, Default)]
+/// Judges workloads that enqueue, dequeue and drain. Its fields are the options.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "TotalQueueOptions")]
 pub(crate) struct TotalQueue {
-    workload: Option<String>,
-    exactly_once: bool,
-}
-
-#[cfg(feature = "oracles")]
-impl TotalQueue {
-    /// Judges every workload that has `enqueue`.
-    pub(crate) fn new() -> TotalQueue {
-        TotalQueue::default()
-    }
-
     /// Nothing may come out twice.
-    pub(crate) fn exactly_once(mut self, exactly_once: bool) -> TotalQueue {
-        self.exactly_once = exactly_once;
-        self
-    }
+    exactly_once: bool,
 }
 
 /// Why a duplicate breaks no promise.
@@ -209,23 +187,16 @@ impl Checker for TotalQueue {
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads_of(history, &["enqueue", "dequeue", "drain"], self.workload.as_deref())
+        workloads_with(history, &["enqueue", "dequeue", "drain"])
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let takes = ["enqueue", "dequeue", "drain"];
-        let objects = objects(history, &["enqueue", "dequeue", "drain"], &takes, self.workload.as_deref());
-        let mut report = Report::about(history, &objects);
+        let (mut report, objects) =
+            judgeable(history, objects(history, &["enqueue", "dequeue", "drain"], &takes), &takes, "queue");
         let mut totals = Totals::default();
         let mut poll = BudgetPoll::new(budget);
-        for object in &objects {
-            if poll.over(object.ops.len()) {
-                break;
-            }
-            if let Some(function) = changed_by(history, &[object.workload], &takes) {
-                report.aside(format!("What {function} does to a queue is not known, so nothing can be said."));
-                continue;
-            }
+        for object in objects.iter().take_while(|object| !poll.over(object.ops.len())) {
             self.judge(history, object, &mut totals, &mut report);
         }
         let Totals { acknowledged, dequeued, missing, late, undrained, doubtful, .. } = totals;
@@ -244,7 +215,7 @@ impl Checker for TotalQueue {
             ));
         }
         report.malformed(SHAPE, &totals.malformed);
-        let numbers = [
+        report.numbers([
             ("attempts", totals.attempts),
             ("acknowledged", acknowledged),
             ("dequeued", dequeued),
@@ -253,8 +224,7 @@ impl Checker for TotalQueue {
             ("unexpected", totals.unexpected),
             ("duplicated", totals.duplicated),
             ("recovered", totals.recovered),
-        ];
-        numbers.into_iter().for_each(|(name, number)| report.number(name, number));
+        ]);
         report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {acknowledged} acknowledged elements came out."))
     }
@@ -275,7 +245,7 @@ mod tests {
     }
 
     fn judge(calls: &[(&str, &str, &str, &str)]) -> Verdict {
-        TotalQueue::new().check(&history(&lines(calls)), &Budget::unlimited())
+        TotalQueue::default().check(&history(&lines(calls)), &Budget::unlimited())
     }
 
     const ONE: (&str, &str, &str, &str) = ("enqueue", "1", "ok", "null");
@@ -319,7 +289,7 @@ mod tests {
         let verdict = judge(&calls);
         assert_eq!((verdict.validity, verdict.findings[0].severity), (Validity::Valid, Severity::Evidence));
         assert!(verdict.findings[0].sentences[0].contains("exactly_once=true"), "{:?}", verdict.findings);
-        let strict = TotalQueue::new().exactly_once(true).check(&history(&lines(&calls)), &Budget::unlimited());
+        let strict = TotalQueue { exactly_once: true }.check(&history(&lines(&calls)), &Budget::unlimited());
         assert_eq!(strict.validity, Validity::Invalid);
     }
 

@@ -7,7 +7,7 @@
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 
-use crate::calls::{Elements, objects, workloads_of};
+use crate::calls::{Elements, objects, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::{NoOptions, schema};
@@ -24,25 +24,12 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     cost: "near-linear",
     judges: Judges::calls(&["generate"], &[]),
     options: schema::<NoOptions>,
-    build: |given| {
-        let NoOptions {} = given.read()?;
-        Ok(Box::new(UniqueIds { workload: given.workload.take() }))
-    },
+    build: |given| given.read().map(|NoOptions {}| Box::new(UniqueIds) as _),
 };
 
 /// Judges workloads that generate ids.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct UniqueIds {
-    workload: Option<String>,
-}
-
-#[cfg(feature = "oracles")]
-impl UniqueIds {
-    /// Judges every workload that has `generate`.
-    pub(crate) fn new() -> UniqueIds {
-        UniqueIds::default()
-    }
-}
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UniqueIds;
 
 impl Checker for UniqueIds {
     fn name(&self) -> &str {
@@ -55,11 +42,11 @@ impl Checker for UniqueIds {
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads_of(history, &["generate"], self.workload.as_deref())
+        workloads_with(history, &["generate"])
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let objects = objects(history, &["generate"], &["generate"], self.workload.as_deref());
+        let objects = objects(history, &["generate"], &["generate"]);
         let mut report = Report::about(history, &objects);
         let (mut attempts, mut received, mut duplicated, mut pairs) = (0, 0, 0, 0);
         let mut range: Option<(ValueRef<'_>, ValueRef<'_>)> = None;
@@ -106,11 +93,9 @@ impl Checker for UniqueIds {
             report.unseen("Fewer than two ids were received, so nothing can be said.");
         }
         report.malformed("generate replies with an id", &malformed);
-        report.number("attempts", attempts);
-        report.number("received", received);
-        report.number("duplicated", duplicated);
+        report.numbers([("attempts", attempts), ("received", received), ("duplicated", duplicated)]);
         if let Some((low, high)) = range {
-            report.figure("range", json!([low, high]));
+            report.number("range", json!([low, high]));
         }
         report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {received} ids that were received differ."))
@@ -126,7 +111,7 @@ mod tests {
 
     fn judge(ids: &[&str]) -> Verdict {
         let call = |id: &&str| format!("0 generate -> ok {id}\n");
-        UniqueIds::new().check(&history(&ids.iter().map(call).collect::<String>()), &Budget::unlimited())
+        UniqueIds.check(&history(&ids.iter().map(call).collect::<String>()), &Budget::unlimited())
     }
 
     #[test]

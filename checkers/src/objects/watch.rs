@@ -27,7 +27,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use crate::calls::{objects, workloads_of};
+use crate::calls::{objects, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op};
 use crate::options::{NoOptions, schema};
@@ -45,25 +45,12 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     cost: "near-linear in changes and events, and for each watch the changes that it covers",
     judges: Judges::calls(&["watch"], &["put", "delete", "txn"]),
     options: schema::<NoOptions>,
-    build: |given| {
-        let NoOptions {} = given.read()?;
-        Ok(Box::new(Watch { workload: given.workload.take() }))
-    },
+    build: |given| given.read().map(|NoOptions {}| Box::new(Watch) as _),
 };
 
 /// Judges workloads that watch.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Watch {
-    workload: Option<String>,
-}
-
-#[cfg(feature = "oracles")]
-impl Watch {
-    /// Judges every workload that has `watch`.
-    pub(crate) fn new() -> Watch {
-        Watch::default()
-    }
-}
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watch;
 
 /// The kinds of violations.
 const KINDS: [&str; 10] = [
@@ -238,11 +225,11 @@ impl Checker for Watch {
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
-        workloads_of(history, &["watch"], self.workload.as_deref())
+        workloads_with(history, &["watch"])
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let objects = objects(history, &["watch"], &stream::FUNCTIONS, self.workload.as_deref());
+        let objects = objects(history, &["watch"], &stream::FUNCTIONS);
         let mut report = Report::about(history, &objects);
         let mut stores: BTreeMap<NameId, Vec<u32>> = BTreeMap::new();
         for object in &objects {
@@ -276,14 +263,13 @@ impl Checker for Watch {
         }
         malformed.sort_unstable();
         report.malformed("see the shapes of put, delete, txn and watch", &malformed);
-        let numbers = [
+        report.numbers([
             ("watches", watches),
             ("events", events),
             ("bookmarks", bookmarks),
             ("acknowledged_changes", changes),
             ("covered", covered),
-        ];
-        numbers.into_iter().for_each(|(name, number)| report.number(name, number));
+        ]);
         for kind in KINDS {
             let count = report.broken(kind);
             report.number(&kind.replace('-', "_"), count);

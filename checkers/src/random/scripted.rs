@@ -37,14 +37,19 @@ pub(crate) struct ScriptedHistory {
 impl ScriptedHistory {
     /// Nodes `n0` to `n2`.
     pub(crate) fn new() -> ScriptedHistory {
+        ScriptedHistory::on(&["n0", "n1", "n2"])
+    }
+
+    /// These nodes.
+    pub(crate) fn on(nodes: &[&str]) -> ScriptedHistory {
         let mut scene = ScriptedHistory::default();
-        let nodes = (0..3).map(|node| format!("n{node}")).collect();
+        let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
         scene.push(|index, time| Record::Start { index, time, version: 1, nodes, wall: String::new() });
         scene
     }
 
     /// Takes the next index. The recording is sound by construction; one that is not is a bug of the test.
-    fn push(&mut self, record: impl FnOnce(u64, u64) -> Record) -> u64 {
+    pub(crate) fn push(&mut self, record: impl FnOnce(u64, u64) -> Record) -> u64 {
         let index = self.index;
         let taken = self.builder.push(record(index, self.time));
         assert!(taken.is_ok(), "an unsound recording: {taken:?}");
@@ -75,7 +80,7 @@ impl ScriptedHistory {
         })
     }
 
-    pub(crate) fn reply(&mut self, process: u64, outcome: Outcome, value: Value) {
+    pub(crate) fn reply(&mut self, process: u64, outcome: Outcome, value: Value) -> u64 {
         let error = self.error.take();
         self.push(|index, time| {
             let completion = Completion { index, time, process, value, error, node: None };
@@ -84,7 +89,7 @@ impl ScriptedHistory {
                 Outcome::Fail => Record::Fail(completion),
                 Outcome::Info => Record::Info(completion),
             }
-        });
+        })
     }
 
     /// The error of the next reply.

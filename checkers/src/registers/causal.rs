@@ -25,32 +25,33 @@ use crate::history::{History, NameId};
 use crate::initial::{Beginnings, FromInitial, Initial};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Verdict};
+use crate::verdict::{Budget, FINDINGS_MAX, Verdict};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// The promise that is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub(crate) enum Variant {
-    /// Weak causal consistency.
+    /// Causal consistency.
+    #[default]
+    #[serde(rename = "cc")]
     Weak,
-    /// Causal convergence.
+    /// Causal convergence: all agree on one order of writes.
+    #[serde(rename = "ccv")]
     Convergence,
     /// Causal memory.
+    #[serde(rename = "cm")]
     Memory,
-    /// PRAM (pipelined RAM).
+    /// PRAM (pipelined RAM), which is a checker of its own.
+    #[serde(skip)]
     Pram,
 }
 
 /// Judges causal consistency in one of its variants, or PRAM.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CausalChecker {
-    variant: Variant,
-}
-
-impl CausalChecker {
-    /// For this variant.
-    pub(crate) fn new(variant: Variant) -> CausalChecker {
-        CausalChecker { variant }
-    }
+    pub(super) variant: Variant,
 }
 
 /// The patterns that break the promise in this run; empty if it is kept. [`Stop`] says which part of the budget ran out.
@@ -141,7 +142,7 @@ fn rule_subject(bad: &Bad, variant: &str) -> Value {
     if matches!(bad.kind, "write-hb-init-read" | "cyclic-hb") { Value::text(variant) } else { Value::Nil }
 }
 
-impl Checker for CausalChecker {
+impl FromInitial for CausalChecker {
     fn name(&self) -> &str {
         if self.variant == Variant::Pram { "pram" } else { "causal" }
     }
@@ -155,13 +156,6 @@ impl Checker for CausalChecker {
         workloads(history)
     }
 
-    /// Registers begin with nil; with the option `initial`, `WithInitial` calls `check_from` itself.
-    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        self.check_from(history, budget, &Initial::default())
-    }
-}
-
-impl FromInitial for CausalChecker {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let part = |workload| {
             let parsed: Parsed = parse(history, workload, initial);

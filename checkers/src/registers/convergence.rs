@@ -22,34 +22,21 @@ use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{Beginnings, FromInitial, Initial, of_key};
 use crate::value::{Value, ValueRef};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Report, Validity, Verdict, Violation};
+use crate::verdict::{Budget, FINDINGS_MAX, Finding, Report, Validity, Verdict, Violation};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 
 /// Judges whether replicas converged.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct EventualConvergence {
-    /// None: the default, which is no promise.
-    wait_ms: Option<u64>,
-    any_written: bool,
+    /// So long after the last write and the last heal replicas must agree. None: the default, which is no promise.
+    pub(super) wait_ms: Option<u64>,
+    /// Whether any written value may be the last one.
+    pub(super) any_written: bool,
 }
 
 /// Milliseconds for which replicas may still differ, where no option says so.
 const WAIT_MS: u64 = 10_000;
-
-impl EventualConvergence {
-    /// Time after the last write and the last heal by which replicas must agree.
-    pub(crate) fn wait_ms(mut self, wait: u64) -> EventualConvergence {
-        self.wait_ms = Some(wait);
-        self
-    }
-
-    /// Whether any written value may be the last one.
-    pub(crate) fn any_written(mut self, any: bool) -> EventualConvergence {
-        self.any_written = any;
-        self
-    }
-}
 
 /// Who was asked at the end: a node, or, where the history does not name it, a process, wherever that was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -338,7 +325,7 @@ impl EventualConvergence {
     }
 }
 
-impl Checker for EventualConvergence {
+impl FromInitial for EventualConvergence {
     fn name(&self) -> &str {
         "eventual-convergence"
     }
@@ -347,13 +334,6 @@ impl Checker for EventualConvergence {
         workloads(history)
     }
 
-    /// Registers begin with nil.
-    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        self.check_from(history, budget, &Initial::default())
-    }
-}
-
-impl FromInitial for EventualConvergence {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let mut report = Report::new(history);
         let mut unclear: Vec<String> = Vec::new();
@@ -413,11 +393,13 @@ impl FromInitial for EventualConvergence {
                 format!("{} ended with one value that could be the last.", messages::count(checked, "key")),
             ),
         };
-        report.number("checked_keys", checked as u64);
-        report.number("bad_keys", bad);
-        report.number("final_reads", finals as u64);
-        report.number("ok_writes", acknowledged as u64);
-        report.figure("undecided", json!(unclear.iter().take(FINDINGS_MAX).collect::<Vec<_>>()));
+        report.numbers([
+            ("checked_keys", checked as u64),
+            ("bad_keys", bad),
+            ("final_reads", finals as u64),
+            ("ok_writes", acknowledged as u64),
+        ]);
+        report.number("undecided", json!(unclear.iter().take(FINDINGS_MAX).collect::<Vec<_>>()));
         let keys = messages::count(bad as usize, "key");
         report.conclude(self.name(), otherwise, |headline| {
             format!("{keys} of {checked} did not converge as promised. {headline}.")

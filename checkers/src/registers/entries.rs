@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
 
 /// Options of the session guarantees.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct SessionOptions {
     /// Which write has the older version.
@@ -20,49 +20,25 @@ pub(crate) struct SessionOptions {
     initial: Initial,
 }
 
-impl Default for SessionOptions {
-    fn default() -> SessionOptions {
-        SessionOptions { order: Order::Session, versions: false, initial: Initial::default() }
-    }
-}
-
 /// Which of two writes has the older version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 enum Order {
     /// The one that its process made first.
+    #[default]
     Session,
     /// Also the one that ended before the other began.
     Realtime,
 }
 
 /// Options of `causal`.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CausalOptions {
     /// What is promised: cc (causal consistency), ccv (and all agree on one order of writes) or cm (causal memory).
-    variant: CausalVariant,
+    variant: Variant,
     initial: Initial,
-}
-
-impl Default for CausalOptions {
-    fn default() -> CausalOptions {
-        CausalOptions { variant: CausalVariant::Cc, initial: Initial::default() }
-    }
-}
-
-/// A variant of causal consistency.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(inline)]
-enum CausalVariant {
-    /// Causal consistency.
-    Cc,
-    /// Causal convergence: all agree on one order of writes.
-    Ccv,
-    /// Causal memory.
-    Cm,
 }
 
 /// Options of `eventual-convergence`.
@@ -92,7 +68,7 @@ const REGISTERS: Judges = Judges::calls(&["read", "write", "cas"], &[]).reading(
 
 fn session(promise: Promise, given: &Given) -> Result<Box<dyn Checker>, OptionError> {
     let SessionOptions { order, versions, initial } = given.read()?;
-    let checker = SessionGuarantee::new(promise).realtime(order == Order::Realtime).versions(versions);
+    let checker = SessionGuarantee { promise, realtime: order == Order::Realtime, versions };
     Ok(Box::new(WithInitial::new(checker, initial)))
 }
 
@@ -114,12 +90,7 @@ pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
     options: schema::<CausalOptions>,
     build: |given| {
         let CausalOptions { variant, initial } = given.read()?;
-        let variant = match variant {
-            CausalVariant::Cc => Variant::Weak,
-            CausalVariant::Ccv => Variant::Convergence,
-            CausalVariant::Cm => Variant::Memory,
-        };
-        Ok(Box::new(WithInitial::new(CausalChecker::new(variant), initial)))
+        Ok(Box::new(WithInitial::new(CausalChecker { variant }, initial)))
     },
 };
 
@@ -131,7 +102,7 @@ pub(crate) const PRAM: CheckerDoc = CheckerDoc {
     options: schema::<InitialOptions>,
     build: |given| {
         let InitialOptions { initial } = given.read()?;
-        Ok(Box::new(WithInitial::new(CausalChecker::new(Variant::Pram), initial)))
+        Ok(Box::new(WithInitial::new(CausalChecker { variant: Variant::Pram }, initial)))
     },
 };
 
@@ -179,8 +150,8 @@ pub(crate) const EVENTUAL_CONVERGENCE: CheckerDoc = CheckerDoc {
     options: schema::<ConvergenceOptions>,
     build: |given| {
         let ConvergenceOptions { wait, any_written, initial } = given.read()?;
-        let checker = EventualConvergence::default().any_written(any_written);
-        Ok(Box::new(WithInitial::new(wait.map_or(checker, |wait| checker.wait_ms(wait.as_millis())), initial)))
+        let checker = EventualConvergence { wait_ms: wait.map(Span::as_millis), any_written };
+        Ok(Box::new(WithInitial::new(checker, initial)))
     },
 };
 
@@ -192,7 +163,7 @@ pub(crate) const STALENESS: CheckerDoc = CheckerDoc {
     options: schema::<StalenessOptions>,
     build: |given| {
         let StalenessOptions { k_max, delta_max, initial } = given.read()?;
-        let checker = Staleness::new().k_max(k_max.map(NonZeroU64::get)).delta_ms_max(delta_max.map(Span::as_millis));
+        let checker = Staleness { k_max: k_max.map(NonZeroU64::get), delta_ms_max: delta_max.map(Span::as_millis) };
         Ok(Box::new(WithInitial::new(checker, initial)))
     },
 };

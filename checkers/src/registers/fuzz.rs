@@ -197,13 +197,13 @@ fn run(seed: u64, count: u64, checkers: &[(&dyn Checker, Definition)], most_ops:
 
 /// The variants of causal consistency.
 pub(crate) fn causal(seed: u64, count: u64) -> Result<Stats, String> {
-    let made = [Variant::Weak, Variant::Convergence, Variant::Memory].map(CausalChecker::new);
+    let made = [Variant::Weak, Variant::Convergence, Variant::Memory].map(|variant| CausalChecker { variant });
     run(seed, count, &[(&made[0], &cc), (&made[1], &ccv), (&made[2], &cm)], 7)
 }
 
 /// PRAM.
 pub(crate) fn pipelined(seed: u64, count: u64) -> Result<Stats, String> {
-    run(seed, count, &[(&CausalChecker::new(Variant::Pram), &pram)], 7)
+    run(seed, count, &[(&CausalChecker { variant: Variant::Pram }, &pram)], 7)
 }
 
 /// Sequential consistency, also with repeated values.
@@ -229,7 +229,7 @@ pub(crate) fn sessions(seed: u64, count: u64) -> Result<Stats, String> {
         let mut invalid = false;
         for (promise, guarantees) in promises {
             let realtime = rng.percent(40);
-            let checker = SessionGuarantee::new(promise).realtime(realtime);
+            let checker = SessionGuarantee { promise, realtime, versions: false };
             let holds = |steps: &[Step]| oracle::versioned(steps, realtime, guarantees);
             // Where readers must not go back for it to hold, nobody can say.
             let mut strict = guarantees.to_vec();
@@ -268,12 +268,12 @@ pub(crate) fn staleness(seed: u64, count: u64) -> Result<Stats, String> {
         }
         let mut invalid = false;
         for k in 1..=2 {
-            let checker = Staleness::new().k_max(Some(k));
+            let checker = Staleness { k_max: Some(k), ..Staleness::default() };
             invalid |= compare(&calls, unique, &checker, &history, &|steps| oracle::k_atomic(steps, k as usize, 0))?;
         }
         // Records are a millisecond apart.
         let delta = rng.below(12);
-        let checker = Staleness::new().delta_ms_max(Some(delta));
+        let checker = Staleness { delta_ms_max: Some(delta), ..Staleness::default() };
         invalid |= compare(&calls, unique, &checker, &history, &|steps| oracle::k_atomic(steps, 1, delta))?;
         stats.histories += 1;
         stats.invalid += u64::from(invalid);
@@ -285,7 +285,7 @@ pub(crate) fn staleness(seed: u64, count: u64) -> Result<Stats, String> {
 pub(crate) fn convergence(seed: u64, count: u64) -> Result<Stats, String> {
     let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
-    let checker = EventualConvergence::default().wait_ms(0);
+    let checker = EventualConvergence { wait_ms: Some(0), ..EventualConvergence::default() };
     for _ in 0..count {
         let unique = rng.percent(70);
         let shape = Shape { most_ops: 6, unique, cas: rng.percent(30), settle: true };

@@ -296,17 +296,7 @@ impl CausalView<'_> {
         if cycle.is_empty() {
             return None;
         }
-        let mut path = Path::new();
-        let mut numbers = Vec::new();
-        for (from, to, label) in cycle {
-            let (from, to) = (nodes[from as usize], nodes[to as usize]);
-            if label == NONE {
-                path.extend((self.base.path)(from, to));
-            } else {
-                path.push((from, to, Step::Ww));
-                numbers.push(label);
-            }
-        }
+        let (path, numbers) = self.steps(&nodes, cycle);
         Some(Bad::new("cyclic-hb", path, self.reasons(numbers)))
     }
 
@@ -367,9 +357,14 @@ impl CausalView<'_> {
         }
         let (nodes, graph) = self.graph(&[first, second]);
         let place = |at: u32| nodes.iter().position(|&node| node == at).unwrap_or(0) as u32;
+        self.steps(&nodes, graph.path(place(first), place(second), |label| label == NONE || label < older_than))
+    }
+
+    /// The path along these edges between nodes, and the forced orders on it.
+    fn steps(&self, nodes: &[u32], edges: Vec<(u32, u32, u32)>) -> (Path, Vec<u32>) {
         let mut path = Path::new();
         let mut numbers = Vec::new();
-        for (from, to, label) in graph.path(place(first), place(second), |label| label == NONE || label < older_than) {
+        for (from, to, label) in edges {
             let (from, to) = (nodes[from as usize], nodes[to as usize]);
             if label == NONE {
                 path.extend((self.base.path)(from, to));

@@ -18,7 +18,7 @@ use crate::history::{History, NameId};
 use crate::initial::{Beginnings, FromInitial, Initial};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
-use crate::verdict::{Budget, Checker, Verdict};
+use crate::verdict::{Budget, Verdict};
 
 /// Judges sequential consistency.
 #[derive(Clone, Copy, Debug, Default)]
@@ -117,7 +117,7 @@ fn gave_up() -> Answer {
     Answer::Unknown("time or memory ran out before an order was found or excluded".to_owned())
 }
 
-impl Checker for Sequential {
+impl FromInitial for Sequential {
     fn name(&self) -> &str {
         "sequential"
     }
@@ -131,13 +131,6 @@ impl Checker for Sequential {
         workloads(history)
     }
 
-    /// Registers begin with nil.
-    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        self.check_from(history, budget, &Initial::default())
-    }
-}
-
-impl FromInitial for Sequential {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let part = |workload| {
             let mut parsed = parse(history, workload, initial);

@@ -23,7 +23,7 @@ use crate::history::{History, NameId, Op};
 use crate::initial::{Beginnings, FromInitial, Initial};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
-use crate::verdict::{Budget, Checker, Verdict};
+use crate::verdict::{Budget, Verdict};
 use std::collections::HashMap;
 
 /// What a session is promised.
@@ -42,29 +42,15 @@ pub(crate) enum Promise {
 /// Judges one session guarantee.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionGuarantee {
-    promise: Promise,
-    realtime: bool,
-    versions: bool,
+    pub(super) promise: Promise,
+    /// Whether a write that ended before another one of its key began has the older version. Otherwise only what sessions and
+    /// compare-and-sets say of the order of versions is known.
+    pub(super) realtime: bool,
+    /// Whether replies carry versions.
+    pub(super) versions: bool,
 }
 
 impl SessionGuarantee {
-    /// For this promise; of the order of versions only what sessions and compare-and-sets say is known.
-    pub(crate) fn new(promise: Promise) -> SessionGuarantee {
-        SessionGuarantee { promise, realtime: false, versions: false }
-    }
-
-    /// Whether a write that ended before another one of its key began has the older version.
-    pub(crate) fn realtime(mut self, realtime: bool) -> SessionGuarantee {
-        self.realtime = realtime;
-        self
-    }
-
-    /// Whether replies carry versions.
-    pub(crate) fn versions(mut self, versions: bool) -> SessionGuarantee {
-        self.versions = versions;
-        self
-    }
-
     fn kind(&self) -> &'static str {
         match self.promise {
             Promise::ReadYourWrites => "stale-own-write",
@@ -344,7 +330,7 @@ fn reason(kind: &str) -> &'static str {
     }
 }
 
-impl Checker for SessionGuarantee {
+impl FromInitial for SessionGuarantee {
     fn name(&self) -> &str {
         match self.promise {
             Promise::ReadYourWrites => "read-your-writes",
@@ -363,13 +349,6 @@ impl Checker for SessionGuarantee {
         workloads(history)
     }
 
-    /// Registers begin with nil.
-    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        self.check_from(history, budget, &Initial::default())
-    }
-}
-
-impl FromInitial for SessionGuarantee {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let part = |workload| {
             let parsed = parse_with(history, workload, self.versions, initial);

@@ -23,33 +23,16 @@ use crate::history::{History, NameId, Op};
 use crate::initial::{Beginnings, FromInitial, Initial};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
-use crate::verdict::{Budget, Checker, Finding, Verdict, Violation};
+use crate::verdict::{Budget, Finding, Verdict, Violation};
 use serde_json::json;
 
 /// Measures staleness, and judges it where limits are set.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Staleness {
-    k_max: Option<u64>,
-    delta_ms_max: Option<u64>,
-}
-
-impl Staleness {
-    /// Measures only.
-    pub(crate) fn new() -> Staleness {
-        Staleness::default()
-    }
-
     /// Every read returns one of this many last values; 1 is linearizability.
-    pub(crate) fn k_max(mut self, k: Option<u64>) -> Staleness {
-        self.k_max = k;
-        self
-    }
-
+    pub(super) k_max: Option<u64>,
     /// Linearizable if reads had been called this many milliseconds earlier.
-    pub(crate) fn delta_ms_max(mut self, delta: Option<u64>) -> Staleness {
-        self.delta_ms_max = delta;
-        self
-    }
+    pub(super) delta_ms_max: Option<u64>,
 }
 
 /// The accesses of each key, by call.
@@ -233,7 +216,7 @@ impl Staleness {
     }
 }
 
-impl Checker for Staleness {
+impl FromInitial for Staleness {
     fn name(&self) -> &str {
         "staleness"
     }
@@ -246,13 +229,6 @@ impl Checker for Staleness {
         workloads(history)
     }
 
-    /// Registers begin with nil.
-    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        self.check_from(history, budget, &Initial::default())
-    }
-}
-
-impl FromInitial for Staleness {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let mut tables = Vec::new();
         let mut deltas = Vec::new();

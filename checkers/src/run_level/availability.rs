@@ -191,16 +191,14 @@ impl Checker for Availability {
             let found = gap_finding(history, gap).into_iter().chain(stuck_finding(history, &effects));
             found.for_each(|finding| report.finding(finding));
         }
-        for (name, number) in [
+        report.numbers([
             ("ok_ops", json!(seen)),
             ("ok_per_second", json!(replies.rate(load.0, load.1))),
             ("longest_gap_ms", json!(gap_ms)),
             ("longest_gap_at_ms", json!(gap.0 / 1_000_000)),
             ("recovery_ms_max", json!(recovery)),
             ("faults", json!(effects)),
-        ] {
-            report.figure(name, number);
-        }
+        ]);
         report.conclude(self.name(), (validity, summary), |headline| format!("{headline}."))
     }
 }

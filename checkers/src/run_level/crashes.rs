@@ -17,7 +17,7 @@ mod ending;
 pub(crate) mod fuzz;
 mod torn;
 
-use crate::checker::{CheckerDoc, Judges};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{History, ProcessEvent, ProcessStep};
 use crate::options::schema;
 use crate::value::Value;
@@ -34,10 +34,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Its name in plans; every run is judged by it, also where a plan names its checkers.
 pub const CRASHES: &str = "crashes";
 
-/// Options of `crashes`.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+/// Judges how the target's processes fared. Its fields are the options.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct CrashesOptions {
+#[schemars(rename = "CrashesOptions")]
+pub(crate) struct Crashes {
     /// A process ended, and nobody had ended it.
     crashed: Counts,
     /// A process ended with an exit status in a fault that can provoke it; never more than `crashed`. The recipe's `exits:
@@ -55,9 +56,9 @@ pub(crate) struct CrashesOptions {
     core_file: Counts,
 }
 
-impl Default for CrashesOptions {
-    fn default() -> CrashesOptions {
-        CrashesOptions {
+impl Default for Crashes {
+    fn default() -> Crashes {
+        Crashes {
             crashed: Counts::Violation,
             exits_in_faults: Counts::Evidence,
             ok_exits: ExitStatuses::default(),
@@ -146,60 +147,40 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     doc: "No process of the target ends by itself, fails to come back, writes an alarm into its log, runs out of memory or leaves a core file.",
     cost: "linear in the records of processes",
     judges: Judges::RUNS,
-    options: schema::<CrashesOptions>,
-    build: |given| Ok(Box::new(Crashes::of(given.read()?))),
+    options: schema::<Crashes>,
+    build: from_options::<Crashes>,
 };
 
-/// Judges how the target's processes fared.
-#[derive(Clone, Debug)]
-pub(crate) struct Crashes {
-    crashed: Option<Severity>,
-    exits_in_faults: Option<Severity>,
-    ok_exits: BTreeSet<i64>,
-    did_not_come_back: Option<Severity>,
-    log_alarm: Option<Severity>,
-    out_of_memory: Option<Severity>,
-    core_file: Option<Severity>,
-}
-
 impl Crashes {
-    fn of(options: CrashesOptions) -> Crashes {
-        Crashes {
-            crashed: options.crashed.severity(),
-            exits_in_faults: options.exits_in_faults.severity(),
-            ok_exits: options.ok_exits.0,
-            did_not_come_back: options.did_not_come_back.severity(),
-            log_alarm: options.log_alarm.severity(),
-            out_of_memory: options.out_of_memory.severity(),
-            core_file: options.core_file.severity(),
-        }
-    }
-
     /// What a record is a finding of, and how it counts.
     fn kind(&self, event: &ProcessEvent, history: &History) -> Option<(&'static str, Severity)> {
         let (kind, counts) = match event.step {
             ProcessStep::Watched | ProcessStep::LogsRead | ProcessStep::Restarted => return None,
             ProcessStep::Ended => {
-                let ending = Ending::of(event, history, &self.ok_exits);
+                let ending = Ending::of(event, history, &self.ok_exits.0);
                 let counts = match ending {
-                    Ending::Crashed => self.crashed,
-                    Ending::InFault => self.crashed.zip(self.exits_in_faults).map(|(crash, exit)| crash.min(exit)),
-                    Ending::Declared | Ending::FailedStart => self.crashed.map(|_| Severity::Evidence),
+                    Ending::Crashed => self.crashed.severity(),
+                    Ending::InFault => self
+                        .crashed
+                        .severity()
+                        .zip(self.exits_in_faults.severity())
+                        .map(|(crash, exit)| crash.min(exit)),
+                    Ending::Declared | Ending::FailedStart => self.crashed.severity().map(|_| Severity::Evidence),
                 };
                 (ending.kind(), counts)
             }
-            ProcessStep::OutOfMemory => ("out-of-memory", self.out_of_memory),
-            ProcessStep::CoreFile => ("core-file", self.core_file),
-            ProcessStep::LogAlarm => ("log-alarm", self.log_alarm),
+            ProcessStep::OutOfMemory => ("out-of-memory", self.out_of_memory.severity()),
+            ProcessStep::CoreFile => ("core-file", self.core_file.severity()),
+            ProcessStep::LogAlarm => ("log-alarm", self.log_alarm.severity()),
             ProcessStep::LogCorruption if torn::may_be_torn(event, history) => {
-                ("log-corruption", self.log_alarm.map(|_| Severity::Evidence))
+                ("log-corruption", self.log_alarm.severity().map(|_| Severity::Evidence))
             }
-            ProcessStep::LogCorruption => ("log-alarm", self.log_alarm),
+            ProcessStep::LogCorruption => ("log-alarm", self.log_alarm.severity()),
             // What may still be in force may be what keeps it away.
             ProcessStep::DidNotComeBack if history.faults.iter().any(ending::may_last) => {
-                ("did-not-come-back", self.did_not_come_back.map(|_| Severity::Evidence))
+                ("did-not-come-back", self.did_not_come_back.severity().map(|_| Severity::Evidence))
             }
-            ProcessStep::DidNotComeBack => ("did-not-come-back", self.did_not_come_back),
+            ProcessStep::DidNotComeBack => ("did-not-come-back", self.did_not_come_back.severity()),
         };
         counts.map(|severity| (kind, severity))
     }
@@ -363,13 +344,13 @@ impl Crashes {
     fn nothing_broken(&self, history: &History, groups: &[Group<'_>], nodes: usize) -> String {
         let nodes = messages::count(nodes, "node");
         let ended = history.processes.iter().any(|event| event.step == ProcessStep::Ended);
-        let ends = match (self.crashed, ended) {
+        let ends = match (self.crashed.severity(), ended) {
             (None, _) => format!("Ends of processes were not judged on {nodes}"),
             (Some(_), false) => format!("No process of the target ended by itself on {nodes}"),
             (Some(_), true) => format!("No end of a process on {nodes} counts as a crash"),
         };
         let alarms = groups.iter().filter(|group| matches!(group.kind, "log-alarm" | "log-corruption")).count();
-        let logs = match self.log_alarm {
+        let logs = match self.log_alarm.severity() {
             None => "its logs were not judged".to_owned(),
             Some(_) => logs_searched(history, alarms),
         };

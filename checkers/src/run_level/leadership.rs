@@ -48,10 +48,7 @@ fn replies<'h>(
     report: &mut Report<'h>,
 ) -> usize {
     let mut seen = 0;
-    for group in by_key(history, workloads) {
-        if poll.over(group.ops.len()) {
-            break;
-        }
+    for group in by_key(history, workloads).into_iter().take_while(|group| !poll.over(group.ops.len())) {
         let mut leaders: HashMap<i64, (ValueRef<'h>, u32)> = HashMap::new();
         for &position in &group.ops {
             let op = at(history, position);

@@ -13,7 +13,7 @@
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 
-use crate::checker::{CheckerDoc, Judges};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{Fault, History, NameId, Outcome, Phase};
 use crate::options::schema;
 use crate::verdict::budget_poll::BudgetPoll;
@@ -25,22 +25,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
-
-/// Options of `liveness`.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct LivenessOptions {
-    /// How long after a heal a node may take to acknowledge a new call.
-    recover: Span,
-    /// Which nodes must recover.
-    scope: Scope,
-}
-
-impl Default for LivenessOptions {
-    fn default() -> LivenessOptions {
-        LivenessOptions { recover: Span::millis(RECOVER_MS), scope: Scope::EachNode }
-    }
-}
 
 /// Which nodes must recover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -59,21 +43,28 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     doc: "After each heal every node answers again within a stated time.",
     cost: "near-linear, for each heal and node the calls in its window",
     judges: Judges::RUNS,
-    options: schema::<LivenessOptions>,
-    build: |given| {
-        let LivenessOptions { recover, scope } = given.read()?;
-        Ok(Box::new(Liveness { recover_ms: recover.as_millis(), any_node: scope == Scope::AnyNode }))
-    },
+    options: schema::<Liveness>,
+    build: from_options::<Liveness>,
 };
 
 /// Longer than the failovers of common systems, heals included.
 const RECOVER_MS: u64 = 30_000;
 
-/// Judges recovery.
-#[derive(Clone, Copy, Debug)]
+/// Judges recovery. Its fields are the options.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "LivenessOptions")]
 pub(crate) struct Liveness {
-    recover_ms: u64,
-    any_node: bool,
+    /// How long after a heal a node may take to acknowledge a new call.
+    recover: Span,
+    /// Which nodes must recover.
+    scope: Scope,
+}
+
+impl Default for Liveness {
+    fn default() -> Liveness {
+        Liveness { recover: Span::millis(RECOVER_MS), scope: Scope::EachNode }
+    }
 }
 
 /// When it was gone, nanoseconds: by proof, or by the nodes' own heals.
@@ -122,13 +113,14 @@ impl Liveness {
         Violation {
             title: format!(
                 "{all} acknowledged nothing within {} ms after fault {} was healed",
-                self.recover_ms, fault.id
+                self.recover.as_millis(),
+                fault.id
             ),
             reasons: vec![
                 format!("{} was gone at {}.", messages::fault(fault), messages::seconds(healed)),
                 format!(
                     "{all} had answered before it, was called after the heal, and acknowledged none of those calls until {}.",
-                    messages::seconds(healed + self.recover_ms * 1_000_000)
+                    messages::seconds(healed + self.recover.as_millis() * 1_000_000)
                 ),
                 "No other fault may have been in force meanwhile.".to_owned(),
             ],
@@ -153,10 +145,7 @@ impl Checker for Liveness {
         let (mut judged, mut disturbed, mut uncalled, mut slowest) = (0_usize, 0_usize, 0_usize, 0);
         let mut poll = BudgetPoll::each(budget);
         let all = faults.len();
-        for fault in faults {
-            if poll.over(1) {
-                break;
-            }
+        for fault in faults.into_iter().take_while(|_| !poll.over(1)) {
             let Some(begun) = fault.begun else { continue };
             while let Some(op) = before.next_if(|op| op.call < begun.index) {
                 let (ok, all) = record.entry((op.node, op.function)).or_default();
@@ -170,7 +159,7 @@ impl Checker for Liveness {
                 });
                 continue;
             };
-            let until = healed.saturating_add(self.recover_ms.saturating_mul(1_000_000));
+            let until = healed.saturating_add(self.recover.as_millis().saturating_mul(1_000_000));
             if until > end || history.faults_within(healed, until).iter().any(|other| other.id != fault.id) {
                 disturbed += 1;
                 continue;
@@ -179,7 +168,8 @@ impl Checker for Liveness {
                 record.iter().filter(|(_, (ok, _))| *ok > 0).map(|((node, _), _)| *node).collect();
             serving.dedup();
             serving.sort_by_key(|node| history.name(*node));
-            let groups: Vec<&[NameId]> = if self.any_node { vec![&serving[..]] } else { serving.chunks(1).collect() };
+            let groups: Vec<&[NameId]> =
+                if self.scope == Scope::AnyNode { vec![&serving[..]] } else { serving.chunks(1).collect() };
             for nodes in groups {
                 let service = service(history, nodes, &record, (healed, until));
                 match service.answered {
@@ -199,14 +189,15 @@ impl Checker for Liveness {
             let text = format!(
                 "No recovery could be judged: {} whose {} ms overlap another fault or the end of the load, {} uncalled.",
                 messages::count(disturbed, "heal"),
-                self.recover_ms,
+                self.recover.as_millis(),
                 messages::count(uncalled, "node")
             );
             (Validity::Unknown, text)
         } else {
             let text = format!(
                 "Nodes recovered within {1} ms after each heal ({0} judged), the slowest in {slowest} ms.",
-                judged, self.recover_ms
+                judged,
+                self.recover.as_millis()
             );
             (Validity::Valid, text)
         };

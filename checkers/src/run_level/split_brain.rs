@@ -26,7 +26,7 @@ mod leak;
 #[cfg(test)]
 mod tests;
 
-use crate::checker::{CheckerDoc, Judges};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{Fault, History};
 use crate::initial::Initial;
 use crate::options::schema;
@@ -42,27 +42,14 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// Options of `split-brain`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct SplitBrainOptions {
-    /// What acknowledgements on both sides of a cut are. Left out: calls that conflict break the promise, and those that commute
-    /// leave the answer unknown.
-    sides: Sides,
-    initial: Initial,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "split-brain",
     doc: "No term has two leaders, and the two sides of a proven cut never both acknowledge conflicting writes to one key.",
     cost: "near-linear, for each cut the calls during it",
     judges: Judges::RUNS,
-    options: schema::<SplitBrainOptions>,
-    build: |given| {
-        let SplitBrainOptions { sides, initial } = given.read()?;
-        Ok(Box::new(SplitBrain { sides, initial }))
-    },
+    options: schema::<SplitBrain>,
+    build: from_options::<SplitBrain>,
 };
 
 /// What acknowledgements on both sides of a cut are.
@@ -80,9 +67,13 @@ enum Sides {
     Violation,
 }
 
-/// Judges the run as a whole.
-#[derive(Clone, Debug, Default)]
+/// Judges the run as a whole. Its fields are the options.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "SplitBrainOptions")]
 pub(crate) struct SplitBrain {
+    /// What acknowledgements on both sides of a cut are. Left out: calls that conflict break the promise, and those that commute
+    /// leave the answer unknown.
     sides: Sides,
     initial: Initial,
 }
@@ -237,10 +228,7 @@ impl Checker for SplitBrain {
         let mut judged_cuts = 0;
         let mut doubts: Vec<String> = Vec::new();
         let mut poll = BudgetPoll::each(budget);
-        for fault in &history.faults {
-            if poll.over(1) {
-                break;
-            }
+        for fault in history.faults.iter().take_while(|_| !poll.over(1)) {
             let sides = sides(history, fault);
             if sides.is_empty() {
                 continue;
@@ -270,7 +258,7 @@ impl Checker for SplitBrain {
             (None, 0) => (Validity::Unknown, format!("Nothing to judge split brain from: {seen}.")),
             (None, _) => (Validity::Valid, format!("No split brain in {seen}.")),
         };
-        for (name, number) in [
+        report.numbers([
             ("leader_claims", json!(claims)),
             ("trusted_leader_claims", json!(trusted)),
             ("cuts", json!(cuts)),
@@ -278,9 +266,7 @@ impl Checker for SplitBrain {
             ("writes_by_fault_and_side", json!(by_fault)),
             ("leader_overlaps", json!(overlaps.len())),
             ("leader_overlap_ms", json!(overlap_ms)),
-        ] {
-            report.figure(name, number);
-        }
+        ]);
         let overlapping = leaders::sentence(history, &overlaps);
         let otherwise = (validity, format!("{summary}{overlapping}"));
         report.conclude(self.name(), otherwise, |headline| format!("Split brain. {headline}.{overlapping}"))

@@ -7,7 +7,7 @@ use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 
 fn judge(lines: &str) -> Verdict {
-    SetChecker::new().check(&history_of("set", lines), &Budget::unlimited())
+    SetChecker::default().check(&history_of("set", lines), &Budget::unlimited())
 }
 
 fn judge_with(option: &str, value: &str, lines: &str) -> Verdict {

@@ -18,7 +18,7 @@
 pub(crate) mod fuzz;
 
 use crate::calls::{at, name_of, object, workloads_with};
-use crate::checker::{CheckerDoc, Judges};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
 use crate::value::{Kind, Value, ValueRef};
@@ -32,30 +32,22 @@ use serde_json::json;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// Options of `atomic-commit`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct AtomicCommitOptions {
-    /// A transaction that is undecided at the end of the run breaks the promise.
-    must_decide: bool,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "atomic-commit",
     doc: "All participants of a transaction decide the same, for ever, and as the client was told.",
     cost: "near-linear",
     judges: Judges::calls(&["commit"], &["status"]),
-    options: schema::<AtomicCommitOptions>,
-    build: |given| {
-        let AtomicCommitOptions { must_decide } = given.read()?;
-        Ok(Box::new(AtomicCommit { must_decide }))
-    },
+    options: schema::<AtomicCommit>,
+    build: from_options::<AtomicCommit>,
 };
 
-/// Judges transactions over several participants.
-#[derive(Clone, Copy, Debug, Default)]
+/// Judges transactions over several participants. Its fields are the options.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "AtomicCommitOptions")]
 pub(crate) struct AtomicCommit {
+    /// A transaction that is undecided at the end of the run breaks the promise.
     must_decide: bool,
 }
 
@@ -293,10 +285,7 @@ impl Checker for AtomicCommit {
         let transactions = survey(history, &workloads);
         let mut report = Report::new(history);
         let mut poll = BudgetPoll::new(budget);
-        for (id, transaction) in &transactions {
-            if poll.over(1) {
-                break;
-            }
+        for (id, transaction) in transactions.iter().take_while(|_| !poll.over(1)) {
             judge(history, id, transaction, &mut report);
         }
         self.undecided(history, &transactions, &mut report);

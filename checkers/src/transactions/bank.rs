@@ -15,7 +15,7 @@
 pub(crate) mod fuzz;
 
 use crate::calls::{Group, at, by_key, name_of, object, unknown_functions, workloads_where, workloads_with};
-use crate::checker::{CheckerDoc, Judges};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
 use crate::value::{Kind, Value, ValueRef};
@@ -29,33 +29,24 @@ use serde_json::json;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// Options of `bank`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct BankOptions {
-    /// What all accounts hold together. Left out: reads are compared with each other.
-    total: Option<i64>,
-    /// Accounts may be overdrawn.
-    negative_balances: bool,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "bank",
     doc: "Transfers never change the sum of all balances, and no balance falls below zero.",
     cost: "near-linear",
     judges: Judges::calls(&["transfer"], &["read", "txn"]),
-    options: schema::<BankOptions>,
-    build: |given| {
-        let BankOptions { total, negative_balances } = given.read()?;
-        Ok(Box::new(Bank { total, negative_balances }))
-    },
+    options: schema::<Bank>,
+    build: from_options::<Bank>,
 };
 
-/// Judges workloads that move money between accounts.
-#[derive(Clone, Copy, Debug, Default)]
+/// Judges workloads that move money between accounts. Its fields are the options.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "BankOptions")]
 pub(crate) struct Bank {
+    /// What all accounts hold together. Left out: reads are compared with each other.
     total: Option<i64>,
+    /// Accounts may be overdrawn.
     negative_balances: bool,
 }
 
@@ -258,35 +249,32 @@ impl Bank {
         report: &mut Report<'h>,
     ) {
         for (name, balance) in balances {
-            let subject = || object(&[("account", Value::text(name)), ("balance", balance.to_value())]);
+            let wrong = |title: String, reasons: Vec<String>| Violation {
+                title,
+                ops: vec![read],
+                key: Value::text(name),
+                subject: object(&[("account", Value::text(name)), ("balance", balance.to_value())]),
+                reasons,
+                ..Violation::default()
+            };
             if balance.is_nil() {
-                report.violation("nil-balance", || Violation {
-                    title: format!("#{} found no balance in account {name}", read.call),
-                    ops: vec![read],
-                    key: Value::text(name),
-                    subject: subject(),
-                    reasons: vec!["Every account has a balance, if only 0.".to_owned(), in_flight(history, &read)],
-                    ..Violation::default()
+                report.violation("nil-balance", || {
+                    let title = format!("#{} found no balance in account {name}", read.call);
+                    wrong(title, vec!["Every account has a balance, if only 0.".to_owned(), in_flight(history, &read)])
                 });
             }
             if !self.negative_balances && balance.as_int().is_some_and(|balance| balance < 0) {
-                report.violation("negative-value", || Violation {
-                    title: format!("#{} found {balance} in account {name}", read.call),
-                    ops: vec![read],
-                    key: Value::text(name),
-                    subject: subject(),
-                    reasons: vec!["No account may fall below 0.".to_owned(), in_flight(history, &read)],
-                    ..Violation::default()
+                report.violation("negative-value", || {
+                    let title = format!("#{} found {balance} in account {name}", read.call);
+                    wrong(title, vec!["No account may fall below 0.".to_owned(), in_flight(history, &read)])
                 });
             }
             if whole && !bank.expected.contains(name) {
-                report.violation("unexpected-key", || Violation {
-                    title: format!("#{} found account {name}, which was never opened", read.call),
-                    ops: bank.first_table.into_iter().chain([read]).collect(),
-                    key: Value::text(name),
-                    subject: subject(),
-                    reasons: vec![format!("The first read lacks account {name}, and no transfer names it.")],
-                    ..Violation::default()
+                report.violation("unexpected-key", || {
+                    let title = format!("#{} found account {name}, which was never opened", read.call);
+                    let reason = format!("The first read lacks account {name}, and no transfer names it.");
+                    let ops = bank.first_table.into_iter().chain([read]).collect();
+                    Violation { ops, ..wrong(title, vec![reason]) }
                 });
             }
         }
@@ -335,10 +323,7 @@ impl Bank {
     ) {
         let bank = survey(history, group, transfers);
         let mut first: Option<(Op<'h>, i128)> = None;
-        for read in group.ops.iter().map(|&position| at(history, position)) {
-            if poll.over(1) {
-                break;
-            }
+        for read in group.ops.iter().map(|&position| at(history, position)).take_while(|_| !poll.over(1)) {
             let (balances, complete, whole) = match seen(history, &read, transfers.places) {
                 Balances::Table(table) => (table, true, true),
                 Balances::Some(balances) => {

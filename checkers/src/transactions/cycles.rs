@@ -35,23 +35,14 @@ impl Class {
 
     /// The anomaly's name, as Elle writes it.
     pub(crate) fn anomaly(self, level: Level) -> &'static str {
-        match (self, level) {
-            (Class::G0, Level::Plain) => "G0",
-            (Class::G0, Level::Process) => "G0-process",
-            (Class::G0, Level::Realtime) => "G0-realtime",
-            (Class::G1c, Level::Plain) => "G1c",
-            (Class::G1c, Level::Process) => "G1c-process",
-            (Class::G1c, Level::Realtime) => "G1c-realtime",
-            (Class::GSingle, Level::Plain) => "G-single-item",
-            (Class::GSingle, Level::Process) => "G-single-item-process",
-            (Class::GSingle, Level::Realtime) => "G-single-item-realtime",
-            (Class::GNonadjacent, Level::Plain) => "G-nonadjacent-item",
-            (Class::GNonadjacent, Level::Process) => "G-nonadjacent-item-process",
-            (Class::GNonadjacent, Level::Realtime) => "G-nonadjacent-item-realtime",
-            (Class::G2, Level::Plain) => "G2-item",
-            (Class::G2, Level::Process) => "G2-item-process",
-            (Class::G2, Level::Realtime) => "G2-item-realtime",
-        }
+        let names: [&'static str; 3] = match self {
+            Class::G0 => ["G0", "G0-process", "G0-realtime"],
+            Class::G1c => ["G1c", "G1c-process", "G1c-realtime"],
+            Class::GSingle => ["G-single-item", "G-single-item-process", "G-single-item-realtime"],
+            Class::GNonadjacent => ["G-nonadjacent-item", "G-nonadjacent-item-process", "G-nonadjacent-item-realtime"],
+            Class::G2 => ["G2-item", "G2-item-process", "G2-item-realtime"],
+        };
+        names[level as usize]
     }
 }
 

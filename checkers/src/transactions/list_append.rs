@@ -27,8 +27,8 @@ use super::cycles::{self, Class, Cycles};
 use super::decided;
 use super::dependencies::Level;
 use super::lattice::{self, Consistency};
-use super::observed::unobserved;
-use super::txn::{Dialect, MopKind, Transactions};
+use super::observed::{nothing_done, unobserved};
+use super::txn::{Dialect, Transactions};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Outcome};
 use crate::options::{OptionError, schema};
@@ -232,14 +232,8 @@ impl ListAppend {
 
     /// Why a pass would say too much.
     fn doubt(&self, txns: &Transactions<'_>, analysis: &Analysis, budget: &Budget) -> Option<String> {
-        if txns.outcomes[Outcome::Ok as usize] == 0 {
-            return Some("No transaction was acknowledged.".to_owned());
-        }
-        if !txns.all_mops().iter().any(|mop| mop.kind() == MopKind::Read) {
-            return Some("No acknowledged transaction read a list.".to_owned());
-        }
-        if !txns.all_mops().iter().any(|mop| mop.kind() == MopKind::Append) {
-            return Some("No transaction appended anything.".to_owned());
+        if let Some(nothing) = nothing_done(txns, "a list", "appended") {
+            return Some(nothing);
         }
         if let Some(twice) = analysis.versions.ambiguous.first() {
             let (one, other) = (txns.txn(twice.one).call, txns.txn(twice.other).call);
@@ -284,18 +278,8 @@ impl ListAppend {
 }
 
 fn numbers(txns: &Transactions<'_>, analysis: &Analysis) -> BTreeMap<String, serde_json::Value> {
-    let [ok, fail, info] = txns.outcomes;
-    let mut numbers: BTreeMap<String, serde_json::Value> = [
-        ("ok_txns", ok),
-        ("failed_txns", fail),
-        ("unknown_txns", info),
-        ("keys", txns.keys() as u64),
-        ("unread_appends", analysis.unread),
-        ("txns_in_cycles", analysis.cycles.transactions),
-    ]
-    .map(|(name, number)| (name.to_owned(), json!(number)))
-    .into();
-    numbers.extend(analysis.counts().into_iter().map(|(anomaly, count)| (format!("{anomaly}_found"), json!(count))));
+    let own = [("keys", txns.keys() as u64), ("unread_appends", analysis.unread)];
+    let mut numbers = super::numbers(txns, &analysis.cycles, &analysis.counts(), own);
     let undecided: Vec<&str> = analysis.cycles.undecided.iter().map(|(class, level)| class.anomaly(*level)).collect();
     if !undecided.is_empty() {
         numbers.insert("undecided_anomalies".to_owned(), json!(undecided));

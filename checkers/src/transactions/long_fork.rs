@@ -14,7 +14,7 @@
 pub(crate) mod fuzz;
 
 use crate::calls::{at, workloads_where};
-use crate::checker::{CheckerDoc, Judges};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{Initial, of_key};
 use crate::options::schema;
@@ -29,33 +29,23 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::HashMap;
 
-/// Options of `long-fork`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct LongForkOptions {
-    /// How many keys a group has. Left out: a group is what one read asks for.
-    group_size: Option<u32>,
-    initial: Initial,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "long-fork",
     doc: "All reads of a group of keys agree on the order in which its keys were written.",
     cost: "near-linear",
     judges: Judges::calls(&["read", "write"], &[]),
-    options: schema::<LongForkOptions>,
-    build: |given| {
-        let LongForkOptions { group_size, initial } = given.read()?;
-        let group_size = group_size.map(|keys| usize::try_from(keys).unwrap_or(usize::MAX));
-        Ok(Box::new(LongFork { group_size, initial }))
-    },
+    options: schema::<LongFork>,
+    build: from_options::<LongFork>,
 };
 
-/// Judges workloads of single writes and reads of groups.
-#[derive(Clone, Debug, Default)]
+/// Judges workloads of single writes and reads of groups. Its fields are the options.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "LongForkOptions")]
 pub(crate) struct LongFork {
-    group_size: Option<usize>,
+    /// How many keys a group has. Left out: a group is what one read asks for.
+    group_size: Option<u32>,
     initial: Initial,
 }
 
@@ -128,7 +118,7 @@ fn survey<'h>(
     checker: &LongFork,
     poll: &mut BudgetPoll<'_>,
 ) -> Survey<'h> {
-    let size = checker.group_size;
+    let size = checker.group_size.map(|keys| keys as usize);
     let first = |key: ValueRef<'h>, value: ValueRef<'h>| {
         value.is_nil() || of_key(&checker.initial, key).is_some_and(|begins| value == begins)
     };

@@ -20,7 +20,7 @@ use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginnings, FromInitial, Initial, WithInitial};
 use crate::options::{OptionError, schema};
-use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::verdict::{Budget, Validity, Verdict};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
@@ -30,8 +30,8 @@ use serde::Deserialize;
 pub(crate) struct MiniOptions {
     /// The model of isolation.
     #[schemars(schema_with = "schema_of_models")]
-    model: String,
-    initial: Initial,
+    pub(super) model: String,
+    pub(super) initial: Initial,
 }
 
 impl Default for MiniOptions {
@@ -68,13 +68,8 @@ pub(crate) struct Mini {
 }
 
 impl Mini {
-    /// As the options of the checker say. The error names the models.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn with(options: &crate::options::Options) -> Result<Mini, OptionError> {
-        Mini::of(&crate::options::Given::new(DOC.name, options)?.read()?)
-    }
-
-    fn of(options: &MiniOptions) -> Result<Mini, OptionError> {
+    /// As the options of the checker say. The error names the models that there are.
+    pub(super) fn of(options: &MiniOptions) -> Result<Mini, OptionError> {
         let name = &options.model;
         let model = lattice::find(name).filter(|model| MODELS.contains(&model.name));
         let none = || OptionError::wrong("model", format!("no model {name} (there are: {})", MODELS.join(", ")));
@@ -129,7 +124,7 @@ fn blind(history: &History, workload: NameId) -> Option<u64> {
     (0..txns.len() as u32).find(blind).map(|txn| u64::from(txns.txn(txn).call))
 }
 
-impl Checker for Mini {
+impl FromInitial for Mini {
     fn name(&self) -> &str {
         "mini-transactions"
     }
@@ -145,13 +140,6 @@ impl Checker for Mini {
         if registers.is_empty() { super::workloads(history, Dialect::Lists, &[]) } else { registers }
     }
 
-    /// Registers begin with nil.
-    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        self.check_from(history, budget, &Initial::default())
-    }
-}
-
-impl FromInitial for Mini {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
             [] => Verdict::unknown(self.name(), "No transaction was called.".to_owned()),

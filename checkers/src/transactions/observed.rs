@@ -7,6 +7,18 @@ use crate::history::Outcome;
 const NOBODY: u32 = u32::MAX;
 const SEVERAL: u32 = u32::MAX - 1;
 
+/// What no transaction did, where nothing was judged: none was acknowledged, none read `what`, or none wrote anything.
+pub(super) fn nothing_done(txns: &Transactions<'_>, what: &str, wrote: &str) -> Option<String> {
+    if txns.outcomes[Outcome::Ok as usize] == 0 {
+        return Some("No transaction was acknowledged.".to_owned());
+    }
+    if !txns.all_mops().iter().any(|mop| mop.kind() == MopKind::Read) {
+        return Some(format!("No acknowledged transaction read {what}."));
+    }
+    let none = !txns.all_mops().iter().any(|mop| mop.writes());
+    none.then(|| format!("No transaction {wrote} anything."))
+}
+
 /// Why nothing could contradict the model, if nothing could: no acknowledged transaction read a key that another had written, or,
 /// where missing what was written breaks nothing, none read what another had written.
 pub(super) fn unobserved(txns: &Transactions<'_>, model: &Consistency) -> Option<String> {

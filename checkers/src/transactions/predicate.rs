@@ -76,10 +76,8 @@ impl Checker for G2 {
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let mut keys: BTreeMap<(NameId, ValueRef<'_>), Inserts<'_>> = BTreeMap::new();
         let mut poll = BudgetPoll::new(budget);
-        for op in history.ops().iter().filter(|op| history.name(op.function) == "insert") {
-            if poll.over(1) {
-                break;
-            }
+        for op in history.ops().iter().filter(|op| history.name(op.function) == "insert").take_while(|_| !poll.over(1))
+        {
             let Some((key, id)) = insert(&op) else {
                 let why = format!("#{} is no insert of this kind: it takes [id, nil] or [nil, id].", op.call);
                 return Verdict::unknown(self.name(), why);
@@ -107,10 +105,12 @@ impl Checker for G2 {
             (Validity::Valid, format!("No two inserts succeeded under any of {}.", messages::count(keys.len(), "key")))
         };
         report.late(&poll, history.ops().len(), "operations");
-        report.number("keys", keys.len() as u64);
-        report.number("acknowledged_keys", acknowledged as u64);
-        report.number("contested_keys", contested as u64);
-        report.number("broken_keys", broken);
+        report.numbers([
+            ("keys", keys.len() as u64),
+            ("acknowledged_keys", acknowledged as u64),
+            ("contested_keys", contested as u64),
+            ("broken_keys", broken),
+        ]);
         let contradicted = messages::count(broken as usize, "key");
         report.conclude(self.name(), otherwise, |_| {
             format!("Not serializable: several inserts succeeded under {contradicted}.")

@@ -27,8 +27,8 @@ mod versions;
 use super::cycles::{self, Cycles};
 use super::decided;
 use super::lattice::{self, Consistency};
-use super::observed::unobserved;
-use super::txn::{Dialect, MopKind, Transactions, certainly_first};
+use super::observed::{nothing_done, unobserved};
+use super::txn::{Dialect, Transactions, certainly_first};
 use super::weak::explain as weak_explain;
 use super::weak::matched::{Flaw, Matched};
 use super::weak::view::{INITIAL, View};
@@ -37,11 +37,10 @@ use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginnings, FromInitial, Initial, WithInitial};
 use crate::options::{OptionError, schema};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict, Violation};
+use crate::verdict::{Budget, FINDINGS_MAX, Finding, Validity, Verdict, Violation};
 use explain::Explain;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 use std::collections::BTreeMap;
 use versions::Orders;
 pub(super) use versions::{Sources, Updates};
@@ -52,14 +51,14 @@ pub(super) use versions::{Sources, Updates};
 pub(crate) struct RwRegisterOptions {
     /// The model of isolation. Of causal, read-atomic and monotonic-atomic-view nothing stays unseen.
     #[schemars(schema_with = "decided::schema_of_registers")]
-    model: String,
+    pub(super) model: String,
     /// A transaction's writes follow its reads of the same key.
-    wfr_keys: bool,
+    pub(super) wfr_keys: bool,
     /// Each key alone is sequentially consistent.
-    sequential_keys: bool,
+    pub(super) sequential_keys: bool,
     /// Each key alone is linearizable. Left out: true for strict-serializable, else false.
-    linearizable_keys: Option<bool>,
-    initial: Initial,
+    pub(super) linearizable_keys: Option<bool>,
+    pub(super) initial: Initial,
 }
 
 impl Default for RwRegisterOptions {
@@ -97,12 +96,7 @@ pub(crate) struct RwRegister {
 
 impl RwRegister {
     /// As the options of the checker say. The error names the models that there are.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn with(options: &crate::options::Options) -> Result<RwRegister, OptionError> {
-        RwRegister::of(&crate::options::Given::new(DOC.name, options)?.read()?)
-    }
-
-    fn of(options: &RwRegisterOptions) -> Result<RwRegister, OptionError> {
+    pub(super) fn of(options: &RwRegisterOptions) -> Result<RwRegister, OptionError> {
         let model = decided::named(&options.model, &decided::of_registers())?;
         let sources = Sources {
             writes_follow_reads: options.wfr_keys,
@@ -187,7 +181,7 @@ fn unrepeatable(view: &View) -> Vec<(u32, u32, u32, u32)> {
     found
 }
 
-impl Checker for RwRegister {
+impl FromInitial for RwRegister {
     fn name(&self) -> &str {
         "rw-register"
     }
@@ -204,13 +198,6 @@ impl Checker for RwRegister {
         if registers.is_empty() { super::workloads(history, Dialect::Lists, &single) } else { registers }
     }
 
-    /// Registers begin with nil.
-    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        self.check_from(history, budget, &Initial::default())
-    }
-}
-
-impl FromInitial for RwRegister {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
             [] => Verdict::unknown(self.name(), "No transaction on registers was called.".to_owned()),
@@ -286,14 +273,8 @@ impl RwRegister {
 
     /// Why a pass would say too much.
     fn doubt(&self, txns: &Transactions<'_>, analysis: &Analysis) -> Option<String> {
-        if txns.outcomes[Outcome::Ok as usize] == 0 {
-            return Some("No transaction was acknowledged.".to_owned());
-        }
-        if !txns.all_mops().iter().any(|mop| mop.kind() == MopKind::Read) {
-            return Some("No acknowledged transaction read a register.".to_owned());
-        }
-        if !txns.all_mops().iter().any(|mop| mop.kind() == MopKind::Write) {
-            return Some("No transaction wrote anything.".to_owned());
+        if let Some(nothing) = nothing_done(txns, "a register", "wrote") {
+            return Some(nothing);
         }
         if analysis.matched.ambiguous > 0 {
             let reads = messages::count(analysis.matched.ambiguous as usize, "read");
@@ -346,23 +327,15 @@ impl RwRegister {
 }
 
 fn numbers(txns: &Transactions<'_>, analysis: &Analysis) -> BTreeMap<String, serde_json::Value> {
-    let [ok, fail, info] = txns.outcomes;
-    let initial = analysis.orders.known.iter().filter(|known| known.before != INITIAL).count();
-    let mut numbers: BTreeMap<String, serde_json::Value> = [
-        ("ok_txns", ok),
-        ("failed_txns", fail),
-        ("unknown_txns", info),
+    let inferred = analysis.orders.known.iter().filter(|known| known.before != INITIAL).count();
+    let own = [
         ("keys_written", analysis.orders.written_keys),
         ("keys_total_order", analysis.orders.total_keys),
-        ("version_orders_inferred", initial as u64),
+        ("version_orders_inferred", inferred as u64),
         ("dependency_edges", analysis.edges as u64),
         ("ambiguous_reads", analysis.matched.ambiguous),
-        ("txns_in_cycles", analysis.cycles.transactions),
-    ]
-    .map(|(name, number)| (name.to_owned(), json!(number)))
-    .into();
-    numbers.extend(analysis.counts.iter().map(|(anomaly, count)| (format!("{anomaly}_found"), json!(count))));
-    numbers
+    ];
+    super::numbers(txns, &analysis.cycles, &analysis.counts, own)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@
 pub(crate) mod fuzz;
 
 use crate::calls::{Group, at, by_key, object, workloads_with};
-use crate::checker::{CheckerDoc, Judges};
+use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
 use crate::value::{Value, ValueRef};
@@ -28,30 +28,22 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-/// Options of `saga`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct SagaOptions {
-    /// A saga that has not ended at the end of the run breaks the promise.
-    must_end: bool,
-}
-
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "saga",
     doc: "Every saga ends with all of its steps done, or with all that were done compensated in reverse order.",
     cost: "near-linear",
     judges: Judges::calls(&["start"], &["log"]),
-    options: schema::<SagaOptions>,
-    build: |given| {
-        let SagaOptions { must_end } = given.read()?;
-        Ok(Box::new(Saga { must_end }))
-    },
+    options: schema::<Saga>,
+    build: from_options::<Saga>,
 };
 
-/// Judges sagas by their logs.
-#[derive(Clone, Copy, Debug, Default)]
+/// Judges sagas by their logs. Its fields are the options.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "SagaOptions")]
 pub(crate) struct Saga {
+    /// A saga that has not ended at the end of the run breaks the promise.
     must_end: bool,
 }
 
@@ -307,10 +299,7 @@ impl Checker for Saga {
         let mut report = Report::new(history);
         let mut seen = Counts::default();
         let mut poll = BudgetPoll::new(budget);
-        for group in by_key(history, &workloads) {
-            if poll.over(group.ops.len()) {
-                break;
-            }
+        for group in by_key(history, &workloads).into_iter().take_while(|group| !poll.over(group.ops.len())) {
             self.judge(history, &group, &mut seen, &mut report);
         }
         let Counts { sagas, logs, telling, unclear, unread } = seen;

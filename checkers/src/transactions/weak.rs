@@ -54,7 +54,7 @@ use crate::options::schema;
 use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions, certainly_first, transacts};
 use crate::value::Word;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Report, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Report, Severity, Validity, Verdict};
 use causal::Stop;
 use explain::Words;
 pub(crate) use judge::Level;
@@ -97,33 +97,32 @@ pub(crate) const READ_COMMITTED: CheckerDoc = CheckerDoc {
 };
 
 /// Judges transactions by one weak level.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Weak {
     level: Level,
-    workload: Option<String>,
 }
 
 impl Weak {
     /// Monotonic atomic view with sessions; see the module for how it relates to Adya's PL-2.
     pub(crate) fn read_committed() -> Weak {
-        Weak { level: Level::ReadCommitted, workload: None }
+        Weak { level: Level::ReadCommitted }
     }
 
     /// Transactions are seen as a whole or not at all (Bailis et al., SIGMOD 2014).
     pub(crate) fn read_atomic() -> Weak {
-        Weak { level: Level::ReadAtomic, workload: None }
+        Weak { level: Level::ReadAtomic }
     }
 
     /// Causal consistency of transactions, with one order of all commits.
     pub(crate) fn causal() -> Weak {
-        Weak { level: Level::Causal, workload: None }
+        Weak { level: Level::Causal }
     }
 }
 
 /// Up to this many transactions all levels are decided, to name the strongest; of more, only those up to the one asked for.
 const DECIDED_MAX: usize = 50_000;
 
-impl Checker for Weak {
+impl FromInitial for Weak {
     fn name(&self) -> &str {
         match self.level {
             Level::Committed | Level::ReadCommitted => "read-committed",
@@ -144,23 +143,12 @@ impl Checker for Weak {
                 workloads.push(op.workload);
             }
         }
-        workloads.retain(|&one| self.workload.as_deref().is_none_or(|name| history.name(one) == name));
         workloads
     }
 
-    /// Registers begin with nil.
-    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        self.check_from(history, budget, &Initial::default())
-    }
-}
-
-impl FromInitial for Weak {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
-            [] => {
-                let none = Verdict::unknown(self.name(), "There are no transactions.".to_owned());
-                none.on(self.workload.as_deref().unwrap_or_default())
-            }
+            [] => Verdict::unknown(self.name(), "There are no transactions.".to_owned()),
             [workload, ..] => self.of_workload(history, workload, budget, initial),
         }
     }
@@ -197,9 +185,11 @@ impl Weak {
         let ok = transactions.txns().iter().filter(|txn| txn.outcome == Outcome::Ok).count();
         let reads: usize = (0..matched.view.len() as u32).map(|txn| matched.view.reads(txn).len()).sum();
         let mut report = Report::new(history);
-        report.number("ok_transactions", ok as u64);
-        report.number("judged_reads", reads as u64);
-        report.number("ambiguous_reads", matched.ambiguous);
+        report.numbers([
+            ("ok_transactions", ok as u64),
+            ("judged_reads", reads as u64),
+            ("ambiguous_reads", matched.ambiguous),
+        ]);
         for flawed in &matched.flaws {
             let make = || explain::flaw(transactions, flawed);
             report.violation(flawed.flaw.kind(), make);
@@ -236,7 +226,7 @@ impl Weak {
             _ => None,
         };
         if let Some(strongest) = strongest {
-            report.figure("strongest_level", json!(strongest));
+            report.number("strongest_level", json!(strongest));
         }
         let (flaws, cycles) = (messages::count(flaws, "flawed read"), messages::count(broken.count, "contradiction"));
         report.conclude(self.name(), otherwise, |_| format!("Not {}: {flaws}, {cycles}.", self.level.name()))

@@ -7,7 +7,6 @@ use crate::verdict::messages;
 use crate::verdict::order::in_order;
 use crate::verdict::violation::Violation;
 use crate::verdict::{FINDINGS_MAX, Finding, Severity, Validity, Verdict};
-use serde_json::json;
 use std::collections::BTreeMap;
 
 /// How often something was found, and how many examples of it are kept.
@@ -187,19 +186,17 @@ impl<'h> Report<'h> {
         }
     }
 
-    /// A number to be shown.
-    pub(crate) fn number(&mut self, name: &str, number: u64) {
-        self.numbers.insert(name.to_owned(), json!(number));
+    /// A number to be shown, of any shape.
+    pub(crate) fn number(&mut self, name: &str, number: impl Into<serde_json::Value>) {
+        self.numbers.insert(name.to_owned(), number.into());
     }
 
     /// Numbers to be shown.
-    pub(crate) fn numbers(&mut self, numbers: impl IntoIterator<Item = (String, serde_json::Value)>) {
-        self.numbers.extend(numbers);
-    }
-
-    /// A number of any shape to be shown.
-    pub(crate) fn figure(&mut self, name: &str, figure: serde_json::Value) {
-        self.numbers.insert(name.to_owned(), figure);
+    pub(crate) fn numbers<N: Into<serde_json::Value>>(
+        &mut self,
+        numbers: impl IntoIterator<Item = (impl Into<String>, N)>,
+    ) {
+        self.numbers.extend(numbers.into_iter().map(|(name, number)| (name.into(), number.into())));
     }
 
     /// What certifies a valid answer.
@@ -239,12 +236,12 @@ impl<'h> Report<'h> {
         otherwise: (Validity, String),
         numbers: impl IntoIterator<Item = (&'static str, serde_json::Value)>,
     ) -> Verdict {
-        self.numbers.extend(numbers.into_iter().map(|(name, number)| (name.to_owned(), number)));
+        self.numbers(numbers);
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         for tally in &self.tallies {
             *counts.entry(tally.kind.replace('-', "_")).or_default() += tally.count;
         }
-        self.numbers.extend(counts.into_iter().map(|(name, count)| (name, json!(count))));
+        self.numbers(counts);
         let (validity, summary) = otherwise;
         if validity != Validity::Valid && self.unknown.is_empty() {
             self.unknown.push(summary.clone());

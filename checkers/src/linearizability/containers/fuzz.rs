@@ -1,7 +1,7 @@
 //! The algorithms for containers against every order of small random histories.
 use super::{ContainerDecision, GrowOp, ItemOp, decide, growing};
 use crate::history::Op;
-use crate::models::{Container, ContainerAction, FifoQueue, Model, PriorityQueue, Stack, UnorderedQueue};
+use crate::models::{Container, ContainerAction, Model, OrderedContainer, UnorderedQueue};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 
@@ -21,11 +21,11 @@ fn counted(name: &str, seed: u64, count: u64) -> Result<(Stats, u64), String> {
     for _ in 0..count {
         let (judged, truth, story) = match name {
             "growing-set" => grown(&mut rng),
-            "queue" => items(&mut rng, Container::Queue, &FifoQueue),
+            "queue" => items(&mut rng, Container::Queue, &OrderedContainer::FIFO_QUEUE),
             "bag" => items(&mut rng, Container::Bag, &UnorderedQueue),
-            "stack" => items(&mut rng, Container::Stack, &Stack),
-            "smallest" => items(&mut rng, Container::Smallest, &PriorityQueue { largest_first: false }),
-            "largest" => items(&mut rng, Container::Largest, &PriorityQueue { largest_first: true }),
+            "stack" => items(&mut rng, Container::Stack, &OrderedContainer::STACK),
+            "smallest" => items(&mut rng, Container::Smallest, &OrderedContainer::SMALLEST_FIRST),
+            "largest" => items(&mut rng, Container::Largest, &OrderedContainer::LARGEST_FIRST),
             _ => return Err(format!("no container {name} (there are: {})", NAMES.join(", "))),
         };
         stats.histories += 1;

@@ -7,6 +7,7 @@ use crate::random::scripted::{Step, compare, interleave};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use dsfuzz_span::Span;
 use serde_json::json;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +41,7 @@ pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     let kinds = KINDS.len() as u64;
     for (share, (named_by, names)) in (0..kinds).zip(KINDS) {
-        let lease = Lease::new(Some(TTL_MS)).clock_error_ms(CLOCK_ERROR_MS).named_by(named_by);
+        let lease = Lease { ttl: Some(Span::millis(TTL_MS)), clock_error: Span::millis(CLOCK_ERROR_MS), named_by };
         // What the arguments are is known from the whole history, not from the operations of a finding alone.
         let owned = Cell::new(false);
         let one = compare(

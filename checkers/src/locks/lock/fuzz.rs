@@ -53,7 +53,10 @@ pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     let kinds = KINDS.len() as u64;
     for (share, (permits, named_by, names)) in (0..kinds).zip(KINDS) {
-        let lock = permits.map_or(Lock::mutex(), |permits| Lock::semaphore(Some(permits))).named_by(named_by);
+        let lock = Lock {
+            named_by,
+            ..permits.map_or(Lock::MUTEX, |permits| Lock { permits: Some(permits), ..Lock::SEMAPHORE })
+        };
         let seed = seed.wrapping_mul(kinds).wrapping_add(share);
         let count = count / kinds + u64::from(share < count % kinds);
         let check = |history: &History| crate::random::shown(history, lock.check(history, &Budget::unlimited()));

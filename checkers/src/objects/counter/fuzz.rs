@@ -32,7 +32,7 @@ pub(crate) const DOC: CheckerCases = CheckerCases {
 /// Judges random histories twice; the operations of each certificate alone have to be judged alike.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |history: &History| {
-        let verdict = crate::random::shown(history, Counter::new().initial(1).check(history, &Budget::unlimited()));
+        let verdict = crate::random::shown(history, Counter { initial: 1 }.check(history, &Budget::unlimited()));
         let mut answer = Answer::read(&verdict, &["below", "above"]);
         for finding in &verdict.findings {
             let ops: Vec<Op<'_>> = finding.ops.iter().filter_map(|call| history.op(*call)).collect();

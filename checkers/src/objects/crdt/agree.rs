@@ -447,10 +447,7 @@ impl Checker for ReplicasAgree {
         let mut totals = Totals::default();
         let mut poll = BudgetPoll::new(budget);
         let quiet = self.crdt.quiet_since(history);
-        for group in by_key(history, &workloads) {
-            if poll.over(group.ops.len()) {
-                break;
-            }
+        for group in by_key(history, &workloads).into_iter().take_while(|group| !poll.over(group.ops.len())) {
             let object = self.crdt.object(history, &group, CrdtType::GSet, quiet);
             totals.acknowledged += object.updates.iter().filter(|op| op.outcome == Outcome::Ok).count();
             let odd = |op: &&Op<'_>| op.output.as_list().is_none();

@@ -55,7 +55,7 @@ pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
 }
 
 fn fast(isolation: Option<Isolation>, history: &History) -> Answer {
-    let checker = Kafka { isolation, ..Kafka::new() };
+    let checker = Kafka { isolation };
     let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
     let mut answer = Answer::read(&verdict, &["unseen", "missing"]);
     for kind in KINDS {

@@ -8,7 +8,7 @@ use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 type Calls<'c> = [(u32, &'c str, &'c str, &'c str, &'c str)];
 
 fn judge(calls: &Calls<'_>) -> Verdict {
-    judge_with(&Kafka::new(), calls)
+    judge_with(&Kafka::default(), calls)
 }
 
 fn judge_with(kafka: &Kafka, calls: &Calls<'_>) -> Verdict {
@@ -122,7 +122,7 @@ fn transactions_that_poll_each_other_are_a_circle() {
         1 -> ok [["poll",{"1":[[0,"a"],[1,"y"]]}],["send",2,[0,"x"]]]
         2 -> ok [["send",1,[1,"y"]],["poll",{"2":[[0,"x"]]}]]
         "#;
-    let verdict = Kafka::new().check(&history(lines), &Budget::unlimited());
+    let verdict = Kafka::default().check(&history(lines), &Budget::unlimited());
     assert_eq!((verdict.validity, first_kind(&verdict)), (Validity::Invalid, "G1c"));
     let finding = &verdict.findings[0];
     assert_eq!((&finding.ops[..], finding.cycle.len()), (&[2, 3][..], 2));
@@ -152,7 +152,7 @@ fn an_unknown_transaction_that_somebody_polled_was_committed_as_a_whole() {
     assert!(verdict.findings[0].title.starts_with("Lost write: \"a\", committed by #0 at offset 0 of log 1"));
     // Nobody knows whether it was committed where nobody polled of it, nor where polls show what was not committed.
     assert_eq!(judge(&[unknown, later, beyond]).validity, Validity::Valid);
-    let uncommitted = Kafka { isolation: Some(Isolation::ReadUncommitted), ..Kafka::new() };
+    let uncommitted = Kafka { isolation: Some(Isolation::ReadUncommitted) };
     assert_eq!(judge_with(&uncommitted, &[unknown, later, proof, beyond]).validity, Validity::Valid);
 }
 
@@ -225,7 +225,7 @@ fn a_transaction_does_not_poll_what_it_has_not_committed() {
     let finding = &verdict.findings[0];
     assert_eq!((verdict.validity, finding.severity), (Validity::Unknown, Severity::Evidence));
     assert_eq!(finding.kind, "precommitted-read");
-    let with = |isolation| judge_with(&Kafka { isolation: Some(isolation), ..Kafka::new() }, &[own]);
+    let with = |isolation| judge_with(&Kafka { isolation: Some(isolation) }, &[own]);
     let verdict = with(Isolation::ReadCommitted);
     assert_eq!((verdict.validity, first_kind(&verdict)), (Validity::Invalid, "precommitted-read"));
     assert!(verdict.findings[0].certificate.is_some());

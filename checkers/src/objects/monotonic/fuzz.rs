@@ -31,7 +31,7 @@ const FACTS: [&str; 5] = ["out_of_order", "out_of_order_process", "lost", "dupli
 /// Judges random histories twice, half of them with the option `per_process`.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |per_process: bool, history: &History| {
-        let checker = Monotonic::new().per_process(per_process);
+        let checker = Monotonic { per_process };
         let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
         Answer::read(&verdict, &FACTS)
     };

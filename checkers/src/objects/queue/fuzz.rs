@@ -32,7 +32,7 @@ pub(crate) const DOC: CheckerCases = CheckerCases {
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |history: &History| {
         Answer::read(
-            &crate::random::shown(history, Queue::new().check(history, &Budget::unlimited())),
+            &crate::random::shown(history, Queue::default().check(history, &Budget::unlimited())),
             &["unexpected", "duplicated"],
         )
     };

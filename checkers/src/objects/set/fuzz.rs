@@ -34,7 +34,7 @@ pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     let modes = FinalReads::ALL.len() as u64;
     for (share, mode) in (0..).zip(FinalReads::ALL) {
-        let checker = SetChecker { mode, ..SetChecker::new() };
+        let checker = SetChecker { final_reads: mode, ..SetChecker::default() };
         let fast = |history: &History| {
             let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
             Answer::read(&verdict, &FACTS)

@@ -26,7 +26,7 @@ const FACTS: [&str; 8] = ["stable", "stale", "lost", "missing", "unsettled", "ne
 /// Judges random histories twice, each with and without the option `linearizable`.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |linearizable: bool, history: &History| {
-        let checker = SetFull::new().linearizable(linearizable);
+        let checker = SetFull { linearizable, ..SetFull::default() };
         let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
         Answer::read(&verdict, &FACTS)
     };

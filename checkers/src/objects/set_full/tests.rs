@@ -5,7 +5,7 @@ use crate::testing::history;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 
 fn judge(lines: &str, linearizable: bool) -> Verdict {
-    SetFull::new().linearizable(linearizable).check(&history(lines), &Budget::unlimited())
+    SetFull { linearizable, ..SetFull::default() }.check(&history(lines), &Budget::unlimited())
 }
 
 const ADDED: &str = "

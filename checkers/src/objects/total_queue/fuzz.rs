@@ -33,10 +33,8 @@ pub(crate) const DOC: CheckerCases = CheckerCases {
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |once: bool| {
         move |history: &History| {
-            let verdict = crate::random::shown(
-                history,
-                TotalQueue::new().exactly_once(once).check(history, &Budget::unlimited()),
-            );
+            let verdict =
+                crate::random::shown(history, TotalQueue { exactly_once: once }.check(history, &Budget::unlimited()));
             Answer::read(&verdict, &["lost", "unexpected", "duplicated"])
         }
     };

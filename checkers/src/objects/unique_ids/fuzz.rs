@@ -27,7 +27,7 @@ pub(crate) const DOC: CheckerCases = CheckerCases {
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |history: &History| {
         Answer::read(
-            &crate::random::shown(history, UniqueIds::new().check(history, &Budget::unlimited())),
+            &crate::random::shown(history, UniqueIds.check(history, &Budget::unlimited())),
             &["received", "duplicated"],
         )
     };

@@ -36,7 +36,7 @@ pub(crate) const DOC: CheckerCases = CheckerCases {
 /// Judges random histories twice.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |history: &History| {
-        let verdict = crate::random::shown(history, Watch::new().check(history, &Budget::unlimited()));
+        let verdict = crate::random::shown(history, Watch.check(history, &Budget::unlimited()));
         let number = |name: &str| verdict.numbers.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
         let mut answer = Answer::read(&verdict, &["covered"]);
         answer.facts.extend(KINDS.map(|kind| (kind, number(&kind.replace('-', "_")))));

@@ -13,7 +13,7 @@ const CHANGES: &str = r#"
 /// The changes, seen by a watch with this input and these responses.
 fn judge(input: &str, responses: &str) -> Verdict {
     let lines = format!("{CHANGES}1 watch null {input} -> ok {responses}");
-    Watch::new().check(&history(&lines), &Budget::unlimited())
+    Watch.check(&history(&lines), &Budget::unlimited())
 }
 
 fn kind(input: &str, responses: &str) -> String {

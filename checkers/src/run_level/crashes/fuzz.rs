@@ -1,9 +1,9 @@
 //! `crashes` against its rule, applied to each record by itself. What lines about corrupt data may tell of is played through
 //! in time.
-
-use crate::history::{FaultEvent, FaultStep, History, HistoryBuilder, ProcessEvent, ProcessStep, Record};
+use crate::history::{FaultEvent, FaultStep, History, ProcessEvent, ProcessStep, Record};
 use crate::options::Options;
 use crate::oracles::cases::{CheckerCases, Long, registers};
+use crate::random::scripted::ScriptedHistory;
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Severity, Validity};
@@ -185,22 +185,18 @@ fn history(faults: &[Planned], records: &[ProcessEvent]) -> History {
     }
     events.extend(records.iter().map(|record| (record.time, Record::Process(record.clone()))));
     events.sort_by_key(|(time, _)| *time);
-    let mut builder = HistoryBuilder::new();
-    let mut push = |record: Record| {
-        let taken = builder.push(record);
-        assert!(taken.is_ok(), "an unsound recording: {taken:?}");
-    };
-    let nodes = NODES.map(str::to_owned).to_vec();
-    push(Record::Start { index: 0, time: 0, version: 1, nodes, wall: String::new() });
-    for (at, (_, mut record)) in (1..).zip(events) {
-        match &mut record {
-            Record::Fault(event) => event.index = at,
-            Record::Process(event) => event.index = at,
-            _ => {}
-        }
-        push(record);
+    let mut scripted = ScriptedHistory::on(&NODES);
+    for (_, mut record) in events {
+        scripted.push(|index, _| {
+            match &mut record {
+                Record::Fault(event) => event.index = index,
+                Record::Process(event) => event.index = index,
+                _ => {}
+            }
+            record
+        });
     }
-    builder.finish().unwrap_or_default()
+    scripted.finish()
 }
 
 /// Moments, half a second apart.

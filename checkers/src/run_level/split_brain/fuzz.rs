@@ -1,7 +1,8 @@
 //! `split-brain` against its definition, pair by pair.
 use super::{Sides, SplitBrain};
-use crate::history::{Completion, FaultEvent, FaultStep, History, HistoryBuilder, Invoke, Outcome, Record, RoleClaim};
+use crate::history::{FaultEvent, FaultStep, History, Invoke, Outcome, Record, RoleClaim};
 use crate::oracles::cases::{CheckerCases, Long, call, rounds};
+use crate::random::scripted::ScriptedHistory;
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
@@ -84,42 +85,27 @@ pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     Ok(stats)
 }
 
-/// Writes the records of one case, one after the other.
-struct RandomHistory {
-    builder: HistoryBuilder,
-    index: u64,
-}
-
-impl RandomHistory {
-    fn push(&mut self, record: impl FnOnce(u64, u64) -> Record) -> u64 {
-        let index = self.index;
-        let taken = self.builder.push(record(index, index * 1_000_000));
-        assert!(taken.is_ok(), "an unsound recording: {taken:?}");
-        self.index += 1;
-        index
-    }
-
-    fn fault(&mut self, fault: u64, step: FaultStep, cut: &BTreeSet<(usize, usize)>) -> u64 {
-        let name = |node: usize| NODES[node].to_owned();
-        let cut: Vec<(String, String)> = cut.iter().map(|&(from, to)| (name(from), name(to))).collect();
-        self.push(|index, time| {
-            let (what, nodes, detail) = (String::new(), Vec::new(), Vec::new());
-            let kind = "partition".into();
-            Record::Fault(FaultEvent {
-                index,
-                time,
-                fault,
-                kind,
-                step,
-                what,
-                nodes,
-                cut,
-                detail,
-                ended: None,
-                problem: None,
-            })
+/// Records a step of a fault.
+fn fault(random: &mut ScriptedHistory, fault: u64, step: FaultStep, cut: &BTreeSet<(usize, usize)>) -> u64 {
+    let name = |node: usize| NODES[node].to_owned();
+    let cut: Vec<(String, String)> = cut.iter().map(|&(from, to)| (name(from), name(to))).collect();
+    random.push(|index, time| {
+        let (what, nodes, detail) = (String::new(), Vec::new(), Vec::new());
+        let kind = "partition".into();
+        Record::Fault(FaultEvent {
+            index,
+            time,
+            fault,
+            kind,
+            step,
+            what,
+            nodes,
+            cut,
+            detail,
+            ended: None,
+            problem: None,
         })
-    }
+    })
 }
 
 fn random_cut(rng: &mut Rng) -> BTreeSet<(usize, usize)> {
@@ -175,9 +161,7 @@ fn random_call(rng: &mut Rng, node: usize) -> Made {
 }
 
 fn make(rng: &mut Rng) -> Case {
-    let mut random = RandomHistory { builder: HistoryBuilder::new(), index: 0 };
-    let nodes = NODES.map(str::to_owned).to_vec();
-    random.push(|index, time| Record::Start { index, time, version: 1, nodes, wall: String::new() });
+    let mut random = ScriptedHistory::on(&NODES);
     let mut calls: Vec<Made> = Vec::new();
     let mut open: Vec<(usize, u64)> = Vec::new();
     let mut claims: Vec<Claim> = Vec::new();
@@ -195,19 +179,19 @@ fn make(rng: &mut Rng) -> Case {
         for (stretch, length) in lengths.into_iter().enumerate() {
             match stretch {
                 1 => {
-                    random.fault(round, FaultStep::Resolved, &cut);
-                    random.fault(round, FaultStep::Begun, &cut);
-                    proven = rng.percent(95).then(|| random.fault(round, FaultStep::Proven, &cut));
+                    fault(&mut random, round, FaultStep::Resolved, &cut);
+                    fault(&mut random, round, FaultStep::Begun, &cut);
+                    proven = rng.percent(95).then(|| fault(&mut random, round, FaultStep::Proven, &cut));
                 }
                 2 => {
                     let end = match rng.percent(95) {
-                        true => Some(random.fault(round, FaultStep::Reproven, &cut)),
+                        true => Some(fault(&mut random, round, FaultStep::Reproven, &cut)),
                         false => {
-                            random.fault(round, FaultStep::Lapsed, &cut);
+                            fault(&mut random, round, FaultStep::Lapsed, &cut);
                             None
                         }
                     };
-                    random.fault(round, FaultStep::Healed, &cut);
+                    fault(&mut random, round, FaultStep::Healed, &cut);
                     cuts.push(Cut { cut: cut.clone(), certain: proven.zip(end) });
                 }
                 _ => {}
@@ -218,13 +202,13 @@ fn make(rng: &mut Rng) -> Case {
         }
     }
     let sides = *rng.pick(&[Sides::Conflicting, Sides::Conflicting, Sides::Evidence, Sides::Violation]);
-    Case { history: random.builder.finish().unwrap_or_default(), calls, cuts, claims, sides }
+    Case { history: random.finish(), calls, cuts, claims, sides }
 }
 
 /// A call begins or comes back, or a node says that it leads.
 fn step(
     rng: &mut Rng,
-    random: &mut RandomHistory,
+    random: &mut ScriptedHistory,
     calls: &mut Vec<Made>,
     open: &mut Vec<(usize, u64)>,
     claims: &mut Vec<Claim>,
@@ -256,14 +240,7 @@ fn step(
         let (at, process) = open.swap_remove(rng.below(open.len() as u64) as usize);
         let Made { outcome, output, .. } = calls[at].clone();
         let value = if outcome == Outcome::Ok { output } else { Value::Nil };
-        calls[at].reply = random.push(|index, time| {
-            let completion = Completion { index, time, process, value, error: None, node: None };
-            match outcome {
-                Outcome::Ok => Record::Ok(completion),
-                Outcome::Fail => Record::Fail(completion),
-                Outcome::Info => Record::Info(completion),
-            }
-        });
+        calls[at].reply = random.reply(process, outcome, value);
         return;
     }
     let node = rng.below(NODES.len() as u64) as usize;

@@ -1,16 +1,14 @@
 //! Every model that `list-append` and `rw-register` accept against its definition, on random small histories.
 use super::{DecidedBy, by, of_lists, of_registers};
 use crate::history::Outcome;
-use crate::options::Options;
 use crate::random::{Rng, Stats};
 use crate::transactions::lattice;
 use crate::transactions::list_append::ListAppend;
 use crate::transactions::oracle::{self, Order};
-use crate::transactions::rw_register::RwRegister;
+use crate::transactions::rw_register::{RwRegister, RwRegisterOptions};
 use crate::transactions::weak::brute::{Definition, holds};
 use crate::transactions::weak::fuzz::closed;
 use crate::transactions::weak::small::{Shape, Small, SmallMop, SmallTxn};
-use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 
 /// Judges random small histories by every accepted model: what is Valid must hold, what is Invalid must not. Of registers
@@ -39,6 +37,10 @@ pub(crate) fn differ_models(seed: u64, count: u64) -> Result<Stats, String> {
     Ok(stats)
 }
 
+fn of_model(model: &str) -> RwRegisterOptions {
+    RwRegisterOptions { model: model.to_owned(), ..RwRegisterOptions::default() }
+}
+
 /// Whether some model does not hold, and how many answers are Unknown though something was read.
 fn judged_alike(small: &Small) -> Result<(bool, u64), String> {
     let history = small.history();
@@ -48,8 +50,7 @@ fn judged_alike(small: &Small) -> Result<(bool, u64), String> {
         let verdict = if small.lists {
             ListAppend::new(model)?.check(&history, &Budget::unlimited())
         } else {
-            let options = Options([("model".to_owned(), Value::text(model))].into());
-            RwRegister::with(&options)?.check(&history, &Budget::unlimited())
+            RwRegister::of(&of_model(model))?.check(&history, &Budget::unlimited())
         };
         let expected = expected(small, model).ok_or_else(|| format!("{model} has no definition"))?;
         invalid |= !expected;
@@ -178,9 +179,13 @@ mod tests {
     #[test]
     fn every_accepted_model_has_a_definition_and_others_are_refused() {
         for model in lattice::MODELS {
-            let options = Options([("model".to_owned(), Value::text(model.name))].into());
             assert_eq!(ListAppend::new(model.name).is_ok(), by(model).is_some(), "{}", model.name);
-            assert_eq!(RwRegister::with(&options).is_ok(), of_registers().contains(&model.name), "{}", model.name);
+            assert_eq!(
+                RwRegister::of(&of_model(model.name)).is_ok(),
+                of_registers().contains(&model.name),
+                "{}",
+                model.name
+            );
         }
         let refused = ListAppend::new("cursor-stability").map(|_| ()).unwrap_err();
         assert!(

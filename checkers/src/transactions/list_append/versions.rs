@@ -68,6 +68,14 @@ pub(super) struct FlawedRead {
     pub(super) follower: Word,
 }
 
+impl FlawedRead {
+    /// A flaw of this read, or of none ([`NONE`]), which is about nothing else.
+    fn new(flaw: Flaw, key: u32, reader: u32, read: u32) -> FlawedRead {
+        let (element, follower) = (Word::NIL, Word::NIL);
+        FlawedRead { flaw, key, reader, read, other: NONE, other_read: NONE, element, follower }
+    }
+}
+
 /// An element that two transactions appended: the writer of what was read is not known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ambiguous {
@@ -227,18 +235,8 @@ impl Versions {
                         continue;
                     }
                     if !(fits && same) {
-                        let (reader, element) = (mop.txn(), Word::NIL);
                         let other_read = first.map_or(NONE, |(_, read)| read);
-                        self.note(FlawedRead {
-                            flaw: Flaw::Internal,
-                            key,
-                            reader,
-                            read: at,
-                            other: NONE,
-                            other_read,
-                            element,
-                            follower: Word::NIL,
-                        });
+                        self.note(FlawedRead { other_read, ..FlawedRead::new(Flaw::Internal, key, mop.txn(), at) });
                     }
                     let fresh = first.is_none() && scratch.own.is_empty();
                     if fits && (same || scratch.own.is_empty()) {
@@ -260,14 +258,9 @@ impl Versions {
         let list = self.list(txns, key);
         let reader = if read == NONE { NONE } else { txns.all_mops()[read as usize].txn() };
         let flaw = |flaw: Flaw, element: Word, other: u32| FlawedRead {
-            flaw,
-            key,
-            reader,
-            read,
             other,
-            other_read: NONE,
             element,
-            follower: Word::NIL,
+            ..FlawedRead::new(flaw, key, reader, read)
         };
         scratch.at.clear();
         let (mut aborted, mut dirty) = (usize::MAX, false);
@@ -316,17 +309,9 @@ impl Versions {
         for read in &scratch.reads {
             let words = &txns.elements(mops[read.mop as usize].value)[..read.len as usize];
             if !Word::same(words, &list[..words.len()]) {
-                let (reader, other) = (read.txn, mops[longest as usize].txn());
-                self.note(FlawedRead {
-                    flaw: Flaw::IncompatibleOrder,
-                    key,
-                    reader,
-                    read: read.mop,
-                    other,
-                    other_read: longest,
-                    element: Word::NIL,
-                    follower: Word::NIL,
-                });
+                let other = mops[longest as usize].txn();
+                let flawed = FlawedRead::new(Flaw::IncompatibleOrder, key, read.txn, read.mop);
+                self.note(FlawedRead { other, other_read: longest, ..flawed });
                 scratch.loose.push((read.mop, read.txn));
                 continue;
             }
@@ -335,14 +320,9 @@ impl Versions {
                 scratch.updates.push((read.len, read.txn, read.mop));
             }
             let flaw = |flaw: Flaw, element: Word, other: u32| FlawedRead {
-                flaw,
-                key,
-                reader: read.txn,
-                read: read.mop,
                 other,
-                other_read: NONE,
                 element,
-                follower: Word::NIL,
+                ..FlawedRead::new(flaw, key, read.txn, read.mop)
             };
             if words.len() > aborted {
                 let writer = scratch.elements.at(scratch.at[aborted]).txn;
@@ -381,14 +361,9 @@ impl Versions {
     ) {
         let (mut last, mut failed) = (NONE, false);
         let flaw = |flaw: Flaw, element: Word, other: u32| FlawedRead {
-            flaw,
-            key,
-            reader,
-            read,
             other,
-            other_read: NONE,
             element,
-            follower: Word::NIL,
+            ..FlawedRead::new(flaw, key, reader, read)
         };
         for &element in txns.elements(txns.all_mops()[read as usize].value) {
             let Some(found) = scratch.elements.find(element) else {
@@ -431,16 +406,7 @@ impl Versions {
             let [(len, one, read), (same, other, other_read)] = *pair else { continue };
             if len == same && one != other && told != len {
                 told = len;
-                self.note(FlawedRead {
-                    flaw: Flaw::LostUpdate,
-                    key,
-                    reader: one,
-                    read,
-                    other,
-                    other_read,
-                    element: Word::NIL,
-                    follower: Word::NIL,
-                });
+                self.note(FlawedRead { other, other_read, ..FlawedRead::new(Flaw::LostUpdate, key, one, read) });
             }
         }
     }
@@ -455,14 +421,10 @@ impl Versions {
                 continue;
             }
             let flaw = |flaw: Flaw, read: u32, follower: Word| FlawedRead {
-                flaw,
-                key,
-                reader: append.txn,
-                read,
                 other: append.txn,
-                other_read: NONE,
                 element: append.element,
                 follower,
+                ..FlawedRead::new(flaw, key, append.txn, read)
             };
             let next = appends.get(at + 1).filter(|next| next.txn == append.txn && !next.ambiguous);
             if let Some(next) = next.filter(|next| next.place != NONE && next.place < append.place) {

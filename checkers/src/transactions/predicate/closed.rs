@@ -428,15 +428,13 @@ impl Checker for ClosedPredicate {
             let reads = messages::count(analysis.selects as usize, "predicate read");
             (Validity::Valid, format!("Some serial order explains {reads}."))
         };
-        for (name, number) in [
+        report.numbers([
             ("txns", analysis.txns.len() as u64),
             ("keys", analysis.keys.len() as u64),
             ("predicate_reads", analysis.selects),
             ("dependency_edges", analysis.reasons.len() as u64),
             ("undetermined_versions", analysis.undetermined),
-        ] {
-            report.number(name, number);
-        }
+        ]);
         let reads = messages::count(analysis.wrong.len(), "flawed read");
         let cycles = messages::count(cycles.len(), "contradiction");
         report.conclude(self.name(), otherwise, |_| format!("Not serializable: {reads}, {cycles}."))

@@ -1,13 +1,11 @@
 //! Registers and mini-transactions against their definitions, on random small histories.
-use crate::options::Options;
 use crate::oracles::cases::{Call, CheckerCases, Long, call};
 use crate::random::{Rng, Stats};
-use crate::transactions::mini::Mini;
-use crate::transactions::rw_register::RwRegister;
+use crate::transactions::mini::{Mini, MiniOptions};
+use crate::transactions::rw_register::{RwRegister, RwRegisterOptions};
 use crate::transactions::weak::brute::{Definition, holds};
 use crate::transactions::weak::fuzz::closed;
 use crate::transactions::weak::small::{Shape, Small};
-use crate::value::Value;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use serde_json::Value::Null;
 use serde_json::json;
@@ -51,10 +49,6 @@ const MODELS: [(&str, Definition, bool); 3] = [
     ("snapshot-isolation", Definition::Snapshot, false),
 ];
 
-fn options(entries: &[(&str, Value)]) -> Options {
-    Options(entries.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
-}
-
 /// Judges random small histories of registers: what a definition allows must never be Invalid, whatever is inferred; and of
 /// mini-transactions, where Valid must be right too.
 ///
@@ -63,7 +57,6 @@ fn options(entries: &[(&str, Value)]) -> Options {
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut rng = Rng::new(seed);
     let (mut stats, mut undecided) = (Stats::default(), 0);
-    let all = Value::Bool(true);
     for _ in 0..count {
         let read_first = rng.percent(50);
         let (txns, sessions) = (2 + rng.below(3), 1 + rng.below(4));
@@ -75,20 +68,19 @@ pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         for (model, definition, sessions) in MODELS {
             let expected = holds(if sessions { &small } else { &alone }, definition);
             stats.invalid += u64::from(!expected && definition == Definition::Strict);
-            let entry = ("model", Value::text(model));
-            let more = [("linearizable_keys", all.clone()), ("sequential_keys", all.clone())];
-            let strict = definition == Definition::Strict;
+            let options = RwRegisterOptions { model: model.to_owned(), ..RwRegisterOptions::default() };
             // Only strict serializability promises each key's linearizability.
-            let with: &[(&str, Value)] = if strict { &more } else { &[] };
-            let plain = crate::random::shown(
-                &history,
-                RwRegister::with(&options(std::slice::from_ref(&entry)))?.check(&history, &Budget::unlimited()),
-            );
-            let inferring = [std::slice::from_ref(&entry), with].concat();
-            let inferring = crate::random::shown(
-                &history,
-                RwRegister::with(&options(&inferring))?.check(&history, &Budget::unlimited()),
-            );
+            let strict = definition == Definition::Strict;
+            let inferring = RwRegisterOptions {
+                sequential_keys: strict,
+                linearizable_keys: strict.then_some(true),
+                ..options.clone()
+            };
+            let judged = |options: &RwRegisterOptions| -> Result<Verdict, String> {
+                let verdict = RwRegister::of(options)?.check(&history, &Budget::unlimited());
+                Ok(crate::random::shown(&history, verdict))
+            };
+            let (plain, inferring) = (judged(&options)?, judged(&inferring)?);
             for verdict in [&plain, &inferring] {
                 if expected && verdict.validity == Validity::Invalid || !sound(verdict) {
                     return Err(shown(&small, model, expected, verdict));
@@ -103,7 +95,8 @@ pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
             if read_first {
                 let verdict = crate::random::shown(
                     &history,
-                    Mini::with(&options(&[entry]))?.check(&history, &Budget::unlimited()),
+                    Mini::of(&MiniOptions { model: model.to_owned(), ..MiniOptions::default() })?
+                        .check(&history, &Budget::unlimited()),
                 );
                 let agrees = match verdict.validity {
                     Validity::Valid => expected,
