@@ -32,8 +32,12 @@ pub(crate) fn workloads_with(history: &History, functions: &[&str]) -> Vec<NameI
 
 /// Workloads that have such an operation, in order of name.
 pub(crate) fn workloads_where(history: &History, holds: impl Fn(&Op<'_>) -> bool) -> Vec<NameId> {
+    let all = history.workloads().len();
     let mut found: Vec<NameId> = Vec::new();
     for op in history.ops().iter() {
+        if found.len() == all {
+            break;
+        }
         if !found.contains(&op.workload) && holds(&op) {
             found.push(op.workload);
         }

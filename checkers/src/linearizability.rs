@@ -49,6 +49,7 @@ use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Report, Validity, Verdict};
+use decide::DecisionOptions;
 use keys::{KeyDecision, Part, parts};
 use object::{Contradiction, Objects};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -210,7 +211,7 @@ impl<M: Model> Checker for Linearizable<M> {
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = self.workloads(history);
-        let parts = parts(history, &workloads);
+        let mut parts = parts(history, &workloads);
         let forms = self.model.shows_as_written().then(|| Forms::of(history)).filter(Forms::may_differ);
         let objects = Objects { model: &self.model, initial: &self.initial, history, forms, turned: false };
         let mut bad: Vec<(u64, usize, Contradiction<M>)> = Vec::new();
@@ -227,7 +228,8 @@ impl<M: Model> Checker for Linearizable<M> {
                 None => objects.judge(part, options),
             }
         });
-        let judged = self.as_turned(history, &parts, judged, budget);
+        let mut judged = self.as_turned(history, &parts, judged, budget);
+        broken_before(&objects, &mut parts, &mut judged, budget);
         for (place, (part, judged)) in parts.iter().zip(judged).enumerate() {
             match judged {
                 KeyDecision::Fine(order) => orders.push(order),
@@ -283,6 +285,25 @@ impl<M: Model> Checker for Linearizable<M> {
         report.conclude(self.name(), otherwise, |headline| {
             format!("{count} of {all} not linearizable{more}. {headline}.")
         })
+    }
+}
+
+/// Judges keys with a call that is not understood up to that call: nothing that came later explains what was seen before.
+fn broken_before<'h, M: Model>(
+    objects: &Objects<'h, M>,
+    parts: &mut [Part<'h>],
+    judged: &mut [KeyDecision<Contradiction<M>>],
+    budget: &Budget,
+) {
+    let open = judged.iter_mut().zip(parts).filter(|(judged, _)| matches!(judged, KeyDecision::GaveUp(_)));
+    for (judged, part) in open {
+        let Some(call) = objects.not_understood(part) else { continue };
+        let before = part.before(objects.history, call);
+        let what = key_name(objects.history, &before);
+        let options = DecisionOptions { what: &what, ..DecisionOptions::of(budget) };
+        if let bad @ KeyDecision::Bad(..) = objects.judge(&before, options) {
+            (*judged, *part) = (bad, before);
+        }
     }
 }
 

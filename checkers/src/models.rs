@@ -75,6 +75,7 @@ pub(crate) use set::SetAction;
 pub(crate) use unordered_queue::UnorderedQueue;
 pub(crate) use versioned::VersionedRegister;
 
+use crate::checker::Reads;
 use crate::initial::Initial;
 use crate::options::OptionError;
 use crate::value::Value;
@@ -341,6 +342,8 @@ pub struct ModelDoc {
     pub doc: &'static str,
     /// The functions that it knows.
     pub functions: &'static [&'static str],
+    /// What reads of such an object reply with.
+    pub reads: Reads,
     /// Options of `linearizable` that it takes.
     pub options: &'static [&'static str],
 }
@@ -355,12 +358,13 @@ pub(crate) trait WithModel {
 
 /// One list of types: [`MODELS`] and [`with_model`] follow from it.
 macro_rules! models {
-    ($($name:literal, $functions:expr, $options:expr, $make:expr, $doc:literal;)*) => {
+    ($($name:literal, $functions:expr, $reads:ident, $options:expr, $make:expr, $doc:literal;)*) => {
         /// All models. A new one is its file and its entry here.
         pub const MODELS: &[ModelDoc] = &[$(ModelDoc {
             name: $name,
             doc: $doc,
             functions: $functions,
+            reads: Reads::$reads,
             options: $options,
         }),*];
 
@@ -388,44 +392,44 @@ type Made<M> = Result<M, OptionError>;
 const BEGINS: &[&str] = &["initial"];
 
 models! {
-    "register", register::READ_WRITE, BEGINS, |_: &ModelOptions| -> Made<_> { Ok(Register::default()) },
+    "register", register::READ_WRITE, Value, BEGINS, |_: &ModelOptions| -> Made<_> { Ok(Register::default()) },
         "One value: read, write.";
-    "cas-register", register::READ_WRITE_CAS, BEGINS, |_: &ModelOptions| -> Made<_> { Ok(CasRegister::default()) },
+    "cas-register", register::READ_WRITE_CAS, Value, BEGINS, |_: &ModelOptions| -> Made<_> { Ok(CasRegister::default()) },
         "One value: read, write, compare-and-set.";
-    "multi-register", multi_register::FUNCTIONS, BEGINS, |_: &ModelOptions| -> Made<_> { Ok(MultiRegister::default()) },
+    "multi-register", multi_register::FUNCTIONS, Anything, BEGINS, |_: &ModelOptions| -> Made<_> { Ok(MultiRegister::default()) },
         "Several values: reads and writes of some of them in one step.";
-    "versioned-register", versioned::FUNCTIONS, BEGINS,
+    "versioned-register", versioned::FUNCTIONS, Value, BEGINS,
         |options: &ModelOptions| VersionedRegister::sound(options).map(|()| VersionedRegister::default()),
         "One value with its version, as etcd's keys have: read replies with [version, value]; write, compare-and-set.";
-    "kv", kv::FUNCTIONS, BEGINS, |_: &ModelOptions| -> Made<_> { Ok(Kv::default()) },
+    "kv", kv::FUNCTIONS, Anything, BEGINS, |_: &ModelOptions| -> Made<_> { Ok(Kv::default()) },
         "A key of a store: get, put, append, delete, compare-and-set; initially an empty text.";
-    "mutex", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Mutex) },
+    "mutex", locking::FUNCTIONS, Anything, &[], |_: &ModelOptions| -> Made<_> { Ok(Mutex) },
         "A lock: nobody acquires it while it is held. Arguments of acquire name no lock.";
-    "owner-mutex", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(OwnedMutex { reentrant: false }) },
+    "owner-mutex", locking::FUNCTIONS, Anything, &[], |_: &ModelOptions| -> Made<_> { Ok(OwnedMutex { reentrant: false }) },
         "A lock that only its holder can release.";
-    "reentrant-mutex", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(OwnedMutex { reentrant: true }) },
+    "reentrant-mutex", locking::FUNCTIONS, Anything, &[], |_: &ModelOptions| -> Made<_> { Ok(OwnedMutex { reentrant: true }) },
         "A lock that its holder can acquire again, and has to release as often.";
-    "semaphore", locking::FUNCTIONS, semaphore::OPTIONS, Semaphore::with_options,
+    "semaphore", locking::FUNCTIONS, Anything, semaphore::OPTIONS, Semaphore::with_options,
         "A number of permits: no more are out than there are.";
-    "fenced-lock", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(FencedLock) },
+    "fenced-lock", locking::FUNCTIONS, Anything, &[], |_: &ModelOptions| -> Made<_> { Ok(FencedLock) },
         "A lock whose every acquisition returns a larger token than all before.";
-    "lease", lease::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Lease) },
+    "lease", lease::FUNCTIONS, Anything, &[], |_: &ModelOptions| -> Made<_> { Ok(Lease) },
         "A lock that may expire at any time: grants have growing numbers, and only the latest can be renewed.";
-    "fifo-queue", items::QUEUE, &[], |_: &ModelOptions| -> Made<_> { Ok(OrderedContainer::FIFO_QUEUE) },
+    "fifo-queue", items::QUEUE, Anything, &[], |_: &ModelOptions| -> Made<_> { Ok(OrderedContainer::FIFO_QUEUE) },
         "A queue: first in, first out.";
-    "unordered-queue", items::QUEUE, &[], |_: &ModelOptions| -> Made<_> { Ok(UnorderedQueue) },
+    "unordered-queue", items::QUEUE, Anything, &[], |_: &ModelOptions| -> Made<_> { Ok(UnorderedQueue) },
         "A queue in no order: nothing comes out that is not in it.";
-    "priority-queue", ordered::PRIORITY_QUEUE, ordered::PRIORITY_QUEUE_OPTIONS, OrderedContainer::priority_queue,
+    "priority-queue", ordered::PRIORITY_QUEUE, Anything, ordered::PRIORITY_QUEUE_OPTIONS, OrderedContainer::priority_queue,
         "A queue: the smallest value comes out first.";
-    "stack", ordered::STACK, &[], |_: &ModelOptions| -> Made<_> { Ok(OrderedContainer::STACK) },
+    "stack", ordered::STACK, Anything, &[], |_: &ModelOptions| -> Made<_> { Ok(OrderedContainer::STACK) },
         "A stack: last in, first out.";
-    "set", set::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Set) },
+    "set", set::FUNCTIONS, Elements, &[], |_: &ModelOptions| -> Made<_> { Ok(Set) },
         "A set: add, remove, contains, read.";
-    "counter", counter::FUNCTIONS, BEGINS, |options: &ModelOptions| Counter::sound(options).map(|()| Counter::default()),
+    "counter", counter::FUNCTIONS, Number, BEGINS, |options: &ModelOptions| Counter::sound(options).map(|()| Counter::default()),
         "A number: add, increment, decrement, read.";
-    "log", log::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Log) },
+    "log", log::FUNCTIONS, Anything, &[], |_: &ModelOptions| -> Made<_> { Ok(Log) },
         "A list to which is only appended: each append returns its offset, which is read for ever after.";
-    "leader-election", leader_election::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(LeaderElection) },
+    "leader-election", leader_election::FUNCTIONS, Anything, &[], |_: &ModelOptions| -> Made<_> { Ok(LeaderElection) },
         "A leader for each term: terms grow, and each has one leader.";
 }
 

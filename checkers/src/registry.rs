@@ -123,10 +123,11 @@ impl CheckerDoc {
         MODELS.iter().find(|model| model.name == name)
     }
 
-    /// Whether it can judge, with these options, a workload with these functions whose reads reply with this. A model says
-    /// itself what it knows.
+    /// Whether it can judge, with these options, a workload with these functions whose reads reply with this. Of a model that is
+    /// named, what its reads reply with counts here; its functions are asked for by [`ModelDoc::functions`].
     pub fn can_judge(&self, options: &Options, functions: &[&str], reads: Reads) -> bool {
-        self.model(options).is_some() || self.judges.can_judge(functions, reads)
+        let fits = |model: &ModelDoc| [Reads::Anything, reads].contains(&model.reads) || reads == Reads::Anything;
+        self.model(options).map_or_else(|| self.judges.can_judge(functions, reads), fits)
     }
 }
 

@@ -76,7 +76,7 @@ impl CheckArgs {
             None if named.is_empty() => return Ok(None),
             None => named,
         };
-        self.with_options(named).map(Some)
+        self.with_options(named, None).map(Some)
     }
 
     /// The options of checkers on the command line.
@@ -94,9 +94,13 @@ impl CheckArgs {
         Ok(options)
     }
 
-    /// These checkers, each with the options that it knows. An option that none of them knows is an error.
-    fn with_options(&self, named: Vec<String>) -> Result<Vec<(String, Options)>, Failure> {
-        let options = self.options()?;
+    /// These checkers, each with the options that it knows, among them those of this model where no other is named. An option
+    /// that none of them knows is an error.
+    fn with_options(&self, named: Vec<String>, model: Option<&'static str>) -> Result<Vec<(String, Options)>, Failure> {
+        let mut options = self.options()?;
+        if let Some(model) = model {
+            options.entry("model".to_owned()).or_insert_with(|| Value::text(model));
+        }
         let knows = |checker: &str, option: &str| {
             CHECKERS.iter().any(|doc| doc.name == checker && doc.takes(option)) || option == WORKLOAD
         };
@@ -139,7 +143,7 @@ impl CheckArgs {
                 if fits.len() > 1 && candidate.checker == "linearizable" && other {
                     continue;
                 }
-                match self.with_options(vec![candidate.checker.to_owned()]) {
+                match self.with_options(vec![candidate.checker.to_owned()], candidate.model) {
                     Ok(own) => named.extend(own.into_iter().map(|own| (*candidate, own))),
                     Err(failure) => drop(refused.get_or_insert(failure)),
                 }
@@ -182,7 +186,7 @@ impl CheckArgs {
         }
         match refused.filter(|_| taken.len() < set.len()) {
             Some(failure) => return Err(failure),
-            None if taken.len() < set.len() => drop(self.with_options(Vec::new())?),
+            None if taken.len() < set.len() => drop(self.with_options(Vec::new(), None)?),
             None => {}
         }
         if !history.roles.is_empty() || !history.faults.is_empty() {
@@ -221,6 +225,10 @@ impl CheckArgs {
     fn named(&self) -> Result<&[String], Failure> {
         let known = names::checkers();
         let unknown = self.checkers.iter().find(|name| !known.iter().any(|entry| entry.name == **name));
+        let twice = |(at, name): (usize, &String)| self.checkers[..at].contains(name).then(|| name.clone());
+        if let Some(twice) = self.checkers.iter().enumerate().find_map(twice) {
+            return Err(Failure::Usage(format!("the checker {twice} is there twice: name each once")));
+        }
         let Some(name) = unknown else { return Ok(&self.checkers) };
         let known: Vec<&str> = known.iter().map(|entry| entry.name.as_str()).collect();
         let meant = did_you_mean(name, known.iter().copied()).map(|meant| format!("; did you mean {meant}?"));
@@ -332,7 +340,7 @@ fn own_answer(dir: &RunDir, verdict: &RunVerdict, out: &mut Output) -> Result<Ru
 fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
     let workload = args.kind.clone().filter(|name| CHECKERS.iter().all(|doc| doc.name != *name));
     let options = ReadOptions { workload, independent: args.independent, strict: false };
-    let (format, history) = read_file(file, args.format, &options, args.kind.is_some() || !args.named()?.is_empty())?;
+    let (format, history) = read_file(file, args.format, &options)?;
     if format != Format::Jsonl {
         out.note(format!("{} is read as {format}", file.display()));
     }
@@ -478,7 +486,7 @@ fn change(rules: &mut Rules, args: &CheckArgs) -> Result<(), Failure> {
         rules.checkers = named;
     } else if !(args.options.is_empty() && args.model.is_none()) {
         let names = rules.checkers.iter().map(|(name, _)| name.clone()).collect();
-        rules.checkers = args.with_options(names)?;
+        rules.checkers = args.with_options(names, None)?;
     }
     if let Some(budget) = args.budget {
         rules.budget.time = budget;
@@ -489,19 +497,17 @@ fn change(rules: &mut Rules, args: &CheckArgs) -> Result<(), Failure> {
 /// Bytes of a file that are inspected before it is read.
 const BEGINNING_BYTES: u64 = 4096;
 
-/// Reads a history file in its format, or in the format detected from its first bytes. An empty file is refused, unless
-/// `asked` says that the user named a checker: its answer is "nothing to judge".
+/// Reads a history file in its format, or in the format detected from its first bytes. An empty file is refused.
 pub(super) fn read_file(
     file: &Path,
     format: Option<Format>,
     options: &ReadOptions,
-    asked: bool,
 ) -> Result<(Format, History), Failure> {
     let failed = |error: std::io::Error| unread(file, &HistoryError::Io(error));
     let mut reader = std::fs::File::open(file).map_err(failed)?;
     let mut beginning = Vec::new();
     reader.by_ref().take(BEGINNING_BYTES).read_to_end(&mut beginning).map_err(failed)?;
-    if !asked && beginning.trim_ascii().is_empty() && (beginning.len() as u64) < BEGINNING_BYTES {
+    if beginning.trim_ascii().is_empty() && (beginning.len() as u64) < BEGINNING_BYTES {
         return Err(Failure::Usage(format!("{} is empty: there is no history in it", file.display())));
     }
     let reader = std::io::Cursor::new(beginning).chain(reader);

@@ -5,6 +5,7 @@ use crate::error::{Exit, Failure};
 use crate::store::{self, RunDir, RunInfo, RunRow, RunState, RunVerdict};
 use clap::Args;
 use dsfuzz_checkers::Validity;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `runs`.
@@ -22,6 +23,17 @@ pub(super) fn main(args: &RunsArgs, out: &mut Output) -> Result<Exit, Failure> {
         return Err(Failure::Usage(format!("--results {}: it is no folder of runs", out.results.display())));
     }
     let mut rows = store::list(&out.results)?;
+    let plans: BTreeSet<String> = rows.iter().map(|row| row.plan.clone()).collect();
+    if let Some(plan) = args.plan.as_ref().filter(|plan| !plans.is_empty() && !plans.contains(*plan)) {
+        let plans = plans.into_iter().collect::<Vec<_>>().join(", ");
+        return Err(Failure::Usage(format!(
+            "no run of {plan} in {}; there are runs of {plans}",
+            out.results.display()
+        )));
+    }
+    if args.limit == Some(0) {
+        return Err(Failure::Usage("-n 0 lists nothing: leave it out to list all runs".into()));
+    }
     rows.retain(|row| args.plan.as_ref().is_none_or(|plan| *plan == row.plan));
     rows.truncate(args.limit.unwrap_or(usize::MAX));
     if out.json {

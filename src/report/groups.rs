@@ -45,18 +45,16 @@ impl Group<'_> {
     /// The extent in words: examples, keys, first time.
     pub(super) fn extent(&self, input: &ReportInput<'_>) -> String {
         let count = self.findings.len();
-        let mut keys: Vec<String> = self
-            .findings
-            .iter()
-            .filter(|finding| !finding.key.is_nil())
-            .map(|finding| words::value(&finding.key, 40))
-            .collect();
+        let with_key = self.findings.iter().filter(|finding| !finding.key.is_nil());
+        // A key of one workload is another than that of a second.
+        let mut keys: Vec<(&str, String)> =
+            with_key.map(|finding| (finding.workload.as_str(), words::value(&finding.key, 40))).collect();
         keys.sort();
         keys.dedup();
         let mut parts = vec![if count == 1 { "1 example".to_string() } else { format!("{count} examples") }];
         match keys.len() {
             0 => {}
-            1 => parts.push(format!("on key {}", keys[0])),
+            1 => parts.push(format!("on key {}", keys[0].1)),
             many => parts.push(format!("on {many} keys")),
         }
         if let Some(since) = self.since(input) {

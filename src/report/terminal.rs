@@ -41,8 +41,12 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
         if group.findings.len() > 1 {
             let mut facts = vec![group.extent(&input)];
             facts.extend(group.faults(&input));
-            let _ =
-                writeln!(out, "all of {}: {}\n", words::plain_line(group.kind()), words::plain_line(&facts.join("; ")));
+            let _ = writeln!(
+                out,
+                "examples of {}: {}\n",
+                words::plain_line(group.kind()),
+                words::plain_line(&facts.join("; "))
+            );
         }
     }
     remarks(&mut out, &input);

@@ -198,7 +198,7 @@ fn a_bad_input_file_is_a_wrong_argument_and_named() {
         ("blank.jsonl", "blank.jsonl is empty"),
         ("damaged.jsonl", "damaged.jsonl: line 3"),
         ("broken.jsonl", "broken.jsonl: line 3"),
-        ("noise.bin", "the format cannot be detected from the first bytes"),
+        ("noise.bin", "no format begins so: name the format, one of jsonl, "),
         ("workload.jsonl", "no record has a field worklaod; did you mean workload?"),
         ("version.jsonl", "no record has a field verison; did you mean version?"),
         ("none.jsonl", "there is no file none.jsonl; no run none.jsonl"),
@@ -218,10 +218,54 @@ fn a_bad_input_file_is_a_wrong_argument_and_named() {
     assert!(!output.stderr.contains("jepsen-json"), "{output:?}");
     for empty in ["empty.jsonl", "blank.jsonl"] {
         let output = scene.run(&["check", empty, "--as", "register"]);
-        assert_eq!(output.code, 2, "a certain question has nothing to judge: {output:?}");
+        assert!(output.code == 254 && output.stderr.contains("there is no history in it"), "{output:?}");
     }
     let verdict = scene.run(&["verify", "damaged.jsonl"]);
     assert!(verdict.code == 254 && verdict.stderr.contains("is not JSON"), "{verdict:?}");
+}
+
+#[test]
+fn runs_of_no_plan_and_checkers_named_twice_are_refused() {
+    let scene = Scene::new(PLAN);
+    let none = scene.run(&["runs", "nosuch"]);
+    assert!(none.code == 0 && none.stderr.contains("`dsfuzz run PLAN` makes one"), "{none:?}");
+    assert_eq!(scene.run(&["run", "none.yaml"]).code, 254);
+    let other = scene.run(&["runs", "nosuch"]);
+    assert!(
+        other.code == 254 && other.stderr.contains("no run of nosuch in results; there are runs of none"),
+        "{other:?}"
+    );
+    assert_eq!(scene.run(&["runs", "-n", "0"]).code, 254);
+    std::fs::write(scene.folder.path().join("h.jsonl"), format!("{START}\n{CALL}\n")).expect("written");
+    let twice = scene.run(&["check", "h.jsonl", "--checker", "linearizable,linearizable"]);
+    assert!(twice.code == 254 && twice.stderr.contains("the checker linearizable is there twice"), "{twice:?}");
+}
+
+#[test]
+fn an_option_of_the_model_that_is_inferred_is_taken() {
+    let scene = Scene::new(PLAN);
+    let call = |index: u64, f: &str, value: &str| {
+        format!(
+            r#"{{"type":"invoke","index":{index},"time":{index},"worker":0,"process":0,"node":"n1","workload":"w","f":"{f}","value":{value}}}"#
+        )
+    };
+    let ok = |index: u64, value: &str| {
+        format!(r#"{{"type":"ok","index":{index},"time":{index},"process":0,"value":{value}}}"#)
+    };
+    let lines = [
+        START.to_owned(),
+        call(1, "insert", "5"),
+        ok(2, "null"),
+        call(3, "insert", "2"),
+        ok(4, "null"),
+        call(5, "extract", "null"),
+        ok(6, "5"),
+    ];
+    std::fs::write(scene.folder.path().join("h.jsonl"), lines.join("\n") + "\n").expect("written");
+    assert_eq!(scene.run(&["check", "h.jsonl", "--set", "order=largest"]).code, 0);
+    assert_eq!(scene.run(&["check", "h.jsonl", "--set", "order=smallest"]).code, 1);
+    let wrong = scene.run(&["check", "h.jsonl", "--set", "permits=2"]);
+    assert!(wrong.code == 254 && wrong.stderr.contains("has no option permits"), "{wrong:?}");
 }
 
 #[test]

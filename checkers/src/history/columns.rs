@@ -289,6 +289,20 @@ impl History {
         self.columns.call.binary_search(&wanted).ok().map(|position| self.ops().at(position))
     }
 
+    /// The operation as if its reply had never come.
+    pub(crate) fn unanswered<'h>(&'h self, op: Op<'h>) -> Op<'h> {
+        let nil = self.columns.values.get(Word::NIL);
+        Op {
+            outcome: Outcome::Info,
+            reply: Op::OPEN,
+            reply_time: Op::OPEN,
+            output: nil,
+            completion_value: nil,
+            error: None,
+            ..op
+        }
+    }
+
     /// The node that an operation was made to, whoever answered it: its client is bound to that node.
     pub fn bound_node(&self, op: &Op<'_>) -> NameId {
         let bound = u32::try_from(op.call).ok().and_then(|call| self.columns.bound.get(&call));

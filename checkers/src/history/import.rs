@@ -266,7 +266,8 @@ fn told<R: Read>(mut window: Window<R>, options: &ReadOptions) -> Result<(Format
         return Err(malformed(what));
     }
     let Some(format) = Format::detect(beginning) else {
-        return Err(malformed("the format cannot be detected from the first bytes; name it"));
+        let formats: Vec<&str> = Format::ALL.into_iter().map(Format::name).collect();
+        return Err(malformed(&format!("no format begins so: name the format, one of {}", formats.join(", "))));
     };
     plainly(format, window, options).map(|history| (format, history))
 }

@@ -17,6 +17,8 @@ pub(crate) struct Part<'h> {
     positions: Vec<u32>,
     /// Positions of those that failed: where a value may come from that should not be there.
     failed: Vec<u32>,
+    /// Replies after this index are passed over: [`Part::before`].
+    until: u64,
 }
 
 impl Part<'_> {
@@ -32,7 +34,23 @@ impl Part<'_> {
 
     /// In the order of their calls.
     pub(crate) fn ops<'a>(&'a self, history: &'a History) -> impl Iterator<Item = Op<'a>> + Clone {
-        self.positions.iter().map(|&position| history.ops().at(position as usize))
+        self.positions.iter().map(|&position| {
+            let op = history.ops().at(position as usize);
+            if op.end() != Op::OPEN && op.end() > self.until { history.unanswered(op) } else { op }
+        })
+    }
+
+    /// What was called before this index, without the replies that came after it.
+    pub(crate) fn before(&self, history: &History, until: u64) -> Self {
+        let called = |position: &&u32| history.ops().at(**position as usize).call < until;
+        let mut part = Part {
+            positions: self.positions.iter().filter(called).copied().collect(),
+            failed: self.failed.iter().filter(called).copied().collect(),
+            until,
+            ..*self
+        };
+        part.ok = part.ops(history).filter(|op| op.outcome == Outcome::Ok).count();
+        part
     }
 }
 
@@ -57,6 +75,7 @@ pub(crate) fn parts<'h>(history: &'h History, workloads: &[NameId]) -> Vec<Part<
                     ok: 0,
                     positions: Vec::new(),
                     failed: Vec::new(),
+                    until: Op::OPEN,
                 });
                 parts.len() - 1
             }),

@@ -195,6 +195,13 @@ impl<M: Model> Objects<'_, M> {
         action.map_err(|message| format!("#{} is not understood: {message}", op.call))
     }
 
+    /// The index of the first call that the model does not understand.
+    pub(super) fn not_understood(&self, part: &Part<'_>) -> Option<u64> {
+        let model = self.own(part);
+        let model = model.as_ref().unwrap_or(self.model);
+        part.ops(self.history).find(|op| self.action(model, op).is_err()).map(|op| op.call)
+    }
+
     fn judge_other(&self, model: &M, part: &Part<'_>, options: DecisionOptions<'_>) -> KeyDecision<Evidence> {
         let actions: Result<Vec<M::Action>, String> =
             part.ops(self.history).map(|op| self.action(model, &op)).collect();

@@ -33,6 +33,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::num::NonZeroU64;
 
 /// Options of `lock`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -48,7 +49,7 @@ pub(crate) struct LockOptions {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct SemaphoreOptions {
     /// How many permits there are. Left out: nothing can be said.
-    permits: Option<u64>,
+    permits: Option<NonZeroU64>,
     named_by: NamedBy,
 }
 
@@ -74,7 +75,7 @@ pub(crate) const SEMAPHORE: CheckerDoc = CheckerDoc {
     options: schema::<SemaphoreOptions>,
     build: |given| {
         let SemaphoreOptions { permits, named_by } = given.read()?;
-        Ok(Box::new(Lock { permits, named_by, ..Lock::SEMAPHORE }))
+        Ok(Box::new(Lock { permits: permits.map(NonZeroU64::get), named_by, ..Lock::SEMAPHORE }))
     },
 };
 

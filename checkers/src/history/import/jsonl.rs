@@ -42,7 +42,7 @@ pub fn read_jsonl(reader: impl BufRead) -> Result<History, HistoryError> {
                 // A field that is missing may be there under a misspelt name.
                 unknown.take(line, number)?;
                 let column = error.column() as u64;
-                return Err(HistoryError::Malformed { line: number, column, message: error.to_string() });
+                return Err(HistoryError::Malformed { line: number, column, message: without_position(&error) });
             }
         }
     }
@@ -276,6 +276,13 @@ fn value(scan: &mut Scan<'_>, name: &[u8], history: &mut HistoryBuilder, scratch
 
 fn ends(scan: &mut Scan<'_>) -> Option<()> {
     (scan.eat(b"}") && scan.bytes[scan.at..].iter().all(u8::is_ascii_whitespace)).then_some(())
+}
+
+/// What the parser says, without its own position: that is one within the line.
+fn without_position(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&position).map_or(message.clone(), str::to_owned)
 }
 
 #[cfg(test)]
