@@ -3,8 +3,7 @@
 use crate::functions::{self, FunctionKind};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::ValueRef;
-use crate::verdict::order::in_order;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict, as_inner_checker};
+use crate::verdict::{Budget, Checker, Finding, Validity, Verdict, as_inner_checker};
 use std::collections::HashSet;
 
 /// A checker of workloads. Its answer is unknown where it rests on the absence of other writes, and a call that may have taken
@@ -57,37 +56,20 @@ impl PossibleWrites {
 
     /// The verdict without the violations that one of these calls may explain: it may have taken effect before the last
     /// operation of the counterexample had ended, on the same key or on all of them. They stay as evidence.
-    fn without_doubtful(history: &History, writes: &[Op<'_>], mut verdict: Verdict) -> Verdict {
-        let mut reason = None;
-        let mut doubtful = |finding: &Finding| {
+    fn without_doubtful(history: &History, writes: &[Op<'_>], verdict: Verdict) -> Verdict {
+        let explains = |finding: &Finding| {
             let ops = finding.ops.iter().filter_map(|call| history.op(*call));
             let complete =
                 ops.map(|op| if op.reply == Op::OPEN { op.call } else { op.reply }).max().unwrap_or(Op::OPEN);
             let on = |op: &Op<'_>| op.key.is_nil() || finding.key.is_nil() || op.key == finding.key;
-            let explains = writes.iter().find(|op| op.call < complete && on(op));
-            reason = reason.or(explains.map(|op| (op.call, op.function)));
-            explains.is_some()
+            let write = writes.iter().find(|op| op.call < complete && on(op))?;
+            Some(format!(
+                "#{} called {}, a function that this checker does not know: it may explain this.",
+                write.call,
+                history.name(write.function)
+            ))
         };
-        for finding in verdict.findings.iter_mut().filter(|finding| finding.severity == Severity::Violation) {
-            if doubtful(finding) {
-                (finding.severity, finding.certificate) = (Severity::Evidence, None);
-            }
-        }
-        let Some((call, function)) = reason else { return verdict };
-        let headline = verdict.findings.first().map(|finding| finding.title.clone()).unwrap_or_default();
-        in_order(&mut verdict.findings);
-        match verdict.findings.first().filter(|finding| finding.severity == Severity::Violation) {
-            Some(first) => {
-                let (old, new) = (headline.trim_end_matches('.'), first.title.trim_end_matches('.'));
-                verdict.summary = verdict.summary.replace(old, new);
-                verdict
-            }
-            None => verdict.doubted(format!(
-                "{}. #{call} called {}, a function that this checker does not know: it may explain this.",
-                headline.trim_end_matches('.'),
-                history.name(function)
-            )),
-        }
+        verdict.without_explained(explains)
     }
 }
 

@@ -167,6 +167,29 @@ impl Verdict {
         self
     }
 
+    /// The same, but what something else explains, in this sentence, is no violation: it stays as evidence. Where no violation is
+    /// left, the promise is undecided.
+    pub(crate) fn without_explained(mut self, explains: impl Fn(&Finding) -> Option<String>) -> Verdict {
+        let headline = self.findings.first().map(|finding| finding.title.clone()).unwrap_or_default();
+        let mut why = None;
+        for finding in self.findings.iter_mut().filter(|finding| finding.severity == Severity::Violation) {
+            if let Some(sentence) = explains(finding) {
+                (finding.severity, finding.certificate) = (Severity::Evidence, None);
+                why.get_or_insert(sentence);
+            }
+        }
+        let Some(why) = why else { return self };
+        order::in_order(&mut self.findings);
+        let headline = headline.trim_end_matches('.');
+        match self.findings.first().filter(|finding| finding.severity == Severity::Violation) {
+            Some(first) => {
+                self.summary = self.summary.replace(headline, first.title.trim_end_matches('.'));
+                self
+            }
+            None => self.doubted(format!("{headline}. {why}")),
+        }
+    }
+
     /// The same with some of its findings in other words, and their headline in the summary of `said`.
     pub(crate) fn reworded(mut self, said: &Verdict, words: impl Fn(&Finding) -> Option<Finding>) -> Verdict {
         for finding in &mut self.findings {

@@ -39,7 +39,7 @@ pub(crate) const RANKED: &[&str] = &[
 ];
 
 /// Sorts findings into the one order.
-pub(crate) fn in_order(findings: &mut [Finding]) {
+pub(super) fn in_order(findings: &mut [Finding]) {
     findings.sort_by(|one, other| key(one).cmp(&key(other)));
 }
 
