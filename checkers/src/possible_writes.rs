@@ -133,7 +133,6 @@ mod tests {
     #[test]
     fn what_an_unknown_function_may_explain_is_unknown() {
         for (checker, lines) in BROKEN {
-            let lines = lines;
             let with = |call: &str| judge(checker, &lines.replace('?', call));
             let plain = with("# nothing");
             assert_eq!(plain.validity, Validity::Invalid, "{checker}: {}", plain.summary);
