@@ -5,7 +5,7 @@ mod table;
 use dsfuzz_checkers::history::{Completion, HISTORY_VERSION, HistoryBuilder, HistoryError, Invoke, Record};
 use dsfuzz_checkers::{Budget, History, Validity, Value, checker, judge_one};
 use dsfuzz_workloads::memory::{Memory, StoreFaults};
-use dsfuzz_workloads::{Call, CallResult, Client, Next, Terms, Workload, WorkloadOptions};
+use dsfuzz_workloads::{Call, CallResult, Client, FinalCall, Next, Terms, Workload, WorkloadOptions};
 use std::error::Error;
 use std::process::Command;
 use std::sync::Arc;
@@ -208,7 +208,7 @@ fn history(workload: &dyn Workload, size: usize) -> Result<History, HistoryError
             }
         }
     }
-    for call in workload.settle() {
+    for FinalCall { call, .. } in workload.settle() {
         for (worker, _) in NODES.iter().enumerate() {
             tape.call(worker, next_process, &call, true)?;
             let answer = answer(&mut *client, &call);

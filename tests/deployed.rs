@@ -6,7 +6,7 @@ use dsfuzz::cluster::{Node, Remote, RemoteError};
 use dsfuzz::targets::{Convergence, Deployment, Target, load};
 use dsfuzz_checkers::Value;
 use dsfuzz_nemesis::protocol::{Request, Response, Service, ServiceState};
-use dsfuzz_workloads::{BoxFuture, Call, CallResult, Terms};
+use dsfuzz_workloads::{BoxFuture, Call, CallResult, ClientWorkload, Terms};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -195,7 +195,7 @@ async fn etcd_lives_loses_its_leader_and_recovers() {
     assert!(deployment.versions().await.unwrap()[0].1.starts_with("etcd Version"));
 
     let connect =
-        target.connect("register", &["read".into(), "write".into(), "cas".into()], &[], folder.path()).unwrap();
+        target.connect(&ClientWorkload::new("register", &["read", "write", "cas"]), &[], folder.path()).unwrap();
     let old = leader(&deployment).await.expect("one leader");
     let at = |name: &str| nodes.iter().find(|node| &*node.node.name == name).unwrap();
     let mut client = connect.open(target.endpoint(&at(&old).node, 1, TERMS)).await.unwrap();
@@ -241,7 +241,8 @@ async fn redis_with_sentinel_fails_over_and_a_client_in_python_is_bound_to_its_n
     deployment.await_ready(LONG).await.unwrap();
     assert_eq!(leader(&deployment).await.as_deref(), Some("n1"));
 
-    let connect = target.connect("set", &["add".into(), "read".into()], &[], &folder.path().join("stderr")).unwrap();
+    let connect =
+        target.connect(&ClientWorkload::new("set", &["add", "read"]), &[], &folder.path().join("stderr")).unwrap();
     let mut first = connect.open(target.endpoint(&nodes[0].node, 1, TERMS)).await.unwrap();
     for element in 0..20 {
         assert_eq!(

@@ -4,7 +4,7 @@ use dsfuzz::cluster::Node;
 use dsfuzz::targets::exec::{ExecConnect, LINE_BYTES_MAX, STDERR_ROOM_BYTES, UNBELIEVED};
 use dsfuzz::targets::recipe::Certainty;
 use dsfuzz_checkers::Value;
-use dsfuzz_workloads::{Call, CallResult, Client, Connect, Endpoint, Terms};
+use dsfuzz_workloads::{Call, CallResult, Client, ClientWorkload, Connect, Endpoint, Terms};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -104,8 +104,7 @@ impl Bench {
             env: BTreeMap::new(),
             errors: BTreeMap::from([("READONLY".to_owned(), Certainty::Fail)]),
             init_deadline: Duration::from_secs(60),
-            workload: "set".into(),
-            functions: vec!["add".into(), "read".into()],
+            workload: ClientWorkload::new("set", &["add", "read"]),
             nodes: nodes(),
             stderr_dir: self.path().join("stderr"),
             stderr_room: Arc::new(AtomicU64::new(STDERR_ROOM_BYTES)),

@@ -36,7 +36,7 @@ use dsfuzz_checkers::history::standstill;
 use dsfuzz_checkers::history::{ProcessEvent, ProcessStep};
 use dsfuzz_checkers::{History, Phase};
 use dsfuzz_nemesis::Timetable;
-use dsfuzz_workloads::{Connect, Workload};
+use dsfuzz_workloads::{ClientWorkload, Connect, Workload};
 use hosts::Hosts;
 use phases::Phases;
 use progress::Progress;
@@ -113,7 +113,7 @@ fn connect(target: &Target, workloads: &[Arc<dyn Workload>], nodes: &[Node], dir
     let (mut by_workload, stderr) = (BTreeMap::new(), dir.path().join("clients"));
     for workload in workloads {
         let name = workload.name();
-        by_workload.insert(name.clone(), target.connect(&name, &workload.functions(), nodes, &stderr)?);
+        by_workload.insert(name.clone(), target.connect(&ClientWorkload::of(&**workload), nodes, &stderr)?);
     }
     Ok(multi_client::MultiConnect::of(by_workload))
 }

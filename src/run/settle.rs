@@ -12,7 +12,7 @@ pub use summary::{Missed, SettleSummary};
 use super::driver::NodeEndpoint;
 use super::recorder::Recorder;
 use dsfuzz_checkers::{FinalReads, Phase};
-use dsfuzz_workloads::{Call, Connect, Workload};
+use dsfuzz_workloads::{Call, Connect, FinalCall, Workload};
 use reader::{ReadOutcome, Reader};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,7 +31,7 @@ pub struct SettleOptions {
     pub seed: u64,
     /// The nodes to read from.
     pub nodes: Vec<NodeEndpoint>,
-    /// The nodes that must answer, and the number of reads of each.
+    /// The nodes that must answer, and the number of reads of each, where a call does not demand another mode.
     pub mode: FinalReads,
     /// Only the leader must answer ([`crate::targets::recipe::Authority`]); another node may refuse.
     pub authority: bool,
@@ -62,20 +62,33 @@ pub async fn settle(
     stop: watch::Receiver<bool>,
 ) -> SettleSummary {
     recorder.phase(Phase::Settle);
-    let calls: Vec<Call> = workloads.iter().flat_map(|workload| workload.settle()).collect();
-    let settling = SharedSettle {
-        end: Instant::now() + options.time,
-        answered: Arc::new(Mutex::new(HashSet::new())),
-        options: Arc::new(options),
-        recorder,
-        connect,
-        stop,
-    };
-    match settling.options.mode {
-        FinalReads::EachNode | FinalReads::AnyNode => settling.side_by_side(calls).await,
-        FinalReads::Leader => settling.at_the_leader(calls).await,
-        FinalReads::Once | FinalReads::UntilEmpty => settling.one_after_the_other(calls).await,
+    let end = Instant::now() + options.time;
+    let mut modes: Vec<(FinalReads, Vec<Call>)> = vec![(options.mode, Vec::new())];
+    for FinalCall { call, mode } in workloads.iter().flat_map(|workload| workload.settle()) {
+        let mode = mode.unwrap_or(options.mode);
+        match modes.iter_mut().find(|(known, _)| *known == mode) {
+            Some((_, calls)) => calls.push(call),
+            None => modes.push((mode, vec![call])),
+        }
     }
+    let mut summary = SettleSummary::default();
+    summary.next_process = options.first_process;
+    for (mode, calls) in modes.into_iter().filter(|(_, calls)| !calls.is_empty()) {
+        let settling = SharedSettle {
+            end,
+            answered: Arc::new(Mutex::new(HashSet::new())),
+            options: Arc::new(SettleOptions { mode, first_process: summary.next_process, ..options.clone() }),
+            recorder: recorder.clone(),
+            connect: connect.clone(),
+            stop: stop.clone(),
+        };
+        summary.join(match mode {
+            FinalReads::EachNode | FinalReads::AnyNode => settling.side_by_side(calls).await,
+            FinalReads::Leader => settling.at_the_leader(calls).await,
+            FinalReads::Once | FinalReads::UntilEmpty => settling.one_after_the_other(calls).await,
+        });
+    }
+    summary
 }
 
 /// Calls that a node never answered: position, call, last error.

@@ -10,7 +10,9 @@ mod values;
 
 use super::recipe::Certainty;
 use crate::cluster::Node;
-use dsfuzz_workloads::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
+use dsfuzz_workloads::{
+    BoxFuture, Call, CallResponse, CallResult, Client, ClientWorkload, Connect, ConnectError, Endpoint, Terms,
+};
 pub(super) use process::plain_words;
 use process::{OutputLine, Program};
 use protocol::{ClientLine, Init, InitRefusal, ReplyContext};
@@ -48,9 +50,7 @@ pub struct ExecConnect {
     /// Deadline for the program to start and answer `init`.
     pub init_deadline: Duration,
     /// The workload it serves.
-    pub workload: String,
-    /// The functions it must support.
-    pub functions: Vec<Arc<str>>,
+    pub workload: ClientWorkload,
     /// The nodes of the plan, which an answer may name.
     pub nodes: Vec<Node>,
     /// The folder of its standard error: a file for each process and node.
@@ -94,16 +94,11 @@ impl ExecConnect {
     }
 
     async fn start(&self, endpoint: &Endpoint) -> Result<ExecClient, String> {
-        let stderr = self.stderr_dir.join(format!("client-{}-{}.stderr", self.workload, endpoint.process));
+        let stderr = self.stderr_dir.join(format!("client-{}-{}.stderr", self.workload.name, endpoint.process));
         let mut program =
             Program::start(&self.argv, &self.folder, &self.env, stderr, self.stderr_room.clone(), self.line_bytes_max)
                 .map_err(|error| format!("{} cannot be started in {}: {error}", self.named(), self.folder.display()))?;
-        let init = protocol::init_line(&Init {
-            endpoint,
-            nodes: &self.nodes,
-            workload: &self.workload,
-            functions: &self.functions,
-        });
+        let init = protocol::init_line(&Init { endpoint, nodes: &self.nodes, workload: &self.workload });
         program.send(&init).await.map_err(|error| format!("{}: {error}{}", self.named(), program.stderr_tail()))?;
         let line = match program.line().await {
             Ok(OutputLine::Text(line)) => line,
@@ -119,7 +114,7 @@ impl ExecConnect {
             }
             Err(error) => return Err(format!("{}: {error}", self.named())),
         };
-        protocol::check_init_ok(&line, &self.functions).map_err(|why| match why {
+        protocol::check_init_ok(&line, &self.workload.functions).map_err(|why| match why {
             InitRefusal::Answered(why) => format!("{} {INIT_REFUSED}: {why}{}", self.named(), program.stderr_tail()),
             InitRefusal::Malformed(why) => format!("{}: {why}{}", self.named(), program.stderr_tail()),
         })?;

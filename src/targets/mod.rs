@@ -29,7 +29,7 @@ pub use recipe::Recipe;
 
 use crate::cluster::{Node, Remote};
 use dsfuzz_nemesis::Span;
-use dsfuzz_workloads::{Connect, Endpoint, Terms};
+use dsfuzz_workloads::{ClientWorkload, Connect, Endpoint, Terms};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -245,7 +245,7 @@ impl Target {
             Err(error) => return Some(error.to_string()),
         };
         let argv = client.command.as_ref()?;
-        let why = self.missing_client(workload, &[]).or_else(|| self.missing_script(&argv.0))?;
+        let why = self.missing_client(workload).or_else(|| self.missing_script(&argv.0))?;
         Some(format!("the client of {} for workload {workload} cannot be started: {why}", self.recipe.name))
     }
 
@@ -276,18 +276,17 @@ impl Target {
         })
     }
 
-    /// Opens clients for a workload with these functions; an answer may name one of `nodes`. `stderr_dir` keeps the standard
+    /// Opens clients for a workload; an answer may name one of `nodes`. `stderr_dir` keeps the standard
     /// error of user programs.
     pub fn connect(
         &self,
-        workload: &str,
-        functions: &[Arc<str>],
+        workload: &ClientWorkload,
         nodes: &[Node],
         stderr_dir: &Path,
     ) -> Result<Arc<dyn Connect>, TargetError> {
-        let client = self.client(workload)?;
+        let client = self.client(&workload.name)?;
         if let Some(argv) = &client.command {
-            return Ok(Arc::new(self.exec(client, argv, workload, functions, nodes, stderr_dir)));
+            return Ok(Arc::new(self.exec(client, argv, workload, nodes, stderr_dir)));
         }
         // Reading the recipe has refused a client with neither a command nor a known name.
         let built_in = clients::find(client.builtin.as_deref().unwrap_or_default());
@@ -302,8 +301,7 @@ impl Target {
         &self,
         client: &recipe::ClientDoc,
         argv: &recipe::Argv,
-        workload: &str,
-        functions: &[Arc<str>],
+        workload: &ClientWorkload,
         nodes: &[Node],
         stderr_dir: &Path,
     ) -> exec::ExecConnect {
@@ -313,8 +311,7 @@ impl Target {
             env: client.env.clone(),
             errors: client.errors.clone(),
             init_deadline: client.init_deadline.0,
-            workload: workload.to_owned(),
-            functions: functions.to_vec(),
+            workload: workload.clone(),
             nodes: nodes.to_vec(),
             stderr_dir: stderr_dir.to_owned(),
             stderr_room: Arc::new(AtomicU64::new(exec::STDERR_ROOM_BYTES)),
@@ -324,10 +321,10 @@ impl Target {
 
     /// The reason why the program of the client for this workload cannot be started, found without starting it. None if it can,
     /// if the client is built in, and if there is no client ([`Target::connect`] reports that).
-    pub fn missing_client(&self, workload: &str, functions: &[Arc<str>]) -> Option<String> {
+    pub fn missing_client(&self, workload: &str) -> Option<String> {
         let client = self.recipe.clients.iter().find(|client| client.workloads.iter().any(|name| name == workload))?;
         let argv = client.command.as_ref()?;
-        self.exec(client, argv, workload, functions, &[], Path::new("")).missing()
+        self.exec(client, argv, &ClientWorkload::new(workload, &[]), &[], Path::new("")).missing()
     }
 
     /// Error codes by which a node refuses to be read, from the protocol and the recipe.
@@ -390,7 +387,7 @@ mod tests {
         let error = load("etcdd", Path::new("/nowhere"), &BTreeMap::new()).unwrap_err().to_string();
         assert!(error.contains("built in are etcd") && error.contains("/nowhere/etcdd"), "{error}");
         let target = load("etcd", Path::new("."), &BTreeMap::new()).unwrap();
-        let error = target.connect("bank", &[], &[], Path::new(".")).err().unwrap().to_string();
+        let error = target.connect(&ClientWorkload::new("bank", &[]), &[], Path::new(".")).err().unwrap().to_string();
         assert!(error.contains("no client for workload bank") && error.contains("register, set"), "{error}");
     }
 }

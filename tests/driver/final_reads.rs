@@ -1,5 +1,6 @@
 //! Final reads: which nodes are asked, how often, and what counts as an answer.
 use super::*;
+use dsfuzz_workloads::{FinalCall, Generator};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workloads_share_the_workers_and_final_reads_see_every_element() {
@@ -180,6 +181,83 @@ async fn read_with_authority(
     let scripted = Scripted::new(move |number, _| at_once(answer("", number)));
     let settled = settle(bench.recorder.clone(), Arc::new(scripted), &[set], options, bench.stop.subscribe()).await;
     (settled, bench.history())
+}
+
+/// Drains until nothing is left, beside the set that is read on each node.
+struct Drained;
+
+impl Workload for Drained {
+    fn name(&self) -> Arc<str> {
+        "drained".into()
+    }
+
+    fn functions(&self) -> Vec<Arc<str>> {
+        vec!["drain".into()]
+    }
+
+    fn generator(&self, _: u64, _: u32, _: u32) -> Box<dyn Generator> {
+        unreachable!("there is no load")
+    }
+
+    fn settle(&self) -> Vec<FinalCall> {
+        let call = Call { workload: self.name(), f: "drain".into(), key: Value::Nil, value: Value::Nil };
+        vec![FinalCall { call, mode: Some(FinalReads::UntilEmpty) }]
+    }
+
+    fn checkers(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workload_may_demand_its_own_mode_of_final_reads() {
+    let bench = Bench::new();
+    let set: Arc<dyn Workload> = Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(1) }).build());
+    // Each drain takes one of two elements; reads of the set find nothing.
+    let left = Arc::new(Mutex::new(2));
+    let connect = Answering(Arc::new(move |call: &Call| {
+        let mut left = left.lock().expect("no panic inside");
+        let taken = if &*call.f == "drain" { std::cmp::min(*left, 1) } else { 0 };
+        *left -= taken;
+        elements(taken)
+    }));
+    let options = settle_options(6);
+    let workloads: [Arc<dyn Workload>; 2] = [set, Arc::new(Drained)];
+    let settled = settle(bench.recorder.clone(), Arc::new(connect), &workloads, options, bench.stop.subscribe()).await;
+    assert_eq!(settled.missed, []);
+    let history = bench.history();
+    let of = |function: &str| -> Vec<(u64, &str)> {
+        let ops = history.ops().iter().filter(|op| history.name(op.function) == function);
+        ops.map(|op| (op.process, history.name(op.node))).collect()
+    };
+    let mut reads: Vec<&str> = of("read").into_iter().map(|(_, node)| node).collect();
+    reads.sort_unstable();
+    assert_eq!(reads, ["n1", "n2", "n3"]);
+    let drains: Vec<&str> = of("drain").into_iter().map(|(_, node)| node).collect();
+    assert_eq!(drains, ["n1", "n1", "n1", "n2", "n3"], "until nothing is left, then each other node");
+    let of_reads: Vec<u64> = of("read").into_iter().map(|(process, _)| process).collect();
+    assert!(of("drain").iter().all(|(process, _)| !of_reads.contains(process)), "each phase has its own processes");
+}
+
+/// Answers each call by what it is.
+struct Answering(Arc<dyn Fn(&Call) -> CallResult + Send + Sync>);
+
+impl Connect for Answering {
+    fn open(&self, _: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
+        let client: Box<dyn Client> = Box::new(Answering(self.0.clone()));
+        Box::pin(async { Ok(client) })
+    }
+}
+
+impl Client for Answering {
+    fn call<'a>(&'a mut self, call: &'a Call, _: Terms) -> BoxFuture<'a, CallResponse> {
+        let answer = (self.0)(call);
+        Box::pin(async { answer.into() })
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
 }
 
 fn settle_options(first_process: u64) -> SettleOptions {

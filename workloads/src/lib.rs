@@ -14,4 +14,4 @@ pub mod workload;
 
 pub use client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 pub use options::{WORKLOADS, WorkloadDoc, WorkloadOptions};
-pub use workload::{Generator, Next, Part, Workload};
+pub use workload::{ClientWorkload, FinalCall, Generator, Next, Part, Workload};

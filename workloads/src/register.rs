@@ -10,7 +10,7 @@
 use crate::client::{Call, CallResult};
 use crate::options::{WorkloadDoc, keys_mistake};
 use crate::slots::Slots;
-use crate::workload::{Generator, Next, Part, Workload};
+use crate::workload::{FinalCall, Generator, Next, Part, Workload};
 use dsfuzz_checkers::{Reads, Value};
 use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
@@ -154,8 +154,8 @@ impl Workload for Registers {
         (weights != [0, 0, 0]).then(|| self.calls(weights, seed, worker, workers))
     }
 
-    fn settle(&self) -> Vec<Call> {
-        self.slots.recent().into_iter().map(|key| self.names.call(READ, key, Value::Nil)).collect()
+    fn settle(&self) -> Vec<FinalCall> {
+        self.slots.recent().into_iter().map(|key| self.names.call(READ, key, Value::Nil).into()).collect()
     }
 
     fn checkers(&self) -> Vec<&'static str> {
@@ -343,7 +343,9 @@ mod tests {
         assert_eq!(written.len(), count);
         assert_eq!(calls_by_key.values().filter(|calls| **calls == 10).count(), calls_by_key.len() - 2);
         let newest = *calls_by_key.keys().max().expect("keys");
-        assert!(workload.settle().iter().any(|call| call.key == Value::Int(newest) && &*call.f == "read"));
+        assert!(
+            workload.settle().iter().any(|FinalCall { call, .. }| call.key == Value::Int(newest) && &*call.f == "read")
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Never: adds an element twice, or reads during the load (the cost of a read grows with the set).
 use crate::client::{Call, CallResult};
 use crate::options::WorkloadDoc;
-use crate::workload::{Generator, Next, Workload};
+use crate::workload::{FinalCall, Generator, Next, Workload};
 use dsfuzz_checkers::{Reads, Value};
 use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
@@ -67,14 +67,14 @@ impl Workload for Sets {
         })
     }
 
-    fn settle(&self) -> Vec<Call> {
+    fn settle(&self) -> Vec<FinalCall> {
         let read = |number| Call {
             workload: self.workload.clone(),
             f: self.read.clone(),
             key: self.key(number),
             value: Value::Nil,
         };
-        (0..self.count()).map(read).collect()
+        (0..self.count()).map(read).map(FinalCall::from).collect()
     }
 
     fn checkers(&self) -> Vec<&'static str> {

@@ -1,6 +1,6 @@
 //! [`Workload`]: calls, final reads and their checkers. [`Generator`]: the calls of one worker.
 use crate::client::{Call, CallResult};
-use dsfuzz_checkers::functions;
+use dsfuzz_checkers::{FinalReads, Value, functions};
 use std::sync::Arc;
 
 /// The answer of a generator.
@@ -49,6 +49,49 @@ impl Part {
     }
 }
 
+/// What a client is to carry out, as it is said to one that opens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientWorkload {
+    /// The workload's name.
+    pub name: Arc<str>,
+    /// The functions that the client must support.
+    pub functions: Vec<Arc<str>>,
+    /// [`Workload::params`].
+    pub params: Value,
+}
+
+impl ClientWorkload {
+    /// A workload of these functions without parameters.
+    pub fn new(name: &str, functions: &[&str]) -> ClientWorkload {
+        ClientWorkload {
+            name: name.into(),
+            functions: functions.iter().map(|function| Arc::from(*function)).collect(),
+            params: Value::Nil,
+        }
+    }
+
+    /// What a client of this workload is told.
+    pub fn of(workload: &dyn Workload) -> ClientWorkload {
+        ClientWorkload { name: workload.name(), functions: workload.functions(), params: workload.params() }
+    }
+}
+
+/// A final read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FinalCall {
+    /// The call.
+    pub call: Call,
+    /// Which nodes are asked, and how often, where the call itself demands it: one that takes away what it returns. Left out:
+    /// as the plan or the recipe has it.
+    pub mode: Option<FinalReads>,
+}
+
+impl From<Call> for FinalCall {
+    fn from(call: Call) -> FinalCall {
+        FinalCall { call, mode: None }
+    }
+}
+
 /// A kind of load: its calls, its final reads and its checkers.
 pub trait Workload: Send + Sync {
     /// Its name in plans and histories.
@@ -68,7 +111,13 @@ pub trait Workload: Send + Sync {
 
     /// The final reads after recovery, each repeated until it is Ok or until the deadline of the phase. Called once, after the
     /// load.
-    fn settle(&self) -> Vec<Call>;
+    fn settle(&self) -> Vec<FinalCall>;
+
+    /// What the generator was made with and a client may need to know, as an object (`{"accounts": [0, 1, 2]}`); nil if
+    /// nothing. Clients get it as `params` of `init`.
+    fn params(&self) -> Value {
+        Value::Nil
+    }
 
     /// The default checkers.
     fn checkers(&self) -> Vec<&'static str>;

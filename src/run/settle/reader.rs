@@ -177,6 +177,7 @@ impl Reader {
         let node = &self.shared.options.nodes[self.position].name;
         let missed = left.into_iter().map(|(place, call, error)| Missed { node: node.clone(), call, error, place });
         self.summary.missed.extend(missed);
+        self.summary.next_process = self.process + self.shared.options.nodes.len() as u64;
         self.summary
     }
 }

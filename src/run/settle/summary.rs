@@ -28,6 +28,8 @@ pub struct SettleSummary {
     pub missed: Vec<Missed>,
     /// Failures of the harness or of a client library, one sentence each.
     pub harness: Vec<String>,
+    /// The first process that no reader used.
+    pub(super) next_process: u64,
     /// Failed attempts: their number and nodes, by the code of their error.
     failures: BTreeMap<String, (u64, BTreeSet<Arc<str>>)>,
 }
@@ -38,6 +40,7 @@ impl SettleSummary {
         self.absent += other.absent;
         self.missed.extend(other.missed);
         self.harness.extend(other.harness);
+        self.next_process = self.next_process.max(other.next_process);
         for (code, (count, nodes)) in other.failures {
             let all = self.failures.entry(code).or_default();
             all.0 += count;

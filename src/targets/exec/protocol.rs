@@ -5,7 +5,7 @@ use super::values;
 use crate::cluster::Node;
 use dsfuzz_checkers::functions::{Argument, FunctionKind, function};
 use dsfuzz_checkers::{ABSENT, Reads, Value};
-use dsfuzz_workloads::{Call, CallResponse, CallResult, Endpoint, Terms, WORKLOADS};
+use dsfuzz_workloads::{Call, CallResponse, CallResult, ClientWorkload, Endpoint, Terms, WORKLOADS};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,22 +39,21 @@ pub(super) struct Init<'a> {
     pub(super) endpoint: &'a Endpoint,
     /// All nodes of the plan.
     pub(super) nodes: &'a [Node],
-    /// The workload.
-    pub(super) workload: &'a str,
-    /// The functions it must support.
-    pub(super) functions: &'a [Arc<str>],
+    /// What it is to carry out.
+    pub(super) workload: &'a ClientWorkload,
 }
 
 /// The first line to a program.
 pub(super) fn init_line(init: &Init<'_>) -> String {
-    let Init { endpoint, nodes, workload, functions } = init;
+    let Init { endpoint, nodes, workload } = init;
     let node = |node: &Node| json!({"name": &*node.name, "address": node.address.to_string(), "ports": endpoint.ports});
     let nodes: Vec<Json> = nodes.iter().map(node).collect();
-    let functions: Vec<&str> = functions.iter().map(|name| &**name).collect();
+    let functions: Vec<&str> = workload.functions.iter().map(|name| &**name).collect();
+    let params = serde_json::to_value(&workload.params).unwrap_or_default();
     json!({
         "type": "init", "version": VERSION,
         "node": &*endpoint.node, "address": endpoint.address, "ports": endpoint.ports, "process": endpoint.process,
-        "options": endpoint.options, "workload": workload, "functions": functions,
+        "options": endpoint.options, "workload": &*workload.name, "functions": functions, "params": params,
         "nodes": nodes, "deadline_ms": milliseconds(endpoint.terms), "final": endpoint.terms.settle,
     })
     .to_string()
