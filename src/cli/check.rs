@@ -340,7 +340,7 @@ fn own_answer(dir: &RunDir, verdict: &RunVerdict, out: &mut Output) -> Result<Ru
 fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
     let workload = args.kind.clone().filter(|name| CHECKERS.iter().all(|doc| doc.name != *name));
     let options = ReadOptions { workload, independent: args.independent, strict: false };
-    let (format, history) = read_file(file, args.format, &options)?;
+    let (format, history) = read_file(file, args.format, &options, args.kind.is_some() || !args.named()?.is_empty())?;
     if format != Format::Jsonl {
         out.note(format!("{} is read as {format}", file.display()));
     }
@@ -497,17 +497,19 @@ fn change(rules: &mut Rules, args: &CheckArgs) -> Result<(), Failure> {
 /// Bytes of a file that are inspected before it is read.
 const BEGINNING_BYTES: u64 = 4096;
 
-/// Reads a history file in its format, or in the format detected from its first bytes. An empty file is refused.
+/// Reads a history file in its format, or in the format detected from its first bytes. An empty file is refused, unless
+/// `asked` says that the user named a checker: its answer is "nothing to judge".
 pub(super) fn read_file(
     file: &Path,
     format: Option<Format>,
     options: &ReadOptions,
+    asked: bool,
 ) -> Result<(Format, History), Failure> {
     let failed = |error: std::io::Error| unread(file, &HistoryError::Io(error));
     let mut reader = std::fs::File::open(file).map_err(failed)?;
     let mut beginning = Vec::new();
     reader.by_ref().take(BEGINNING_BYTES).read_to_end(&mut beginning).map_err(failed)?;
-    if beginning.trim_ascii().is_empty() && (beginning.len() as u64) < BEGINNING_BYTES {
+    if !asked && beginning.trim_ascii().is_empty() && (beginning.len() as u64) < BEGINNING_BYTES {
         return Err(Failure::Usage(format!("{} is empty: there is no history in it", file.display())));
     }
     let reader = std::io::Cursor::new(beginning).chain(reader);

@@ -47,7 +47,7 @@ pub(super) fn main(args: &ExportArgs, out: &mut Output) -> Result<Exit, Failure>
     let (history, recorded) = match super::runs::file_or_run(out, &args.what)? {
         CheckSubject::File(file) => {
             let options = ReadOptions { independent: args.independent, ..ReadOptions::default() };
-            (read_file(&file, args.from, &options)?.1, None)
+            (read_file(&file, args.from, &options, false)?.1, None)
         }
         CheckSubject::Run(_) if args.from.is_some() => {
             return Err(Failure::Usage("--from is about history files, not about runs".into()));
