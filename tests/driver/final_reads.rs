@@ -260,7 +260,7 @@ impl Client for Answering {
     }
 }
 
-fn settle_options(first_process: u64) -> SettleOptions {
+pub(super) fn settle_options(first_process: u64) -> SettleOptions {
     SettleOptions {
         seed: 7,
         nodes: nodes(3),

@@ -2,6 +2,7 @@
 mod confirm;
 mod final_reads;
 mod joining;
+mod workloads;
 
 use dsfuzz::run::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint, StopReason};
 use dsfuzz::run::journal;

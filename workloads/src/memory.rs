@@ -72,31 +72,42 @@ impl Memory {
         Memory { store: Arc::new(Mutex::new(Store { faults, ..Store::default() })) }
     }
 
-    /// A client, without [`Connect`].
+    /// A client of process 0, without [`Connect`].
     pub fn client(&self) -> Box<dyn Client> {
-        Box::new(MemoryClient { store: self.store.clone() })
+        self.client_of(0)
+    }
+
+    fn client_of(&self, process: u64) -> Box<dyn Client> {
+        Box::new(MemoryClient { store: self.store.clone(), process })
     }
 }
 
 impl Connect for Memory {
-    fn open(&self, _endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
+    fn open(&self, endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
         Box::pin(async move {
             let refused = {
                 let store = &mut *self.store.lock().unwrap_or_else(PoisonError::into_inner);
                 every(&mut store.opens, store.faults.refuse_every)
             };
-            if refused { Err(ConnectError("refused by its faults".to_owned())) } else { Ok(self.client()) }
+            if refused {
+                Err(ConnectError("refused by its faults".to_owned()))
+            } else {
+                Ok(self.client_of(endpoint.process))
+            }
         })
     }
 }
 
 struct MemoryClient {
     store: Arc<Mutex<Store>>,
+    process: u64,
 }
 
 impl Client for MemoryClient {
     fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, CallResponse> {
-        Box::pin(async move { self.store.lock().unwrap_or_else(PoisonError::into_inner).answer(call).into() })
+        Box::pin(
+            async move { self.store.lock().unwrap_or_else(PoisonError::into_inner).answer(self.process, call).into() },
+        )
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
@@ -105,7 +116,7 @@ impl Client for MemoryClient {
 }
 
 impl Store {
-    fn answer(&mut self, call: &Call) -> CallResult {
+    fn answer(&mut self, _process: u64, call: &Call) -> CallResult {
         match (&*call.workload, &*call.f) {
             ("set", "read") => self.read_set(&call.key),
             ("set", "add") => self.add(&call.key, &call.value),

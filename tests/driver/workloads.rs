@@ -1,0 +1,74 @@
+//! Every workload, driven against the store in memory: an honest store keeps the promise that its first checker judges, and each
+//! lie of a store is found as what it is. A new workload has its cases here.
+use super::*;
+use dsfuzz_checkers::{Budget, Validity, Verdict, checker};
+use dsfuzz_workloads::WORKLOADS;
+use serde_json::json;
+
+/// A workload as a plan writes it, a lie of the store, and the kind of finding that shows it.
+struct Lie {
+    workload: serde_json::Value,
+    faults: StoreFaults,
+    kind: &'static str,
+}
+
+const HONEST: StoreFaults = StoreFaults {
+    lost_every: 0,
+    stale_every: 0,
+    fail_done_every: 0,
+    info_done_every: 7,
+    info_undone_every: 11,
+    refuse_every: 5,
+};
+
+fn lies() -> Vec<Lie> {
+    let lie = |workload, faults, kind| Lie { workload, faults, kind };
+    vec![
+        lie(json!({"register": {}}), StoreFaults { stale_every: 10, ..HONEST }, "stale-read"),
+        lie(json!({"register": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-update"),
+        lie(json!({"set": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-element"),
+    ]
+}
+
+/// What the workload's first checker says of a load and its final reads against this store.
+async fn judged(workload: &serde_json::Value, faults: StoreFaults) -> Verdict {
+    let options: WorkloadOptions = serde_json::from_value(workload.clone()).expect("a workload of a plan");
+    let workload: Arc<dyn Workload> = Arc::from(options.build());
+    let (bench, memory) = (Bench::new(), Memory::faulty(faults));
+    let workloads = [workload.clone()];
+    let limits = DriverOptions { ops_max: Some(1500), ..super::options(5) };
+    let loaded = bench.load(memory.clone(), workloads.to_vec(), limits).await;
+    let settling = SettleOptions { time: LONG, ..final_reads::settle_options(loaded.next_process) };
+    settle(bench.recorder.clone(), Arc::new(memory), &workloads, settling, bench.stop.subscribe()).await;
+    let first = workload.checkers()[0];
+    checker(first).expect("a checker").check(&bench.history(), &Budget::unlimited())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_honest_store_keeps_every_promise() {
+    for doc in WORKLOADS {
+        let verdict = judged(&json!({ doc.name: {} }), HONEST).await;
+        assert_eq!(verdict.validity, Validity::Valid, "{}: {}: {:?}", doc.name, verdict.summary, verdict.findings);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_lie_is_found_as_what_it_is() {
+    for Lie { workload, faults, kind } in lies() {
+        let verdict = judged(&workload, faults).await;
+        let kinds: Vec<&str> = verdict.findings.iter().map(|finding| finding.kind.as_str()).collect();
+        assert!(
+            verdict.validity == Validity::Invalid && kinds.contains(&kind),
+            "{workload}, {kind}: {}: {kinds:?}",
+            verdict.summary
+        );
+    }
+}
+
+#[test]
+fn every_workload_has_a_lie_that_is_found() {
+    let lies = lies();
+    for doc in WORKLOADS {
+        assert!(lies.iter().any(|lie| lie.workload.get(doc.name).is_some()), "{} has no case here", doc.name);
+    }
+}
