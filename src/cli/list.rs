@@ -64,6 +64,10 @@ pub(super) fn main(args: &ListArgs, out: &mut Output) -> Result<Exit, Failure> {
         let widest = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
         for entry in entries {
             out.line(format!("  {:widest$}  {}", entry.name, entry.doc));
+            for (what, names) in &entry.belongs {
+                let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                out.line(format!("  {:widest$}    {what}: {names}", ""));
+            }
             for option in &entry.options {
                 out.line(format!("  {:widest$}    {}: {option}", "", option.name));
             }

@@ -1,6 +1,9 @@
 //! What a plan can name: targets, workloads, faults, checkers. Each list is owned by its part; here they look alike.
-use dsfuzz_checkers::OptionDoc;
+use dsfuzz_checkers::{CHECKERS, CheckerDoc, OptionDoc, Options};
+use dsfuzz_workloads::{WORKLOADS, WorkloadDoc, WorkloadOptions};
 use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A name with a sentence about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -12,22 +15,68 @@ pub struct Entry {
     /// What can be set of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<OptionDoc>,
+    /// What belongs to it, by what it is: of a workload its `functions`, the `checkers` that judge it and the built-in `targets`
+    /// that can carry it; of a checker the `workloads` that it can judge (`any` where it judges runs); of a target the `workloads` that it can carry.
+    #[serde(flatten)]
+    pub belongs: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Entry {
     fn new(name: &str, doc: &str) -> Entry {
-        Entry { name: name.into(), doc: doc.into(), options: Vec::new() }
+        Entry { name: name.into(), doc: doc.into(), options: Vec::new(), belongs: BTreeMap::new() }
     }
+
+    fn with(mut self, what: &'static str, names: Vec<String>) -> Entry {
+        self.belongs.insert(what, names);
+        self
+    }
+}
+
+/// Every workload with its default options.
+pub fn plain_workloads() -> Vec<WorkloadOptions> {
+    let plain = |doc: &WorkloadDoc| {
+        let options = serde_json::json!({ doc.name: {} });
+        serde_json::from_value(options).expect("every workload has defaults")
+    };
+    WORKLOADS.iter().map(plain).collect()
+}
+
+/// Whether the checker, with its defaults, judges what this workload calls: as the workload's own choice, or by its functions.
+fn judges(checker: &CheckerDoc, workload: &WorkloadOptions) -> bool {
+    let built = workload.build();
+    let functions = built.functions();
+    let functions: Vec<&str> = functions.iter().map(|function| &**function).collect();
+    built.checkers().contains(&checker.name)
+        || !checker.judges.runs && checker.can_judge(&Options::default(), &functions, workload.doc().reads)
+}
+
+/// The workloads that a built-in target can carry.
+fn carried(target: &str) -> Vec<String> {
+    let loaded = crate::targets::load(target, Path::new(""), &BTreeMap::new());
+    let clients = loaded.map(|target| target.recipe().clients.clone()).unwrap_or_default();
+    clients.into_iter().flat_map(|client| client.workloads).collect()
 }
 
 /// Built-in targets.
 pub fn targets() -> Vec<Entry> {
-    crate::targets::builtin().into_iter().map(|(name, doc)| Entry::new(name, doc)).collect()
+    let entry = |(name, doc): (&str, &str)| Entry::new(name, doc).with("workloads", carried(name));
+    crate::targets::builtin().into_iter().map(entry).collect()
 }
 
 /// Workloads.
 pub fn workloads() -> Vec<Entry> {
-    dsfuzz_workloads::WORKLOADS.iter().map(|workload| Entry::new(workload.name, workload.doc)).collect()
+    let entry = |workload: &WorkloadOptions| {
+        let (doc, built) = (workload.doc(), workload.build());
+        let judging = CHECKERS.iter().filter(|checker| judges(checker, workload));
+        let carry = crate::targets::builtin()
+            .into_iter()
+            .filter(|(target, _)| carried(target).iter().any(|one| one == doc.name));
+        Entry::new(doc.name, doc.doc)
+            .with("functions", built.functions().iter().map(ToString::to_string).collect())
+            .with("checkers", judging.map(|checker| checker.name.to_owned()).collect())
+            .with("targets", carry.map(|(target, _)| target.to_owned()).collect())
+    };
+    plain_workloads().iter().map(entry).collect()
 }
 
 /// Faults.
@@ -37,9 +86,66 @@ pub fn faults() -> Vec<Entry> {
 
 /// Checkers.
 pub fn checkers() -> Vec<Entry> {
-    let entry = |checker: &dsfuzz_checkers::CheckerDoc| Entry {
-        options: checker.option_docs(),
-        ..Entry::new(checker.name, checker.doc)
+    let workloads = plain_workloads();
+    let entry = |checker: &CheckerDoc| {
+        let judged = workloads.iter().filter(|workload| judges(checker, workload));
+        let judged: Vec<String> = match checker.judges.runs {
+            true => vec!["any".to_owned()],
+            false => judged.map(|workload| workload.name().to_owned()).collect(),
+        };
+        let entry = Entry { options: checker.option_docs(), ..Entry::new(checker.name, checker.doc) };
+        entry.with("workloads", judged)
     };
-    dsfuzz_checkers::CHECKERS.iter().map(entry).collect()
+    CHECKERS.iter().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checkers that no workload drives yet. A checker that is not here has a workload; one that gets a workload leaves the list.
+    const NOT_DRIVEN: &[&str] = &[
+        "list-append",
+        "rw-register",
+        "mini-transactions",
+        "g2",
+        "closed-predicate",
+        "read-committed",
+        "read-atomic",
+        "causal-transactions",
+        "queue",
+        "total-queue",
+        "counter",
+        "unique-ids",
+        "monotonic",
+        "bank",
+        "long-fork",
+        "causal-reverse",
+        "lock",
+        "semaphore",
+        "lease",
+        "fencing",
+        "kafka",
+        "watch",
+        "atomic-commit",
+        "saga",
+    ];
+
+    #[test]
+    fn every_checker_has_a_workload_that_drives_it() {
+        let checkers = checkers().into_iter();
+        let idle: Vec<String> =
+            checkers.filter(|checker| checker.belongs["workloads"].is_empty()).map(|checker| checker.name).collect();
+        assert_eq!(idle, NOT_DRIVEN);
+    }
+
+    #[test]
+    fn a_workload_names_its_functions_its_checkers_and_who_carries_it() {
+        let set = workloads().into_iter().find(|workload| workload.name == "set").expect("in the list");
+        assert_eq!(set.belongs["functions"], ["add", "read"]);
+        assert_eq!(set.belongs["targets"], ["etcd"]);
+        assert_eq!(set.belongs["checkers"][..2], ["set", "replicas-agree"]);
+        let linearizable = checkers().into_iter().find(|checker| checker.name == "linearizable").expect("in the list");
+        assert!(linearizable.belongs["workloads"].contains(&"register".to_owned()));
+    }
 }
