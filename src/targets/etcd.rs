@@ -1,10 +1,11 @@
 //! The client of etcd: its HTTP/JSON gateway, one connection to one node, no retries.
 //!
 //! `register`: a key for each register (read, write, cas). `set`: a key for each element, under a prefix for each set
-//! (add, read). Keys are `/dsfuzz/<workload>/<key>[/<element>]`; values are JSON texts.
+//! (add, read). `txn`: transactions of micro-operations (`transactions.rs`). Keys are `/dsfuzz/<workload>/<key>[/<element>]`; values are JSON texts.
 //!
 //! A broken connection is replaced before any byte of the next call is sent.
 mod outcome;
+mod transactions;
 
 use super::http::{HttpConnection, HttpError, HttpResponse};
 use base64::Engine;
@@ -71,6 +72,7 @@ impl Client for EtcdClient {
                     self.write(&format!("{}{}", set_prefix(call), json_text(&call.value)), &call.value).await
                 }
                 ("set", "read") => self.read_set(call).await,
+                (_, "txn") => self.transact(call).await,
                 (workload, f) => CallResult::fail(format!("not-supported: the etcd client knows no {f} of {workload}")),
             };
             answer.into()
