@@ -13,6 +13,7 @@ use crate::targets::recipe::Exits;
 use dsfuzz_checkers::{Budget, CHECKERS, CRASHES, History, Options, Phase, Severity, Validity, Value, Verdict};
 use dsfuzz_nemesis::FaultOptions;
 use dsfuzz_nemesis::facts::Leaves;
+use dsfuzz_workloads::{Workload, WorkloadOptions};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -56,11 +57,13 @@ impl Rules {
     /// there are leaders or cuts to judge.
     pub fn of_plan(plan: &Plan, facts: &TargetFacts) -> Rules {
         let workloads = plan.workload.iter().chain(&plan.workloads);
-        let named = workloads.flat_map(|workload| workload.build().checkers());
+        let workloads: Vec<Box<dyn Workload>> = workloads.map(WorkloadOptions::build).collect();
+        let named = workloads.iter().flat_map(|workload| workload.checkers());
         let mut checkers: Vec<(String, Options)> = match plan.check.is_empty() {
             true => named.map(|name| (name.to_owned(), Options::default())).collect(),
             false => plan.check.iter().map(|check| (check.name().to_owned(), check.options())).collect(),
         };
+        checkers.iter_mut().for_each(|(name, options)| with_workloads(&workloads, name, options));
         let mut seen = BTreeSet::new();
         checkers.retain(|(name, _)| seen.insert(name.clone()));
         let crashes_implied = !seen.contains(CRASHES);
@@ -137,6 +140,14 @@ impl Rules {
             }
         }
         rules
+    }
+}
+
+/// Adds what the workloads say of themselves to a checker, unless the plan sets the same option; of two workloads the first one
+/// counts.
+fn with_workloads(workloads: &[Box<dyn Workload>], checker: &str, options: &mut Options) {
+    for (option, value) in workloads.iter().flat_map(|workload| workload.checker_options(checker).0) {
+        options.0.entry(option).or_insert(value);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every workload, driven against the store in memory: an honest store keeps the promise that its first checker judges, and each
 //! lie of a store is found as what it is. A new workload has its cases here.
 use super::*;
-use dsfuzz_checkers::{Budget, Validity, Verdict, checker};
+use dsfuzz_checkers::{Budget, Validity, Verdict, checker_with};
 use dsfuzz_workloads::WORKLOADS;
 use serde_json::json;
 
@@ -16,6 +16,7 @@ const HONEST: StoreFaults = StoreFaults {
     lost_every: 0,
     stale_every: 0,
     fail_done_every: 0,
+    twice_every: 0,
     info_done_every: 7,
     info_undone_every: 11,
     refuse_every: 5,
@@ -26,7 +27,10 @@ fn lies() -> Vec<Lie> {
     vec![
         lie(json!({"register": {}}), StoreFaults { stale_every: 10, ..HONEST }, "stale-read"),
         lie(json!({"register": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-update"),
-        lie(json!({"set": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-element"),
+        lie(json!({"queue": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-message"),
+        lie(json!({"queue": {"keys": 3}}), StoreFaults { fail_done_every: 10, ..HONEST }, "unexpected-message"),
+        lie(json!({"queue": {"exactly_once": true}}), StoreFaults { twice_every: 10, ..HONEST }, "duplicated-message"),
+        lie(json!({"set": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-write"),
     ]
 }
 
@@ -41,7 +45,8 @@ async fn judged(workload: &serde_json::Value, faults: StoreFaults) -> Verdict {
     let settling = SettleOptions { time: LONG, ..final_reads::settle_options(loaded.next_process) };
     settle(bench.recorder.clone(), Arc::new(memory), &workloads, settling, bench.stop.subscribe()).await;
     let first = workload.checkers()[0];
-    checker(first).expect("a checker").check(&bench.history(), &Budget::unlimited())
+    let asked = checker_with(first, &workload.checker_options(first)).expect("a checker with the workload's options");
+    asked.check(&bench.history(), &Budget::unlimited())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

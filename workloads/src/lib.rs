@@ -7,6 +7,7 @@
 pub mod client;
 pub mod memory;
 pub mod options;
+pub mod queue;
 pub mod register;
 pub mod set;
 mod slots;

@@ -1,7 +1,9 @@
-//! [`Memory`]: a register and a set for each key in memory, linearizable behind one lock, with known faults on request.
+//! [`Memory`]: a register, a set and a queue for each key in memory, linearizable behind one lock, with known faults on request.
 //!
 //! For tests of the whole pipeline, and as the instant client of benchmarks. Faults come at every n-th occasion and are not
 //! random, so that a test knows the findings.
+mod queues;
+
 use crate::client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 use dsfuzz_checkers::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -10,12 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The faults of a store in memory: each number n means every n-th occasion, 0 never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreFaults {
-    /// A violation: acknowledged writes, compare-and-sets and adds without effect.
+    /// A violation: acknowledged writes, compare-and-sets, adds and enqueues without effect.
     pub lost_every: u32,
     /// A violation: reads of the value before the last change.
     pub stale_every: u32,
     /// A violation: changes that take effect and are answered by Fail.
     pub fail_done_every: u32,
+    /// A violation of exactly-once: messages that a dequeue delivers and leaves in their queue.
+    pub twice_every: u32,
     /// No violation: changes that take effect and are answered by Info.
     pub info_done_every: u32,
     /// No violation: changes without effect that are answered by Info.
@@ -35,6 +39,7 @@ struct Store {
     faults: StoreFaults,
     registers: HashMap<Value, Register>,
     sets: HashMap<Value, Elements>,
+    queues: queues::Queues,
     changes: u32,
     reads: u32,
     opens: u32,
@@ -120,6 +125,9 @@ impl Store {
         match (&*call.workload, &*call.f) {
             ("set", "read") => self.read_set(&call.key),
             ("set", "add") => self.add(&call.key, &call.value),
+            (_, "enqueue") => self.enqueue(&call.key, &call.value),
+            (_, "dequeue") => self.dequeue(&call.key),
+            (_, "drain") => self.drain(&call.key),
             (_, "read") => self.read(&call.key),
             (_, "write") => self.write(&call.key, &call.value),
             (_, "cas") => match call.value.as_list() {

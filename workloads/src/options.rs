@@ -1,4 +1,5 @@
 //! [`WorkloadOptions`]: the one list of workloads. A new workload is one file and one entry here.
+use crate::queue::QueueOptions;
 use crate::register::RegisterOptions;
 use crate::set::SetOptions;
 use crate::workload::Workload;
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub enum WorkloadOptions {
     /// Independent registers: read, write, compare-and-set.
     Register(RegisterOptions),
+    /// Queues: enqueue, dequeue, drain at the end.
+    Queue(QueueOptions),
     /// A growing set: add unique elements, read everything at the end.
     Set(SetOptions),
 }
@@ -39,13 +42,14 @@ pub struct WorkloadDoc {
 }
 
 /// Every workload, for listings.
-pub const WORKLOADS: &[WorkloadDoc] = &[crate::register::DOC, crate::set::DOC];
+pub const WORKLOADS: &[WorkloadDoc] = &[crate::queue::DOC, crate::register::DOC, crate::set::DOC];
 
 impl WorkloadOptions {
     /// The workload with these options.
     pub fn build(&self) -> Box<dyn Workload> {
         match self {
             WorkloadOptions::Register(options) => crate::register::build(options),
+            WorkloadOptions::Queue(options) => crate::queue::build(options),
             WorkloadOptions::Set(options) => crate::set::build(options),
         }
     }
@@ -54,8 +58,8 @@ impl WorkloadOptions {
     pub fn blind(&self) -> Option<&'static str> {
         match self {
             WorkloadOptions::Register(options) => options.blind(),
-            // Final reads show the losses of a set.
-            WorkloadOptions::Set(_) => None,
+            // Final reads show the losses of a set, drains those of a queue.
+            WorkloadOptions::Queue(_) | WorkloadOptions::Set(_) => None,
         }
     }
 
@@ -63,6 +67,7 @@ impl WorkloadOptions {
     pub fn mistake(&self) -> Option<(&'static str, String)> {
         match self {
             WorkloadOptions::Register(options) => options.mistake(),
+            WorkloadOptions::Queue(options) => options.mistake(),
             WorkloadOptions::Set(options) => options.keys.and_then(|keys| keys_mistake("keys", keys)),
         }
     }
@@ -71,6 +76,7 @@ impl WorkloadOptions {
     pub fn doc(&self) -> &'static WorkloadDoc {
         match self {
             WorkloadOptions::Register(_) => &crate::register::DOC,
+            WorkloadOptions::Queue(_) => &crate::queue::DOC,
             WorkloadOptions::Set(_) => &crate::set::DOC,
         }
     }
@@ -89,7 +95,12 @@ mod tests {
 
     #[test]
     fn the_table_of_functions_knows_what_every_workload_calls() {
-        for workload in [WorkloadOptions::Register(Default::default()), WorkloadOptions::Set(Default::default())] {
+        let workloads = [
+            WorkloadOptions::Queue(Default::default()),
+            WorkloadOptions::Register(Default::default()),
+            WorkloadOptions::Set(Default::default()),
+        ];
+        for workload in workloads {
             let workload = workload.build();
             assert!(WORKLOADS.iter().any(|doc| *doc.name == *workload.name()));
             for name in workload.functions() {

@@ -3,7 +3,7 @@ use super::super::node_commands::head;
 use super::super::recipe::Certainty;
 use super::values;
 use crate::cluster::Node;
-use dsfuzz_checkers::functions::{Argument, FunctionKind, function};
+use dsfuzz_checkers::functions::{Argument, Function, FunctionKind, Reply, function};
 use dsfuzz_checkers::{ABSENT, Reads, Value};
 use dsfuzz_workloads::{Call, CallResponse, CallResult, ClientWorkload, Endpoint, Terms, WORKLOADS};
 use serde_json::{Value as Json, json};
@@ -25,6 +25,7 @@ const CODES: &[(&str, Certainty)] = &[
     ("not-leader", Certainty::Fail),    // the node refuses, and names another or none
     ("read-only", Certainty::Fail),     // the node takes no writes
     ("aborted", Certainty::Fail),       // the transaction was rolled back
+    ("empty", Certainty::Fail),         // there is nothing to dequeue
     ("unavailable", Certainty::Info),   // many servers and gRPC say so of what may have been done
     ("timeout", Certainty::Info),       // no answer in time
     ("lost", Certainty::Info),          // the connection broke after the request was sent
@@ -231,6 +232,10 @@ fn ok(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
         None if function.kind == FunctionKind::Read => {
             Err(ReplyDefect::Malformed("expected \"value\" for a read (null where there is none)".to_owned()))
         }
+        None if takes(function) => Err(ReplyDefect::Malformed(format!(
+            "expected \"value\" for {}: what it took (null or an empty list where there was nothing)",
+            function.name
+        ))),
         None => Ok(Value::Nil),
         Some(value) => reply_value(value, call),
     }
@@ -239,6 +244,10 @@ fn ok(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
 /// Checks a value against the replies of the function. dsfuzz made every written value, so it knows their type.
 fn reply_value(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
     let value = values::from_json(json);
+    let function = function(&call.f);
+    if takes(function) {
+        return taken(value, function);
+    }
     if !reads(call) {
         return Ok(value);
     }
@@ -276,12 +285,34 @@ fn elements(value: Value) -> Result<Value, ReplyDefect> {
     }
 }
 
+/// What a function took out: an element or nothing, or a list of elements.
+fn taken(value: Value, function: &Function) -> Result<Value, ReplyDefect> {
+    let verb = function.name;
+    let elements = match (&value, function.reply) {
+        (Value::List(elements), Reply::Elements) => &elements[..],
+        (_, Reply::Elements) => {
+            return Err(ReplyDefect::Malformed(format!("expected a list as \"value\" for {verb}")));
+        }
+        (Value::Nil, _) => &[],
+        (element, _) => std::slice::from_ref(element),
+    };
+    match elements.iter().find(|element| !matches!(element, Value::Int(_))) {
+        None => Ok(value),
+        Some(other) => Err(ReplyDefect::Unbelieved(format!("{verb} returned {}", values::mistyped(other, "enqueued")))),
+    }
+}
+
 /// The reason why the value of an answer is not accepted.
 enum ReplyDefect {
     /// It breaks the protocol. Holds the expected form.
     Malformed(String),
     /// It keeps the protocol but cannot have been written.
     Unbelieved(String),
+}
+
+/// Whether the function replies with what it took out of a queue. Without the reply nothing would be known to have come out.
+fn takes(function: &Function) -> bool {
+    matches!(function.name, "dequeue" | "drain")
 }
 
 /// Whether the call reads the object.
@@ -396,6 +427,39 @@ mod tests {
                 other => panic!("{workload} {json}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn what_came_out_of_a_queue_is_said_and_was_put_in() {
+        let told = |f: &str, json: &str| {
+            let line = format!(r#"{{"id":7,"type":"ok"{json}}}"#);
+            reply(&line, 7, &call("queue", f), &meaning(BTreeMap::new()))
+        };
+        for (f, json, value) in [
+            ("dequeue", r#","value":5"#, Value::Int(5)),
+            ("dequeue", r#","value":null"#, Value::Nil),
+            ("drain", r#","value":[]"#, Value::list([])),
+            ("drain", r#","value":[5,6]"#, Value::list([Value::Int(5), Value::Int(6)])),
+            ("enqueue", "", Value::Nil),
+        ] {
+            assert_eq!(told(f, json), answer(CallResult::Ok(value)), "{f} {json}");
+        }
+        for (f, json) in [("dequeue", ""), ("drain", ""), ("drain", r#","value":null"#), ("drain", r#","value":5"#)] {
+            assert!(matches!(told(f, json), ClientLine::Malformed(_)), "{f} {json}");
+        }
+        for (f, json) in
+            [("dequeue", r#","value":"5""#), ("dequeue", r#","value":[5]"#), ("drain", r#","value":["5"]"#)]
+        {
+            match told(f, json) {
+                ClientLine::Unbelieved(why) => assert!(why.contains("only integers were enqueued"), "{why}"),
+                other => panic!("{f} {json}: {other:?}"),
+            }
+        }
+        let line = r#"{"id":7,"type":"error","error":{"code":"empty"}}"#;
+        assert_eq!(
+            reply(line, 7, &call("queue", "dequeue"), &meaning(BTreeMap::new())),
+            answer(CallResult::fail("empty"))
+        );
     }
 
     #[test]
