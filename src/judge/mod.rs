@@ -13,6 +13,7 @@ use crate::targets::recipe::Exits;
 use dsfuzz_checkers::{Budget, CHECKERS, CRASHES, History, Options, Phase, Severity, Validity, Value, Verdict};
 use dsfuzz_nemesis::FaultOptions;
 use dsfuzz_nemesis::facts::Leaves;
+use dsfuzz_workloads::WorkloadOptions;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -63,6 +64,7 @@ impl Rules {
         };
         let mut seen = BTreeSet::new();
         checkers.retain(|(name, _)| seen.insert(name.clone()));
+        with_workloads(&mut checkers, plan);
         let crashes_implied = !seen.contains(CRASHES);
         if crashes_implied {
             checkers.push((CRASHES.to_owned(), Options::default()));
@@ -137,6 +139,17 @@ impl Rules {
             }
         }
         rules
+    }
+}
+
+/// Adds what the workloads tell their checkers, unless the plan sets it.
+fn with_workloads(checkers: &mut [(String, Options)], plan: &Plan) {
+    for workload in plan.workload.iter().chain(&plan.workloads).map(WorkloadOptions::build) {
+        for (name, options) in checkers.iter_mut() {
+            for (option, value) in workload.checker_options(name).0 {
+                options.0.entry(option).or_insert(value);
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every workload, driven against the store in memory: an honest store keeps the promise that its first checker judges, and each
 //! lie of a store is found as what it is. A new workload has its cases here.
 use super::*;
-use dsfuzz_checkers::{Budget, Validity, Verdict, checker};
+use dsfuzz_checkers::{Budget, Validity, Verdict, checker_with};
 use dsfuzz_workloads::WORKLOADS;
 use serde_json::json;
 
@@ -16,6 +16,7 @@ const HONEST: StoreFaults = StoreFaults {
     lost_every: 0,
     stale_every: 0,
     fail_done_every: 0,
+    unchecked_every: 0,
     info_done_every: 7,
     info_undone_every: 11,
     refuse_every: 5,
@@ -26,7 +27,10 @@ fn lies() -> Vec<Lie> {
     vec![
         lie(json!({"register": {}}), StoreFaults { stale_every: 10, ..HONEST }, "stale-read"),
         lie(json!({"register": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-update"),
-        lie(json!({"set": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-element"),
+        lie(json!({"set": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-write"),
+        lie(json!({"bank": {}}), StoreFaults { stale_every: 10, ..HONEST }, "wrong-total"),
+        lie(json!({"bank": {}}), StoreFaults { lost_every: 10, ..HONEST }, "wrong-total"),
+        lie(json!({"bank": {"total": 20}}), StoreFaults { unchecked_every: 2, ..HONEST }, "negative-value"),
     ]
 }
 
@@ -35,13 +39,15 @@ async fn judged(workload: &serde_json::Value, faults: StoreFaults) -> Verdict {
     let options: WorkloadOptions = serde_json::from_value(workload.clone()).expect("a workload of a plan");
     let workload: Arc<dyn Workload> = Arc::from(options.build());
     let (bench, memory) = (Bench::new(), Memory::faulty(faults));
+    memory.set_up(&*workload);
     let workloads = [workload.clone()];
     let limits = DriverOptions { ops_max: Some(1500), ..super::options(5) };
     let loaded = bench.load(memory.clone(), workloads.to_vec(), limits).await;
     let settling = SettleOptions { time: LONG, ..final_reads::settle_options(loaded.next_process) };
     settle(bench.recorder.clone(), Arc::new(memory), &workloads, settling, bench.stop.subscribe()).await;
     let first = workload.checkers()[0];
-    checker(first).expect("a checker").check(&bench.history(), &Budget::unlimited())
+    let options = workload.checker_options(first);
+    checker_with(first, &options).expect("a checker").check(&bench.history(), &Budget::unlimited())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,6 +55,15 @@ async fn an_honest_store_keeps_every_promise() {
     for doc in WORKLOADS {
         let verdict = judged(&json!({ doc.name: {} }), HONEST).await;
         assert_eq!(verdict.validity, Validity::Valid, "{}: {}: {:?}", doc.name, verdict.summary, verdict.findings);
+    }
+}
+
+/// What an option allows is no finding.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_honest_store_keeps_what_options_promise() {
+    for workload in [json!({"bank": {"negative_balances": true, "total": 0}})] {
+        let verdict = judged(&workload, HONEST).await;
+        assert_eq!(verdict.validity, Validity::Valid, "{workload}: {}: {:?}", verdict.summary, verdict.findings);
     }
 }
 

@@ -1,4 +1,5 @@
 //! [`WorkloadOptions`]: the one list of workloads. A new workload is one file and one entry here.
+use crate::bank::BankOptions;
 use crate::register::RegisterOptions;
 use crate::set::SetOptions;
 use crate::workload::Workload;
@@ -13,6 +14,8 @@ pub enum WorkloadOptions {
     Register(RegisterOptions),
     /// A growing set: add unique elements, read everything at the end.
     Set(SetOptions),
+    /// Accounts: transfer money between two, read the balances of all at once.
+    Bank(BankOptions),
 }
 
 /// Most keys of a workload: each is held in memory and read at the end on every node.
@@ -39,7 +42,7 @@ pub struct WorkloadDoc {
 }
 
 /// Every workload, for listings.
-pub const WORKLOADS: &[WorkloadDoc] = &[crate::register::DOC, crate::set::DOC];
+pub const WORKLOADS: &[WorkloadDoc] = &[crate::register::DOC, crate::set::DOC, crate::bank::DOC];
 
 impl WorkloadOptions {
     /// The workload with these options.
@@ -47,6 +50,7 @@ impl WorkloadOptions {
         match self {
             WorkloadOptions::Register(options) => crate::register::build(options),
             WorkloadOptions::Set(options) => crate::set::build(options),
+            WorkloadOptions::Bank(options) => crate::bank::build(options),
         }
     }
 
@@ -56,6 +60,7 @@ impl WorkloadOptions {
             WorkloadOptions::Register(options) => options.blind(),
             // Final reads show the losses of a set.
             WorkloadOptions::Set(_) => None,
+            WorkloadOptions::Bank(options) => options.blind(),
         }
     }
 
@@ -64,6 +69,7 @@ impl WorkloadOptions {
         match self {
             WorkloadOptions::Register(options) => options.mistake(),
             WorkloadOptions::Set(options) => options.keys.and_then(|keys| keys_mistake("keys", keys)),
+            WorkloadOptions::Bank(options) => options.mistake(),
         }
     }
 
@@ -72,6 +78,7 @@ impl WorkloadOptions {
         match self {
             WorkloadOptions::Register(_) => &crate::register::DOC,
             WorkloadOptions::Set(_) => &crate::set::DOC,
+            WorkloadOptions::Bank(_) => &crate::bank::DOC,
         }
     }
 
@@ -89,8 +96,15 @@ mod tests {
 
     #[test]
     fn the_table_of_functions_knows_what_every_workload_calls() {
-        for workload in [WorkloadOptions::Register(Default::default()), WorkloadOptions::Set(Default::default())] {
-            let workload = workload.build();
+        let all = [
+            WorkloadOptions::Register(Default::default()),
+            WorkloadOptions::Set(Default::default()),
+            WorkloadOptions::Bank(Default::default()),
+        ];
+        assert_eq!(all.len(), WORKLOADS.len());
+        for options in all {
+            assert_eq!((options.mistake(), options.blind()), (None, None), "{}", options.name());
+            let workload = options.build();
             assert!(WORKLOADS.iter().any(|doc| *doc.name == *workload.name()));
             for name in workload.functions() {
                 assert_ne!(function(&name).kind, FunctionKind::Unknown, "{name}");

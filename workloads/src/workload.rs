@@ -1,6 +1,6 @@
 //! [`Workload`]: calls, final reads and their checkers. [`Generator`]: the calls of one worker.
 use crate::client::{Call, CallResult};
-use dsfuzz_checkers::{FinalReads, Value, functions};
+use dsfuzz_checkers::{FinalReads, Options, Value, functions};
 use std::sync::Arc;
 
 /// The answer of a generator.
@@ -121,4 +121,9 @@ pub trait Workload: Send + Sync {
 
     /// The default checkers.
     fn checkers(&self) -> Vec<&'static str>;
+
+    /// What a checker must know of the load, as options of the checker; the plan's own options come first.
+    fn checker_options(&self, _checker: &str) -> Options {
+        Options::default()
+    }
 }
