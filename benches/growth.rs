@@ -170,6 +170,7 @@ fn answer(client: &mut dyn Client, call: &Call) -> CallResult {
 
 fn history(workload: &dyn Workload, size: usize) -> Result<History, HistoryError> {
     let memory = Memory::faulty(StoreFaults { info_done_every: 200, info_undone_every: 211, ..StoreFaults::default() });
+    memory.set_up(workload);
     let mut client = memory.client();
     let mut tape = HistoryLines { builder: HistoryBuilder::new(), index: 0 };
     tape.next();

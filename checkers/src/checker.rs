@@ -72,6 +72,8 @@ pub enum Reads {
     Number,
     /// Every row that was added, with its timestamp.
     Rows,
+    /// What each account holds.
+    Balances,
     /// Anything: the functions alone decide. In a checker's entry it fits every workload.
     Anything,
 }

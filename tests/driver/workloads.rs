@@ -17,6 +17,7 @@ const HONEST: StoreFaults = StoreFaults {
     stale_every: 0,
     fail_done_every: 0,
     twice_every: 0,
+    unchecked_every: 0,
     info_done_every: 7,
     info_undone_every: 11,
     refuse_every: 5,
@@ -31,6 +32,9 @@ fn lies() -> Vec<Lie> {
         lie(json!({"queue": {"keys": 3}}), StoreFaults { fail_done_every: 10, ..HONEST }, "unexpected-message"),
         lie(json!({"queue": {"exactly_once": true}}), StoreFaults { twice_every: 10, ..HONEST }, "duplicated-message"),
         lie(json!({"set": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-write"),
+        lie(json!({"bank": {}}), StoreFaults { stale_every: 10, ..HONEST }, "wrong-total"),
+        lie(json!({"bank": {}}), StoreFaults { lost_every: 10, ..HONEST }, "wrong-total"),
+        lie(json!({"bank": {"total": 20}}), StoreFaults { unchecked_every: 2, ..HONEST }, "negative-value"),
     ]
 }
 
@@ -39,6 +43,7 @@ async fn judged(workload: &serde_json::Value, faults: StoreFaults) -> Verdict {
     let options: WorkloadOptions = serde_json::from_value(workload.clone()).expect("a workload of a plan");
     let workload: Arc<dyn Workload> = Arc::from(options.build());
     let (bench, memory) = (Bench::new(), Memory::faulty(faults));
+    memory.set_up(&*workload);
     let workloads = [workload.clone()];
     let limits = DriverOptions { ops_max: Some(1500), ..super::options(5) };
     let loaded = bench.load(memory.clone(), workloads.to_vec(), limits).await;
@@ -54,6 +59,15 @@ async fn an_honest_store_keeps_every_promise() {
     for doc in WORKLOADS {
         let verdict = judged(&json!({ doc.name: {} }), HONEST).await;
         assert_eq!(verdict.validity, Validity::Valid, "{}: {}: {:?}", doc.name, verdict.summary, verdict.findings);
+    }
+}
+
+/// What an option allows is no finding.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_honest_store_keeps_what_options_promise() {
+    for workload in [json!({"bank": {"negative_balances": true, "total": 0}})] {
+        let verdict = judged(&workload, HONEST).await;
+        assert_eq!(verdict.validity, Validity::Valid, "{workload}: {}: {:?}", verdict.summary, verdict.findings);
     }
 }
 

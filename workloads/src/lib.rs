@@ -4,6 +4,7 @@
 //! given. Never: I/O, time, threads.
 #![forbid(unsafe_code)]
 
+pub mod bank;
 pub mod client;
 pub mod memory;
 pub mod options;

@@ -1,10 +1,12 @@
-//! [`Memory`]: a register, a set and a queue for each key in memory, linearizable behind one lock, with known faults on request.
+//! [`Memory`]: the objects of every workload in memory, linearizable behind one lock, with known faults on request.
 //!
 //! For tests of the whole pipeline, and as the instant client of benchmarks. Faults come at every n-th occasion and are not
 //! random, so that a test knows the findings.
+mod bank;
 mod queues;
 
 use crate::client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
+use crate::workload::Workload;
 use dsfuzz_checkers::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The faults of a store in memory: each number n means every n-th occasion, 0 never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreFaults {
-    /// A violation: acknowledged writes, compare-and-sets, adds and enqueues without effect.
+    /// A violation: acknowledged writes, compare-and-sets, adds and enqueues without effect; transfers that give the money to nobody.
     pub lost_every: u32,
     /// A violation: reads of the value before the last change.
     pub stale_every: u32,
@@ -20,6 +22,8 @@ pub struct StoreFaults {
     pub fail_done_every: u32,
     /// A violation of exactly-once: messages that a dequeue delivers and leaves in their queue.
     pub twice_every: u32,
+    /// A violation: changes that are made although their condition does not hold.
+    pub unchecked_every: u32,
     /// No violation: changes that take effect and are answered by Info.
     pub info_done_every: u32,
     /// No violation: changes without effect that are answered by Info.
@@ -40,7 +44,9 @@ struct Store {
     registers: HashMap<Value, Register>,
     sets: HashMap<Value, Elements>,
     queues: queues::Queues,
+    bank: bank::Bank,
     changes: u32,
+    unmet: u32,
     reads: u32,
     opens: u32,
 }
@@ -75,6 +81,14 @@ impl Memory {
     /// A faulty store.
     pub fn faulty(faults: StoreFaults) -> Memory {
         Memory { store: Arc::new(Mutex::new(Store { faults, ..Store::default() })) }
+    }
+
+    /// Sets the store up for a workload, by the parameters that clients are told.
+    pub fn set_up(&self, workload: &dyn Workload) {
+        let store = &mut *self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        if &*workload.name() == crate::bank::DOC.name {
+            store.bank = bank::Bank::of(&workload.params());
+        }
     }
 
     /// A client of process 0, without [`Connect`].
@@ -123,6 +137,8 @@ impl Client for MemoryClient {
 impl Store {
     fn answer(&mut self, _process: u64, call: &Call) -> CallResult {
         match (&*call.workload, &*call.f) {
+            ("bank", "read") => self.read_bank(),
+            ("bank", "transfer") => self.transfer(&call.value),
             ("set", "read") => self.read_set(&call.key),
             ("set", "add") => self.add(&call.key, &call.value),
             (_, "enqueue") => self.enqueue(&call.key, &call.value),
@@ -183,6 +199,11 @@ impl Store {
         let Some(elements) = self.sets.get(key) else { return CallResult::Ok(Value::list([])) };
         let shown = elements.now.iter().filter(|element| !stale || **element != elements.last);
         CallResult::Ok(Value::list(shown.cloned()))
+    }
+
+    /// Whether a change is made although its condition does not hold.
+    fn unchecked(&mut self) -> bool {
+        every(&mut self.unmet, self.faults.unchecked_every)
     }
 
     fn fate(&mut self) -> ChangeEffect {

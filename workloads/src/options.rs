@@ -1,4 +1,5 @@
 //! [`WorkloadOptions`]: the one list of workloads. A new workload is one file and one entry here.
+use crate::bank::BankOptions;
 use crate::queue::QueueOptions;
 use crate::register::RegisterOptions;
 use crate::set::SetOptions;
@@ -16,6 +17,8 @@ pub enum WorkloadOptions {
     Queue(QueueOptions),
     /// A growing set: add unique elements, read everything at the end.
     Set(SetOptions),
+    /// Accounts: transfer money between two, read the balances of all at once.
+    Bank(BankOptions),
 }
 
 /// Most keys of a workload: each is held in memory and read at the end on every node.
@@ -42,7 +45,7 @@ pub struct WorkloadDoc {
 }
 
 /// Every workload, for listings.
-pub const WORKLOADS: &[WorkloadDoc] = &[crate::queue::DOC, crate::register::DOC, crate::set::DOC];
+pub const WORKLOADS: &[WorkloadDoc] = &[crate::register::DOC, crate::set::DOC, crate::bank::DOC, crate::queue::DOC];
 
 impl WorkloadOptions {
     /// The workload with these options.
@@ -51,6 +54,7 @@ impl WorkloadOptions {
             WorkloadOptions::Register(options) => crate::register::build(options),
             WorkloadOptions::Queue(options) => crate::queue::build(options),
             WorkloadOptions::Set(options) => crate::set::build(options),
+            WorkloadOptions::Bank(options) => crate::bank::build(options),
         }
     }
 
@@ -60,6 +64,7 @@ impl WorkloadOptions {
             WorkloadOptions::Register(options) => options.blind(),
             // Final reads show the losses of a set, drains those of a queue.
             WorkloadOptions::Queue(_) | WorkloadOptions::Set(_) => None,
+            WorkloadOptions::Bank(options) => options.blind(),
         }
     }
 
@@ -69,6 +74,7 @@ impl WorkloadOptions {
             WorkloadOptions::Register(options) => options.mistake(),
             WorkloadOptions::Queue(options) => options.mistake(),
             WorkloadOptions::Set(options) => options.keys.and_then(|keys| keys_mistake("keys", keys)),
+            WorkloadOptions::Bank(options) => options.mistake(),
         }
     }
 
@@ -78,6 +84,7 @@ impl WorkloadOptions {
             WorkloadOptions::Register(_) => &crate::register::DOC,
             WorkloadOptions::Queue(_) => &crate::queue::DOC,
             WorkloadOptions::Set(_) => &crate::set::DOC,
+            WorkloadOptions::Bank(_) => &crate::bank::DOC,
         }
     }
 
@@ -95,13 +102,16 @@ mod tests {
 
     #[test]
     fn the_table_of_functions_knows_what_every_workload_calls() {
-        let workloads = [
-            WorkloadOptions::Queue(Default::default()),
+        let all = [
             WorkloadOptions::Register(Default::default()),
             WorkloadOptions::Set(Default::default()),
+            WorkloadOptions::Bank(Default::default()),
+            WorkloadOptions::Queue(Default::default()),
         ];
-        for workload in workloads {
-            let workload = workload.build();
+        assert_eq!(all.len(), WORKLOADS.len());
+        for options in all {
+            assert_eq!((options.mistake(), options.blind()), (None, None), "{}", options.name());
+            let workload = options.build();
             assert!(WORKLOADS.iter().any(|doc| *doc.name == *workload.name()));
             for name in workload.functions() {
                 assert_ne!(function(&name).kind, FunctionKind::Unknown, "{name}");

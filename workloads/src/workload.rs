@@ -122,8 +122,7 @@ pub trait Workload: Send + Sync {
     /// The default checkers.
     fn checkers(&self) -> Vec<&'static str>;
 
-    /// What the workload says of itself to a checker of this name, unless the plan sets the same option: how many permits there
-    /// are.
+    /// What a checker must know of the load, as options of the checker; the plan's own options come first.
     fn checker_options(&self, _checker: &str) -> Options {
         Options::default()
     }

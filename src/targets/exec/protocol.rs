@@ -255,7 +255,23 @@ fn reply_value(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
     match doc.map_or(Reads::Value, |doc| doc.reads) {
         Reads::Value => written(value),
         Reads::Elements => elements(value),
+        Reads::Balances => balances(value),
         Reads::Number | Reads::Rows | Reads::Anything => Ok(value),
+    }
+}
+
+/// What each account holds; an account may hold null, which its checker reports.
+fn balances(value: Value) -> Result<Value, ReplyDefect> {
+    let Value::Map(accounts) = &value else {
+        let expected = r#"expected an object of all balances as "value" for the read of a bank: {"0":12,"1":13}"#;
+        return Err(ReplyDefect::Malformed(expected.to_owned()));
+    };
+    match accounts.iter().find(|(_, held)| !matches!(held, Value::Int(_) | Value::Nil)) {
+        None => Ok(value),
+        Some((account, held)) => Err(ReplyDefect::Unbelieved(format!(
+            "a read of a bank returned for account {account} {}",
+            values::mistyped(held, "transferred")
+        ))),
     }
 }
 
@@ -403,6 +419,7 @@ mod tests {
             ("register", "[null,0]", Value::list([Value::Nil, int(0)])),
             ("set", "[]", Value::list([])),
             ("set", "[1,2.0]", Value::list([int(1), int(2)])),
+            ("bank", r#"{"0":-2.0,"1":null}"#, Value::Map([("0".into(), int(-2)), ("1".into(), Value::Nil)].into())),
         ];
         for (workload, json, expected) in believed {
             assert_eq!(value(workload, json), answer(CallResult::Ok(expected)), "{workload} {json}");
@@ -420,6 +437,8 @@ mod tests {
             ("set", r#"["1","2"]"#, "a read of a set returned the element \"1\", a text, and only integers were added"),
             ("set", "[1,null]", "null"),
             ("set", "[[1]]", "a list"),
+            ("bank", r#"{"0":1,"7":"2"}"#, "a read of a bank returned for account 7 \"2\", a text, and only integers"),
+            ("bank", r#"{"0":1.5}"#, "transferred"),
         ];
         for (workload, json, expected) in unbelieved {
             match value(workload, json) {
@@ -555,6 +574,10 @@ mod tests {
                 ClientLine::Malformed(why) => assert!(why.contains(expected), "{line}: {why}"),
                 other => panic!("{line}: {other:?}"),
             }
+        }
+        match value("bank", "[1,2]") {
+            ClientLine::Malformed(why) => assert!(why.contains("expected an object of all balances"), "{why}"),
+            other => panic!("{other:?}"),
         }
         for f in ["write", "add"] {
             match reply(r#"{"id":7,"type":"ok","value":false}"#, 7, &call("set", f), &meaning(BTreeMap::new())) {
