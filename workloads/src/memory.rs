@@ -3,11 +3,13 @@
 //! For tests of the whole pipeline, and as the instant client of benchmarks. Faults come at every n-th occasion and are not
 //! random, so that a test knows the findings.
 mod bank;
+mod inserts;
+mod numbers;
 
 use crate::client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 use crate::workload::Workload;
 use dsfuzz_checkers::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The faults of a store in memory: each number n means every n-th occasion, 0 never.
@@ -41,6 +43,11 @@ struct Store {
     registers: HashMap<Value, Register>,
     sets: HashMap<Value, Elements>,
     bank: bank::Bank,
+    counters: HashMap<Value, numbers::Sum>,
+    /// The last id that was given out.
+    ids: i64,
+    /// Keys with a row.
+    inserted: HashSet<Value>,
     changes: u32,
     unmet: u32,
     reads: u32,
@@ -135,6 +142,10 @@ impl Store {
         match (&*call.workload, &*call.f) {
             ("bank", "read") => self.read_bank(),
             ("bank", "transfer") => self.transfer(&call.value),
+            ("counter", "read") => self.read_counter(&call.key),
+            ("counter", "add") => self.count(&call.key, &call.value),
+            ("unique-ids", "generate") => self.generate(),
+            ("g2", "insert") => self.insert(&call.key),
             ("set", "read") => self.read_set(&call.key),
             ("set", "add") => self.add(&call.key, &call.value),
             (_, "read") => self.read(&call.key),

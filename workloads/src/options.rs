@@ -1,9 +1,14 @@
 //! [`WorkloadOptions`]: the one list of workloads. A new workload is one file and one entry here.
+pub use crate::doc::WorkloadDoc;
+pub(crate) use crate::doc::keys_mistake;
+
 use crate::bank::BankOptions;
+use crate::counter::CounterOptions;
+use crate::g2::G2Options;
 use crate::register::RegisterOptions;
 use crate::set::SetOptions;
+use crate::unique_ids::UniqueIdsOptions;
 use crate::workload::Workload;
-use dsfuzz_checkers::Reads;
 use serde::{Deserialize, Serialize};
 
 /// A workload as a plan writes it: its name with its options, e.g. `register: {keys: 8}`.
@@ -16,33 +21,23 @@ pub enum WorkloadOptions {
     Set(SetOptions),
     /// Accounts: transfer money between two, read the balances of all at once.
     Bank(BankOptions),
-}
-
-/// Most keys of a workload: each is held in memory and read at the end on every node.
-const KEYS_MAX: u32 = 100_000;
-
-/// The mistake in a number of keys.
-pub(crate) fn keys_mistake(option: &'static str, keys: u32) -> Option<(&'static str, String)> {
-    match keys {
-        0 => Some((option, "no key at all would be used; at least 1".to_owned())),
-        keys if keys > KEYS_MAX => Some((option, format!("{keys} keys; at most {KEYS_MAX} are held"))),
-        _ => None,
-    }
-}
-
-/// The entry of a workload in `dsfuzz list`.
-#[derive(Clone, Copy, Debug)]
-pub struct WorkloadDoc {
-    /// Its name in plans.
-    pub name: &'static str,
-    /// One sentence.
-    pub doc: &'static str,
-    /// What its reads reply with. With its functions this says which checkers can judge it.
-    pub reads: Reads,
+    /// A counter: add numbers, read the sum.
+    Counter(CounterOptions),
+    /// Unique ids: ask for one after another.
+    UniqueIds(UniqueIdsOptions),
+    /// Inserts guarded by a predicate: two transactions insert under a key if no row is there.
+    G2(G2Options),
 }
 
 /// Every workload, for listings.
-pub const WORKLOADS: &[WorkloadDoc] = &[crate::register::DOC, crate::set::DOC, crate::bank::DOC];
+pub const WORKLOADS: &[WorkloadDoc] = &[
+    crate::register::DOC,
+    crate::set::DOC,
+    crate::bank::DOC,
+    crate::counter::DOC,
+    crate::unique_ids::DOC,
+    crate::g2::DOC,
+];
 
 impl WorkloadOptions {
     /// The workload with these options.
@@ -51,6 +46,9 @@ impl WorkloadOptions {
             WorkloadOptions::Register(options) => crate::register::build(options),
             WorkloadOptions::Set(options) => crate::set::build(options),
             WorkloadOptions::Bank(options) => crate::bank::build(options),
+            WorkloadOptions::Counter(options) => crate::counter::build(options),
+            WorkloadOptions::UniqueIds(options) => crate::unique_ids::build(options),
+            WorkloadOptions::G2(options) => crate::g2::build(options),
         }
     }
 
@@ -60,7 +58,9 @@ impl WorkloadOptions {
             WorkloadOptions::Register(options) => options.blind(),
             // Final reads show the losses of a set.
             WorkloadOptions::Set(_) => None,
+            WorkloadOptions::UniqueIds(_) | WorkloadOptions::G2(_) => None,
             WorkloadOptions::Bank(options) => options.blind(),
+            WorkloadOptions::Counter(options) => options.blind(),
         }
     }
 
@@ -70,6 +70,9 @@ impl WorkloadOptions {
             WorkloadOptions::Register(options) => options.mistake(),
             WorkloadOptions::Set(options) => options.keys.and_then(|keys| keys_mistake("keys", keys)),
             WorkloadOptions::Bank(options) => options.mistake(),
+            WorkloadOptions::Counter(options) => options.mistake(),
+            WorkloadOptions::UniqueIds(_) => None,
+            WorkloadOptions::G2(options) => options.mistake(),
         }
     }
 
@@ -79,6 +82,9 @@ impl WorkloadOptions {
             WorkloadOptions::Register(_) => &crate::register::DOC,
             WorkloadOptions::Set(_) => &crate::set::DOC,
             WorkloadOptions::Bank(_) => &crate::bank::DOC,
+            WorkloadOptions::Counter(_) => &crate::counter::DOC,
+            WorkloadOptions::UniqueIds(_) => &crate::unique_ids::DOC,
+            WorkloadOptions::G2(_) => &crate::g2::DOC,
         }
     }
 
@@ -100,6 +106,9 @@ mod tests {
             WorkloadOptions::Register(Default::default()),
             WorkloadOptions::Set(Default::default()),
             WorkloadOptions::Bank(Default::default()),
+            WorkloadOptions::Counter(Default::default()),
+            WorkloadOptions::UniqueIds(Default::default()),
+            WorkloadOptions::G2(Default::default()),
         ];
         assert_eq!(all.len(), WORKLOADS.len());
         for options in all {

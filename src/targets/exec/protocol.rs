@@ -231,6 +231,9 @@ fn ok(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
         None if function.kind == FunctionKind::Read => {
             Err(ReplyDefect::Malformed("expected \"value\" for a read (null where there is none)".to_owned()))
         }
+        None | Some(Json::Null) if &*call.f == "generate" => {
+            Err(ReplyDefect::Malformed("expected the id as \"value\"".to_owned()))
+        }
         None => Ok(Value::Nil),
         Some(value) => reply_value(value, call),
     }
@@ -247,7 +250,18 @@ fn reply_value(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
         Reads::Value => written(value),
         Reads::Elements => elements(value),
         Reads::Balances => balances(value),
-        Reads::Number | Reads::Rows | Reads::Anything => Ok(value),
+        Reads::Number => number(value),
+        Reads::Rows | Reads::Anything => Ok(value),
+    }
+}
+
+/// A sum of what was added.
+fn number(value: Value) -> Result<Value, ReplyDefect> {
+    match &value {
+        Value::Int(_) => Ok(value),
+        other => {
+            Err(ReplyDefect::Unbelieved(format!("a read of a counter returned {}", values::mistyped(other, "added"))))
+        }
     }
 }
 
@@ -388,6 +402,7 @@ mod tests {
             ("register", "[null,0]", Value::list([Value::Nil, int(0)])),
             ("set", "[]", Value::list([])),
             ("set", "[1,2.0]", Value::list([int(1), int(2)])),
+            ("counter", "7.0", int(7)),
             ("bank", r#"{"0":-2.0,"1":null}"#, Value::Map([("0".into(), int(-2)), ("1".into(), Value::Nil)].into())),
         ];
         for (workload, json, expected) in believed {
@@ -408,6 +423,8 @@ mod tests {
             ("set", "[[1]]", "a list"),
             ("bank", r#"{"0":1,"7":"2"}"#, "a read of a bank returned for account 7 \"2\", a text, and only integers"),
             ("bank", r#"{"0":1.5}"#, "transferred"),
+            ("counter", r#""7""#, "a read of a counter returned \"7\", a text, and only integers were added"),
+            ("counter", "null", "nothing"),
         ];
         for (workload, json, expected) in unbelieved {
             match value(workload, json) {
@@ -508,6 +525,12 @@ mod tests {
         for (line, expected) in cases {
             match reply(line, 7, &call("set", "read"), &meaning(BTreeMap::new())) {
                 ClientLine::Malformed(why) => assert!(why.contains(expected), "{line}: {why}"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        for line in [r#"{"id":7,"type":"ok"}"#, r#"{"id":7,"type":"ok","value":null}"#] {
+            match reply(line, 7, &call("unique-ids", "generate"), &meaning(BTreeMap::new())) {
+                ClientLine::Malformed(why) => assert!(why.contains("expected the id as \"value\""), "{why}"),
                 other => panic!("{line}: {other:?}"),
             }
         }
