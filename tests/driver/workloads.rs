@@ -37,6 +37,8 @@ fn lies() -> Vec<Lie> {
         lie(json!({"counter": {}}), StoreFaults { fail_done_every: 10, ..StoreFaults::default() }, "read-above-bound"),
         lie(json!({"unique-ids": {}}), StoreFaults { lost_every: 10, ..HONEST }, "duplicate-id"),
         lie(json!({"g2": {}}), StoreFaults { unchecked_every: 10, ..HONEST }, "G2"),
+        lie(json!({"monotonic": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-row"),
+        lie(json!({"monotonic": {}}), StoreFaults { stale_every: 10, ..HONEST }, "out-of-order"),
         lie(json!({"bank": {}}), StoreFaults { stale_every: 10, ..HONEST }, "wrong-total"),
         lie(json!({"bank": {}}), StoreFaults { lost_every: 10, ..HONEST }, "wrong-total"),
         lie(json!({"bank": {"total": 20}}), StoreFaults { unchecked_every: 2, ..HONEST }, "negative-value"),

@@ -10,6 +10,7 @@ pub mod counter;
 pub mod doc;
 pub mod g2;
 pub mod memory;
+pub mod monotonic;
 pub mod options;
 pub mod register;
 pub mod set;

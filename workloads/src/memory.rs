@@ -5,6 +5,7 @@
 mod bank;
 mod inserts;
 mod numbers;
+mod rows;
 
 use crate::client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 use crate::workload::Workload;
@@ -43,6 +44,7 @@ struct Store {
     registers: HashMap<Value, Register>,
     sets: HashMap<Value, Elements>,
     bank: bank::Bank,
+    table: rows::Table,
     counters: HashMap<Value, numbers::Sum>,
     /// The last id that was given out.
     ids: i64,
@@ -146,6 +148,8 @@ impl Store {
             ("counter", "add") => self.count(&call.key, &call.value),
             ("unique-ids", "generate") => self.generate(),
             ("g2", "insert") => self.insert(&call.key),
+            ("monotonic", "read") => self.read_rows(),
+            ("monotonic", "add") => self.add_row(&call.value),
             ("set", "read") => self.read_set(&call.key),
             ("set", "add") => self.add(&call.key, &call.value),
             (_, "read") => self.read(&call.key),

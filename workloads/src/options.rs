@@ -5,6 +5,7 @@ pub(crate) use crate::doc::keys_mistake;
 use crate::bank::BankOptions;
 use crate::counter::CounterOptions;
 use crate::g2::G2Options;
+use crate::monotonic::MonotonicOptions;
 use crate::register::RegisterOptions;
 use crate::set::SetOptions;
 use crate::unique_ids::UniqueIdsOptions;
@@ -27,6 +28,8 @@ pub enum WorkloadOptions {
     UniqueIds(UniqueIdsOptions),
     /// Inserts guarded by a predicate: two transactions insert under a key if no row is there.
     G2(G2Options),
+    /// Rows with timestamps: add a row, read all rows at the end.
+    Monotonic(MonotonicOptions),
 }
 
 /// Every workload, for listings.
@@ -37,6 +40,7 @@ pub const WORKLOADS: &[WorkloadDoc] = &[
     crate::counter::DOC,
     crate::unique_ids::DOC,
     crate::g2::DOC,
+    crate::monotonic::DOC,
 ];
 
 impl WorkloadOptions {
@@ -49,6 +53,7 @@ impl WorkloadOptions {
             WorkloadOptions::Counter(options) => crate::counter::build(options),
             WorkloadOptions::UniqueIds(options) => crate::unique_ids::build(options),
             WorkloadOptions::G2(options) => crate::g2::build(options),
+            WorkloadOptions::Monotonic(options) => crate::monotonic::build(options),
         }
     }
 
@@ -58,7 +63,7 @@ impl WorkloadOptions {
             WorkloadOptions::Register(options) => options.blind(),
             // Final reads show the losses of a set.
             WorkloadOptions::Set(_) => None,
-            WorkloadOptions::UniqueIds(_) | WorkloadOptions::G2(_) => None,
+            WorkloadOptions::UniqueIds(_) | WorkloadOptions::G2(_) | WorkloadOptions::Monotonic(_) => None,
             WorkloadOptions::Bank(options) => options.blind(),
             WorkloadOptions::Counter(options) => options.blind(),
         }
@@ -71,7 +76,7 @@ impl WorkloadOptions {
             WorkloadOptions::Set(options) => options.keys.and_then(|keys| keys_mistake("keys", keys)),
             WorkloadOptions::Bank(options) => options.mistake(),
             WorkloadOptions::Counter(options) => options.mistake(),
-            WorkloadOptions::UniqueIds(_) => None,
+            WorkloadOptions::UniqueIds(_) | WorkloadOptions::Monotonic(_) => None,
             WorkloadOptions::G2(options) => options.mistake(),
         }
     }
@@ -85,6 +90,7 @@ impl WorkloadOptions {
             WorkloadOptions::Counter(_) => &crate::counter::DOC,
             WorkloadOptions::UniqueIds(_) => &crate::unique_ids::DOC,
             WorkloadOptions::G2(_) => &crate::g2::DOC,
+            WorkloadOptions::Monotonic(_) => &crate::monotonic::DOC,
         }
     }
 
@@ -109,6 +115,7 @@ mod tests {
             WorkloadOptions::Counter(Default::default()),
             WorkloadOptions::UniqueIds(Default::default()),
             WorkloadOptions::G2(Default::default()),
+            WorkloadOptions::Monotonic(Default::default()),
         ];
         assert_eq!(all.len(), WORKLOADS.len());
         for options in all {

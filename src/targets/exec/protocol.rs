@@ -251,7 +251,8 @@ fn reply_value(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
         Reads::Elements => elements(value),
         Reads::Balances => balances(value),
         Reads::Number => number(value),
-        Reads::Rows | Reads::Anything => Ok(value),
+        Reads::Rows => rows(value),
+        Reads::Anything => Ok(value),
     }
 }
 
@@ -262,6 +263,15 @@ fn number(value: Value) -> Result<Value, ReplyDefect> {
         other => {
             Err(ReplyDefect::Unbelieved(format!("a read of a counter returned {}", values::mistyped(other, "added"))))
         }
+    }
+}
+
+/// Rows of an integer and a timestamp: an integer, or a text where it has a fraction.
+fn rows(value: Value) -> Result<Value, ReplyDefect> {
+    let row = |row: &Value| matches!(row.as_list(), Some([Value::Int(_), Value::Int(_) | Value::Text(_)]));
+    match value.as_list() {
+        Some(rows) if rows.iter().all(row) => Ok(value),
+        _ => Err(ReplyDefect::Malformed(r#"expected a list of rows as "value": [[7,1700000000],..]"#.to_owned())),
     }
 }
 
@@ -403,6 +413,7 @@ mod tests {
             ("set", "[]", Value::list([])),
             ("set", "[1,2.0]", Value::list([int(1), int(2)])),
             ("counter", "7.0", int(7)),
+            ("monotonic", r#"[[2,"1.5"]]"#, Value::list([Value::list([int(2), Value::text("1.5")])])),
             ("bank", r#"{"0":-2.0,"1":null}"#, Value::Map([("0".into(), int(-2)), ("1".into(), Value::Nil)].into())),
         ];
         for (workload, json, expected) in believed {
@@ -532,6 +543,12 @@ mod tests {
             match reply(line, 7, &call("unique-ids", "generate"), &meaning(BTreeMap::new())) {
                 ClientLine::Malformed(why) => assert!(why.contains("expected the id as \"value\""), "{why}"),
                 other => panic!("{line}: {other:?}"),
+            }
+        }
+        for rows in ["null", "[7]", "[[7]]", r#"[["7",1]]"#, "[[7,null]]"] {
+            match value("monotonic", rows) {
+                ClientLine::Malformed(why) => assert!(why.contains("expected a list of rows"), "{why}"),
+                other => panic!("{rows}: {other:?}"),
             }
         }
         match value("bank", "[1,2]") {
