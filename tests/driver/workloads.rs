@@ -32,6 +32,17 @@ fn lies() -> Vec<Lie> {
         lie(json!({"queue": {"keys": 3}}), StoreFaults { fail_done_every: 10, ..HONEST }, "unexpected-message"),
         lie(json!({"queue": {"exactly_once": true}}), StoreFaults { twice_every: 10, ..HONEST }, "duplicated-message"),
         lie(json!({"set": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-write"),
+        lie(json!({"counter": {}}), StoreFaults { stale_every: 10, ..StoreFaults::default() }, "read-below-bound"),
+        lie(
+            json!({"counter": {"keys": 2}}),
+            StoreFaults { lost_every: 10, ..StoreFaults::default() },
+            "read-below-bound",
+        ),
+        lie(json!({"counter": {}}), StoreFaults { fail_done_every: 10, ..StoreFaults::default() }, "read-above-bound"),
+        lie(json!({"unique-ids": {}}), StoreFaults { lost_every: 10, ..HONEST }, "duplicate-id"),
+        lie(json!({"g2": {}}), StoreFaults { unchecked_every: 10, ..HONEST }, "G2"),
+        lie(json!({"monotonic": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-row"),
+        lie(json!({"monotonic": {}}), StoreFaults { stale_every: 10, ..HONEST }, "out-of-order"),
         lie(json!({"bank": {}}), StoreFaults { stale_every: 10, ..HONEST }, "wrong-total"),
         lie(json!({"bank": {}}), StoreFaults { lost_every: 10, ..HONEST }, "wrong-total"),
         lie(json!({"bank": {"total": 20}}), StoreFaults { unchecked_every: 2, ..HONEST }, "negative-value"),
@@ -65,7 +76,9 @@ async fn an_honest_store_keeps_every_promise() {
 /// What an option allows is no finding.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_honest_store_keeps_what_options_promise() {
-    for workload in [json!({"bank": {"negative_balances": true, "total": 0}})] {
+    for workload in
+        [json!({"bank": {"negative_balances": true, "total": 0}}), json!({"counter": {"keys": 3, "max_add": 1}})]
+    {
         let verdict = judged(&workload, HONEST).await;
         assert_eq!(verdict.validity, Validity::Valid, "{workload}: {}: {:?}", verdict.summary, verdict.findings);
     }

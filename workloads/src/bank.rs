@@ -3,7 +3,7 @@
 //! A worker draws the function, the two accounts and the amount from its own stream of the seed; nothing depends on replies.
 //! Never: moves money from an account to itself, or changes what all accounts hold together.
 use crate::client::{Call, CallResult};
-use crate::options::WorkloadDoc;
+use crate::doc::WorkloadDoc;
 use crate::workload::{FinalCall, Generator, Next, Part, Workload};
 use dsfuzz_checkers::{Options, Reads, Value};
 use dsfuzz_rng::Rng;

@@ -6,12 +6,17 @@
 
 pub mod bank;
 pub mod client;
+pub mod counter;
+pub mod doc;
+pub mod g2;
 pub mod memory;
+pub mod monotonic;
 pub mod options;
 pub mod queue;
 pub mod register;
 pub mod set;
 mod slots;
+pub mod unique_ids;
 pub mod workload;
 
 pub use client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};

@@ -4,11 +4,14 @@
 //! random, so that a test knows the findings.
 mod bank;
 mod queues;
+mod inserts;
+mod numbers;
+mod rows;
 
 use crate::client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 use crate::workload::Workload;
 use dsfuzz_checkers::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The faults of a store in memory: each number n means every n-th occasion, 0 never.
@@ -45,6 +48,12 @@ struct Store {
     sets: HashMap<Value, Elements>,
     queues: queues::Queues,
     bank: bank::Bank,
+    table: rows::Table,
+    counters: HashMap<Value, numbers::Sum>,
+    /// The last id that was given out.
+    ids: i64,
+    /// Keys with a row.
+    inserted: HashSet<Value>,
     changes: u32,
     unmet: u32,
     reads: u32,
@@ -139,6 +148,12 @@ impl Store {
         match (&*call.workload, &*call.f) {
             ("bank", "read") => self.read_bank(),
             ("bank", "transfer") => self.transfer(&call.value),
+            ("counter", "read") => self.read_counter(&call.key),
+            ("counter", "add") => self.count(&call.key, &call.value),
+            ("unique-ids", "generate") => self.generate(),
+            ("g2", "insert") => self.insert(&call.key),
+            ("monotonic", "read") => self.read_rows(),
+            ("monotonic", "add") => self.add_row(&call.value),
             ("set", "read") => self.read_set(&call.key),
             ("set", "add") => self.add(&call.key, &call.value),
             (_, "enqueue") => self.enqueue(&call.key, &call.value),

@@ -1,10 +1,16 @@
 //! [`WorkloadOptions`]: the one list of workloads. A new workload is one file and one entry here.
+pub use crate::doc::WorkloadDoc;
+pub(crate) use crate::doc::keys_mistake;
+
 use crate::bank::BankOptions;
 use crate::queue::QueueOptions;
+use crate::counter::CounterOptions;
+use crate::g2::G2Options;
+use crate::monotonic::MonotonicOptions;
 use crate::register::RegisterOptions;
 use crate::set::SetOptions;
+use crate::unique_ids::UniqueIdsOptions;
 use crate::workload::Workload;
-use dsfuzz_checkers::Reads;
 use serde::{Deserialize, Serialize};
 
 /// A workload as a plan writes it: its name with its options, e.g. `register: {keys: 8}`.
@@ -19,33 +25,27 @@ pub enum WorkloadOptions {
     Set(SetOptions),
     /// Accounts: transfer money between two, read the balances of all at once.
     Bank(BankOptions),
-}
-
-/// Most keys of a workload: each is held in memory and read at the end on every node.
-const KEYS_MAX: u32 = 100_000;
-
-/// The mistake in a number of keys.
-pub(crate) fn keys_mistake(option: &'static str, keys: u32) -> Option<(&'static str, String)> {
-    match keys {
-        0 => Some((option, "no key at all would be used; at least 1".to_owned())),
-        keys if keys > KEYS_MAX => Some((option, format!("{keys} keys; at most {KEYS_MAX} are held"))),
-        _ => None,
-    }
-}
-
-/// The entry of a workload in `dsfuzz list`.
-#[derive(Clone, Copy, Debug)]
-pub struct WorkloadDoc {
-    /// Its name in plans.
-    pub name: &'static str,
-    /// One sentence.
-    pub doc: &'static str,
-    /// What its reads reply with. With its functions this says which checkers can judge it.
-    pub reads: Reads,
+    /// A counter: add numbers, read the sum.
+    Counter(CounterOptions),
+    /// Unique ids: ask for one after another.
+    UniqueIds(UniqueIdsOptions),
+    /// Inserts guarded by a predicate: two transactions insert under a key if no row is there.
+    G2(G2Options),
+    /// Rows with timestamps: add a row, read all rows at the end.
+    Monotonic(MonotonicOptions),
 }
 
 /// Every workload, for listings.
-pub const WORKLOADS: &[WorkloadDoc] = &[crate::register::DOC, crate::set::DOC, crate::bank::DOC, crate::queue::DOC];
+pub const WORKLOADS: &[WorkloadDoc] = &[
+    crate::register::DOC,
+    crate::set::DOC,
+    crate::bank::DOC,
+    crate::counter::DOC,
+    crate::unique_ids::DOC,
+    crate::g2::DOC,
+    crate::monotonic::DOC,
+    crate::queue::DOC,
+];
 
 impl WorkloadOptions {
     /// The workload with these options.
@@ -55,6 +55,10 @@ impl WorkloadOptions {
             WorkloadOptions::Queue(options) => crate::queue::build(options),
             WorkloadOptions::Set(options) => crate::set::build(options),
             WorkloadOptions::Bank(options) => crate::bank::build(options),
+            WorkloadOptions::Counter(options) => crate::counter::build(options),
+            WorkloadOptions::UniqueIds(options) => crate::unique_ids::build(options),
+            WorkloadOptions::G2(options) => crate::g2::build(options),
+            WorkloadOptions::Monotonic(options) => crate::monotonic::build(options),
         }
     }
 
@@ -64,7 +68,9 @@ impl WorkloadOptions {
             WorkloadOptions::Register(options) => options.blind(),
             // Final reads show the losses of a set, drains those of a queue.
             WorkloadOptions::Queue(_) | WorkloadOptions::Set(_) => None,
+            WorkloadOptions::UniqueIds(_) | WorkloadOptions::G2(_) | WorkloadOptions::Monotonic(_) => None,
             WorkloadOptions::Bank(options) => options.blind(),
+            WorkloadOptions::Counter(options) => options.blind(),
         }
     }
 
@@ -75,6 +81,9 @@ impl WorkloadOptions {
             WorkloadOptions::Queue(options) => options.mistake(),
             WorkloadOptions::Set(options) => options.keys.and_then(|keys| keys_mistake("keys", keys)),
             WorkloadOptions::Bank(options) => options.mistake(),
+            WorkloadOptions::Counter(options) => options.mistake(),
+            WorkloadOptions::UniqueIds(_) | WorkloadOptions::Monotonic(_) => None,
+            WorkloadOptions::G2(options) => options.mistake(),
         }
     }
 
@@ -85,6 +94,10 @@ impl WorkloadOptions {
             WorkloadOptions::Queue(_) => &crate::queue::DOC,
             WorkloadOptions::Set(_) => &crate::set::DOC,
             WorkloadOptions::Bank(_) => &crate::bank::DOC,
+            WorkloadOptions::Counter(_) => &crate::counter::DOC,
+            WorkloadOptions::UniqueIds(_) => &crate::unique_ids::DOC,
+            WorkloadOptions::G2(_) => &crate::g2::DOC,
+            WorkloadOptions::Monotonic(_) => &crate::monotonic::DOC,
         }
     }
 
@@ -107,6 +120,10 @@ mod tests {
             WorkloadOptions::Set(Default::default()),
             WorkloadOptions::Bank(Default::default()),
             WorkloadOptions::Queue(Default::default()),
+            WorkloadOptions::Counter(Default::default()),
+            WorkloadOptions::UniqueIds(Default::default()),
+            WorkloadOptions::G2(Default::default()),
+            WorkloadOptions::Monotonic(Default::default()),
         ];
         assert_eq!(all.len(), WORKLOADS.len());
         for options in all {

@@ -2,7 +2,7 @@
 //!
 //! Never: enqueues an element twice, or drains during the load. The order of elements is not part of the promise.
 use crate::client::{Call, CallResult};
-use crate::options::{WorkloadDoc, keys_mistake};
+use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::workload::{FinalCall, Generator, Next, Workload};
 use dsfuzz_checkers::{FinalReads, Options, Reads, Value};
 use dsfuzz_rng::Rng;

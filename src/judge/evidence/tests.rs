@@ -87,6 +87,20 @@ fn rules(plan: &str, facts: &TargetFacts) -> Rules {
     Rules::of_plan(&Plan::from_yaml_str(&text).expect("a plan"), facts)
 }
 
+/// The plan's own options come first.
+#[test]
+fn a_workload_tells_its_checker_what_it_must_know() {
+    let options = |check: &str| {
+        let plan = format!("workload: {{bank: {{total: 60, negative_balances: true}}}}\n{check}");
+        let rules = rules(&plan, &facts(false, 0));
+        let (_, options) = rules.checkers.into_iter().find(|(name, _)| name == "bank").expect("the checker");
+        serde_json::to_value(options.0).expect("options")
+    };
+    assert_eq!(options(""), json!({"total": 60, "negative_balances": true}));
+    assert_eq!(options("check: [bank]"), json!({"total": 60, "negative_balances": true}));
+    assert_eq!(options("check: [bank: {total: 61}]"), json!({"total": 61, "negative_balances": true}));
+}
+
 fn facts(leads: bool, election_ms: u64) -> TargetFacts {
     TargetFacts { leads, trusted_terms: leads, election_ms, ..TargetFacts::default() }
 }

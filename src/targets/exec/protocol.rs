@@ -236,6 +236,9 @@ fn ok(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
             "expected \"value\" for {}: what it took (null or an empty list where there was nothing)",
             function.name
         ))),
+        None | Some(Json::Null) if &*call.f == "generate" => {
+            Err(ReplyDefect::Malformed("expected the id as \"value\"".to_owned()))
+        }
         None => Ok(Value::Nil),
         Some(value) => reply_value(value, call),
     }
@@ -256,7 +259,28 @@ fn reply_value(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
         Reads::Value => written(value),
         Reads::Elements => elements(value),
         Reads::Balances => balances(value),
-        Reads::Number | Reads::Rows | Reads::Anything => Ok(value),
+        Reads::Number => number(value),
+        Reads::Rows => rows(value),
+        Reads::Anything => Ok(value),
+    }
+}
+
+/// A sum of what was added.
+fn number(value: Value) -> Result<Value, ReplyDefect> {
+    match &value {
+        Value::Int(_) => Ok(value),
+        other => {
+            Err(ReplyDefect::Unbelieved(format!("a read of a counter returned {}", values::mistyped(other, "added"))))
+        }
+    }
+}
+
+/// Rows of an integer and a timestamp: an integer, or a text where it has a fraction.
+fn rows(value: Value) -> Result<Value, ReplyDefect> {
+    let row = |row: &Value| matches!(row.as_list(), Some([Value::Int(_), Value::Int(_) | Value::Text(_)]));
+    match value.as_list() {
+        Some(rows) if rows.iter().all(row) => Ok(value),
+        _ => Err(ReplyDefect::Malformed(r#"expected a list of rows as "value": [[7,1700000000],..]"#.to_owned())),
     }
 }
 
@@ -419,6 +443,8 @@ mod tests {
             ("register", "[null,0]", Value::list([Value::Nil, int(0)])),
             ("set", "[]", Value::list([])),
             ("set", "[1,2.0]", Value::list([int(1), int(2)])),
+            ("counter", "7.0", int(7)),
+            ("monotonic", r#"[[2,"1.5"]]"#, Value::list([Value::list([int(2), Value::text("1.5")])])),
             ("bank", r#"{"0":-2.0,"1":null}"#, Value::Map([("0".into(), int(-2)), ("1".into(), Value::Nil)].into())),
         ];
         for (workload, json, expected) in believed {
@@ -439,6 +465,8 @@ mod tests {
             ("set", "[[1]]", "a list"),
             ("bank", r#"{"0":1,"7":"2"}"#, "a read of a bank returned for account 7 \"2\", a text, and only integers"),
             ("bank", r#"{"0":1.5}"#, "transferred"),
+            ("counter", r#""7""#, "a read of a counter returned \"7\", a text, and only integers were added"),
+            ("counter", "null", "nothing"),
         ];
         for (workload, json, expected) in unbelieved {
             match value(workload, json) {
@@ -573,6 +601,18 @@ mod tests {
             match reply(line, 7, &call("set", "read"), &meaning(BTreeMap::new())) {
                 ClientLine::Malformed(why) => assert!(why.contains(expected), "{line}: {why}"),
                 other => panic!("{line}: {other:?}"),
+            }
+        }
+        for line in [r#"{"id":7,"type":"ok"}"#, r#"{"id":7,"type":"ok","value":null}"#] {
+            match reply(line, 7, &call("unique-ids", "generate"), &meaning(BTreeMap::new())) {
+                ClientLine::Malformed(why) => assert!(why.contains("expected the id as \"value\""), "{why}"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        for rows in ["null", "[7]", "[[7]]", r#"[["7",1]]"#, "[[7,null]]"] {
+            match value("monotonic", rows) {
+                ClientLine::Malformed(why) => assert!(why.contains("expected a list of rows"), "{why}"),
+                other => panic!("{rows}: {other:?}"),
             }
         }
         match value("bank", "[1,2]") {
