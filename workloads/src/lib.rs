@@ -5,10 +5,14 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+mod holding;
+pub mod lease;
+pub mod lock;
 pub mod memory;
 pub mod options;
 pub mod queue;
 pub mod register;
+pub mod semaphore;
 pub mod set;
 mod slots;
 pub mod workload;

@@ -1,7 +1,8 @@
-//! [`Memory`]: a register, a set and a queue for each key in memory, linearizable behind one lock, with known faults on request.
+//! [`Memory`]: registers, sets, queues, locks, semaphores and leases by key in memory, linearizable behind one lock, with known faults on request.
 //!
 //! For tests of the whole pipeline, and as the instant client of benchmarks. Faults come at every n-th occasion and are not
 //! random, so that a test knows the findings.
+mod holders;
 mod queues;
 
 use crate::client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The faults of a store in memory: each number n means every n-th occasion, 0 never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreFaults {
-    /// A violation: acknowledged writes, compare-and-sets, adds and enqueues without effect.
+    /// A violation: acknowledged writes, compare-and-sets, adds, enqueues and acquires without effect.
     pub lost_every: u32,
     /// A violation: reads of the value before the last change.
     pub stale_every: u32,
@@ -20,6 +21,8 @@ pub struct StoreFaults {
     pub fail_done_every: u32,
     /// A violation of exactly-once: messages that a dequeue delivers and leaves in their queue.
     pub twice_every: u32,
+    /// A violation: acquires that are granted although others hold all there is.
+    pub shared_every: u32,
     /// No violation: changes that take effect and are answered by Info.
     pub info_done_every: u32,
     /// No violation: changes without effect that are answered by Info.
@@ -40,6 +43,7 @@ struct Store {
     registers: HashMap<Value, Register>,
     sets: HashMap<Value, Elements>,
     queues: queues::Queues,
+    holders: holders::Holders,
     changes: u32,
     reads: u32,
     opens: u32,
@@ -108,6 +112,13 @@ struct MemoryClient {
     process: u64,
 }
 
+/// A client that goes takes its session along, closed or not.
+impl Drop for MemoryClient {
+    fn drop(&mut self) {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner).holders.gone(self.process);
+    }
+}
+
 impl Client for MemoryClient {
     fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, CallResponse> {
         Box::pin(
@@ -121,10 +132,13 @@ impl Client for MemoryClient {
 }
 
 impl Store {
-    fn answer(&mut self, _process: u64, call: &Call) -> CallResult {
+    fn answer(&mut self, process: u64, call: &Call) -> CallResult {
         match (&*call.workload, &*call.f) {
             ("set", "read") => self.read_set(&call.key),
             ("set", "add") => self.add(&call.key, &call.value),
+            (_, "acquire") => self.acquire(process, call),
+            (_, "renew") => self.renew(process, call),
+            (_, "release") => self.release(process, call),
             (_, "enqueue") => self.enqueue(&call.key, &call.value),
             (_, "dequeue") => self.dequeue(&call.key),
             (_, "drain") => self.drain(&call.key),

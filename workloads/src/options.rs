@@ -1,6 +1,9 @@
 //! [`WorkloadOptions`]: the one list of workloads. A new workload is one file and one entry here.
+use crate::lease::LeaseOptions;
+use crate::lock::LockOptions;
 use crate::queue::QueueOptions;
 use crate::register::RegisterOptions;
+use crate::semaphore::SemaphoreOptions;
 use crate::set::SetOptions;
 use crate::workload::Workload;
 use dsfuzz_checkers::Reads;
@@ -12,8 +15,14 @@ use serde::{Deserialize, Serialize};
 pub enum WorkloadOptions {
     /// Independent registers: read, write, compare-and-set.
     Register(RegisterOptions),
+    /// Leases: acquire for a time, renew, release.
+    Lease(LeaseOptions),
+    /// Locks: acquire, hold, release.
+    Lock(LockOptions),
     /// Queues: enqueue, dequeue, drain at the end.
     Queue(QueueOptions),
+    /// Semaphores: acquire a permit, hold, release.
+    Semaphore(SemaphoreOptions),
     /// A growing set: add unique elements, read everything at the end.
     Set(SetOptions),
 }
@@ -42,14 +51,24 @@ pub struct WorkloadDoc {
 }
 
 /// Every workload, for listings.
-pub const WORKLOADS: &[WorkloadDoc] = &[crate::queue::DOC, crate::register::DOC, crate::set::DOC];
+pub const WORKLOADS: &[WorkloadDoc] = &[
+    crate::lease::DOC,
+    crate::lock::DOC,
+    crate::queue::DOC,
+    crate::register::DOC,
+    crate::semaphore::DOC,
+    crate::set::DOC,
+];
 
 impl WorkloadOptions {
     /// The workload with these options.
     pub fn build(&self) -> Box<dyn Workload> {
         match self {
             WorkloadOptions::Register(options) => crate::register::build(options),
+            WorkloadOptions::Lease(options) => crate::lease::build(options),
+            WorkloadOptions::Lock(options) => crate::lock::build(options),
             WorkloadOptions::Queue(options) => crate::queue::build(options),
+            WorkloadOptions::Semaphore(options) => crate::semaphore::build(options),
             WorkloadOptions::Set(options) => crate::set::build(options),
         }
     }
@@ -60,6 +79,7 @@ impl WorkloadOptions {
             WorkloadOptions::Register(options) => options.blind(),
             // Final reads show the losses of a set, drains those of a queue.
             WorkloadOptions::Queue(_) | WorkloadOptions::Set(_) => None,
+            WorkloadOptions::Lease(_) | WorkloadOptions::Lock(_) | WorkloadOptions::Semaphore(_) => None,
         }
     }
 
@@ -67,7 +87,10 @@ impl WorkloadOptions {
     pub fn mistake(&self) -> Option<(&'static str, String)> {
         match self {
             WorkloadOptions::Register(options) => options.mistake(),
+            WorkloadOptions::Lease(options) => options.mistake(),
+            WorkloadOptions::Lock(options) => options.mistake(),
             WorkloadOptions::Queue(options) => options.mistake(),
+            WorkloadOptions::Semaphore(options) => options.mistake(),
             WorkloadOptions::Set(options) => options.keys.and_then(|keys| keys_mistake("keys", keys)),
         }
     }
@@ -76,7 +99,10 @@ impl WorkloadOptions {
     pub fn doc(&self) -> &'static WorkloadDoc {
         match self {
             WorkloadOptions::Register(_) => &crate::register::DOC,
+            WorkloadOptions::Lease(_) => &crate::lease::DOC,
+            WorkloadOptions::Lock(_) => &crate::lock::DOC,
             WorkloadOptions::Queue(_) => &crate::queue::DOC,
+            WorkloadOptions::Semaphore(_) => &crate::semaphore::DOC,
             WorkloadOptions::Set(_) => &crate::set::DOC,
         }
     }
@@ -96,6 +122,9 @@ mod tests {
     #[test]
     fn the_table_of_functions_knows_what_every_workload_calls() {
         let workloads = [
+            WorkloadOptions::Lease(Default::default()),
+            WorkloadOptions::Lock(Default::default()),
+            WorkloadOptions::Semaphore(Default::default()),
             WorkloadOptions::Queue(Default::default()),
             WorkloadOptions::Register(Default::default()),
             WorkloadOptions::Set(Default::default()),
