@@ -1,8 +1,8 @@
 //! Leases: acquire for a time, renew, release. The holder is the process; the time to live stands in each call.
 //!
 //! Never: acquires a lease while the worker holds one, or renews or releases what it does not hold.
+use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::holding::{self, Holding};
-use crate::options::{WorkloadDoc, keys_mistake};
 use crate::workload::{FinalCall, Generator, Part, Workload};
 use dsfuzz_checkers::{Reads, Value};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,7 @@ const TTL_MAX_MS: u32 = 86_400_000;
 /// Options of the lease workload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "LeaseWorkload")]
 pub struct LeaseOptions {
     /// How many leases (keys) are in use. Left out: one without a name, for which all workers compete.
     pub keys: Option<u32>,

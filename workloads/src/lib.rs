@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+mod doc;
 mod holding;
 pub mod lease;
 pub mod lock;

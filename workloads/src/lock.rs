@@ -1,8 +1,8 @@
 //! Locks: acquire, hold for a number of calls, release. The holder is the process.
 //!
 //! Never: acquires a lock while the worker holds one, or releases what it does not hold.
+use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::holding::{self, Holding};
-use crate::options::{WorkloadDoc, keys_mistake};
 use crate::workload::{FinalCall, Generator, Part, Workload};
 use dsfuzz_checkers::{Reads, Value};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
 /// Options of the lock workload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "LockWorkload")]
 pub struct LockOptions {
     /// How many locks (keys) are in use. Left out: one without a name, for which all workers compete.
     pub keys: Option<u32>,

@@ -1,4 +1,5 @@
 //! [`WorkloadOptions`]: the one list of workloads. A new workload is one file and one entry here.
+use crate::doc::keys_mistake;
 use crate::lease::LeaseOptions;
 use crate::lock::LockOptions;
 use crate::queue::QueueOptions;
@@ -6,8 +7,9 @@ use crate::register::RegisterOptions;
 use crate::semaphore::SemaphoreOptions;
 use crate::set::SetOptions;
 use crate::workload::Workload;
-use dsfuzz_checkers::Reads;
 use serde::{Deserialize, Serialize};
+
+pub use crate::doc::WorkloadDoc;
 
 /// A workload as a plan writes it: its name with its options, e.g. `register: {keys: 8}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -25,29 +27,6 @@ pub enum WorkloadOptions {
     Semaphore(SemaphoreOptions),
     /// A growing set: add unique elements, read everything at the end.
     Set(SetOptions),
-}
-
-/// Most keys of a workload: each is held in memory and read at the end on every node.
-const KEYS_MAX: u32 = 100_000;
-
-/// The mistake in a number of keys.
-pub(crate) fn keys_mistake(option: &'static str, keys: u32) -> Option<(&'static str, String)> {
-    match keys {
-        0 => Some((option, "no key at all would be used; at least 1".to_owned())),
-        keys if keys > KEYS_MAX => Some((option, format!("{keys} keys; at most {KEYS_MAX} are held"))),
-        _ => None,
-    }
-}
-
-/// The entry of a workload in `dsfuzz list`.
-#[derive(Clone, Copy, Debug)]
-pub struct WorkloadDoc {
-    /// Its name in plans.
-    pub name: &'static str,
-    /// One sentence.
-    pub doc: &'static str,
-    /// What its reads reply with. With its functions this says which checkers can judge it.
-    pub reads: Reads,
 }
 
 /// Every workload, for listings.

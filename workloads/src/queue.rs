@@ -2,7 +2,7 @@
 //!
 //! Never: enqueues an element twice, or drains during the load. The order of elements is not part of the promise.
 use crate::client::{Call, CallResult};
-use crate::options::{WorkloadDoc, keys_mistake};
+use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::workload::{FinalCall, Generator, Next, Workload};
 use dsfuzz_checkers::{FinalReads, Options, Reads, Value};
 use dsfuzz_rng::Rng;
@@ -19,6 +19,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
 /// Options of the queue workload.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "QueueWorkload")]
 pub struct QueueOptions {
     /// How many queues (keys) are in use; calls are spread over them. Left out: one without a name.
     pub keys: Option<u32>,

@@ -8,7 +8,7 @@
 //! A new function needs a weight in [`Mix`], a name in `CallNames`, its argument in `next`, its value in `observe`, and its place
 //! in `part` (reads or others).
 use crate::client::{Call, CallResult};
-use crate::options::{WorkloadDoc, keys_mistake};
+use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::slots::Slots;
 use crate::workload::{FinalCall, Generator, Next, Part, Workload};
 use dsfuzz_checkers::{Reads, Value};

@@ -1,8 +1,8 @@
 //! Semaphores: acquire a permit, hold it for a number of calls, release it.
 //!
 //! Never: acquires while the worker holds a permit, or releases what it does not hold.
+use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::holding::{self, Holding};
-use crate::options::{WorkloadDoc, keys_mistake};
 use crate::workload::{FinalCall, Generator, Part, Workload};
 use dsfuzz_checkers::{Options, Reads, Value};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,7 @@ pub(crate) const PERMITS: u32 = 2;
 /// Options of the semaphore workload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "SemaphoreWorkload")]
 pub struct SemaphoreOptions {
     /// How many semaphores (keys) are in use. Left out: one without a name, for which all workers compete.
     pub keys: Option<u32>,

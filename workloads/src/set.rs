@@ -2,7 +2,7 @@
 //!
 //! Never: adds an element twice, or reads during the load (the cost of a read grows with the set).
 use crate::client::{Call, CallResult};
-use crate::options::WorkloadDoc;
+use crate::doc::WorkloadDoc;
 use crate::workload::{FinalCall, Generator, Next, Workload};
 use dsfuzz_checkers::{Reads, Value};
 use dsfuzz_rng::Rng;

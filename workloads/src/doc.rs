@@ -1,0 +1,25 @@
+//! [`WorkloadDoc`]: the entry of a workload in listings; and what is a mistake in the options of several workloads.
+use dsfuzz_checkers::Reads;
+
+/// Most keys of a workload: each is held in memory and read at the end on every node.
+const KEYS_MAX: u32 = 100_000;
+
+/// The mistake in a number of keys.
+pub(crate) fn keys_mistake(option: &'static str, keys: u32) -> Option<(&'static str, String)> {
+    match keys {
+        0 => Some((option, "no key at all would be used; at least 1".to_owned())),
+        keys if keys > KEYS_MAX => Some((option, format!("{keys} keys; at most {KEYS_MAX} are held"))),
+        _ => None,
+    }
+}
+
+/// The entry of a workload in `dsfuzz list`.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkloadDoc {
+    /// Its name in plans.
+    pub name: &'static str,
+    /// One sentence.
+    pub doc: &'static str,
+    /// What its reads reply with. With its functions this says which checkers can judge it.
+    pub reads: Reads,
+}
