@@ -158,6 +158,7 @@ impl Driver {
             }
         }
         shared.recorder.phase(Phase::Drain);
+        shared.ended.send_replace(true);
         tokio::join!(shared.drain(workers), shared.drain(teams));
         shared.summary()
     }
@@ -179,6 +180,8 @@ struct Shared {
     backoffs: Vec<Backoff>,
     halted: AtomicBool,
     halt: watch::Sender<bool>,
+    /// The end of the load is recorded.
+    ended: watch::Sender<bool>,
     stopped: Mutex<Option<StopReason>>,
     tickets: AtomicU64,
     /// Calls recorded before this load.
@@ -215,6 +218,7 @@ impl Shared {
             backoffs: options.nodes.iter().map(|_| Backoff::default()).collect(),
             halted: AtomicBool::new(false),
             halt: watch::Sender::new(false),
+            ended: watch::Sender::new(false),
             stopped: Mutex::new(None),
             tickets: AtomicU64::new(0),
             calls_before: recorder.counters().calls(),

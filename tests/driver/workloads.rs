@@ -18,6 +18,7 @@ const HONEST: StoreFaults = StoreFaults {
     fail_done_every: 0,
     twice_every: 0,
     unchecked_every: 0,
+    shared_every: 0,
     info_done_every: 7,
     info_undone_every: 11,
     refuse_every: 5,
@@ -28,6 +29,10 @@ fn lies() -> Vec<Lie> {
     vec![
         lie(json!({"register": {}}), StoreFaults { stale_every: 10, ..HONEST }, "stale-read"),
         lie(json!({"register": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-update"),
+        lie(json!({"lease": {}}), StoreFaults { shared_every: 10, ..HONEST }, "overlapping-leases"),
+        lie(json!({"lock": {}}), StoreFaults { shared_every: 10, ..HONEST }, "double-hold"),
+        lie(json!({"lock": {"keys": 2}}), StoreFaults { lost_every: 2, ..HONEST }, "double-hold"),
+        lie(json!({"semaphore": {}}), StoreFaults { shared_every: 10, ..HONEST }, "too-many-holders"),
         lie(json!({"queue": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-message"),
         lie(json!({"queue": {"keys": 3}}), StoreFaults { fail_done_every: 10, ..HONEST }, "unexpected-message"),
         lie(json!({"queue": {"exactly_once": true}}), StoreFaults { twice_every: 10, ..HONEST }, "duplicated-message"),

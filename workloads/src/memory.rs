@@ -3,6 +3,7 @@
 //! For tests of the whole pipeline, and as the instant client of benchmarks. Faults come at every n-th occasion and are not
 //! random, so that a test knows the findings.
 mod bank;
+mod holders;
 mod queues;
 mod inserts;
 mod numbers;
@@ -17,7 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The faults of a store in memory: each number n means every n-th occasion, 0 never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreFaults {
-    /// A violation: acknowledged writes, compare-and-sets, adds and enqueues without effect; transfers that give the money to nobody.
+    /// A violation: acknowledged writes, compare-and-sets, adds, enqueues and acquires without effect; transfers that give the money
+    /// to nobody.
     pub lost_every: u32,
     /// A violation: reads of the value before the last change.
     pub stale_every: u32,
@@ -27,6 +29,8 @@ pub struct StoreFaults {
     pub twice_every: u32,
     /// A violation: changes that are made although their condition does not hold.
     pub unchecked_every: u32,
+    /// A violation: acquires that are granted although others hold all there is.
+    pub shared_every: u32,
     /// No violation: changes that take effect and are answered by Info.
     pub info_done_every: u32,
     /// No violation: changes without effect that are answered by Info.
@@ -54,6 +58,7 @@ struct Store {
     ids: i64,
     /// Keys with a row.
     inserted: HashSet<Value>,
+    holders: holders::Holders,
     changes: u32,
     unmet: u32,
     reads: u32,
@@ -131,6 +136,13 @@ struct MemoryClient {
     process: u64,
 }
 
+/// A client that goes takes its session along, closed or not.
+impl Drop for MemoryClient {
+    fn drop(&mut self) {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner).holders.gone(self.process);
+    }
+}
+
 impl Client for MemoryClient {
     fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, CallResponse> {
         Box::pin(
@@ -144,7 +156,7 @@ impl Client for MemoryClient {
 }
 
 impl Store {
-    fn answer(&mut self, _process: u64, call: &Call) -> CallResult {
+    fn answer(&mut self, process: u64, call: &Call) -> CallResult {
         match (&*call.workload, &*call.f) {
             ("bank", "read") => self.read_bank(),
             ("bank", "transfer") => self.transfer(&call.value),
@@ -156,6 +168,9 @@ impl Store {
             ("monotonic", "add") => self.add_row(&call.value),
             ("set", "read") => self.read_set(&call.key),
             ("set", "add") => self.add(&call.key, &call.value),
+            (_, "acquire") => self.acquire(process, call),
+            (_, "renew") => self.renew(process, call),
+            (_, "release") => self.release(process, call),
             (_, "enqueue") => self.enqueue(&call.key, &call.value),
             (_, "dequeue") => self.dequeue(&call.key),
             (_, "drain") => self.drain(&call.key),

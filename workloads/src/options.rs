@@ -1,17 +1,21 @@
 //! [`WorkloadOptions`]: the one list of workloads. A new workload is one file and one entry here.
 pub use crate::doc::WorkloadDoc;
-pub(crate) use crate::doc::keys_mistake;
+use crate::doc::keys_mistake;
 
 use crate::bank::BankOptions;
+use crate::lease::LeaseOptions;
+use crate::lock::LockOptions;
 use crate::queue::QueueOptions;
 use crate::counter::CounterOptions;
 use crate::g2::G2Options;
 use crate::monotonic::MonotonicOptions;
 use crate::register::RegisterOptions;
+use crate::semaphore::SemaphoreOptions;
 use crate::set::SetOptions;
 use crate::unique_ids::UniqueIdsOptions;
 use crate::workload::Workload;
 use serde::{Deserialize, Serialize};
+
 
 /// A workload as a plan writes it: its name with its options, e.g. `register: {keys: 8}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -19,8 +23,14 @@ use serde::{Deserialize, Serialize};
 pub enum WorkloadOptions {
     /// Independent registers: read, write, compare-and-set.
     Register(RegisterOptions),
+    /// Leases: acquire for a time, renew, release.
+    Lease(LeaseOptions),
+    /// Locks: acquire, hold, release.
+    Lock(LockOptions),
     /// Queues: enqueue, dequeue, drain at the end.
     Queue(QueueOptions),
+    /// Semaphores: acquire a permit, hold, release.
+    Semaphore(SemaphoreOptions),
     /// A growing set: add unique elements, read everything at the end.
     Set(SetOptions),
     /// Accounts: transfer money between two, read the balances of all at once.
@@ -45,6 +55,9 @@ pub const WORKLOADS: &[WorkloadDoc] = &[
     crate::g2::DOC,
     crate::monotonic::DOC,
     crate::queue::DOC,
+    crate::lease::DOC,
+    crate::lock::DOC,
+    crate::semaphore::DOC,
 ];
 
 impl WorkloadOptions {
@@ -52,7 +65,10 @@ impl WorkloadOptions {
     pub fn build(&self) -> Box<dyn Workload> {
         match self {
             WorkloadOptions::Register(options) => crate::register::build(options),
+            WorkloadOptions::Lease(options) => crate::lease::build(options),
+            WorkloadOptions::Lock(options) => crate::lock::build(options),
             WorkloadOptions::Queue(options) => crate::queue::build(options),
+            WorkloadOptions::Semaphore(options) => crate::semaphore::build(options),
             WorkloadOptions::Set(options) => crate::set::build(options),
             WorkloadOptions::Bank(options) => crate::bank::build(options),
             WorkloadOptions::Counter(options) => crate::counter::build(options),
@@ -71,6 +87,7 @@ impl WorkloadOptions {
             WorkloadOptions::UniqueIds(_) | WorkloadOptions::G2(_) | WorkloadOptions::Monotonic(_) => None,
             WorkloadOptions::Bank(options) => options.blind(),
             WorkloadOptions::Counter(options) => options.blind(),
+            WorkloadOptions::Lease(_) | WorkloadOptions::Lock(_) | WorkloadOptions::Semaphore(_) => None,
         }
     }
 
@@ -78,7 +95,10 @@ impl WorkloadOptions {
     pub fn mistake(&self) -> Option<(&'static str, String)> {
         match self {
             WorkloadOptions::Register(options) => options.mistake(),
+            WorkloadOptions::Lease(options) => options.mistake(),
+            WorkloadOptions::Lock(options) => options.mistake(),
             WorkloadOptions::Queue(options) => options.mistake(),
+            WorkloadOptions::Semaphore(options) => options.mistake(),
             WorkloadOptions::Set(options) => options.keys.and_then(|keys| keys_mistake("keys", keys)),
             WorkloadOptions::Bank(options) => options.mistake(),
             WorkloadOptions::Counter(options) => options.mistake(),
@@ -91,7 +111,10 @@ impl WorkloadOptions {
     pub fn doc(&self) -> &'static WorkloadDoc {
         match self {
             WorkloadOptions::Register(_) => &crate::register::DOC,
+            WorkloadOptions::Lease(_) => &crate::lease::DOC,
+            WorkloadOptions::Lock(_) => &crate::lock::DOC,
             WorkloadOptions::Queue(_) => &crate::queue::DOC,
+            WorkloadOptions::Semaphore(_) => &crate::semaphore::DOC,
             WorkloadOptions::Set(_) => &crate::set::DOC,
             WorkloadOptions::Bank(_) => &crate::bank::DOC,
             WorkloadOptions::Counter(_) => &crate::counter::DOC,
@@ -112,24 +135,15 @@ mod tests {
     use super::*;
     use crate::workload::Part;
     use dsfuzz_checkers::functions::{FunctionKind, function};
+    use serde_json::json;
 
     #[test]
     fn the_table_of_functions_knows_what_every_workload_calls() {
-        let all = [
-            WorkloadOptions::Register(Default::default()),
-            WorkloadOptions::Set(Default::default()),
-            WorkloadOptions::Bank(Default::default()),
-            WorkloadOptions::Queue(Default::default()),
-            WorkloadOptions::Counter(Default::default()),
-            WorkloadOptions::UniqueIds(Default::default()),
-            WorkloadOptions::G2(Default::default()),
-            WorkloadOptions::Monotonic(Default::default()),
-        ];
-        assert_eq!(all.len(), WORKLOADS.len());
-        for options in all {
-            assert_eq!((options.mistake(), options.blind()), (None, None), "{}", options.name());
-            let workload = options.build();
-            assert!(WORKLOADS.iter().any(|doc| *doc.name == *workload.name()));
+        for doc in WORKLOADS {
+            let workload: WorkloadOptions =
+                serde_json::from_value(json!({ doc.name: {} })).expect("a workload of a plan");
+            let workload = workload.build();
+            assert_eq!(*doc.name, *workload.name());
             for name in workload.functions() {
                 assert_ne!(function(&name).kind, FunctionKind::Unknown, "{name}");
                 assert_eq!(Part::of(&name) == Part::Reads, &*name == "read", "{name}");

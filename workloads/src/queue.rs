@@ -19,6 +19,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
 /// Options of the queue workload.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "QueueWorkload")]
 pub struct QueueOptions {
     /// How many queues (keys) are in use; calls are spread over them. Left out: one without a name.
     pub keys: Option<u32>,

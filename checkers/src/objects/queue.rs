@@ -34,7 +34,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "queue",
     doc: "Whatever is dequeued was enqueued before, and no more often than it was enqueued.",
     cost: "near-linear",
-    judges: Judges::calls(&["enqueue", "dequeue"], &[]),
+    judges: Judges::calls(&["enqueue", "dequeue"], &["drain"]),
     options: schema::<Queue>,
     build: from_options::<Queue>,
 };

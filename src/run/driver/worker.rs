@@ -266,6 +266,10 @@ impl Worker {
     }
 
     pub(super) async fn leave(mut self) {
+        if self.shared.halted() {
+            // What the client holds ends with it: not before the history says that the load is over.
+            super::turned_true(&mut self.shared.ended.subscribe()).await;
+        }
         if let Some(client) = self.client.take() {
             close(client).await;
         }

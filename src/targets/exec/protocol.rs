@@ -26,6 +26,7 @@ const CODES: &[(&str, Certainty)] = &[
     ("read-only", Certainty::Fail),     // the node takes no writes
     ("aborted", Certainty::Fail),       // the transaction was rolled back
     ("empty", Certainty::Fail),         // there is nothing to dequeue
+    ("not-held", Certainty::Fail),      // the client does not hold the lock
     ("unavailable", Certainty::Info),   // many servers and gRPC say so of what may have been done
     ("timeout", Certainty::Info),       // no answer in time
     ("lost", Certainty::Info),          // the connection broke after the request was sent

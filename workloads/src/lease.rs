@@ -1,0 +1,141 @@
+//! Leases: acquire for a time, renew, release. The holder is the process; the time to live stands in each call.
+//!
+//! Never: acquires a lease while the worker holds one, or renews or releases what it does not hold.
+use crate::doc::{WorkloadDoc, keys_mistake};
+use crate::holding::{self, Holding};
+use crate::workload::{FinalCall, Generator, Part, Workload};
+use dsfuzz_checkers::{Reads, Value};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// For listings.
+pub const DOC: WorkloadDoc = WorkloadDoc {
+    name: "lease",
+    doc: "Leases: acquire for a time, renew, release; judged by lease (held by two before the time was up).",
+    reads: Reads::Anything,
+};
+
+/// Longest time to live: a day.
+const TTL_MAX_MS: u32 = 86_400_000;
+
+/// Options of the lease workload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "LeaseWorkload")]
+pub struct LeaseOptions {
+    /// How many leases (keys) are in use. Left out: one without a name, for which all workers compete.
+    pub keys: Option<u32>,
+    /// How long a grant lasts, in milliseconds.
+    pub ttl_ms: u32,
+    /// Most renewals of a lease before it is released; each hold draws from 0 up to this.
+    pub renew: u32,
+    /// Most calls that the other workers make before a lease is renewed or released; each hold draws from 0 up to this.
+    pub hold: u32,
+}
+
+impl Default for LeaseOptions {
+    fn default() -> LeaseOptions {
+        LeaseOptions { keys: None, ttl_ms: 5_000, renew: 2, hold: holding::HOLD }
+    }
+}
+
+impl LeaseOptions {
+    /// The first option that would mean something other than it says: its name and the message.
+    pub(crate) fn mistake(&self) -> Option<(&'static str, String)> {
+        match self.ttl_ms {
+            0 => Some(("ttl_ms", "a lease would be over before it was granted; at least 1".to_owned())),
+            ttl if ttl > TTL_MAX_MS => Some(("ttl_ms", format!("{ttl} ms; at most {TTL_MAX_MS} (a day)"))),
+            _ => self.keys.and_then(|keys| keys_mistake("keys", keys)),
+        }
+    }
+}
+
+/// The workload with these options.
+pub fn build(options: &LeaseOptions) -> Box<dyn Workload> {
+    let mut shared = Holding::new(DOC.name, options.keys, options.hold);
+    shared.renew = options.renew;
+    shared.argument = Value::Map([(Arc::from("ttl_ms"), Value::Int(i64::from(options.ttl_ms)))].into());
+    Box::new(Leases(Arc::new(shared)))
+}
+
+struct Leases(Arc<Holding>);
+
+impl Workload for Leases {
+    fn name(&self) -> Arc<str> {
+        self.0.workload.clone()
+    }
+
+    fn functions(&self) -> Vec<Arc<str>> {
+        self.0.functions_with_renewal()
+    }
+
+    fn generator(&self, seed: u64, worker: u32, _workers: u32) -> Box<dyn Generator> {
+        holding::generator(&self.0, seed, worker)
+    }
+
+    /// None: the client of a joining worker is closed when it is idle, and the lease could go with it.
+    fn part(&self, _: Part, _: u64, _: u32, _: u32) -> Option<Box<dyn Generator>> {
+        None
+    }
+
+    fn settle(&self) -> Vec<FinalCall> {
+        Vec::new()
+    }
+
+    fn params(&self) -> Value {
+        let Value::Map(time) = &self.0.argument else { return Value::Nil };
+        Value::Map(self.0.named_keys("leases").into_iter().chain(time.iter().cloned()).collect())
+    }
+
+    fn checkers(&self) -> Vec<&'static str> {
+        vec!["lease"]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::CallResult;
+    use crate::workload::Next;
+
+    fn run(answers: impl Fn(&str) -> CallResult) -> Vec<String> {
+        let workload = build(&LeaseOptions { ttl_ms: 700, hold: 0, ..LeaseOptions::default() });
+        let mut generator = workload.generator(7, 0, 1);
+        let mut made = Vec::new();
+        for _ in 0..12 {
+            let Next::Call(call) = generator.next() else { panic!("a call") };
+            let time = if &*call.f == "release" { "nil" } else { "{ttl_ms: 700}" };
+            assert_eq!(call.value.to_string(), time);
+            made.push(call.f.to_string());
+            generator.taken();
+            generator.observe(&call, &answers(&call.f));
+        }
+        made
+    }
+
+    #[test]
+    fn a_seed_means_the_same_choices_in_every_version() {
+        assert_eq!(run(|_| CallResult::Ok(Value::Nil)).join(" "), GOLDEN);
+    }
+
+    #[test]
+    fn what_is_not_renewed_is_released_and_what_is_lost_is_acquired_anew() {
+        let refused =
+            |f: &str| if f == "renew" { CallResult::Ok(Value::Bool(false)) } else { CallResult::Ok(Value::Nil) };
+        let calls = run(refused).join(" ");
+        assert!(calls.contains("acquire renew release acquire") && !calls.contains("renew renew"), "{calls}");
+        let lost =
+            |f: &str| if f == "acquire" { CallResult::Ok(Value::Nil) } else { CallResult::fail("not-held: expired") };
+        let calls = run(lost).join(" ");
+        assert!(calls.contains("acquire renew acquire") && !calls.contains("renew release"), "{calls}");
+    }
+
+    #[test]
+    fn a_time_of_nothing_and_one_without_end_are_mistakes() {
+        let mistake = |ttl_ms| LeaseOptions { ttl_ms, ..LeaseOptions::default() }.mistake().map(|(option, _)| option);
+        assert_eq!([0, 1, TTL_MAX_MS, TTL_MAX_MS + 1].map(mistake), [Some("ttl_ms"), None, None, Some("ttl_ms")]);
+        assert_eq!(build(&LeaseOptions::default()).params().to_string(), "{ttl_ms: 5000}");
+    }
+
+    const GOLDEN: &str = "acquire release acquire renew renew release acquire renew release acquire renew release";
+}
