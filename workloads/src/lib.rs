@@ -10,6 +10,7 @@ pub mod options;
 pub mod register;
 pub mod set;
 mod slots;
+pub mod transactions;
 pub mod workload;
 
 pub use client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};

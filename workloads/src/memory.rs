@@ -1,7 +1,9 @@
-//! [`Memory`]: a register and a set for each key in memory, linearizable behind one lock, with known faults on request.
+//! [`Memory`]: a register, a set and a list for each key in memory, linearizable behind one lock, with known faults on request.
 //!
 //! For tests of the whole pipeline, and as the instant client of benchmarks. Faults come at every n-th occasion and are not
 //! random, so that a test knows the findings.
+mod transactions;
+
 use crate::client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 use dsfuzz_checkers::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -35,6 +37,8 @@ struct Store {
     faults: StoreFaults,
     registers: HashMap<Value, Register>,
     sets: HashMap<Value, Elements>,
+    /// By workload.
+    transactions: HashMap<Arc<str>, transactions::Database>,
     changes: u32,
     reads: u32,
     opens: u32,
@@ -120,6 +124,7 @@ impl Store {
         match (&*call.workload, &*call.f) {
             ("set", "read") => self.read_set(&call.key),
             ("set", "add") => self.add(&call.key, &call.value),
+            (_, "txn") => self.transact(call),
             (_, "read") => self.read(&call.key),
             (_, "write") => self.write(&call.key, &call.value),
             (_, "cas") => match call.value.as_list() {
@@ -212,7 +217,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
     use std::time::Duration;
 
-    fn ask(memory: &Memory, workload: &str, f: &str, value: Value) -> CallResult {
+    pub(super) fn ask(memory: &Memory, workload: &str, f: &str, value: Value) -> CallResult {
         let call = Call { workload: Arc::from(workload), f: Arc::from(f), key: Value::Int(1), value };
         let mut client = memory.client();
         let mut future = client.call(&call, Terms::load(Duration::from_secs(1)));

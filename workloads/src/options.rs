@@ -1,6 +1,7 @@
 //! [`WorkloadOptions`]: the one list of workloads. A new workload is one file and one entry here.
 use crate::register::RegisterOptions;
 use crate::set::SetOptions;
+use crate::transactions::{self, TransactionKind, TransactionOptions};
 use crate::workload::Workload;
 use dsfuzz_checkers::Reads;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,12 @@ pub enum WorkloadOptions {
     Register(RegisterOptions),
     /// A growing set: add unique elements, read everything at the end.
     Set(SetOptions),
+    /// Transactions of appends to lists and reads of them.
+    ListAppend(TransactionOptions),
+    /// Transactions of writes and reads of registers.
+    RwRegister(TransactionOptions),
+    /// Transactions on registers, each write after a read of its key.
+    MiniTransactions(TransactionOptions),
 }
 
 /// Most keys of a workload: each is held in memory and read at the end on every node.
@@ -39,7 +46,13 @@ pub struct WorkloadDoc {
 }
 
 /// Every workload, for listings.
-pub const WORKLOADS: &[WorkloadDoc] = &[crate::register::DOC, crate::set::DOC];
+pub const WORKLOADS: &[WorkloadDoc] = &[
+    crate::register::DOC,
+    crate::set::DOC,
+    transactions::LIST_APPEND,
+    transactions::RW_REGISTER,
+    transactions::MINI_TRANSACTIONS,
+];
 
 impl WorkloadOptions {
     /// The workload with these options.
@@ -47,6 +60,9 @@ impl WorkloadOptions {
         match self {
             WorkloadOptions::Register(options) => crate::register::build(options),
             WorkloadOptions::Set(options) => crate::set::build(options),
+            WorkloadOptions::ListAppend(options) => transactions::build(TransactionKind::Append, options),
+            WorkloadOptions::RwRegister(options) => transactions::build(TransactionKind::Write, options),
+            WorkloadOptions::MiniTransactions(options) => transactions::build(TransactionKind::Mini, options),
         }
     }
 
@@ -56,6 +72,9 @@ impl WorkloadOptions {
             WorkloadOptions::Register(options) => options.blind(),
             // Final reads show the losses of a set.
             WorkloadOptions::Set(_) => None,
+            WorkloadOptions::ListAppend(options) => options.blind(TransactionKind::Append),
+            WorkloadOptions::RwRegister(options) => options.blind(TransactionKind::Write),
+            WorkloadOptions::MiniTransactions(options) => options.blind(TransactionKind::Mini),
         }
     }
 
@@ -64,6 +83,9 @@ impl WorkloadOptions {
         match self {
             WorkloadOptions::Register(options) => options.mistake(),
             WorkloadOptions::Set(options) => options.keys.and_then(|keys| keys_mistake("keys", keys)),
+            WorkloadOptions::ListAppend(options) => options.mistake(TransactionKind::Append),
+            WorkloadOptions::RwRegister(options) => options.mistake(TransactionKind::Write),
+            WorkloadOptions::MiniTransactions(options) => options.mistake(TransactionKind::Mini),
         }
     }
 
@@ -72,6 +94,9 @@ impl WorkloadOptions {
         match self {
             WorkloadOptions::Register(_) => &crate::register::DOC,
             WorkloadOptions::Set(_) => &crate::set::DOC,
+            WorkloadOptions::ListAppend(_) => &transactions::LIST_APPEND,
+            WorkloadOptions::RwRegister(_) => &transactions::RW_REGISTER,
+            WorkloadOptions::MiniTransactions(_) => &transactions::MINI_TRANSACTIONS,
         }
     }
 
@@ -86,12 +111,15 @@ mod tests {
     use super::*;
     use crate::workload::Part;
     use dsfuzz_checkers::functions::{FunctionKind, function};
+    use serde_json::json;
 
     #[test]
     fn the_table_of_functions_knows_what_every_workload_calls() {
-        for workload in [WorkloadOptions::Register(Default::default()), WorkloadOptions::Set(Default::default())] {
+        for doc in WORKLOADS {
+            let workload: WorkloadOptions =
+                serde_json::from_value(json!({ doc.name: {} })).expect("a workload of a plan");
             let workload = workload.build();
-            assert!(WORKLOADS.iter().any(|doc| *doc.name == *workload.name()));
+            assert_eq!(*doc.name, *workload.name());
             for name in workload.functions() {
                 assert_ne!(function(&name).kind, FunctionKind::Unknown, "{name}");
                 assert_eq!(Part::of(&name) == Part::Reads, &*name == "read", "{name}");
