@@ -6,6 +6,7 @@
 pub mod guard;
 mod process;
 mod protocol;
+mod transactions;
 mod values;
 
 use super::recipe::Certainty;

@@ -5,7 +5,7 @@ use dsfuzz_checkers::{Budget, Validity, Verdict, checker_with};
 use dsfuzz_workloads::WORKLOADS;
 use serde_json::json;
 
-/// A workload as a plan writes it, a lie of the store, and the kind of finding that shows it.
+/// A workload as a plan writes it, a lie of the store, and how the kind of the finding that shows it begins.
 struct Lie {
     workload: serde_json::Value,
     faults: StoreFaults,
@@ -23,6 +23,13 @@ const HONEST: StoreFaults = StoreFaults {
     info_undone_every: 11,
     refuse_every: 5,
 };
+
+/// An honest store for this workload. What several transactions without an answer overwrote is unknown to `mini-transactions`:
+/// its transactions without an answer had no effect.
+fn honest(workload: &str) -> StoreFaults {
+    let info_done_every = if workload == "mini-transactions" { 0 } else { HONEST.info_done_every };
+    StoreFaults { info_done_every, ..HONEST }
+}
 
 fn lies() -> Vec<Lie> {
     let lie = |workload, faults, kind| Lie { workload, faults, kind };
@@ -51,6 +58,15 @@ fn lies() -> Vec<Lie> {
         lie(json!({"bank": {}}), StoreFaults { stale_every: 10, ..HONEST }, "wrong-total"),
         lie(json!({"bank": {}}), StoreFaults { lost_every: 10, ..HONEST }, "wrong-total"),
         lie(json!({"bank": {"total": 20}}), StoreFaults { unchecked_every: 2, ..HONEST }, "negative-value"),
+        lie(json!({"list-append": {}}), StoreFaults { fail_done_every: 10, ..HONEST }, "G1a"),
+        lie(json!({"list-append": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-update"),
+        lie(json!({"list-append": {}}), StoreFaults { stale_every: 10, ..HONEST }, "G-single-item"),
+        lie(json!({"rw-register": {}}), StoreFaults { fail_done_every: 10, ..HONEST }, "G1a"),
+        lie(json!({"rw-register": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-update"),
+        lie(json!({"rw-register": {}}), StoreFaults { stale_every: 10, ..HONEST }, "cyclic-versions"),
+        lie(json!({"mini-transactions": {}}), StoreFaults { fail_done_every: 10, ..HONEST }, "G1a"),
+        lie(json!({"mini-transactions": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-update"),
+        lie(json!({"mini-transactions": {}}), StoreFaults { stale_every: 10, ..HONEST }, "G-single-item"),
     ]
 }
 
@@ -73,7 +89,7 @@ async fn judged(workload: &serde_json::Value, faults: StoreFaults) -> Verdict {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_honest_store_keeps_every_promise() {
     for doc in WORKLOADS {
-        let verdict = judged(&json!({ doc.name: {} }), HONEST).await;
+        let verdict = judged(&json!({ doc.name: {} }), honest(doc.name)).await;
         assert_eq!(verdict.validity, Validity::Valid, "{}: {}: {:?}", doc.name, verdict.summary, verdict.findings);
     }
 }
@@ -95,7 +111,7 @@ async fn each_lie_is_found_as_what_it_is() {
         let verdict = judged(&workload, faults).await;
         let kinds: Vec<&str> = verdict.findings.iter().map(|finding| finding.kind.as_str()).collect();
         assert!(
-            verdict.validity == Validity::Invalid && kinds.contains(&kind),
+            verdict.validity == Validity::Invalid && kinds.iter().any(|found| found.starts_with(kind)),
             "{workload}, {kind}: {}: {kinds:?}",
             verdict.summary
         );

@@ -20,6 +20,7 @@ pub mod register;
 pub mod semaphore;
 pub mod set;
 mod slots;
+pub mod transactions;
 pub mod unique_ids;
 pub mod workload;
 

@@ -4,10 +4,11 @@
 //! random, so that a test knows the findings.
 mod bank;
 mod holders;
-mod queues;
 mod inserts;
 mod numbers;
+mod queues;
 mod rows;
+mod transactions;
 
 use crate::client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 use crate::workload::Workload;
@@ -59,6 +60,8 @@ struct Store {
     /// Keys with a row.
     inserted: HashSet<Value>,
     holders: holders::Holders,
+    /// By workload.
+    transactions: HashMap<Arc<str>, transactions::Database>,
     changes: u32,
     unmet: u32,
     reads: u32,
@@ -174,6 +177,7 @@ impl Store {
             (_, "enqueue") => self.enqueue(&call.key, &call.value),
             (_, "dequeue") => self.dequeue(&call.key),
             (_, "drain") => self.drain(&call.key),
+            (_, "txn") => self.transact(call),
             (_, "read") => self.read(&call.key),
             (_, "write") => self.write(&call.key, &call.value),
             (_, "cas") => match call.value.as_list() {
@@ -271,7 +275,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
     use std::time::Duration;
 
-    fn ask(memory: &Memory, workload: &str, f: &str, value: Value) -> CallResult {
+    pub(super) fn ask(memory: &Memory, workload: &str, f: &str, value: Value) -> CallResult {
         let call = Call { workload: Arc::from(workload), f: Arc::from(f), key: Value::Int(1), value };
         let mut client = memory.client();
         let mut future = client.call(&call, Terms::load(Duration::from_secs(1)));

@@ -3,19 +3,19 @@ pub use crate::doc::WorkloadDoc;
 use crate::doc::keys_mistake;
 
 use crate::bank::BankOptions;
-use crate::lease::LeaseOptions;
-use crate::lock::LockOptions;
-use crate::queue::QueueOptions;
 use crate::counter::CounterOptions;
 use crate::g2::G2Options;
+use crate::lease::LeaseOptions;
+use crate::lock::LockOptions;
 use crate::monotonic::MonotonicOptions;
+use crate::queue::QueueOptions;
 use crate::register::RegisterOptions;
 use crate::semaphore::SemaphoreOptions;
 use crate::set::SetOptions;
+use crate::transactions::{self, TransactionKind, TransactionOptions};
 use crate::unique_ids::UniqueIdsOptions;
 use crate::workload::Workload;
 use serde::{Deserialize, Serialize};
-
 
 /// A workload as a plan writes it: its name with its options, e.g. `register: {keys: 8}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -43,6 +43,12 @@ pub enum WorkloadOptions {
     G2(G2Options),
     /// Rows with timestamps: add a row, read all rows at the end.
     Monotonic(MonotonicOptions),
+    /// Transactions of appends to lists and reads of them.
+    ListAppend(TransactionOptions),
+    /// Transactions of writes and reads of registers.
+    RwRegister(TransactionOptions),
+    /// Transactions on registers, each write after a read of its key.
+    MiniTransactions(TransactionOptions),
 }
 
 /// Every workload, for listings.
@@ -58,6 +64,9 @@ pub const WORKLOADS: &[WorkloadDoc] = &[
     crate::lease::DOC,
     crate::lock::DOC,
     crate::semaphore::DOC,
+    transactions::LIST_APPEND,
+    transactions::RW_REGISTER,
+    transactions::MINI_TRANSACTIONS,
 ];
 
 impl WorkloadOptions {
@@ -75,6 +84,9 @@ impl WorkloadOptions {
             WorkloadOptions::UniqueIds(options) => crate::unique_ids::build(options),
             WorkloadOptions::G2(options) => crate::g2::build(options),
             WorkloadOptions::Monotonic(options) => crate::monotonic::build(options),
+            WorkloadOptions::ListAppend(options) => transactions::build(TransactionKind::Append, options),
+            WorkloadOptions::RwRegister(options) => transactions::build(TransactionKind::Write, options),
+            WorkloadOptions::MiniTransactions(options) => transactions::build(TransactionKind::Mini, options),
         }
     }
 
@@ -88,6 +100,9 @@ impl WorkloadOptions {
             WorkloadOptions::Bank(options) => options.blind(),
             WorkloadOptions::Counter(options) => options.blind(),
             WorkloadOptions::Lease(_) | WorkloadOptions::Lock(_) | WorkloadOptions::Semaphore(_) => None,
+            WorkloadOptions::ListAppend(options) => options.blind(TransactionKind::Append),
+            WorkloadOptions::RwRegister(options) => options.blind(TransactionKind::Write),
+            WorkloadOptions::MiniTransactions(options) => options.blind(TransactionKind::Mini),
         }
     }
 
@@ -104,6 +119,9 @@ impl WorkloadOptions {
             WorkloadOptions::Counter(options) => options.mistake(),
             WorkloadOptions::UniqueIds(_) | WorkloadOptions::Monotonic(_) => None,
             WorkloadOptions::G2(options) => options.mistake(),
+            WorkloadOptions::ListAppend(options) => options.mistake(TransactionKind::Append),
+            WorkloadOptions::RwRegister(options) => options.mistake(TransactionKind::Write),
+            WorkloadOptions::MiniTransactions(options) => options.mistake(TransactionKind::Mini),
         }
     }
 
@@ -121,6 +139,9 @@ impl WorkloadOptions {
             WorkloadOptions::UniqueIds(_) => &crate::unique_ids::DOC,
             WorkloadOptions::G2(_) => &crate::g2::DOC,
             WorkloadOptions::Monotonic(_) => &crate::monotonic::DOC,
+            WorkloadOptions::ListAppend(_) => &transactions::LIST_APPEND,
+            WorkloadOptions::RwRegister(_) => &transactions::RW_REGISTER,
+            WorkloadOptions::MiniTransactions(_) => &transactions::MINI_TRANSACTIONS,
         }
     }
 

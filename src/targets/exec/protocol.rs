@@ -1,7 +1,7 @@
 //! The lines of the client protocol (docs/client-protocol.md): writes requests and reads answers. Pure.
 use super::super::node_commands::head;
 use super::super::recipe::Certainty;
-use super::values;
+use super::{transactions, values};
 use crate::cluster::Node;
 use dsfuzz_checkers::functions::{Argument, Function, FunctionKind, Reply, function};
 use dsfuzz_checkers::{ABSENT, Reads, Value};
@@ -240,9 +240,17 @@ fn ok(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
         None | Some(Json::Null) if &*call.f == "generate" => {
             Err(ReplyDefect::Malformed("expected the id as \"value\"".to_owned()))
         }
+        None if function.kind == FunctionKind::Transaction => {
+            transactions::unsaid(call, replies_of_reads(call).unwrap_or(Reads::Anything))
+        }
         None => Ok(Value::Nil),
         Some(value) => reply_value(value, call),
     }
+}
+
+/// What the reads of the call's workload reply with.
+fn replies_of_reads(call: &Call) -> Option<Reads> {
+    WORKLOADS.iter().find(|doc| doc.name == &*call.workload).map(|doc| doc.reads)
 }
 
 /// Checks a value against the replies of the function. dsfuzz made every written value, so it knows their type.
@@ -252,11 +260,13 @@ fn reply_value(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
     if takes(function) {
         return taken(value, function);
     }
+    if function.kind == FunctionKind::Transaction {
+        return transactions::filled_in(value, call, replies_of_reads(call).unwrap_or(Reads::Anything));
+    }
     if !reads(call) {
         return Ok(value);
     }
-    let doc = WORKLOADS.iter().find(|doc| doc.name == &*call.workload);
-    match doc.map_or(Reads::Value, |doc| doc.reads) {
+    match replies_of_reads(call).unwrap_or(Reads::Value) {
         Reads::Value => written(value),
         Reads::Elements => elements(value),
         Reads::Balances => balances(value),
@@ -344,7 +354,8 @@ fn taken(value: Value, function: &Function) -> Result<Value, ReplyDefect> {
 }
 
 /// The reason why the value of an answer is not accepted.
-enum ReplyDefect {
+#[derive(Debug, PartialEq)]
+pub(super) enum ReplyDefect {
     /// It breaks the protocol. Holds the expected form.
     Malformed(String),
     /// It keeps the protocol but cannot have been written.
@@ -508,6 +519,19 @@ mod tests {
             reply(line, 7, &call("queue", "dequeue"), &meaning(BTreeMap::new())),
             answer(CallResult::fail("empty"))
         );
+    }
+
+    #[test]
+    fn a_transaction_is_answered_as_a_whole() {
+        let micro_operations = |json: &str| serde_json::from_str::<Value>(json).expect("a value");
+        let read = Call { value: micro_operations(r#"[["r",1,null]]"#), ..call("list-append", "txn") };
+        let said = |line: &str, call: &Call| reply(line, 7, call, &meaning(BTreeMap::new()));
+        let filled = answer(CallResult::Ok(micro_operations(r#"[["r",1,[2]]]"#)));
+        assert_eq!(said(r#"{"id":7,"type":"ok","value":[["r",1,[2.0]]]}"#, &read), filled);
+        assert!(matches!(said(r#"{"id":7,"type":"ok"}"#, &read), ClientLine::Malformed(_)));
+        assert!(matches!(said(r#"{"id":7,"type":"ok","value":[["r",1,["2"]]]}"#, &read), ClientLine::Unbelieved(_)));
+        let append = Call { value: micro_operations(r#"[["append",1,2]]"#), ..read };
+        assert_eq!(said(r#"{"id":7,"type":"ok"}"#, &append), answer(CallResult::Ok(append.value.clone())));
     }
 
     #[test]
