@@ -103,36 +103,11 @@ pub fn checkers() -> Vec<Entry> {
 mod tests {
     use super::*;
 
-    /// Checkers that no workload drives yet. A checker that is not here has a workload; one that gets a workload leaves the list.
-    const NOT_DRIVEN: &[&str] = &[
-        "list-append",
-        "rw-register",
-        "mini-transactions",
-        "g2",
-        "closed-predicate",
-        "read-committed",
-        "read-atomic",
-        "causal-transactions",
-        "queue",
-        "total-queue",
-        "counter",
-        "unique-ids",
-        "monotonic",
-        "bank",
-        "long-fork",
-        "causal-reverse",
-        "lock",
-        "semaphore",
-        "lease",
-        "fencing",
-        "kafka",
-        "watch",
-        "atomic-commit",
-        "saga",
-    ];
+    /// Checkers that can judge none of the workloads yet. One that gets a workload leaves the list.
+    const NOT_DRIVEN: &[&str] = &["long-fork", "watch", "atomic-commit", "saga"];
 
     #[test]
-    fn every_checker_has_a_workload_that_drives_it() {
+    fn every_checker_has_a_workload_that_it_can_judge() {
         let checkers = checkers().into_iter();
         let idle: Vec<String> =
             checkers.filter(|checker| checker.belongs["workloads"].is_empty()).map(|checker| checker.name).collect();
