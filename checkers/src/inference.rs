@@ -545,7 +545,9 @@ mod tests {
             if !rules.is_empty() {
                 assert_eq!(judges.needs.iter().copied().collect::<BTreeSet<_>>(), marks, "{}", doc.name);
                 let knows: BTreeSet<&str> = judges.needs.iter().chain(judges.knows).copied().collect();
-                assert_eq!(knows, known, "{}", doc.name);
+                // A queue that is drained is left to total-queue, although `queue` knows drains.
+                let left: BTreeSet<&str> = if doc.name == "queue" { ["drain"].into() } else { BTreeSet::new() };
+                assert_eq!(knows, known.union(&left).copied().collect(), "{}", doc.name);
             }
         }
     }
