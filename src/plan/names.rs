@@ -33,7 +33,7 @@ impl Entry {
 }
 
 /// Every workload with its default options.
-pub fn plain_workloads() -> Vec<WorkloadOptions> {
+fn plain_workloads() -> Vec<WorkloadOptions> {
     let plain = |doc: &WorkloadDoc| {
         let options = serde_json::json!({ doc.name: {} });
         serde_json::from_value(options).expect("every workload has defaults")

@@ -4,6 +4,7 @@
 //! Never: adds 0 or less, so that a sum that falls is a loss.
 use crate::client::{Call, CallResult};
 use crate::doc::{WorkloadDoc, keys_mistake};
+use crate::keys::Keys;
 use crate::workload::{FinalCall, Generator, Next, Part, Workload};
 use dsfuzz_checkers::{Reads, Value};
 use dsfuzz_rng::Rng;
@@ -103,21 +104,12 @@ impl Counters {
         Box::new(CounterCalls {
             rng: Rng::new(seed, "worker", u64::from(worker)),
             weights,
-            keys: self.options.keys,
+            keys: Keys(self.options.keys),
             max_add: u64::from(self.options.max_add.max(1)),
             names: self.names.clone(),
             choice: None,
         })
     }
-}
-
-/// Nil for a single counter without a name.
-fn key(keys: Option<u32>, number: u64) -> Value {
-    keys.map_or(Value::Nil, |_| Value::Int(number as i64))
-}
-
-fn count(keys: Option<u32>) -> u64 {
-    u64::from(keys.unwrap_or(1).max(1))
 }
 
 impl Workload for Counters {
@@ -149,10 +141,10 @@ impl Workload for Counters {
         let read = |number| Call {
             workload: workload.clone(),
             f: read.clone(),
-            key: key(self.options.keys, number),
+            key: Keys(self.options.keys).key(number),
             value: Value::Nil,
         };
-        (0..count(self.options.keys)).map(read).map(FinalCall::from).collect()
+        (0..Keys(self.options.keys).count()).map(read).map(FinalCall::from).collect()
     }
 
     fn checkers(&self) -> Vec<&'static str> {
@@ -172,7 +164,7 @@ struct CounterCalls {
     rng: Rng,
     /// Of additions and reads.
     weights: [u64; 2],
-    keys: Option<u32>,
+    keys: Keys,
     max_add: u64,
     names: CallNames,
     /// The choice that `next` shows until `taken` consumes it.
@@ -182,7 +174,7 @@ struct CounterCalls {
 impl CounterCalls {
     fn draw(&mut self) -> Option<Choice> {
         let adds = self.rng.weighted(&self.weights)? == 0;
-        let counter = self.rng.below(count(self.keys));
+        let counter = self.rng.below(self.keys.count());
         Some(Choice { counter, amount: adds.then(|| 1 + self.rng.below(self.max_add)) })
     }
 }
@@ -198,7 +190,7 @@ impl Generator for CounterCalls {
             None => (&self.names.read, Value::Nil),
         };
         let workload = self.names.workload.clone();
-        Next::Call(Call { workload, f: f.clone(), key: key(self.keys, counter), value })
+        Next::Call(Call { workload, f: f.clone(), key: self.keys.key(counter), value })
     }
 
     fn taken(&mut self) {

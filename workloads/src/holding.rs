@@ -3,6 +3,7 @@
 //! A worker draws the key and how long it holds from its own stream. What it holds is known from replies, and how long it has
 //! held from the calls of all workers: both are bound in [`Generator::next`]. Never: acquires while it holds.
 use crate::client::{Call, CallResult};
+use crate::keys::Keys;
 use crate::workload::{Generator, Next};
 use dsfuzz_checkers::Value;
 use dsfuzz_rng::Rng;
@@ -62,11 +63,11 @@ impl Holding {
     }
 
     fn count(&self) -> u64 {
-        u64::from(self.keys.unwrap_or(1).max(1))
+        Keys(self.keys).count()
     }
 
     fn call(&self, f: &Arc<str>, key: u64, value: Value) -> Call {
-        let key = self.keys.map_or(Value::Nil, |_| Value::Int(key as i64));
+        let key = Keys(self.keys).key(key);
         Call { workload: self.workload.clone(), f: f.clone(), key, value }
     }
 

@@ -10,6 +10,7 @@ pub mod counter;
 pub mod doc;
 pub mod g2;
 mod holding;
+mod keys;
 pub mod lease;
 pub mod lock;
 pub mod memory;

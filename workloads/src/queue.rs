@@ -3,6 +3,7 @@
 //! Never: enqueues an element twice, or drains during the load. The order of elements is not part of the promise.
 use crate::client::{Call, CallResult};
 use crate::doc::{WorkloadDoc, keys_mistake};
+use crate::keys::Keys;
 use crate::workload::{FinalCall, Generator, Next, Workload};
 use dsfuzz_checkers::{FinalReads, Options, Reads, Value};
 use dsfuzz_rng::Rng;
@@ -76,13 +77,12 @@ struct Queues {
 
 impl Queues {
     fn call(&self, function: usize, queue: u64, value: Value) -> Call {
-        // Nil for a single queue without a name.
-        let key = self.options.keys.map_or(Value::Nil, |_| Value::Int(queue as i64));
+        let key = Keys(self.options.keys).key(queue);
         Call { workload: self.workload.clone(), f: self.functions[function].clone(), key, value }
     }
 
     fn count(&self) -> u64 {
-        u64::from(self.options.keys.unwrap_or(1).max(1))
+        Keys(self.options.keys).count()
     }
 
     fn weights(&self) -> [u64; 2] {

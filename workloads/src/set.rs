@@ -3,6 +3,7 @@
 //! Never: adds an element twice, or reads during the load (the cost of a read grows with the set).
 use crate::client::{Call, CallResult};
 use crate::doc::WorkloadDoc;
+use crate::keys::Keys;
 use crate::workload::{FinalCall, Generator, Next, Workload};
 use dsfuzz_checkers::{Reads, Value};
 use dsfuzz_rng::Rng;
@@ -40,11 +41,11 @@ struct Sets {
 impl Sets {
     /// Nil for a single set without a name.
     fn key(&self, number: u64) -> Value {
-        self.keys.map_or(Value::Nil, |_| Value::Int(number as i64))
+        Keys(self.keys).key(number)
     }
 
     fn count(&self) -> u64 {
-        u64::from(self.keys.unwrap_or(1).max(1))
+        Keys(self.keys).count()
     }
 }
 
