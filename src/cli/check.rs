@@ -223,14 +223,13 @@ impl CheckArgs {
     }
 
     fn named(&self) -> Result<&[String], Failure> {
-        let known = names::checkers();
-        let unknown = self.checkers.iter().find(|name| !known.iter().any(|entry| entry.name == **name));
+        let known: Vec<&str> = CHECKERS.iter().map(|doc| doc.name).collect();
+        let unknown = self.checkers.iter().find(|name| !known.contains(&name.as_str()));
         let twice = |(at, name): (usize, &String)| self.checkers[..at].contains(name).then(|| name.clone());
         if let Some(twice) = self.checkers.iter().enumerate().find_map(twice) {
             return Err(Failure::Usage(format!("the checker {twice} is there twice: name each once")));
         }
         let Some(name) = unknown else { return Ok(&self.checkers) };
-        let known: Vec<&str> = known.iter().map(|entry| entry.name.as_str()).collect();
         let meant = did_you_mean(name, known.iter().copied()).map(|meant| format!("; did you mean {meant}?"));
         let meant = meant.unwrap_or_default();
         Err(Failure::Usage(format!("no checker {name}{meant} (there are: {})", known.join(", "))))

@@ -65,16 +65,16 @@ pub fn targets() -> Vec<Entry> {
 
 /// Workloads.
 pub fn workloads() -> Vec<Entry> {
+    let targets = crate::targets::builtin().into_iter().map(|(target, _)| (target, carried(target)));
+    let targets: Vec<(&str, Vec<String>)> = targets.collect();
     let entry = |workload: &WorkloadOptions| {
         let (doc, built) = (workload.doc(), workload.build());
         let judging = CHECKERS.iter().filter(|checker| judges(checker, workload));
-        let carry = crate::targets::builtin()
-            .into_iter()
-            .filter(|(target, _)| carried(target).iter().any(|one| one == doc.name));
+        let carry = targets.iter().filter(|(_, carried)| carried.iter().any(|one| one == doc.name));
         Entry::new(doc.name, doc.doc)
             .with("functions", built.functions().iter().map(ToString::to_string).collect())
             .with("checkers", judging.map(|checker| checker.name.to_owned()).collect())
-            .with("targets", carry.map(|(target, _)| target.to_owned()).collect())
+            .with("targets", carry.map(|(target, _)| (*target).to_owned()).collect())
     };
     plain_workloads().iter().map(entry).collect()
 }

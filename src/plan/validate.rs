@@ -228,8 +228,7 @@ fn nemesis(plan: &Plan) -> Result<(), Mistake> {
 }
 
 fn checks(plan: &Plan) -> Result<(), Mistake> {
-    let known = names::checkers();
-    let known: Vec<&str> = known.iter().map(|entry| entry.name.as_str()).collect();
+    let known: Vec<&str> = CHECKERS.iter().map(|doc| doc.name).collect();
     let mut seen = BTreeSet::new();
     for (index, check) in plan.check.iter().enumerate() {
         let (at, name) = (index.to_string(), check.name());
