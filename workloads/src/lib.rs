@@ -5,23 +5,33 @@
 #![forbid(unsafe_code)]
 
 pub mod bank;
+pub mod causal_reverse;
 pub mod client;
+pub mod closed_predicate;
+pub mod convergence;
 pub mod counter;
+pub mod crdt;
 pub mod doc;
 pub mod g2;
 mod holding;
 mod keys;
 pub mod lease;
 pub mod lock;
+pub mod long_fork;
 pub mod memory;
 pub mod monotonic;
+mod names;
 pub mod objects;
 pub mod options;
 pub mod queue;
 pub mod register;
 pub mod semaphore;
+pub mod sequential;
+pub mod sessions;
 pub mod set;
 mod slots;
+#[cfg(test)]
+mod testing;
 pub mod transactions;
 pub mod unique_ids;
 pub mod workload;

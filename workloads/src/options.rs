@@ -2,14 +2,21 @@
 pub use crate::doc::WorkloadDoc;
 
 use crate::bank::BankOptions;
+use crate::causal_reverse::CausalReverseOptions;
+use crate::closed_predicate::ClosedPredicateOptions;
+use crate::convergence::ConvergenceOptions;
 use crate::counter::CounterOptions;
+use crate::crdt::CrdtOptions;
 use crate::g2::G2Options;
 use crate::lease::LeaseOptions;
 use crate::lock::LockOptions;
+use crate::long_fork::LongForkOptions;
 use crate::monotonic::MonotonicOptions;
 use crate::queue::QueueOptions;
 use crate::register::RegisterOptions;
 use crate::semaphore::SemaphoreOptions;
+use crate::sequential::SequentialOptions;
+use crate::sessions::SessionsOptions;
 use crate::set::SetOptions;
 use crate::transactions::{ListAppendOptions, MiniTransactionsOptions, RwRegisterOptions};
 use crate::unique_ids::UniqueIdsOptions;
@@ -55,11 +62,17 @@ macro_rules! workloads {
 
 workloads! {
     "Independent registers: read, write, compare-and-set." Register(RegisterOptions);
-    "A growing set: add unique elements, read everything at the end." Set(SetOptions);
+    "Reads and writes of registers in sessions that stay on a replica or move." Sessions(SessionsOptions);
+    "A process writes keys one after the other, others read them in the opposite order." Sequential(SequentialOptions);
+    "Registers that are written, and read on every node at the end." Convergence(ConvergenceOptions);
+    "A growing set: add unique elements, read everything at the end, and during the load by option." Set(SetOptions);
+    "Adds to sets and reads of them at the same time." CausalReverse(CausalReverseOptions);
     "Accounts: transfer money between two, read the balances of all at once." Bank(BankOptions);
     "A counter: add numbers, read the sum." Counter(CounterOptions);
+    "A replicated data type that is updated and read on every node." Crdt(CrdtOptions);
     "Unique ids: ask for one after another." UniqueIds(UniqueIdsOptions);
     "Inserts guarded by a predicate: two transactions insert under a key if no row is there." G2(G2Options);
+    "Transactions that select rows by a predicate, and change rows that others select." ClosedPredicate(ClosedPredicateOptions);
     "Rows with timestamps: add a row, read all rows at the end." Monotonic(MonotonicOptions);
     "Queues: enqueue, dequeue, drain at the end." Queue(QueueOptions);
     "Leases: acquire for a time, renew, release." Lease(LeaseOptions);
@@ -68,6 +81,7 @@ workloads! {
     "Transactions of appends to lists and reads of them." ListAppend(ListAppendOptions);
     "Transactions of writes and reads of registers." RwRegister(RwRegisterOptions);
     "Transactions on registers, each write after a read of its key." MiniTransactions(MiniTransactionsOptions);
+    "Transactions that write a key each, and others that read a group of keys." LongFork(LongForkOptions);
 }
 
 impl WorkloadOptions {

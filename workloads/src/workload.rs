@@ -29,6 +29,12 @@ pub trait Generator: Send {
 
     /// Shows the result of a call of this worker.
     fn observe(&mut self, call: &Call, answer: &CallResult);
+
+    /// How many nodes further than its own the worker makes its next call; 0: on its own. A worker that moves closes its client and
+    /// opens one on the other node. Its process stays the same, so that its session goes on there.
+    fn moved(&self) -> u32 {
+        0
+    }
 }
 
 /// A part of a workload's calls, for joining clients: hanging writes must not stop the reads.
