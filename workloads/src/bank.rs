@@ -18,6 +18,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "bank",
     doc: "Accounts: transfer money between two, read the balances of all at once; judged by bank (wrong total, negative balance).",
     reads: Reads::Balances,
+    checkers: &["bank"],
 };
 
 /// Most accounts: each is in every reply.

@@ -16,6 +16,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "set",
     doc: "Adds to sets and reads of them at the same time; judged by causal-reverse (a read shows an element without an earlier one).",
     reads: Reads::Elements,
+    checkers: &["causal-reverse"],
 };
 
 /// Options of the causal-reverse workload.

@@ -21,6 +21,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "table",
     doc: "Transactions that select rows by a predicate, and insert, change or delete rows that others select; judged by closed-predicate (phantoms, write skew).",
     reads: Reads::Value,
+    checkers: &["closed-predicate"],
 };
 
 /// Most rows at the beginning: one call sets them all.

@@ -14,6 +14,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "register",
     doc: "Registers that are written on every node, and read on every node at the end; judged by eventual-convergence and staleness.",
     reads: Reads::Value,
+    checkers: &["eventual-convergence", "staleness"],
 };
 
 /// Options of the convergence workload.

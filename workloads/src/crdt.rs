@@ -19,6 +19,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "crdt",
     doc: "A replicated data type (a counter, a set or a register) that is updated and read on every node; judged by crdt (replicas that stay different, updates that are lost or come back).",
     reads: Reads::Replica,
+    checkers: &["crdt"],
 };
 
 /// The largest amount of an addition.

@@ -19,6 +19,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "transactions",
     doc: "Transactions that write a key each, and others that read a group of keys; judged by long-fork (two reads that each miss what the other saw).",
     reads: Reads::Value,
+    checkers: &["long-fork"],
 };
 
 /// Most keys of a group, far beyond what targets take.

@@ -71,6 +71,8 @@ struct Store {
     holders: holders::Holders,
     /// By workload and key.
     transactions: HashMap<(Arc<str>, Value), transactions::Database>,
+    /// Workloads whose replies have versions.
+    versioned: HashSet<Arc<str>>,
     /// Of the workload `crdt`.
     replicated_type: String,
     replicated: HashMap<Value, crdts::Updates>,
@@ -83,9 +85,13 @@ struct Store {
 
 #[derive(Default)]
 struct Register {
-    now: Replicated<Value>,
-    before: Value,
+    /// Version and value.
+    now: Replicated<(i64, Value)>,
+    before: (i64, Value),
 }
+
+/// Versions of two writes of one node are so far apart.
+const VERSION_STEP: i64 = 16;
 
 /// The effect and answer of a change.
 enum ChangeEffect {
@@ -112,6 +118,9 @@ impl Memory {
         let store = &mut *self.store.lock().unwrap_or_else(PoisonError::into_inner);
         if &*workload.name() == crate::bank::DOC.name {
             store.bank = bank::Bank::of(&workload.params());
+        }
+        if entry(&workload.params(), "versions") == Some(&Value::Bool(true)) {
+            store.versioned.insert(workload.name());
         }
         if &*workload.name() == crate::crdt::DOC.name {
             store.replicated_type = entry(&workload.params(), "type").map(Value::to_string).unwrap_or_default();
@@ -185,8 +194,8 @@ impl Store {
             ("crdt", "add" | "remove" | "write") => self.update(node, call),
             ("rows", "read") => self.read_rows(),
             ("rows", "add") => self.add_row(&call.value),
-            ("set", "read") => self.read_set(call),
-            ("set", "add") => self.add(call),
+            ("set", "read") => self.read_set(node, call),
+            ("set", "add") => self.add(node, call),
             (_, "acquire") => self.acquire(process, call),
             (_, "renew") => self.renew(process, call),
             (_, "release") => self.release(process, call),
@@ -211,8 +220,13 @@ impl Store {
 
     fn read(&mut self, node: &Arc<str>, call: &Call) -> CallResult {
         let stale = every(&mut self.reads, self.faults.stale_every);
+        let versions = self.versioned.contains(&call.workload);
         let register = self.register(call);
-        CallResult::Ok(if stale { &register.before } else { register.now.at(node) }.clone())
+        let (version, value) = if stale { &register.before } else { register.now.at(node) };
+        CallResult::Ok(match versions {
+            true => Value::list([Value::Int(*version), value.clone()]),
+            false => value.clone(),
+        })
     }
 
     fn write(&mut self, node: &Arc<str>, call: &Call, value: &Value) -> CallResult {
@@ -221,13 +235,19 @@ impl Store {
             let alone = self.alone();
             let register = self.register(call);
             register.before = register.now.at(node).clone();
-            register.now.change(node, alone, |now| now.clone_from(value));
+            // Nodes that do not know of each other's writes give different versions, as Lamport's clocks do.
+            let own = node.bytes().last().map_or(0, |last| i64::from(last % VERSION_STEP as u8));
+            let next = ((register.before.0 / VERSION_STEP + 1) * VERSION_STEP + own, value.clone());
+            register.now.change(node, alone, |now| now.clone_from(&next));
+            if self.versioned.contains(&call.workload) && matches!(fate, ChangeEffect::Done) {
+                return CallResult::Ok(Value::Int(next.0));
+            }
         }
         fate.answer()
     }
 
     fn cas(&mut self, node: &Arc<str>, call: &Call, from: &Value, to: &Value) -> CallResult {
-        if self.register(call).now.at(node) != from {
+        if self.register(call).now.at(node).1 != *from {
             return CallResult::fail("mismatch");
         }
         self.write(node, call, to)

@@ -117,6 +117,19 @@ mod tests {
     }
 
     #[test]
+    fn the_checkers_of_a_workload_are_among_those_that_it_drives() {
+        for (doc, workload) in plain() {
+            for name in doc.checkers {
+                assert!(dsfuzz_checkers::CHECKERS.iter().any(|checker| checker.name == *name), "{}: {name}", doc.name);
+            }
+            assert!(!workload.checkers().is_empty(), "{} judges nothing", doc.name);
+            for name in workload.checkers() {
+                assert!(doc.checkers.contains(&name), "{} is judged by {name}, which it does not drive", doc.name);
+            }
+        }
+    }
+
+    #[test]
     fn every_workload_calls_the_functions_of_its_object_alone() {
         for (doc, workload) in plain() {
             let object = OBJECTS.iter().find(|object| object.name == doc.object).expect("an object of the list");

@@ -11,10 +11,10 @@
 //! in `part` (reads or others).
 use crate::client::{Call, CallResult};
 use crate::doc::{WorkloadDoc, keys_mistake};
-use crate::names::CallNames;
+use crate::names::{CallNames, object};
 use crate::slots::Slots;
 use crate::workload::{FinalCall, Generator, Next, Part, Workload, WorkloadSpec};
-use dsfuzz_checkers::{FinalReads, Reads, Value};
+use dsfuzz_checkers::{FinalReads, Options, Reads, Value};
 use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -25,6 +25,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "register",
     doc: "Independent registers: read, write and compare-and-set; judged by linearizable and split-brain.",
     reads: Reads::Value,
+    checkers: &["linearizable", "split-brain"],
 };
 
 /// Options of the register workload.
@@ -111,6 +112,8 @@ pub(crate) struct Registers {
     pub(crate) values: Option<u32>,
     /// After how many calls a worker moves on to the next node; 0: never.
     pub(crate) move_every: u32,
+    /// Replies have versions: see [`crate::sessions`].
+    pub(crate) versions: bool,
     /// Which nodes the final reads ask; left out: as the plan or the recipe has it.
     pub(crate) finals: Option<FinalReads>,
     checkers: Vec<&'static str>,
@@ -132,6 +135,7 @@ impl Registers {
             weights: weights.map(u64::from),
             values: None,
             move_every: 0,
+            versions: false,
             finals: None,
             checkers,
             names: CallNames::new(doc.name, ["read", "write", "cas"]),
@@ -180,6 +184,14 @@ impl Workload for Registers {
 
     fn checkers(&self) -> Vec<&'static str> {
         self.checkers.clone()
+    }
+
+    fn params(&self) -> Value {
+        if self.versions { object([("versions", Value::Bool(true))]) } else { Value::Nil }
+    }
+
+    fn checker_options(&self, _checker: &str) -> Options {
+        Options(self.versions.then(|| ("versions".to_owned(), Value::Bool(true))).into_iter().collect())
     }
 }
 

@@ -20,6 +20,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "register",
     doc: "A process writes keys one after the other, and others read them in the opposite order; judged by sequential, causal and pram (a later write without an earlier one).",
     reads: Reads::Value,
+    checkers: &["sequential", "causal", "pram"],
 };
 
 /// Most keys of a group.

@@ -14,6 +14,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "register",
     doc: "Reads and writes of registers in sessions that stay on a replica or move between replicas; judged by the session guarantees and what is built on them.",
     reads: Reads::Value,
+    checkers: &CHECKERS,
 };
 
 /// Options of the sessions workload.
@@ -28,6 +29,9 @@ pub struct SessionsOptions {
     pub move_every: Option<u32>,
     /// The strongest promise that is judged, with all those that it implies.
     pub promise: SessionPromise,
+    /// Clients say versions: a read replies `[version, value]`, and a write its version, an integer that grows with every write of the
+    /// key. The four session guarantees are then decided exactly, and nothing else is judged.
+    pub versions: bool,
 }
 
 /// Relative weights of reads and writes.
@@ -87,6 +91,9 @@ impl SessionPromise {
     }
 }
 
+/// The checkers that know versions.
+const GUARANTEES: &[&str] = &["read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads"];
+
 /// From the strongest promise to the weakest. `staleness` measures, and promises nothing without a limit.
 const CHECKERS: [&str; 9] = [
     "sequential",
@@ -102,7 +109,13 @@ const CHECKERS: [&str; 9] = [
 
 impl Default for SessionsOptions {
     fn default() -> SessionsOptions {
-        SessionsOptions { keys: 8, mix: ReadWriteMix::default(), move_every: None, promise: SessionPromise::default() }
+        SessionsOptions {
+            keys: 8,
+            mix: ReadWriteMix::default(),
+            move_every: None,
+            promise: SessionPromise::default(),
+            versions: false,
+        }
     }
 }
 
@@ -111,7 +124,9 @@ impl WorkloadSpec for SessionsOptions {
 
     fn build(&self) -> Box<dyn Workload> {
         let ReadWriteMix { read, write } = self.mix;
-        let mut registers = Registers::new(&DOC, [read, write, 0], self.keys, u32::MAX, self.promise.checkers());
+        let checkers = if self.versions { GUARANTEES.to_vec() } else { self.promise.checkers() };
+        let mut registers = Registers::new(&DOC, [read, write, 0], self.keys, u32::MAX, checkers);
+        registers.versions = self.versions;
         registers.move_every = self.move_every.unwrap_or(0);
         registers.finals = Some(FinalReads::EachNode);
         Box::new(registers)
@@ -129,6 +144,11 @@ impl WorkloadSpec for SessionsOptions {
     fn mistake(&self) -> Option<(&'static str, String)> {
         match self.move_every {
             Some(0) => Some(("move_every", "a worker would never make a call; at least 1, or leave it out".to_owned())),
+            _ if self.versions && self.promise == SessionPromise::Eventual => {
+                let why =
+                    "with versions the session guarantees are judged, and no convergence; leave one of the two out";
+                Some(("versions", why.to_owned()))
+            }
             _ => self.mix.mistake().or_else(|| keys_mistake("keys", self.keys)),
         }
     }
@@ -139,6 +159,7 @@ mod tests {
     use super::*;
     use crate::testing::next_call;
     use crate::workload::FinalCall;
+    use dsfuzz_checkers::Value;
 
     fn calls(options: &SessionsOptions, count: usize) -> Vec<String> {
         let mut generator = options.build().generator(7, 1, 3);
@@ -185,6 +206,21 @@ mod tests {
     }
 
     #[test]
+    fn clients_and_checkers_know_whether_replies_have_versions() {
+        let workload = SessionsOptions { versions: true, ..SessionsOptions::default() }.build();
+        assert_eq!(
+            (workload.checkers(), workload.params().to_string()),
+            (GUARANTEES.to_vec(), "{versions: true}".to_owned())
+        );
+        for checker in workload.checkers() {
+            let given = workload.checker_options(checker);
+            assert!(given.0["versions"] == Value::Bool(true) && dsfuzz_checkers::checker_with(checker, &given).is_ok());
+        }
+        let plain = SessionsOptions::default().build();
+        assert!(plain.params().is_nil() && plain.checker_options("monotonic-reads").0.is_empty());
+    }
+
+    #[test]
     fn mistakes_and_blind_loads_are_named() {
         let mix = |read, write| SessionsOptions { mix: ReadWriteMix { read, write }, ..SessionsOptions::default() };
         let moving = |move_every| SessionsOptions { move_every, ..SessionsOptions::default() };
@@ -192,6 +228,9 @@ mod tests {
         assert_eq!(moving(Some(0)).mistake().map(|(option, _)| option), Some("move_every"));
         assert_eq!(SessionsOptions { keys: 0, ..mix(1, 1) }.mistake().map(|(option, _)| option), Some("keys"));
         assert!(mix(1, 0).blind().is_some() && mix(0, 1).blind().is_some());
+        let versions =
+            SessionsOptions { versions: true, promise: SessionPromise::Eventual, ..SessionsOptions::default() };
+        assert_eq!(versions.mistake().map(|(option, _)| option), Some("versions"));
         assert_eq!((moving(Some(1)).mistake(), moving(None).blind()), (None, None));
         let eventual = SessionsOptions { promise: SessionPromise::Eventual, ..mix(0, 1) };
         assert_eq!(eventual.blind(), None, "final reads are enough");

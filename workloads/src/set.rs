@@ -19,6 +19,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "set",
     doc: "A growing set: add unique elements, read everything at the end, and during the load by option; judged by set (lost, unexpected, recovered, duplicated) and replicas-agree (diverged), with reads during the load by set-full (stale) too.",
     reads: Reads::Elements,
+    checkers: &["set", "replicas-agree", "set-full", "split-brain"],
 };
 
 /// Options of the set workload.
