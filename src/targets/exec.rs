@@ -7,6 +7,7 @@ pub mod guard;
 mod process;
 mod protocol;
 mod transactions;
+pub mod trial;
 mod values;
 
 use super::recipe::Certainty;
