@@ -1,7 +1,7 @@
 //! `dsfuzz doctor`: can these nodes be tested?
 use super::cluster_source::{self, ClusterSource};
 use super::{Output, PlanArgs};
-use crate::cluster::{Node, SshTarget};
+use crate::cluster::{Node, NodeAccess};
 use crate::error::{Exit, Failure};
 use crate::plan::{Plan, fit};
 use crate::run::NODE_DIR;
@@ -69,9 +69,9 @@ pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure>
     Ok(if well { Exit::Valid } else { Exit::Harness })
 }
 
-async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> anyhow::Result<Vec<NodeCheck>> {
+async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> anyhow::Result<Vec<NodeCheck>> {
     let mut looks = Vec::new();
-    let base = plan.cluster.ssh.dir.clone().unwrap_or_else(|| NODE_DIR.into());
+    let base = plan.cluster.dir().unwrap_or(NODE_DIR).to_owned();
     let order: Vec<String> = nodes.iter().map(|(node, _)| node.name.to_string()).collect();
     let hosts = Hosts::connect(nodes, format!("doctor/{}", std::process::id()), false).await?;
     let own_kernels = hosts.own_kernels();
@@ -83,7 +83,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
             node: node.to_string(),
             what: "kernel of its own".into(),
             able: own,
-            needed: plan.cluster.ssh.own_kernel,
+            needed: plan.cluster.own_kernel(),
             detail: if own {
                 "no other node has its boot id"
             } else {

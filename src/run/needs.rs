@@ -47,7 +47,7 @@ pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<MissingAbility> {
     needs("the target", ROOM);
     for fault in plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults) {
         let facts = fault.facts();
-        facts.needs.on(plan.cluster.ssh.own_kernel).iter().for_each(|need| needs(facts.name, need));
+        facts.needs.on(plan.cluster.own_kernel()).iter().for_each(|need| needs(facts.name, need));
     }
     lacking
 }
@@ -85,7 +85,7 @@ pub fn after_wipe(room: &DiskRoom) -> (bool, String) {
 fn full(free_bytes: u64, more: &str) -> String {
     format!(
         "the disk is full: {} MiB are free where dsfuzz keeps the target's data, and {} MiB are asked for; {more}make room, or \
-         name another folder with ssh.dir",
+         name another folder with ssh.dir or exec.dir",
         mib(free_bytes),
         mib(FREE_BYTES_MIN)
     )
