@@ -192,27 +192,27 @@ async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<
 /// The reason why this machine's packets do not reach the target's ports on a node; none if they do. A refused connection
 /// counts as reached, since nothing listens yet.
 async fn ports_from_here(node: &str, address: IpAddr, ports: &[u16]) -> Option<NodeCheck> {
-    let answers = ports.iter().map(|port| async move {
+    let mut no_way = None;
+    for port in ports {
         match tokio::time::timeout(HANDSHAKE, TcpStream::connect((address, *port))).await {
-            Ok(Ok(_)) => true,
-            Ok(Err(error)) => error.kind() == ErrorKind::ConnectionRefused,
-            Err(_) => false,
-        }
-    });
-    for answer in answers {
-        if answer.await {
-            return None;
+            Ok(Ok(_)) => return None,
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => return None,
+            Ok(Err(error)) => no_way = Some(error),
+            Err(_) => {}
         }
     }
     let list: Vec<String> = ports.iter().map(u16::to_string).collect();
+    let cause = match no_way {
+        Some(error) => format!("{error}: run dsfuzz where its packets reach the nodes"),
+        None => "a firewall drops what clients send".to_owned(),
+    };
     (!ports.is_empty()).then(|| NodeCheck {
         node: node.to_owned(),
         what: "target's ports".into(),
         able: false,
         needed: true,
         detail: format!(
-            "nothing answers from this machine at {address}, TCP port {}, not even by a refusal: a firewall drops what \
-             clients send",
+            "nothing answers from this machine at {address}, TCP port {}, not even by a refusal: {cause}",
             list.join(", ")
         ),
     })

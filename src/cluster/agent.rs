@@ -143,7 +143,7 @@ fn look_around(
     let seen = link.run(&script, format!("{INPUT}\n").as_bytes(), deadline)?;
     let node = Arc::clone(&deadline.node);
     let after = after_mark(&seen.stdout);
-    let mut lines = after.splitn(5, '\n');
+    let mut lines = after.iter().flat_map(|after| after.splitn(5, '\n'));
     let [line, arch, user, missing, sums] = std::array::from_fn(|_| lines.next());
     if line.is_some_and(|line| line != INPUT) {
         return Err(access.input_eaten(node));
@@ -158,9 +158,10 @@ fn look_around(
     Ok((arch.trim().to_owned(), sums.to_owned()))
 }
 
-fn after_mark(stdout: &[u8]) -> String {
+/// What follows the mark; none if the script did not run.
+fn after_mark(stdout: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(stdout);
-    text.rsplit_once(&format!("{MARK}\n")).map(|(_, after)| after.to_owned()).unwrap_or_default()
+    text.rsplit_once(&format!("{MARK}\n")).map(|(_, after)| after.to_owned())
 }
 
 fn greeted(

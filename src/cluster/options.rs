@@ -104,6 +104,9 @@ impl<'de> Deserialize<'de> for ExecNode {
             fn visit_str<E: de::Error>(self, name: &str) -> Result<ExecNode, E> {
                 Ok(ExecNode::Name(name.into()))
             }
+            fn visit_u64<E: de::Error>(self, name: u64) -> Result<ExecNode, E> {
+                Ok(ExecNode::Name(name.to_string()))
+            }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<ExecNode, A::Error> {
                 let Fields { name, address } = Fields::deserialize(de::value::MapAccessDeserializer::new(map))?;
                 Ok(ExecNode::At { name, address })
