@@ -182,3 +182,57 @@ fn end(child: &mut Child) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::channel::Link;
+
+    /// `env`, which runs the script on this machine.
+    fn here() -> ExecTarget {
+        ExecTarget { argv: vec!["env".into()], dir: "/nowhere".into(), ping_port: 0 }
+    }
+
+    fn deadline(seconds: u64) -> Deadline {
+        Deadline::new("n1".into(), Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn input_larger_than_a_pipe_comes_back_whole_with_both_outputs_and_the_status() {
+        let input: Vec<u8> = (0..700_001u32).flat_map(u32::to_le_bytes).collect();
+        let done = Link::Exec(here()).run("echo begun >&2; cat; echo done >&2; exit 7", &input, &deadline(30));
+        let done = done.expect("ran");
+        assert!(done.stdout == input, "{} of {} bytes", done.stdout.len(), input.len());
+        assert_eq!((done.status, done.complaint().as_str()), (7, "begun / done"));
+        let early = Link::Exec(here()).run("echo no >&2; exit 3", &input, &deadline(30)).expect("ran");
+        assert_eq!((early.status, early.complaint().as_str()), (3, "no"), "it read nothing of its input");
+    }
+
+    #[test]
+    fn a_background_process_that_holds_standard_error_delays_nothing() {
+        let begun = Instant::now();
+        let done = Link::Exec(here()).run("sleep 30 > /dev/null & echo $!", &[], &deadline(20)).expect("ran");
+        assert!(begun.elapsed() < Duration::from_secs(10) && done.status == 0);
+        let pid = String::from_utf8(done.stdout).expect("text").trim().parse().expect("a number");
+        nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL).expect("killed");
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_ended_with_its_group_at_the_deadline() {
+        let mut channel =
+            ChildChannel::start(&here(), "trap '' TERM; sleep 60 & echo $!; wait", &deadline(20)).expect("started");
+        let mut line = Vec::new();
+        while !line.ends_with(b"\n") {
+            channel.wait(None, Duration::from_secs(5)).expect("waited");
+            let mut chunk = [0; 64];
+            if let Ok(more) = channel.read_stdout(&mut chunk) {
+                line.extend_from_slice(&chunk[..more]);
+            }
+        }
+        let background: i32 = String::from_utf8(line).expect("text").trim().parse().expect("a number");
+        let NodeConnectError::Timeout { .. } = channel.status(&deadline(0)).expect_err("it hangs") else { panic!() };
+        drop(channel);
+        let stat = std::fs::read_to_string(format!("/proc/{background}/stat")).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    }
+}

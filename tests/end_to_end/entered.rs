@@ -120,8 +120,8 @@ fn etcd_has_the_same_answer_and_the_same_proofs_as_over_ssh() {
 
 /// What each node shows of agents: their command lines.
 fn agents(entered: &Entered<'_>) -> String {
-    let script =
-        "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -aE 'dsfuzz-agent|exe guard'; done";
+    let script = "for p in /proc/[0-9]*; do \
+                  tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -aE '^[^ ]*(dsfuzz-agent[^ ]* serve|exe guard) '; done";
     ["n1", "n2", "n3"].map(|node| entered.lab.ask(node, script)).concat()
 }
 
