@@ -128,14 +128,15 @@ impl Container {
         let mut command = Command::new("unshare");
         command.args(flags).args(["--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child", "sh", "-c"]);
         command.arg(script).process_group(0).stdin(Stdio::null()).stdout(Stdio::null());
-        let keeper = command.spawn().expect("unshare");
-        let children = format!("/proc/{0}/task/{0}/children", keeper.id());
+        // Ends the container also where what follows fails.
+        let mut made = Container { keeper: command.spawn().expect("unshare"), first: String::new() };
+        let children = format!("/proc/{0}/task/{0}/children", made.keeper.id());
         let end = Instant::now() + Duration::from_secs(20);
         loop {
-            let first = fs::read_to_string(&children).unwrap_or_default().trim().to_owned();
+            made.first = fs::read_to_string(&children).unwrap_or_default().trim().to_owned();
             // Only once it sleeps is the inside made.
-            if fs::read_to_string(format!("/proc/{first}/comm")).is_ok_and(|name| name.trim() == "sleep") {
-                return Container { keeper, first };
+            if fs::read_to_string(format!("/proc/{}/comm", made.first)).is_ok_and(|name| name.trim() == "sleep") {
+                return made;
             }
             assert!(Instant::now() < end, "no container");
             std::thread::sleep(Duration::from_millis(20));
@@ -158,12 +159,13 @@ impl Container {
         first.iter().chain(flags).map(|word| (*word).to_owned()).collect()
     }
 
+    /// The command lines of its processes. Ended ones have none: its first process does not collect them.
     fn processes(&self) -> String {
         let inside = fs::read_link(format!("/proc/{}/ns/pid", self.first)).expect("a namespace");
         let all = fs::read_dir("/proc").expect("read").flatten().map(|entry| entry.path());
         let same = all.filter(|path| fs::read_link(path.join("ns/pid")).is_ok_and(|other| other == inside));
         let command = |path: PathBuf| fs::read_to_string(path.join("cmdline")).unwrap_or_default().replace('\0', " ");
-        same.map(command).collect::<Vec<_>>().join("\n")
+        same.map(command).filter(|command| !command.is_empty()).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -193,6 +195,9 @@ fn doctor_says_what_a_container_lacks_and_leaves_nothing_in_it() {
     let no_way =
         "nothing answers from this machine at 10.99.0.1, TCP port 2379, not even by a refusal: Network is unreachable";
     said.says(255, &[no_way, "run dsfuzz where its packets reach the nodes", "cannot be tested as the plan asks"]);
+    let run = scene.run_by(&["unshare", "--net"], &["run", &quiet]);
+    run.says(255, &[&format!("c1: {no_way}")]);
+    assert!(!run.text.contains("\nstart "), "it ends before the target is started: {}", run.text);
     for (ability, detail) in [
         ("root", "yes user id 0"),
         ("nft", "not available (not needed by this plan)"),
@@ -207,8 +212,11 @@ fn doctor_says_what_a_container_lacks_and_leaves_nothing_in_it() {
     assert!(said.row("nft").starts_with("NO") && said.row("nft").contains("apt install nftables"), "{}", said.text);
     scene.run(&["run", &cut]).says(255, &["c1: partition needs nft: ", "apt install nftables"]);
     scene.run(&["heal", &cut]).says(0, &["c1: nothing was left"]);
-    let left = container.processes();
-    assert!(left.starts_with("/bin/sleep 600") && !left.contains("dsfuzz-agent"), "{left}");
+    let end = Instant::now() + Duration::from_secs(10);
+    while container.processes() != "/bin/sleep 600 " {
+        assert!(Instant::now() < end, "more is left than the first process: {}", container.processes());
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let agents = fs::read_dir(folder.join("var/lib/dsfuzz/agent")).expect("read").count();
     assert_eq!(agents, 1, "the agent was uploaded once");
 }

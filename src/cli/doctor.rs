@@ -8,19 +8,13 @@ use crate::run::NODE_DIR;
 use crate::run::hosts::Hosts;
 use crate::run::needs;
 use crate::run::nemesis::{BlockedKind, BlockedPath, Executor};
+use crate::run::reach::unreachable;
 use crate::targets::{Deployment, MissingPackages, Target};
 use clap::Args;
 use dsfuzz_checkers::history::Mark;
 use dsfuzz_nemesis::{AgentPaths, ClusterView, FaultOptions, NodeView};
 use serde::Serialize;
-use std::io::ErrorKind;
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::TcpStream;
-
-/// How long a handshake with a port of the target may take.
-const HANDSHAKE: Duration = Duration::from_secs(1);
 
 /// Arguments of `doctor`.
 #[derive(Clone, Debug, Args)]
@@ -111,7 +105,14 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> a
     looks.extend(walls(plan, &deployment, &hosts).await);
     for remote in hosts.remotes() {
         let node = remote.node();
-        looks.extend(ports_from_here(&node.name, node.address, &deployment.ports(&node.name)).await);
+        let unreachable = unreachable(node.address, &deployment.ports(&node.name)).await;
+        looks.extend(unreachable.map(|detail| NodeCheck {
+            node: node.name.to_string(),
+            what: "target's ports".into(),
+            able: false,
+            needed: true,
+            detail,
+        }));
     }
     for MissingPackages { node, missing, by_hand } in deployment.missing_packages().await? {
         let detail = if missing.is_empty() {
@@ -187,33 +188,4 @@ async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<
     };
     let well = view.names().filter(|name| !walled.iter().any(|node| node == name)).map(heard);
     walls.into_iter().map(look).chain(well).collect()
-}
-
-/// The reason why this machine's packets do not reach the target's ports on a node; none if they do. A refused connection
-/// counts as reached, since nothing listens yet.
-async fn ports_from_here(node: &str, address: IpAddr, ports: &[u16]) -> Option<NodeCheck> {
-    let mut no_way = None;
-    for port in ports {
-        match tokio::time::timeout(HANDSHAKE, TcpStream::connect((address, *port))).await {
-            Ok(Ok(_)) => return None,
-            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => return None,
-            Ok(Err(error)) => no_way = Some(error),
-            Err(_) => {}
-        }
-    }
-    let list: Vec<String> = ports.iter().map(u16::to_string).collect();
-    let cause = match no_way {
-        Some(error) => format!("{error}: run dsfuzz where its packets reach the nodes"),
-        None => "a firewall drops what clients send".to_owned(),
-    };
-    (!ports.is_empty()).then(|| NodeCheck {
-        node: node.to_owned(),
-        what: "target's ports".into(),
-        able: false,
-        needed: true,
-        detail: format!(
-            "nothing answers from this machine at {address}, TCP port {}, not even by a refusal: {cause}",
-            list.join(", ")
-        ),
-    })
 }

@@ -11,15 +11,15 @@ use std::time::Duration;
 /// How a node is reached.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeAccess {
-    /// By SSH.
-    Ssh(SshTarget),
+    /// By SSH. In a box, for its size.
+    Ssh(Box<SshTarget>),
     /// By a command of this machine, such as `kubectl exec`.
     Exec(ExecTarget),
 }
 
 impl From<SshTarget> for NodeAccess {
     fn from(target: SshTarget) -> NodeAccess {
-        NodeAccess::Ssh(target)
+        NodeAccess::Ssh(Box::new(target))
     }
 }
 

@@ -2,6 +2,7 @@
 //! room on a full disk.
 use super::Run;
 use super::hosts::Hosts;
+use super::reach::unreachable;
 use crate::plan::Plan;
 use crate::targets::{Deployment, DiskRoom};
 use dsfuzz_nemesis::protocol::ability::{self, Ability};
@@ -134,8 +135,15 @@ impl Run {
                     }
                 }
             }
-            let sentences: Vec<String> =
+            let mut sentences: Vec<String> =
                 lacking.iter().map(|(node, lack)| format!("{node}: {}", lack.sentence)).collect();
+            // Hosts are reached by SSH at the same address; a command may enter nodes whose network is not this machine's.
+            let entered = if plan.cluster.exec.is_some() { hosts.remotes() } else { Vec::new() };
+            for remote in entered {
+                let node = remote.node();
+                let unreachable = unreachable(node.address, &deployment.ports(&node.name)).await;
+                sentences.extend(unreachable.map(|sentence| format!("{}: {sentence}", node.name)));
+            }
             match sentences.is_empty() {
                 true => Ok(()),
                 false => Err(format!("{} (`dsfuzz doctor` says more)", sentences.join("; "))),
