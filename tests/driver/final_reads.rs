@@ -191,6 +191,10 @@ impl Workload for Drained {
         "drained".into()
     }
 
+    fn object(&self) -> Arc<str> {
+        "queue".into()
+    }
+
     fn functions(&self) -> Vec<Arc<str>> {
         vec!["drain".into()]
     }

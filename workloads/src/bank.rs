@@ -4,7 +4,7 @@
 //! Never: moves money from an account to itself, or changes what all accounts hold together.
 use crate::client::{Call, CallResult};
 use crate::doc::WorkloadDoc;
-use crate::workload::{FinalCall, Generator, Next, Part, Workload};
+use crate::workload::{FinalCall, Generator, Next, Part, Workload, WorkloadSpec};
 use dsfuzz_checkers::{Options, Reads, Value};
 use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use std::sync::Arc;
 /// For listings.
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "bank",
+    object: "bank",
     doc: "Accounts: transfer money between two, read the balances of all at once; judged by bank (wrong total, negative balance).",
     reads: Reads::Balances,
 };
@@ -61,13 +62,25 @@ impl Default for BankMix {
 }
 
 impl BankOptions {
-    /// The reason why no call of this load could contradict another; none if one can.
-    pub(crate) fn blind(&self) -> Option<&'static str> {
+    /// What an account holds at the beginning: even shares, and one more for the first ones where they do not come out even.
+    fn initial(&self, account: u32) -> i64 {
+        let accounts = self.accounts.max(1);
+        i64::from(self.total / accounts) + i64::from(account < self.total % accounts)
+    }
+}
+
+impl WorkloadSpec for BankOptions {
+    const DOC: WorkloadDoc = DOC;
+
+    fn build(&self) -> Box<dyn Workload> {
+        build(self)
+    }
+
+    fn blind(&self) -> Option<&'static str> {
         (self.mix.transfer == 0).then_some("the mix has reads only, so that no money would be moved")
     }
 
-    /// The first option that would mean something other than it says: its name and the message.
-    pub(crate) fn mistake(&self) -> Option<(&'static str, String)> {
+    fn mistake(&self) -> Option<(&'static str, String)> {
         let mistake = |option, message: String| Some((option, message));
         let BankOptions { accounts, total, max_transfer, negative_balances, mix } = self;
         match () {
@@ -88,16 +101,10 @@ impl BankOptions {
             () => None,
         }
     }
-
-    /// What an account holds at the beginning: even shares, and one more for the first ones where they do not come out even.
-    fn initial(&self, account: u32) -> i64 {
-        let accounts = self.accounts.max(1);
-        i64::from(self.total / accounts) + i64::from(account < self.total % accounts)
-    }
 }
 
 /// The workload with these options.
-pub fn build(options: &BankOptions) -> Box<dyn Workload> {
+fn build(options: &BankOptions) -> Box<dyn Workload> {
     let names = CallNames { workload: DOC.name.into(), read: "read".into(), transfer: "transfer".into() };
     let keys = ["from", "to", "amount"].map(Arc::from);
     Box::new(Accounts { options: options.clone(), names, keys })
@@ -146,6 +153,10 @@ impl Accounts {
 impl Workload for Accounts {
     fn name(&self) -> Arc<str> {
         self.names.workload.clone()
+    }
+
+    fn object(&self) -> Arc<str> {
+        DOC.object.into()
     }
 
     fn functions(&self) -> Vec<Arc<str>> {

@@ -5,7 +5,7 @@
 use crate::client::{Call, CallResult};
 use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::keys::Keys;
-use crate::workload::{FinalCall, Generator, Next, Part, Workload};
+use crate::workload::{FinalCall, Generator, Next, Part, Workload, WorkloadSpec};
 use dsfuzz_checkers::{Reads, Value};
 use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use std::sync::Arc;
 /// For listings.
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "counter",
+    object: "counter",
     doc: "A counter: add numbers, read the sum; judged by counter (a read below or above what the additions allow).",
     reads: Reads::Number,
 };
@@ -55,14 +56,18 @@ impl Default for CounterMix {
     }
 }
 
-impl CounterOptions {
-    /// The reason why no call of this load could contradict another; none if one can.
-    pub(crate) fn blind(&self) -> Option<&'static str> {
+impl WorkloadSpec for CounterOptions {
+    const DOC: WorkloadDoc = DOC;
+
+    fn build(&self) -> Box<dyn Workload> {
+        build(self)
+    }
+
+    fn blind(&self) -> Option<&'static str> {
         (self.mix.add == 0).then_some("the mix has reads only, so that nothing would be counted")
     }
 
-    /// The first option that would mean something other than it says: its name and the message.
-    pub(crate) fn mistake(&self) -> Option<(&'static str, String)> {
+    fn mistake(&self) -> Option<(&'static str, String)> {
         let mistake = |option, message: String| Some((option, message));
         match (self.max_add, &self.mix) {
             (_, CounterMix { add: 0, read: 0 }) => {
@@ -76,7 +81,7 @@ impl CounterOptions {
 }
 
 /// The workload with these options.
-pub fn build(options: &CounterOptions) -> Box<dyn Workload> {
+fn build(options: &CounterOptions) -> Box<dyn Workload> {
     let (workload, add, read) = (DOC.name.into(), "add".into(), "read".into());
     Box::new(Counters { options: options.clone(), names: CallNames { workload, add, read } })
 }
@@ -115,6 +120,10 @@ impl Counters {
 impl Workload for Counters {
     fn name(&self) -> Arc<str> {
         self.names.workload.clone()
+    }
+
+    fn object(&self) -> Arc<str> {
+        DOC.object.into()
     }
 
     fn functions(&self) -> Vec<Arc<str>> {

@@ -19,6 +19,8 @@ pub(crate) fn keys_mistake(option: &'static str, keys: u32) -> Option<(&'static 
 pub struct WorkloadDoc {
     /// Its name in plans.
     pub name: &'static str,
+    /// The object whose functions it calls (`objects`). A client that carries the object carries the workload.
+    pub object: &'static str,
     /// One sentence.
     pub doc: &'static str,
     /// What its reads reply with. With its functions this says which checkers can judge it.

@@ -6,7 +6,7 @@
 //! that inserts under one key come at the same time. Never: uses an id twice.
 use crate::client::{Call, CallResult};
 use crate::doc::WorkloadDoc;
-use crate::workload::{FinalCall, Generator, Next, Workload};
+use crate::workload::{FinalCall, Generator, Next, Workload, WorkloadSpec};
 use dsfuzz_checkers::{Reads, Value};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// For listings.
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "g2",
+    object: "predicate",
     doc: "Inserts guarded by a predicate: two transactions insert under a key if no row is there; judged by g2 (both succeeded).",
     reads: Reads::Anything,
 };
@@ -37,9 +38,14 @@ impl Default for G2Options {
     }
 }
 
-impl G2Options {
-    /// The first option that would mean something other than it says: its name and the message.
-    pub(crate) fn mistake(&self) -> Option<(&'static str, String)> {
+impl WorkloadSpec for G2Options {
+    const DOC: WorkloadDoc = DOC;
+
+    fn build(&self) -> Box<dyn Workload> {
+        build(self)
+    }
+
+    fn mistake(&self) -> Option<(&'static str, String)> {
         match self.inserts_per_key {
             inserts @ (0 | 1) => {
                 Some(("inserts_per_key", format!("{inserts} under a key never meet another; at least 2")))
@@ -53,7 +59,7 @@ impl G2Options {
 }
 
 /// The workload with these options.
-pub fn build(options: &G2Options) -> Box<dyn Workload> {
+fn build(options: &G2Options) -> Box<dyn Workload> {
     Box::new(Inserts {
         per_key: u64::from(options.inserts_per_key.max(1)),
         made: Arc::new(AtomicU64::new(0)),
@@ -74,6 +80,10 @@ struct Inserts {
 impl Workload for Inserts {
     fn name(&self) -> Arc<str> {
         self.workload.clone()
+    }
+
+    fn object(&self) -> Arc<str> {
+        DOC.object.into()
     }
 
     fn functions(&self) -> Vec<Arc<str>> {

@@ -3,7 +3,7 @@
 //! Never: acquires a lease while the worker holds one, or renews or releases what it does not hold.
 use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::holding::{self, Held, HoldFunctions, Holding};
-use crate::workload::{FinalCall, Generator, Part, Workload};
+use crate::workload::{FinalCall, Generator, Part, Workload, WorkloadSpec};
 use dsfuzz_checkers::{Reads, Value};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 /// For listings.
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "lease",
+    object: "lease",
     doc: "Leases: acquire for a time, renew, release; judged by lease (held by two before the time was up).",
     reads: Reads::Anything,
 };
@@ -39,9 +40,14 @@ impl Default for LeaseOptions {
     }
 }
 
-impl LeaseOptions {
-    /// The first option that would mean something other than it says: its name and the message.
-    pub(crate) fn mistake(&self) -> Option<(&'static str, String)> {
+impl WorkloadSpec for LeaseOptions {
+    const DOC: WorkloadDoc = DOC;
+
+    fn build(&self) -> Box<dyn Workload> {
+        build(self)
+    }
+
+    fn mistake(&self) -> Option<(&'static str, String)> {
         match self.ttl_ms {
             0 => Some(("ttl_ms", "a lease would be over before it was granted; at least 1".to_owned())),
             ttl if ttl > TTL_MAX_MS => Some(("ttl_ms", format!("{ttl} ms; at most {TTL_MAX_MS} (a day)"))),
@@ -51,7 +57,7 @@ impl LeaseOptions {
 }
 
 /// The workload with these options.
-pub fn build(options: &LeaseOptions) -> Box<dyn Workload> {
+fn build(options: &LeaseOptions) -> Box<dyn Workload> {
     let mut shared = Holding::new(DOC.name, options.keys, options.hold);
     let argument = Value::Map([(Arc::from("ttl_ms"), Value::Int(i64::from(options.ttl_ms)))].into());
     shared.uses = (0, options.renew);
@@ -84,6 +90,10 @@ struct Leases {
 impl Workload for Leases {
     fn name(&self) -> Arc<str> {
         self.holding.workload.clone()
+    }
+
+    fn object(&self) -> Arc<str> {
+        DOC.object.into()
     }
 
     fn functions(&self) -> Vec<Arc<str>> {

@@ -15,6 +15,7 @@ pub mod lease;
 pub mod lock;
 pub mod memory;
 pub mod monotonic;
+pub mod objects;
 pub mod options;
 pub mod queue;
 pub mod register;
@@ -26,5 +27,6 @@ pub mod unique_ids;
 pub mod workload;
 
 pub use client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
+pub use objects::{OBJECTS, ObjectDoc};
 pub use options::{WORKLOADS, WorkloadDoc, WorkloadOptions};
-pub use workload::{ClientWorkload, FinalCall, Generator, Next, Part, Workload};
+pub use workload::{ClientWorkload, FinalCall, Generator, Next, Part, Workload, WorkloadSpec};

@@ -3,7 +3,7 @@
 //! Never: acquires a lock while the worker holds one, or releases what it does not hold.
 use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::holding::{self, Holding};
-use crate::workload::{FinalCall, Generator, Part, Workload};
+use crate::workload::{FinalCall, Generator, Part, Workload, WorkloadSpec};
 use dsfuzz_checkers::{Reads, Value};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 /// For listings.
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "lock",
+    object: "lock",
     doc: "Locks: acquire, hold, release; judged by lock (held by two, released by another).",
     reads: Reads::Anything,
 };
@@ -32,15 +33,20 @@ impl Default for LockOptions {
     }
 }
 
-impl LockOptions {
-    /// The first option that would mean something other than it says: its name and the message.
-    pub(crate) fn mistake(&self) -> Option<(&'static str, String)> {
+impl WorkloadSpec for LockOptions {
+    const DOC: WorkloadDoc = DOC;
+
+    fn build(&self) -> Box<dyn Workload> {
+        build(self)
+    }
+
+    fn mistake(&self) -> Option<(&'static str, String)> {
         self.keys.and_then(|keys| keys_mistake("keys", keys))
     }
 }
 
 /// The workload with these options.
-pub fn build(options: &LockOptions) -> Box<dyn Workload> {
+fn build(options: &LockOptions) -> Box<dyn Workload> {
     Box::new(Locks(Arc::new(Holding::new(DOC.name, options.keys, options.hold))))
 }
 
@@ -49,6 +55,10 @@ struct Locks(Arc<Holding>);
 impl Workload for Locks {
     fn name(&self) -> Arc<str> {
         self.0.workload.clone()
+    }
+
+    fn object(&self) -> Arc<str> {
+        DOC.object.into()
     }
 
     fn functions(&self) -> Vec<Arc<str>> {

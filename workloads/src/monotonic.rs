@@ -4,7 +4,7 @@
 //! during the load (the cost of a read grows with the rows).
 use crate::client::{Call, CallResult};
 use crate::doc::WorkloadDoc;
-use crate::workload::{FinalCall, Generator, Next, Workload};
+use crate::workload::{FinalCall, Generator, Next, Workload, WorkloadSpec};
 use dsfuzz_checkers::{Reads, Value};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 /// For listings.
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "monotonic",
+    object: "rows",
     doc: "Rows with timestamps: add a row, read all rows at the end; judged by monotonic (a later row with an earlier timestamp, lost rows).",
     reads: Reads::Rows,
 };
@@ -37,8 +38,16 @@ pub enum ChosenBy {
     Transaction,
 }
 
+impl WorkloadSpec for MonotonicOptions {
+    const DOC: WorkloadDoc = DOC;
+
+    fn build(&self) -> Box<dyn Workload> {
+        build(self)
+    }
+}
+
 /// The workload with these options.
-pub fn build(options: &MonotonicOptions) -> Box<dyn Workload> {
+fn build(options: &MonotonicOptions) -> Box<dyn Workload> {
     let (workload, add, read) = (DOC.name.into(), "add".into(), "read".into());
     Box::new(Rows { chosen_by: options.chosen_by, workload, add, read })
 }
@@ -60,6 +69,10 @@ impl Rows {
 impl Workload for Rows {
     fn name(&self) -> Arc<str> {
         self.workload.clone()
+    }
+
+    fn object(&self) -> Arc<str> {
+        DOC.object.into()
     }
 
     fn functions(&self) -> Vec<Arc<str>> {

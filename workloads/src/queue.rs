@@ -4,7 +4,7 @@
 use crate::client::{Call, CallResult};
 use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::keys::Keys;
-use crate::workload::{FinalCall, Generator, Next, Workload};
+use crate::workload::{FinalCall, Generator, Next, Workload, WorkloadSpec};
 use dsfuzz_checkers::{FinalReads, Options, Reads, Value};
 use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use std::sync::Arc;
 /// For listings.
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "queue",
+    object: "queue",
     doc: "Queues: enqueue unique elements, dequeue, drain every node at the end; judged by total-queue (lost, unexpected) and queue (duplicated).",
     reads: Reads::Anything,
 };
@@ -46,9 +47,14 @@ impl Default for QueueMix {
     }
 }
 
-impl QueueOptions {
-    /// The first option that would mean something other than it says: its name and the message.
-    pub(crate) fn mistake(&self) -> Option<(&'static str, String)> {
+impl WorkloadSpec for QueueOptions {
+    const DOC: WorkloadDoc = DOC;
+
+    fn build(&self) -> Box<dyn Workload> {
+        build(self)
+    }
+
+    fn mistake(&self) -> Option<(&'static str, String)> {
         if self.mix.enqueue == 0 {
             return Some(("mix", "without enqueues no queue would ever hold a message; at least 1".to_owned()));
         }
@@ -57,7 +63,7 @@ impl QueueOptions {
 }
 
 /// The workload with these options.
-pub fn build(options: &QueueOptions) -> Box<dyn Workload> {
+fn build(options: &QueueOptions) -> Box<dyn Workload> {
     let functions = ["enqueue", "dequeue", "drain"].map(Arc::from);
     Box::new(Queues { options: options.clone(), workload: Arc::from(DOC.name), functions })
 }
@@ -93,6 +99,10 @@ impl Queues {
 impl Workload for Queues {
     fn name(&self) -> Arc<str> {
         self.workload.clone()
+    }
+
+    fn object(&self) -> Arc<str> {
+        DOC.object.into()
     }
 
     fn functions(&self) -> Vec<Arc<str>> {

@@ -10,7 +10,7 @@
 use crate::client::{Call, CallResult};
 use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::slots::Slots;
-use crate::workload::{FinalCall, Generator, Next, Part, Workload};
+use crate::workload::{FinalCall, Generator, Next, Part, Workload, WorkloadSpec};
 use dsfuzz_checkers::{Reads, Value};
 use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use std::sync::Arc;
 /// The entry of this workload in listings; `options.rs` collects them.
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "register",
+    object: "register",
     doc: "Independent registers: read, write and compare-and-set; judged by linearizable and split-brain.",
     reads: Reads::Value,
 };
@@ -43,32 +44,6 @@ impl Default for RegisterOptions {
     }
 }
 
-impl RegisterOptions {
-    /// The reason why no call of this load could contradict another; none if one can.
-    pub(crate) fn blind(&self) -> Option<&'static str> {
-        if self.mix.read == 0 && self.mix.cas == 0 {
-            return Some("the mix has writes only, so that no call of the load could contradict another");
-        }
-        (self.values == Some(1)).then_some("one value only is written, so that no read could be stale")
-    }
-
-    /// The first option that would mean something other than it says: its name and the message.
-    pub(crate) fn mistake(&self) -> Option<(&'static str, String)> {
-        let Mix { read, write, cas } = self.mix;
-        let mistake = |option, message: &str| Some((option, message.to_owned()));
-        match self {
-            _ if read == 0 && write == 0 && cas == 0 => mistake("mix", "every weight is 0: no call would be made"),
-            RegisterOptions { ops_per_key: 0, .. } => {
-                mistake("ops_per_key", "no key would get a call; at least 1, or a large number for keys that stay")
-            }
-            RegisterOptions { values: Some(0), .. } => {
-                mistake("values", "there would be nothing to write; leave it out for unique values")
-            }
-            _ => keys_mistake("keys", self.keys),
-        }
-    }
-}
-
 /// Relative weights of the functions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -87,8 +62,38 @@ impl Default for Mix {
     }
 }
 
+impl WorkloadSpec for RegisterOptions {
+    const DOC: WorkloadDoc = DOC;
+
+    fn build(&self) -> Box<dyn Workload> {
+        build(self)
+    }
+
+    fn blind(&self) -> Option<&'static str> {
+        if self.mix.read == 0 && self.mix.cas == 0 {
+            return Some("the mix has writes only, so that no call of the load could contradict another");
+        }
+        (self.values == Some(1)).then_some("one value only is written, so that no read could be stale")
+    }
+
+    fn mistake(&self) -> Option<(&'static str, String)> {
+        let Mix { read, write, cas } = self.mix;
+        let mistake = |option, message: &str| Some((option, message.to_owned()));
+        match self {
+            _ if read == 0 && write == 0 && cas == 0 => mistake("mix", "every weight is 0: no call would be made"),
+            RegisterOptions { ops_per_key: 0, .. } => {
+                mistake("ops_per_key", "no key would get a call; at least 1, or a large number for keys that stay")
+            }
+            RegisterOptions { values: Some(0), .. } => {
+                mistake("values", "there would be nothing to write; leave it out for unique values")
+            }
+            _ => keys_mistake("keys", self.keys),
+        }
+    }
+}
+
 /// The workload with these options.
-pub fn build(options: &RegisterOptions) -> Box<dyn Workload> {
+fn build(options: &RegisterOptions) -> Box<dyn Workload> {
     let slots = Arc::new(Slots::new(options.keys, options.ops_per_key));
     Box::new(Registers { options: options.clone(), names: CallNames::new(), slots })
 }
@@ -133,6 +138,10 @@ impl Registers {
 impl Workload for Registers {
     fn name(&self) -> Arc<str> {
         self.names.workload.clone()
+    }
+
+    fn object(&self) -> Arc<str> {
+        DOC.object.into()
     }
 
     fn functions(&self) -> Vec<Arc<str>> {

@@ -3,7 +3,7 @@
 //! Never: acquires while the worker holds a permit, or releases what it does not hold.
 use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::holding::{self, Holding};
-use crate::workload::{FinalCall, Generator, Part, Workload};
+use crate::workload::{FinalCall, Generator, Part, Workload, WorkloadSpec};
 use dsfuzz_checkers::{Options, Reads, Value};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 /// For listings.
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "semaphore",
+    object: "semaphore",
     doc: "Semaphores: acquire a permit, hold, release; judged by semaphore (more holders than permits).",
     reads: Reads::Anything,
 };
@@ -40,9 +41,14 @@ impl Default for SemaphoreOptions {
     }
 }
 
-impl SemaphoreOptions {
-    /// The first option that would mean something other than it says: its name and the message.
-    pub(crate) fn mistake(&self) -> Option<(&'static str, String)> {
+impl WorkloadSpec for SemaphoreOptions {
+    const DOC: WorkloadDoc = DOC;
+
+    fn build(&self) -> Box<dyn Workload> {
+        build(self)
+    }
+
+    fn mistake(&self) -> Option<(&'static str, String)> {
         match self.permits {
             0 => Some(("permits", "no permit at all could be acquired; at least 1".to_owned())),
             permits if permits > PERMITS_MAX => Some((
@@ -55,7 +61,7 @@ impl SemaphoreOptions {
 }
 
 /// The workload with these options.
-pub fn build(options: &SemaphoreOptions) -> Box<dyn Workload> {
+fn build(options: &SemaphoreOptions) -> Box<dyn Workload> {
     let shared = Holding::new(DOC.name, options.keys, options.hold);
     Box::new(Semaphores { shared: Arc::new(shared), permits: Value::Int(i64::from(options.permits)) })
 }
@@ -68,6 +74,10 @@ struct Semaphores {
 impl Workload for Semaphores {
     fn name(&self) -> Arc<str> {
         self.shared.workload.clone()
+    }
+
+    fn object(&self) -> Arc<str> {
+        DOC.object.into()
     }
 
     fn functions(&self) -> Vec<Arc<str>> {

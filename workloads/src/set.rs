@@ -2,9 +2,9 @@
 //!
 //! Never: adds an element twice, or reads during the load (the cost of a read grows with the set).
 use crate::client::{Call, CallResult};
-use crate::doc::WorkloadDoc;
+use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::keys::Keys;
-use crate::workload::{FinalCall, Generator, Next, Workload};
+use crate::workload::{FinalCall, Generator, Next, Workload, WorkloadSpec};
 use dsfuzz_checkers::{Reads, Value};
 use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use std::sync::Arc;
 /// For listings.
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "set",
+    object: "set",
     doc: "A growing set: add unique elements, read everything at the end; judged by set (lost, unexpected, recovered, duplicated) and replicas-agree (diverged).",
     reads: Reads::Elements,
 };
@@ -25,8 +26,20 @@ pub struct SetOptions {
     pub keys: Option<u32>,
 }
 
+impl WorkloadSpec for SetOptions {
+    const DOC: WorkloadDoc = DOC;
+
+    fn build(&self) -> Box<dyn Workload> {
+        build(self)
+    }
+
+    fn mistake(&self) -> Option<(&'static str, String)> {
+        self.keys.and_then(|keys| keys_mistake("keys", keys))
+    }
+}
+
 /// The workload with these options.
-pub fn build(options: &SetOptions) -> Box<dyn Workload> {
+fn build(options: &SetOptions) -> Box<dyn Workload> {
     Box::new(Sets { keys: options.keys, workload: Arc::from(DOC.name), add: Arc::from("add"), read: Arc::from("read") })
 }
 
@@ -52,6 +65,10 @@ impl Sets {
 impl Workload for Sets {
     fn name(&self) -> Arc<str> {
         self.workload.clone()
+    }
+
+    fn object(&self) -> Arc<str> {
+        DOC.object.into()
     }
 
     fn functions(&self) -> Vec<Arc<str>> {

@@ -7,15 +7,17 @@
 use crate::client::{Call, CallResult};
 use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::slots::Slots;
-use crate::workload::{FinalCall, Generator, Next, Workload};
+use crate::workload::{FinalCall, Generator, Next, Workload, WorkloadSpec};
 use dsfuzz_checkers::{Reads, Value};
 use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// `list-append` in listings.
 pub const LIST_APPEND: WorkloadDoc = WorkloadDoc {
     name: "list-append",
+    object: "transactions",
     doc: "Transactions that append to lists and read them, so that each read shows the order of the appends; judged by list-append.",
     reads: Reads::Elements,
 };
@@ -23,6 +25,7 @@ pub const LIST_APPEND: WorkloadDoc = WorkloadDoc {
 /// `rw-register` in listings.
 pub const RW_REGISTER: WorkloadDoc = WorkloadDoc {
     name: "rw-register",
+    object: "transactions",
     doc: "Transactions that write and read registers, for targets without lists; judged by rw-register.",
     reads: Reads::Value,
 };
@@ -30,6 +33,7 @@ pub const RW_REGISTER: WorkloadDoc = WorkloadDoc {
 /// `mini-transactions` in listings.
 pub const MINI_TRANSACTIONS: WorkloadDoc = WorkloadDoc {
     name: "mini-transactions",
+    object: "transactions",
     doc: "Transactions on registers that read each key before they write it, so that isolation is decided exactly; judged by mini-transactions.",
     reads: Reads::Value,
 };
@@ -80,7 +84,7 @@ const LENGTH_MAX: u32 = 1000;
 
 impl TransactionOptions {
     /// The reason why no call of this load could contradict another; none if one can.
-    pub(crate) fn blind(&self, kind: TransactionKind) -> Option<&'static str> {
+    fn blind(&self, kind: TransactionKind) -> Option<&'static str> {
         let writes_only = self.read_only == 0 && self.max_length == 1 && kind != TransactionKind::Mini;
         match self.read_only {
             100 => Some("all transactions are read-only, so that no call of the load could contradict another"),
@@ -92,7 +96,7 @@ impl TransactionOptions {
     }
 
     /// The first option that would mean something other than it says: its name and the message.
-    pub(crate) fn mistake(&self, kind: TransactionKind) -> Option<(&'static str, String)> {
+    fn mistake(&self, kind: TransactionKind) -> Option<(&'static str, String)> {
         let mistake = |option, message: String| Some((option, message));
         let TransactionOptions { min_length: min, max_length: max, .. } = *self;
         match self {
@@ -114,7 +118,7 @@ impl TransactionOptions {
 
 /// What the transactions of a workload write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TransactionKind {
+enum TransactionKind {
     /// Appends to lists.
     Append,
     /// Writes of registers.
@@ -124,7 +128,7 @@ pub(crate) enum TransactionKind {
 }
 
 impl TransactionKind {
-    pub(crate) fn doc(self) -> &'static WorkloadDoc {
+    fn doc(self) -> &'static WorkloadDoc {
         match self {
             TransactionKind::Append => &LIST_APPEND,
             TransactionKind::Write => &RW_REGISTER,
@@ -133,8 +137,52 @@ impl TransactionKind {
     }
 }
 
+/// The options of one kind: [`TransactionOptions`], in plans and in their schema too.
+macro_rules! options_of {
+    ($name:ident, $kind:ident, $entry:ident, $doc:literal) => {
+        #[doc = $doc]
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub TransactionOptions);
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                TransactionOptions::schema_name()
+            }
+
+            fn schema_id() -> Cow<'static, str> {
+                TransactionOptions::schema_id()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                TransactionOptions::json_schema(generator)
+            }
+        }
+
+        impl WorkloadSpec for $name {
+            const DOC: WorkloadDoc = $entry;
+
+            fn build(&self) -> Box<dyn Workload> {
+                build(TransactionKind::$kind, &self.0)
+            }
+
+            fn blind(&self) -> Option<&'static str> {
+                self.0.blind(TransactionKind::$kind)
+            }
+
+            fn mistake(&self) -> Option<(&'static str, String)> {
+                self.0.mistake(TransactionKind::$kind)
+            }
+        }
+    };
+}
+
+options_of!(ListAppendOptions, Append, LIST_APPEND, "Options of `list-append`.");
+options_of!(RwRegisterOptions, Write, RW_REGISTER, "Options of `rw-register`.");
+options_of!(MiniTransactionsOptions, Mini, MINI_TRANSACTIONS, "Options of `mini-transactions`.");
+
 /// The workload of this kind with these options.
-pub(crate) fn build(kind: TransactionKind, options: &TransactionOptions) -> Box<dyn Workload> {
+fn build(kind: TransactionKind, options: &TransactionOptions) -> Box<dyn Workload> {
     let write = if kind == TransactionKind::Append { "append" } else { "w" };
     Box::new(Transactions {
         kind,
@@ -184,6 +232,10 @@ impl Names {
 impl Workload for Transactions {
     fn name(&self) -> Arc<str> {
         self.names.workload.clone()
+    }
+
+    fn object(&self) -> Arc<str> {
+        self.kind.doc().object.into()
     }
 
     fn functions(&self) -> Vec<Arc<str>> {

@@ -3,7 +3,7 @@
 //! Never: draws anything, or reads at the end: the replies are all there is to judge.
 use crate::client::{Call, CallResult};
 use crate::doc::WorkloadDoc;
-use crate::workload::{FinalCall, Generator, Next, Workload};
+use crate::workload::{FinalCall, Generator, Next, Workload, WorkloadSpec};
 use dsfuzz_checkers::{Reads, Value};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 /// For listings.
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "unique-ids",
+    object: "ids",
     doc: "Unique ids: ask for one after another; judged by unique-ids (an id that was given twice).",
     reads: Reads::Anything,
 };
@@ -20,8 +21,16 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
 #[serde(default, deny_unknown_fields)]
 pub struct UniqueIdsOptions {}
 
+impl WorkloadSpec for UniqueIdsOptions {
+    const DOC: WorkloadDoc = DOC;
+
+    fn build(&self) -> Box<dyn Workload> {
+        build(self)
+    }
+}
+
 /// The workload.
-pub fn build(_options: &UniqueIdsOptions) -> Box<dyn Workload> {
+fn build(_options: &UniqueIdsOptions) -> Box<dyn Workload> {
     Box::new(UniqueIds { workload: Arc::from(DOC.name), generate: Arc::from("generate") })
 }
 
@@ -35,6 +44,10 @@ struct UniqueIds {
 impl Workload for UniqueIds {
     fn name(&self) -> Arc<str> {
         self.workload.clone()
+    }
+
+    fn object(&self) -> Arc<str> {
+        DOC.object.into()
     }
 
     fn functions(&self) -> Vec<Arc<str>> {

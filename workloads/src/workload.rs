@@ -1,5 +1,6 @@
 //! [`Workload`]: calls, final reads and their checkers. [`Generator`]: the calls of one worker.
 use crate::client::{Call, CallResult};
+use crate::doc::WorkloadDoc;
 use dsfuzz_checkers::{FinalReads, Options, Value, functions};
 use std::sync::Arc;
 
@@ -54,6 +55,8 @@ impl Part {
 pub struct ClientWorkload {
     /// The workload's name.
     pub name: Arc<str>,
+    /// The object whose functions it calls.
+    pub object: Arc<str>,
     /// The functions that the client must support.
     pub functions: Vec<Arc<str>>,
     /// [`Workload::params`].
@@ -61,10 +64,11 @@ pub struct ClientWorkload {
 }
 
 impl ClientWorkload {
-    /// A workload of these functions without parameters.
+    /// A workload of these functions without parameters. Its object has the same name.
     pub fn new(name: &str, functions: &[&str]) -> ClientWorkload {
         ClientWorkload {
             name: name.into(),
+            object: name.into(),
             functions: functions.iter().map(|function| Arc::from(*function)).collect(),
             params: Value::Nil,
         }
@@ -72,7 +76,8 @@ impl ClientWorkload {
 
     /// What a client of this workload is told.
     pub fn of(workload: &dyn Workload) -> ClientWorkload {
-        ClientWorkload { name: workload.name(), functions: workload.functions(), params: workload.params() }
+        let (name, object) = (workload.name(), workload.object());
+        ClientWorkload { name, object, functions: workload.functions(), params: workload.params() }
     }
 }
 
@@ -92,10 +97,33 @@ impl From<Call> for FinalCall {
     }
 }
 
+/// The options of one workload, as a plan writes them under its name. The list of all is `options`.
+pub trait WorkloadSpec {
+    /// Its entry in listings.
+    const DOC: WorkloadDoc;
+
+    /// The workload with these options.
+    fn build(&self) -> Box<dyn Workload>;
+
+    /// The reason why no call of the load can contradict a promise, whatever the target does; none if one can. A load whose final
+    /// calls show its losses is not blind.
+    fn blind(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The first option that would silently mean something else, or that is too large: its name and the mistake.
+    fn mistake(&self) -> Option<(&'static str, String)> {
+        None
+    }
+}
+
 /// A kind of load: its calls, its final reads and its checkers.
 pub trait Workload: Send + Sync {
     /// Its name in plans and histories.
     fn name(&self) -> Arc<str>;
+
+    /// The object whose functions it calls.
+    fn object(&self) -> Arc<str>;
 
     /// The functions a client must support.
     fn functions(&self) -> Vec<Arc<str>>;

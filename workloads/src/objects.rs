@@ -1,0 +1,40 @@
+//! [`OBJECTS`]: what clients implement. Several workloads share an object, so that a client that carries the object carries them all.
+
+/// An object of a target: its functions, whatever workload calls them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectDoc {
+    /// Its name in recipes.
+    pub name: &'static str,
+    /// What workloads may call of it.
+    pub functions: &'static [&'static str],
+    /// One sentence.
+    pub doc: &'static str,
+}
+
+const fn object(name: &'static str, functions: &'static [&'static str], doc: &'static str) -> ObjectDoc {
+    ObjectDoc { name, functions, doc }
+}
+
+/// Every object, for listings.
+pub const OBJECTS: &[ObjectDoc] = &[
+    object("register", &["read", "write", "cas"], "One value for each key."),
+    object("set", &["add", "read"], "Elements that are added and never removed; a read returns them all."),
+    object(
+        "rows",
+        &["add", "read"],
+        "A table whose rows get a timestamp from the target; a read returns value and timestamp of all.",
+    ),
+    object(
+        "transactions",
+        &["txn"],
+        "Lists and registers by key; a transaction is a list of micro-operations on several of them.",
+    ),
+    object("bank", &["transfer", "read"], "Accounts; a read returns all balances at once."),
+    object("predicate", &["insert"], "Rows by key; a transaction inserts one if a predicate finds none."),
+    object("queue", &["enqueue", "dequeue", "drain"], "Messages that are handed out once."),
+    object("counter", &["add", "read"], "A number that is added to."),
+    object("ids", &["generate"], "Ids that the target makes."),
+    object("lock", &["acquire", "release"], "A lock for each key, held by one process at a time."),
+    object("lease", &["acquire", "renew", "release"], "A lock for each key that expires unless it is renewed."),
+    object("semaphore", &["acquire", "release"], "Permits for each key, as many as the parameters say."),
+];
