@@ -143,7 +143,7 @@ const RULES: &[Rule] = &[
     rule("atomic-commit", &["commit"], &["commit", "status"], ANY),
     rule("saga", &["start"], &["start", "log"], ANY),
     model("leader-election", &["campaign", "resign"], ANY),
-    rule("leadership", &["elect", "leader"], &["elect", "leader"], ANY),
+    rule("leadership", &["elect", "leader"], &["elect", "leader", "resign", "write", "log"], ANY),
 ];
 
 const KAFKA: &[&str] = &["send", "poll", "txn", "assign", "subscribe", "seek", "rebalance", "crash"];

@@ -10,7 +10,8 @@
 //! Findings: `compensated-without-step`, `compensated-out-of-order`, `compensated-after-success`,
 //! `step-after-compensation`, `event-after-end`, `completed-after-compensation`, `completed-with-steps-missing`,
 //! `incomplete-compensation`, `conflicting-logs`, `acknowledged-otherwise`, `refused-saga-ran`. A log of the settle phase
-//! without an end: `unfinished`, evidence and Unknown, or with the option `must_end` a violation. Unknown: no log was
+//! without an end: `unfinished`, evidence and Unknown, or with the option `must_end` a violation. A saga whose start was
+//! not acknowledged and of which all logs are empty never ran, and has nothing to end. Unknown: no log was
 //! read, an event that is none of these, or a started saga whose log was not read in the settle phase.
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
@@ -209,8 +210,12 @@ impl Saga {
                 last_settled = Some((log, course.ended.is_some()));
             }
         }
-        self.end(last_settled, report);
         let started = known.starts.iter().any(|op| op.outcome == Outcome::Ok);
+        let ran = |log: &Op<'h>| log.output.as_list().is_some_and(|events| !events.is_empty());
+        // What no start certainly began, and no log shows, never ran.
+        if started || known.logs.iter().any(ran) {
+            self.end(last_settled, report);
+        }
         seen.unread += usize::from(started && last_settled.is_none());
         answers(&known, ends, report);
         prefixes(&known, report);

@@ -8,13 +8,15 @@ use std::sync::Arc;
 /// What locks and offices guard, each by key.
 #[derive(Default)]
 pub(super) struct Guarded {
-    /// The last token or term that was granted.
+    /// The last token that was granted.
     tokens: i64,
     sets: HashMap<Value, Vec<Value>>,
     /// What each holder read when it had acquired.
     copies: HashMap<(Value, u64), Vec<Value>>,
     resources: HashMap<Value, Resource>,
     offices: HashMap<Value, Office>,
+    /// The last term of each office.
+    terms: HashMap<Value, i64>,
 }
 
 /// What is written with tokens.
@@ -120,9 +122,9 @@ impl Store {
             let shared = every(&mut self.guarded_refused, self.faults.shared_every);
             return if shared { leads(candidate, office.term) } else { office.shown() };
         }
-        let (fate, term) = (self.fate(), self.guarded.tokens + 1);
+        let (fate, term) = (self.fate(), self.guarded.terms.get(key).copied().unwrap_or(0) + 1);
         if matches!(fate, ChangeEffect::Done | ChangeEffect::Fail | ChangeEffect::InfoDone) {
-            self.guarded.tokens = term;
+            self.guarded.terms.insert(key.clone(), term);
             self.guarded.offices.insert(key.clone(), Office { leader: candidate.clone(), term, process });
         }
         match fate {
