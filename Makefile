@@ -6,10 +6,10 @@ ARCH := $(shell uname -m)
 STATIC := $(ARCH)-unknown-linux-gnu
 DSFUZZ := target/release/dsfuzz
 
-.PHONY: demo test bench check prove build agent fuzz-checkers fuzz-readers corpora
+.PHONY: demo test bench check prove build program agent fuzz-checkers fuzz-readers corpora
 
 ## One real run: five etcd nodes on this machine, real faults, a verdict, a report.
-demo: setup-lab build
+demo: setup-lab program
 	$(SUDO) $(DSFUZZ) run examples/etcd-register.yaml
 
 ## Every test, those on real labs, real servers and a real browser included.
@@ -60,9 +60,13 @@ fuzz-readers:
 corpora:
 	$(CARGO) test --release -p dsfuzz-checkers --test corpora
 
-## dsfuzz, its agent, and the agent as a static program for nodes with another C library.
-build: setup-build
+## dsfuzz, its agent, and the clients of databases.
+build: program
 	$(CARGO) build --release --workspace
+
+## dsfuzz and its agent, also as a static program for nodes with another C library.
+program: setup-build
+	$(CARGO) build --release
 	$(MAKE) agent
 
 agent:

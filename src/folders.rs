@@ -1,5 +1,17 @@
-//! Folders of this user that outlast a run.
+//! Folders of this user that outlast a run, and the folders of the programs that belong to this one.
 use std::path::PathBuf;
+
+/// The file of a program beside this one: the agent, a client. Tests of cargo live one folder below the programs they test.
+pub fn beside(program: &str) -> Option<PathBuf> {
+    program_folders().into_iter().map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+/// The folders in which programs that belong to this one are looked for.
+pub fn program_folders() -> Vec<PathBuf> {
+    let own = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf()));
+    let above = own.clone().filter(|folder| folder.ends_with("deps")).and_then(|f| Some(f.parent()?.to_path_buf()));
+    own.into_iter().chain(above).collect()
+}
 
 /// The state folder: `$DSFUZZ_STATE`, else `$XDG_STATE_HOME/dsfuzz`, else `/var/lib/dsfuzz` for root and
 /// `~/.local/state/dsfuzz` for others.

@@ -195,7 +195,7 @@ async fn etcd_lives_loses_its_leader_and_recovers() {
     assert!(deployment.versions().await.unwrap()[0].1.starts_with("etcd Version"));
 
     let connect =
-        target.connect(&ClientWorkload::new("register", &["read", "write", "cas"]), &[], folder.path()).unwrap();
+        target.connect(&ClientWorkload::new("register", &["read", "write", "cas"]), &[], folder.path(), "r").unwrap();
     let old = leader(&deployment).await.expect("one leader");
     let at = |name: &str| nodes.iter().find(|node| &*node.node.name == name).unwrap();
     let mut client = connect.open(target.endpoint(&at(&old).node, 1, TERMS)).await.unwrap();
@@ -242,7 +242,7 @@ async fn redis_with_sentinel_fails_over_and_a_client_in_python_is_bound_to_its_n
     assert_eq!(leader(&deployment).await.as_deref(), Some("n1"));
 
     let connect =
-        target.connect(&ClientWorkload::new("set", &["add", "read"]), &[], &folder.path().join("stderr")).unwrap();
+        target.connect(&ClientWorkload::new("set", &["add", "read"]), &[], &folder.path().join("stderr"), "r").unwrap();
     let mut first = connect.open(target.endpoint(&nodes[0].node, 1, TERMS)).await.unwrap();
     for element in 0..20 {
         assert_eq!(

@@ -100,6 +100,9 @@ impl Bench {
     fn connect(&self) -> ExecConnect {
         ExecConnect {
             argv: vec!["python3".into(), "client.py".into(), self.path().display().to_string()],
+            called: None,
+            settings: BTreeMap::new(),
+            run: "a-run".to_owned(),
             folder: self.path().to_owned(),
             env: BTreeMap::new(),
             errors: BTreeMap::from([("READONLY".to_owned(), Certainty::Fail)]),
@@ -355,4 +358,42 @@ async fn a_client_that_does_not_start_says_why() {
         let why = bench.open(connect, mode).await.err().unwrap();
         assert!(why.contains(expected), "{mode}: {why}");
     }
+}
+
+/// A client that prepares the target: what it was told is its reply.
+const PREPARING: &str = r#"
+import json, os, sys
+init = json.loads(sys.stdin.readline())
+print(json.dumps({"type": "init_ok", "version": 1, "functions": ["add", "read", "setup"]}), flush=True)
+for line in sys.stdin:
+    call = json.loads(line)
+    if call["type"] == "close":
+        break
+    known = {"call": [call["f"], call["value"]], "run": init["run"], "object": init["object"], "settings": init["settings"]}
+    open(os.path.join(init["scratch"], "known"), "w").write(json.dumps(known))
+    print(json.dumps({"id": call["id"], "type": "ok"}), flush=True)
+"#;
+
+#[tokio::test]
+async fn a_client_that_lists_setup_is_asked_with_the_parameters_and_knows_the_run_and_its_settings() {
+    let bench = Bench::new();
+    std::fs::write(bench.path().join("preparing.py"), PREPARING).unwrap();
+    let params = Value::Map([("total".into(), Value::Int(100))].into());
+    let connect = ExecConnect {
+        argv: vec!["python3".into(), "preparing.py".into()],
+        settings: BTreeMap::from([("n1".into(), serde_json::json!({"database": "bank"}))]),
+        workload: ClientWorkload { params, ..ClientWorkload::new("set", &["add", "read"]) },
+        ..bench.connect()
+    };
+    let mut client = bench.open(&connect, "good").await.unwrap();
+    assert!(matches!(client.setup(TERMS).await, Some(CallResult::Ok(_))));
+    let known = std::fs::read_to_string(bench.path().join("stderr/scratch/known")).unwrap();
+    let expected = serde_json::json!({
+        "call": ["setup", {"total": 100}], "run": "a-run", "object": "set", "settings": {"database": "bank"},
+    });
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&known).unwrap(), expected);
+    client.close().await;
+    let mut plain = bench.good().await;
+    assert!(plain.setup(TERMS).await.is_none(), "a client that does not list it is not asked");
+    plain.close().await;
 }

@@ -1,12 +1,27 @@
-//! `dsfuzz schema`: the JSON schema of a plan, for editors and for checks in CI.
+//! `dsfuzz schema`: the JSON schemas of a plan and of the lines of the client protocol, for editors and for checks in CI.
 use super::Output;
 use crate::error::{Exit, Failure};
 use crate::plan::reference;
-use clap::Args;
+use clap::{Args, ValueEnum};
+use dsfuzz_client::lines::{Answer, Request};
+
+/// What a schema describes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// A plan
+    #[default]
+    Plan,
+    /// The lines between dsfuzz and a client: `requests` and `answers`
+    Client,
+}
 
 /// Arguments of `schema`.
 #[derive(Clone, Debug, Args)]
 pub struct SchemaArgs {
+    /// What to describe
+    #[arg(value_enum, default_value_t)]
+    pub of: SchemaOf,
+
     /// Print the tables of `docs/plan.md` instead
     #[arg(long)]
     pub markdown: bool,
@@ -15,8 +30,14 @@ pub struct SchemaArgs {
 pub(super) fn main(args: &SchemaArgs, out: &mut Output) -> Result<Exit, Failure> {
     if args.markdown {
         out.bytes(reference::markdown().as_bytes());
-    } else {
-        out.document(&reference::schema())?;
+        return Ok(Exit::Valid);
+    }
+    match args.of {
+        SchemaOf::Plan => out.document(&reference::schema())?,
+        SchemaOf::Client => out.document(&serde_json::json!({
+            "requests": schemars::schema_for!(Request),
+            "answers": schemars::schema_for!(Answer),
+        }))?,
     }
     Ok(Exit::Valid)
 }

@@ -49,11 +49,7 @@ impl AgentBinaries {
     /// The file that `DSFUZZ_AGENT` names, else `dsfuzz-agent-<arch>` or `dsfuzz-agent` beside this program.
     pub fn find() -> AgentBinaries {
         let given = std::env::var_os("DSFUZZ_AGENT").filter(|path| !path.is_empty()).map(PathBuf::from);
-        let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf()));
-        // Tests of cargo live one folder below the programs they test.
-        let above =
-            beside.clone().filter(|folder| folder.ends_with("deps")).and_then(|f| Some(f.parent()?.to_path_buf()));
-        AgentBinaries { given, folders: beside.into_iter().chain(above).collect(), loaded: Mutex::default() }
+        AgentBinaries { given, folders: crate::folders::program_folders(), loaded: Mutex::default() }
     }
 
     /// This file, for every kind of machine.

@@ -52,9 +52,8 @@ fn judges(checker: &CheckerDoc, workload: &WorkloadOptions) -> bool {
 
 /// The workloads that a built-in target can carry.
 fn carried(target: &str) -> Vec<String> {
-    let loaded = crate::targets::load(target, Path::new(""), &BTreeMap::new());
-    let clients = loaded.map(|target| target.recipe().clients.clone()).unwrap_or_default();
-    clients.into_iter().flat_map(|client| client.workloads).collect()
+    let Ok(loaded) = crate::targets::load(target, Path::new(""), &BTreeMap::new()) else { return Vec::new() };
+    WORKLOADS.iter().filter(|doc| loaded.carries(doc.name)).map(|doc| doc.name.to_owned()).collect()
 }
 
 /// Built-in targets.

@@ -308,3 +308,27 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// The options of a short load of these nodes.
+    pub(in crate::run) fn options(nodes: &[&str], clients: u32) -> DriverOptions {
+        let node =
+            |name: &&str| NodeEndpoint { name: Arc::from(*name), address: String::new(), ports: BTreeMap::new() };
+        DriverOptions {
+            seed: 1,
+            nodes: nodes.iter().map(node).collect(),
+            clients,
+            rate: None,
+            time: Duration::from_secs(1),
+            deadline: Duration::from_millis(50),
+            ops_max: None,
+            joining: 0,
+            asked_per_node: 0.0,
+            client_options: BTreeMap::new(),
+        }
+    }
+}

@@ -174,6 +174,11 @@ impl Load {
         clients::try_each(self.connect.clone(), &self.options).await
     }
 
+    /// Lets the clients prepare the target for their workloads. An error says what failed.
+    pub(super) async fn set_up(&self) -> Result<(), String> {
+        clients::set_up(self.connect.clone(), &self.options, self.final_deadline, super::SETUP).await
+    }
+
     /// The options of the final reads after this load.
     pub(super) fn settle_options(&self, time: Duration, summary: &DriverSummary) -> SettleOptions {
         SettleOptions {

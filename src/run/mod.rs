@@ -51,6 +51,8 @@ const CLIENTS: Duration = Duration::from_secs(300);
 const CONNECT: Duration = Duration::from_secs(60);
 const HEAL: Duration = Duration::from_secs(30);
 const INSTALL: Duration = Duration::from_secs(600);
+/// Deadline of making tables, queues and streams.
+const SETUP: Duration = Duration::from_secs(120);
 const START: Duration = Duration::from_secs(120);
 const COLLECT: Duration = Duration::from_secs(60);
 const TEAR_DOWN: Duration = Duration::from_secs(60);
@@ -110,10 +112,11 @@ fn workloads(plan: &Plan) -> Vec<Arc<dyn Workload>> {
 }
 
 fn connect(target: &Target, workloads: &[Arc<dyn Workload>], nodes: &[Node], dir: &RunDir) -> Result<Arc<dyn Connect>> {
-    let (mut by_workload, stderr) = (BTreeMap::new(), dir.path().join("clients"));
+    let (mut by_workload, folder) = (BTreeMap::new(), dir.path().join("clients"));
+    let run = dir.path().file_name().unwrap_or_default().to_string_lossy();
     for workload in workloads {
         let name = workload.name();
-        by_workload.insert(name.clone(), target.connect(&ClientWorkload::of(&**workload), nodes, &stderr)?);
+        by_workload.insert(name.clone(), target.connect(&ClientWorkload::of(&**workload), nodes, &folder, &run)?);
     }
     Ok(multi_client::MultiConnect::of(by_workload))
 }
@@ -333,6 +336,15 @@ impl Run {
         let load = load::Load::new(self, hosts, deployment, recorder);
         let trying = unless(self.halt.clone(), async { load.try_clients().await.map_err(|why| anyhow!(why)) });
         if self.phases.run("clients", CLIENTS, trying).await.is_none() {
+            if !self.asked_to(Urgency::Stop) {
+                let why = self.phases.last_problem();
+                self.phases.harness_failed(why);
+            }
+            watching.abort();
+            return;
+        }
+        let preparing = unless(self.halt.clone(), async { load.set_up().await.map_err(|why| anyhow!(why)) });
+        if self.phases.run("setup", SETUP * 2, preparing).await.is_none() {
             if !self.asked_to(Urgency::Stop) {
                 let why = self.phases.last_problem();
                 self.phases.harness_failed(why);

@@ -53,6 +53,20 @@ impl Client for MultiClient {
         }
     }
 
+    fn setup(&mut self, terms: Terms) -> BoxFuture<'_, Option<CallResult>> {
+        Box::pin(async move {
+            let mut all = None;
+            for client in self.clients.values_mut() {
+                match client.setup(terms).await {
+                    Some(CallResult::Ok(value)) => all = Some(CallResult::Ok(value)),
+                    Some(failed) => return Some(failed),
+                    None => {}
+                }
+            }
+            all
+        })
+    }
+
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             for client in self.clients.into_values() {

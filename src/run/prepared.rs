@@ -119,10 +119,9 @@ impl Connect for Prepared {
 
 #[cfg(test)]
 mod tests {
+    use super::super::driver::tests::options;
     use super::*;
-    use crate::run::driver::NodeEndpoint;
     use dsfuzz_workloads::{Call, CallResponse, CallResult};
-    use std::collections::BTreeMap;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Counts closed clients.
@@ -160,23 +159,6 @@ mod tests {
 
         fn open_deadline(&self) -> Option<Duration> {
             Some(2 * OPENING)
-        }
-    }
-
-    fn options(nodes: &[&str], clients: u32) -> DriverOptions {
-        let node =
-            |name: &&str| NodeEndpoint { name: Arc::from(*name), address: String::new(), ports: BTreeMap::new() };
-        DriverOptions {
-            seed: 1,
-            nodes: nodes.iter().map(node).collect(),
-            clients,
-            rate: None,
-            time: Duration::from_secs(1),
-            deadline: Duration::from_millis(50),
-            ops_max: None,
-            joining: 0,
-            asked_per_node: 0.0,
-            client_options: BTreeMap::new(),
         }
     }
 

@@ -1,21 +1,45 @@
-//! The built-in clients, by their names in recipes (`builtin: NAME`).
+//! The built-in clients, by their names in recipes (`builtin: NAME`): one inside this program, the others programs of their own.
 use super::etcd;
-use dsfuzz_workloads::Connect;
+use dsfuzz_workloads::{ClientWorkload, Connect};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A client that is part of the program.
+/// Opens a client that is part of this program.
+type ConnectInside = fn(&ClientWorkload) -> Arc<dyn Connect>;
+
+/// A client that comes with dsfuzz.
+#[derive(Debug)]
 pub(super) struct BuiltInClient {
     /// Its name in recipes.
     name: &'static str,
-    /// Opens it on a node.
-    pub(super) connect: fn() -> Arc<dyn Connect>,
+    /// The objects whose functions it carries out. A recipe may name fewer.
+    pub(super) objects: &'static [&'static str],
+    /// Opens it, if it is part of this program; else it is the program `dsfuzz-client-NAME`.
+    pub(super) inside: Option<ConnectInside>,
 }
 
-/// Every built-in client. A new one is its file and its entry here.
-const BUILT_IN: &[BuiltInClient] = &[BuiltInClient { name: etcd::NAME, connect: || Arc::new(etcd::EtcdConnect) }];
+/// Every built-in client. A new one is its crate and its entry here.
+const BUILT_IN: &[BuiltInClient] =
+    &[BuiltInClient { name: etcd::NAME, objects: etcd::OBJECTS, inside: Some(|_| Arc::new(etcd::EtcdConnect)) }];
 
 /// The client of this name.
 pub(super) fn find(name: &str) -> Result<&'static BuiltInClient, String> {
     let known = || BUILT_IN.iter().map(|client| client.name).collect::<Vec<_>>().join(", ");
     BUILT_IN.iter().find(|client| client.name == name).ok_or_else(|| format!("unknown; built in is: {}", known()))
+}
+
+/// The program of a client that is not part of this one.
+pub(super) fn program_name(client: &str) -> String {
+    format!("dsfuzz-client-{client}")
+}
+
+impl BuiltInClient {
+    /// The file of its program, or what to do about its absence.
+    pub(super) fn program(&self) -> Result<PathBuf, String> {
+        let program = program_name(self.name);
+        let missing = || {
+            format!("the program {program} is not beside dsfuzz: `make build` builds it, or `cargo build -p {program}`")
+        };
+        crate::folders::beside(&program).ok_or_else(missing)
+    }
 }

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// Its name in recipes (`builtin: etcd`).
 pub const NAME: &str = "etcd";
+/// The objects whose functions it carries out.
+pub const OBJECTS: &[&str] = &["register", "set", "transactions"];
 /// Deadline of connecting. Nothing has been sent by then, so that giving up is a Fail.
 const CONNECT: Duration = Duration::from_secs(2);
 /// Pause after a refused connection, so that a dead node is not called in a busy loop.

@@ -12,6 +12,8 @@ mod values;
 
 use super::recipe::Certainty;
 use crate::cluster::Node;
+use dsfuzz_checkers::Value;
+use dsfuzz_client::lines::SETUP;
 use dsfuzz_workloads::{
     BoxFuture, Call, CallResponse, CallResult, Client, ClientWorkload, Connect, ConnectError, Endpoint, Terms,
 };
@@ -35,6 +37,8 @@ pub const STDERR_ROOM_BYTES: u64 = 64 << 20;
 pub const UNBELIEVED: &str = "malformed: not believed: ";
 /// Part of the error of a client that started but answered `init` with an error, e.g. no connection.
 pub const INIT_REFUSED: &str = "answered `init` with an error";
+/// The folder beside the standard error of clients for files of their own.
+const SCRATCH: &str = "scratch";
 /// The protocol's documentation.
 const DOC: &str = "docs/client-protocol.md";
 
@@ -43,6 +47,8 @@ const DOC: &str = "docs/client-protocol.md";
 pub struct ExecConnect {
     /// Program and arguments; one element alone is a script for `/bin/sh`.
     pub argv: Vec<String>,
+    /// What it is called in messages, if not by its arguments.
+    pub called: Option<String>,
     /// Its working folder: the recipe's.
     pub folder: PathBuf,
     /// Extra environment.
@@ -53,6 +59,10 @@ pub struct ExecConnect {
     pub init_deadline: Duration,
     /// The workload it serves.
     pub workload: ClientWorkload,
+    /// What the recipe says to it, for each node.
+    pub settings: BTreeMap<Arc<str>, serde_json::Value>,
+    /// The run's name.
+    pub run: String,
     /// The nodes of the plan, which an answer may name.
     pub nodes: Vec<Node>,
     /// The folder of its standard error: a file for each process and node.
@@ -92,7 +102,8 @@ impl ExecConnect {
     }
 
     fn named(&self) -> String {
-        format!("client `{}`", super::node_commands::head(&self.argv.join(" ")))
+        let arguments = || super::node_commands::head(&self.argv.join(" "));
+        format!("client `{}`", self.called.clone().unwrap_or_else(arguments))
     }
 
     async fn start(&self, endpoint: &Endpoint) -> Result<ExecClient, String> {
@@ -100,7 +111,17 @@ impl ExecConnect {
         let mut program =
             Program::start(&self.argv, &self.folder, &self.env, stderr, self.stderr_room.clone(), self.line_bytes_max)
                 .map_err(|error| format!("{} cannot be started in {}: {error}", self.named(), self.folder.display()))?;
-        let init = protocol::init_line(&Init { endpoint, nodes: &self.nodes, workload: &self.workload });
+        let scratch = self.stderr_dir.join(SCRATCH);
+        std::fs::create_dir_all(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
+        let settings = self.settings.get(&endpoint.node).cloned().unwrap_or_else(|| serde_json::json!({}));
+        let init = protocol::init_line(&Init {
+            endpoint,
+            nodes: &self.nodes,
+            workload: &self.workload,
+            settings: &settings,
+            run: &self.run,
+            scratch: &scratch,
+        });
         program.send(&init).await.map_err(|error| format!("{}: {error}{}", self.named(), program.stderr_tail()))?;
         let line = match program.line().await {
             Ok(OutputLine::Text(line)) => line,
@@ -116,7 +137,7 @@ impl ExecConnect {
             }
             Err(error) => return Err(format!("{}: {error}", self.named())),
         };
-        protocol::check_init_ok(&line, &self.workload.functions).map_err(|why| match why {
+        let wants_setup = protocol::check_init_ok(&line, &self.workload.functions).map_err(|why| match why {
             InitRefusal::Answered(why) => format!("{} {INIT_REFUSED}: {why}{}", self.named(), program.stderr_tail()),
             InitRefusal::Malformed(why) => format!("{}: {why}{}", self.named(), program.stderr_tail()),
         })?;
@@ -128,6 +149,12 @@ impl ExecConnect {
                 nodes: self.nodes.iter().map(|node| node.name.clone()).collect(),
             },
             next_id: 1,
+            setup: wants_setup.then(|| Call {
+                workload: self.workload.name.clone(),
+                f: Arc::from(SETUP),
+                key: Value::Nil,
+                value: self.workload.params.clone(),
+            }),
         })
     }
 }
@@ -136,6 +163,8 @@ struct ExecClient {
     program: Program,
     meaning: ReplyContext,
     next_id: u64,
+    /// The call of [`Client::setup`], if the program wants it.
+    setup: Option<Call>,
 }
 
 impl Client for ExecClient {
@@ -178,12 +207,19 @@ impl Client for ExecClient {
         })
     }
 
+    fn setup(&mut self, terms: Terms) -> BoxFuture<'_, Option<CallResult>> {
+        Box::pin(async move {
+            let call = self.setup.clone()?;
+            Some(self.call(&call, terms).await.result)
+        })
+    }
+
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let mut program = self.program;
             // In any case dropping the program kills its process group.
             let _ = tokio::time::timeout(CLOSE, async {
-                if program.send(r#"{"type":"close"}"#).await.is_ok() {
+                if program.send(&protocol::close_line()).await.is_ok() {
                     program.end_input();
                     while !matches!(program.line().await, Ok(OutputLine::End) | Err(_)) {}
                 }

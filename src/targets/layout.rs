@@ -11,6 +11,7 @@ use crate::cluster::Node;
 use dsfuzz_nemesis::protocol::{Command, Service};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A recipe filled in for a cluster.
@@ -98,20 +99,10 @@ impl Layout {
     pub fn new(target: &Target, nodes: &[Node], base: &str) -> Result<Layout, TargetError> {
         let recipe = target.recipe();
         let dir = format!("{}/{}", base.trim_end_matches('/'), recipe.name);
-        let names: Vec<NodeNames> =
-            nodes.iter().enumerate().map(|(position, node)| NodeNames::new(node, position)).collect();
+        let names = node_names(nodes);
         let mut filled = Vec::with_capacity(nodes.len());
         for (position, node) in nodes.iter().enumerate() {
-            let Some(first) = names.first() else { break };
-            let seen = TemplateVariables {
-                node: names[position].clone(),
-                nodes: names.clone(),
-                first: first.clone(),
-                dir: dir.clone(),
-                target: recipe.name.clone(),
-                port: target.ports(),
-                options: target.options().clone(),
-            };
+            let Some(seen) = variables(target, &names, position, &dir) else { break };
             let filler = Filler { scope: Scope::new(&seen, target.origin()), recipe, target, position, dir: &dir };
             filled.push(filler.node(node)?);
         }
@@ -124,6 +115,45 @@ impl Layout {
             nodes: filled,
         })
     }
+}
+
+fn node_names(nodes: &[Node]) -> Vec<NodeNames> {
+    nodes.iter().enumerate().map(|(position, node)| NodeNames::new(node, position)).collect()
+}
+
+/// The variables of texts for the node at a position.
+fn variables(target: &Target, names: &[NodeNames], position: usize, dir: &str) -> Option<TemplateVariables> {
+    Some(TemplateVariables {
+        node: names.get(position)?.clone(),
+        nodes: names.to_vec(),
+        first: names.first()?.clone(),
+        dir: dir.to_owned(),
+        target: target.name().to_owned(),
+        port: target.ports(),
+        options: target.options().clone(),
+    })
+}
+
+/// What the recipe says to a client (`settings`), filled in for each node. A client runs on the control node: `dir`, the
+/// target's folder on a node, is no name here.
+pub(super) fn settings(
+    target: &Target,
+    client: &recipe::ClientDoc,
+    nodes: &[Node],
+) -> Result<BTreeMap<Arc<str>, serde_json::Value>, TargetError> {
+    let names = node_names(nodes);
+    let mut all = BTreeMap::new();
+    for (position, node) in nodes.iter().enumerate() {
+        let Some(seen) = variables(target, &names, position, "") else { break };
+        let scope = Scope::without_dir(&seen, target.origin());
+        let place = format!("clients: {}: settings", client.interface);
+        let filled = client
+            .settings
+            .iter()
+            .map(|(name, value)| Ok((name.clone(), scope.json(&format!("{place}.{name}"), value)?)));
+        all.insert(node.name.clone(), filled.collect::<Result<serde_json::Map<_, _>, TargetError>>()?.into());
+    }
+    Ok(all)
 }
 
 impl NodeLayout {

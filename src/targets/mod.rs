@@ -29,7 +29,7 @@ pub use recipe::Recipe;
 
 use crate::cluster::{Node, Remote};
 use dsfuzz_nemesis::Span;
-use dsfuzz_workloads::{ClientWorkload, Connect, Endpoint, Terms};
+use dsfuzz_workloads::{ClientWorkload, Connect, Endpoint, Terms, WORKLOADS};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -140,6 +140,11 @@ fn election(
     Ok(span.0)
 }
 
+/// What the calls of a workload act on.
+fn object_of(workload: &str) -> &'static str {
+    WORKLOADS.iter().find(|doc| doc.name == workload).map_or("", |doc| doc.object)
+}
+
 /// The defaults, overridden by the plan's values.
 fn effective_options(
     recipe: &Recipe,
@@ -228,6 +233,7 @@ impl Target {
 
     /// The recipe filled in for these nodes, each with the target's folder `<base>/<target>`. Touches nothing.
     pub fn layout(&self, nodes: &[Node], base: &str) -> Result<Layout, TargetError> {
+        self.recipe.clients.iter().try_for_each(|client| layout::settings(self, client, nodes).map(drop))?;
         Layout::new(self, nodes, base)
     }
 
@@ -244,8 +250,8 @@ impl Target {
             Ok(client) => client,
             Err(error) => return Some(error.to_string()),
         };
-        let argv = client.command.as_ref()?;
-        let why = self.missing_client(workload).or_else(|| self.missing_script(&argv.0))?;
+        let script = || self.missing_script(&client.command.as_ref()?.0);
+        let why = self.missing_client(workload).or_else(script)?;
         Some(format!("the client of {} for workload {workload} cannot be started: {why}", self.recipe.name))
     }
 
@@ -262,12 +268,17 @@ impl Target {
         (!path.is_file()).then(|| format!("there is no file {}", path.display()))
     }
 
-    /// The client for a workload.
+    /// Whether a client of the recipe can carry a workload.
+    pub fn carries(&self, workload: &str) -> bool {
+        self.recipe.clients.iter().any(|client| client.carries(workload, object_of(workload)))
+    }
+
+    /// The client for a workload: the first that can carry it.
     fn client(&self, workload: &str) -> Result<&recipe::ClientDoc, TargetError> {
-        let fits = |client: &&recipe::ClientDoc| client.workloads.iter().any(|name| name == workload);
-        self.recipe.clients.iter().find(fits).ok_or_else(|| {
-            let has: Vec<&str> =
-                self.recipe.clients.iter().flat_map(|client| client.workloads.iter().map(String::as_str)).collect();
+        let object = object_of(workload);
+        self.recipe.clients.iter().find(|client| client.carries(workload, object)).ok_or_else(|| {
+            let carried = WORKLOADS.iter().filter(|doc| doc.name != workload && self.carries(doc.name));
+            let has: Vec<&str> = carried.map(|doc| doc.name).collect();
             TargetError::NoClient {
                 target: self.recipe.name.clone(),
                 workload: workload.to_owned(),
@@ -276,55 +287,78 @@ impl Target {
         })
     }
 
-    /// Opens clients for a workload; an answer may name one of `nodes`. `stderr_dir` keeps the standard
-    /// error of user programs.
+    /// Opens clients for a workload; an answer may name one of `nodes`. `folder` keeps the standard error of client programs and
+    /// their files, `run` is the run's name.
     pub fn connect(
         &self,
         workload: &ClientWorkload,
         nodes: &[Node],
-        stderr_dir: &Path,
+        folder: &Path,
+        run: &str,
     ) -> Result<Arc<dyn Connect>, TargetError> {
         let client = self.client(&workload.name)?;
-        if let Some(argv) = &client.command {
-            return Ok(Arc::new(self.exec(client, argv, workload, nodes, stderr_dir)));
-        }
+        let place = |key: &str| format!("clients: {}: {key}: ", client.interface);
+        let wrong =
+            |key: &str, message| TargetError::Recipe { origin: self.origin.clone(), place: place(key), message };
+        let built_in = client.builtin.as_deref().map(clients::find).transpose();
         // Reading the recipe has refused a client with neither a command nor a known name.
-        let built_in = clients::find(client.builtin.as_deref().unwrap_or_default());
-        built_in.map(|client| (client.connect)()).map_err(|message| TargetError::Recipe {
-            origin: self.origin.clone(),
-            place: "clients: builtin: ".to_owned(),
-            message,
-        })
+        let inside = built_in.map_err(|message| wrong("builtin", message))?.and_then(|client| client.inside);
+        if let Some(connect) = inside {
+            return Ok(connect(workload));
+        }
+        let argv = self.argv(client).map_err(|message| wrong("builtin", message))?;
+        let settings = layout::settings(self, client, nodes)?;
+        Ok(Arc::new(exec::ExecConnect {
+            settings,
+            nodes: nodes.to_vec(),
+            stderr_dir: folder.to_owned(),
+            run: run.to_owned(),
+            ..self.exec(client, argv, workload)
+        }))
     }
 
-    fn exec(
-        &self,
-        client: &recipe::ClientDoc,
-        argv: &recipe::Argv,
-        workload: &ClientWorkload,
-        nodes: &[Node],
-        stderr_dir: &Path,
-    ) -> exec::ExecConnect {
+    /// Program and arguments of a client that is not part of this program.
+    fn argv(&self, client: &recipe::ClientDoc) -> Result<Vec<String>, String> {
+        match (&client.command, client.builtin.as_deref()) {
+            (Some(argv), _) => Ok(argv.0.clone()),
+            (None, name) => {
+                let program = clients::find(name.unwrap_or_default())?.program()?;
+                // One word alone would be a script for the shell.
+                Ok(vec!["/usr/bin/env".to_owned(), program.display().to_string()])
+            }
+        }
+    }
+
+    fn exec(&self, client: &recipe::ClientDoc, argv: Vec<String>, workload: &ClientWorkload) -> exec::ExecConnect {
         exec::ExecConnect {
-            argv: argv.0.clone(),
+            argv,
+            called: client.builtin.as_deref().map(clients::program_name),
             folder: self.folder.clone(),
             env: client.env.clone(),
             errors: client.errors.clone(),
             init_deadline: client.init_deadline.0,
             workload: workload.clone(),
-            nodes: nodes.to_vec(),
-            stderr_dir: stderr_dir.to_owned(),
+            settings: BTreeMap::new(),
+            run: String::new(),
+            nodes: Vec::new(),
+            stderr_dir: PathBuf::new(),
             stderr_room: Arc::new(AtomicU64::new(exec::STDERR_ROOM_BYTES)),
             line_bytes_max: exec::LINE_BYTES_MAX,
         }
     }
 
     /// The reason why the program of the client for this workload cannot be started, found without starting it. None if it can,
-    /// if the client is built in, and if there is no client ([`Target::connect`] reports that).
+    /// if the client is part of this program, and if there is no client ([`Target::connect`] reports that).
     pub fn missing_client(&self, workload: &str) -> Option<String> {
-        let client = self.recipe.clients.iter().find(|client| client.workloads.iter().any(|name| name == workload))?;
-        let argv = client.command.as_ref()?;
-        self.exec(client, argv, &ClientWorkload::new(workload, &[]), &[], Path::new("")).missing()
+        let client = self.client(workload).ok()?;
+        let built_in = client.builtin.as_deref().and_then(|name| clients::find(name).ok());
+        if built_in.is_some_and(|client| client.inside.is_some()) {
+            return None;
+        }
+        match self.argv(client) {
+            Ok(argv) => self.exec(client, argv, &ClientWorkload::new(workload, &[])).missing(),
+            Err(why) => Some(why),
+        }
     }
 
     /// Error codes by which a node refuses to be read, from the protocol and the recipe.
@@ -387,7 +421,8 @@ mod tests {
         let error = load("etcdd", Path::new("/nowhere"), &BTreeMap::new()).unwrap_err().to_string();
         assert!(error.contains("built in are etcd") && error.contains("/nowhere/etcdd"), "{error}");
         let target = load("etcd", Path::new("."), &BTreeMap::new()).unwrap();
-        let error = target.connect(&ClientWorkload::new("bank", &[]), &[], Path::new(".")).err().unwrap().to_string();
+        let error =
+            target.connect(&ClientWorkload::new("bank", &[]), &[], Path::new("."), "r").err().unwrap().to_string();
         assert!(error.contains("no client for workload bank") && error.contains("register, set"), "{error}");
     }
 }

@@ -91,6 +91,15 @@ impl Scope {
         Scope::over(minijinja::Value::from_serialize(names), origin)
     }
 
+    /// For texts that no node reads: without the target's folder on a node.
+    pub(super) fn without_dir(names: &TemplateVariables, origin: &str) -> Scope {
+        let mut names = serde_json::to_value(names).unwrap_or_default();
+        if let Some(names) = names.as_object_mut() {
+            names.remove("dir");
+        }
+        Scope::over(minijinja::Value::from_serialize(names), origin)
+    }
+
     fn over(names: minijinja::Value, origin: &str) -> Scope {
         let mut engine = Environment::empty();
         engine.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -126,6 +135,24 @@ impl Scope {
                     "{error}; a text may use node, nodes, first, dir, target, port.<role>, options.<name> (docs/recipe.md)"
                 ),
             }
+        })
+    }
+
+    /// Fills in the texts of a JSON value.
+    pub(super) fn json(&self, place: &str, value: &serde_json::Value) -> Result<serde_json::Value, TargetError> {
+        use serde_json::Value as Json;
+        Ok(match value {
+            Json::String(text) => Json::String(self.text(place, text)?),
+            Json::Array(items) => {
+                let filled = items.iter().enumerate().map(|(at, item)| self.json(&format!("{place}[{at}]"), item));
+                Json::Array(filled.collect::<Result<_, _>>()?)
+            }
+            Json::Object(entries) => {
+                let filled =
+                    entries.iter().map(|(name, item)| Ok((name.clone(), self.json(&format!("{place}.{name}"), item)?)));
+                Json::Object(filled.collect::<Result<_, TargetError>>()?)
+            }
+            plain => plain.clone(),
         })
     }
 

@@ -115,6 +115,12 @@ pub trait Client: Send {
     /// Carries out one call.
     fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, CallResponse>;
 
+    /// Prepares the target for the workload: tables, queues, streams. Asked once, before the load, on one node after another
+    /// until it is Ok. None: there is nothing to prepare.
+    fn setup(&mut self, _terms: Terms) -> BoxFuture<'_, Option<CallResult>> {
+        Box::pin(std::future::ready(None))
+    }
+
     /// Closes the connection properly.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
 }

@@ -8,13 +8,12 @@ use super::{shapes, transactions, values};
 use crate::cluster::Node;
 use dsfuzz_checkers::functions::{Argument, Function, FunctionKind, Reply, function};
 use dsfuzz_checkers::{ABSENT, Reads, Value};
+use dsfuzz_client::lines::{self, Request};
 use dsfuzz_workloads::{Call, CallResponse, CallResult, ClientWorkload, Endpoint, Terms, WORKLOADS};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
-
-/// Version of the protocol.
-const VERSION: u64 = 1;
 
 /// Error codes of the protocol, and what each says about the effect of the call. Other codes are Info, unless the recipe
 /// says more (`errors:`).
@@ -28,8 +27,12 @@ const CODES: &[(&str, Certainty)] = &[
     ("not-leader", Certainty::Fail),    // the node refuses, and names another or none
     ("read-only", Certainty::Fail),     // the node takes no writes
     ("aborted", Certainty::Fail),       // the transaction was rolled back
+    ("conflict", Certainty::Fail),      // another transaction won: serialization, certification, deadlock
+    ("denied", Certainty::Fail),        // the server does not let this user in, or not do this
     ("empty", Certainty::Fail),         // there is nothing to dequeue
     ("not-held", Certainty::Fail),      // the client does not hold the lock
+    ("fenced", Certainty::Fail),        // a later holder of the lock has been here
+    ("gone", Certainty::Fail),          // what is asked for has been compacted away
     ("unavailable", Certainty::Info),   // many servers and gRPC say so of what may have been done
     ("timeout", Certainty::Info),       // no answer in time
     ("lost", Certainty::Info),          // the connection broke after the request was sent
@@ -46,32 +49,65 @@ pub(super) struct Init<'a> {
     pub(super) nodes: &'a [Node],
     /// What it is to carry out.
     pub(super) workload: &'a ClientWorkload,
+    /// What the recipe says to the client on this node.
+    pub(super) settings: &'a Json,
+    /// The run's name.
+    pub(super) run: &'a str,
+    /// A folder for the clients' files.
+    pub(super) scratch: &'a Path,
 }
 
 /// The first line to a program.
 pub(super) fn init_line(init: &Init<'_>) -> String {
-    let Init { endpoint, nodes, workload } = init;
-    let node = |node: &Node| json!({"name": &*node.name, "address": node.address.to_string(), "ports": endpoint.ports});
-    let nodes: Vec<Json> = nodes.iter().map(node).collect();
-    let functions: Vec<&str> = workload.functions.iter().map(|name| &**name).collect();
-    let params = serde_json::to_value(&workload.params).unwrap_or_default();
-    json!({
-        "type": "init", "version": VERSION,
-        "node": &*endpoint.node, "address": endpoint.address, "ports": endpoint.ports, "process": endpoint.process,
-        "options": endpoint.options, "workload": &*workload.name, "functions": functions, "params": params,
-        "nodes": nodes, "deadline_ms": milliseconds(endpoint.terms), "final": endpoint.terms.settle,
-    })
-    .to_string()
+    let Init { endpoint, nodes, workload, .. } = init;
+    let node = |node: &Node| lines::NodeAddress {
+        name: node.name.to_string(),
+        address: node.address.to_string(),
+        ports: endpoint.ports.clone(),
+    };
+    line(&Request::Init(Box::new(lines::Init {
+        version: lines::VERSION,
+        node: endpoint.node.to_string(),
+        address: endpoint.address.clone(),
+        ports: endpoint.ports.clone(),
+        process: endpoint.process,
+        options: endpoint.options.clone(),
+        settings: init.settings.clone(),
+        workload: workload.name.to_string(),
+        object: workload.object.to_string(),
+        functions: workload.functions.iter().map(ToString::to_string).collect(),
+        params: open(&workload.params),
+        nodes: nodes.iter().map(node).collect(),
+        run: init.run.to_owned(),
+        scratch: init.scratch.display().to_string(),
+        deadline_ms: milliseconds(endpoint.terms),
+        is_final: endpoint.terms.settle,
+    })))
 }
 
 /// A call.
 pub(super) fn invoke_line(id: u64, call: &Call, terms: Terms) -> String {
-    let open = |value: &Value| serde_json::to_value(value).unwrap_or_default();
-    json!({
-        "type": "invoke", "id": id, "f": &*call.f, "key": open(&call.key), "value": open(&call.value),
-        "deadline_ms": milliseconds(terms), "final": terms.settle,
-    })
-    .to_string()
+    line(&Request::Invoke(lines::Call {
+        id,
+        f: call.f.to_string(),
+        key: open(&call.key),
+        value: open(&call.value),
+        deadline_ms: milliseconds(terms),
+        is_final: terms.settle,
+    }))
+}
+
+/// The last line to a program.
+pub(super) fn close_line() -> String {
+    line(&Request::Close)
+}
+
+fn line(request: &Request) -> String {
+    serde_json::to_string(request).unwrap_or_default()
+}
+
+fn open(value: &Value) -> Json {
+    serde_json::to_value(value).unwrap_or_default()
 }
 
 fn milliseconds(terms: Terms) -> u64 {
@@ -87,8 +123,8 @@ pub(super) enum InitRefusal {
     Malformed(String),
 }
 
-/// Checks the answer to `init`.
-pub(super) fn check_init_ok(line: &str, functions: &[Arc<str>]) -> Result<(), InitRefusal> {
+/// Checks the answer to `init`. Returns whether the client wants to be asked for [`lines::SETUP`].
+pub(super) fn check_init_ok(line: &str, functions: &[Arc<str>]) -> Result<bool, InitRefusal> {
     let expected = r#"expected {"type":"init_ok","version":1,"functions":[..]} (docs/client-protocol.md)"#;
     let malformed = |why: String| Err(InitRefusal::Malformed(why));
     let Ok(json) = serde_json::from_str::<Json>(line) else {
@@ -99,10 +135,11 @@ pub(super) fn check_init_ok(line: &str, functions: &[Arc<str>]) -> Result<(), In
         Some("error" | "fail" | "info") => return Err(InitRefusal::Answered(error_text(&json))),
         _ => return malformed(format!("it answered `init` with {}; {expected}", head(line))),
     }
-    if json.get("version").and_then(Json::as_u64) != Some(VERSION) {
+    if json.get("version").and_then(Json::as_u64) != Some(lines::VERSION) {
         return malformed(format!(
-            "it speaks version {} of the protocol, this is {VERSION}; {expected}",
-            json["version"]
+            "it speaks version {} of the protocol, this is {}; {expected}",
+            json["version"],
+            lines::VERSION
         ));
     }
     let Some(known) = json.get("functions").and_then(Json::as_array) else {
@@ -111,7 +148,7 @@ pub(super) fn check_init_ok(line: &str, functions: &[Arc<str>]) -> Result<(), In
     let missing: Vec<&str> =
         functions.iter().map(|name| &**name).filter(|name| !known.iter().any(|one| one == name)).collect();
     match missing.is_empty() {
-        true => Ok(()),
+        true => Ok(known.iter().any(|one| one == lines::SETUP)),
         false => malformed(format!("it does not support {}, which the workload needs", missing.join(", "))),
     }
 }

@@ -13,11 +13,19 @@ use std::collections::BTreeMap;
 pub struct ClientDoc {
     /// The interface, e.g. `http`, `resp`.
     pub interface: String,
-    /// Workloads it can carry out.
+    /// Objects whose functions it carries out: `register`, `set`, `bank`. It can carry every workload on them. Left out, with
+    /// `workloads` left out, too: all that a built-in client knows.
+    #[serde(default)]
+    pub objects: Vec<String>,
+    /// Further workloads that it can carry, by their names.
+    #[serde(default)]
     pub workloads: Vec<String>,
-    /// A client built into dsfuzz: `etcd`. Exactly one of `builtin` and `command`.
+    /// A client that comes with dsfuzz, such as `etcd`. Exactly one of `builtin` and `command`.
     #[serde(default)]
     pub builtin: Option<String>,
+    /// What it must know beside the options: a database, a user, statements. Texts may have `{{ }}`.
+    #[serde(default)]
+    pub settings: BTreeMap<String, serde_json::Value>,
     /// A program on the control node, started in the recipe's folder, that speaks the client protocol.
     #[serde(default)]
     pub command: Option<Argv>,
@@ -54,6 +62,15 @@ fn default_init_deadline() -> Span {
 }
 
 impl ClientDoc {
+    /// Whether it can carry the workload of this name, whose calls act on this object.
+    pub fn carries(&self, workload: &str, object: &str) -> bool {
+        let plain = self.objects.is_empty() && self.workloads.is_empty();
+        let known = self.builtin.as_deref().filter(|_| plain).and_then(|name| clients::find(name).ok());
+        self.workloads.iter().any(|name| name == workload)
+            || self.objects.iter().any(|name| name == object)
+            || known.is_some_and(|client| client.objects.contains(&object))
+    }
+
     /// Rules that the types do not express: the key and its mistake.
     pub(super) fn mistake(&self) -> Option<(&'static str, String)> {
         if self.builtin.is_some() == self.command.is_some() {

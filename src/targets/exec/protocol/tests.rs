@@ -255,7 +255,9 @@ fn what_means_nothing_is_malformed_and_says_what_was_expected() {
 #[test]
 fn init_must_be_answered_in_form() {
     let wanted: [Arc<str>; 2] = ["add".into(), "read".into()];
-    assert_eq!(check_init_ok(r#"{"type":"init_ok","version":1,"functions":["read","add","x"]}"#, &wanted), Ok(()));
+    assert_eq!(check_init_ok(r#"{"type":"init_ok","version":1,"functions":["read","add","x"]}"#, &wanted), Ok(false));
+    let setup = r#"{"type":"init_ok","version":1,"functions":["read","add","setup"]}"#;
+    assert_eq!(check_init_ok(setup, &wanted), Ok(true), "it wants to prepare the target");
     let cases = [
         ("hello", "not JSON"),
         (r#"{"type":"init_ok","version":2,"functions":[]}"#, "version 2"),
