@@ -9,6 +9,7 @@ use dsfuzz::run::journal;
 use dsfuzz::run::recorder::Recorder;
 use dsfuzz::run::settle::{SettleOptions, SettleSummary, settle};
 use dsfuzz_checkers::{FinalReads, History, Op, Outcome, Phase, Value};
+use dsfuzz_workloads::log::LogOptions;
 use dsfuzz_workloads::memory::{Memory, StoreFaults};
 use dsfuzz_workloads::register::RegisterOptions;
 use dsfuzz_workloads::sessions::SessionsOptions;
@@ -212,8 +213,8 @@ async fn a_call_that_hangs_is_info_by_the_drivers_own_deadline() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_moves_from_node_to_node_with_its_process() {
     let bench = Bench::new();
-    let sessions: Arc<dyn Workload> =
-        Arc::from(SessionsOptions { move_every: Some(4), ..SessionsOptions::default() }.build());
+    let sessions = SessionsOptions { move_every: Some(4), ..SessionsOptions::default() };
+    let sessions: Arc<dyn Workload> = Arc::from(WorkloadOptions::Sessions(sessions).build());
     let scripted = Scripted::new(|_, _| at_once(CallResult::Ok(Value::Nil)));
     bench.load(scripted.clone(), vec![sessions], DriverOptions { ops_max: Some(240), ..options(3) }).await;
     let history = bench.history();

@@ -167,7 +167,8 @@ impl Workload for Replicas {
 
     fn settle(&self) -> Vec<FinalCall> {
         let keys = Keys(self.options.keys);
-        let read = |key| FinalCall { call: self.names.call(READ, key, Value::Nil), mode: Some(FinalReads::EachNode) };
+        let mode = Some(FinalReads::EachNode);
+        let read = |key| FinalCall { mode, ..self.names.call(READ, key, Value::Nil).into() };
         (0..keys.count()).map(|number| read(keys.key(number))).collect()
     }
 

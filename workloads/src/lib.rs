@@ -4,6 +4,7 @@
 //! given. Never: I/O, time, threads.
 #![forbid(unsafe_code)]
 
+pub mod atomic_commit;
 pub mod bank;
 pub mod causal_reverse;
 pub mod client;
@@ -12,11 +13,14 @@ pub mod convergence;
 pub mod counter;
 pub mod crdt;
 pub mod doc;
+pub mod election;
 pub mod g2;
 mod holding;
 mod keys;
 pub mod lease;
 pub mod lock;
+pub mod lock_set;
+pub mod log;
 pub mod long_fork;
 pub mod memory;
 pub mod monotonic;
@@ -25,15 +29,18 @@ pub mod objects;
 pub mod options;
 pub mod queue;
 pub mod register;
+pub mod saga;
 pub mod semaphore;
 pub mod sequential;
 pub mod sessions;
 pub mod set;
 mod slots;
+mod started;
 #[cfg(test)]
 mod testing;
 pub mod transactions;
 pub mod unique_ids;
+pub mod watch;
 pub mod workload;
 
 pub use client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};

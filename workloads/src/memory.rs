@@ -4,14 +4,18 @@
 //! random, so that a test knows the findings.
 mod bank;
 mod crdts;
+mod decisions;
+mod guarded;
 mod holders;
 mod inserts;
+mod logs;
 mod numbers;
 mod queues;
 mod replicas;
 mod rows;
 mod sets;
 mod transactions;
+mod watched;
 
 use crate::client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 use crate::options::WORKLOADS;
@@ -69,6 +73,11 @@ struct Store {
     /// Keys with a row.
     inserted: HashSet<Value>,
     holders: holders::Holders,
+    guarded: guarded::Guarded,
+    guarded_refused: u32,
+    keys: watched::Keys,
+    logs: logs::Logs,
+    decisions: decisions::Decisions,
     /// By workload and key.
     transactions: HashMap<(Arc<str>, Value), transactions::Database>,
     /// Workloads whose replies have versions.
@@ -130,7 +139,7 @@ impl Memory {
 
     /// A client of process 0, without [`Connect`].
     pub fn client(&self) -> Box<dyn Client> {
-        self.client_of(0, Arc::from(""))
+        self.client_of(0, "n1".into())
     }
 
     fn client_of(&self, process: u64, node: Arc<str>) -> Box<dyn Client> {
@@ -163,7 +172,10 @@ struct MemoryClient {
 /// A client that goes takes its session along, closed or not.
 impl Drop for MemoryClient {
     fn drop(&mut self) {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner).holders.gone(self.process);
+        let store = &mut *self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.holders.gone(self.process);
+        store.guarded.gone(self.process);
+        store.logs.gone(self.process);
     }
 }
 
@@ -184,6 +196,11 @@ impl Store {
     fn answer(&mut self, process: u64, node: &Arc<str>, call: &Call) -> CallResult {
         let object = WORKLOADS.iter().find(|doc| doc.name == &*call.workload).map_or(&*call.workload, |doc| doc.object);
         match (object, &*call.f) {
+            ("guarded" | "election", _) => self.guarded(process, call),
+            ("kv", _) => self.watched(call),
+            ("log", _) => self.logged(process, call),
+            ("commit", _) => self.decided(node, call),
+            ("saga", _) => self.told(call),
             ("bank", "read") => self.read_bank(),
             ("bank", "transfer") => self.transfer(&call.value),
             ("counter", "read") => self.read_counter(&call.key),

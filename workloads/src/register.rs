@@ -178,7 +178,7 @@ impl Workload for Registers {
     }
 
     fn settle(&self) -> Vec<FinalCall> {
-        let read = |key| FinalCall { call: self.names.call(READ, Value::Int(key), Value::Nil), mode: self.finals };
+        let read = |key| FinalCall { mode: self.finals, ..self.names.call(READ, Value::Int(key), Value::Nil).into() };
         self.slots.recent().into_iter().map(read).collect()
     }
 
