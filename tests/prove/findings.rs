@@ -77,7 +77,8 @@ pub(crate) fn page(results: &StoredResults) -> String {
          it keeps under `results/prove/findings/`; `examples/findings.yaml` has the rows.\n",
     );
     for row in rows() {
-        let _ = write!(page, "\n## {}\n\n{}. Promise: {}. Source: {}.\n\n", row.name, row.system, row.promise, row.source);
+        let _ =
+            write!(page, "\n## {}\n\n{}. Promise: {}. Source: {}.\n\n", row.name, row.system, row.promise, row.source);
         page.push_str("| setting | plan | expected | seen | an example |\n|---|---|---|---|---|\n");
         if let Some(fails) = &row.fails {
             let expected = format!("invalid, `{}`", fails.kind);

@@ -79,8 +79,14 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options =
-        Options { lines: ALL.map(String::from).to_vec(), seeds: (1..=10).collect(), repeat: 5, again: false, only: String::new(), write: None };
+    let mut options = Options {
+        lines: ALL.map(String::from).to_vec(),
+        seeds: (1..=10).collect(),
+        repeat: 5,
+        again: false,
+        only: String::new(),
+        write: None,
+    };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
