@@ -50,11 +50,33 @@ struct BuiltIn {
 }
 
 /// Every built-in recipe. A new one is a file in `recipes/` and an entry here.
-const BUILT_IN: &[BuiltIn] = &[BuiltIn {
-    name: "etcd",
-    doc: "etcd, one member on each node, from Debian's packages or any binary; register and set over its HTTP gateway.",
-    yaml: include_str!("recipes/etcd.yaml"),
-}];
+const BUILT_IN: &[BuiltIn] = &[
+    BuiltIn {
+        name: "etcd",
+        doc: "etcd, one member on each node, from Debian's packages or any binary; register and set over its HTTP gateway.",
+        yaml: include_str!("recipes/etcd.yaml"),
+    },
+    BuiltIn {
+        name: "zookeeper",
+        doc: "ZooKeeper, one server on each node; reads are answered by the client's own server.",
+        yaml: include_str!("recipes/zookeeper.yaml"),
+    },
+    BuiltIn {
+        name: "postgres",
+        doc: "PostgreSQL with streaming replication and no failover; version 15 of Debian or 18.",
+        yaml: include_str!("recipes/postgres.yaml"),
+    },
+    BuiltIn {
+        name: "patroni",
+        doc: "PostgreSQL with Patroni for failover by way of etcd, one of each on every node.",
+        yaml: include_str!("recipes/patroni.yaml"),
+    },
+    BuiltIn {
+        name: "galera",
+        doc: "MariaDB with Galera, one on each node, all of them writable.",
+        yaml: include_str!("recipes/galera.yaml"),
+    },
+];
 
 /// The built-in targets: name and one sentence.
 pub fn builtin() -> Vec<(&'static str, &'static str)> {
@@ -229,6 +251,35 @@ impl Target {
     /// Ports by role.
     pub fn ports(&self) -> BTreeMap<String, u16> {
         self.recipe.processes.iter().flat_map(|process| process.ports.clone()).collect()
+    }
+
+    /// The recipe's packages as the options want them: versions filled in, without those that `when` leaves out.
+    pub fn packages(&self) -> Result<Vec<recipe::Package>, TargetError> {
+        let mut packages = Vec::new();
+        for (at, package) in self.recipe.packages.iter().enumerate() {
+            let fill = |key: &str, text: &str| {
+                template::of_options(&self.options, &self.origin, &format!("packages[{at}].{key}"), text)
+            };
+            let wanted = match &package.when {
+                Some(text) => !["", "false"].contains(&fill("when", text)?.trim()),
+                None => true,
+            };
+            if wanted {
+                packages.push(recipe::Package { version: fill("version", &package.version)?, ..package.clone() });
+            }
+        }
+        Ok(packages)
+    }
+
+    /// The text of a file in the recipe's folder, or the reason why there is none.
+    fn file(&self, path: &str) -> Result<String, String> {
+        let inside = Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        if !inside {
+            return Err(format!("{path:?} must be a path inside the recipe's folder"));
+        }
+        let path = self.folder.join(path);
+        let bytes = crate::document::read_regular(&path);
+        bytes.map_err(|error| format!("{} cannot be read: {error}", path.display()))
     }
 
     /// The recipe filled in for these nodes, each with the target's folder `<base>/<target>`. Touches nothing.
