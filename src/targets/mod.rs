@@ -347,25 +347,34 @@ impl Target {
         folder: &Path,
         run: &str,
     ) -> Result<Arc<dyn Connect>, TargetError> {
-        let client = self.client(&workload.name)?;
-        let place = |key: &str| format!("clients: {}: {key}: ", client.interface);
-        let wrong =
-            |key: &str, message| TargetError::Recipe { origin: self.origin.clone(), place: place(key), message };
-        let built_in = client.builtin.as_deref().map(clients::find).transpose();
-        // Reading the recipe has refused a client with neither a command nor a known name.
-        let inside = built_in.map_err(|message| wrong("builtin", message))?.and_then(|client| client.inside);
-        if let Some(connect) = inside {
-            return Ok(connect(workload));
+        let built_in = self.client(&workload.name)?.builtin.as_deref().and_then(|name| clients::find(name).ok());
+        match built_in.and_then(|client| client.inside) {
+            Some(connect) => Ok(connect(workload)),
+            None => Ok(Arc::new(self.client_program(workload, nodes, folder, run)?)),
         }
-        let argv = self.argv(client).map_err(|message| wrong("builtin", message))?;
-        let settings = layout::settings(self, client, nodes)?;
-        Ok(Arc::new(exec::ExecConnect {
-            settings,
+    }
+
+    /// The program that carries a workload, ready to be started.
+    pub fn client_program(
+        &self,
+        workload: &ClientWorkload,
+        nodes: &[Node],
+        folder: &Path,
+        run: &str,
+    ) -> Result<exec::ExecConnect, TargetError> {
+        let client = self.client(&workload.name)?;
+        let argv = self.argv(client).map_err(|message| TargetError::Recipe {
+            origin: self.origin.clone(),
+            place: format!("clients: {}: builtin: ", client.interface),
+            message,
+        })?;
+        Ok(exec::ExecConnect {
+            settings: layout::settings(self, client, nodes)?,
             nodes: nodes.to_vec(),
             stderr_dir: folder.to_owned(),
             run: run.to_owned(),
             ..self.exec(client, argv, workload)
-        }))
+        })
     }
 
     /// Program and arguments of a client that is not part of this program.
@@ -373,7 +382,11 @@ impl Target {
         match (&client.command, client.builtin.as_deref()) {
             (Some(argv), _) => Ok(argv.0.clone()),
             (None, name) => {
-                let program = clients::find(name.unwrap_or_default())?.program()?;
+                let known = clients::find(name.unwrap_or_default())?;
+                if known.inside.is_some() {
+                    return Err("this client is part of dsfuzz, and no program of its own".to_owned());
+                }
+                let program = known.program()?;
                 // One word alone would be a script for the shell.
                 Ok(vec!["/usr/bin/env".to_owned(), program.display().to_string()])
             }
