@@ -19,8 +19,26 @@ pub(super) struct BuiltInClient {
 }
 
 /// Every built-in client. A new one is its crate and its entry here.
-const BUILT_IN: &[BuiltInClient] =
-    &[BuiltInClient { name: etcd::NAME, objects: etcd::OBJECTS, inside: Some(|_| Arc::new(etcd::EtcdConnect)) }];
+const BUILT_IN: &[BuiltInClient] = &[
+    BuiltInClient { name: etcd::NAME, objects: etcd::OBJECTS, inside: Some(|_| Arc::new(etcd::EtcdConnect)) },
+    BuiltInClient { name: "amqp", objects: &["queue", "lock", "semaphore"], inside: None },
+    BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, inside: None },
+];
+
+const ZOOKEEPER: &[&str] = &[
+    "register",
+    "set",
+    "counter",
+    "ids",
+    "queue",
+    "transactions",
+    "bank",
+    "predicate",
+    "lock",
+    "semaphore",
+    "guarded",
+    "election",
+];
 
 /// The client of this name.
 pub(super) fn find(name: &str) -> Result<&'static BuiltInClient, String> {
