@@ -19,8 +19,25 @@ pub(super) struct BuiltInClient {
 }
 
 /// Every built-in client. A new one is its crate and its entry here.
-const BUILT_IN: &[BuiltInClient] =
-    &[BuiltInClient { name: etcd::NAME, objects: etcd::OBJECTS, inside: Some(|_| Arc::new(etcd::EtcdConnect)) }];
+const BUILT_IN: &[BuiltInClient] = &[
+    BuiltInClient { name: etcd::NAME, objects: etcd::OBJECTS, inside: Some(|_| Arc::new(etcd::EtcdConnect)) },
+    BuiltInClient { name: "nats", objects: &["register", "set", "ids", "queue"], inside: None },
+    BuiltInClient { name: "redis", objects: REDIS, inside: None },
+];
+
+const REDIS: &[&str] = &[
+    "register",
+    "set",
+    "rows",
+    "transactions",
+    "bank",
+    "queue",
+    "counter",
+    "ids",
+    "lock",
+    "lease",
+    "semaphore",
+];
 
 /// The client of this name.
 pub(super) fn find(name: &str) -> Result<&'static BuiltInClient, String> {
