@@ -96,8 +96,8 @@ impl NatsClient {
         }
     }
 
-    /// Whether reads show the copy of the client's own server.
-    pub(crate) fn reads_own_copy(&self) -> bool {
+    /// Whether reads show the copy of a replica.
+    pub(crate) fn reads_replica(&self) -> bool {
         self.settings.read == ReadFrom::Replica
     }
 

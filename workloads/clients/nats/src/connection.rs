@@ -1,9 +1,12 @@
 //! [`Connection`]: the one connection of a client. The library would open another one in its place when it breaks; here it does not.
 use crate::errors;
 use crate::settings::Settings;
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Message, Request, RequestErrorKind};
+use async_nats::{
+    Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Message, Request, RequestErrorKind, StatusCode,
+};
 use dsfuzz_client::{CallError, Init};
-use serde_json::Value;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -17,9 +20,6 @@ pub(crate) struct Connection {
     /// True once the connection is closed.
     closed: watch::Receiver<bool>,
 }
-
-/// A reply that is not JSON.
-pub(crate) type Raw = Message;
 
 impl Connection {
     /// Connects and logs in.
@@ -70,11 +70,46 @@ impl Connection {
         (info.version, info.server_name)
     }
 
-    /// Sends a request once: its reply.
-    pub(crate) async fn raw(&self, subject: String, headers: HeaderMap, payload: String) -> Result<Raw, CallError> {
+    /// Pulls messages: as many as were asked for, and fewer if the server says that it ends here (the last one is then its word).
+    ///
+    /// A message that is pulled keeps its own subject, so that it needs an inbox of its own.
+    pub(crate) async fn pull(&self, subject: String, count: usize) -> Result<Vec<Message>, CallError> {
         let mut closed = self.closed.clone();
         if *closed.borrow_and_update() {
-            return Err(CallError::fail("refused", "the connection is closed, and nothing was sent"));
+            return Err(not_sent());
+        }
+        let lost = |error: &dyn std::fmt::Display| CallError::info("lost", error);
+        let inbox = self.client.new_inbox();
+        let mut messages = Vec::with_capacity(count);
+        let pulling = async {
+            let mut inbox_messages = self.client.subscribe(inbox.clone()).await.map_err(|error| lost(&error))?;
+            let body = json!({"batch": count, "no_wait": true}).to_string();
+            self.client.publish_with_reply(subject, inbox, body.into()).await.map_err(|error| lost(&error))?;
+            while messages.len() < count {
+                let Some(message) = inbox_messages.next().await else { return Err(lost(&"the subscription ended")) };
+                let ends = message.status.is_some();
+                if message.status == Some(StatusCode::NO_RESPONDERS) {
+                    return Err(no_responders(&"no responders"));
+                }
+                messages.push(message);
+                if ends {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        tokio::select! {
+            pulled = pulling => pulled?,
+            _ = closed.wait_for(|closed| *closed) => return Err(lost(&"the connection was closed before the reply")),
+        }
+        Ok(messages)
+    }
+
+    /// Sends a request once: its reply.
+    pub(crate) async fn raw(&self, subject: String, headers: HeaderMap, payload: String) -> Result<Message, CallError> {
+        let mut closed = self.closed.clone();
+        if *closed.borrow_and_update() {
+            return Err(not_sent());
         }
         let mut request = Request::new().payload(payload.into());
         if !headers.is_empty() {
@@ -87,8 +122,7 @@ impl Connection {
             }
         };
         replied.map_err(|error| match error.kind() {
-            // The server that got it knows nobody who would take it, so it went nowhere.
-            RequestErrorKind::NoResponders => CallError::fail("no-responders", error),
+            RequestErrorKind::NoResponders => no_responders(&error),
             RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
                 CallError::fail("malformed", error)
             }
@@ -130,7 +164,16 @@ impl Connection {
     }
 }
 
-fn parsed(reply: &Raw) -> Result<Value, CallError> {
+fn not_sent() -> CallError {
+    CallError::fail("refused", "the connection is closed, and nothing was sent")
+}
+
+/// The server that got the message knows nobody who would take it, so it went nowhere.
+fn no_responders(words: &dyn std::fmt::Display) -> CallError {
+    CallError::fail("no-responders", words)
+}
+
+fn parsed(reply: &Message) -> Result<Value, CallError> {
     let text = String::from_utf8_lossy(&reply.payload);
     serde_json::from_str(&text).map_err(|error| CallError::info("unknown", format!("{error}: {text}")))
 }

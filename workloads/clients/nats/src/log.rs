@@ -40,10 +40,6 @@ impl NatsClient {
         let Some(places) = self.places.clone() else {
             return Err(CallError::fail("not-found", "no log is assigned"));
         };
-        if self.reads_own_copy() {
-            let state = self.state().await.map_err(without_effect)?;
-            self.own_copy_is_complete(&state)?;
-        }
         let (mut polled, mut reached) = (Map::new(), BTreeMap::new());
         for (log, place) in places {
             let (messages, next) = self.next_messages(log, place).await.map_err(without_effect)?;

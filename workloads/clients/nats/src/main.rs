@@ -5,6 +5,7 @@ mod client;
 mod connection;
 mod errors;
 mod log;
+mod own_copy;
 mod queue;
 mod register;
 mod settings;

@@ -1,10 +1,9 @@
 //! Queues: a stream that keeps a message until it was acknowledged, and a pull consumer for each key. A message is acknowledged, and
 //! that is confirmed, before the answer.
 use crate::client::NatsClient;
-use crate::connection::Raw;
 use crate::setup::consumer_name;
 use crate::stream::integer;
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, Message};
 use dsfuzz_client::{Call, CallError, Reply};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -23,13 +22,8 @@ impl NatsClient {
     /// Takes one message and acknowledges it. None: there is none now.
     async fn take(&self, call: &Call) -> Result<Option<i64>, CallError> {
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream(), consumer_name(&call.key));
-        let body = json!({"batch": 1, "no_wait": true}).to_string();
-        let message = self.connection.raw(subject, HeaderMap::new(), body).await?;
-        let (element, reply) = match message_of(&message) {
-            Ok(Some(message)) => message,
-            Ok(None) => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let messages = self.connection.pull(subject, 1).await?;
+        let Some((element, reply)) = messages.first().map(message_of).transpose()?.flatten() else { return Ok(None) };
         // It was handed out, and comes again if this does not arrive.
         let known = |error: CallError| CallError { certain: false, ..error }.with_value(element);
         self.connection.raw(reply, HeaderMap::new(), "+ACK".to_owned()).await.map_err(known)?;
@@ -81,7 +75,7 @@ impl NatsClient {
 }
 
 /// The element of a message that was pulled, and where it is acknowledged. None: there was no message.
-fn message_of(message: &Raw) -> Result<Option<(i64, String)>, CallError> {
+fn message_of(message: &Message) -> Result<Option<(i64, String)>, CallError> {
     if let Some(status) = message.status {
         let words = message.description.clone().unwrap_or_default();
         return match status.as_u16() {

@@ -1,4 +1,4 @@
-//! Messages of a stream by sequence or subject: of the client's own server, or of the stream's leader.
+//! Messages of a stream by sequence or subject: of the stream's leader, or by a direct get of any server that has a copy.
 use crate::client::{NatsClient, without_effect};
 use crate::errors::{self, NO_MESSAGE};
 use async_nats::HeaderMap;
@@ -45,44 +45,27 @@ impl NatsClient {
 
     async fn whole(&self, subject: &str) -> Result<Vec<i64>, CallError> {
         let state = self.state().await?;
-        if self.reads_own_copy() {
-            self.own_copy_is_complete(&state)?;
-        }
-        let messages = stream::iter(state.first..=state.last)
-            .map(|sequence| self.message(json!({"seq": sequence})))
-            .buffered(AT_ONCE)
-            .try_collect::<Vec<Option<Stored>>>()
-            .await?;
-        Ok(messages
-            .into_iter()
-            .flatten()
-            .filter(|message| message.subject == subject)
-            .map(|message| message.value)
-            .collect())
-    }
-
-    /// A server that has no copy, or has not caught up, leaves its reads to another one, so that they would not show its own.
-    pub(crate) fn own_copy_is_complete(&self, state: &StreamState) -> Result<(), CallError> {
-        let (_, own) = self.connection.server();
-        let cluster = &state.info["cluster"];
-        // A server alone has no cluster.
-        if !cluster.is_object() || cluster["name"].is_null() || cluster["leader"] == own.as_str() {
-            return Ok(());
-        }
-        let replicas = cluster["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
-        match replicas.iter().find(|replica| replica["name"] == own.as_str()) {
-            None => Err(CallError::fail("not-leader", format!("{own} keeps no copy of the stream"))),
-            Some(replica) if replica["current"] == true && replica["offline"] != true => Ok(()),
-            Some(replica) => Err(CallError::fail("behind", format!("{own} has not caught up: {replica}"))),
-        }
+        let messages = if self.reads_replica() {
+            self.own_copy(&state).await?
+        } else {
+            stream::iter(state.first.max(1)..=state.last)
+                .map(|sequence| self.of_leader(json!({"seq": sequence})))
+                .buffered(AT_ONCE)
+                .try_collect::<Vec<Option<Stored>>>()
+                .await?
+                .into_iter()
+                .flatten()
+                .collect()
+        };
+        Ok(messages.into_iter().filter(|message| message.subject == subject).map(|message| message.value).collect())
     }
 
     /// The message that a request names (`seq`, `last_by_subj`, `next_by_subj`). None: there certainly is none.
     pub(crate) async fn message(&self, wanted: Json) -> Result<Option<Stored>, CallError> {
-        if self.reads_own_copy() { self.direct(wanted).await } else { self.of_leader(wanted).await }
+        if self.reads_replica() { self.direct(wanted).await } else { self.of_leader(wanted).await }
     }
 
-    /// A server answers a direct get from its own copy if it has one, and else hands it on.
+    /// A direct get is answered by any server that has a copy.
     async fn direct(&self, wanted: Json) -> Result<Option<Stored>, CallError> {
         let subject = format!("$JS.API.DIRECT.GET.{}", self.stream());
         let reply = self.connection.raw(subject, HeaderMap::new(), wanted.to_string()).await?;
