@@ -65,7 +65,7 @@ pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
     let seed = plan.draw_seed();
     let target = args.target(&plan)?;
     let nodes = fit::nodes(&plan).map_err(Failure::Usage)?;
-    let steps = steps(&target, &nodes, plan.cluster.ssh.dir.as_deref().unwrap_or(NODE_DIR), out.verbose)?;
+    let steps = steps(&target, &nodes, plan.cluster.dir().unwrap_or(NODE_DIR), out.verbose)?;
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
     let timetable = timetable(&plan, &target, seed, &nodes);
     let rules = Rules::of_plan(&plan, &target.facts());
@@ -107,7 +107,7 @@ fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<V
     let layout = target.layout(&nodes, base).map_err(|error| Failure::Usage(error.to_string()))?;
     let step = |phase: &str, what: String| DryStep { phase: phase.into(), what };
     let mut steps: Vec<DryStep> =
-        layout.packages.iter().map(|package| step("install", format!("package {}", package.name))).collect();
+        layout.packages.iter().map(|package| step("install", format!("package {package}"))).collect();
     for node in layout.nodes.iter().take(1) {
         let commands = |phase: &str, commands: &[Command]| {
             commands.iter().map(|command| step(phase, shown(command))).collect::<Vec<_>>()
@@ -131,8 +131,14 @@ fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<V
             steps.push(step("start", argv.cloned().collect::<Vec<_>>().join(" ")));
         }
         if whole {
-            steps.extend(commands("form", &node.form));
-            steps.extend(commands("recovery", &node.recovery));
+            steps.extend(node.form.iter().map(|form| {
+                let whom = if form.on_leader { " (on the leader)" } else { "" };
+                step("form", format!("{}{whom}", shown(&form.command)))
+            }));
+            steps.extend(node.recovery.iter().map(|recovery| {
+                let whom = if recovery.on_max() { " (on the node with the greatest number)" } else { "" };
+                step("recovery", format!("{}{whom}", shown(&recovery.preview)))
+            }));
         }
     }
     Ok(steps)
@@ -185,7 +191,10 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
         match &plan.cluster.lab {
             Some(LabPlan::Named(lab)) => format!("{} (the lab {lab})", dry.nodes.join(", ")),
             Some(LabPlan::Nodes(_)) => format!("{} (a lab, made for the run)", dry.nodes.join(", ")),
-            None => dry.nodes.join(", "),
+            None => match &plan.cluster.exec {
+                Some(exec) => format!("{} (entered by `{}`)", dry.nodes.join(", "), exec.command.join(" ")),
+                None => dry.nodes.join(", "),
+            },
         },
     ));
     rows.push(("target", plan.target.clone()));

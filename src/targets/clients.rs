@@ -25,19 +25,8 @@ const BUILT_IN: &[BuiltInClient] = &[
     BuiltInClient { name: "redis", objects: REDIS, inside: None },
 ];
 
-const REDIS: &[&str] = &[
-    "register",
-    "set",
-    "rows",
-    "transactions",
-    "bank",
-    "queue",
-    "counter",
-    "ids",
-    "lock",
-    "lease",
-    "semaphore",
-];
+const REDIS: &[&str] =
+    &["register", "set", "rows", "transactions", "bank", "queue", "counter", "ids", "lock", "lease", "semaphore"];
 
 /// The client of this name.
 pub(super) fn find(name: &str) -> Result<&'static BuiltInClient, String> {

@@ -6,7 +6,9 @@
 pub mod guard;
 mod process;
 mod protocol;
+mod shapes;
 mod transactions;
+pub mod trial;
 mod values;
 
 use super::recipe::Certainty;

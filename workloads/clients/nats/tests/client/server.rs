@@ -84,6 +84,15 @@ impl Server {
     pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
+        // A stop takes hold of each thread when it gets to it.
+        let threads = format!("/proc/{}/task", self.child.id());
+        let stopped = |thread: std::fs::DirEntry| {
+            let state = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            state.rsplit(") ").next().is_some_and(|state| state.starts_with('T'))
+        };
+        while signal == "-STOP" && !std::fs::read_dir(&threads).unwrap().flatten().all(stopped) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// The reply to a request of JetStream, with nothing but the text protocol; none if none came in time.

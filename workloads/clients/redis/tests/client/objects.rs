@@ -51,7 +51,7 @@ fn sets_counters_and_ids_are_integers() {
     }
     assert_eq!(counter.ok("read", json!(0), NIL), json!(3));
 
-    let mut ids = Opening::new(server.port, "ids").workload("unique-ids").start(PROGRAM);
+    let mut ids = open(&server, "ids");
     assert_ne!(ids.ok("generate", NIL, NIL), ids.ok("generate", NIL, NIL));
 }
 
@@ -61,7 +61,7 @@ fn another_run_and_another_workload_are_not_met() {
     open(&server, "set").ok("add", NIL, json!(1));
     let run = Opening { run: "run-2".to_owned(), ..Opening::new(server.port, "set") };
     assert_eq!(run.start(PROGRAM).ok("read", NIL, NIL), json!([]));
-    let other = Opening::new(server.port, "set").workload("set-2");
+    let other = Opening { workload: "set-2", ..Opening::new(server.port, "set") };
     assert_eq!(other.start(PROGRAM).ok("read", NIL, NIL), json!([]));
 }
 
@@ -83,14 +83,14 @@ fn rows_have_the_servers_time_in_microseconds() {
 #[test]
 fn transactions_on_lists_and_on_registers() {
     let server = Server::start(&[]);
-    let lists = Opening::new(server.port, "transactions").workload("list-append");
+    let lists = Opening { workload: "list-append", ..Opening::new(server.port, "transactions") };
     let mut lists = lists.start(PROGRAM);
     let first = json!([["r", 1, null], ["append", 1, 3], ["append", 2, 4], ["r", 1, null]]);
     assert_eq!(lists.ok("txn", NIL, first), json!([["r", 1, []], ["append", 1, 3], ["append", 2, 4], ["r", 1, [3]]]));
     assert_eq!(lists.ok("txn", NIL, json!([["append", 1, 5]])), json!([["append", 1, 5]]));
     assert_eq!(lists.ok("txn", NIL, json!([["r", 1, null]])), json!([["r", 1, [3, 5]]]));
 
-    let registers = Opening::new(server.port, "transactions").workload("rw-register");
+    let registers = Opening { workload: "rw-register", ..Opening::new(server.port, "transactions") };
     let mut registers = registers.start(PROGRAM);
     let first = json!([["w", 1, 8], ["r", 1, null], ["r", 2, null]]);
     assert_eq!(registers.ok("txn", NIL, first), json!([["w", 1, 8], ["r", 1, 8], ["r", 2, null]]));
@@ -151,7 +151,7 @@ fn locks_exclude_and_end_by_themselves() {
     let server = Server::start(&[]);
     let lock = |process| {
         let settings = json!({"fencing": true, "lock_ttl_ms": "300"});
-        Opening::new(server.port, "lock").settings(settings).process(process).start(PROGRAM)
+        Opening { process, ..Opening::new(server.port, "lock").settings(settings) }.start(PROGRAM)
     };
     let (mut one, mut two) = (lock(1), lock(2));
     assert_eq!(two.not_ok("release", NIL, NIL), is("fail", "not-held"));
@@ -169,7 +169,7 @@ fn locks_exclude_and_end_by_themselves() {
 #[test]
 fn leases_live_as_long_as_they_are_renewed() {
     let server = Server::start(&[]);
-    let lease = |process| Opening::new(server.port, "lease").process(process).start(PROGRAM);
+    let lease = |process| Opening { process, ..Opening::new(server.port, "lease") }.start(PROGRAM);
     let (mut one, mut two) = (lease(1), lease(2));
     let ttl = || json!({"ttl_ms": 400});
     assert_eq!(one.ok("acquire", NIL, ttl()), NIL);
@@ -189,7 +189,7 @@ fn permits_are_as_many_as_the_parameters_say() {
     let server = Server::start(&[]);
     let semaphore = |process| {
         let settings = json!({"lock_ttl_ms": 500});
-        let opening = Opening::new(server.port, "semaphore").settings(settings).process(process);
+        let opening = Opening { process, ..Opening::new(server.port, "semaphore").settings(settings) };
         opening.params(json!({"permits": 2})).start(PROGRAM)
     };
     let mut clients: Vec<Program> = (0..3).map(semaphore).collect();

@@ -54,14 +54,6 @@ impl Opening {
         Opening { params, ..self }
     }
 
-    pub(crate) fn workload(self, workload: &'static str) -> Opening {
-        Opening { workload, ..self }
-    }
-
-    pub(crate) fn process(self, process: u64) -> Opening {
-        Opening { process, ..self }
-    }
-
     pub(crate) fn deadline(self, deadline_ms: u64) -> Opening {
         Opening { deadline_ms, ..self }
     }
