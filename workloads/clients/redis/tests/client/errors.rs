@@ -12,6 +12,7 @@ fn pair() -> (Server, Server) {
     let primary = Server::start(&[]);
     let replica = Server::start(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
     replica.until(&["INFO", "replication"], "master_link_status:up");
+    primary.until(&["INFO", "replication"], "state=online");
     (primary, replica)
 }
 
@@ -48,8 +49,8 @@ fn a_replica_refuses_writes_and_reads_are_its_own_only_if_asked_for() {
 #[test]
 fn a_write_that_too_few_replicas_have_is_not_acknowledged() {
     let (primary, replica) = pair();
+    set(primary.port, json!({"wait": 1, "wait_timeout_ms": 4000})).ok("add", NIL, json!(1));
     let mut client = set(primary.port, json!({"wait": 1, "wait_timeout_ms": 300}));
-    client.ok("add", NIL, json!(1));
     replica.signal("-STOP");
     assert_eq!(client.not_ok("add", NIL, json!(2)), is("info", "warning"));
     replica.signal("-CONT");
