@@ -157,7 +157,7 @@ impl RedisClient {
 
     /// Sends a command that reads. A replica answers it only if the settings say so.
     pub(crate) async fn read(&mut self, command: Cmd) -> Result<(Value, Via), CallError> {
-        if self.settings.cluster || self.settings.read_from_replica {
+        if self.settings.cluster || self.settings.reads_replicas {
             // A node of a cluster answers for what it owns; as a replica it redirects unless READONLY was sent.
             let (replies, via) = self.nodes.send(&[command]).await?;
             return Ok((checked(replies.into_iter().next().unwrap_or(Value::Nil))?, via));

@@ -45,7 +45,7 @@ impl Connection {
             Ok(connected) => connected?,
             Err(_) => return Err(refused(&format!("no connection within {} ms", within.as_millis()))),
         };
-        if settings.cluster && settings.read_from_replica {
+        if settings.cluster && settings.reads_replicas {
             connection.one(&redis::cmd("READONLY")).await.map_err(|error| CallError { certain: true, ..error })?;
         }
         Ok(connection)

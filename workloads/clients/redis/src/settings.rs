@@ -16,9 +16,12 @@ pub(crate) struct Settings {
     /// The server is a node of a Redis Cluster: one redirect of a call is followed.
     #[serde(deserialize_with = "truth")]
     pub(crate) cluster: bool,
-    /// Reads are answered by replicas too. Otherwise a replica refuses them.
-    #[serde(deserialize_with = "truth")]
-    pub(crate) read_from_replica: bool,
+    /// Which reads are answered by replicas too. A replica refuses the others.
+    #[serde(deserialize_with = "replica_reads")]
+    read_from_replica: ReplicaReads,
+    /// Whether this client is one of those whose reads replicas answer.
+    #[serde(skip)]
+    pub(crate) reads_replicas: bool,
     /// The hash tag of all keys, so that transactions of a cluster may touch several.
     pub(crate) hash_tag: Option<String>,
     pub(crate) user: Option<String>,
@@ -35,6 +38,15 @@ pub(crate) struct Settings {
     /// A granted lock or lease replies with a number that grows with each grant.
     #[serde(deserialize_with = "truth")]
     pub(crate) fencing: bool,
+}
+
+/// Which reads are answered by replicas too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ReplicaReads {
+    None,
+    /// Those after the load, when the replicas are in step.
+    Final,
+    All,
 }
 
 /// How an element leaves a queue.
@@ -63,7 +75,8 @@ impl Default for Settings {
             wait: 0,
             wait_timeout_ms: 0,
             cluster: false,
-            read_from_replica: false,
+            read_from_replica: ReplicaReads::None,
+            reads_replicas: false,
             hash_tag: None,
             user: None,
             password: None,
@@ -88,6 +101,11 @@ impl Settings {
                 *text = None;
             }
         }
+        settings.reads_replicas = match settings.read_from_replica {
+            ReplicaReads::None => false,
+            ReplicaReads::Final => init.is_final,
+            ReplicaReads::All => true,
+        };
         if settings.cluster && settings.db != 0 {
             return Err(CallError::fail("malformed", "settings: a Redis Cluster has no `db` but 0"));
         }
@@ -109,6 +127,16 @@ fn truth<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
     }
 }
 
+fn replica_reads<'de, D: serde::Deserializer<'de>>(from: D) -> Result<ReplicaReads, D::Error> {
+    let value = Value::deserialize(from)?;
+    match value.as_bool().or_else(|| value.as_str()?.trim().parse().ok()) {
+        Some(true) => Ok(ReplicaReads::All),
+        Some(false) => Ok(ReplicaReads::None),
+        None if value == "final" => Ok(ReplicaReads::Final),
+        None => Err(serde::de::Error::custom(format!("{value} is not true, false or final"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +153,14 @@ mod tests {
         let expected = Settings { wait: 1, cluster: true, queue: QueueMethod::Move, ..Settings::default() };
         assert_eq!(settings, Ok(expected));
         assert_eq!(read(json!({})), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn replicas_answer_final_reads_alone_if_the_settings_say_so() {
+        let of = |replicas: Value| read(json!({"read_from_replica": replicas})).map(|settings| settings.reads_replicas);
+        let load = [json!("true"), json!(false), json!("final")].map(of);
+        assert_eq!(load, [Ok(true), Ok(false), Ok(false)]);
+        assert!(of(json!("often")).is_err());
     }
 
     #[test]

@@ -24,7 +24,7 @@ impl RedisClient {
         for (kind, key, value) in &operations {
             commands.push(self.command(*kind, key, value)?);
         }
-        let ask_role = reads_only && !self.settings.cluster && !self.settings.read_from_replica;
+        let ask_role = reads_only && !self.settings.cluster && !self.settings.reads_replicas;
         if ask_role {
             commands.insert(0, cmd("ROLE"));
         }

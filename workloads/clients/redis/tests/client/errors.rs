@@ -29,6 +29,9 @@ fn a_replica_refuses_writes_and_reads_are_its_own_only_if_asked_for() {
     assert_eq!(bound.not_ok("add", NIL, json!(2)), is("fail", "read-only"));
     assert_eq!(bound.not_ok("read", NIL, NIL), is("fail", "read-only"));
     assert_eq!(set(replica.port, json!({"read_from_replica": true})).ok("read", NIL, NIL), json!([1]));
+    let last = Opening::new(replica.port, "set").settings(json!({"read_from_replica": "final"}));
+    assert_eq!(last.start(PROGRAM).not_ok("read", NIL, NIL), is("fail", "read-only"));
+    assert_eq!(Opening { is_final: true, ..last }.start(PROGRAM).ok("read", NIL, NIL), json!([1]));
     for (object, f, value) in [
         ("register", "cas", json!([null, 1])),
         ("rows", "add", json!(1)),

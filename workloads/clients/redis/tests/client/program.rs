@@ -28,6 +28,8 @@ pub(crate) struct Opening {
     /// Names and addresses of all nodes.
     pub(crate) nodes: Vec<(String, String)>,
     pub(crate) deadline_ms: u64,
+    /// For final reads only.
+    pub(crate) is_final: bool,
 }
 
 impl Opening {
@@ -43,6 +45,7 @@ impl Opening {
             run: "run-1".to_owned(),
             nodes: vec![("n1".to_owned(), "127.0.0.1".to_owned())],
             deadline_ms: 5000,
+            is_final: false,
         }
     }
 
@@ -66,7 +69,7 @@ impl Opening {
         let init = json!({
             "type": "init", "version": 1, "node": node, "address": self.address, "ports": {"client": self.port},
             "process": self.process, "workload": self.workload, "object": self.object, "params": self.params,
-            "settings": self.settings, "run": self.run, "nodes": nodes, "deadline_ms": self.deadline_ms,
+            "settings": self.settings, "run": self.run, "nodes": nodes, "deadline_ms": self.deadline_ms, "final": self.is_final,
         });
         let mut child = Command::new(program)
             .stdin(Stdio::piped())
