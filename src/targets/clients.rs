@@ -23,6 +23,8 @@ const BUILT_IN: &[BuiltInClient] = &[
     BuiltInClient { name: etcd::NAME, objects: etcd::OBJECTS, inside: Some(|_| Arc::new(etcd::EtcdConnect)) },
     BuiltInClient { name: "amqp", objects: &["queue", "lock", "semaphore"], inside: None },
     BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, inside: None },
+    BuiltInClient { name: "nats", objects: &["register", "set", "ids", "queue"], inside: None },
+    BuiltInClient { name: "redis", objects: REDIS, inside: None },
 ];
 
 const ZOOKEEPER: &[&str] = &[
@@ -39,6 +41,9 @@ const ZOOKEEPER: &[&str] = &[
     "guarded",
     "election",
 ];
+
+const REDIS: &[&str] =
+    &["register", "set", "rows", "transactions", "bank", "queue", "counter", "ids", "lock", "lease", "semaphore"];
 
 /// The client of this name.
 pub(super) fn find(name: &str) -> Result<&'static BuiltInClient, String> {
