@@ -1,5 +1,5 @@
 //! Hosts of other people, each a real sshd in a lab: logins with a second factor. These tests need root, and say so.
-use dsfuzz::cluster::{AgentBinaries, ConnectOptions, Node, Remote, Secret, Session, SshConnectError, SshTarget, run};
+use dsfuzz::cluster::{AgentBinaries, ConnectOptions, Node, NodeConnectError, Remote, Secret, Session, SshTarget, run};
 use dsfuzz::lab::{self, Lab, Owner};
 use std::path::Path;
 use std::process::Command;
@@ -31,7 +31,7 @@ fn second_sshd(lab: &Lab, port: u16, settings: &str, here: &Path) -> (Node, SshT
 }
 
 /// Connects from inside the lab's control network, on a thread that is there for that alone.
-fn connect(lab: &Lab, node: (Node, SshTarget)) -> Result<Session, SshConnectError> {
+fn connect(lab: &Lab, node: (Node, SshTarget)) -> Result<Session, NodeConnectError> {
     let agent = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand-in/agent.py");
     let options =
         ConnectOptions { run: "test".into(), patience: SECOND, deadline: 30 * SECOND, ..ConnectOptions::default() };
@@ -65,7 +65,7 @@ fn questions_after_the_key_are_answered_by_the_password_or_told() {
         here.path(),
     );
     let refused = |target: &SshTarget| match connect(&lab, (name.clone(), target.clone())) {
-        Err(error @ SshConnectError::SecondFactor { .. }) => error.to_string(),
+        Err(error @ NodeConnectError::SecondFactor { .. }) => error.to_string(),
         other => panic!("{other:?}"),
     };
     let text = refused(&target);

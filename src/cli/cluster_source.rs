@@ -1,5 +1,5 @@
 //! [`ClusterSource`]: the nodes of a plan and how to reach them, with the lab behind them if there is one.
-use crate::cluster::{Node, SshTarget, resolve_nodes};
+use crate::cluster::{ExecOptions, Node, NodeAccess, resolve_exec_nodes, resolve_nodes};
 use crate::error::Failure;
 use crate::lab::{Lab, Owner};
 use crate::plan::{ClusterPlan, LabPlan};
@@ -7,7 +7,7 @@ use crate::plan::{ClusterPlan, LabPlan};
 /// Nodes, in the plan's order.
 pub(super) struct ClusterSource {
     /// The nodes and how to reach them.
-    pub(super) nodes: Vec<(Node, SshTarget)>,
+    pub(super) nodes: Vec<(Node, NodeAccess)>,
     /// A lab that was made for this command.
     own_lab: Option<Lab>,
 }
@@ -24,7 +24,16 @@ impl ClusterSource {
                 Ok(ClusterSource { own_lab: Some(lab), ..source })
             }
             Some(LabPlan::Named(name)) => ClusterSource::inside(&lab(name)?, cluster),
-            None => Ok(ClusterSource { nodes: resolve_nodes(&cluster.nodes, &cluster.ssh)?, own_lab: None }),
+            None => {
+                let nodes = match &cluster.exec {
+                    Some(exec) => entered(exec)?,
+                    None => {
+                        let hosts = resolve_nodes(&cluster.nodes, &cluster.ssh)?;
+                        hosts.into_iter().map(|(node, target)| (node, target.into())).collect()
+                    }
+                };
+                Ok(ClusterSource { nodes, own_lab: None })
+            }
         }
     }
 
@@ -36,6 +45,7 @@ impl ClusterSource {
                 target.dir.clone_from(dir);
             }
         }
+        let nodes = nodes.into_iter().map(|(node, target)| (node, target.into())).collect();
         Ok(ClusterSource { nodes, own_lab: None })
     }
 
@@ -50,6 +60,14 @@ impl ClusterSource {
             Some(lab) if !lab.detached() => Ok(lab.down()?),
             _ => Ok(()),
         }
+    }
+}
+
+/// Nodes that are entered by a command. A program that is not on this machine is a wrong plan.
+fn entered(exec: &ExecOptions) -> Result<Vec<(Node, NodeAccess)>, Failure> {
+    match exec.missing_program() {
+        Some(missing) => Err(Failure::Usage(missing)),
+        None => Ok(resolve_exec_nodes(exec)?),
     }
 }
 

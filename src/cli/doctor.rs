@@ -1,26 +1,20 @@
 //! `dsfuzz doctor`: can these nodes be tested?
 use super::cluster_source::{self, ClusterSource};
 use super::{Output, PlanArgs};
-use crate::cluster::{Node, SshTarget};
+use crate::cluster::{Node, NodeAccess};
 use crate::error::{Exit, Failure};
 use crate::plan::{Plan, fit};
 use crate::run::NODE_DIR;
 use crate::run::hosts::Hosts;
 use crate::run::needs;
 use crate::run::nemesis::{BlockedKind, BlockedPath, Executor};
+use crate::run::reach::unreachable;
 use crate::targets::{Deployment, MissingPackages, Target};
 use clap::Args;
 use dsfuzz_checkers::history::Mark;
 use dsfuzz_nemesis::{AgentPaths, ClusterView, FaultOptions, NodeView};
 use serde::Serialize;
-use std::io::ErrorKind;
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::TcpStream;
-
-/// How long a handshake with a port of the target may take.
-const HANDSHAKE: Duration = Duration::from_secs(1);
 
 /// Arguments of `doctor`.
 #[derive(Clone, Debug, Args)]
@@ -69,9 +63,9 @@ pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure>
     Ok(if well { Exit::Valid } else { Exit::Harness })
 }
 
-async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> anyhow::Result<Vec<NodeCheck>> {
+async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> anyhow::Result<Vec<NodeCheck>> {
     let mut looks = Vec::new();
-    let base = plan.cluster.ssh.dir.clone().unwrap_or_else(|| NODE_DIR.into());
+    let base = plan.cluster.dir().unwrap_or(NODE_DIR).to_owned();
     let order: Vec<String> = nodes.iter().map(|(node, _)| node.name.to_string()).collect();
     let hosts = Hosts::connect(nodes, format!("doctor/{}", std::process::id()), false).await?;
     let own_kernels = hosts.own_kernels();
@@ -83,7 +77,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
             node: node.to_string(),
             what: "kernel of its own".into(),
             able: own,
-            needed: plan.cluster.ssh.own_kernel,
+            needed: plan.cluster.own_kernel(),
             detail: if own {
                 "no other node has its boot id"
             } else {
@@ -111,7 +105,14 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
     looks.extend(walls(plan, &deployment, &hosts).await);
     for remote in hosts.remotes() {
         let node = remote.node();
-        looks.extend(ports_from_here(&node.name, node.address, &deployment.ports(&node.name)).await);
+        let unreachable = unreachable(node.address, &deployment.ports(&node.name)).await;
+        looks.extend(unreachable.map(|detail| NodeCheck {
+            node: node.name.to_string(),
+            what: "target's ports".into(),
+            able: false,
+            needed: true,
+            detail,
+        }));
     }
     for MissingPackages { node, missing, by_hand } in deployment.missing_packages().await? {
         let detail = if missing.is_empty() {
@@ -187,33 +188,4 @@ async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<
     };
     let well = view.names().filter(|name| !walled.iter().any(|node| node == name)).map(heard);
     walls.into_iter().map(look).chain(well).collect()
-}
-
-/// The reason why this machine's packets do not reach the target's ports on a node; none if they do. A refused connection
-/// counts as reached, since nothing listens yet.
-async fn ports_from_here(node: &str, address: IpAddr, ports: &[u16]) -> Option<NodeCheck> {
-    let answers = ports.iter().map(|port| async move {
-        match tokio::time::timeout(HANDSHAKE, TcpStream::connect((address, *port))).await {
-            Ok(Ok(_)) => true,
-            Ok(Err(error)) => error.kind() == ErrorKind::ConnectionRefused,
-            Err(_) => false,
-        }
-    });
-    for answer in answers {
-        if answer.await {
-            return None;
-        }
-    }
-    let list: Vec<String> = ports.iter().map(u16::to_string).collect();
-    (!ports.is_empty()).then(|| NodeCheck {
-        node: node.to_owned(),
-        what: "target's ports".into(),
-        able: false,
-        needed: true,
-        detail: format!(
-            "nothing answers from this machine at {address}, TCP port {}, not even by a refusal: a firewall drops what \
-             clients send",
-            list.join(", ")
-        ),
-    })
 }

@@ -58,7 +58,7 @@ impl HealArgs {
             known_hosts: self.known_hosts.clone(),
             ..SshOptions::default()
         };
-        Ok(ClusterPlan { lab: self.lab.clone().map(LabPlan::Named), nodes: self.nodes.clone(), ssh })
+        Ok(ClusterPlan { lab: self.lab.clone().map(LabPlan::Named), nodes: self.nodes.clone(), exec: None, ssh })
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
     let seed = plan.draw_seed();
     let target = args.target(&plan)?;
     let nodes = fit::nodes(&plan).map_err(Failure::Usage)?;
-    let steps = steps(&target, &nodes, plan.cluster.ssh.dir.as_deref().unwrap_or(NODE_DIR), out.verbose)?;
+    let steps = steps(&target, &nodes, plan.cluster.dir().unwrap_or(NODE_DIR), out.verbose)?;
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
     let timetable = timetable(&plan, &target, seed, &nodes);
     let rules = Rules::of_plan(&plan, &target.facts());
@@ -185,7 +185,10 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
         match &plan.cluster.lab {
             Some(LabPlan::Named(lab)) => format!("{} (the lab {lab})", dry.nodes.join(", ")),
             Some(LabPlan::Nodes(_)) => format!("{} (a lab, made for the run)", dry.nodes.join(", ")),
-            None => dry.nodes.join(", "),
+            None => match &plan.cluster.exec {
+                Some(exec) => format!("{} (entered by `{}`)", dry.nodes.join(", "), exec.command.join(" ")),
+                None => dry.nodes.join(", "),
+            },
         },
     ));
     rows.push(("target", plan.target.clone()));

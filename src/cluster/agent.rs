@@ -1,30 +1,20 @@
 //! The agent's program: finds the binary for a node, puts it there and starts it.
-use super::connect::{Deadline, SshLink};
-use super::connect_error::SshConnectError;
-use super::target::SshTarget;
+use super::access::NodeAccess;
+use super::channel::{LOOK_AGAIN, Link, NodeChannel, quoted, read_both};
+use super::connect::Deadline;
+use super::connect_error::NodeConnectError;
 use dsfuzz_nemesis::protocol::GREETING;
 use sha2::{Digest, Sha256};
-use ssh2::{Channel, ErrorCode};
 use std::collections::HashMap;
-use std::io::{self, ErrorKind, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 /// Start-up noise of a shell is skipped up to here.
 const NOISE_BYTES_MAX: usize = 256 << 10;
-const STEP: Duration = Duration::from_secs(30);
-/// Time after which both streams are read again. Reading one stream also takes the other's data from the socket, where no
-/// poll sees it any more.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const MARK: &str = "<<dsfuzz>>";
 const INPUT: &str = "<<dsfuzz input>>";
-/// Characters of a failed login's output in an error.
-const WORDS_MAX: usize = 2000;
-/// How long opening a channel is retried: an sshd with `MaxSessions 1` frees the last session only after a moment.
-const OPEN_AGAIN: Duration = Duration::from_secs(5);
-/// LIBSSH2_ERROR_CHANNEL_FAILURE: the host refused to open it.
-const REFUSED: ErrorCode = ErrorCode::Session(-21);
+/// The tools that putting the agent on a node takes.
+const TOOLS: &str = "uname mkdir chmod df tail cut sha256sum cat mv rm";
 
 /// The places to look for agents.
 #[derive(Debug, Default)]
@@ -81,37 +71,36 @@ impl AgentBinaries {
 
 /// An agent after its greeting: its channel, and the bytes that followed the greeting.
 pub(super) struct StartedAgent {
-    pub(super) channel: Channel,
+    pub(super) channel: Box<dyn NodeChannel>,
     pub(super) rest: Vec<u8>,
 }
 
 /// Puts the agent on the node, unless it is there, and starts it.
 pub(super) fn start(
-    link: &SshLink,
-    node: &Arc<str>,
-    target: &SshTarget,
+    link: &Link,
+    access: &NodeAccess,
     agents: &AgentBinaries,
     deadline: &Deadline,
-) -> Result<StartedAgent, SshConnectError> {
+) -> Result<StartedAgent, NodeConnectError> {
+    let (node, dir) = (&deadline.node, access.dir());
     deadline.begin("looking for the agent on the node");
-    let folder = format!("{}/agent", target.dir.trim_end_matches('/'));
-    let (arch, sums) = look_around(link, node, target, &folder, deadline)?;
-    let missing = |looked| SshConnectError::AgentMissing { node: Arc::clone(node), arch: arch.clone(), looked };
+    let folder = format!("{}/agent", dir.trim_end_matches('/'));
+    let (arch, sums) = look_around(link, access, &folder, deadline)?;
+    let missing = |looked| NodeConnectError::AgentMissing { node: Arc::clone(node), arch: arch.clone(), looked };
     let agent = agents.for_arch(&arch).map_err(missing)?;
     let path = format!("{folder}/dsfuzz-agent-{}", &agent.hash[..16]);
     if !sums.lines().any(|line| line.starts_with(&agent.hash) && line.ends_with(&path)) {
         deadline.begin("putting the agent on the node");
         let put = put_script(&folder, &path, &agent.hash, agent.bytes.len());
-        let done = exec(link, target, &put, &agent.bytes, deadline)?;
+        let done = link.run(&put, &agent.bytes, deadline)?;
         if done.status != 0 {
-            let (node, user) = (Arc::clone(node), target.user.clone());
-            return Err(SshConnectError::AgentUpload { node, user, path: folder, message: done.complaint() });
+            let (node, user) = (Arc::clone(node), access.user().to_owned());
+            return Err(NodeConnectError::AgentUpload { node, user, path: folder, message: done.complaint() });
         }
     }
     deadline.begin("starting the agent");
-    let command =
-        format!("exec {} serve --dir {} --ping-port {}", quoted(&path), quoted(&target.dir), target.ping_port);
-    greeted(link, node, target, &command, &path, &arch, deadline)
+    let command = format!("exec {} serve --dir {} --ping-port {}", quoted(&path), quoted(dir), access.ping_port());
+    greeted(link, &command, &path, &arch, deadline)
 }
 
 fn put_script(folder: &str, path: &str, hash: &str, bytes: usize) -> String {
@@ -133,188 +122,72 @@ fn put_script(folder: &str, path: &str, hash: &str, bytes: usize) -> String {
 
 /// The node's architecture, and the sums of the agents that are there already.
 fn look_around(
-    link: &SshLink,
-    node: &Arc<str>,
-    target: &SshTarget,
+    link: &Link,
+    access: &NodeAccess,
     folder: &str,
     deadline: &Deadline,
-) -> Result<(String, String), SshConnectError> {
-    // This line is for the script. A start-up file that reads standard input would take it, and later the agent's requests.
+) -> Result<(String, String), NodeConnectError> {
+    // The first line is for the script. What else reads standard input, such as a start-up file, would take it, and later the
+    // agent's requests. The user is that of this process; without /proc there is none.
     let script = format!(
-        "IFS= read -r line; printf '\\n{MARK}\\n%s\\n' \"$line\"; uname -m; sha256sum {}/dsfuzz-agent-* 2>/dev/null",
+        "IFS= read -r line; printf '\\n{MARK}\\n%s\\n' \"$line\"; arch=$(uname -m 2>/dev/null); echo \"$arch\"; \
+         user=; while read -r key real user rest; do [ \"$key\" = Uid: ] && break; done 2>/dev/null < /proc/self/status; \
+         echo \"$user\"; missing=; for tool in {TOOLS}; do command -v $tool >/dev/null 2>&1 || missing=\"$missing $tool\"; done; \
+         echo $missing; sha256sum {}/dsfuzz-agent-* 2>/dev/null",
         quoted(folder)
     );
-    let seen = exec(link, target, &script, format!("{INPUT}\n").as_bytes(), deadline)?;
-    let (node, user) = (Arc::clone(node), target.user.clone());
-    if let Some((line, rest)) = after_mark(&seen.stdout).split_once('\n') {
-        if line != INPUT {
-            return Err(SshConnectError::InputEaten { node, user });
-        }
-        if let Some((arch, sums)) = rest.split_once('\n') {
-            return Ok((arch.trim().to_owned(), sums.to_owned()));
-        }
+    let seen = link.run(&script, format!("{INPUT}\n").as_bytes(), deadline)?;
+    let node = Arc::clone(&deadline.node);
+    let after = after_mark(&seen.stdout);
+    let mut lines = after.iter().flat_map(|after| after.splitn(5, '\n'));
+    let [line, arch, user, missing, sums] = std::array::from_fn(|_| lines.next());
+    if line.is_some_and(|line| line != INPUT) {
+        return Err(access.input_eaten(node));
     }
-    let message = seen.words();
-    let by_sudo = message.contains("sudo") || message.contains("Sorry, ");
-    match target.sudo && by_sudo {
-        true if asks_for_password(&message) => Err(SshConnectError::SudoNeedsPassword { node, user, message }),
-        true => Err(SshConnectError::SudoFailed { node, user, message }),
-        false => Err(SshConnectError::NoShell { node, user, message }),
-    }
-}
-
-/// sudo's message if it needs a password.
-fn asks_for_password(message: &str) -> bool {
-    ["a password is required", "a terminal is required to read the password", "no askpass program"]
-        .iter()
-        .any(|words| message.contains(words))
-}
-
-fn after_mark(stdout: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stdout);
-    text.rsplit_once(&format!("{MARK}\n")).map(|(_, after)| after.to_owned()).unwrap_or_default()
-}
-
-/// In single quotes for any Bourne shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
-/// A script in a form for every login shell.
-fn as_root(target: &SshTarget, script: &str) -> String {
-    let sudo = if target.sudo { "sudo -n " } else { "" };
-    format!("{sudo}sh -c {}", quoted(script))
-}
-
-struct ScriptOutput {
-    status: i32,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-}
-
-impl ScriptOutput {
-    fn complaint(&self) -> String {
-        let text = String::from_utf8_lossy(&self.stderr).trim().replace('\n', " / ");
-        if text.is_empty() { format!("exit status {}", self.status) } else { text }
-    }
-
-    /// Its standard output and standard error.
-    fn words(&self) -> String {
-        let (stderr, stdout) = (String::from_utf8_lossy(&self.stderr), String::from_utf8_lossy(&self.stdout));
-        let lines = stderr.lines().chain(stdout.lines()).map(str::trim).filter(|line| !line.is_empty());
-        let text = lines.collect::<Vec<_>>().join(" / ");
-        if text.is_empty() {
-            return format!("nothing (exit status {})", self.status);
-        }
-        text.chars().take(WORDS_MAX).collect()
-    }
-}
-
-fn open(link: &SshLink, command: &str, deadline: &Deadline) -> Result<Channel, SshConnectError> {
-    link.session.set_blocking(true);
-    deadline.limit(&link.session, STEP);
-    let end = Instant::now() + OPEN_AGAIN.min(deadline.left());
-    let mut pause = LOOK_AGAIN;
-    let mut channel = loop {
-        match link.session.channel_session() {
-            Ok(channel) => break channel,
-            Err(error) if error.code() == REFUSED && Instant::now() + pause < end => std::thread::sleep(pause),
-            Err(error) => return Err(deadline.failed(error)),
-        }
-        pause = (pause * 2).min(Duration::from_millis(500));
+    let (Some(arch), Some(user), Some(missing), Some(sums)) = (arch, user, missing, sums) else {
+        return Err(access.runs_no_commands(node, &seen));
     };
-    channel.exec(command).map_err(|error| deadline.failed(error))?;
-    link.session.set_blocking(false);
-    Ok(channel)
+    if !missing.is_empty() {
+        return Err(NodeConnectError::ToolsMissing { node, tools: missing.replace(' ', ", ") });
+    }
+    access.root(node, user)?;
+    Ok((arch.trim().to_owned(), sums.to_owned()))
 }
 
-/// Runs a script to its end, feeding it and reading both of its outputs at once.
-fn exec(
-    link: &SshLink,
-    target: &SshTarget,
-    script: &str,
-    input: &[u8],
-    deadline: &Deadline,
-) -> Result<ScriptOutput, SshConnectError> {
-    let mut channel = open(link, &as_root(target, script), deadline)?;
-    let mut done = ScriptOutput { status: -1, stdout: Vec::new(), stderr: Vec::new() };
-    let (mut sent, mut closed) = (0, false);
-    loop {
-        let mut moved = false;
-        if sent < input.len() {
-            match channel.write(&input[sent..]) {
-                Ok(more) => (sent, moved) = (sent + more, more > 0),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // It ended before it read all; its output says why.
-                Err(_) => (sent, closed) = (input.len(), true),
-            }
-        } else if !closed {
-            let done = channel.send_eof().map_err(io::Error::from);
-            closed = !matches!(done, Err(error) if error.kind() == ErrorKind::WouldBlock);
-        }
-        moved |= read_some(&mut channel.stream(0), &mut done.stdout).map_err(|error| deadline.failed(error))?;
-        moved |= read_some(&mut channel.stderr(), &mut done.stderr).map_err(|error| deadline.failed(error))?;
-        if channel.eof() && !moved {
-            break;
-        }
-        if deadline.left().is_zero() {
-            return Err(deadline.timed_out());
-        }
-        if !moved {
-            link.wait(None, deadline.left().min(LOOK_AGAIN)).map_err(|error| deadline.failed(error))?;
-        }
-    }
-    link.session.set_blocking(true);
-    deadline.limit(&link.session, STEP);
-    channel.close().and_then(|()| channel.wait_close()).map_err(|error| deadline.failed(error))?;
-    done.status = channel.exit_status().unwrap_or(-1);
-    Ok(done)
-}
-
-/// Whether any byte was read.
-fn read_some(stream: &mut impl Read, into: &mut Vec<u8>) -> io::Result<bool> {
-    let mut chunk = [0u8; 16 << 10];
-    match stream.read(&mut chunk) {
-        Ok(more) => {
-            into.extend_from_slice(&chunk[..more]);
-            Ok(more > 0)
-        }
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(error),
-    }
+/// What follows the mark; none if the script did not run.
+fn after_mark(stdout: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(stdout);
+    text.rsplit_once(&format!("{MARK}\n")).map(|(_, after)| after.to_owned())
 }
 
 fn greeted(
-    link: &SshLink,
-    node: &Arc<str>,
-    target: &SshTarget,
+    link: &Link,
     command: &str,
     path: &str,
     arch: &str,
     deadline: &Deadline,
-) -> Result<StartedAgent, SshConnectError> {
-    let channel = open(link, &as_root(target, command), deadline)?;
+) -> Result<StartedAgent, NodeConnectError> {
+    let mut channel = link.open(command, deadline)?;
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     loop {
-        let mut moved = read_some(&mut channel.stream(0), &mut stdout).map_err(|error| deadline.failed(error))?;
-        moved |= read_some(&mut channel.stderr(), &mut stderr).map_err(|error| deadline.failed(error))?;
+        let moved = read_both(&mut *channel, &mut stdout, &mut stderr).map_err(|error| deadline.failed(error))?;
         if let Some(at) = stdout.windows(GREETING.len()).position(|window| window == GREETING) {
             let rest = stdout.split_off(at + GREETING.len());
             return Ok(StartedAgent { channel, rest });
         }
-        let ended = channel.eof() && !moved;
+        let ended = !moved && channel.has_ended();
         if ended || stdout.len() > NOISE_BYTES_MAX {
             let said = String::from_utf8_lossy(if stderr.is_empty() { &stdout } else { &stderr }).into_owned();
             let said = said.trim().chars().take(2000).collect::<String>().replace('\n', " / ");
             let stderr = if said.is_empty() { "it ends without a word".into() } else { said };
-            let (node, path, arch) = (Arc::clone(node), path.to_owned(), arch.to_owned());
-            return Err(SshConnectError::AgentCannotRun { node, path, arch, stderr });
+            let (node, path, arch) = (Arc::clone(&deadline.node), path.to_owned(), arch.to_owned());
+            return Err(NodeConnectError::AgentCannotRun { node, path, arch, stderr });
         }
         if deadline.left().is_zero() {
             return Err(deadline.timed_out());
         }
         if !moved {
-            link.wait(None, deadline.left().min(LOOK_AGAIN)).map_err(|error| deadline.failed(error))?;
+            channel.wait(None, deadline.left().min(LOOK_AGAIN)).map_err(|error| deadline.failed(error))?;
         }
     }
 }
@@ -322,6 +195,7 @@ fn greeted(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[test]
     fn the_agent_for_another_kind_of_machine_is_not_taken() {
@@ -361,12 +235,5 @@ mod tests {
         running.kill().and_then(|()| running.wait()).expect("ended");
         let left: Vec<bool> = ["aa", &arriving, "cc.new4194305", "dd", "ee"].map(|name| file(name).exists()).to_vec();
         assert_eq!((put.success(), left), (true, vec![true, true, false, false, true]));
-    }
-
-    #[test]
-    fn quotes_survive_a_shell() {
-        let odd = "it's $HOME; `x`";
-        let echoed = std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", quoted(odd))).output();
-        assert_eq!(echoed.expect("sh").stdout, odd.as_bytes());
     }
 }

@@ -1,7 +1,7 @@
 //! Logging in by the plan's key, the ssh agent, the keys of the user's configuration and the password, in this order. After a
 //! partial success (two factors) the host is asked again for its methods.
 use super::connect::Deadline;
-use super::connect_error::SshConnectError;
+use super::connect_error::NodeConnectError;
 use super::target::{Secret, SshTarget};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -25,7 +25,7 @@ pub(super) fn log_in(
     target: &SshTarget,
     node: &Arc<str>,
     deadline: &Deadline,
-) -> Result<(), SshConnectError> {
+) -> Result<(), NodeConnectError> {
     let Some(mut allowed) = methods(session, target, deadline)? else { return Ok(()) };
     let mut attempt = Attempt { session, target, deadline, tried: Vec::new(), accepted: Vec::new(), asked: Vec::new() };
     // A partial success changes the methods that the host takes next.
@@ -48,7 +48,7 @@ pub(super) fn log_in(
     let Attempt { mut tried, accepted, asked, .. } = attempt;
     if !accepted.is_empty() && allowed.split(',').any(|method| method == KEYBOARD) {
         let (node, user) = (Arc::clone(node), target.user.clone());
-        return Err(SshConnectError::SecondFactor {
+        return Err(NodeConnectError::SecondFactor {
             node,
             user,
             accepted: accepted.into(),
@@ -63,11 +63,11 @@ pub(super) fn log_in(
     if !accepted.is_empty() {
         allowed = format!("{allowed}, after {} was accepted", accepted.join(" and "));
     }
-    Err(SshConnectError::AuthFailed { node: Arc::clone(node), user: target.user.clone(), tried, allowed })
+    Err(NodeConnectError::AuthFailed { node: Arc::clone(node), user: target.user.clone(), tried, allowed })
 }
 
 /// The methods that the host takes now; none once the login is done.
-fn methods(session: &Session, target: &SshTarget, deadline: &Deadline) -> Result<Option<String>, SshConnectError> {
+fn methods(session: &Session, target: &SshTarget, deadline: &Deadline) -> Result<Option<String>, NodeConnectError> {
     deadline.limit(session, STEP);
     match session.auth_methods(&target.user) {
         Ok(allowed) => Ok(Some(allowed.to_owned())),

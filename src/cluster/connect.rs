@@ -1,7 +1,7 @@
 //! From a target to an SSH session that is encrypted and logged in, with a checked host key.
 //!
 //! Never without a deadline, never without the host's key being judged.
-use super::connect_error::SshConnectError;
+use super::connect_error::NodeConnectError;
 use super::host_key::HostKeys;
 use super::target::SshTarget;
 use super::{auth, offers, relay};
@@ -36,7 +36,7 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 /// The deadline of a connection in the making, and its current step.
 #[derive(Debug)]
 pub(super) struct Deadline {
-    node: Arc<str>,
+    pub(super) node: Arc<str>,
     until: Instant,
     total: Duration,
     phase: Mutex<String>,
@@ -66,16 +66,16 @@ impl Deadline {
         session.set_timeout(u32::try_from(millis).unwrap_or(u32::MAX));
     }
 
-    pub(super) fn timed_out(&self) -> SshConnectError {
-        SshConnectError::Timeout { node: Arc::clone(&self.node), phase: self.phase(), after: self.total }
+    pub(super) fn timed_out(&self) -> NodeConnectError {
+        NodeConnectError::Timeout { node: Arc::clone(&self.node), phase: self.phase(), after: self.total }
     }
 
     /// An error of the session while this phase lasted.
-    pub(super) fn failed(&self, message: impl ToString) -> SshConnectError {
+    pub(super) fn failed(&self, message: impl ToString) -> NodeConnectError {
         if self.left().is_zero() {
             return self.timed_out();
         }
-        SshConnectError::Lost { node: Arc::clone(&self.node), phase: self.phase(), message: message.to_string() }
+        NodeConnectError::Lost { node: Arc::clone(&self.node), phase: self.phase(), message: message.to_string() }
     }
 }
 
@@ -106,21 +106,25 @@ impl SshLink {
 /// A failed attempt, by what to do about it.
 enum AttemptFailure {
     /// A retry cannot help.
-    Final(SshConnectError),
+    Final(NodeConnectError),
     /// Nothing answers; the host may be starting.
     Silent(String),
     /// The host answers and breaks off, as a busy sshd does (MaxStartups).
     Broken(String),
 }
 
-impl From<SshConnectError> for AttemptFailure {
-    fn from(error: SshConnectError) -> AttemptFailure {
+impl From<NodeConnectError> for AttemptFailure {
+    fn from(error: NodeConnectError) -> AttemptFailure {
         AttemptFailure::Final(error)
     }
 }
 
 /// Connects with back-off for as long as `patience` and the deadline allow.
-pub(super) fn connect(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<SshLink, SshConnectError> {
+pub(super) fn connect(
+    target: &SshTarget,
+    patience: Duration,
+    deadline: &Deadline,
+) -> Result<SshLink, NodeConnectError> {
     let started = Instant::now();
     let (mut attempts, mut back_off) = (0, BACK_OFF_FIRST);
     loop {
@@ -138,9 +142,9 @@ pub(super) fn connect(target: &SshTarget, patience: Duration, deadline: &Deadlin
             return Err(match failure {
                 AttemptFailure::Final(error) => error,
                 AttemptFailure::Silent(message) => {
-                    SshConnectError::Unreachable { node, address, message, attempts, after: started.elapsed() }
+                    NodeConnectError::Unreachable { node, address, message, attempts, after: started.elapsed() }
                 }
-                AttemptFailure::Broken(message) => SshConnectError::Handshake { node, address, message },
+                AttemptFailure::Broken(message) => NodeConnectError::Handshake { node, address, message },
             });
         }
         std::thread::sleep(back_off);
@@ -164,7 +168,7 @@ fn attempt(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Resul
             AttemptFailure::Final(deadline.timed_out())
         }
         // LIBSSH2_ERROR_KEX_FAILURE: no algorithm in common.
-        ErrorCode::Session(-5) => AttemptFailure::Final(SshConnectError::Handshake {
+        ErrorCode::Session(-5) => AttemptFailure::Final(NodeConnectError::Handshake {
             node: Arc::clone(&deadline.node),
             address: target.address(),
             message: format!("{error}{}", offers(target, patience, deadline)),
@@ -198,7 +202,7 @@ fn tcp(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<Ow
     deadline.begin("resolving the name");
     let resolved = (target.host.as_str(), target.port).to_socket_addrs();
     let mut addresses: Vec<SocketAddr> = resolved
-        .map_err(|error| SshConnectError::Unresolvable {
+        .map_err(|error| NodeConnectError::Unresolvable {
             node: Arc::clone(&deadline.node),
             host: target.host.clone(),
             message: error.to_string(),

@@ -1,4 +1,4 @@
-//! [`SshConnectError`]: why a node cannot be reached. Its messages say what was tried and what to do.
+//! [`NodeConnectError`]: why a node cannot be reached, by SSH or by a command of this machine. Its messages say what was tried and what to do.
 use dsfuzz_nemesis::protocol::Claim;
 use std::fmt;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Why there is no connection to a node's agent. `node` names the node, or the jump host if that failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum SshConnectError {
+pub enum NodeConnectError {
     /// The name cannot be resolved here.
     #[error("{node}: the name {host} cannot be resolved ({message}); check the spelling, or write an address{}", port_hint(.host))]
     Unresolvable {
@@ -183,6 +183,77 @@ pub enum SshConnectError {
         /// The user.
         user: String,
     },
+    /// The program that enters the node cannot be started.
+    #[error("{node}: `{program}` (cluster.exec.command) cannot be started on this machine: {message}")]
+    CommandMissing {
+        /// The node.
+        node: Arc<str>,
+        /// The first word of the command.
+        program: String,
+        /// The cause.
+        message: String,
+    },
+    /// The command that enters the node fails.
+    #[error(
+        "{node}: `{command}` runs no script in the node (exit status {status}); it says: {message}; is the node up, and does \
+         cluster.exec.command lead to a program in it?"
+    )]
+    CommandFailed {
+        /// The node.
+        node: Arc<str>,
+        /// The command, without the script.
+        command: String,
+        /// Its exit status; -1 if a signal ended it.
+        status: i32,
+        /// Its standard error and standard output.
+        message: String,
+    },
+    /// The node has no shell.
+    #[error(
+        "{node}: there is no shell in the node: `{command}` says: {message}; dsfuzz needs sh and a few tools there (busybox has \
+         them): take an image that has them"
+    )]
+    NoShellInNode {
+        /// The node.
+        node: Arc<str>,
+        /// The command, without the script.
+        command: String,
+        /// Its standard error and standard output.
+        message: String,
+    },
+    /// The command keeps its standard input from the node.
+    #[error(
+        "{node}: `{command}` does not pass its standard input on to the node; docker, podman and kubectl exec do so with -i"
+    )]
+    InputNotPassed {
+        /// The node.
+        node: Arc<str>,
+        /// The command, without the script.
+        command: String,
+    },
+    /// The command enters the node as another user than root.
+    #[error(
+        "{node}: `{command}` enters the node as {}, and dsfuzz needs root there: docker and podman exec take `-u 0`; else begin \
+         what runs in the node with `sudo -n`, or give the container the user 0 (securityContext.runAsUser)", by_number(.user)
+    )]
+    NotRoot {
+        /// The node.
+        node: Arc<str>,
+        /// The command, without the script.
+        command: String,
+        /// The number of the user; empty if it is not known.
+        user: String,
+    },
+    /// The node lacks tools that putting the agent there takes.
+    #[error(
+        "{node}: the node lacks {tools}, without which the agent cannot be put there; coreutils and busybox have them"
+    )]
+    ToolsMissing {
+        /// The node.
+        node: Arc<str>,
+        /// Their names.
+        tools: String,
+    },
     /// There is no agent for the node's kind of machine.
     #[error("{node}: there is no agent for {arch}; looked for {}; build it (cargo build --release -p dsfuzz-agent) or name it in DSFUZZ_AGENT", paths_list(.looked))]
     AgentMissing {
@@ -295,6 +366,10 @@ fn tried_list(tried: &[String]) -> String {
     if tried.is_empty() { "nothing (no key, no agent, no password is given)".into() } else { tried.join("; ") }
 }
 
+fn by_number(number: &str) -> String {
+    if number.is_empty() { "an unknown user (is /proc mounted?)".into() } else { format!("user {number}") }
+}
+
 fn paths_list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
@@ -305,9 +380,12 @@ fn agent_hint(stderr: &str) -> &'static str {
     } else if stderr.contains("Exec format") || stderr.contains("cannot execute") {
         " (it was built for another kind of machine; put dsfuzz-agent-ARCH beside dsfuzz)"
     } else if stderr.contains("Permission denied") {
-        " (is the folder mounted noexec? choose another with ssh.dir)"
+        " (is the folder mounted noexec? choose another with ssh.dir or exec.dir)"
     } else if stderr.contains("No space left") {
-        " (the disk is full: make room, or choose another folder with ssh.dir)"
+        " (the disk is full: make room, or choose another folder with ssh.dir or exec.dir)"
+    } else if stderr.contains("not found") || stderr.contains("No such file") {
+        " (the file is there; its loader or C library is not: build a static agent: cargo build --release -p dsfuzz-agent --target \
+         x86_64-unknown-linux-musl)"
     } else {
         ""
     }
@@ -315,9 +393,9 @@ fn agent_hint(stderr: &str) -> &'static str {
 
 /// All errors of connecting a cluster.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SshConnectErrors(pub Vec<SshConnectError>);
+pub struct NodeConnectErrors(pub Vec<NodeConnectError>);
 
-impl fmt::Display for SshConnectErrors {
+impl fmt::Display for NodeConnectErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let [one] = self.0.as_slice() {
             return write!(f, "{one}");
@@ -327,7 +405,7 @@ impl fmt::Display for SshConnectErrors {
     }
 }
 
-impl std::error::Error for SshConnectErrors {}
+impl std::error::Error for NodeConnectErrors {}
 
 /// The run that holds a node, since when, and what to do.
 fn taken(node: &str, claim: &Claim, again: bool) -> String {

@@ -2,13 +2,12 @@
 //!
 //! Small requests overtake bulk ones, so that a heal waits for one frame at most. Never: blocks on a read.
 use super::agent::StartedAgent;
-use super::connect::SshLink;
+use super::channel::NodeChannel;
 use super::session::ResponseSender;
 use dsfuzz_nemesis::protocol::{Request, RequestFrame, ResponseFrame, frame_lengths, write_frame};
 use nix::sys::eventfd::EventFd;
-use ssh2::Channel;
 use std::collections::{HashMap, VecDeque};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
@@ -31,8 +30,7 @@ pub(super) enum SessionRequest {
 
 /// One connection.
 pub(super) struct Connection {
-    link: SshLink,
-    channel: Channel,
+    channel: Box<dyn NodeChannel>,
     jobs: Receiver<SessionRequest>,
     wake: Arc<EventFd>,
     lease: Duration,
@@ -51,16 +49,13 @@ pub(super) struct Connection {
 impl Connection {
     /// `patience`: how long the agent may take for its first answer.
     pub(super) fn new(
-        link: SshLink,
         started: StartedAgent,
         jobs: Receiver<SessionRequest>,
         wake: Arc<EventFd>,
         lease: Duration,
         patience: Duration,
     ) -> Connection {
-        link.session.set_blocking(false);
         Connection {
-            link,
             channel: started.channel,
             jobs,
             wake,
@@ -84,13 +79,7 @@ impl Connection {
             Err(why) => why,
         };
         // The agent sees the end of its input and heals. No waiting here: the peer may be dead.
-        self.link.session.set_blocking(true);
-        self.link.session.set_timeout(200);
-        let _ = self.channel.close();
-        let _ = nix::sys::socket::shutdown(
-            std::os::fd::AsRawFd::as_raw_fd(&self.link.socket),
-            nix::sys::socket::Shutdown::Both,
-        );
+        self.channel.close();
         why
     }
 
@@ -104,7 +93,7 @@ impl Connection {
             self.send().map_err(|error| self.lost(&error))?;
             let more = self.receive().map_err(|error| self.lost(&error))?;
             self.answer()?;
-            if self.channel.eof() && !more {
+            if !more && self.channel.has_ended() {
                 return Err(self.ended());
             }
             let now = Instant::now();
@@ -118,7 +107,7 @@ impl Connection {
             }
             if !more {
                 let until = self.beat.min(self.heard + self.silence).saturating_duration_since(now);
-                self.link.wait(Some(&*self.wake), until).map_err(|error| error.to_string())?;
+                self.channel.wait(Some(&*self.wake), until).map_err(|error| error.to_string())?;
             }
         }
     }
@@ -176,19 +165,22 @@ impl Connection {
     fn receive(&mut self) -> io::Result<bool> {
         let mut chunk = [0u8; 32 << 10];
         let mut turn = 0;
-        // Reading one stream makes libssh2 take the data of both from the socket. So the frames are read last: a response that
-        // arrived during the other read would lie in its queue, where no poll sees it.
-        let mut channels = [(self.channel.stderr(), false), (self.channel.stream(0), true)];
         let mut more = true;
         while more && turn < READ_BYTES_TURN {
             more = false;
-            for (stream, frames) in &mut channels {
-                let got = match stream.read(&mut chunk) {
+            // Reading one stream makes libssh2 take the data of both from the socket. So the frames are read last: a response
+            // that arrived during the other read would lie in its queue, where no poll sees it.
+            for frames in [false, true] {
+                let read = match frames {
+                    true => self.channel.read_stdout(&mut chunk),
+                    false => self.channel.read_stderr(&mut chunk),
+                };
+                let got = match read {
                     Ok(got) => got,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
                     Err(error) => return Err(error),
                 };
-                let into = if *frames { &mut self.input } else { &mut self.stderr };
+                let into = if frames { &mut self.input } else { &mut self.stderr };
                 into.extend_from_slice(&chunk[..got]);
                 more |= got > 0;
                 turn += got;

@@ -2,7 +2,7 @@
 //! only read.
 //!
 //! As in OpenSSH the user's and the system's files count as one list. A contradiction or a revocation in any file refuses.
-use super::connect_error::SshConnectError;
+use super::connect_error::NodeConnectError;
 use super::known_hosts::{CertificateAuthority, Judgement, KnownHosts, key_type, name_of};
 use super::target::SshTarget;
 use base64::Engine as _;
@@ -29,7 +29,7 @@ pub(super) struct HostKeys {
 
 impl HostKeys {
     /// Reads the records.
-    pub(super) fn read(target: &SshTarget, node: &Arc<str>) -> Result<HostKeys, SshConnectError> {
+    pub(super) fn read(target: &SshTarget, node: &Arc<str>) -> Result<HostKeys, NodeConnectError> {
         let read = |file: &Path| KnownHosts::read(file).map_err(|error| unreadable(node, file, &error));
         let users = target.users_known_hosts.iter().filter(|file| **file != target.known_hosts);
         Ok(HostKeys {
@@ -48,7 +48,7 @@ impl HostKeys {
     }
 
     /// Judges the key that the host shows, and records a new one if the target allows that.
-    pub(super) fn check(&self, target: &SshTarget, node: &Arc<str>, key: &[u8]) -> Result<(), SshConnectError> {
+    pub(super) fn check(&self, target: &SshTarget, node: &Arc<str>, key: &[u8]) -> Result<(), NodeConnectError> {
         revoked(target, node, &self.host, key)?;
         let mut own = self.own.judge(&self.host, self.port, key);
         if let Judgement::Revoked { line } = own {
@@ -68,7 +68,7 @@ impl HostKeys {
             std::iter::once(&self.own).chain(&self.users).find_map(|known| known.authority(&self.host, self.port));
         if let Some(CertificateAuthority { file, line }) = authority {
             let (node, host) = (Arc::clone(node), self.name());
-            return Err(SshConnectError::HostKeyAuthority { node, host, file, line, fingerprint: fingerprint(key) });
+            return Err(NodeConnectError::HostKeyAuthority { node, host, file, line, fingerprint: fingerprint(key) });
         }
         if !target.strict {
             own = KnownHosts::accept(&target.known_hosts, &self.host, self.port, key)
@@ -77,7 +77,7 @@ impl HostKeys {
         }
         match own {
             Judgement::Known => Ok(()),
-            Judgement::Unknown => Err(SshConnectError::HostKeyUnknown {
+            Judgement::Unknown => Err(NodeConnectError::HostKeyUnknown {
                 node: Arc::clone(node),
                 host: self.name(),
                 file: target.known_hosts.clone(),
@@ -93,7 +93,7 @@ impl HostKeys {
     }
 
     /// The contradiction in the user's and the system's files, and whether the key on record is of the same type.
-    fn judge_users(&self, node: &Arc<str>, key: &[u8]) -> Result<Option<(PathBuf, usize, bool)>, SshConnectError> {
+    fn judge_users(&self, node: &Arc<str>, key: &[u8]) -> Result<Option<(PathBuf, usize, bool)>, NodeConnectError> {
         let mut changed = None;
         for known in &self.users {
             match known.judge(&self.host, self.port, key) {
@@ -113,23 +113,23 @@ impl HostKeys {
         name_of(&self.host, self.port)
     }
 
-    fn changed(&self, node: &Arc<str>, file: &Path, line: usize, key: &[u8]) -> SshConnectError {
+    fn changed(&self, node: &Arc<str>, file: &Path, line: usize, key: &[u8]) -> NodeConnectError {
         let (node, host, file) = (Arc::clone(node), self.name(), file.to_owned());
-        SshConnectError::HostKeyChanged { node, host, file, line, fingerprint: fingerprint(key) }
+        NodeConnectError::HostKeyChanged { node, host, file, line, fingerprint: fingerprint(key) }
     }
 
-    fn refused_as_revoked(&self, node: &Arc<str>, file: &Path, line: usize) -> SshConnectError {
-        SshConnectError::HostKeyRevoked { node: Arc::clone(node), host: self.name(), file: file.to_owned(), line }
+    fn refused_as_revoked(&self, node: &Arc<str>, file: &Path, line: usize) -> NodeConnectError {
+        NodeConnectError::HostKeyRevoked { node: Arc::clone(node), host: self.name(), file: file.to_owned(), line }
     }
 }
 
-fn unreadable(node: &Arc<str>, file: &Path, error: &io::Error) -> SshConnectError {
-    SshConnectError::KnownHosts { node: Arc::clone(node), file: file.to_owned(), message: error.to_string() }
+fn unreadable(node: &Arc<str>, file: &Path, error: &io::Error) -> NodeConnectError {
+    NodeConnectError::KnownHosts { node: Arc::clone(node), file: file.to_owned(), message: error.to_string() }
 }
 
 /// `RevokedHostKeys`: public keys, a line each, or a binary list that `ssh-keygen` can read. As in OpenSSH, a list that
 /// cannot be read revokes every key.
-fn revoked(target: &SshTarget, node: &Arc<str>, host: &str, key: &[u8]) -> Result<(), SshConnectError> {
+fn revoked(target: &SshTarget, node: &Arc<str>, host: &str, key: &[u8]) -> Result<(), NodeConnectError> {
     let Some(file) = &target.revoked_keys else { return Ok(()) };
     let bytes = std::fs::read(file).map_err(|error| unreadable(node, file, &error))?;
     let line = if bytes.starts_with(KRL_MAGIC) {
@@ -143,7 +143,7 @@ fn revoked(target: &SshTarget, node: &Arc<str>, host: &str, key: &[u8]) -> Resul
     match line {
         Some(line) => {
             let (node, host, file) = (Arc::clone(node), host.to_owned(), file.clone());
-            Err(SshConnectError::HostKeyRevoked { node, host, file, line })
+            Err(NodeConnectError::HostKeyRevoked { node, host, file, line })
         }
         None => Ok(()),
     }

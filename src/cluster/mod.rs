@@ -1,11 +1,15 @@
 //! Nodes and the connections to them: one SSH connection and one agent channel for each.
 //!
 //! All other modules speak to a node through [`Remote`], never through a shell.
+mod access;
 mod agent;
 mod auth;
+mod channel;
+mod child;
 mod connect;
 mod connect_error;
 mod connection;
+mod exec;
 mod host_key;
 mod known_hosts;
 mod offers;
@@ -13,12 +17,15 @@ mod options;
 mod relay;
 mod session;
 mod sessions;
+mod ssh_channel;
 mod target;
 mod transfer;
 
+pub use access::NodeAccess;
 pub use agent::{AgentBinaries, AgentBinary};
-pub use connect_error::{SshConnectError, SshConnectErrors, used};
-pub use options::SshOptions;
+pub use connect_error::{NodeConnectError, NodeConnectErrors, used};
+pub use exec::{ExecTarget, resolve_exec_nodes};
+pub use options::{ExecNode, ExecOptions, SshOptions};
 pub use session::{AgentHello, ConnectOptions, Session};
 pub use sessions::Cluster;
 pub use target::{Secret, SshTarget, resolve_nodes};

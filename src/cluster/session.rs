@@ -1,9 +1,9 @@
 //! [`Session`]: the handle of one node's agent. Any task may ask it; the connection's thread does the work.
+use super::access::NodeAccess;
 use super::agent::{self, AgentBinaries};
-use super::connect::{self, Deadline};
-use super::connect_error::SshConnectError;
+use super::connect::Deadline;
+use super::connect_error::NodeConnectError;
 use super::connection::{Connection, SessionRequest};
-use super::target::SshTarget;
 use super::{Node, Remote, RemoteError};
 use dsfuzz_nemesis::protocol::{ClaimEntry, Claimant, PROTOCOL_VERSION, Request, Response};
 use dsfuzz_workloads::BoxFuture;
@@ -94,10 +94,10 @@ impl Drop for AgentConnection {
     }
 }
 
-/// A node's agent at the end of an SSH connection. Dropped, the connection closes and the agent heals and ends.
+/// A node's agent at the end of a connection: an SSH channel, or a command of this machine. Dropped, the connection closes and the agent heals and ends.
 pub struct Session {
     node: Node,
-    target: SshTarget,
+    access: NodeAccess,
     agents: Arc<AgentBinaries>,
     options: ConnectOptions,
     line: Mutex<Arc<AgentConnection>>,
@@ -105,7 +105,7 @@ pub struct Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("node", &self.node).field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Session").field("node", &self.node).field("access", &self.access).finish_non_exhaustive()
     }
 }
 
@@ -114,35 +114,36 @@ impl Session {
     /// code call it within `spawn_blocking`.
     pub fn connect(
         node: Node,
-        target: SshTarget,
+        access: impl Into<NodeAccess>,
         agents: Arc<AgentBinaries>,
         options: ConnectOptions,
-    ) -> Result<Session, SshConnectError> {
+    ) -> Result<Session, NodeConnectError> {
+        let access = access.into();
         let first = if options.take_over { ClaimEntry::TakeOver } else { ClaimEntry::First };
-        let line = Mutex::new(Arc::new(open(&node, &target, &agents, &options, first)?));
-        Ok(Session { node, target, agents, options, line })
+        let line = Mutex::new(Arc::new(open(&node, &access, &agents, &options, first)?));
+        Ok(Session { node, access, agents, options, line })
     }
 
     /// Connects again after a loss; holders of this session go on with it. Blocks. The old agent has healed its injections or
-    /// will; ask the new one for [`Request::Undone`]. Fails with [`SshConnectError::NodeTaken`] if another run held the node since.
-    pub fn reconnect(&self) -> Result<(), SshConnectError> {
-        let fresh = Arc::new(open(&self.node, &self.target, &self.agents, &self.options, ClaimEntry::Again)?);
+    /// will; ask the new one for [`Request::Undone`]. Fails with [`NodeConnectError::NodeTaken`] if another run held the node since.
+    pub fn reconnect(&self) -> Result<(), NodeConnectError> {
+        let fresh = Arc::new(open(&self.node, &self.access, &self.agents, &self.options, ClaimEntry::Again)?);
         *self.line.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
 
     /// Reports that this run's clients are closed, after another run has taken over the node. Blocks.
     pub fn say_gone(&self) {
-        if let Err(error) = open(&self.node, &self.target, &self.agents, &self.options, ClaimEntry::Gone)
-            && !matches!(error, SshConnectError::NodeTaken { .. })
+        if let Err(error) = open(&self.node, &self.access, &self.agents, &self.options, ClaimEntry::Gone)
+            && !matches!(error, NodeConnectError::NodeTaken { .. })
         {
             tracing::warn!("{error}");
         }
     }
 
-    /// The SSH target of the node.
-    pub fn target(&self) -> &SshTarget {
-        &self.target
+    /// How the node is reached.
+    pub fn access(&self) -> &NodeAccess {
+        &self.access
     }
 
     /// The agent's hello.
@@ -231,11 +232,11 @@ fn word(ask: &Request) -> String {
 
 fn open(
     node: &Node,
-    target: &SshTarget,
+    access: &NodeAccess,
     agents: &Arc<AgentBinaries>,
     options: &ConnectOptions,
     entry: ClaimEntry,
-) -> Result<AgentConnection, SshConnectError> {
+) -> Result<AgentConnection, NodeConnectError> {
     let deadline = Arc::new(Deadline::new(Arc::clone(&node.name), options.deadline));
     let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
     let wake = Arc::new(wake.map_err(|error| deadline.failed(error))?);
@@ -254,27 +255,25 @@ fn open(
     let answer = ResponseSender(Box::new(move |answer| drop(tell.send(answer))));
     let _ = jobs.send(SessionRequest::Request { id: 0, ask: Box::new(hello), blob: Vec::new(), answer });
     let thread = {
-        let (node, target, agents, options) =
-            (Arc::clone(&node.name), target.clone(), Arc::clone(agents), options.clone());
+        let (access, agents, options) = (access.clone(), Arc::clone(agents), options.clone());
         let (deadline, wake) = (Arc::clone(&deadline), Arc::clone(&wake));
         move || {
-            let begun = connect::connect(&target, options.patience, &deadline).and_then(|link| {
-                let started = agent::start(&link, &node, &target, &agents, &deadline)?;
-                Ok((link, started))
-            });
-            let (link, started) = match begun {
-                Ok(begun) => begun,
+            let begun = access
+                .connect(options.patience, &deadline)
+                .and_then(|link| agent::start(&link, &access, &agents, &deadline));
+            let started = match begun {
+                Ok(started) => started,
                 Err(error) => return drop(ready.send(Err(error))),
             };
             deadline.begin("greeting the agent");
-            let connection = Connection::new(link, started, queue, wake, options.lease, deadline.left());
+            let connection = Connection::new(started, queue, wake, options.lease, deadline.left());
             // After the deadline no caller waits; the closed queue then ends the connection.
             let _ = ready.send(Ok(()));
             let why = connection.run();
             lost.send_replace(Some(why.into()));
         }
     };
-    let named = std::thread::Builder::new().name(format!("ssh-{}", node.name));
+    let named = std::thread::Builder::new().name(format!("node-{}", node.name));
     named.spawn(thread).map_err(|error| deadline.failed(error))?;
     match outcome.recv_timeout(deadline.left() + Duration::from_secs(1)) {
         Ok(done) => done?,
@@ -291,8 +290,8 @@ fn await_hello(
     deadline: &Deadline,
     node: &Arc<str>,
     entry: ClaimEntry,
-) -> Result<AgentHello, SshConnectError> {
-    let mismatch = |message| SshConnectError::AgentMismatch { node: Arc::clone(node), message };
+) -> Result<AgentHello, NodeConnectError> {
+    let mismatch = |message| NodeConnectError::AgentMismatch { node: Arc::clone(node), message };
     // The connection gives up at the deadline, which drops the sender.
     match greeted.recv() {
         Ok(Ok((Response::Hello { version, boot_id, kernel, arch, ping_port, pids }, _))) => {
@@ -301,7 +300,7 @@ fn await_hello(
             }
             Ok(AgentHello { boot_id, kernel, arch, ping_port, pids })
         }
-        Ok(Ok((Response::Taken(claim), _))) => Err(SshConnectError::NodeTaken {
+        Ok(Ok((Response::Taken(claim), _))) => Err(NodeConnectError::NodeTaken {
             node: Arc::clone(node),
             claim: Box::new(claim),
             again: matches!(entry, ClaimEntry::Again | ClaimEntry::Gone),

@@ -1,8 +1,8 @@
 //! [`Cluster`]: the sessions of all nodes, connected in parallel.
+use super::access::NodeAccess;
 use super::agent::AgentBinaries;
-use super::connect_error::{SshConnectError, SshConnectErrors};
+use super::connect_error::{NodeConnectError, NodeConnectErrors};
 use super::session::{ConnectOptions, Session};
-use super::target::SshTarget;
 use super::{Node, Remote};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,23 +19,25 @@ pub struct Cluster {
 
 impl Cluster {
     /// Connects to all nodes; the error has every failure, not just the first. Blocks.
-    pub fn connect(
-        nodes: &[(Node, SshTarget)],
+    pub fn connect<A: Into<NodeAccess> + Clone>(
+        nodes: &[(Node, A)],
         agents: &Arc<AgentBinaries>,
         options: &ConnectOptions,
-    ) -> Result<Cluster, SshConnectErrors> {
-        let errors: Vec<SshConnectError> = nodes.iter().filter_map(|node| jump_is_node(node, nodes)).collect();
+    ) -> Result<Cluster, NodeConnectErrors> {
+        let nodes: Vec<(Node, NodeAccess)> =
+            nodes.iter().map(|(node, access)| (node.clone(), access.clone().into())).collect();
+        let errors: Vec<NodeConnectError> = nodes.iter().filter_map(|node| jump_is_node(node, &nodes)).collect();
         if !errors.is_empty() {
-            return Err(SshConnectErrors(errors));
+            return Err(NodeConnectErrors(errors));
         }
         let next = AtomicUsize::new(0);
-        let results: Mutex<Vec<Option<Result<Session, SshConnectError>>>> =
+        let results: Mutex<Vec<Option<Result<Session, NodeConnectError>>>> =
             Mutex::new(nodes.iter().map(|_| None).collect());
         std::thread::scope(|scope| {
             for _ in 0..nodes.len().min(AT_ONCE_MAX) {
                 scope.spawn(|| {
-                    while let Some((node, target)) = nodes.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let done = Session::connect(node.clone(), target.clone(), Arc::clone(agents), options.clone());
+                    while let Some((node, access)) = nodes.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let done = Session::connect(node.clone(), access.clone(), Arc::clone(agents), options.clone());
                         let index = nodes.iter().position(|(other, _)| other.name == node.name);
                         let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                         if let Some(slot) = index.and_then(|index| results.get_mut(index)) {
@@ -52,7 +54,7 @@ impl Cluster {
                 Err(error) => errors.push(error),
             }
         }
-        if errors.is_empty() { Ok(Cluster { sessions }) } else { Err(SshConnectErrors(errors)) }
+        if errors.is_empty() { Ok(Cluster { sessions }) } else { Err(NodeConnectErrors(errors)) }
     }
 
     /// All sessions.
@@ -88,14 +90,16 @@ fn own_boots(here: &str, ids: &[String]) -> Vec<bool> {
 }
 
 /// Refuses a connection through a node of the cluster, which a fault will break.
-fn jump_is_node((node, target): &(Node, SshTarget), nodes: &[(Node, SshTarget)]) -> Option<SshConnectError> {
-    let mut jump = target.jump.as_deref();
+fn jump_is_node((node, access): &(Node, NodeAccess), nodes: &[(Node, NodeAccess)]) -> Option<NodeConnectError> {
+    let mut jump = access.ssh()?.jump.as_deref();
     while let Some(host) = jump {
         let addresses: Vec<IpAddr> =
             (host.host.as_str(), host.port).to_socket_addrs().into_iter().flatten().map(|a| a.ip()).collect();
-        let same = |(other, target): &(Node, SshTarget)| target.host == host.host || addresses.contains(&other.address);
+        let same = |(other, access): &(Node, NodeAccess)| {
+            access.ssh().is_some_and(|target| target.host == host.host) || addresses.contains(&other.address)
+        };
         if nodes.iter().any(same) {
-            return Some(SshConnectError::JumpIsNode { node: Arc::clone(&node.name), jump: host.host.clone() });
+            return Some(NodeConnectError::JumpIsNode { node: Arc::clone(&node.name), jump: host.host.clone() });
         }
         jump = host.jump.as_deref();
     }

@@ -11,7 +11,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const DIR: &str = "/var/lib/dsfuzz";
+pub(super) const DIR: &str = "/var/lib/dsfuzz";
 const JUMPS_MAX: usize = 4;
 
 /// A password or passphrase. Never shown.
@@ -158,7 +158,7 @@ fn node_name(host: &str) -> &str {
 }
 
 /// The first address of a name, IPv4 before IPv6.
-fn address_of(host: &str, port: u16) -> Result<IpAddr> {
+pub(super) fn address_of(host: &str, port: u16) -> Result<IpAddr> {
     let all: Vec<IpAddr> = (host, port).to_socket_addrs()?.map(|address| address.ip()).collect();
     all.iter().find(|ip| ip.is_ipv4()).or(all.first()).copied().context("no address")
 }

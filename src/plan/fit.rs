@@ -1,8 +1,9 @@
-//! Whether a plan and its target fit, checked before a node is touched. Pure, except that it looks for the client's program on
-//! this machine and for labs that are up.
+//! Whether a plan and its target fit, checked before a node is touched. Pure, except that it looks for the programs of
+//! the client and of `cluster.exec` on this machine, and for labs that are up.
 //!
 //! `plan`, `doctor` and `run` ask the same.
 use super::{LabPlan, Plan, validate};
+use crate::cluster::ExecOptions;
 use crate::lab::Lab;
 use crate::targets::Target;
 use dsfuzz_nemesis::{ClusterShape, IN_FORCE_MIN, Span, Timetable};
@@ -13,6 +14,7 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
     for workload in plan.workload.iter().chain(&plan.workloads) {
         mistakes.extend(target.client_mistake(workload.name()));
     }
+    mistakes.extend(plan.cluster.exec.as_ref().and_then(ExecOptions::missing_program));
     let nodes = nodes(plan).unwrap_or_else(|mistake| {
         mistakes.push(mistake);
         Vec::new()
@@ -179,7 +181,8 @@ pub fn nodes(plan: &Plan) -> Result<Vec<String>, String> {
         }
         None => {
             let host = |node: &String| node.rsplit('@').next().unwrap_or(node).to_owned();
-            Ok(plan.cluster.nodes.iter().map(host).collect())
+            let entered = plan.cluster.exec.iter().flat_map(|exec| &exec.nodes).map(|node| node.name().to_owned());
+            Ok(plan.cluster.nodes.iter().map(host).chain(entered).collect())
         }
     }
 }

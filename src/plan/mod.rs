@@ -15,7 +15,7 @@ pub use check::CheckPlan;
 pub use effective::{on_one_line, redacted};
 pub use overrides::Overrides;
 
-use crate::cluster::SshOptions;
+use crate::cluster::{ExecOptions, SshOptions};
 use dsfuzz_checkers::FinalReads;
 use dsfuzz_nemesis::{NemesisOptions, Span};
 use dsfuzz_workloads::WorkloadOptions;
@@ -72,7 +72,7 @@ impl Plan {
     }
 }
 
-/// Where the nodes come from: exactly one of `lab` and `nodes`.
+/// Where the nodes come from: exactly one of `lab`, `nodes` and `exec`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClusterPlan {
@@ -80,8 +80,10 @@ pub struct ClusterPlan {
     pub lab: Option<LabPlan>,
     /// Hosts, as in the argument of `ssh`.
     pub nodes: Vec<String>,
-    /// How to connect to the nodes.
+    /// How to connect to hosts, and options of a lab's nodes.
     pub ssh: SshOptions,
+    /// Nodes that a command of this machine enters, such as containers.
+    pub exec: Option<ExecOptions>,
 }
 
 /// `lab: 5` or `lab: name`.
@@ -146,8 +148,19 @@ impl ClusterPlan {
         match &self.lab {
             Some(LabPlan::Nodes(count)) => usize::from(*count),
             Some(LabPlan::Named(_)) => 1,
-            None => self.nodes.len(),
+            None => self.exec.as_ref().map_or(self.nodes.len(), |exec| exec.nodes.len()),
         }
+    }
+
+    /// The folder on a node for the agent and the target's data, if the plan names one.
+    pub fn dir(&self) -> Option<&str> {
+        let dir = self.exec.as_ref().map_or(&self.ssh.dir, |exec| &exec.dir);
+        dir.as_deref()
+    }
+
+    /// Whether the nodes have kernels of their own, so that their real clocks may be stepped.
+    pub fn own_kernel(&self) -> bool {
+        self.exec.as_ref().map_or(self.ssh.own_kernel, |exec| exec.own_kernel)
     }
 }
 

@@ -21,6 +21,27 @@ struct Edit {
     flags: Vec<String>,
 }
 
+/// The nodes that a command enters.
+const ENTERED: [&str; 3] = ["cluster", "exec", "nodes"];
+
+impl Edit {
+    /// Whether it is `--nodes` with names.
+    fn names_nodes(&self) -> bool {
+        self.path == ["cluster", "nodes"] && self.flags.iter().any(|flag| flag.starts_with("--nodes="))
+    }
+
+    /// Its place in this plan: names of nodes are those that the plan's command enters, if it has one.
+    fn place_in(&self, tree: &Value) -> Vec<String> {
+        let entered = tree.pointer("/cluster/exec").is_some_and(Value::is_object);
+        if self.names_nodes() && entered { ENTERED.map(str::to_owned).to_vec() } else { self.path.clone() }
+    }
+
+    /// Whether it may have written this place of nodes that a command enters.
+    fn names_entered(&self, place: &[String]) -> bool {
+        self.names_nodes() && place.iter().take(ENTERED.len()).map(String::as_str).eq(ENTERED)
+    }
+}
+
 impl Overrides {
     /// Nothing changed.
     pub fn none() -> Overrides {
@@ -57,19 +78,22 @@ impl Overrides {
         Ok(())
     }
 
-    /// The nodes: a number makes a lab of that size; names (`n1,n2,n3`) are hosts. Replaces the file's nodes.
+    /// The nodes: a number makes a lab of that size; names (`n1,n2,n3`) are hosts, or nodes that the file's `exec` enters.
+    /// Replaces the file's nodes.
     pub fn nodes(&mut self, source: &str, text: &str) {
         let origin = format!("{source} {text}");
         let (here, gone, value) = match text.trim().parse::<u64>() {
-            Ok(count) => ("lab", "nodes", Value::from(count)),
+            Ok(count) => ("lab", &["nodes", "exec"][..], Value::from(count)),
             Err(_) => {
                 let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-                ("nodes", "lab", Value::from(names.map(str::to_owned).collect::<Vec<_>>()))
+                ("nodes", &["lab"][..], Value::from(names.map(str::to_owned).collect::<Vec<_>>()))
             }
         };
         let path = |key: &str| vec!["cluster".to_owned(), key.to_owned()];
         let flags = vec![format!("--nodes={text}")];
-        self.edits.push(Edit { path: path(gone), value: None, origin: origin.clone(), flags: Vec::new() });
+        let gone =
+            gone.iter().map(|key| Edit { path: path(key), value: None, origin: origin.clone(), flags: Vec::new() });
+        self.edits.extend(gone);
         self.edits.push(Edit { path: path(here), value: Some(value), origin, flags });
     }
 
@@ -80,8 +104,8 @@ impl Overrides {
 
     pub(super) fn apply(&self, tree: &mut Value) -> Result<(), DocumentError> {
         for edit in &self.edits {
-            place(tree, &edit.path, edit.value.as_ref())
-                .map_err(|message| DocumentError::new(&edit.origin, message))?;
+            let path = edit.place_in(tree);
+            place(tree, &path, edit.value.as_ref()).map_err(|message| DocumentError::new(&edit.origin, message))?;
         }
         Ok(())
     }
@@ -98,7 +122,7 @@ impl Overrides {
         self.edits
             .iter()
             .rev()
-            .find(|edit| edit.value.is_some() && keys.starts_with(&edit.path))
+            .find(|edit| edit.value.is_some() && (keys.starts_with(&edit.path) || edit.names_entered(&keys)))
             .map(|edit| edit.origin.as_str())
     }
 }
@@ -171,6 +195,22 @@ mod tests {
         assert!(wrong("faults.3=x").contains("no item 3"));
         assert!(wrong("seed").contains("KEY=VALUE") && wrong("=1").contains("before `=`"));
         assert!(wrong("seed=[").contains("not YAML"));
+    }
+
+    #[test]
+    fn nodes_are_those_that_the_plans_command_enters() {
+        let over = |text: &str| {
+            let mut overrides = Overrides::none();
+            overrides.nodes("--nodes", text);
+            let mut tree = json!({"cluster": {"exec": {"nodes": ["x"], "command": ["in", "{{ node }}"]}}});
+            overrides.apply(&mut tree).unwrap();
+            let at = ["cluster", "exec", "nodes", "0"].map(|key| PathStep::Key(key.into()));
+            (tree["cluster"].clone(), overrides.origin(&at).map(str::to_owned))
+        };
+        let command = json!(["in", "{{ node }}"]);
+        let named = json!({"exec": {"nodes": ["a", "b"], "command": command}});
+        assert_eq!(over("a,b"), (named, Some("--nodes a,b".to_owned())));
+        assert_eq!(over("3"), (json!({"lab": 3}), None));
     }
 
     #[test]

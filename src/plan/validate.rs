@@ -1,5 +1,6 @@
 //! Rules of a plan that its types do not express: keys that must go together, and keys that must not.
 use super::{Clients, LabPlan, LoadPlan, Plan, names};
+use crate::cluster::{ExecOptions, SshOptions};
 use crate::document::{Mistake, did_you_mean};
 use crate::lab::NODES_MAX;
 use dsfuzz_checkers::{CHECKERS, CheckerDoc, OptionError, Options};
@@ -68,15 +69,21 @@ fn is_folder_name(name: &str) -> bool {
 
 fn cluster(plan: &Plan) -> Result<(), Mistake> {
     let cluster = &plan.cluster;
-    let both = "one of: `lab: 5` (nodes on this machine) and `nodes: [n1, n2, n3]` (hosts)";
-    match (&cluster.lab, cluster.nodes.is_empty()) {
-        (Some(_), false) => return wrong(&["cluster"], "a cluster has `lab` or `nodes`, here are both", both),
-        (None, true) => return wrong(&["cluster"], "the cluster has no nodes", both),
-        (Some(LabPlan::Nodes(count)), _) if *count == 0 || *count > NODES_MAX => {
+    let one = "one of: `lab: 5` (nodes on this machine), `nodes: [n1, n2, n3]` (hosts) and `exec: {nodes: [..], command: [..]}` \
+               (nodes that a command enters)";
+    let named =
+        [("lab", cluster.lab.is_some()), ("nodes", !cluster.nodes.is_empty()), ("exec", cluster.exec.is_some())];
+    let named: Vec<&str> = named.iter().filter(|(_, named)| *named).map(|(key, _)| *key).collect();
+    match (named.as_slice(), &cluster.lab) {
+        ([], _) => return wrong(&["cluster"], "the cluster has no nodes", one),
+        ([first, second, ..], _) => {
+            return wrong(&["cluster"], format!("a cluster has `{first}` or `{second}`, here are both"), one);
+        }
+        (_, Some(LabPlan::Nodes(count))) if *count == 0 || *count > NODES_MAX => {
             let message = format!("a lab has 1 to {NODES_MAX} nodes, not {count}");
             return wrong(&["cluster", "lab"], message, "such as `lab: 5`");
         }
-        (Some(LabPlan::Named(lab)), _) if !is_folder_name(lab) => {
+        (_, Some(LabPlan::Named(lab))) if !is_folder_name(lab) => {
             let message = format!("\"{}\" cannot name a lab", lab.escape_debug());
             return wrong(&["cluster", "lab"], message, "a number of nodes, or a name that `dsfuzz lab list` shows");
         }
@@ -87,13 +94,58 @@ fn cluster(plan: &Plan) -> Result<(), Mistake> {
         let at = index.to_string();
         let path = ["cluster", "nodes", at.as_str()];
         let host = node.rsplit('@').next().unwrap_or(node);
-        if host.is_empty() || node.starts_with('-') || !is_folder_name(node) || node.contains(char::is_whitespace) {
+        if host.is_empty() || !is_node_name(node) {
             let help = "a host as one would write it after `ssh`: n1, 10.0.0.3, admin@n1";
             return wrong(&path, format!("\"{}\" cannot name a host", node.escape_debug()), help);
         }
         if !seen.insert(host) {
             return wrong(&path, format!("the node `{host}` is there twice"), "each host once");
         }
+    }
+    cluster.exec.as_ref().map_or(Ok(()), |exec| entered(exec, &cluster.ssh))
+}
+
+/// A name that is one word of a command, and no option.
+fn is_node_name(name: &str) -> bool {
+    is_folder_name(name) && !name.starts_with('-') && !name.contains(char::is_whitespace)
+}
+
+/// Nodes that a command enters.
+fn entered(exec: &ExecOptions, ssh: &SshOptions) -> Result<(), Mistake> {
+    if *ssh != SshOptions::default() {
+        let help = "`own_kernel`, `ping_port` and `dir` stand in `exec` too; what reaches the nodes is its command";
+        return wrong(&["cluster", "ssh"], "nodes that a command enters are not reached by SSH", help);
+    }
+    let example = "such as `command: [docker, exec, -i, \"{{ node }}\"]`";
+    if exec.nodes.is_empty() {
+        return wrong(&["cluster", "exec", "nodes"], "the cluster has no nodes", "such as `nodes: [n1, n2, n3]`");
+    }
+    if exec.command.first().is_none_or(|program| program.trim().is_empty()) {
+        return wrong(&["cluster", "exec", "command"], "the command that enters a node is empty", example);
+    }
+    let mut commands: Vec<(&str, Vec<String>)> = Vec::new();
+    for (index, node) in exec.nodes.iter().enumerate() {
+        let (at, name) = (index.to_string(), node.name());
+        let path = ["cluster", "exec", "nodes", at.as_str()];
+        if !is_node_name(name) {
+            let help = "a name for the command: letters, digits, `-`, `_` and `.`";
+            return wrong(&path, format!("\"{}\" cannot name a node", name.escape_debug()), help);
+        }
+        if commands.iter().any(|(other, _)| *other == name) {
+            return wrong(&path, format!("the node `{name}` is there twice"), "each node once");
+        }
+        let argv = match exec.argv(node) {
+            Ok(argv) => argv,
+            Err(message) => {
+                let help = "a word may use {{ node }}, and {{ address }} where each node has one: `{name: n1, address: 10.0.0.1}`";
+                return wrong(&["cluster", "exec", "command"], message, help);
+            }
+        };
+        if let Some((other, _)) = commands.iter().find(|(_, command)| *command == argv) {
+            let message = format!("the command is the same for {other} and {name}: it would enter one node twice");
+            return wrong(&["cluster", "exec", "command"], message, example);
+        }
+        commands.push((name, argv));
     }
     Ok(())
 }
@@ -357,6 +409,17 @@ mod tests {
             ("name=latest", "cannot name a folder"),
             ("cluster={}", "has no nodes"),
             ("cluster={lab: 3, nodes: [a]}", "here are both"),
+            ("cluster={lab: 3, exec: {nodes: [a], command: [env]}}", "`lab` or `exec`, here are both"),
+            ("cluster={exec: {nodes: [a]}}", "`command`"),
+            ("cluster={exec: {nodes: [], command: [env]}}", "has no nodes"),
+            ("cluster={exec: {nodes: [a], command: []}}", "is empty"),
+            ("cluster={exec: {nodes: [a, b], command: [env]}}", "the command is the same for a and b"),
+            ("cluster={exec: {nodes: [a, a], command: [env, '{{ node }}']}}", "`a` is there twice"),
+            ("cluster={exec: {nodes: [-a], command: [env, '{{ node }}']}}", "cannot name a node"),
+            ("cluster={exec: {nodes: [a], command: [env, '{{ pod }}']}}", "`{{ pod }}` cannot be filled in"),
+            ("cluster={exec: {nodes: [a], command: [env, '{{ address }}']}}", "a has none in the plan"),
+            ("cluster={exec: {nodes: [{name: a, adress: b}], command: [env]}}", "did you mean `address`"),
+            ("cluster={exec: {nodes: [a], command: [env]}, ssh: {user: me}}", "are not reached by SSH"),
             ("cluster.lab=0", "1 to 200 nodes, not 0"),
             ("cluster={nodes: [a, b, a]}", "`a` is there twice"),
             ("cluster={nodes: [root@a, b, a]}", "`a` is there twice"),
@@ -406,6 +469,11 @@ mod tests {
         }
         for check in ["[linearizable, crashes]", "[crashes, availability]", "[sequential, staleness]"] {
             assert_eq!(said(&format!("check={check}")), "no error");
+        }
+        for exec in
+            ["{nodes: [a], command: [env]}", "{nodes: [{name: a, address: '::1'}, b], command: [in, '{{ node }}']}"]
+        {
+            assert_eq!(said(&format!("cluster={{exec: {exec}}}")), "no error");
         }
         assert_eq!(said("workload.register.keys=3"), "no error");
         assert_eq!(said("load.time=7"), "no error");

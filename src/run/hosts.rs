@@ -3,7 +3,7 @@
 use super::needs;
 use super::nemesis::Remotes;
 use crate::cluster::{
-    AgentBinaries, AgentHello, Cluster, ConnectOptions, Node, Remote, Session, SshConnectError, SshTarget,
+    AgentBinaries, AgentHello, Cluster, ConnectOptions, Node, NodeAccess, NodeConnectError, Remote, Session,
 };
 use anyhow::{Result, anyhow};
 use dsfuzz_nemesis::protocol::{Ability, Claimant, Proof, Request, Response};
@@ -48,7 +48,12 @@ pub struct Eviction {
 impl Hosts {
     /// Connects to all nodes and claims them for this run. The error lists all nodes' errors. A node that another run holds is an
     /// error, unless that run is to be ended.
-    pub async fn connect(nodes: Vec<(Node, SshTarget)>, run: String, take_over: bool) -> Result<Arc<Hosts>> {
+    pub async fn connect<A: Into<NodeAccess>>(
+        nodes: Vec<(Node, A)>,
+        run: String,
+        take_over: bool,
+    ) -> Result<Arc<Hosts>> {
+        let nodes: Vec<(Node, NodeAccess)> = nodes.into_iter().map(|(node, access)| (node, access.into())).collect();
         let options =
             ConnectOptions { run: run.clone(), claim: claimant(&run), take_over, ..ConnectOptions::default() };
         let connecting =
@@ -313,7 +318,7 @@ async fn keep(session: Arc<Session>, report: impl Fn(&str), evicted: watch::Send
             let again = session.clone();
             match tokio::task::spawn_blocking(move || again.reconnect()).await {
                 Ok(Ok(())) => break,
-                Ok(Err(error @ SshConnectError::NodeTaken { .. })) => {
+                Ok(Err(error @ NodeConnectError::NodeTaken { .. })) => {
                     let sentence = error.to_string();
                     report(&sentence);
                     evicted.send_if_modified(|first| {

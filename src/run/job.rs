@@ -1,5 +1,5 @@
 //! [`Job`]: a plan with its seed, its nodes and its folder.
-use crate::cluster::{Node, SshTarget};
+use crate::cluster::{Node, NodeAccess};
 use crate::plan::Plan;
 use crate::store::{FORMAT_VERSION, NodeInfo, PlannedFaults, RunDir, RunInfo};
 use crate::targets::Target;
@@ -21,7 +21,7 @@ pub struct Job {
     /// The folder against which a recipe's path is resolved.
     pub plan_folder: PathBuf,
     /// The nodes, in the plan's order.
-    pub nodes: Vec<(Node, SshTarget)>,
+    pub nodes: Vec<(Node, NodeAccess)>,
     /// Leave the target running at the end.
     pub leave_running: bool,
     /// End the run that holds the nodes, if there is one.
@@ -45,7 +45,7 @@ impl Job {
         });
         let fitted = timetable.faults.len() as u64;
         let planned = Some(PlannedFaults { kinds, fitted, warnings: timetable.warnings.clone() });
-        let node = |(node, _): &(Node, SshTarget)| NodeInfo {
+        let node = |(node, _): &(Node, NodeAccess)| NodeInfo {
             name: node.name.to_string(),
             address: node.address.to_string(),
             ..NodeInfo::default()
@@ -79,6 +79,6 @@ impl Job {
 
     /// The folder on a node for the agent and the target's data.
     pub fn node_dir(&self) -> String {
-        self.plan.cluster.ssh.dir.clone().unwrap_or_else(|| NODE_DIR.into())
+        self.plan.cluster.dir().unwrap_or(NODE_DIR).into()
     }
 }

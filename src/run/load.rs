@@ -8,7 +8,7 @@ use super::recorder::Recorder;
 use super::roles::Prober;
 use super::settle::SettleOptions;
 use super::{Run, clients, clocks, either};
-use crate::cluster::{Node, SshTarget};
+use crate::cluster::{Node, NodeAccess};
 use crate::store::Readiness;
 use crate::targets::Deployment;
 use crate::targets::recipe::Authority;
@@ -306,8 +306,8 @@ fn prober(deployment: &Deployment, recorder: &Arc<Recorder>) -> Prober {
 }
 
 fn views(run: &Run, deployment: &Deployment, leader: watch::Receiver<Option<String>>) -> Views {
-    let own_kernel = run.job.plan.cluster.ssh.own_kernel;
-    let view = |(node, _): &(Node, SshTarget)| NodeView {
+    let own_kernel = run.job.plan.cluster.own_kernel();
+    let view = |(node, _): &(Node, NodeAccess)| NodeView {
         name: node.name.to_string(),
         address: node.address,
         others: deployment.addresses(&node.name),

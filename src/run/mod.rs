@@ -17,6 +17,7 @@ pub mod nemesis;
 mod phases;
 pub(crate) mod prepared;
 pub mod progress;
+pub mod reach;
 pub mod recorder;
 pub mod roles;
 pub mod settle;

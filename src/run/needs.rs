@@ -2,6 +2,7 @@
 //! room on a full disk.
 use super::Run;
 use super::hosts::Hosts;
+use super::reach::unreachable;
 use crate::plan::Plan;
 use crate::targets::{Deployment, DiskRoom};
 use dsfuzz_nemesis::protocol::ability::{self, Ability};
@@ -47,7 +48,7 @@ pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<MissingAbility> {
     needs("the target", ROOM);
     for fault in plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults) {
         let facts = fault.facts();
-        facts.needs.on(plan.cluster.ssh.own_kernel).iter().for_each(|need| needs(facts.name, need));
+        facts.needs.on(plan.cluster.own_kernel()).iter().for_each(|need| needs(facts.name, need));
     }
     lacking
 }
@@ -85,7 +86,7 @@ pub fn after_wipe(room: &DiskRoom) -> (bool, String) {
 fn full(free_bytes: u64, more: &str) -> String {
     format!(
         "the disk is full: {} MiB are free where dsfuzz keeps the target's data, and {} MiB are asked for; {more}make room, or \
-         name another folder with ssh.dir",
+         name another folder with ssh.dir or exec.dir",
         mib(free_bytes),
         mib(FREE_BYTES_MIN)
     )
@@ -134,8 +135,15 @@ impl Run {
                     }
                 }
             }
-            let sentences: Vec<String> =
+            let mut sentences: Vec<String> =
                 lacking.iter().map(|(node, lack)| format!("{node}: {}", lack.sentence)).collect();
+            // Hosts are reached by SSH at the same address; a command may enter nodes whose network is not this machine's.
+            let entered = if plan.cluster.exec.is_some() { hosts.remotes() } else { Vec::new() };
+            for remote in entered {
+                let node = remote.node();
+                let unreachable = unreachable(node.address, &deployment.ports(&node.name)).await;
+                sentences.extend(unreachable.map(|sentence| format!("{}: {sentence}", node.name)));
+            }
             match sentences.is_empty() {
                 true => Ok(()),
                 false => Err(format!("{} (`dsfuzz doctor` says more)", sentences.join("; "))),

@@ -64,13 +64,16 @@ pub async fn settle(
     recorder.phase(Phase::Settle);
     let end = Instant::now() + options.time;
     let mut modes: Vec<(FinalReads, Vec<Call>)> = vec![(options.mode, Vec::new())];
-    for FinalCall { call, mode } in workloads.iter().flat_map(|workload| workload.settle()) {
+    let mut before = Vec::new();
+    for FinalCall { call, mode, before: first } in workloads.iter().flat_map(|workload| workload.settle()) {
+        before.extend(first.map(|first| (call.clone(), first)));
         let mode = mode.unwrap_or(options.mode);
         match modes.iter_mut().find(|(known, _)| *known == mode) {
             Some((_, calls)) => calls.push(call),
             None => modes.push((mode, vec![call])),
         }
     }
+    let before: Arc<[(Call, Call)]> = before.into();
     let mut summary = SettleSummary::default();
     summary.next_process = options.first_process;
     for (mode, calls) in modes.into_iter().filter(|(_, calls)| !calls.is_empty()) {
@@ -80,6 +83,7 @@ pub async fn settle(
             options: Arc::new(SettleOptions { mode, first_process: summary.next_process, ..options.clone() }),
             recorder: recorder.clone(),
             connect: connect.clone(),
+            before: before.clone(),
             stop: stop.clone(),
         };
         summary.join(match mode {
@@ -99,6 +103,8 @@ type UnansweredCalls = VecDeque<(usize, Call, Arc<str>)>;
 struct SharedSettle {
     recorder: Arc<Recorder>,
     connect: Arc<dyn Connect>,
+    /// Calls, each with the one that a client makes once before it.
+    before: Arc<[(Call, Call)]>,
     options: Arc<SettleOptions>,
     end: Instant,
     stop: watch::Receiver<bool>,

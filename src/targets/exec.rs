@@ -6,6 +6,7 @@
 pub mod guard;
 mod process;
 mod protocol;
+mod shapes;
 mod transactions;
 mod values;
 

@@ -205,7 +205,7 @@ impl Workload for Drained {
 
     fn settle(&self) -> Vec<FinalCall> {
         let call = Call { workload: self.name(), f: "drain".into(), key: Value::Nil, value: Value::Nil };
-        vec![FinalCall { call, mode: Some(FinalReads::UntilEmpty) }]
+        vec![FinalCall { mode: Some(FinalReads::UntilEmpty), ..call.into() }]
     }
 
     fn checkers(&self) -> Vec<&'static str> {
@@ -241,6 +241,43 @@ async fn a_workload_may_demand_its_own_mode_of_final_reads() {
     assert_eq!(drains, ["n1", "n1", "n1", "n2", "n3"], "until nothing is left, then each other node");
     let of_reads: Vec<u64> = of("read").into_iter().map(|(process, _)| process).collect();
     assert!(of("drain").iter().all(|(process, _)| !of_reads.contains(process)), "each phase has its own processes");
+}
+
+/// A consumer is put at the beginning before its first poll, again after a poll that failed, and on each node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_client_makes_the_call_that_a_final_read_needs_before_it() {
+    let bench = Bench::new();
+    let log: Arc<dyn Workload> =
+        Arc::from(WorkloadOptions::Log(LogOptions { keys: 1, ..LogOptions::default() }).build());
+    let polls = Arc::new(Mutex::new(0));
+    let connect = Answering(Arc::new(move |call: &Call| {
+        if &*call.f == "assign" {
+            return CallResult::Ok(Value::Nil);
+        }
+        let mut polls = polls.lock().expect("no panic inside");
+        *polls += 1;
+        let message = |offset| Value::list([Value::Int(offset), Value::Int(7)]);
+        match *polls {
+            1 => polled([message(0)].into()),
+            2 => CallResult::fail("not-leader"),
+            _ => polled(Vec::new()),
+        }
+    }));
+    let options = settle_options(6);
+    let settled = settle(bench.recorder.clone(), Arc::new(connect), &[log], options, bench.stop.subscribe()).await;
+    assert_eq!(settled.missed, []);
+    let history = bench.history();
+    let made = |node: &str| -> Vec<&str> {
+        let ops = history.ops().iter().filter(|op| history.name(op.node) == node);
+        ops.map(|op| history.name(op.function)).collect()
+    };
+    assert_eq!(made("n1"), ["assign", "poll", "poll"], "refused, so the next node gets its turn");
+    assert_eq!((made("n2"), made("n3")), (vec!["assign", "poll"], vec!["assign", "poll"]));
+}
+
+fn polled(messages: Vec<Value>) -> CallResult {
+    let logs = Value::Map([(Arc::from("0"), Value::list(messages))].into());
+    CallResult::Ok(Value::list([Value::list([Value::text("poll"), logs])]))
 }
 
 /// Answers each call by what it is.

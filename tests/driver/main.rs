@@ -9,6 +9,7 @@ use dsfuzz::run::journal;
 use dsfuzz::run::recorder::Recorder;
 use dsfuzz::run::settle::{SettleOptions, SettleSummary, settle};
 use dsfuzz_checkers::{FinalReads, History, Op, Outcome, Phase, Value};
+use dsfuzz_workloads::log::LogOptions;
 use dsfuzz_workloads::memory::{Memory, StoreFaults};
 use dsfuzz_workloads::register::RegisterOptions;
 use dsfuzz_workloads::set::SetOptions;

@@ -73,7 +73,14 @@ impl Stage {
 
     /// The program, in this folder, without the environment's own settings.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dsfuzz"));
+        self.command_by(&[], arguments)
+    }
+
+    /// The same, started by another program.
+    pub(crate) fn command_by(&self, by: &[&str], arguments: &[&str]) -> Command {
+        let words = [by, &[env!("CARGO_BIN_EXE_dsfuzz")]].concat();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
         command.current_dir(self.folder.path()).stdin(Stdio::null()).env("NO_COLOR", "1");
         let foreign = |name: &str| name.starts_with("DSFUZZ_") || name.starts_with("GITHUB_");
         for (name, _) in std::env::vars().filter(|(name, _)| foreign(name)) {
@@ -89,9 +96,13 @@ impl Stage {
 
     /// Starts the program; it is killed when what is returned is dropped.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        self.start_by(self.command(arguments))
+    }
+
+    /// Starts a command that becomes the program.
+    pub(crate) fn start_by(&self, mut command: Command) -> Running {
         let (stdout, stderr) = (self.path("stdout"), self.path("stderr"));
         let file = |path: &Path| File::create(path).expect("a file");
-        let mut command = self.command(arguments);
         command.stdout(file(&stdout)).stderr(file(&stderr));
         let before = self.runs();
         Running::new(command.spawn().expect("started"), before, stdout, stderr)

@@ -38,7 +38,7 @@ fn hardened_hosts_are_reached_each_way_alone() {
     // What cannot be agreed on names both sides' lists.
     second_sshd(&lab, "n1", 2320, "KexAlgorithms sntrup761x25519-sha512@openssh.com");
     match connect(&lab, on_port(&lab, 0, 2320, here.path())) {
-        Err(error @ SshConnectError::Handshake { .. }) => {
+        Err(error @ NodeConnectError::Handshake { .. }) => {
             let text = error.to_string();
             assert!(text.contains("the host offers key exchange sntrup761x25519-sha512@openssh.com"), "{text}");
             assert!(text.contains("dsfuzz offers curve25519"), "{text}");
@@ -62,7 +62,7 @@ fn what_the_users_own_files_say_about_a_host_counts() {
     // A contradiction refuses, though dsfuzz's own file knows the host, and the words name file and line.
     std::fs::write(&users, format!("# mine\n10.77.0.1 {}\n", key_of("n2"))).expect("written");
     match connect(&target) {
-        Err(SshConnectError::HostKeyChanged { file, line, .. }) => assert_eq!((file, line), (users.clone(), 2)),
+        Err(NodeConnectError::HostKeyChanged { file, line, .. }) => assert_eq!((file, line), (users.clone(), 2)),
         other => panic!("{other:?}"),
     }
     // As in OpenSSH the user's and the system's file are one list: one that knows the host is enough.
@@ -75,14 +75,14 @@ fn what_the_users_own_files_say_about_a_host_counts() {
     std::fs::remove_file(&users).expect("removed");
     std::fs::write(&system, format!("10.77.0.1 {0}\n@revoked * {0}\n", key_of("n1"))).expect("written");
     match connect(&target) {
-        Err(SshConnectError::HostKeyRevoked { file, line, .. }) => assert_eq!((file, line), (system.clone(), 2)),
+        Err(NodeConnectError::HostKeyRevoked { file, line, .. }) => assert_eq!((file, line), (system.clone(), 2)),
         other => panic!("{other:?}"),
     }
     // A certificate authority alone: said, and nothing is accepted behind its back.
     target.strict = false;
     std::fs::write(&system, format!("@cert-authority 10.77.0.* {}\n", key_of("n2"))).expect("written");
     match connect(&target) {
-        Err(error @ SshConnectError::HostKeyAuthority { line: 1, .. }) => {
+        Err(error @ NodeConnectError::HostKeyAuthority { line: 1, .. }) => {
             assert!(error.to_string().contains("does not read host certificates"), "{error}");
         }
         other => panic!("{other:?}"),
@@ -100,7 +100,7 @@ fn what_the_users_own_files_say_about_a_host_counts() {
             std::fs::write(&list, format!("# bad keys\n{}\n", key_of("n1"))).expect("written");
         }
         target.revoked_keys = Some(list.clone());
-        assert!(matches!(connect(&target), Err(SshConnectError::HostKeyRevoked { file, .. }) if file == list));
+        assert!(matches!(connect(&target), Err(NodeConnectError::HostKeyRevoked { file, .. }) if file == list));
         std::fs::write(&public, format!("{}\n", key_of("n2"))).expect("written");
         let made = Command::new("ssh-keygen").args(["-q", "-k", "-f"]).arg(&list).arg(&public).status();
         assert!(made.expect("ssh-keygen").success());
@@ -108,7 +108,7 @@ fn what_the_users_own_files_say_about_a_host_counts() {
         std::fs::write(&public, format!("{}\n", key_of("n1"))).expect("written");
     }
     target.revoked_keys = Some(here.path().join("none"));
-    assert!(matches!(connect(&target), Err(SshConnectError::KnownHosts { .. })));
+    assert!(matches!(connect(&target), Err(NodeConnectError::KnownHosts { .. })));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn two_factors_are_given_one_after_the_other() {
     );
     let (name, mut target) = on_port(&lab, 0, 2330, here.path());
     match connect(&lab, (name.clone(), target.clone())) {
-        Err(error @ SshConnectError::AuthFailed { .. }) => {
+        Err(error @ NodeConnectError::AuthFailed { .. }) => {
             let text = error.to_string();
             assert!(text.contains("the host takes password, after key ") && text.contains("not enough"), "{text}");
         }
@@ -153,7 +153,7 @@ fn a_login_without_a_shell_is_told_in_the_hosts_own_words() {
     let advice = "Please login as the user \\\"ubuntu\\\" rather than the user \\\"root\\\".";
     second_sshd(&lab, "n1", 2350, &format!("ForceCommand echo '{}'; exit 142", advice.replace('\\', "")));
     match connect(&lab, on_port(&lab, 0, 2350, here.path())) {
-        Err(error @ SshConnectError::NoShell { .. }) => {
+        Err(error @ NodeConnectError::NoShell { .. }) => {
             let text = error.to_string();
             assert!(text.contains("Please login as the user") && text.contains("ForceCommand"), "{text}");
         }
@@ -161,14 +161,14 @@ fn a_login_without_a_shell_is_told_in_the_hosts_own_words() {
     }
     in_node(&lab, "n1", "usermod -s /usr/sbin/nologin root");
     match connect(&lab, node(&lab, 0)) {
-        Err(error @ SshConnectError::NoShell { .. }) => {
+        Err(error @ NodeConnectError::NoShell { .. }) => {
             assert!(error.to_string().contains("This account is currently not available"), "{error}");
         }
         other => panic!("{other:?}"),
     }
     in_node(&lab, "n1", "usermod -s /bin/bash root; echo 'read -r name' > /root/.bashrc");
     match connect(&lab, node(&lab, 0)) {
-        Err(error @ SshConnectError::InputEaten { .. }) => assert!(error.to_string().contains("~/.bashrc"), "{error}"),
+        Err(error @ NodeConnectError::InputEaten { .. }) => assert!(error.to_string().contains("~/.bashrc"), "{error}"),
         other => panic!("{other:?}"),
     }
     lab.down().expect("down");

@@ -2,7 +2,7 @@
 mod hosts;
 
 use dsfuzz::cluster::{
-    AgentBinaries, Cluster, ConnectOptions, Node, Remote, RemoteError, Secret, Session, SshConnectError, SshTarget,
+    AgentBinaries, Cluster, ConnectOptions, Node, NodeConnectError, Remote, RemoteError, Secret, Session, SshTarget,
     download, run, upload,
 };
 use dsfuzz::lab::{self, Lab, Owner};
@@ -45,7 +45,7 @@ fn node(lab: &Lab, index: usize) -> (Node, SshTarget) {
 }
 
 /// Connects from inside the lab's control network, on a thread that is there for that alone.
-fn connect(lab: &Lab, node: (Node, SshTarget)) -> Result<Session, SshConnectError> {
+fn connect(lab: &Lab, node: (Node, SshTarget)) -> Result<Session, NodeConnectError> {
     std::thread::scope(|scope| {
         let inside = scope.spawn(|| {
             lab.enter_thread().expect("entered");
@@ -156,7 +156,7 @@ fn an_encrypted_key_needs_its_passphrase() {
     in_node(lab(), "n1", &format!("echo '{}' >> /root/.ssh/authorized_keys", public.trim()));
     target.key = Some(key);
     match connect(lab(), (name.clone(), target.clone())) {
-        Err(SshConnectError::AuthFailed { tried, .. }) => assert!(tried[0].contains("passphrase_env"), "{tried:?}"),
+        Err(NodeConnectError::AuthFailed { tried, .. }) => assert!(tried[0].contains("passphrase_env"), "{tried:?}"),
         other => panic!("{other:?}"),
     }
     target.passphrase = Some(Secret::new("secret words"));
@@ -184,7 +184,7 @@ fn the_ssh_agent_is_asked() {
     let refused = connect(lab(), (name, target));
     agent.kill().and_then(|()| agent.wait()).expect("ended");
     assert_eq!(opened.expect("connected"), "n1");
-    assert!(matches!(refused, Err(SshConnectError::AuthFailed { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(NodeConnectError::AuthFailed { .. })), "{refused:?}");
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn a_password_opens_and_a_wrong_one_is_said_to_be_wrong() {
     (target.port, target.known_hosts, target.strict) = (2203, here.path().join("known_hosts"), false);
     target.password = Some(Secret::new("wrong"));
     match connect(lab(), (name.clone(), target.clone())) {
-        Err(error @ SshConnectError::AuthFailed { .. }) => {
+        Err(error @ NodeConnectError::AuthFailed { .. }) => {
             let text = error.to_string();
             assert!(text.starts_with("n3: cannot log in as root") && text.contains("password"), "{text}");
         }
@@ -224,7 +224,7 @@ fn host_keys_are_checked() {
     // Unknown: refused when strict, kept when not.
     target.strict = true;
     match connect(lab(), (name.clone(), target.clone())) {
-        Err(SshConnectError::HostKeyUnknown { host, .. }) => assert_eq!(host, "10.77.0.1"),
+        Err(NodeConnectError::HostKeyUnknown { host, .. }) => assert_eq!(host, "10.77.0.1"),
         other => panic!("{other:?}"),
     }
     assert!(!known.exists());
@@ -237,7 +237,7 @@ fn host_keys_are_checked() {
     target.strict = false;
     std::fs::write(&known, format!("# a comment\nbad line\n10.77.0.1 {}\n", key_of("n2"))).expect("written");
     match connect(lab(), (name.clone(), target.clone())) {
-        Err(ref error @ SshConnectError::HostKeyChanged { ref file, line, .. }) => {
+        Err(ref error @ NodeConnectError::HostKeyChanged { ref file, line, .. }) => {
             assert_eq!((file, line), (&known, 3));
             assert!(error.to_string().contains("CHANGED"), "{error}");
         }
@@ -251,7 +251,7 @@ fn host_keys_are_checked() {
     // Revoked: refused although another line knows it.
     std::fs::write(&known, format!("10.77.0.1 {0}\n@revoked * {0}\n", key_of("n1"))).expect("written");
     match connect(lab(), (name, target)) {
-        Err(SshConnectError::HostKeyRevoked { line, .. }) => assert_eq!(line, 2),
+        Err(NodeConnectError::HostKeyRevoked { line, .. }) => assert_eq!(line, 2),
         other => panic!("{other:?}"),
     }
 }
@@ -268,7 +268,7 @@ fn noise_of_a_shell_is_skipped_and_an_agent_that_cannot_run_is_quoted() {
     assert_eq!(hostname(&connect(&noisy, node(&noisy, 0)).expect("connected")), "n1");
     in_node(&noisy, "n1", "touch /etc/stand-in-complains");
     match connect(&noisy, node(&noisy, 0)) {
-        Err(error @ SshConnectError::AgentCannotRun { .. }) => {
+        Err(error @ NodeConnectError::AgentCannotRun { .. }) => {
             let text = error.to_string();
             assert!(text.contains("GLIBC_2.99") && text.contains("static"), "{text}");
         }
@@ -280,7 +280,7 @@ fn noise_of_a_shell_is_skipped_and_an_agent_that_cannot_run_is_quoted() {
         "rm /etc/stand-in-complains /var/lib/dsfuzz/agent/*; fallocate -l $(df --output=avail -B1 /var/lib/dsfuzz | tail -1) /var/lib/dsfuzz/fill || true",
     );
     match connect(&noisy, node(&noisy, 0)) {
-        Err(error @ SshConnectError::AgentUpload { .. }) => {
+        Err(error @ NodeConnectError::AgentUpload { .. }) => {
             assert!(error.to_string().contains("No space left"), "{error}")
         }
         other => panic!("{other:?}"),
@@ -303,7 +303,7 @@ fn another_user_becomes_root_by_sudo_or_is_told_how() {
     };
     sudo("#!/bin/sh\necho 'sudo: a password is required' >&2; exit 1");
     match connect(&lab, (name.clone(), target.clone())) {
-        Err(SshConnectError::SudoNeedsPassword { user, message, .. }) => {
+        Err(NodeConnectError::SudoNeedsPassword { user, message, .. }) => {
             assert!(user == "tester" && message.contains("password is required"), "{message}");
         }
         other => panic!("{other:?}"),
@@ -318,7 +318,7 @@ fn another_user_becomes_root_by_sudo_or_is_told_how() {
     ] {
         sudo(&format!("#!/bin/sh\ncat >&2 <<'W'\n{words}\nW\nexit 1"));
         match connect(&lab, (name.clone(), target.clone())) {
-            Err(error @ SshConnectError::SudoFailed { .. }) => {
+            Err(error @ NodeConnectError::SudoFailed { .. }) => {
                 let text = error.to_string();
                 assert!(words.lines().all(|line| text.contains(line)) && !text.contains("password"), "{text}");
             }
@@ -328,7 +328,7 @@ fn another_user_becomes_root_by_sudo_or_is_told_how() {
     in_node(&lab, "n1", "rm /usr/local/bin/sudo");
     if in_node(&lab, "n1", "command -v sudo || true").is_empty() {
         match connect(&lab, (name.clone(), target.clone())) {
-            Err(error @ SshConnectError::SudoFailed { .. }) => {
+            Err(error @ NodeConnectError::SudoFailed { .. }) => {
                 assert!(error.to_string().contains("is sudo installed"), "{error}");
             }
             other => panic!("{other:?}"),
@@ -367,13 +367,13 @@ fn a_jump_host_carries_a_connection_unless_it_is_a_node() {
     let here = folder();
     bad.jump = Some(Box::new(SshTarget { known_hosts: here.path().join("none"), ..gate }));
     match connect(lab(), (node(lab(), 1).0, bad)) {
-        Err(SshConnectError::HostKeyUnknown { node, .. }) => assert!(node.contains("through 10.77.0.3"), "{node}"),
+        Err(NodeConnectError::HostKeyUnknown { node, .. }) => assert!(node.contains("through 10.77.0.3"), "{node}"),
         other => panic!("{other:?}"),
     }
     let mut nodes = lab().nodes();
     nodes[1].1 = target;
     let errors = Cluster::connect(&nodes, &stand_in(), &options()).expect_err("refused");
-    assert!(matches!(errors.0.as_slice(), [SshConnectError::JumpIsNode { .. }]), "{errors}");
+    assert!(matches!(errors.0.as_slice(), [NodeConnectError::JumpIsNode { .. }]), "{errors}");
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn a_cluster_is_connected_at_once_and_every_error_is_told() {
             let errors = Cluster::connect(&nodes, &stand_in(), &options()).expect_err("refused");
             let text = errors.to_string();
             assert_eq!(errors.0.len(), 2, "{text}");
-            assert!(matches!(&errors.0[0], SshConnectError::Unreachable { attempts, .. } if *attempts > 1), "{text}");
+            assert!(matches!(&errors.0[0], NodeConnectError::Unreachable { attempts, .. } if *attempts > 1), "{text}");
             assert!(text.contains("10.77.0.1:1") && text.contains("10.77.0.99:22"), "{text}");
         });
     });
@@ -466,7 +466,7 @@ fn a_host_that_accepts_and_says_nothing_runs_into_the_deadline() {
         inside.join().expect("joined")
     });
     match done {
-        Err(SshConnectError::Timeout { phase, .. }) => assert_eq!(phase, "the key exchange"),
+        Err(NodeConnectError::Timeout { phase, .. }) => assert_eq!(phase, "the key exchange"),
         other => panic!("{other:?}"),
     }
     lab.down().expect("down");
@@ -484,7 +484,7 @@ fn a_missing_agent_is_named() {
         inside.join().expect("joined")
     });
     match done {
-        Err(SshConnectError::AgentMissing { looked, .. }) => assert_eq!(looked, [PathBuf::from("/nonexistent/agent")]),
+        Err(NodeConnectError::AgentMissing { looked, .. }) => assert_eq!(looked, [PathBuf::from("/nonexistent/agent")]),
         other => panic!("{other:?}"),
     }
 }

@@ -1,4 +1,5 @@
-//! The calls of `lock`, `semaphore` and `lease`: a worker acquires, holds for a while, may renew, and releases.
+//! The calls of `lock`, `semaphore`, `lease`, `lock-set` and `election`: a worker acquires, holds for a while, uses what it
+//! holds, and releases.
 //!
 //! A worker draws the key and how long it holds from its own stream. What it holds is known from replies, and how long it has
 //! held from the calls of all workers: both are bound in [`Generator::next`]. Never: acquires while it holds.
@@ -13,8 +14,70 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Default of the option `hold`.
 pub(crate) const HOLD: u32 = 4;
 
-/// How the error of a call begins whose process did not hold what it was about.
-const NOT_HELD: &str = "not-held";
+/// How errors begin by which a process learns that it no longer holds what the call was about.
+const LOST: [&str; 3] = ["not-held", "fenced", "gone"];
+
+/// What is held: how its calls name it, and who it is granted to.
+pub(crate) trait Held: Send + Sync {
+    /// The argument of an acquire by this candidate. A candidate is one process of one worker.
+    fn acquire(&self, _candidate: i64) -> Value {
+        Value::Nil
+    }
+
+    /// The token of the grant if this reply grants it to the candidate; nil where grants have none.
+    fn granted(&self, reply: &Value, _candidate: i64) -> Option<Value> {
+        (*reply != Value::Bool(false)).then_some(Value::Nil)
+    }
+
+    /// The argument of a use; `fresh` is unique in the run.
+    fn usage(&self, _token: &Value, _fresh: i64) -> Value {
+        Value::Nil
+    }
+
+    /// The argument of a release.
+    fn release(&self, _token: &Value) -> Value {
+        Value::Nil
+    }
+}
+
+/// A lock or a permit: the calls have no arguments.
+pub(crate) struct Plain;
+
+impl Held for Plain {}
+
+/// The functions that stand for acquire, use and release.
+pub(crate) struct HoldFunctions {
+    acquire: Arc<str>,
+    usage: Option<Arc<str>>,
+    release: Arc<str>,
+    /// Asked now and then by a worker that holds nothing, in this share of its calls in percent.
+    look: Option<(Arc<str>, u32)>,
+}
+
+impl HoldFunctions {
+    /// `acquire`, `release`, and between them uses of this name.
+    pub(crate) fn lock(usage: Option<&str>) -> HoldFunctions {
+        HoldFunctions { acquire: "acquire".into(), usage: usage.map(Arc::from), release: "release".into(), look: None }
+    }
+
+    /// The functions of an election: `elect`, `write` as the leader, `resign`.
+    pub(crate) fn election() -> HoldFunctions {
+        let usage = Some(Arc::from("write"));
+        HoldFunctions { acquire: "elect".into(), usage, release: "resign".into(), look: None }
+    }
+
+    /// The same, and a look at what is held in this share of calls, in percent.
+    pub(crate) fn looking(mut self, look: &str, percent: u32) -> HoldFunctions {
+        self.look = (percent > 0).then(|| (look.into(), percent));
+        self
+    }
+
+    /// Their names in the order in which a worker calls them.
+    pub(crate) fn names(&self) -> Vec<Arc<str>> {
+        let look = self.look.as_ref().map(|(name, _)| name);
+        [Some(&self.acquire), self.usage.as_ref(), Some(&self.release), look].into_iter().flatten().cloned().collect()
+    }
+}
 
 /// What all workers of a workload share.
 pub(crate) struct Holding {
@@ -23,13 +86,10 @@ pub(crate) struct Holding {
     pub(crate) keys: Option<u32>,
     /// Most calls of all workers while one holds.
     pub(crate) hold: u32,
-    /// Most renewals of one hold.
-    pub(crate) renew: u32,
-    /// The argument of acquire and renew.
-    pub(crate) argument: Value,
-    acquire: Arc<str>,
-    renew_name: Arc<str>,
-    release: Arc<str>,
+    /// Least and most uses of one hold.
+    pub(crate) uses: (u32, u32),
+    pub(crate) functions: HoldFunctions,
+    pub(crate) held: Box<dyn Held>,
     calls: AtomicU64,
     workers: AtomicU64,
     holders: AtomicU64,
@@ -41,34 +101,28 @@ impl Holding {
             workload: Arc::from(workload),
             keys,
             hold,
-            renew: 0,
-            argument: Value::Nil,
-            acquire: Arc::from("acquire"),
-            renew_name: Arc::from("renew"),
-            release: Arc::from("release"),
+            uses: (0, 0),
+            functions: HoldFunctions::lock(None),
+            held: Box::new(Plain),
             calls: AtomicU64::new(0),
             workers: AtomicU64::new(0),
             holders: AtomicU64::new(0),
         }
     }
 
-    /// The functions of a workload whose holds end by a release alone.
-    pub(crate) fn functions(&self) -> Vec<Arc<str>> {
-        vec![self.acquire.clone(), self.release.clone()]
-    }
-
-    /// The functions of a workload whose holds end by themselves unless they are renewed.
-    pub(crate) fn functions_with_renewal(&self) -> Vec<Arc<str>> {
-        vec![self.acquire.clone(), self.renew_name.clone(), self.release.clone()]
-    }
-
     fn count(&self) -> u64 {
         Keys(self.keys).count()
     }
 
-    fn call(&self, f: &Arc<str>, key: u64, value: Value) -> Call {
+    /// A call about the object with this number.
+    pub(crate) fn call(&self, f: &Arc<str>, key: u64, value: Value) -> Call {
         let key = Keys(self.keys).key(key);
         Call { workload: self.workload.clone(), f: f.clone(), key, value }
+    }
+
+    /// A call of this function without an argument for each object.
+    pub(crate) fn calls_of_all(&self, f: &Arc<str>) -> Vec<Call> {
+        (0..self.count()).map(|key| self.call(f, key, Value::Nil)).collect()
     }
 
     /// Entry `name` of the parameters: the keys by number. None if there is one without a name.
@@ -79,44 +133,64 @@ impl Holding {
 }
 
 /// The generator of one worker.
-pub(crate) fn generator(shared: &Arc<Holding>, seed: u64, worker: u32) -> Box<dyn Generator> {
+pub(crate) fn generator(shared: &Arc<Holding>, seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
     shared.workers.fetch_add(1, Ordering::Relaxed);
-    let rng = Rng::new(seed, "worker", u64::from(worker));
-    Box::new(Holder { shared: shared.clone(), rng, choice: None, asked: None, held: None })
+    let number = i64::from(worker) + 1;
+    Box::new(Holder {
+        shared: shared.clone(),
+        rng: Rng::new(seed, "worker", u64::from(worker)),
+        step: i64::from(workers.max(1)),
+        fresh: number,
+        candidate: number,
+        choice: None,
+        asked: None,
+        grant: None,
+    })
 }
 
 /// What a worker draws before it acquires.
 #[derive(Clone, Copy)]
 struct Choice {
     key: u64,
-    /// Calls of all workers until the hold is renewed or released.
+    /// Calls of all workers until what is held is used or released.
     hold: u64,
-    renewals: u64,
+    uses: u64,
+    /// It asks who holds, and acquires nothing.
+    looks: bool,
 }
 
-/// A hold, as its worker knows it.
-struct Held {
+/// A grant, as its worker knows it.
+struct Grant {
     choice: Choice,
-    /// The number of calls when it was acquired or renewed last.
+    token: Value,
+    /// The number of calls when it was acquired or used last.
     since: u64,
 }
 
 struct Holder {
     shared: Arc<Holding>,
     rng: Rng,
+    /// The next unique value of a use, and its distance to the one after it.
+    fresh: i64,
+    step: i64,
+    /// The number of its present process among all candidates.
+    candidate: i64,
     /// The next acquire, until `taken` consumes it.
     choice: Option<Choice>,
     /// The acquire that is not answered.
     asked: Option<Choice>,
-    held: Option<Held>,
+    grant: Option<Grant>,
 }
 
 impl Holder {
     fn draw(&mut self) -> Choice {
+        let (least, most) = self.shared.uses;
+        let looks = self.shared.functions.look.as_ref().map_or(0, |(_, percent)| u64::from(*percent));
         Choice {
             key: self.rng.below(self.shared.count()),
             hold: self.rng.below(u64::from(self.shared.hold) + 1),
-            renewals: self.rng.below(u64::from(self.shared.renew) + 1),
+            uses: self.rng.between(u64::from(least), u64::from(most)),
+            looks: looks > 0 && self.rng.below(100) < looks,
         }
     }
 
@@ -124,22 +198,27 @@ impl Holder {
         self.shared.calls.load(Ordering::Relaxed)
     }
 
-    fn hold(&mut self, choice: Choice) {
+    fn hold(&mut self, choice: Choice, token: Value) {
         self.free();
-        self.held = Some(Held { choice, since: self.now() });
+        self.grant = Some(Grant { choice, token, since: self.now() });
         self.shared.holders.fetch_add(1, Ordering::Relaxed);
     }
 
     fn free(&mut self) {
-        if self.held.take().is_some() {
+        if self.grant.take().is_some() {
             self.shared.holders.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     /// Whether the hold has lasted long enough. Nobody is left to count calls if every worker holds.
-    fn is_due(&self, held: &Held) -> bool {
+    fn is_due(&self, grant: &Grant) -> bool {
         let all_hold = || self.shared.holders.load(Ordering::Relaxed) >= self.shared.workers.load(Ordering::Relaxed);
-        self.now().saturating_sub(held.since) >= held.choice.hold || all_hold()
+        self.now().saturating_sub(grant.since) >= grant.choice.hold || all_hold()
+    }
+
+    /// The function of the call that comes after the hold: a use, while there are some left.
+    fn usage(&self, grant: &Grant) -> Option<&Arc<str>> {
+        self.shared.functions.usage.as_ref().filter(|_| grant.choice.uses > 0)
     }
 }
 
@@ -152,50 +231,62 @@ impl Drop for Holder {
 
 impl Generator for Holder {
     fn next(&mut self) -> Next {
-        if let Some(held) = &self.held {
-            let shared = &self.shared;
-            return match () {
-                () if !self.is_due(held) => Next::Wait,
-                () if held.choice.renewals > 0 => {
-                    Next::Call(shared.call(&shared.renew_name, held.choice.key, shared.argument.clone()))
-                }
-                () => Next::Call(shared.call(&shared.release, held.choice.key, Value::Nil)),
+        let shared = self.shared.clone();
+        if let Some(grant) = &self.grant {
+            let (key, held) = (grant.choice.key, &shared.held);
+            return match self.usage(grant) {
+                _ if !self.is_due(grant) => Next::Wait,
+                Some(f) => Next::Call(shared.call(f, key, held.usage(&grant.token, self.fresh))),
+                None => Next::Call(shared.call(&shared.functions.release, key, held.release(&grant.token))),
             };
         }
-        if self.choice.is_none() {
-            self.choice = Some(self.draw());
-        }
-        let key = self.choice.map_or(0, |choice| choice.key);
-        Next::Call(self.shared.call(&self.shared.acquire, key, self.shared.argument.clone()))
+        let choice = self.choice.unwrap_or_else(|| self.draw());
+        self.choice = Some(choice);
+        Next::Call(match shared.functions.look.as_ref().filter(|_| choice.looks) {
+            Some((look, _)) => shared.call(look, choice.key, Value::Nil),
+            None => shared.call(&shared.functions.acquire, choice.key, shared.held.acquire(self.candidate)),
+        })
     }
 
     fn taken(&mut self) {
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
-        if self.held.is_none() {
-            self.asked = self.choice.take();
+        match &self.grant {
+            Some(grant) if self.usage(grant).is_some() => self.fresh += self.step,
+            Some(_) => {}
+            None => self.asked = self.choice.take().filter(|choice| !choice.looks),
         }
     }
 
     fn observe(&mut self, call: &Call, answer: &CallResult) {
-        let asked = self.asked.take();
-        let got = matches!(answer, CallResult::Ok(reply) if *reply != Value::Bool(false));
-        match (&*call.f, asked, answer) {
+        let (asked, shared) = (self.asked.take(), self.shared.clone());
+        if let CallResult::Info(_) = answer {
             // The process is retired, and its session ends with it.
-            (_, _, CallResult::Info(_)) => self.free(),
-            ("acquire", Some(choice), _) if got => self.hold(choice),
-            ("acquire", ..) => {}
-            (_, _, CallResult::Fail(error)) if error.starts_with(NOT_HELD) => self.free(),
-            ("release", _, CallResult::Ok(_)) => self.free(),
-            ("renew", ..) => {
-                let since = self.now();
-                if let Some(held) = &mut self.held {
-                    // A hold that is not renewed is released.
-                    held.choice.renewals = if got { held.choice.renewals.saturating_sub(1) } else { 0 };
-                    held.since = since;
+            self.free();
+            self.candidate += self.step;
+            return;
+        }
+        if let Some(choice) = asked {
+            let reply = if let CallResult::Ok(reply) = answer { Some(reply) } else { None };
+            if let Some(token) = reply.and_then(|reply| shared.held.granted(reply, self.candidate)) {
+                self.hold(choice, token);
+            }
+            return;
+        }
+        let released = call.f == shared.functions.release;
+        match answer {
+            CallResult::Fail(error) if LOST.iter().any(|lost| error.starts_with(lost)) => self.free(),
+            CallResult::Ok(_) if released => self.free(),
+            // A refused release is tried again.
+            _ if released => {}
+            _ => {
+                let (since, used) =
+                    (self.now(), matches!(answer, CallResult::Ok(reply) if *reply != Value::Bool(false)));
+                if let Some(grant) = &mut self.grant {
+                    // What cannot be used is released.
+                    grant.choice.uses = if used { grant.choice.uses.saturating_sub(1) } else { 0 };
+                    grant.since = since;
                 }
             }
-            // A refused release is tried again.
-            _ => {}
         }
     }
 }

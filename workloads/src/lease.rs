@@ -2,7 +2,7 @@
 //!
 //! Never: acquires a lease while the worker holds one, or renews or releases what it does not hold.
 use crate::doc::{WorkloadDoc, keys_mistake};
-use crate::holding::{self, Holding};
+use crate::holding::{self, Held, HoldFunctions, Holding};
 use crate::workload::{FinalCall, Generator, Part, Workload, WorkloadSpec};
 use dsfuzz_checkers::{Reads, Value};
 use serde::{Deserialize, Serialize};
@@ -59,16 +59,37 @@ impl WorkloadSpec for LeaseOptions {
 /// The workload with these options.
 fn build(options: &LeaseOptions) -> Box<dyn Workload> {
     let mut shared = Holding::new(DOC.name, options.keys, options.hold);
-    shared.renew = options.renew;
-    shared.argument = Value::Map([(Arc::from("ttl_ms"), Value::Int(i64::from(options.ttl_ms)))].into());
-    Box::new(Leases(Arc::new(shared)))
+    let argument = Value::Map([(Arc::from("ttl_ms"), Value::Int(i64::from(options.ttl_ms)))].into());
+    shared.uses = (0, options.renew);
+    shared.functions = HoldFunctions::lock(Some("renew"));
+    shared.held = Box::new(Lease { argument: argument.clone() });
+    Box::new(Leases { holding: Arc::new(shared), argument })
 }
 
-struct Leases(Arc<Holding>);
+/// A lease: acquires and renewals say how long it lasts.
+struct Lease {
+    argument: Value,
+}
+
+impl Held for Lease {
+    fn acquire(&self, _: i64) -> Value {
+        self.argument.clone()
+    }
+
+    fn usage(&self, _: &Value, _: i64) -> Value {
+        self.argument.clone()
+    }
+}
+
+struct Leases {
+    holding: Arc<Holding>,
+    /// How long a grant lasts.
+    argument: Value,
+}
 
 impl Workload for Leases {
     fn name(&self) -> Arc<str> {
-        self.0.workload.clone()
+        self.holding.workload.clone()
     }
 
     fn object(&self) -> Arc<str> {
@@ -76,11 +97,11 @@ impl Workload for Leases {
     }
 
     fn functions(&self) -> Vec<Arc<str>> {
-        self.0.functions_with_renewal()
+        self.holding.functions.names()
     }
 
-    fn generator(&self, seed: u64, worker: u32, _workers: u32) -> Box<dyn Generator> {
-        holding::generator(&self.0, seed, worker)
+    fn generator(&self, seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
+        holding::generator(&self.holding, seed, worker, workers)
     }
 
     /// None: the client of a joining worker is closed when it is idle, and the lease could go with it.
@@ -93,8 +114,8 @@ impl Workload for Leases {
     }
 
     fn params(&self) -> Value {
-        let Value::Map(time) = &self.0.argument else { return Value::Nil };
-        Value::Map(self.0.named_keys("leases").into_iter().chain(time.iter().cloned()).collect())
+        let Value::Map(time) = &self.argument else { return Value::Nil };
+        Value::Map(self.holding.named_keys("leases").into_iter().chain(time.iter().cloned()).collect())
     }
 
     fn checkers(&self) -> Vec<&'static str> {

@@ -4,26 +4,33 @@
 //! given. Never: I/O, time, threads.
 #![forbid(unsafe_code)]
 
+pub mod atomic_commit;
 pub mod bank;
 pub mod client;
 pub mod counter;
 pub mod doc;
+pub mod election;
 pub mod g2;
 mod holding;
 mod keys;
 pub mod lease;
 pub mod lock;
+pub mod lock_set;
+pub mod log;
 pub mod memory;
 pub mod monotonic;
 pub mod objects;
 pub mod options;
 pub mod queue;
 pub mod register;
+pub mod saga;
 pub mod semaphore;
 pub mod set;
 mod slots;
+mod started;
 pub mod transactions;
 pub mod unique_ids;
+pub mod watch;
 pub mod workload;
 
 pub use client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};

@@ -62,11 +62,11 @@ impl Workload for Locks {
     }
 
     fn functions(&self) -> Vec<Arc<str>> {
-        self.0.functions()
+        self.0.functions.names()
     }
 
-    fn generator(&self, seed: u64, worker: u32, _workers: u32) -> Box<dyn Generator> {
-        holding::generator(&self.0, seed, worker)
+    fn generator(&self, seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
+        holding::generator(&self.0, seed, worker, workers)
     }
 
     /// None: the client of a joining worker is closed when it is idle, and the lock would go with it.

@@ -3,12 +3,16 @@
 //! For tests of the whole pipeline, and as the instant client of benchmarks. Faults come at every n-th occasion and are not
 //! random, so that a test knows the findings.
 mod bank;
+mod decisions;
+mod guarded;
 mod holders;
 mod inserts;
+mod logs;
 mod numbers;
 mod queues;
 mod rows;
 mod transactions;
+mod watched;
 
 use crate::client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 use crate::workload::Workload;
@@ -60,6 +64,11 @@ struct Store {
     /// Keys with a row.
     inserted: HashSet<Value>,
     holders: holders::Holders,
+    guarded: guarded::Guarded,
+    guarded_refused: u32,
+    keys: watched::Keys,
+    logs: logs::Logs,
+    decisions: decisions::Decisions,
     /// By workload.
     transactions: HashMap<Arc<str>, transactions::Database>,
     changes: u32,
@@ -110,11 +119,11 @@ impl Memory {
 
     /// A client of process 0, without [`Connect`].
     pub fn client(&self) -> Box<dyn Client> {
-        self.client_of(0)
+        self.client_of(0, "n1".into())
     }
 
-    fn client_of(&self, process: u64) -> Box<dyn Client> {
-        Box::new(MemoryClient { store: self.store.clone(), process })
+    fn client_of(&self, process: u64, node: Arc<str>) -> Box<dyn Client> {
+        Box::new(MemoryClient { store: self.store.clone(), process, node })
     }
 }
 
@@ -128,7 +137,7 @@ impl Connect for Memory {
             if refused {
                 Err(ConnectError("refused by its faults".to_owned()))
             } else {
-                Ok(self.client_of(endpoint.process))
+                Ok(self.client_of(endpoint.process, endpoint.node))
             }
         })
     }
@@ -137,20 +146,25 @@ impl Connect for Memory {
 struct MemoryClient {
     store: Arc<Mutex<Store>>,
     process: u64,
+    node: Arc<str>,
 }
 
 /// A client that goes takes its session along, closed or not.
 impl Drop for MemoryClient {
     fn drop(&mut self) {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner).holders.gone(self.process);
+        let store = &mut *self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.holders.gone(self.process);
+        store.guarded.gone(self.process);
+        store.logs.gone(self.process);
     }
 }
 
 impl Client for MemoryClient {
     fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, CallResponse> {
-        Box::pin(
-            async move { self.store.lock().unwrap_or_else(PoisonError::into_inner).answer(self.process, call).into() },
-        )
+        Box::pin(async move {
+            let store = &mut *self.store.lock().unwrap_or_else(PoisonError::into_inner);
+            store.answer(self.process, &self.node, call).into()
+        })
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
@@ -159,8 +173,13 @@ impl Client for MemoryClient {
 }
 
 impl Store {
-    fn answer(&mut self, process: u64, call: &Call) -> CallResult {
+    fn answer(&mut self, process: u64, node: &Arc<str>, call: &Call) -> CallResult {
         match (&*call.workload, &*call.f) {
+            ("lock-set" | "election", _) => self.guarded(process, call),
+            ("watch", _) => self.watched(call),
+            ("log", _) => self.logged(process, call),
+            ("atomic-commit", _) => self.decided(node, call),
+            ("saga", _) => self.told(call),
             ("bank", "read") => self.read_bank(),
             ("bank", "transfer") => self.transfer(&call.value),
             ("counter", "read") => self.read_counter(&call.key),

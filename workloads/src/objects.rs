@@ -37,4 +37,22 @@ pub const OBJECTS: &[ObjectDoc] = &[
     object("lock", &["acquire", "release"], "A lock for each key, held by one process at a time."),
     object("lease", &["acquire", "renew", "release"], "A lock for each key that expires unless it is renewed."),
     object("semaphore", &["acquire", "release"], "Permits for each key, as many as the parameters say."),
+    object(
+        "guarded",
+        &["acquire", "add", "read", "write", "log", "release"],
+        "A lock for each key and what it guards: a set that holders write back whole, and a log of writes with fencing tokens.",
+    ),
+    object(
+        "election",
+        &["elect", "leader", "write", "log", "resign"],
+        "An office for each key with one leader in a term, and a log of what leaders write with their term.",
+    ),
+    object(
+        "log",
+        &["assign", "subscribe", "send", "poll", "txn", "crash"],
+        "Logs of messages with offsets, which consumers poll from their place on.",
+    ),
+    object("kv", &["get", "put", "delete", "watch"], "A store of keys with revisions that can be watched."),
+    object("commit", &["commit", "status"], "Transactions that several participants commit or abort."),
+    object("saga", &["start", "log"], "Sagas: steps that are all done, or compensated in reverse order."),
 ];

@@ -1,18 +1,24 @@
 //! [`WorkloadOptions`]: the one list of workloads. A new workload is one file and one line here.
 pub use crate::doc::WorkloadDoc;
 
+use crate::atomic_commit::AtomicCommitOptions;
 use crate::bank::BankOptions;
 use crate::counter::CounterOptions;
+use crate::election::ElectionOptions;
 use crate::g2::G2Options;
 use crate::lease::LeaseOptions;
 use crate::lock::LockOptions;
+use crate::lock_set::LockSetOptions;
+use crate::log::LogOptions;
 use crate::monotonic::MonotonicOptions;
 use crate::queue::QueueOptions;
 use crate::register::RegisterOptions;
+use crate::saga::SagaOptions;
 use crate::semaphore::SemaphoreOptions;
 use crate::set::SetOptions;
 use crate::transactions::{ListAppendOptions, MiniTransactionsOptions, RwRegisterOptions};
 use crate::unique_ids::UniqueIdsOptions;
+use crate::watch::WatchOptions;
 use crate::workload::{Workload, WorkloadSpec};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +71,12 @@ workloads! {
     "Leases: acquire for a time, renew, release." Lease(LeaseOptions);
     "Locks: acquire, hold, release." Lock(LockOptions);
     "Semaphores: acquire a permit, hold, release." Semaphore(SemaphoreOptions);
+    "Sets that are changed under a lock alone." LockSet(LockSetOptions);
+    "Elections: campaign, act as the leader, resign." Election(ElectionOptions);
+    "Logs of messages: send, poll, transactions of both." Log(LogOptions);
+    "Keys with revisions: put, delete, watch." Watch(WatchOptions);
+    "Transactions over several participants: commit, ask for decisions." AtomicCommit(AtomicCommitOptions);
+    "Sagas: start, read the log." Saga(SagaOptions);
     "Transactions of appends to lists and reads of them." ListAppend(ListAppendOptions);
     "Transactions of writes and reads of registers." RwRegister(RwRegisterOptions);
     "Transactions on registers, each write after a read of its key." MiniTransactions(MiniTransactionsOptions);
@@ -97,7 +109,8 @@ mod tests {
             assert_eq!(*doc.name, *workload.name());
             for name in workload.functions() {
                 assert_ne!(function(&name).kind, FunctionKind::Unknown, "{name}");
-                assert_eq!(Part::of(&name) == Part::Reads, &*name == "read", "{name}");
+                let reads = ["read", "leader", "log", "status"].contains(&&*name);
+                assert_eq!(Part::of(&name) == Part::Reads, reads, "{name}");
             }
         }
     }

@@ -121,7 +121,10 @@ impl Workload for Queues {
     }
 
     fn settle(&self) -> Vec<FinalCall> {
-        let drain = |queue| FinalCall { call: self.call(DRAIN, queue, Value::Nil), mode: Some(FinalReads::UntilEmpty) };
+        let drain = |queue| FinalCall {
+            mode: Some(FinalReads::UntilEmpty),
+            ..FinalCall::from(self.call(DRAIN, queue, Value::Nil))
+        };
         (0..self.count()).map(drain).collect()
     }
 

@@ -81,11 +81,11 @@ impl Workload for Semaphores {
     }
 
     fn functions(&self) -> Vec<Arc<str>> {
-        self.shared.functions()
+        self.shared.functions.names()
     }
 
-    fn generator(&self, seed: u64, worker: u32, _workers: u32) -> Box<dyn Generator> {
-        holding::generator(&self.shared, seed, worker)
+    fn generator(&self, seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
+        holding::generator(&self.shared, seed, worker, workers)
     }
 
     /// None: the client of a joining worker is closed when it is idle, and the permit would go with it.

@@ -89,11 +89,13 @@ pub struct FinalCall {
     /// Which nodes are asked, and how often, where the call itself demands it: one that takes away what it returns. Left out:
     /// as the plan or the recipe has it.
     pub mode: Option<FinalReads>,
+    /// Asked by each client once, right before its first `call`: what puts a consumer where it begins.
+    pub before: Option<Call>,
 }
 
 impl From<Call> for FinalCall {
     fn from(call: Call) -> FinalCall {
-        FinalCall { call, mode: None }
+        FinalCall { call, mode: None, before: None }
     }
 }
 

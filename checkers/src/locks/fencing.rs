@@ -5,7 +5,7 @@
 //! `write` with `{"token": t, ...}` or `[t, value]` as argument; acknowledged, they were accepted. The resource's own
 //! log is `log`, a list of `[t, value]` in the order in which it accepted them. One call is later than another when it
 //! began after the other had ended; calls at the same time may have happened in either order. By key: of the lock for
-//! grants, of the resource for writes. A process that acquires again without having released may get its own token
+//! grants, of the resource for writes. Leaders of terms (`elect`, `resign`) write with their term as the token. A process that acquires again without having released may get its own token
 //! again, and a reply of false grants, and accepts, nothing. Where the arguments of acquire differ within a key, the
 //! option `named_by` says whether they name locks; without it only grants with the same argument are compared, and
 //! nothing is valid.
@@ -37,7 +37,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "fencing",
     doc: "Later grants carry larger tokens, and what they guard never accepts an older token after a newer.",
     cost: "near-linear",
-    judges: Judges::calls(&["acquire"], &["release", "write", "log"]),
+    judges: Judges::calls(&["acquire", "elect"], &["release", "resign", "leader", "write", "log"]),
     options: schema::<Fencing>,
     build: from_options::<Fencing>,
 };

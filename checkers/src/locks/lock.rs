@@ -58,7 +58,7 @@ pub(crate) const LOCK: CheckerDoc = CheckerDoc {
     name: "lock",
     doc: "Never two processes certainly hold one lock at the same moment, and only its holder releases it.",
     cost: "near-linear",
-    judges: Judges::calls(&["acquire", "release"], &[]),
+    judges: Judges::calls(&["acquire", "release"], &["add", "read", "write", "log"]),
     options: schema::<LockOptions>,
     build: |given| {
         let LockOptions { idempotent_release, named_by } = given.read()?;

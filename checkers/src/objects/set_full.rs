@@ -1,7 +1,7 @@
 //! `set-full`: every element, once it is known, is in every later read, and in particular in the last ones.
 //!
 //! Functions: `add` with the element as input; `read` with the list of all elements as reply. The set begins empty and
-//! nothing is removed from it. Reads of the settle phase, where there are any, are the last reads; else the last read is.
+//! nothing is removed from it; `acquire` and `release` of a lock that guards it leave it as it is. Reads of the settle phase, where there are any, are the last reads; else the last read is.
 //! Of several of one node (or of clients of which no node is known) that follow each other in real time, only the last
 //! counts. A read of the settle phase that failed with the code `absent` is a read of nothing.
 //!
@@ -47,7 +47,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "set-full",
     doc: "Every element, once known, is in every later read (linearizable) or at least in the last ones.",
     cost: "near-linear: in the differences between consecutive reads",
-    judges: Judges::calls(&["add"], &["read"]).reading(Reads::Elements),
+    judges: Judges::calls(&["add"], &["read", "acquire", "release"]).reading(Reads::Elements),
     options: schema::<SetFull>,
     build: from_options::<SetFull>,
 };
@@ -63,6 +63,9 @@ pub(crate) struct SetFull {
     /// An element may be there twice; duplicated-element is evidence then.
     at_least_once: bool,
 }
+
+/// What may be called of a set, and of the lock under which it is changed.
+const TAKES: [&str; 4] = ["add", "read", "acquire", "release"];
 
 /// The calls of one set.
 #[derive(Default)]
@@ -474,8 +477,7 @@ impl Checker for SetFull {
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let (mut report, objects) =
-            judgeable(history, objects(history, &["add"], &["add", "read"]), &["add", "read"], "set");
+        let (mut report, objects) = judgeable(history, objects(history, &["add"], &["add", "read"]), &TAKES, "set");
         let mut totals = Totals::default();
         let mut poll = BudgetPoll::new(budget);
         for object in &objects {

@@ -31,7 +31,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "leadership",
     doc: "No term has two leaders, by what nodes claim and log and by what clients are told.",
     cost: "near-linear",
-    judges: Judges::calls(&["elect", "leader"], &[]).and_runs(),
+    judges: Judges::calls(&["elect", "leader"], &["resign", "write", "log"]).and_runs(),
     options: schema::<NoOptions>,
     build: |given| given.read().map(|NoOptions {}| Box::new(Leadership) as _),
 };

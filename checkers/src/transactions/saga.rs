@@ -10,7 +10,8 @@
 //! Findings: `compensated-without-step`, `compensated-out-of-order`, `compensated-after-success`,
 //! `step-after-compensation`, `event-after-end`, `completed-after-compensation`, `completed-with-steps-missing`,
 //! `incomplete-compensation`, `conflicting-logs`, `acknowledged-otherwise`, `refused-saga-ran`. A log of the settle phase
-//! without an end: `unfinished`, evidence and Unknown, or with the option `must_end` a violation. Unknown: no log was
+//! without an end: `unfinished`, evidence and Unknown, or with the option `must_end` a violation. A saga whose start was
+//! not acknowledged and of which all logs are empty never ran, and has nothing to end. Unknown: no log was
 //! read, an event that is none of these, or a started saga whose log was not read in the settle phase.
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
@@ -209,21 +210,28 @@ impl Saga {
                 last_settled = Some((log, course.ended.is_some()));
             }
         }
-        self.end(last_settled, report);
-        let started = known.starts.iter().any(|op| op.outcome == Outcome::Ok);
+        let begun = known.starts.iter().find(|op| op.outcome == Outcome::Ok);
+        let started = begun.is_some();
+        let ran = |log: &&Op<'h>| log.output.as_list().is_some_and(|events| !events.is_empty());
+        // What no start certainly began, and no log shows, never ran.
+        if let Some(&shows) = begun.or(known.logs.iter().find(ran)) {
+            self.end(last_settled, shows, report);
+        }
         seen.unread += usize::from(started && last_settled.is_none());
         answers(&known, ends, report);
         prefixes(&known, report);
     }
 
-    fn end<'h>(&self, last: Option<(Op<'h>, bool)>, report: &mut Report<'h>) {
+    /// `shows`: the call that shows that it ran.
+    fn end<'h>(&self, last: Option<(Op<'h>, bool)>, shows: Op<'h>, report: &mut Report<'h>) {
         let Some((log, false)) = last else { return };
+        let before = Some(shows).filter(|shows| shows.call != log.call);
         let tell = || Violation {
             subject: object(&[("saga", log.key.to_value()), ("must_end", Value::Bool(self.must_end))]),
             certified: false,
             ..violation(
                 format!("saga {} had not ended when #{} read its log", log.key, log.call),
-                vec![log],
+                before.into_iter().chain([log]).collect(),
                 vec!["It was read after everything was healed: neither all done nor all compensated.".to_owned()],
             )
         };

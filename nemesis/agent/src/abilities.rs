@@ -50,15 +50,26 @@ fn scratch_table(state_dir: &StateDir, kind: &str) -> Result<String, String> {
         )
     };
     // The proof of a cut reads its table, which needs an nft with JSON output.
-    let made = nft::script(&format!("add table {table}\n{set}")).and_then(|()| match nft::list(&table) {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(format!("nft: the table {table} was made and is not there")),
-        Err(reason) => Err(format!(
-            "{reason}; dsfuzz reads tables back with `nft -j`, which this nft cannot (was it built without JSON?)"
-        )),
+    let made = nft::script(&format!("add table {table}\n{set}")).map_err(without_capability).and_then(|()| {
+        match nft::list(&table) {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(format!("nft: the table {table} was made and is not there")),
+            Err(reason) => Err(format!(
+                "{reason}; dsfuzz reads tables back with `nft -j`, which this nft cannot (was it built without JSON?)"
+            )),
+        }
     });
     let removed = nft::script(&format!("add table {table}\ndelete table {table}\n"));
     made.and(removed).map(|()| "a scratch table was made and removed".to_owned())
+}
+
+/// Names the capability that a container must be given.
+fn without_capability(reason: String) -> String {
+    if reason.contains("Operation not permitted") {
+        let how = "docker and podman: --cap-add NET_ADMIN; a pod: securityContext.capabilities.add";
+        return format!("{reason}; programs on this node have no CAP_NET_ADMIN ({how})");
+    }
+    reason
 }
 
 /// Freezes and thaws a child in a scratch cgroup.

@@ -34,6 +34,13 @@ pub(super) struct ReadReply {
 
 impl ReadReply {
     fn of(value: &Value) -> ReadReply {
+        if let Some(messages) = polled(value) {
+            return ReadReply { empty: messages == 0, ..ReadReply::digest_of(value) };
+        }
+        ReadReply::digest_of(value)
+    }
+
+    fn digest_of(value: &Value) -> ReadReply {
         let hash = |value: &Value| {
             let mut hasher = DefaultHasher::new();
             value.hash(&mut hasher);
@@ -49,6 +56,17 @@ impl ReadReply {
     }
 }
 
+/// How many messages the reply of a poll shows; none if it is no such reply.
+fn polled(value: &Value) -> Option<usize> {
+    let [poll] = value.as_list()? else { return None };
+    match poll.as_list()? {
+        [Value::Text(name), Value::Map(logs)] if &**name == "poll" => {
+            Some(logs.iter().map(|(_, messages)| messages.as_list().map_or(0, <[Value]>::len)).sum())
+        }
+        _ => None,
+    }
+}
+
 /// Reads from one node through one client at a time.
 pub(super) struct Reader {
     shared: SharedSettle,
@@ -56,6 +74,8 @@ pub(super) struct Reader {
     worker: u32,
     process: u64,
     client: Option<Box<dyn Client>>,
+    /// The position in [`SharedSettle::before`] of the call that the client made last.
+    prepared: Option<usize>,
     backoff: Backoff,
     rng: Rng,
     summary: SettleSummary,
@@ -70,6 +90,7 @@ impl Reader {
             process: shared.options.first_process + position as u64,
             position,
             client: None,
+            prepared: None,
             backoff: Backoff::default(),
             rng: Rng::new(shared.options.seed, "settle", position as u64),
             summary: SettleSummary::default(),
@@ -96,8 +117,22 @@ impl Reader {
         }
     }
 
-    /// One attempt.
+    /// One attempt, after the call that each client makes before it.
     pub(super) async fn read(&mut self, call: &Call) -> ReadOutcome {
+        let before = self.shared.before.clone();
+        let needed = before.iter().position(|(of, _)| of == call);
+        if let Some((position, (_, first))) = needed.and_then(|position| Some((position, before.get(position)?)))
+            && (self.client.is_none() || self.prepared != needed)
+        {
+            match self.ask(first).await {
+                ReadOutcome::Answered(_) => self.prepared = Some(position),
+                not_answered => return not_answered,
+            }
+        }
+        self.ask(call).await
+    }
+
+    async fn ask(&mut self, call: &Call) -> ReadOutcome {
         let options = self.shared.options.clone();
         let node = &options.nodes[self.position];
         let left = || self.shared.end.saturating_duration_since(Instant::now());

@@ -4,7 +4,7 @@ mod tests;
 
 use super::super::node_commands::head;
 use super::super::recipe::Certainty;
-use super::{transactions, values};
+use super::{shapes, transactions, values};
 use crate::cluster::Node;
 use dsfuzz_checkers::functions::{Argument, Function, FunctionKind, Reply, function};
 use dsfuzz_checkers::{ABSENT, Reads, Value};
@@ -269,6 +269,11 @@ fn ok(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
     if function.kind.is_write() && refused {
         return Err(ReplyDefect::Malformed("expected \"fail\" where nothing was changed".to_owned()));
     }
+    if json.get("value").is_none()
+        && let Some(defect) = shapes::mistake(call, None)
+    {
+        return Err(defect);
+    }
     match json.get("value") {
         None if function.kind == FunctionKind::Read => {
             Err(ReplyDefect::Malformed("expected \"value\" for a read (null where there is none)".to_owned()))
@@ -296,6 +301,9 @@ fn replies_of_reads(call: &Call) -> Option<Reads> {
 /// Checks a value against the replies of the function. dsfuzz made every written value, so it knows their type.
 fn reply_value(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
     let value = values::from_json(json);
+    if let Some(defect) = shapes::mistake(call, Some(&value)) {
+        return Err(defect);
+    }
     let function = function(&call.f);
     if takes(function) {
         return taken(value, function);

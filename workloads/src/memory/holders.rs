@@ -49,6 +49,11 @@ impl Store {
         fate.answer()
     }
 
+    /// Whether the process holds what the call is about.
+    pub(super) fn holds(&mut self, process: u64, call: &Call) -> bool {
+        self.holders.of(call).contains(&process)
+    }
+
     pub(super) fn renew(&mut self, process: u64, call: &Call) -> CallResult {
         match self.holders.of(call).contains(&process) {
             true => CallResult::Ok(Value::Nil),

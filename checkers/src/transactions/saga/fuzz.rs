@@ -187,7 +187,8 @@ fn define(history: &History) -> BTreeSet<&'static str> {
                 kinds.insert("conflicting-logs");
             }
             let last = logs.iter().rfind(|other| other.settle);
-            if last.is_some_and(|last| last.call == op.call) && end(one).is_empty() {
+            let ran = starts.iter().any(|op| op.outcome == Outcome::Ok) || all.iter().any(|log| !log.is_empty());
+            if last.is_some_and(|last| last.call == op.call) && end(one).is_empty() && ran {
                 kinds.insert("unfinished");
             }
             if !one.is_empty() && !starts.is_empty() && starts.iter().all(|op| op.outcome == Outcome::Fail) {
