@@ -19,8 +19,27 @@ pub(super) struct BuiltInClient {
 }
 
 /// Every built-in client. A new one is its crate and its entry here.
-const BUILT_IN: &[BuiltInClient] =
-    &[BuiltInClient { name: etcd::NAME, objects: etcd::OBJECTS, inside: Some(|_| Arc::new(etcd::EtcdConnect)) }];
+const BUILT_IN: &[BuiltInClient] = &[
+    BuiltInClient { name: etcd::NAME, objects: etcd::OBJECTS, inside: Some(|_| Arc::new(etcd::EtcdConnect)) },
+    BuiltInClient { name: "postgres", objects: SQL, inside: None },
+    BuiltInClient { name: "mysql", objects: SQL, inside: None },
+];
+
+/// The objects of the SQL clients.
+const SQL: &[&str] = &[
+    "register",
+    "set",
+    "rows",
+    "transactions",
+    "table",
+    "bank",
+    "predicate",
+    "queue",
+    "counter",
+    "ids",
+    "lock",
+    "guarded",
+];
 
 /// The client of this name.
 pub(super) fn find(name: &str) -> Result<&'static BuiltInClient, String> {

@@ -62,7 +62,7 @@ impl Running {
         let output = install.output().expect("MariaDB (Debian: mariadb-server)");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let users = folder.path().join("users.sql");
-        let statements = "create user dsfuzz@'%' identified by 'dsfuzz';\ngrant all on *.* to dsfuzz@'%';\n\
+        let statements = "create user dsfuzz@'%' identified by 'dsfuzz';\ngrant all on *.* to dsfuzz@'%' with grant option;\n\
             create user secured@'%' identified by 'right';\ncreate database if not exists dsfuzz;\n";
         std::fs::write(&users, statements).unwrap();
         for _ in 0..5 {
@@ -71,7 +71,10 @@ impl Running {
                 return running;
             }
         }
-        panic!("MariaDB ended five times right after its start: {}", std::fs::read_to_string(folder.path().join("log")).unwrap());
+        panic!(
+            "MariaDB ended five times right after its start: {}",
+            std::fs::read_to_string(folder.path().join("log")).unwrap()
+        );
     }
 
     /// None: it ended at once, because the port was somebody's.
@@ -79,9 +82,16 @@ impl Running {
         let port = free_port();
         let log = std::fs::File::create(folder.join("log")).unwrap();
         let mut server = Command::new("mariadbd");
-        server.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-buffer-pool-size=32M"]);
+        server.args([
+            "--no-defaults",
+            "--bind-address=127.0.0.1",
+            "--skip-name-resolve",
+            "--innodb-buffer-pool-size=32M",
+        ]);
         server.arg("--innodb-flush-log-at-trx-commit=0");
-        for (name, value) in [("datadir", data), ("init-file", users), ("socket", &folder.join("s")), ("pid-file", &folder.join("p"))] {
+        for (name, value) in
+            [("datadir", data), ("init-file", users), ("socket", &folder.join("s")), ("pid-file", &folder.join("p"))]
+        {
             server.arg(format!("--{name}={}", value.display()));
         }
         server.arg(format!("--port={port}")).args(extra);
@@ -164,7 +174,9 @@ async fn a_read_only_server_refuses_changes() {
     let mut set = suite::prepared::<Mysql>(&server, "set", "set").await;
     let mut admin = server.connect().await;
     // Users with the privilege READ_ONLY ADMIN may still write.
-    for statement in ["create user plain@'%'", "grant select, insert, create on dsfuzz.* to plain@'%'", "set global read_only = 1"] {
+    for statement in
+        ["create user plain@'%'", "grant select, insert, create on dsfuzz.* to plain@'%'", "set global read_only = 1"]
+    {
         admin.run(statement).await.unwrap();
     }
     suite::call(&mut set, "add", Value::Null, json!(1)).await.unwrap();
@@ -189,11 +201,20 @@ async fn a_server_that_is_too_old_is_refused() {
 async fn a_server_that_is_gone_is_refused() {
     let server = Running::start(&[]).await;
     let mut register = suite::prepared::<Mysql>(&server, "register", "register").await;
-    let mut slow = suite::open::<Mysql>(suite::init(&server, "register", "register", json!({"sql": {"write": "select sleep(60)"}}))).await;
+    let mut slow = suite::open::<Mysql>(suite::init(
+        &server,
+        "register",
+        "register",
+        json!({"sql": {"write": "select sleep(60)"}}),
+    ))
+    .await;
     let ends = async {
         let mut admin = server.connect().await;
         loop {
-            let sleeping = admin.run("select id from information_schema.processlist where info = 'select sleep(60)'").await.unwrap();
+            let sleeping = admin
+                .run("select id from information_schema.processlist where info = 'select sleep(60)'")
+                .await
+                .unwrap();
             if let Some(Some(id)) = sleeping.rows.into_iter().flatten().next() {
                 admin.run(&format!("kill {id}")).await.unwrap();
                 return;

@@ -75,7 +75,9 @@ impl Running {
         let programs = programs();
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
         let data = folder.path().join("data");
-        run(command(&programs.join("initdb")).args(["-A", "trust", "-U", "postgres", "-N", "--locale=C", "-E", "UTF8", "-D"]).arg(&data));
+        run(command(&programs.join("initdb"))
+            .args(["-A", "trust", "-U", "postgres", "-N", "--locale=C", "-E", "UTF8", "-D"])
+            .arg(&data));
         let rules = "host all secured all scram-sha-256\nhost all all all trust\nhost replication all all trust\n";
         std::fs::write(data.join("pg_hba.conf"), rules).unwrap();
         for _ in 0..5 {
@@ -141,7 +143,9 @@ impl Running {
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
         let data = folder.path().join("data");
         let source = format!("host=127.0.0.1 port={} user=postgres application_name=standby", self.port);
-        run(command(&self.programs.join("pg_basebackup")).args(["-d", &source, "-R", "-X", "stream", "-c", "fast", "-D"]).arg(&data));
+        run(command(&self.programs.join("pg_basebackup"))
+            .args(["-d", &source, "-R", "-X", "stream", "-c", "fast", "-D"])
+            .arg(&data));
         let mut running = Running::try_start(folder.path(), &data, &[]).await.expect("a standby");
         running.folder = Some(folder);
         running
@@ -190,7 +194,14 @@ async fn a_standby_refuses_changes_and_a_cancelled_wait_for_it_is_a_warning() {
     let strict = suite::init(&standby, "set", "set", json!({"isolation": "serializable"}));
     let mut strict = suite::open::<Postgres>(strict).await;
     assert_eq!(suite::call(&mut strict, "read", Value::Null, Value::Null).await.unwrap_err().code, "read-only");
-    let last = dsfuzz_client::Call { id: 1, f: "read".into(), key: Value::Null, value: Value::Null, deadline_ms: 5000, is_final: true };
+    let last = dsfuzz_client::Call {
+        id: 1,
+        f: "read".into(),
+        key: Value::Null,
+        value: Value::Null,
+        deadline_ms: 5000,
+        is_final: true,
+    };
     assert_eq!(strict.call(&last).await.unwrap().value, json!([]));
 
     // Nobody acknowledges; the wait is cancelled.
@@ -222,7 +233,13 @@ async fn a_server_that_is_gone_is_refused_and_found_again() {
         assert!(Instant::now() < end);
     }
     // It ends the session within a call: unknown for a change by itself.
-    let mut slow = suite::open::<Postgres>(suite::init(&server, "register", "register", json!({"sql": {"write": "select pg_sleep(60)"}}))).await;
+    let mut slow = suite::open::<Postgres>(suite::init(
+        &server,
+        "register",
+        "register",
+        json!({"sql": {"write": "select pg_sleep(60)"}}),
+    ))
+    .await;
     let ends = async {
         let sleeps = "select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'";
         while admin.run(sleeps).await.unwrap().rows.is_empty() {

@@ -73,10 +73,19 @@ impl<D: Driver> Client for SqlClient<D> {
         let settings = Settings::parse(&init.settings).map_err(malformed)?;
         let first = D::DIALECTS.first().copied().unwrap_or_default();
         let address = address(&init, &settings, first)?;
-        let classes = ErrorClasses::new(first, &settings.errors).map_err(|error| malformed(format!("settings: {error}")))?;
+        let classes =
+            ErrorClasses::new(first, &settings.errors).map_err(|error| malformed(format!("settings: {error}")))?;
         let statements = Statements::new(&init.object, first, &settings.sql).map_err(malformed)?;
-        let mut client =
-            SqlClient { init, settings, classes, statements, dialect: first, address, session: None, held: BTreeMap::new() };
+        let mut client = SqlClient {
+            init,
+            settings,
+            classes,
+            statements,
+            dialect: first,
+            address,
+            session: None,
+            held: BTreeMap::new(),
+        };
         client.connected().await?;
         Ok(client)
     }
@@ -136,7 +145,7 @@ impl<D: Driver> SqlClient<D> {
     }
 
     /// Forgets a connection that is no use any more. What it held is gone.
-    fn end_session(&mut self) {
+    pub(crate) fn end_session(&mut self) {
         self.session = None;
         self.held.clear();
     }
@@ -171,7 +180,11 @@ impl<D: Driver> SqlClient<D> {
     fn set_dialect(&mut self, version: &Version) -> Result<(), CallError> {
         let refused = |text: String| CallError::fail("not-supported", text);
         if let Some(wanted) = self.settings.dialect.filter(|wanted| *wanted != version.dialect) {
-            return Err(refused(format!("the dialect should be {}; the server's is {}", wanted.name(), version.dialect.name())));
+            return Err(refused(format!(
+                "the dialect should be {}; the server's is {}",
+                wanted.name(),
+                version.dialect.name()
+            )));
         }
         if let Some(refusal) = version.refusal(&self.init.object) {
             return Err(refused(refusal));
@@ -179,7 +192,8 @@ impl<D: Driver> SqlClient<D> {
         if version.dialect != self.dialect {
             self.dialect = version.dialect;
             self.classes = ErrorClasses::new(self.dialect, &self.settings.errors).map_err(malformed)?;
-            self.statements = Statements::new(&self.init.object, self.dialect, &self.settings.sql).map_err(malformed)?;
+            self.statements =
+                Statements::new(&self.init.object, self.dialect, &self.settings.sql).map_err(malformed)?;
         }
         Ok(())
     }
@@ -378,10 +392,7 @@ fn other_node(init: &Init, answer: &str) -> Option<String> {
 }
 
 /// Connecting ends after this long.
-async fn within<T>(
-    patience: Duration,
-    connecting: impl Future<Output = Result<T, SqlError>>,
-) -> Result<T, SqlError> {
+async fn within<T>(patience: Duration, connecting: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
     let late = || SqlError::Unreachable(format!("no connection within {} s", patience.as_secs()));
     tokio::time::timeout(patience, connecting).await.unwrap_or_else(|_| Err(late()))
 }
@@ -395,7 +406,8 @@ mod tests {
     #[test]
     fn the_node_that_answers_is_named_if_it_is_another() {
         let init = init_of("register");
-        let cases = [("10.0.0.1", None), ("10.0.0.2", Some("n2")), ("n2:3306", Some("n2")), ("10.9.9.9", None), ("n1", None)];
+        let cases =
+            [("10.0.0.1", None), ("10.0.0.2", Some("n2")), ("n2:3306", Some("n2")), ("10.9.9.9", None), ("n1", None)];
         for (answer, expected) in cases {
             assert_eq!(other_node(&init, answer).as_deref(), expected, "{answer}");
         }

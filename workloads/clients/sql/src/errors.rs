@@ -46,26 +46,26 @@ pub const CODES: [&str; 10] = [
 
 /// PostgreSQL's errors with which a statement, even `commit`, certainly had no effect. A code of two characters is a class.
 const POSTGRES: &[(&str, &str)] = &[
-    ("40001", "conflict"),      // serialization failure
-    ("40P01", "conflict"),      // deadlock
-    ("55P03", "conflict"),      // lock not available (nowait, lock_timeout)
-    ("25006", "read-only"),     // read-only transaction: a standby
-    ("25P02", "aborted"),       // the transaction has failed before
-    ("23505", "exists"),        // unique violation
-    ("42P07", "exists"),        // duplicate table
-    ("42P01", "not-found"),     // undefined table
-    ("3D000", "not-found"),     // no such database
-    ("3F000", "not-found"),     // no such schema
-    ("42501", "denied"),        // insufficient privilege
-    ("53300", "refused"),       // too many connections
-    ("57P03", "refused"),       // cannot connect now: starting, shutting down, in recovery
-    ("28", "denied"),           // invalid authorization
-    ("23", "precondition"),     // integrity constraint
-    ("22", "malformed"),        // data exception
-    ("42", "malformed"),        // syntax error or access rule
-    ("54", "malformed"),        // a limit of the program
-    ("0A", "not-supported"),    // feature not supported
-    ("P0", "aborted"),          // raised by a function or trigger
+    ("40001", "conflict"),   // serialization failure
+    ("40P01", "conflict"),   // deadlock
+    ("55P03", "conflict"),   // lock not available (nowait, lock_timeout)
+    ("25006", "read-only"),  // read-only transaction: a standby
+    ("25P02", "aborted"),    // the transaction has failed before
+    ("23505", "exists"),     // unique violation
+    ("42P07", "exists"),     // duplicate table
+    ("42P01", "not-found"),  // undefined table
+    ("3D000", "not-found"),  // no such database
+    ("3F000", "not-found"),  // no such schema
+    ("42501", "denied"),     // insufficient privilege
+    ("53300", "refused"),    // too many connections
+    ("57P03", "refused"),    // cannot connect now: starting, shutting down, in recovery
+    ("28", "denied"),        // invalid authorization
+    ("23", "precondition"),  // integrity constraint
+    ("22", "malformed"),     // data exception
+    ("42", "malformed"),     // syntax error or access rule
+    ("54", "malformed"),     // a limit of the program
+    ("0A", "not-supported"), // feature not supported
+    ("P0", "aborted"),       // raised by a function or trigger
 ];
 
 /// The same of MySQL's family, by number.

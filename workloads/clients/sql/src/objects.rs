@@ -11,6 +11,9 @@ mod rows;
 mod transactions;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 /// Carries out a call of the client's object.
 pub(crate) async fn carry_out<D: Driver>(client: &mut SqlClient<D>, call: &Call) -> Result<Value, CallError> {
     let object = client.init.object.clone();
@@ -49,7 +52,9 @@ pub(crate) async fn carry_out<D: Driver>(client: &mut SqlClient<D>, call: &Call)
 pub(crate) fn changes(call: &Call) -> bool {
     match &*call.f {
         "read" | "log" => false,
-        "txn" => call.value.as_array().is_none_or(|operations| operations.iter().any(|one| !transactions::is_read(one))),
+        "txn" => {
+            call.value.as_array().is_none_or(|operations| operations.iter().any(|one| !transactions::is_read(one)))
+        }
         _ => true,
     }
 }

@@ -80,7 +80,10 @@ enum Part<'a> {
 
 /// The parameters of a statement, in their order.
 pub fn parameters(template: &str) -> Vec<&str> {
-    split(template).into_iter().filter_map(|part| if let Part::Parameter(name) = part { Some(name) } else { None }).collect()
+    split(template)
+        .into_iter()
+        .filter_map(|part| if let Part::Parameter(name) = part { Some(name) } else { None })
+        .collect()
 }
 
 /// The statement with its parameters. One that is not given stays as it is, and the server refuses it.
@@ -109,7 +112,10 @@ mod tests {
     fn parameters_are_written_out_but_not_within_quotes_or_casts() {
         let values = [("key", Literal::Int(-3)), ("name", Literal::Text("it's \\".to_owned())), ("k", Literal::Null)];
         let rendered = |template, dialect| render(template, dialect, &values);
-        assert_eq!(rendered("select :key::bigint, ':key', :k, :name", Dialect::Postgresql), "select -3::bigint, ':key', null, 'it''s \\'");
+        assert_eq!(
+            rendered("select :key::bigint, ':key', :k, :name", Dialect::Postgresql),
+            "select -3::bigint, ':key', null, 'it''s \\'"
+        );
         assert_eq!(rendered(":name", Dialect::Mysql), "'it''s \\\\'");
         assert_eq!(rendered("a = :keys and t > '10:30'", Dialect::Mysql), "a = :keys and t > '10:30'");
         assert_eq!(parameters("insert :table values (:key, ':no', :value_2)::text"), ["table", "key", "value_2"]);

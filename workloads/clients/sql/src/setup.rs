@@ -85,10 +85,13 @@ pub(crate) async fn set_up<D: Driver>(client: &mut SqlClient<D>) -> Result<Value
             Some(found) if found == comment => {}
             Some(found) => {
                 let name = client.table_name(&table.suffix);
-                let says = if found.is_empty() { "it has no comment".to_owned() } else { format!("its comment: {found}") };
+                let says =
+                    if found.is_empty() { "it has no comment".to_owned() } else { format!("its comment: {found}") };
                 return Err(CallError::fail(
                     "exists",
-                    format!("the table {name} exists and is not of this run ({says}). Drop it, or give the client another `prefix`"),
+                    format!(
+                        "the table {name} exists and is not of this run ({says}). Drop it, or give the client another `prefix`"
+                    ),
                 ));
             }
         }

@@ -231,14 +231,32 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_documentation_has_every_statement() {
-        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/sql-client.md");
-        let page = std::fs::read_to_string(page).expect("docs/sql-client.md");
+    /// The first line of the table of statements.
+    const HEAD: &str = "| object | statement | parameters | PostgreSQL | MySQL |";
+
+    fn table() -> String {
+        let code = |text: &str| format!("`{}`", text.replace('|', "\\|"));
+        let mut lines = vec![HEAD.to_owned(), "|---|---|---|---|---|".to_owned()];
         for doc in STATEMENTS {
             let parameters: Vec<String> = doc.parameters.iter().map(|name| format!("`:{name}`")).collect();
-            let row = format!("| {} | `{}` | {} |", doc.object, doc.name, parameters.join(", "));
-            assert!(page.contains(&row), "no row `{row}` in docs/sql-client.md");
+            let mysql = if doc.mysql == doc.postgres { "the same".to_owned() } else { code(doc.mysql) };
+            let (object, name, postgres) = (doc.object, doc.name, code(doc.postgres));
+            lines.push(format!("| {object} | `{name}` | {} | {postgres} | {mysql} |", parameters.join(", ")));
+        }
+        lines.join("\n")
+    }
+
+    #[test]
+    fn the_documentation_has_every_statement() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/sql-client.md");
+        let page = std::fs::read_to_string(path).expect("docs/sql-client.md");
+        let (before, rest) = page.split_once(HEAD).expect("the table of statements");
+        let after = rest.split_once("\n\n").map_or("", |(_, after)| after);
+        let written = format!("{before}{}\n\n{after}", table());
+        if std::env::var_os("DSFUZZ_BLESS").is_some() {
+            std::fs::write(path, &written).expect("docs/sql-client.md");
+        } else {
+            assert_eq!(page, written, "DSFUZZ_BLESS=1 cargo test -p dsfuzz-client-sql writes it");
         }
     }
 
@@ -250,6 +268,8 @@ mod tests {
         // `enqueue` is a statement of another object.
         assert_eq!(new("enqueue", "x"), Statements::new("register", Dialect::Postgresql, &BTreeMap::new()));
         assert!(new("wirte", "x").expect_err("unknown").contains("register has read, write, cas, create"));
-        assert!(new("read", "select :value").expect_err("unknown").contains("no parameter :value; there are :table, :key"));
+        assert!(
+            new("read", "select :value").expect_err("unknown").contains("no parameter :value; there are :table, :key")
+        );
     }
 }

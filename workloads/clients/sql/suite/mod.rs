@@ -62,7 +62,7 @@ pub(crate) async fn call<D: Driver>(
 async fn steps<D: Driver>(client: &mut SqlClient<D>, steps: &[(&str, Value, Value, Result<Value, &str>)]) {
     for (f, key, value, expected) in steps {
         let end = call(client, f, key.clone(), value.clone()).await;
-        let got = end.as_ref().map(Clone::clone).map_err(|error| {
+        let got = end.clone().map_err(|error| {
             assert!(error.certain, "{f} {value}: {error:?}");
             error.code
         });
@@ -293,7 +293,9 @@ pub(crate) async fn setups<D: Driver>(server: &impl Server) {
     let refused = call(&mut other, "setup", Value::Null, Value::Null).await.unwrap_err();
     assert!(refused.certain && refused.code == "exists", "{refused:?}");
     assert!(refused.text.contains("dsfuzz_ours") && refused.text.contains("dsfuzz run r1"), "{refused:?}");
-    let mut after = open::<D>(init(server, "set", "after", json!({"after_setup": ["insert into :table (k, v) values (0, 9)"]}))).await;
+    let mut after =
+        open::<D>(init(server, "set", "after", json!({"after_setup": ["insert into :table (k, v) values (0, 9)"]})))
+            .await;
     steps(&mut after, &[("setup", Value::Null, Value::Null, Ok(Value::Null))]).await;
     steps(&mut after, &[("read", Value::Null, Value::Null, Ok(json!([9])))]).await;
 }
@@ -333,7 +335,9 @@ pub(crate) async fn settings<D: Driver>(server: &impl Server) {
         assert!(error.certain && error.code == code && error.text.contains(text), "{more}: {error:?}");
     }
     let mut nowhere = init(server, "register", "own", json!({}));
-    nowhere.ports.insert("client".to_owned(), std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+    nowhere
+        .ports
+        .insert("client".to_owned(), std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
     assert_eq!(SqlClient::<D>::open(nowhere).await.err().unwrap().code, "refused");
 }
 
@@ -343,7 +347,8 @@ pub(crate) async fn final_reads<D: Driver>(server: &impl Server, level: &str) {
     let asks = json!({"isolation": "read committed", "sql": {"read": level}, "final_each": ["select 1"]});
     let mut asking = open::<D>(init(server, "set", "finals", asks)).await;
     steps(&mut client, &[("add", Value::Null, json!(1), Ok(Value::Null))]).await;
-    let mut ask = Call { id: 1, f: "read".to_owned(), key: Value::Null, value: Value::Null, deadline_ms: 5000, is_final: false };
+    let mut ask =
+        Call { id: 1, f: "read".to_owned(), key: Value::Null, value: Value::Null, deadline_ms: 5000, is_final: false };
     assert_eq!(asking.call(&ask).await.unwrap().value, json!([0]));
     ask.is_final = true;
     assert_eq!(asking.call(&ask).await.unwrap().value, json!([1]));

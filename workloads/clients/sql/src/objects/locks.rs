@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 fn lock<D: Driver>(client: &SqlClient<D>, key: i64) -> [(&'static str, Literal); 2] {
     let name = format!("{}.{key}", client.table_name(""));
     // FNV-1a: the same number in every version.
-    let id = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let id = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     [("id", Literal::Int(id.cast_signed())), ("name", Literal::Text(name))]
 }
 
@@ -67,13 +67,11 @@ pub(super) async fn acquire_guarded<D: Driver>(client: &mut SqlClient<D>, call: 
         }),
     };
     if let Err(error) = granted {
-        // Whoever was not told of a grant must not hold it.
-        let let_go = release(client, call).await;
-        return Err(match let_go {
-            Ok(_) if error.certain => error,
-            Err(gone) if error.certain && gone.code == "not-held" => error,
-            _ => CallError { certain: false, ..error },
-        });
+        // A session that was not told of a grant must not hold it.
+        if release(client, call).await.is_err() {
+            client.end_session();
+        }
+        return Err(error);
     }
     granted
 }

@@ -31,7 +31,8 @@ pub(super) async fn read<D: Driver>(client: &mut SqlClient<D>) -> Result<Value, 
     let statement = client.statement("read", "", &[]);
     let rows = client.read(&statement).await?.rows;
     let row = |row: Vec<Option<String>>| {
-        let [Some(value), Some(time)] = <[_; 2]>::try_from(row).map_err(|_| malformed("a row has other columns"))? else {
+        let [Some(value), Some(time)] = <[_; 2]>::try_from(row).map_err(|_| malformed("a row has other columns"))?
+        else {
             return Err(malformed("a row has a null"));
         };
         let time = time.parse::<i64>().map_or_else(|_| json!(time), |time| json!(time));
