@@ -65,13 +65,25 @@ impl HttpConnection {
 
     /// Sends one request and reads its whole reply.
     pub(super) async fn send(&mut self, method: &str, path: &str, body: Vec<u8>) -> Result<HttpResponse, HttpError> {
+        self.send_with(method, path, &[], body).await
+    }
+
+    /// The same, with further headers.
+    pub(super) async fn send_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Result<HttpResponse, HttpError> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header("host", &self.authority)
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|error| HttpError::NotSent(error.to_string()))?;
+            .header("content-type", "application/json");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        let request =
+            request.body(Full::new(Bytes::from(body))).map_err(|error| HttpError::NotSent(error.to_string()))?;
         self.sender.ready().await.map_err(|error| HttpError::NotSent(sentence(&error)))?;
         let response = self.sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
             Some(_) => HttpError::NotSent(sentence(error.error())),
