@@ -77,7 +77,7 @@ pub struct Settings {
     pub final_each: Vec<String>,
     /// A query: if it answers true, calls that change something are refused.
     pub read_only_when: Option<String>,
-    /// A query: if it answers true, all calls are refused.
+    /// A query: if it answers true, all calls but final reads are refused.
     pub refuse_when: Option<String>,
     /// A query that answers with the address or the name of the node at the other end of the connection.
     pub answered_by: Option<String>,
