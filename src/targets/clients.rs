@@ -25,6 +25,8 @@ const BUILT_IN: &[BuiltInClient] = &[
     BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, inside: None },
     BuiltInClient { name: "nats", objects: &["register", "set", "ids", "queue"], inside: None },
     BuiltInClient { name: "redis", objects: REDIS, inside: None },
+    BuiltInClient { name: "postgres", objects: SQL, inside: None },
+    BuiltInClient { name: "mysql", objects: SQL, inside: None },
 ];
 
 const ZOOKEEPER: &[&str] = &[
@@ -44,6 +46,21 @@ const ZOOKEEPER: &[&str] = &[
 
 const REDIS: &[&str] =
     &["register", "set", "rows", "transactions", "bank", "queue", "counter", "ids", "lock", "lease", "semaphore"];
+
+const SQL: &[&str] = &[
+    "register",
+    "set",
+    "rows",
+    "transactions",
+    "table",
+    "bank",
+    "predicate",
+    "queue",
+    "counter",
+    "ids",
+    "lock",
+    "guarded",
+];
 
 /// The client of this name.
 pub(super) fn find(name: &str) -> Result<&'static BuiltInClient, String> {
