@@ -12,6 +12,7 @@ pub mod closed_predicate;
 pub mod convergence;
 pub mod counter;
 pub mod crdt;
+pub mod declared;
 pub mod doc;
 pub mod election;
 pub mod g2;

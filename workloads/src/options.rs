@@ -8,6 +8,7 @@ use crate::closed_predicate::ClosedPredicateOptions;
 use crate::convergence::ConvergenceOptions;
 use crate::counter::CounterOptions;
 use crate::crdt::CrdtOptions;
+use crate::declared::DeclaredOptions;
 use crate::election::ElectionOptions;
 use crate::g2::G2Options;
 use crate::lease::LeaseOptions;
@@ -27,6 +28,7 @@ use crate::transactions::{ListAppendOptions, MiniTransactionsOptions, RwRegister
 use crate::unique_ids::UniqueIdsOptions;
 use crate::watch::WatchOptions;
 use crate::workload::{Workload, WorkloadSpec};
+use dsfuzz_checkers::Reads;
 use serde::{Deserialize, Serialize};
 
 /// Writes [`WorkloadOptions`] and [`WORKLOADS`]: one line for each workload, its sentence in the schema, its variant and its options.
@@ -56,6 +58,16 @@ macro_rules! workloads {
             /// An option that would silently mean something else, or that is too large: its name and the mistake.
             pub fn mistake(&self) -> Option<(&'static str, String)> {
                 match self { $(WorkloadOptions::$variant(options) => options.mistake(),)+ }
+            }
+
+            /// The object whose functions it calls.
+            pub fn object(&self) -> &str {
+                match self { $(WorkloadOptions::$variant(options) => WorkloadSpec::object(options),)+ }
+            }
+
+            /// What its reads reply with.
+            pub fn reads(&self) -> Reads {
+                match self { $(WorkloadOptions::$variant(options) => WorkloadSpec::reads(options),)+ }
             }
 
             /// Its entry in listings.
@@ -92,6 +104,7 @@ workloads! {
     "Sagas: start, read the log." Saga(SagaOptions);
     "Transactions of appends to lists and reads of them." ListAppend(ListAppendOptions);
     "Transactions of writes and reads of registers." RwRegister(RwRegisterOptions);
+    "A workload that the plan itself declares." Declared(DeclaredOptions);
     "Transactions on registers, each write after a read of its key." MiniTransactions(MiniTransactionsOptions);
     "Transactions that write a key each, and others that read a group of keys." LongFork(LongForkOptions);
 }
@@ -135,7 +148,8 @@ mod tests {
             for name in doc.checkers {
                 assert!(dsfuzz_checkers::CHECKERS.iter().any(|checker| checker.name == *name), "{}: {name}", doc.name);
             }
-            assert!(!workload.checkers().is_empty(), "{} judges nothing", doc.name);
+            // A declared workload names its checkers itself.
+            assert_eq!(workload.checkers().is_empty(), doc.name == "declared", "{}", doc.name);
             for name in workload.checkers() {
                 assert!(doc.checkers.contains(&name), "{} is judged by {name}, which it does not drive", doc.name);
             }
