@@ -19,8 +19,11 @@ pub(super) struct BuiltInClient {
 }
 
 /// Every built-in client. A new one is its crate and its entry here.
-const BUILT_IN: &[BuiltInClient] =
-    &[BuiltInClient { name: etcd::NAME, objects: etcd::OBJECTS, inside: Some(|_| Arc::new(etcd::EtcdConnect)) }];
+const BUILT_IN: &[BuiltInClient] = &[BuiltInClient {
+    name: etcd::NAME,
+    objects: etcd::OBJECTS,
+    inside: Some(|workload| Arc::new(etcd::EtcdConnect::of(workload))),
+}];
 
 /// The client of this name.
 pub(super) fn find(name: &str) -> Result<&'static BuiltInClient, String> {
