@@ -1,4 +1,4 @@
-//! Checker inference: which checkers judge a history that comes without a plan. [`RULES`] look at each workload alone: at the
+//! Checker inference: which checkers judge a history that comes without a plan. `RULES` look at each workload alone: at the
 //! functions that were called and at the kinds of values that went in and came out.
 //!
 //! Several kinds of objects may have the same calls: then nothing is inferred. Nor is anything inferred without positive signs.

@@ -101,7 +101,7 @@ impl Finding {
     }
 }
 
-/// The answer of one checker over one history. Only this module makes one: from findings by [`Report`], or without any by
+/// The answer of one checker over one history. Only this module makes one: from findings by `Report`, or without any by
 /// [`Verdict::unknown`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -84,6 +84,8 @@ pub enum Command {
     Doctor(super::doctor::DoctorArgs),
     /// Undo every fault left on nodes
     Heal(super::heal::HealArgs),
+    /// Try a client program against the rules of the client protocol
+    Client(super::client::ClientArgs),
     /// Make and use a local cluster of real nodes
     Lab(super::lab::LabArgs),
     /// Write a commented plan

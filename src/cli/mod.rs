@@ -3,6 +3,7 @@
 //! Each subcommand is one file with `main(args, out)`. Never: exits the process.
 mod arguments;
 mod check;
+mod client;
 mod cluster_source;
 mod completions;
 mod doctor;
@@ -80,6 +81,7 @@ fn dispatch(cli: &Cli, out: &mut Output) -> Result<Exit, Failure> {
         Command::Schema(args) => schema::main(args, out),
         Command::Explain(args) => explain::main(args, out),
         Command::Export(args) => export::main(args, out),
+        Command::Client(args) => client::main(args, out),
         Command::Verify(args) => verify::main(args, out),
     }
 }

@@ -107,7 +107,7 @@ fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<V
     let layout = target.layout(&nodes, base).map_err(|error| Failure::Usage(error.to_string()))?;
     let step = |phase: &str, what: String| DryStep { phase: phase.into(), what };
     let mut steps: Vec<DryStep> =
-        layout.packages.iter().map(|package| step("install", format!("package {}", package.name))).collect();
+        layout.packages.iter().map(|package| step("install", format!("package {package}"))).collect();
     for node in layout.nodes.iter().take(1) {
         let commands = |phase: &str, commands: &[Command]| {
             commands.iter().map(|command| step(phase, shown(command))).collect::<Vec<_>>()
@@ -131,8 +131,14 @@ fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<V
             steps.push(step("start", argv.cloned().collect::<Vec<_>>().join(" ")));
         }
         if whole {
-            steps.extend(commands("form", &node.form));
-            steps.extend(commands("recovery", &node.recovery));
+            steps.extend(node.form.iter().map(|form| {
+                let whom = if form.on_leader { " (on the leader)" } else { "" };
+                step("form", format!("{}{whom}", shown(&form.command)))
+            }));
+            steps.extend(node.recovery.iter().map(|recovery| {
+                let whom = if recovery.on_max() { " (on the node with the greatest number)" } else { "" };
+                step("recovery", format!("{}{whom}", shown(&recovery.preview)))
+            }));
         }
     }
     Ok(steps)

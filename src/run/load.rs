@@ -22,11 +22,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Time between two role probes of a node.
-const ROLE_EVERY: Duration = Duration::from_millis(250);
-/// Deadline of one probe.
-const ROLE_DEADLINE: Duration = Duration::from_secs(1);
-
 /// How long a fault that is aimed at the leader waits for an election.
 const ELECTION: Duration = Duration::from_secs(3);
 
@@ -76,11 +71,12 @@ impl Load {
             views(run, deployment, leader.subscribe()),
             now(recorder.clone()),
         );
-        let executor = executor.with_limits(Limits { view: ELECTION + ROLE_EVERY, ..Limits::default() });
+        let every = deployment.role_pace().map_or(Duration::ZERO, |(every, _)| every);
+        let executor = executor.with_limits(Limits { view: ELECTION + every, ..Limits::default() });
         Load {
             recorder: recorder.clone(),
             executor: Arc::new(executor),
-            prober: deployment.has_roles().then(|| prober(deployment, recorder)),
+            prober: deployment.role_pace().map(|pace| prober(deployment, recorder, pace)),
             leader,
             hosts: hosts.clone(),
             timetable: run.timetable.clone(),
@@ -285,13 +281,13 @@ fn driver_options(run: &Run) -> DriverOptions {
     }
 }
 
-fn prober(deployment: &Deployment, recorder: &Arc<Recorder>) -> Prober {
+fn prober(deployment: &Deployment, recorder: &Arc<Recorder>, (every, deadline): (Duration, Duration)) -> Prober {
     let (deployment, marking, recording) = (deployment.clone(), recorder.clone(), recorder.clone());
     Prober {
         ask: Arc::new(move |node| {
             let (deployment, node) = (deployment.clone(), node.to_string());
             Box::pin(async move {
-                let answer = deployment.role(&node, ROLE_DEADLINE).await;
+                let answer = deployment.role(&node, deadline).await;
                 if answer.role.is_empty() {
                     return Err(answer.detail);
                 }
@@ -300,8 +296,8 @@ fn prober(deployment: &Deployment, recorder: &Arc<Recorder>) -> Prober {
         }),
         mark: Arc::new(move || marking.mark()),
         record: Arc::new(move |claim| recording.role(claim)),
-        every: ROLE_EVERY,
-        deadline: ROLE_DEADLINE,
+        every,
+        deadline,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The settle phase: the final reads of every workload, by the mode that the plan or the recipe chooses.
 //!
 //! Reads use fresh clients and processes. A read without an effect is repeated until it is Ok or time is up. If each node
-//! answers for itself and two answers differ, both nodes are read again until they agree or stand still ([`confirm`]). Never:
+//! answers for itself and two answers differ, both nodes are read again until they agree or stand still (`confirm`). Never:
 //! takes a failed read for an answer, or repeats a read with an effect whose outcome is unknown.
 mod confirm;
 mod reader;

@@ -68,7 +68,7 @@ impl Server {
         self.listener.local_addr().context("the listener has no address")
     }
 
-    /// Answers until the task is dropped. Above [`CONNECTIONS_MAX`] connections the oldest is closed, so that idle clients never
+    /// Answers until the task is dropped. Above `CONNECTIONS_MAX` connections the oldest is closed, so that idle clients never
     /// lock others out.
     pub async fn run(self) -> anyhow::Result<()> {
         let mut connections = tokio::task::JoinSet::new();

@@ -55,6 +55,32 @@ pub enum TargetError {
         /// Whether the plan probably meant the recipe.
         meant: bool,
     },
+    /// No node led while a step was to run on the leader.
+    #[error("{step} is for the leader, and no node said within {} that it leads", humantime::format_duration(*waited))]
+    NoLeader {
+        /// The step.
+        step: String,
+        /// Its deadline.
+        waited: Duration,
+    },
+    /// A gathered output is no number, so that none is the greatest.
+    #[error(
+        "{node}: `on: {{max: gathered}}` compares whole numbers, but this node's `gather` step printed {output:?} first"
+    )]
+    Gathered {
+        /// The node.
+        node: Arc<str>,
+        /// The first line of its output.
+        output: String,
+    },
+    /// A package of a registry could not be brought to a node.
+    #[error("package {package}: {message}")]
+    Registry {
+        /// Its name and version.
+        package: String,
+        /// The cause, and what to do.
+        message: String,
+    },
     /// No client of the recipe carries out the workload.
     #[error(
         "target {target} has no client for workload {workload}: it has {has}; add one under `clients:` of its recipe"

@@ -8,6 +8,7 @@ mod process;
 mod protocol;
 mod shapes;
 mod transactions;
+pub mod trial;
 mod values;
 
 use super::recipe::Certainty;

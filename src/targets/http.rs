@@ -66,7 +66,18 @@ impl HttpConnection {
 
     /// Sends one request and reads its whole reply.
     pub(super) async fn send(&mut self, method: &str, path: &str, body: Vec<u8>) -> Result<HttpResponse, HttpError> {
-        let response = self.begin(method, path, body).await?;
+        self.send_with(method, path, &[], body).await
+    }
+
+    /// The same, with further headers.
+    pub(super) async fn send_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Result<HttpResponse, HttpError> {
+        let response = self.begin(method, path, headers, body).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), REPLY_BYTES_MAX).collect().await.map_err(|error| {
             let too_long = error.downcast_ref::<LengthLimitError>().is_some();
@@ -88,7 +99,7 @@ impl HttpConnection {
         body: Vec<u8>,
         mut take: impl FnMut(&[u8]) -> bool,
     ) -> Result<(), HttpError> {
-        let mut body = self.begin(method, path, body).await?.into_body();
+        let mut body = self.begin(method, path, &[], body).await?.into_body();
         let mut line: Vec<u8> = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| HttpError::Broken(sentence(&error)))?;
@@ -110,14 +121,21 @@ impl HttpConnection {
     }
 
     /// Sends one request, and waits for the beginning of its reply.
-    async fn begin(&mut self, method: &str, path: &str, body: Vec<u8>) -> Result<Response<Incoming>, HttpError> {
+    async fn begin(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Result<Response<Incoming>, HttpError> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header("host", &self.authority)
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|error| HttpError::NotSent(error.to_string()))?;
+            .header("content-type", "application/json");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        let request =
+            request.body(Full::new(Bytes::from(body))).map_err(|error| HttpError::NotSent(error.to_string()))?;
         self.sender.ready().await.map_err(|error| HttpError::NotSent(sentence(&error)))?;
         self.sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
             Some(_) => HttpError::NotSent(sentence(error.error())),

@@ -21,7 +21,7 @@ pub struct Layout {
     pub target: String,
     /// Its folder on every node.
     pub dir: String,
-    /// Packages with the commands they provide.
+    /// Packages with the commands they provide, without those that the options leave out.
     pub packages: Vec<recipe::Package>,
     /// The start order of the nodes.
     pub start_order: StartOrder,
@@ -42,6 +42,8 @@ pub struct NodeLayout {
     pub addresses: Vec<IpAddr>,
     /// Ports by role.
     pub ports: BTreeMap<String, u16>,
+    /// Environment of every command.
+    pub env: BTreeMap<String, String>,
     /// Its processes.
     pub processes: Vec<PlannedProcess>,
     /// Its files.
@@ -51,9 +53,9 @@ pub struct NodeLayout {
     /// Steps before the first start.
     pub prepare: Vec<Command>,
     /// Steps after the start, repeated until they succeed.
-    pub form: Vec<Command>,
+    pub form: Vec<FormStep>,
     /// Steps before a start after all processes had died.
-    pub recovery: Vec<Command>,
+    pub recovery: Vec<RecoveryStep>,
     /// Paths that a wipe removes.
     pub wipe_paths: Vec<String>,
     /// Steps of a wipe.
@@ -68,11 +70,55 @@ pub struct NodeLayout {
     pub logs: Vec<Log>,
 }
 
+/// A step of `form` on a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FormStep {
+    /// Its position in the recipe, the same on all nodes.
+    pub position: usize,
+    /// It runs on the node that leads.
+    pub on_leader: bool,
+    /// Its command on this node.
+    pub command: Command,
+}
+
+/// A step of `recovery` on a node. Its command is known only when the outputs of the nodes are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecoveryStep {
+    /// Its position in the recipe, the same on all nodes.
+    pub position: usize,
+    /// Its command with stand-ins for the outputs.
+    pub preview: Command,
+    step: Step,
+    names: TemplateVariables,
+    origin: String,
+}
+
+impl RecoveryStep {
+    /// Whether its output is gathered.
+    pub fn gathers(&self) -> bool {
+        self.step.gather.is_some()
+    }
+
+    /// Whether it is for the node with the greatest number.
+    pub fn on_max(&self) -> bool {
+        matches!(self.step.on, On::Max(_))
+    }
+
+    /// Its command, with the outputs gathered so far by node.
+    pub(super) fn command(&self, gathered: &BTreeMap<String, String>) -> Result<Command, TargetError> {
+        let mut names = self.names.clone();
+        names.gathered = (!gathered.is_empty()).then(|| gathered.clone());
+        command(&Scope::new(&names, &self.origin), &format!("recovery[{}]", self.position), &self.step, &names.env)
+    }
+}
+
 /// A process of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedProcess {
     /// The service that the agent runs.
     pub service: Service,
+    /// The processes of this node that must serve before it starts.
+    pub after: Vec<String>,
     /// The signal to stop it with.
     pub stop_signal: i32,
     /// Its deadline for stopping.
@@ -99,17 +145,22 @@ impl Layout {
     pub fn new(target: &Target, nodes: &[Node], base: &str) -> Result<Layout, TargetError> {
         let recipe = target.recipe();
         let dir = format!("{}/{}", base.trim_end_matches('/'), recipe.name);
+        let packages = target.packages()?;
         let names = node_names(nodes);
         let mut filled = Vec::with_capacity(nodes.len());
         for (position, node) in nodes.iter().enumerate() {
-            let Some(seen) = variables(target, &names, position, &dir) else { break };
-            let filler = Filler { scope: Scope::new(&seen, target.origin()), recipe, target, position, dir: &dir };
+            let Some(mut seen) = variables(target, &names, position, &dir) else { break };
+            let folders = packages.iter().filter(|package| !package.pypi.is_empty());
+            seen.package = folders.map(|package| (package.pypi.clone(), package.folder())).collect();
+            seen.env = Scope::new(&seen, target.origin()).map("env", &recipe.env)?;
+            let scope = Scope::new(&seen, target.origin());
+            let filler = Filler { scope, names: seen, recipe, target, position, dir: &dir };
             filled.push(filler.node(node)?);
         }
         Ok(Layout {
             target: recipe.name.clone(),
             dir,
-            packages: recipe.packages.clone(),
+            packages,
             start_order: recipe.start_order,
             authority: recipe.authority.clone(),
             nodes: filled,
@@ -131,6 +182,9 @@ fn variables(target: &Target, names: &[NodeNames], position: usize, dir: &str) -
         target: target.name().to_owned(),
         port: target.ports(),
         options: target.options().clone(),
+        package: BTreeMap::new(),
+        gathered: None,
+        env: BTreeMap::new(),
     })
 }
 
@@ -169,7 +223,8 @@ impl NodeLayout {
             let service = &process.service;
             lines.push(format!("start {}: {} (output to {})", service.name, service.argv.join(" "), service.log));
         }
-        lines.extend(self.form.iter().map(|command| run("form", command)));
+        let form = |step: &FormStep| run(if step.on_leader { "form, on the leader" } else { "form" }, &step.command);
+        lines.extend(self.form.iter().map(form));
         lines
     }
 }
@@ -177,6 +232,7 @@ impl NodeLayout {
 /// Fills in one node.
 struct Filler<'a> {
     scope: Scope,
+    names: TemplateVariables,
     recipe: &'a Recipe,
     target: &'a Target,
     position: usize,
@@ -204,7 +260,8 @@ impl Filler<'_> {
             wipe.paths.iter().enumerate().map(|(at, path)| self.wipe_path(&format!("wipe.paths[{at}]"), path));
         let wipe_commands = wipe.commands.iter().enumerate().map(|(at, argv)| {
             let step = Step {
-                run: argv.clone(),
+                run: Some(argv.clone()),
+                gather: None,
                 on: On::All,
                 user: String::new(),
                 deadline: dsfuzz_nemesis::Span::seconds(60),
@@ -216,12 +273,13 @@ impl Filler<'_> {
             dir: self.dir.to_owned(),
             addresses: self.addresses()?,
             ports: self.target.ports(),
+            env: self.names.env.clone(),
             processes,
             files: files.map(|(at, file)| self.file(&format!("files[{at}]"), file)).collect::<Result<_, _>>()?,
             install: self.steps("install", &recipe.install)?,
             prepare: self.steps("prepare", &recipe.prepare)?,
-            form: self.steps("form", &recipe.form)?,
-            recovery: self.steps("recovery", &recipe.recovery)?,
+            form: self.form()?,
+            recovery: self.recovery()?,
             wipe_paths: wipe_paths.collect::<Result<_, _>>()?,
             wipe_commands: wipe_commands.collect::<Result<_, _>>()?,
             role: recipe.role.as_ref().map(|probe| self.role(probe)).transpose()?,
@@ -258,11 +316,12 @@ impl Filler<'_> {
                 name: process.name.clone(),
                 argv: self.scope.argv(&within("start"), &process.start)?,
                 restart: restart.unwrap_or_default(),
-                env: self.scope.map(&within("env"), &process.env)?,
+                env: self.env_of(&within("env"), &process.env)?,
                 cwd: self.dir.to_owned(),
                 user: process.user.clone(),
                 log: self.path(&within("log"), &log)?,
             },
+            after: process.after.clone(),
             stop_signal: process.stop.signal.number(),
             stop_grace: process.stop.grace.0,
             ready,
@@ -277,11 +336,11 @@ impl Filler<'_> {
     fn role(&self, probe: &RoleProbe) -> Result<RoleProbe, TargetError> {
         let rule = |(at, rule): (usize, &RoleRule)| {
             let conditions = self.conditions(&format!("role.roles[{at}]"), &rule.conditions)?;
-            Ok(RoleRule { name: rule.name.clone(), conditions, leads: rule.leads })
+            Ok(RoleRule { conditions, ..rule.clone() })
         };
         let roles = probe.roles.iter().enumerate().map(rule).collect::<Result<_, TargetError>>()?;
-        let ask = self.question("role", &probe.ask)?;
-        Ok(RoleProbe { ask, roles, term: probe.term.clone(), term_with_role: probe.term_with_role })
+        let term = probe.term.as_ref().map(|part| self.pick("role.term", part)).transpose()?;
+        Ok(RoleProbe { ask: self.question("role", &probe.ask)?, roles, term, ..probe.clone() })
     }
 
     fn converged(&self, probe: &Converged) -> Result<Converged, TargetError> {
@@ -290,6 +349,7 @@ impl Filler<'_> {
             conditions: self.conditions("converged", &probe.conditions)?,
             one: self.conditions("converged.one", &probe.one)?,
             agree: probe.agree.iter().map(|part| self.pick("converged.agree", part)).collect::<Result<_, _>>()?,
+            ..probe.clone()
         })
     }
 
@@ -306,24 +366,19 @@ impl Filler<'_> {
 
     fn conditions(&self, place: &str, conditions: &[Condition]) -> Result<Vec<Condition>, TargetError> {
         let place = format!("{place}.where");
-        let pick = |pick: &Pick| self.pick(&place, pick);
-        let fill = |condition: &Condition| {
-            Ok(match condition {
-                Condition::Same(one, other) => Condition::Same(pick(one)?, pick(other)?),
-                Condition::Is { of, value } => Condition::Is { of: pick(of)?, value: self.scope.text(&place, value)? },
-                Condition::Absent(part) => Condition::Absent(pick(part)?),
-                Condition::Contains(text) => Condition::Contains(self.scope.text(&place, text)?),
-            })
-        };
-        conditions.iter().map(fill).collect()
+        let text = |template: &str| self.scope.text(&place, template);
+        let wrong = |message: String| self.wrong(&place, &message);
+        conditions.iter().map(|condition| condition.fill(&text, &wrong)).collect()
     }
 
     fn pick(&self, place: &str, pick: &Pick) -> Result<Pick, TargetError> {
-        Ok(match pick {
-            Pick::After(start) => Pick::After(self.scope.text(place, start)?),
-            Pick::Json(pointer) => Pick::Json(self.scope.text(place, pointer)?),
-            Pick::Line(number) => Pick::Line(*number),
-        })
+        pick.fill(&|template: &str| self.scope.text(place, template), &|message: String| self.wrong(place, &message))
+    }
+
+    fn env_of(&self, place: &str, own: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, TargetError> {
+        let mut env = self.names.env.clone();
+        env.extend(self.scope.map(place, own)?);
+        Ok(env)
     }
 
     fn steps(&self, place: &str, steps: &[Step]) -> Result<Vec<Command>, TargetError> {
@@ -331,23 +386,50 @@ impl Filler<'_> {
         meant.map(|(at, step)| self.command(&format!("{place}[{at}]"), step)).collect()
     }
 
+    fn form(&self) -> Result<Vec<FormStep>, TargetError> {
+        let meant = self.recipe.form.iter().enumerate().filter(|(_, step)| step.on.covers(self.position));
+        let form = |(position, step): (usize, &Step)| {
+            let command = self.command(&format!("form[{position}]"), step)?;
+            Ok(FormStep { position, on_leader: step.on == On::Leader, command })
+        };
+        meant.map(form).collect()
+    }
+
+    /// The steps of `recovery`, each filled in with stand-ins for the outputs, so that a mistake in a text shows now.
+    fn recovery(&self) -> Result<Vec<RecoveryStep>, TargetError> {
+        let mut gathered = BTreeMap::new();
+        let mut steps = Vec::new();
+        for (position, step) in self.recipe.recovery.iter().enumerate() {
+            let (names, origin) = (self.names.clone(), self.target.origin().to_owned());
+            let mut planned = RecoveryStep { position, preview: Command::default(), step: step.clone(), names, origin };
+            planned.preview = planned.command(&gathered)?;
+            if planned.gathers() {
+                let names = self.names.nodes.iter().map(|node| node.name.clone());
+                gathered = names.map(|name| (name.clone(), format!("<gathered from {name}>"))).collect();
+            }
+            if step.on.covers(self.position) {
+                steps.push(planned);
+            }
+        }
+        Ok(steps)
+    }
+
     fn command(&self, place: &str, step: &Step) -> Result<Command, TargetError> {
-        Ok(Command {
-            argv: self.scope.argv(&format!("{place}.run"), &step.run)?,
-            user: step.user.clone(),
-            deadline_ms: u64::try_from(step.deadline.0.as_millis()).unwrap_or(u64::MAX),
-            ..Command::default()
-        })
+        command(&self.scope, place, step, &self.names.env)
     }
 
     fn version(&self, argv: &recipe::Argv) -> Result<Command, TargetError> {
-        Ok(Command { argv: self.scope.argv("version", argv)?, deadline_ms: 10_000, ..Command::default() })
+        let env = self.names.env.clone();
+        Ok(Command { argv: self.scope.argv("version", argv)?, env, deadline_ms: 10_000, ..Command::default() })
     }
 
     fn file(&self, place: &str, file: &File) -> Result<PlannedFile, TargetError> {
-        let mode = Recipe::mode_of(file).ok_or_else(|| self.wrong(place, "mode: write it as \"0644\""))?;
+        let mode = file.mode_bits().ok_or_else(|| self.wrong(place, "mode: write it as \"0644\""))?;
         let path = self.path(&format!("{place}.path"), &file.path)?;
-        let content = self.scope.text(&format!("{place}.content"), &file.content)?;
+        let content = match &file.from {
+            Some(from) => self.target.file(from).map_err(|message| self.wrong(&format!("{place}.from"), &message))?,
+            None => self.scope.text(&format!("{place}.content"), file.content.as_deref().unwrap_or_default())?,
+        };
         Ok(PlannedFile { path, mode, owner: file.owner.clone(), content })
     }
 
@@ -376,4 +458,16 @@ impl Filler<'_> {
             message: message.to_owned(),
         }
     }
+}
+
+/// The command of a step, filled in.
+fn command(scope: &Scope, place: &str, step: &Step, env: &BTreeMap<String, String>) -> Result<Command, TargetError> {
+    let key = if step.gather.is_some() { "gather" } else { "run" };
+    Ok(Command {
+        argv: scope.argv(&format!("{place}.{key}"), step.command())?,
+        env: env.clone(),
+        user: step.user.clone(),
+        deadline_ms: u64::try_from(step.deadline.0.as_millis()).unwrap_or(u64::MAX),
+        ..Command::default()
+    })
 }

@@ -50,11 +50,33 @@ struct BuiltIn {
 }
 
 /// Every built-in recipe. A new one is a file in `recipes/` and an entry here.
-const BUILT_IN: &[BuiltIn] = &[BuiltIn {
-    name: "etcd",
-    doc: "etcd, one member on each node, from Debian's packages or any binary; register and set over its HTTP gateway.",
-    yaml: include_str!("recipes/etcd.yaml"),
-}];
+const BUILT_IN: &[BuiltIn] = &[
+    BuiltIn {
+        name: "etcd",
+        doc: "etcd, one member on each node, from Debian's packages or any binary; register and set over its HTTP gateway.",
+        yaml: include_str!("recipes/etcd.yaml"),
+    },
+    BuiltIn {
+        name: "zookeeper",
+        doc: "ZooKeeper, one server on each node; reads are answered by the client's own server.",
+        yaml: include_str!("recipes/zookeeper.yaml"),
+    },
+    BuiltIn {
+        name: "postgres",
+        doc: "PostgreSQL with streaming replication and no failover; version 15 of Debian or 18.",
+        yaml: include_str!("recipes/postgres.yaml"),
+    },
+    BuiltIn {
+        name: "patroni",
+        doc: "PostgreSQL with Patroni for failover by way of etcd, one of each on every node.",
+        yaml: include_str!("recipes/patroni.yaml"),
+    },
+    BuiltIn {
+        name: "galera",
+        doc: "MariaDB with Galera, one on each node, all of them writable.",
+        yaml: include_str!("recipes/galera.yaml"),
+    },
+];
 
 /// The built-in targets: name and one sentence.
 pub fn builtin() -> Vec<(&'static str, &'static str)> {
@@ -231,6 +253,35 @@ impl Target {
         self.recipe.processes.iter().flat_map(|process| process.ports.clone()).collect()
     }
 
+    /// The recipe's packages as the options want them: versions filled in, without those that `when` leaves out.
+    pub fn packages(&self) -> Result<Vec<recipe::Package>, TargetError> {
+        let mut packages = Vec::new();
+        for (at, package) in self.recipe.packages.iter().enumerate() {
+            let fill = |key: &str, text: &str| {
+                template::of_options(&self.options, &self.origin, &format!("packages[{at}].{key}"), text)
+            };
+            let wanted = match &package.when {
+                Some(text) => !["", "false"].contains(&fill("when", text)?.trim()),
+                None => true,
+            };
+            if wanted {
+                packages.push(recipe::Package { version: fill("version", &package.version)?, ..package.clone() });
+            }
+        }
+        Ok(packages)
+    }
+
+    /// The text of a file in the recipe's folder, or the reason why there is none.
+    fn file(&self, path: &str) -> Result<String, String> {
+        let inside = Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        if !inside {
+            return Err(format!("{path:?} must be a path inside the recipe's folder"));
+        }
+        let path = self.folder.join(path);
+        let bytes = crate::document::read_regular(&path);
+        bytes.map_err(|error| format!("{} cannot be read: {error}", path.display()))
+    }
+
     /// The recipe filled in for these nodes, each with the target's folder `<base>/<target>`. Touches nothing.
     pub fn layout(&self, nodes: &[Node], base: &str) -> Result<Layout, TargetError> {
         self.recipe.clients.iter().try_for_each(|client| layout::settings(self, client, nodes).map(drop))?;
@@ -296,25 +347,34 @@ impl Target {
         folder: &Path,
         run: &str,
     ) -> Result<Arc<dyn Connect>, TargetError> {
-        let client = self.client(&workload.name)?;
-        let place = |key: &str| format!("clients: {}: {key}: ", client.interface);
-        let wrong =
-            |key: &str, message| TargetError::Recipe { origin: self.origin.clone(), place: place(key), message };
-        let built_in = client.builtin.as_deref().map(clients::find).transpose();
-        // Reading the recipe has refused a client with neither a command nor a known name.
-        let inside = built_in.map_err(|message| wrong("builtin", message))?.and_then(|client| client.inside);
-        if let Some(connect) = inside {
-            return Ok(connect(workload));
+        let built_in = self.client(&workload.name)?.builtin.as_deref().and_then(|name| clients::find(name).ok());
+        match built_in.and_then(|client| client.inside) {
+            Some(connect) => Ok(connect(workload)),
+            None => Ok(Arc::new(self.client_program(workload, nodes, folder, run)?)),
         }
-        let argv = self.argv(client).map_err(|message| wrong("builtin", message))?;
-        let settings = layout::settings(self, client, nodes)?;
-        Ok(Arc::new(exec::ExecConnect {
-            settings,
+    }
+
+    /// The program that carries a workload, ready to be started.
+    pub fn client_program(
+        &self,
+        workload: &ClientWorkload,
+        nodes: &[Node],
+        folder: &Path,
+        run: &str,
+    ) -> Result<exec::ExecConnect, TargetError> {
+        let client = self.client(&workload.name)?;
+        let argv = self.argv(client).map_err(|message| TargetError::Recipe {
+            origin: self.origin.clone(),
+            place: format!("clients: {}: builtin: ", client.interface),
+            message,
+        })?;
+        Ok(exec::ExecConnect {
+            settings: layout::settings(self, client, nodes)?,
             nodes: nodes.to_vec(),
             stderr_dir: folder.to_owned(),
             run: run.to_owned(),
             ..self.exec(client, argv, workload)
-        }))
+        })
     }
 
     /// Program and arguments of a client that is not part of this program.
@@ -322,7 +382,11 @@ impl Target {
         match (&client.command, client.builtin.as_deref()) {
             (Some(argv), _) => Ok(argv.0.clone()),
             (None, name) => {
-                let program = clients::find(name.unwrap_or_default())?.program()?;
+                let known = clients::find(name.unwrap_or_default())?;
+                if known.inside.is_some() {
+                    return Err("this client is part of dsfuzz, and no program of its own".to_owned());
+                }
+                let program = known.program()?;
                 // One word alone would be a script for the shell.
                 Ok(vec!["/usr/bin/env".to_owned(), program.display().to_string()])
             }

@@ -1,11 +1,20 @@
 //! [`Probe`]: a question to a node and the conditions of its answer. HTTP and TCP go from the control node; commands run on the
 //! node. Never: more than one connection, or a retry; the caller holds the deadline and asks again.
+mod condition;
+mod tcp;
+
+pub use condition::{Bound, Condition, Pick};
+pub use tcp::TcpQuestion;
+
 use super::error::TargetError;
 use super::http::HttpConnection;
+use super::layout::NodeLayout;
 use super::node_commands;
 use super::recipe::Argv;
 use super::template::{Scope, url_host};
 use crate::cluster::Remote;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use dsfuzz_nemesis::Span;
 use dsfuzz_nemesis::protocol::Command;
 use schemars::JsonSchema;
@@ -33,8 +42,9 @@ pub struct Probe {
 pub enum Question {
     /// An HTTP request from the control node. Its answer is the body; a status other than 2xx is no answer.
     Http(HttpQuestion),
-    /// A TCP connection from the control node to the port of this role. Its answer is empty.
-    Tcp(String),
+    /// A TCP connection from the control node. Its answer is what the node sends until it closes the connection; empty if
+    /// nothing is sent to it.
+    Tcp(TcpQuestion),
     /// A command on the node. Its answer is its standard output; an exit status other than 0 is no answer.
     Command(Argv),
 }
@@ -53,37 +63,27 @@ pub struct HttpQuestion {
     /// Body, sent as JSON.
     #[serde(default)]
     pub body: String,
+    /// User, for basic authentication. Left out: none.
+    #[serde(default)]
+    pub user: String,
+    /// Password of the user.
+    #[serde(default)]
+    pub password: String,
+    /// Further headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
 }
 
-/// A part of an answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pick {
-    /// JSON pointer (RFC 6901), e.g. `/header/member_id`.
-    Json(String),
-    /// A line, counted from 1.
-    Line(u32),
-    /// The rest of the first line that begins so.
-    After(String),
-}
-
-/// What an answer must look like.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Condition {
-    /// Both parts are there and the same.
-    Same(Pick, Pick),
-    /// The part is there and is this text.
-    Is {
-        /// The part.
-        of: Pick,
-        /// The text.
-        value: String,
-    },
-    /// The part is not there.
-    Absent(Pick),
-    /// The answer contains this text.
-    Contains(String),
+impl HttpQuestion {
+    /// The headers of its request.
+    fn all_headers(&self) -> Vec<(String, String)> {
+        let mut headers: Vec<(String, String)> = self.headers.clone().into_iter().collect();
+        if !self.user.is_empty() {
+            let basic = BASE64_STANDARD.encode(format!("{}:{}", self.user, self.password));
+            headers.push(("authorization".to_owned(), format!("Basic {basic}")));
+        }
+        headers
+    }
 }
 
 fn default_method() -> String {
@@ -92,61 +92,6 @@ fn default_method() -> String {
 
 fn default_deadline() -> Span {
     Span::seconds(2)
-}
-
-impl Pick {
-    /// The part of the answer, if it is there. JSON numbers and booleans come as text, null is not there.
-    pub fn of(&self, answer: &str) -> Option<String> {
-        match self {
-            Pick::Json(pointer) => {
-                let document: serde_json::Value = serde_json::from_str(answer).ok()?;
-                match document.pointer(pointer)? {
-                    serde_json::Value::Null => None,
-                    serde_json::Value::String(text) => Some(text.clone()),
-                    other => Some(other.to_string()),
-                }
-            }
-            Pick::Line(number) => {
-                answer.lines().nth(number.checked_sub(1)? as usize).map(|line| line.trim().to_owned())
-            }
-            Pick::After(start) => {
-                answer.lines().find_map(|line| line.strip_prefix(start.as_str())).map(|rest| rest.trim().to_owned())
-            }
-        }
-    }
-}
-
-impl std::fmt::Display for Pick {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Pick::Json(pointer) => write!(f, "{pointer}"),
-            Pick::Line(number) => write!(f, "line {number}"),
-            Pick::After(start) => write!(f, "what follows {start:?}"),
-        }
-    }
-}
-
-impl Condition {
-    /// Whether the answer is so.
-    pub fn holds(&self, answer: &str) -> bool {
-        match self {
-            Condition::Same(one, other) => one.of(answer).is_some_and(|text| other.of(answer) == Some(text)),
-            Condition::Is { of, value } => of.of(answer).is_some_and(|text| text == *value),
-            Condition::Absent(part) => part.of(answer).is_none(),
-            Condition::Contains(text) => answer.contains(text.as_str()),
-        }
-    }
-}
-
-impl std::fmt::Display for Condition {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Condition::Same(one, other) => write!(f, "{one} is the same as {other}"),
-            Condition::Is { of, value } => write!(f, "{of} is {value:?}"),
-            Condition::Absent(part) => write!(f, "{part} is absent"),
-            Condition::Contains(text) => write!(f, "the answer contains {text:?}"),
-        }
-    }
 }
 
 impl Question {
@@ -158,8 +103,14 @@ impl Question {
                 method: http.method.clone(),
                 path: scope.text(&format!("{place}.http.path"), &http.path)?,
                 body: scope.text(&format!("{place}.http.body"), &http.body)?,
+                user: scope.text(&format!("{place}.http.user"), &http.user)?,
+                password: scope.text(&format!("{place}.http.password"), &http.password)?,
+                headers: scope.map(&format!("{place}.http.headers"), &http.headers)?,
             }),
-            Question::Tcp(role) => Question::Tcp(role.clone()),
+            Question::Tcp(tcp) => Question::Tcp(TcpQuestion {
+                port: tcp.port.clone(),
+                send: scope.text(&format!("{place}.tcp.send"), &tcp.send)?,
+            }),
             Question::Command(argv) => Question::Command(Argv(scope.argv(&format!("{place}.command"), argv)?)),
         })
     }
@@ -168,7 +119,7 @@ impl Question {
     pub fn port_role(&self) -> Option<&str> {
         match self {
             Question::Http(http) => Some(&http.port),
-            Question::Tcp(role) => Some(role),
+            Question::Tcp(tcp) => Some(&tcp.port),
             Question::Command(_) => None,
         }
     }
@@ -177,24 +128,21 @@ impl Question {
     pub(super) async fn ask(
         &self,
         remote: &dyn Remote,
-        ports: &BTreeMap<String, u16>,
+        node: &NodeLayout,
         deadline: Duration,
     ) -> Result<String, String> {
-        let authority = |role: &str| match ports.get(role) {
+        let authority = |role: &str| match node.ports.get(role) {
             Some(port) => Ok(format!("{}:{port}", url_host(&remote.node().address))),
             None => Err(format!("no port has the role {role:?}")),
         };
         let asking = async {
             match self {
                 Question::Http(http) => ask_http(http, &authority(&http.port)?).await,
-                Question::Tcp(role) => {
-                    let authority = authority(role)?;
-                    let connected = tokio::net::TcpStream::connect(&authority).await;
-                    connected.map(|_| String::new()).map_err(|error| format!("tcp {authority}: {error}"))
-                }
+                Question::Tcp(tcp) => tcp.ask(&authority(&tcp.port)?).await,
                 Question::Command(argv) => {
                     let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-                    let command = Command { argv: argv.0.clone(), deadline_ms, ..Command::default() };
+                    let (argv, env) = (argv.0.clone(), node.env.clone());
+                    let command = Command { argv, env, deadline_ms, ..Command::default() };
                     node_commands::run(remote, "probe", command).await.map_err(|error| error.to_string())
                 }
             }
@@ -212,7 +160,10 @@ async fn ask_http(http: &HttpQuestion, authority: &str) -> Result<String, String
     let named = |problem: &dyn std::fmt::Display| format!("{} http://{authority}{}: {problem}", http.method, http.path);
     let mut connection = HttpConnection::open(authority).await.map_err(|error| named(&error))?;
     let body = http.body.clone().into_bytes();
-    let reply = connection.send(&http.method, &http.path, body).await.map_err(|error| named(&error))?;
+    let reply = connection
+        .send_with(&http.method, &http.path, &http.all_headers(), body)
+        .await
+        .map_err(|error| named(&error))?;
     let text = String::from_utf8_lossy(&reply.body).into_owned();
     match reply.status.is_success() {
         true => Ok(text),
@@ -223,46 +174,17 @@ async fn ask_http(http: &HttpQuestion, authority: &str) -> Result<String, String
 impl Probe {
     /// The probe of a process that has none of its own.
     pub fn tcp(role: &str) -> Probe {
-        Probe { ask: Question::Tcp(role.to_owned()), conditions: Vec::new(), deadline: default_deadline() }
+        Probe { ask: Question::Tcp(TcpQuestion::to(role)), conditions: Vec::new(), deadline: default_deadline() }
     }
 
     /// Asks once. The answer where all conditions hold, else a sentence that says which does not.
-    pub(super) async fn ask(&self, remote: &dyn Remote, ports: &BTreeMap<String, u16>) -> Result<String, String> {
-        let answer = self.ask.ask(remote, ports, self.deadline.0).await?;
+    pub(super) async fn ask(&self, remote: &dyn Remote, node: &NodeLayout) -> Result<String, String> {
+        let answer = self.ask.ask(remote, node, self.deadline.0).await?;
         match self.conditions.iter().find(|condition| !condition.holds(&answer)) {
             None => Ok(answer),
             Some(condition) => {
                 Err(format!("not yet so that {condition}; it answered {}", node_commands::head(&answer)))
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_of_answers() {
-        let json = r#"{"header":{"member_id":"7"},"leader":"7","n":5,"none":null}"#;
-        let text = "role:master\r\nmaster_repl_offset:12\n";
-        let cases = [
-            (Pick::Json("/leader".into()), json, Some("7")),
-            (Pick::Json("/n".into()), json, Some("5")),
-            (Pick::Json("/none".into()), json, None),
-            (Pick::Json("/n".into()), "not json", None),
-            (Pick::Line(1), text, Some("role:master")),
-            (Pick::Line(0), text, None),
-            (Pick::Line(9), text, None),
-            (Pick::After("master_repl_offset:".into()), text, Some("12")),
-            (Pick::After("offset:".into()), text, None),
-        ];
-        for (pick, answer, expected) in cases {
-            assert_eq!(pick.of(answer).as_deref(), expected, "{pick}");
-        }
-        let same = |one: &str, other: &str| Condition::Same(Pick::Json(one.into()), Pick::Json(other.into()));
-        assert!(same("/leader", "/header/member_id").holds(json));
-        assert!(!same("/leader", "/n").holds(json));
-        assert!(!same("/nothing", "/nothing").holds(json), "two absent parts are not the same");
     }
 }

@@ -3,13 +3,20 @@
 //! It is parsed once and checked; [`super::layout`] fills in texts with `{{ }}` for each node. Never: acts on a node.
 mod client;
 mod command;
+mod package;
+mod role;
+mod step;
 
 pub use client::{Certainty, ClientDoc};
 pub use command::Argv;
+pub(super) use command::word;
 pub use dsfuzz_checkers::FinalReads;
+pub use package::{PACKAGES_DIR, Package};
+pub use role::{Authority, Converged, RoleProbe, RoleRule};
+pub use step::{File, Gathered, On, Step};
 
 use super::error::TargetError;
-use super::probe::{Condition, Pick, Probe};
+use super::probe::{Pick, Probe};
 use dsfuzz_checkers::history::leads_by_name;
 use dsfuzz_nemesis::Span;
 use schemars::JsonSchema;
@@ -29,12 +36,15 @@ pub struct Recipe {
     pub name: String,
     /// One or two sentences for listings.
     pub doc: String,
-    /// Debian packages.
+    /// Packages that the nodes need.
     #[serde(default)]
     pub packages: Vec<Package>,
     /// What a plan may set, with defaults.
     #[serde(default)]
     pub options: BTreeMap<String, OptionDoc>,
+    /// Extra environment of every command on a node: processes, steps, probes, `version`.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
     /// What runs on each node.
     pub processes: Vec<Process>,
     /// Addresses of a node that its own interfaces do not show, such as a container's; a partition cuts them too. An empty
@@ -131,17 +141,6 @@ impl ExitsInFaults {
     }
 }
 
-/// A Debian package.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Package {
-    /// Its name.
-    pub name: String,
-    /// Commands it must provide; where all are there already, nothing is installed. Left out: `dpkg` is asked.
-    #[serde(default)]
-    pub provides: Vec<String>,
-}
-
 /// An option of the target or its clients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -175,6 +174,9 @@ pub struct Process {
     /// Ports by role (`client`, `peer`, `admin`). A role stands once in a recipe.
     #[serde(default)]
     pub ports: BTreeMap<String, u16>,
+    /// Processes of this node that must serve (`ready`) before this one is started.
+    #[serde(default)]
+    pub after: Vec<String>,
     /// Extra environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -245,66 +247,6 @@ pub enum StartOrder {
     FirstThenOthers,
 }
 
-/// Which nodes something is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum On {
-    /// Every node.
-    #[default]
-    All,
-    /// The first node of the plan.
-    First,
-    /// All but the first.
-    Others,
-}
-
-impl On {
-    /// Whether the node at this position, counted from 0, is meant.
-    pub fn covers(self, position: usize) -> bool {
-        match self {
-            On::All => true,
-            On::First => position == 0,
-            On::Others => position > 0,
-        }
-    }
-}
-
-/// A file on a node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct File {
-    /// Absolute path.
-    pub path: String,
-    /// Its text.
-    pub content: String,
-    /// Permission bits in octal, e.g. `"0644"`.
-    #[serde(default = "default_mode")]
-    pub mode: String,
-    /// Owner. Left out: the agent's user.
-    #[serde(default)]
-    pub owner: Option<String>,
-    /// On which nodes.
-    #[serde(default)]
-    pub on: On,
-}
-
-/// A command run on nodes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    /// The command.
-    pub run: Argv,
-    /// On which nodes.
-    #[serde(default)]
-    pub on: On,
-    /// User. Left out: root.
-    #[serde(default)]
-    pub user: String,
-    /// Deadline.
-    #[serde(default = "default_step_deadline")]
-    pub deadline: Span,
-}
-
 /// What a wipe removes, after killing every process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -319,71 +261,6 @@ impl Default for Wipe {
     fn default() -> Wipe {
         Wipe { paths: vec!["{{ dir }}".to_owned()], commands: Vec::new() }
     }
-}
-
-/// How a node is asked for its role.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RoleProbe {
-    /// The question.
-    pub ask: super::probe::Question,
-    /// Roles with what makes them out; the first that fits counts.
-    pub roles: Vec<RoleRule>,
-    /// Where the term stands in the answer.
-    #[serde(default)]
-    pub term: Option<Pick>,
-    /// Whether the node reads term and role at one moment, so that the pair may be trusted.
-    #[serde(default)]
-    pub term_with_role: bool,
-}
-
-/// What makes out a role.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RoleRule {
-    /// `leader`, `follower`, `candidate`, or the target's own word.
-    pub name: String,
-    /// All must hold; none: what is left.
-    #[serde(default, rename = "where")]
-    pub conditions: Vec<Condition>,
-    /// Whether a node in this role leads. Left out: where it is named `leader`, `primary` or `master`.
-    #[serde(default)]
-    pub leads: Option<bool>,
-}
-
-impl RoleRule {
-    /// Whether a node in this role leads.
-    pub fn leads(&self) -> bool {
-        self.leads.unwrap_or_else(|| leads_by_name(&self.name))
-    }
-}
-
-/// When replicas have converged.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Converged {
-    /// Asked of every node.
-    pub ask: super::probe::Question,
-    /// Must hold on every node.
-    #[serde(default, rename = "where")]
-    pub conditions: Vec<Condition>,
-    /// Must hold on exactly one node.
-    #[serde(default)]
-    pub one: Vec<Condition>,
-    /// Must be the same on all nodes.
-    #[serde(default)]
-    pub agree: Vec<Pick>,
-}
-
-/// Which node speaks with authority in final reads.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Authority {
-    /// Any: a read is as good on one node as on another.
-    #[default]
-    Any,
-    /// The one whose role probe says so, e.g. `role: leader`.
-    Role(String),
 }
 
 /// A log file on every node.
@@ -421,14 +298,6 @@ fn default_quiet() -> Span {
     Span::seconds(20)
 }
 
-fn default_mode() -> String {
-    "0644".to_owned()
-}
-
-fn default_step_deadline() -> Span {
-    Span::seconds(60)
-}
-
 impl Recipe {
     /// Whether some role leads.
     pub fn has_leaders(&self) -> bool {
@@ -461,11 +330,6 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Permission bits of a file, already checked.
-    pub(super) fn mode_of(file: &File) -> Option<u32> {
-        u32::from_str_radix(file.mode.trim_start_matches("0o"), 8).ok().filter(|mode| *mode <= 0o7777)
-    }
-
     /// Rules that the types do not express: the key and its mistake.
     fn validate(&self) -> Result<(), (String, String)> {
         let wrong = |place: String, message: &str| Err((place, message.to_owned()));
@@ -478,9 +342,45 @@ impl Recipe {
         if self.processes.is_empty() {
             return wrong("processes".into(), "empty: a target needs one process at least");
         }
+        self.validate_processes()?;
+        for (position, package) in self.packages.iter().enumerate() {
+            if let Some((key, message)) = package.mistake() {
+                return wrong(format!("packages[{position}]{key}"), message);
+            }
+        }
+        for (position, file) in self.files.iter().enumerate() {
+            if file.mode_bits().is_none() {
+                return wrong(format!("files[{position}].mode"), &format!("{:?}: write it as \"0644\"", file.mode));
+            }
+            if file.content.is_some() == file.from.is_some() {
+                return wrong(format!("files[{position}]"), "give exactly one of `content` and `from`");
+            }
+        }
+        self.validate_steps()?;
+        for (name, option) in &self.options {
+            if option.default.is_object() || option.default.is_array() || option.default.is_null() {
+                return wrong(format!("options.{name}.default"), "must be a text, a number or a boolean");
+            }
+        }
+        if self.final_reads == FinalReads::Leader && self.role.is_none() {
+            return wrong("final_reads".into(), "leader: the recipe has no `role`, so that no leader is known");
+        }
+        for (position, client) in self.clients.iter().enumerate() {
+            if let Some((key, message)) = client.mistake() {
+                return wrong(format!("clients[{position}]{key}"), &message);
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_processes(&self) -> Result<(), (String, String)> {
+        let wrong = |place: String, message: &str| Err((place, message.to_owned()));
         let (mut names, mut roles) = (BTreeSet::new(), BTreeSet::new());
         for (position, process) in self.processes.iter().enumerate() {
             let place = format!("processes[{position}]");
+            if let Some(other) = process.after.iter().find(|other| !names.contains(other)) {
+                return wrong(format!("{place}.after"), &format!("{other:?} is no process that stands above it"));
+            }
             if !is_name(&process.name) || !names.insert(&process.name) {
                 return wrong(place, &format!("name {:?} is taken or not letters, digits, `-`, `_`", process.name));
             }
@@ -494,22 +394,27 @@ impl Recipe {
                 return wrong(place, "neither `ready` nor `ports`: nothing would tell when it serves");
             }
         }
-        for (position, file) in self.files.iter().enumerate() {
-            if Recipe::mode_of(file).is_none() {
-                return wrong(format!("files[{position}].mode"), &format!("{:?}: write it as \"0644\"", file.mode));
-            }
-        }
-        for (name, option) in &self.options {
-            if option.default.is_object() || option.default.is_array() || option.default.is_null() {
-                return wrong(format!("options.{name}.default"), "must be a text, a number or a boolean");
-            }
-        }
-        if self.final_reads == FinalReads::Leader && self.role.is_none() {
-            return wrong("final_reads".into(), "leader: the recipe has no `role`, so that no leader is known");
-        }
-        for (position, client) in self.clients.iter().enumerate() {
-            if let Some((key, message)) = client.mistake() {
-                return wrong(format!("clients[{position}]{key}"), &message);
+        Ok(())
+    }
+
+    fn validate_steps(&self) -> Result<(), (String, String)> {
+        let keys = [
+            ("install", &self.install),
+            ("prepare", &self.prepare),
+            ("form", &self.form),
+            ("recovery", &self.recovery),
+        ];
+        for (key, steps) in keys {
+            let mut gathered = false;
+            for (position, step) in steps.iter().enumerate() {
+                if let Some(message) = step.mistake(key, gathered) {
+                    return Err((format!("{key}[{position}]"), message));
+                }
+                if step.on == On::Leader && !self.has_leaders() {
+                    let message = "leader: no role of the recipe leads, so that no leader is known";
+                    return Err((format!("{key}[{position}].on"), message.to_owned()));
+                }
+                gathered |= step.gather.is_some();
             }
         }
         Ok(())

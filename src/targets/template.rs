@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The variables of a recipe's texts.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct TemplateVariables {
     /// This node.
     pub(super) node: NodeNames,
@@ -26,10 +26,18 @@ pub(super) struct TemplateVariables {
     pub(super) port: BTreeMap<String, u16>,
     /// Options of the recipe as the plan sets them.
     pub(super) options: BTreeMap<String, serde_json::Value>,
+    /// Folders of the packages from a registry, by name.
+    pub(super) package: BTreeMap<String, String>,
+    /// Outputs of a `gather` step by node, once they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) gathered: Option<BTreeMap<String, String>>,
+    /// The environment of every command.
+    #[serde(skip)]
+    pub(super) env: BTreeMap<String, String>,
 }
 
 /// A node in a recipe's texts.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct NodeNames {
     /// Its name.
     pub(super) name: String,
@@ -132,7 +140,8 @@ impl Scope {
                 origin: self.origin.clone(),
                 place: format!("{place}, its line {line} (`{source}`): "),
                 message: format!(
-                    "{error}; a text may use node, nodes, first, dir, target, port.<role>, options.<name> (docs/recipe.md)"
+                    "{error}; a text may use node, nodes, first, dir, target, port.<role>, options.<name>, package[<name>], and in \
+                     recovery gathered.<node> (docs/recipe.md)"
                 ),
             }
         })
@@ -288,6 +297,9 @@ mod tests {
             target: "t".into(),
             port: BTreeMap::from([("client".into(), 7)]),
             options: BTreeMap::from([("on".into(), true.into())]),
+            package: BTreeMap::new(),
+            gathered: None,
+            env: BTreeMap::new(),
         };
         Scope::new(&names, "r.yaml")
     }

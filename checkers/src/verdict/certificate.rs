@@ -12,7 +12,7 @@ pub(crate) const CERTIFICATE_VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
-    /// [`CERTIFICATE_VERSION`].
+    /// `CERTIFICATE_VERSION`.
     pub version: u32,
     /// What is claimed.
     pub claim: Claim,

@@ -26,7 +26,7 @@ pub struct Claimant {
     pub token: String,
 }
 
-/// The kind of claim in [`Request::Hello`].
+/// The kind of claim in [`Request::Hello`](super::Request::Hello).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClaimEntry {

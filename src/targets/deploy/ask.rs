@@ -2,17 +2,14 @@
 use super::super::join_all::join_all;
 use super::super::layout::NodeLayout;
 use super::super::node_commands;
-use super::super::recipe::{Authority, Converged};
-use super::{Deployment, PAUSE, listening};
+use super::super::recipe::{Authority, Converged, RoleProbe};
+use super::{Deployment, listening};
 use crate::cluster::Remote;
 use dsfuzz_checkers::history::leads_by_name;
 use dsfuzz_workloads::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-
-/// Deadline of one question about convergence.
-const QUESTION: Duration = Duration::from_secs(2);
 
 /// A node's answer to a role probe: the claim holds at some instant between the question and this answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,12 +48,33 @@ impl Deployment {
 
     /// Whether the recipe has a role probe.
     pub fn has_roles(&self) -> bool {
-        self.layout.nodes.iter().any(|plan| plan.role.is_some())
+        self.role_probe().is_some()
+    }
+
+    /// Time between two questions for the role of a node, and the deadline of one.
+    pub fn role_pace(&self) -> Option<(Duration, Duration)> {
+        self.role_probe().map(|probe| (probe.every.0, probe.deadline.0))
+    }
+
+    fn role_probe(&self) -> Option<&RoleProbe> {
+        self.layout.nodes.first().and_then(|plan| plan.role.as_ref())
+    }
+
+    /// The nodes that say now that they lead, in the plan's order.
+    pub(super) async fn leaders(&self) -> Vec<Arc<str>> {
+        let Some((_, deadline)) = self.role_pace() else { return Vec::new() };
+        let questions = self.layout.nodes.iter().zip(&self.remotes).map(|(plan, remote)| {
+            let question: BoxFuture<'_, _> = Box::pin(role(plan, remote.as_ref(), deadline));
+            question
+        });
+        let answers = join_all(questions.collect()).await;
+        let leads = self.layout.nodes.iter().zip(answers).filter(|(_, answer)| answer.leads);
+        leads.map(|(plan, _)| plan.node.name.clone()).collect()
     }
 
     /// Whether a role of this name leads, if the name alone would not say so correctly.
     pub fn leads(&self, role: &str) -> Option<bool> {
-        let rules = self.layout.nodes.first().and_then(|plan| plan.role.as_ref()).map(|probe| &probe.roles);
+        let rules = self.role_probe().map(|probe| &probe.roles);
         let rule = rules.into_iter().flatten().find(|rule| rule.name == role)?;
         (rule.leads() != leads_by_name(role)).then(|| rule.leads())
     }
@@ -79,9 +97,11 @@ impl Deployment {
     /// Waits until the replicas have converged. Returns the last observation if they have not by the deadline.
     pub async fn await_converged(&self, deadline: Duration) -> Convergence {
         let end = Instant::now() + deadline;
+        let rules = self.layout.nodes.first().and_then(|plan| plan.converged.as_ref());
+        let pause = rules.map_or(Duration::ZERO, |rules| rules.every.0);
         loop {
             match self.converged().await {
-                Convergence::NotYet(_) if Instant::now() + PAUSE < end => sleep(PAUSE).await,
+                Convergence::NotYet(_) if Instant::now() + pause < end => sleep(pause).await,
                 Convergence::NotYet(reasons) => return Convergence::NotYet(self.with_hints(reasons).await),
                 last => return last,
             }
@@ -123,7 +143,7 @@ async fn role(plan: &NodeLayout, remote: &dyn Remote, deadline: Duration) -> Rol
     let Some(probe) = &plan.role else {
         return RoleAnswer { detail: "the recipe has no role probe".to_owned(), ..RoleAnswer::default() };
     };
-    let answer = match probe.ask.ask(remote, &plan.ports, deadline).await {
+    let answer = match probe.ask.ask(remote, plan, deadline).await {
         Ok(answer) => answer,
         Err(problem) => return RoleAnswer { detail: problem, ..RoleAnswer::default() },
     };
@@ -141,7 +161,7 @@ async fn role(plan: &NodeLayout, remote: &dyn Remote, deadline: Duration) -> Rol
 
 async fn convergence_answer(plan: &NodeLayout, remote: &dyn Remote) -> Result<String, String> {
     match &plan.converged {
-        Some(rules) => rules.ask.ask(remote, &plan.ports, QUESTION).await,
+        Some(rules) => rules.ask.ask(remote, plan, rules.deadline.0).await,
         None => Err("not asked".to_owned()),
     }
 }

@@ -5,6 +5,8 @@ mod ask;
 mod collect;
 mod listening;
 mod packages;
+mod recovery;
+mod registry;
 mod room;
 
 pub use ask::{Convergence, RoleAnswer};
@@ -26,6 +28,8 @@ use tokio::time::{Instant, sleep};
 
 /// Time between two probes while waiting.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long a process that starts again waits for those that must serve before it.
+const AFTER: Duration = Duration::from_secs(60);
 
 /// A process that does not serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,8 +132,9 @@ impl Deployment {
         let acts = self.remotes.iter().map(|remote| {
             let act: BoxFuture<'_, _> = Box::pin(async move {
                 let missing = packages::missing(remote.as_ref(), packages).await?;
-                let by_hand = !missing.is_empty() && packages::in_a_lab(remote.as_ref()).await?;
-                let by_hand = by_hand.then(|| packages::for_a_lab(&missing));
+                let debian = packages::debian(packages, &missing);
+                let by_hand = !debian.is_empty() && packages::in_a_lab(remote.as_ref()).await?;
+                let by_hand = by_hand.then(|| packages::for_a_lab(&debian));
                 Ok(MissingPackages { node: remote.node().name.clone(), missing, by_hand })
             });
             act
@@ -154,23 +159,61 @@ impl Deployment {
     pub async fn start(&self, deadline: Duration) -> Result<(), TargetError> {
         let end = Instant::now() + deadline;
         match self.layout.start_order {
-            StartOrder::Together => self.start_some(|_| true).await?,
+            StartOrder::Together => self.start_some(|_| true, end).await?,
             StartOrder::FirstThenOthers => {
-                self.start_some(|position| position == 0).await?;
+                self.start_some(|position| position == 0, end).await?;
                 self.ready_some(|position| position == 0, end).await?;
-                self.start_some(|position| position > 0).await?;
+                self.start_some(|position| position > 0, end).await?;
             }
         }
+        let steps = self.layout.nodes.iter().flat_map(|plan| &plan.form).map(|step| step.position + 1).max();
+        for position in 0..steps.unwrap_or(0) {
+            self.form(position).await?;
+        }
+        Ok(())
+    }
+
+    /// One step of `form`: on the nodes for which it is, one after the other, or on the leader.
+    async fn form(&self, position: usize) -> Result<(), TargetError> {
         for (plan, remote) in self.layout.nodes.iter().zip(&self.remotes) {
-            for command in &plan.form {
-                form(remote.as_ref(), command).await?;
+            match plan.form.iter().find(|step| step.position == position) {
+                Some(step) if step.on_leader => return self.form_on_leader(position, step.command.deadline_ms).await,
+                Some(step) => form(remote.as_ref(), &step.command).await?,
+                None => {}
             }
         }
         Ok(())
     }
 
-    async fn start_some(&self, meant: impl Fn(usize) -> bool) -> Result<(), TargetError> {
-        self.each_of(meant, |plan, remote| Box::pin(start(plan, remote))).await.map(drop)
+    /// Repeats a step of `form` on the node that leads by then, until it succeeds or its deadline passes.
+    async fn form_on_leader(&self, position: usize, deadline_ms: u64) -> Result<(), TargetError> {
+        let end = Instant::now() + Duration::from_millis(deadline_ms);
+        loop {
+            let mut failed = None;
+            for node in self.leaders().await {
+                let step = self.at(&node).and_then(|(plan, remote)| {
+                    let step = plan.form.iter().find(|step| step.position == position)?;
+                    Some((&step.command, remote.as_ref()))
+                });
+                let Some((command, remote)) = step else { continue };
+                match node_commands::run(remote, "form", command.clone()).await {
+                    Ok(_) => return Ok(()),
+                    Err(error @ TargetError::Command { .. }) => failed = Some(error),
+                    Err(error) => return Err(error),
+                }
+            }
+            if Instant::now() + PAUSE > end {
+                return Err(failed.unwrap_or(TargetError::NoLeader {
+                    step: format!("form[{position}]"),
+                    waited: Duration::from_millis(deadline_ms),
+                }));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn start_some(&self, meant: impl Fn(usize) -> bool, end: Instant) -> Result<(), TargetError> {
+        self.each_of(meant, |plan, remote| Box::pin(start(plan, remote, end))).await.map(drop)
     }
 
     /// Waits until every process of every node serves.
@@ -223,16 +266,16 @@ impl Deployment {
             self.layout.nodes.iter().zip(&states).map(|(plan, states)| dead_of(plan, states)).collect();
         let all_dead = self.layout.nodes.iter().zip(&dead).all(|(plan, dead)| plan.processes.len() == dead.len());
         if all_dead {
-            self.each(|plan, remote| Box::pin(steps(remote, "recovery", &plan.recovery))).await?;
+            self.recover().await?;
         }
-        let mut started = Vec::new();
-        for (remote, dead) in self.remotes.iter().zip(&dead) {
-            for process in dead {
-                node_commands::start(remote.as_ref(), &process.service.name, true).await?;
-                started.push((remote.node().name.clone(), process.service.name.clone()));
-            }
-        }
-        Ok(started)
+        // All nodes at once: a process may wait for others of its node, which may need the other nodes.
+        let nodes = self.layout.nodes.iter().zip(&self.remotes).zip(&dead);
+        let acts = nodes.map(|((plan, remote), dead)| {
+            let act: BoxFuture<'_, _> = Box::pin(restart(plan, remote.as_ref(), dead));
+            act
+        });
+        let started: Vec<Vec<_>> = join_all(acts.collect()).await.into_iter().collect::<Result<_, _>>()?;
+        Ok(started.into_iter().flatten().collect())
     }
 
     /// The version of each node; empty if the recipe does not ask.
@@ -284,12 +327,42 @@ async fn wipe(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetError>
     steps(remote, "wipe", &plan.wipe_commands).await
 }
 
-async fn start(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetError> {
+async fn start(plan: &NodeLayout, remote: &dyn Remote, end: Instant) -> Result<(), TargetError> {
     steps(remote, "prepare", &plan.prepare).await?;
     for process in &plan.processes {
+        for other in before(plan, process) {
+            ready_process(plan, remote, other, end).await?;
+        }
         node_commands::start(remote, &process.service.name, false).await?;
     }
     Ok(())
+}
+
+/// Starts the dead processes of a node again. One that waits for another in vain is started all the same: what it needs may
+/// be down for longer, and it must cope with that.
+async fn restart(
+    plan: &NodeLayout,
+    remote: &dyn Remote,
+    dead: &[&PlannedProcess],
+) -> Result<Vec<(Arc<str>, String)>, TargetError> {
+    let mut started = Vec::new();
+    for process in dead {
+        let end = Instant::now() + AFTER;
+        for other in before(plan, process) {
+            match ready_process(plan, remote, other, end).await {
+                Ok(()) | Err(TargetError::NotReady { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        node_commands::start(remote, &process.service.name, true).await?;
+        started.push((remote.node().name.clone(), process.service.name.clone()));
+    }
+    Ok(started)
+}
+
+/// The processes that must serve before this one starts.
+fn before<'a>(plan: &'a NodeLayout, process: &'a PlannedProcess) -> impl Iterator<Item = &'a PlannedProcess> {
+    plan.processes.iter().filter(|other| process.after.contains(&other.service.name))
 }
 
 /// Repeats a `form` step until it succeeds or its deadline passes.
@@ -306,32 +379,41 @@ async fn form(remote: &dyn Remote, command: &Command) -> Result<(), TargetError>
 }
 
 async fn ready(plan: &NodeLayout, remote: &dyn Remote, end: Instant) -> Result<(), TargetError> {
-    let begun = Instant::now();
     for process in &plan.processes {
-        let not_ready = |waiting_for: String, log: String| TargetError::NotReady {
-            node: remote.node().name.clone(),
-            process: process.service.name.clone(),
-            waited: Duration::from_secs(begun.elapsed().as_secs()),
-            waiting_for,
-            log,
-        };
-        loop {
-            let answer = process.ready.ask(remote, &plan.ports).await;
-            let Err(problem) = answer else { break };
-            let states = node_commands::services(remote).await?;
-            if let Some(ended) = ended(&states, &process.service.name) {
-                let log = log_tail(remote, &process.service.log).await;
-                return Err(not_ready(format!("it has ended ({ended})"), log));
-            }
-            if Instant::now() + PAUSE > end {
-                let hint = listening::hint(remote, &process.ready.ask, &plan.ports).await;
-                let log = log_tail(remote, &process.service.log).await;
-                return Err(not_ready([problem].into_iter().chain(hint).collect::<Vec<_>>().join("; "), log));
-            }
-            sleep(PAUSE).await;
-        }
+        ready_process(plan, remote, process, end).await?;
     }
     Ok(())
+}
+
+async fn ready_process(
+    plan: &NodeLayout,
+    remote: &dyn Remote,
+    process: &PlannedProcess,
+    end: Instant,
+) -> Result<(), TargetError> {
+    let begun = Instant::now();
+    let not_ready = |waiting_for: String, log: String| TargetError::NotReady {
+        node: remote.node().name.clone(),
+        process: process.service.name.clone(),
+        waited: Duration::from_secs(begun.elapsed().as_secs()),
+        waiting_for,
+        log,
+    };
+    loop {
+        let answer = process.ready.ask(remote, plan).await;
+        let Err(problem) = answer else { return Ok(()) };
+        let states = node_commands::services(remote).await?;
+        if let Some(ended) = ended(&states, &process.service.name) {
+            let log = log_tail(remote, &process.service.log).await;
+            return Err(not_ready(format!("it has ended ({ended})"), log));
+        }
+        if Instant::now() + PAUSE > end {
+            let hint = listening::hint(remote, &process.ready.ask, &plan.ports).await;
+            let log = log_tail(remote, &process.service.log).await;
+            return Err(not_ready([problem].into_iter().chain(hint).collect::<Vec<_>>().join("; "), log));
+        }
+        sleep(PAUSE).await;
+    }
 }
 
 /// The end of a service, if it has ended.

@@ -1,8 +1,9 @@
-//! Debian packages on a node. A package is not installed if its commands exist already. It never starts a daemon: `policy-rc.d`
+//! Packages on a node. A package is not installed if its commands exist already. It never starts a daemon: `policy-rc.d`
 //! forbids that while apt runs, and is removed afterwards if it is ours.
 use super::super::error::TargetError;
 use super::super::node_commands;
 use super::super::recipe::Package;
+use super::registry;
 use crate::cluster::Remote;
 use dsfuzz_nemesis::protocol::Command;
 use std::time::Duration;
@@ -20,8 +21,13 @@ pub(super) async fn missing(remote: &dyn Remote, packages: &[Package]) -> Result
     let checks: Vec<String> = packages
         .iter()
         .map(|package| {
-            let name = quoted(&package.name);
-            let there = if package.provides.is_empty() {
+            let name = quoted(package.title());
+            let there = if !package.pypi.is_empty() {
+                let folder = package.folder();
+                let each =
+                    package.provides.iter().map(|path| format!("[ -x {} ]", quoted(&format!("{folder}/{path}"))));
+                each.collect::<Vec<_>>().join(" && ")
+            } else if package.provides.is_empty() {
                 format!("dpkg-query -W -f '${{Status}}' {name} 2>/dev/null | grep -q 'ok installed'")
             } else {
                 let each: Vec<String> = package
@@ -37,6 +43,12 @@ pub(super) async fn missing(remote: &dyn Remote, packages: &[Package]) -> Result
     let script = format!("PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin\n{}", checks.join("\n"));
     let printed = node_commands::run(remote, "look for packages", shell(script, Duration::from_secs(20))).await?;
     Ok(printed.lines().map(str::to_owned).collect())
+}
+
+/// Those of the missing packages that are Debian's.
+pub(super) fn debian(packages: &[Package], missing: &[String]) -> Vec<String> {
+    let is_debian = |name: &&String| packages.iter().any(|package| package.name == **name);
+    missing.iter().filter(is_debian).cloned().collect()
 }
 
 /// Whether the node belongs to a lab: it then uses this machine's programs and reaches no package source.
@@ -56,7 +68,11 @@ pub(super) fn for_a_lab(packages: &[String]) -> String {
 
 /// Installs the missing packages.
 pub(super) async fn install(remote: &dyn Remote, packages: &[Package]) -> Result<(), TargetError> {
-    let wanted = missing(remote, packages).await?;
+    let lacking = missing(remote, packages).await?;
+    for package in packages.iter().filter(|package| !package.pypi.is_empty() && lacking.contains(&package.pypi)) {
+        registry::bring(remote, package).await?;
+    }
+    let wanted = debian(packages, &lacking);
     if wanted.is_empty() {
         return Ok(());
     }
@@ -87,7 +103,8 @@ pub(super) async fn install(remote: &dyn Remote, packages: &[Package]) -> Result
     match missing(remote, packages).await?.first() {
         None => Ok(()),
         Some(package) => {
-            let provides = packages.iter().find(|known| known.name == *package).map(|known| known.provides.join(", "));
+            let provides =
+                packages.iter().find(|known| known.title() == *package).map(|known| known.provides.join(", "));
             let message = format!(
                 "apt installed it, but {} is still not there; mend `packages:` of the recipe",
                 provides.unwrap_or_default()
@@ -119,12 +136,12 @@ fn not_found(said: &str) -> bool {
         .any(|words| said.contains(words))
 }
 
-fn shell(script: String, deadline: Duration) -> Command {
+pub(super) fn shell(script: String, deadline: Duration) -> Command {
     let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
     Command { argv: vec![script], deadline_ms, ..Command::default() }
 }
 
 /// As one word of a shell.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }

@@ -46,6 +46,11 @@ impl<'de> Deserialize<'de> for Argv {
     }
 }
 
+/// Reads a text that YAML may take for a number or a boolean.
+pub(in crate::targets) fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Word::deserialize(deserializer).map(|word| word.0)
+}
+
 /// An argument. YAML reads `2379` and `true` as a number and a boolean, but a command line means text.
 struct Word(String);
 

@@ -1,0 +1,188 @@
+//! `dsfuzz client try`: whether a client program keeps the rules of the client protocol.
+use super::{Output, Paint};
+use crate::cluster::Node;
+use crate::error::{Exit, Failure};
+use crate::targets::exec::trial::{ClientTrial, TrialNotes, plain_workload, trial_of};
+use crate::targets::exec::{ExecConnect, LINE_BYTES_MAX, STDERR_ROOM_BYTES};
+use crate::targets::{self, Target};
+use clap::{Args, Subcommand};
+use dsfuzz_nemesis::Span;
+use dsfuzz_workloads::{ClientWorkload, WORKLOADS};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// Arguments of `client`.
+#[derive(Clone, Debug, Args)]
+pub struct ClientArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ClientCommand,
+}
+
+/// What to do with a client.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Run a client program on its own, make calls, lose and hold back the server's answers, and say which rules it breaks
+    Try(TryArgs),
+}
+
+/// Arguments of `client try`.
+#[derive(Clone, Debug, Args)]
+pub struct TryArgs {
+    /// The workload whose calls it gets
+    #[arg(long, default_value = "register", value_name = "NAME")]
+    pub workload: String,
+    /// The recipe whose client for the workload is tried: a built-in target or a path; instead of COMMAND
+    #[arg(long, value_name = "RECIPE", conflicts_with = "command")]
+    pub target: Option<String>,
+    /// Address of a running server with nothing in it yet; left out, the client is tried without a server
+    #[arg(long, value_name = "ADDRESS")]
+    pub server: Option<IpAddr>,
+    /// A port of the server by its role, such as client=6379 (repeatable; of a recipe, its own ports)
+    #[arg(long = "port", value_name = "ROLE=PORT")]
+    pub ports: Vec<String>,
+    /// An option for the client (repeatable)
+    #[arg(long = "option", value_name = "NAME=VALUE")]
+    pub options: Vec<String>,
+    /// Deadline of a call
+    #[arg(long, default_value = "2s", value_name = "DURATION")]
+    pub deadline: Span,
+    /// Calls to make in order before answers are lost
+    #[arg(long, default_value_t = 40, value_name = "N")]
+    pub calls: u32,
+    /// The program and its arguments, after `--`
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+pub(super) fn main(args: &ClientArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let ClientCommand::Try(args) = &args.command;
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::harness)?;
+    let folder = std::env::temp_dir().join(format!("dsfuzz-client-try-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).map_err(Failure::harness)?;
+    let tried = trial(args, &folder).map(|trial| runtime.block_on(trial.run()));
+    let _ = std::fs::remove_dir_all(&folder);
+    let notes = tried?.map_err(Failure::harness)?;
+    show(&notes, out)?;
+    Ok(if notes.has_broken() { Exit::Invalid } else { Exit::Valid })
+}
+
+/// The trial that the arguments ask for.
+fn trial(args: &TryArgs, folder: &Path) -> Result<ClientTrial, Failure> {
+    let usage = |message: String| Failure::Usage(message);
+    let options = plain_workload(&args.workload).ok_or_else(|| {
+        let known: Vec<&str> = WORKLOADS.iter().map(|doc| doc.name).collect();
+        usage(format!("--workload {}: unknown; there are {}", args.workload, known.join(", ")))
+    })?;
+    let (exec, target) = match &args.target {
+        Some(name) => {
+            let target =
+                targets::load(name, Path::new(""), &BTreeMap::new()).map_err(|error| usage(error.to_string()))?;
+            let node = Node { name: "n1".into(), address: args.server.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
+            let workload = ClientWorkload::of(&*options.build());
+            let exec =
+                target.client_program(&workload, &[node], folder, "try").map_err(|error| usage(error.to_string()))?;
+            (exec, Some(target))
+        }
+        None if args.command.is_empty() => {
+            return Err(usage(
+                "name the client: `dsfuzz client try -- python3 client.py`, or --target RECIPE".to_owned(),
+            ));
+        }
+        None => (of_command(&args.command, folder), None),
+    };
+    if let Some(why) = exec.missing() {
+        return Err(usage(why));
+    }
+    let mut ports = target.as_ref().map(Target::ports).unwrap_or_default();
+    for (role, port) in pairs("--port", &args.ports)? {
+        ports.insert(role, port.parse().map_err(|_| usage(format!("--port {port}: not a port")))?);
+    }
+    if args.server.is_some() && ports.is_empty() {
+        return Err(usage("--server needs the server's ports: --port client=6379".to_owned()));
+    }
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut client_options: BTreeMap<String, String> = target
+        .iter()
+        .flat_map(|target| target.options().iter().map(|(name, value)| (name.clone(), text(value))))
+        .collect();
+    client_options.extend(pairs("--option", &args.options)?);
+    Ok(ClientTrial {
+        server: args.server,
+        ports,
+        options: client_options,
+        deadline: args.deadline.0,
+        calls: args.calls,
+        ..trial_of(exec, &options)
+    })
+}
+
+/// A program in this folder.
+fn of_command(command: &[String], folder: &Path) -> ExecConnect {
+    ExecConnect {
+        argv: command.to_vec(),
+        called: None,
+        folder: std::path::PathBuf::new(),
+        env: BTreeMap::new(),
+        errors: BTreeMap::new(),
+        init_deadline: std::time::Duration::from_secs(10),
+        workload: ClientWorkload::new("", &[]),
+        settings: BTreeMap::new(),
+        run: String::new(),
+        nodes: Vec::new(),
+        stderr_dir: folder.to_owned(),
+        stderr_room: Arc::new(AtomicU64::new(STDERR_ROOM_BYTES)),
+        line_bytes_max: LINE_BYTES_MAX,
+    }
+}
+
+/// `NAME=VALUE` of a repeatable flag.
+fn pairs(flag: &str, given: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(Failure::Usage(format!("{flag} {text}: expected NAME=VALUE"))),
+    };
+    given.iter().map(pair).collect()
+}
+
+fn show(notes: &TrialNotes, out: &mut Output) -> Result<(), Failure> {
+    /// A rule in the document.
+    #[derive(Serialize)]
+    struct RuleLine {
+        rule: String,
+        words: &'static str,
+        kept: Option<bool>,
+        broken: Vec<String>,
+    }
+    if out.json {
+        let lines: Vec<RuleLine> = notes
+            .rules()
+            .map(|(rule, words, state)| RuleLine {
+                rule: serde_json::to_value(rule)
+                    .ok()
+                    .and_then(|rule| Some(rule.as_str()?.to_owned()))
+                    .unwrap_or_default(),
+                words,
+                kept: state.tried.then_some(state.broken.is_empty()),
+                broken: state.broken,
+            })
+            .collect();
+        return out.document(&lines);
+    }
+    for (_, words, state) in notes.rules() {
+        let mark = match (state.tried, state.broken.is_empty()) {
+            (false, _) => out.paint(Paint::Faint, "not tried"),
+            (true, true) => out.paint(Paint::Good, "kept     "),
+            (true, false) => out.paint(Paint::Bad, "broken   "),
+        };
+        out.line(format!("{mark}  {words}"));
+        for sentence in &state.broken {
+            out.line(format!("             {sentence}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! [`RoleProbe`], [`Converged`], [`Authority`]: how nodes are asked for their roles and for what their replicas hold.
+use super::super::probe::{Condition, Pick, Question};
+use dsfuzz_checkers::history::leads_by_name;
+use dsfuzz_nemesis::Span;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How a node is asked for its role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleProbe {
+    /// The question.
+    pub ask: Question,
+    /// Roles with what makes them out; the first that fits counts.
+    pub roles: Vec<RoleRule>,
+    /// Where the term stands in the answer.
+    #[serde(default)]
+    pub term: Option<Pick>,
+    /// Whether the node reads term and role at one moment, so that the pair may be trusted.
+    #[serde(default)]
+    pub term_with_role: bool,
+    /// Time between two questions to a node. A command costs more than a request: one that takes a second of CPU takes a
+    /// whole core if it is asked four times a second.
+    #[serde(default = "default_role_every")]
+    pub every: Span,
+    /// Deadline of one question.
+    #[serde(default = "default_role_deadline")]
+    pub deadline: Span,
+}
+
+/// What makes out a role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleRule {
+    /// `leader`, `follower`, `candidate`, or the target's own word.
+    pub name: String,
+    /// All must hold; none: what is left.
+    #[serde(default, rename = "where")]
+    pub conditions: Vec<Condition>,
+    /// Whether a node in this role leads. Left out: where it is named `leader`, `primary` or `master`.
+    #[serde(default)]
+    pub leads: Option<bool>,
+}
+
+impl RoleRule {
+    /// Whether a node in this role leads.
+    pub fn leads(&self) -> bool {
+        self.leads.unwrap_or_else(|| leads_by_name(&self.name))
+    }
+}
+
+/// When replicas have converged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Converged {
+    /// Asked of every node.
+    pub ask: Question,
+    /// Must hold on every node.
+    #[serde(default, rename = "where")]
+    pub conditions: Vec<Condition>,
+    /// Must hold on exactly one node.
+    #[serde(default)]
+    pub one: Vec<Condition>,
+    /// Must be the same on all nodes.
+    #[serde(default)]
+    pub agree: Vec<Pick>,
+    /// Time between two questions.
+    #[serde(default = "default_converged_every")]
+    pub every: Span,
+    /// Deadline of one question.
+    #[serde(default = "default_converged_deadline")]
+    pub deadline: Span,
+}
+
+/// Which node speaks with authority in final reads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Authority {
+    /// Any: a read is as good on one node as on another.
+    #[default]
+    Any,
+    /// The one whose role probe says so, e.g. `role: leader`.
+    Role(String),
+}
+
+fn default_role_every() -> Span {
+    Span(Duration::from_millis(250))
+}
+
+fn default_role_deadline() -> Span {
+    Span::seconds(1)
+}
+
+fn default_converged_every() -> Span {
+    Span(Duration::from_millis(100))
+}
+
+fn default_converged_deadline() -> Span {
+    Span::seconds(2)
+}

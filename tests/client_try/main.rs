@@ -1,0 +1,132 @@
+//! `dsfuzz client try` on a client with one mistake at a time, and on the same client without one.
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/client_try").join(name)
+}
+
+/// A running server with nothing in it.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    fn start() -> Server {
+        let mut child =
+            Command::new("python3").arg(file("server.py")).stdout(Stdio::piped()).spawn().expect("python3 is there");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("its port");
+        Server { child, port: line.trim().parse().expect("a port") }
+    }
+}
+
+/// The exit code, and the rules with how each is broken; null where it was not tried.
+fn tried(workload: &str, mistake: &str) -> (i32, Vec<(String, Value, Vec<String>)>) {
+    let server = Server::start();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dsfuzz"));
+    command.args(["client", "try", "--json", "--workload", workload, "--server", "127.0.0.1", "--deadline", "1s"]);
+    command.args(["--port", &format!("client={}", server.port), "--", "python3"]).arg(file("client.py")).arg(mistake);
+    // With it, Python flushes by itself.
+    let output = command.env_remove("PYTHONUNBUFFERED").output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let rules: Vec<Value> = serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{mistake}: {error}: {text}{}", String::from_utf8_lossy(&output.stderr)));
+    let rule = |rule: &Value| {
+        let broken = rule["broken"].as_array().expect("a list").iter();
+        let broken = broken.map(|one| one.as_str().expect("a text").to_owned()).collect();
+        (rule["rule"].as_str().expect("a name").to_owned(), rule["kept"].clone(), broken)
+    };
+    (output.status.code().expect("an exit code"), rules.iter().map(rule).collect())
+}
+
+#[test]
+fn a_client_without_a_mistake_keeps_every_rule() {
+    for workload in ["register", "counter"] {
+        let (code, rules) = tried(workload, "none");
+        assert_eq!(code, 0, "{workload}: {rules:?}");
+        let left: Vec<&str> = rules.iter().filter(|(_, kept, _)| kept.is_null()).map(|(rule, ..)| &**rule).collect();
+        assert_eq!(left, ["setup"], "{workload}: what was not tried");
+    }
+}
+
+/// The mistake, the workload that brings it out, the rule that it breaks, and part of what is said.
+const MISTAKES: &[(&str, &str, &str, &str)] = &[
+    ("a stray line", "register", "lines", "connected, which is not JSON"),
+    ("no flush", "register", "init", "flush standard output after each line"),
+    ("the id of another call", "register", "lines", "expected \"id\":1"),
+    ("values as texts", "register", "replies", "a text, and only integers were written"),
+    ("a read with an effect", "register", "reads", "read of key"),
+    ("connecting has an effect", "register", "reads", "over a new connection"),
+    ("a write without effect", "register", "effects", "a correct register answers"),
+    ("ok to a cas that did not match", "register", "effects", "a correct register answers fail"),
+    ("ok to an unknown function", "register", "unknown", "`no-such-function` was answered ok"),
+    ("a function is not named", "register", "init", "does not support read"),
+    ("a lost connection is called fail", "register", "effects", "it did take effect; answer info in doubt"),
+    ("a call is sent again", "counter", "lost", "bytes over a new one"),
+    ("a call is sent again", "counter", "effects", "would be right"),
+    ("ok without the server's answer", "counter", "lost", "no answer of the server had reached it"),
+    ("answers after the deadline", "register", "deadline", "ms after its deadline"),
+    ("hangs without a server", "register", "refused", "did not answer `init`"),
+    ("does not end with its input", "register", "end", "still ran"),
+];
+
+#[test]
+fn each_mistake_breaks_its_rule() {
+    // Most of a trial is waiting.
+    std::thread::scope(|scope| {
+        for mistakes in MISTAKES.chunks(MISTAKES.len().div_ceil(4)) {
+            scope.spawn(|| mistakes.iter().for_each(breaks_its_rule));
+        }
+    });
+}
+
+fn breaks_its_rule((mistake, workload, rule, words): &(&str, &str, &str, &str)) {
+    let (code, rules) = tried(workload, mistake);
+    assert_eq!(code, 1, "{mistake}: {rules:?}");
+    let broken = rules.iter().find(|(name, ..)| name == rule).map(|(_, _, broken)| broken.join("; "));
+    assert!(broken.as_deref().unwrap_or_default().contains(words), "{mistake}: {rules:#?}");
+}
+
+#[test]
+fn without_a_server_a_client_in_memory_is_tried() {
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/client/client.py");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dsfuzz"));
+    let output = command.args(["client", "try", "--workload", "set", "--", "python3"]).arg(client).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    // Its memory ends with each program, so that a new one lacks what an earlier one added.
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("over a new connection read was answered ok []"), "{text}");
+    assert!(text.contains("not tried  a connection that breaks"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_tried_is_told() {
+    let run = |arguments: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_dsfuzz")).args(["client", "try"]).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let cases: [(&[&str], i32, &str); 5] = [
+        (&[], 254, "name the client"),
+        (&["--workload", "sett", "--", "x"], 254, "--workload sett: unknown; there are register, set"),
+        (&["--", "no-such-program", "x"], 254, "no program `no-such-program` is in PATH"),
+        (&["--target", "etcd"], 254, "part of dsfuzz"),
+        (&["--server", "127.0.0.1", "--", "python3", "x.py"], 254, "--port client=6379"),
+    ];
+    for (arguments, code, words) in cases {
+        let (found, said) = run(arguments);
+        assert_eq!(found, Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+}
