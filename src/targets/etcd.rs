@@ -90,6 +90,7 @@ impl Connect for EtcdConnect {
                 process: endpoint.process,
                 object: self.object.clone(),
                 params: self.params.clone(),
+                patience: endpoint.terms.deadline / 2,
                 grants: Grants::default(),
                 places: BTreeMap::new(),
                 assigned: false,
@@ -117,6 +118,8 @@ struct EtcdClient {
     object: Arc<str>,
     params: Value,
     connection: Option<HttpConnection>,
+    /// How long a read may take before a write depends on it.
+    patience: Duration,
     /// What it holds by a lease.
     grants: Grants,
     /// The next offset of each log that it polls.
@@ -126,8 +129,9 @@ struct EtcdClient {
 }
 
 impl Client for EtcdClient {
-    fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, CallResponse> {
+    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, CallResponse> {
         Box::pin(async move {
+            self.patience = terms.deadline / 2;
             let object = self.object.clone();
             let answer = match &*object {
                 "register" => self.register(call).await,
@@ -169,6 +173,15 @@ impl EtcdClient {
             Err(HttpError::NotSent(why)) => Err(RequestProgress::No(why)),
             Err(HttpError::Broken(why)) => Err(RequestProgress::Perhaps(why)),
         }
+    }
+
+    /// Sends a request that reads what a write of the same call depends on. Without an answer in half of the call's time the call
+    /// certainly had no effect; at its end nobody could tell.
+    async fn post_first(&mut self, path: &str, body: &Json) -> Result<Json, RequestProgress> {
+        let patience = self.patience;
+        let late =
+            |_| RequestProgress::No(format!("timeout: no answer to the read within {} ms", patience.as_millis()));
+        tokio::time::timeout(patience, self.post(path, body)).await.map_err(late)?
     }
 
     /// The connection, or a new one in place of a broken one.

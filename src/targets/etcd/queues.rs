@@ -47,7 +47,7 @@ impl EtcdClient {
     /// The oldest messages of the queue. Never read from the node's own state: what another one took could come out again.
     async fn messages(&mut self, call: &Call, limit: usize) -> Result<Vec<Kv>, CallResult> {
         let body = all(&format!("{}/", key_of(call)), Order::Created, limit);
-        let reply = self.post("/v3/kv/range", &body).await.map_err(|sent| outcome::of_read(&sent))?;
+        let reply = self.post_first("/v3/kv/range", &body).await.map_err(|sent| outcome::of_read(&sent))?;
         super::kvs::kvs(&reply).map_err(CallResult::fail)
     }
 

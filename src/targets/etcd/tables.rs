@@ -4,7 +4,7 @@ use super::kvs::{Kv, Order, all, changed_at, key_of, nothing_under, one, put, ra
 use super::{EtcdClient, not_supported, outcome};
 use dsfuzz_checkers::Value;
 use dsfuzz_workloads::{Call, CallResult};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 /// The prefix of all accounts.
 const ACCOUNTS: &str = "/dsfuzz/bank/accounts/";
@@ -42,9 +42,9 @@ impl EtcdClient {
             body["serializable"] = self.serializable.into();
             range(body)
         };
-        let ranges = ranges.into_iter().map(local).collect();
-        let txn = self.txn(Vec::new(), ranges, Vec::new()).await.map_err(|sent| outcome::of_read(&sent))?;
-        (0..count).map(|at| range_of(&txn.reply, at).map_err(CallResult::fail)).collect()
+        let body = json!({"success": ranges.into_iter().map(local).collect::<Vec<Json>>()});
+        let reply = self.post_first("/v3/kv/txn", &body).await.map_err(|sent| outcome::of_read(&sent))?;
+        (0..count).map(|at| range_of(&reply, at).map_err(CallResult::fail)).collect()
     }
 
     /// Writes if each of these keys still is as it was read.

@@ -138,7 +138,7 @@ impl EtcdClient {
             json!({"requestRange": {"key": key, "serializable": self.serializable}})
         });
         let body = json!({"success": ranges.collect::<Vec<_>>()});
-        let answer = self.post("/v3/kv/txn", &body).await.map_err(|sent| outcome::of_read(&sent))?;
+        let answer = self.post_first("/v3/kv/txn", &body).await.map_err(|sent| outcome::of_read(&sent))?;
         held(&answer, keys).map_err(CallResult::fail)
     }
 }
