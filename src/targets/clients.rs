@@ -20,7 +20,11 @@ pub(super) struct BuiltInClient {
 
 /// Every built-in client. A new one is its crate and its entry here.
 const BUILT_IN: &[BuiltInClient] = &[
-    BuiltInClient { name: etcd::NAME, objects: etcd::OBJECTS, inside: Some(|_| Arc::new(etcd::EtcdConnect)) },
+    BuiltInClient {
+        name: etcd::NAME,
+        objects: etcd::OBJECTS,
+        inside: Some(|workload| Arc::new(etcd::EtcdConnect::of(workload))),
+    },
     BuiltInClient { name: "amqp", objects: &["queue", "lock", "semaphore"], inside: None },
     BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, inside: None },
     BuiltInClient { name: "nats", objects: &["register", "set", "ids", "queue"], inside: None },

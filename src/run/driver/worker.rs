@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// Immediate answers in a row before other tasks get their turn.
 const QUICK_ANSWERS_MAX: u32 = 64;
-/// Fails in a row after which the client may be broken: it is reopened after a pause.
+/// Fails in a row after which the client may be broken: it is reopened after a pause, unless what it holds would go with it.
 const FAILS_IN_A_ROW_MAX: u32 = 16;
 /// Time before a generator without a call is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
@@ -222,7 +222,7 @@ impl Worker {
             }
             CallResult::Fail(_) => {
                 self.fails_in_a_row += 1;
-                if self.fails_in_a_row < FAILS_IN_A_ROW_MAX {
+                if self.fails_in_a_row < FAILS_IN_A_ROW_MAX || self.turns.hold() {
                     self.client = Some(client);
                 } else {
                     self.fails_in_a_row = 0;
