@@ -22,8 +22,12 @@ pub(super) struct BuiltInClient {
 const BUILT_IN: &[BuiltInClient] = &[
     BuiltInClient { name: etcd::NAME, objects: etcd::OBJECTS, inside: Some(|_| Arc::new(etcd::EtcdConnect)) },
     BuiltInClient { name: "amqp", objects: &["queue", "lock", "semaphore"], inside: None },
+    BuiltInClient { name: "http", objects: HTTP, inside: None },
     BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, inside: None },
 ];
+
+const HTTP: &[&str] =
+    &["register", "set", "counter", "ids", "queue", "bank", "transactions", "lock", "lease", "semaphore"];
 
 const ZOOKEEPER: &[&str] = &[
     "register",
