@@ -24,6 +24,10 @@ const BUILT_IN: &[BuiltInClient] = &[
     BuiltInClient { name: "amqp", objects: &["queue", "lock", "semaphore"], inside: None },
     BuiltInClient { name: "http", objects: HTTP, inside: None },
     BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, inside: None },
+    BuiltInClient { name: "nats", objects: &["register", "set", "ids", "queue"], inside: None },
+    BuiltInClient { name: "redis", objects: REDIS, inside: None },
+    BuiltInClient { name: "postgres", objects: SQL, inside: None },
+    BuiltInClient { name: "mysql", objects: SQL, inside: None },
 ];
 
 const HTTP: &[&str] =
@@ -42,6 +46,24 @@ const ZOOKEEPER: &[&str] = &[
     "semaphore",
     "guarded",
     "election",
+];
+
+const REDIS: &[&str] =
+    &["register", "set", "rows", "transactions", "bank", "queue", "counter", "ids", "lock", "lease", "semaphore"];
+
+const SQL: &[&str] = &[
+    "register",
+    "set",
+    "rows",
+    "transactions",
+    "table",
+    "bank",
+    "predicate",
+    "queue",
+    "counter",
+    "ids",
+    "lock",
+    "guarded",
 ];
 
 /// The client of this name.
