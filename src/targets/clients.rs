@@ -26,12 +26,16 @@ const BUILT_IN: &[BuiltInClient] = &[
         inside: Some(|workload| Arc::new(etcd::EtcdConnect::of(workload))),
     },
     BuiltInClient { name: "amqp", objects: &["queue", "lock", "semaphore"], inside: None },
+    BuiltInClient { name: "http", objects: HTTP, inside: None },
     BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, inside: None },
     BuiltInClient { name: "nats", objects: &["register", "set", "ids", "queue"], inside: None },
     BuiltInClient { name: "redis", objects: REDIS, inside: None },
     BuiltInClient { name: "postgres", objects: SQL, inside: None },
     BuiltInClient { name: "mysql", objects: SQL, inside: None },
 ];
+
+const HTTP: &[&str] =
+    &["register", "set", "counter", "ids", "queue", "bank", "transactions", "lock", "lease", "semaphore"];
 
 const ZOOKEEPER: &[&str] = &[
     "register",
