@@ -4,7 +4,7 @@ use super::turns::Turns;
 use super::{NodeEndpoint, Shared, StopReason, call_once, connect_once, discard};
 use dsfuzz_rng::Rng;
 use dsfuzz_workloads::{Call, CallResponse, CallResult, Client, Next, Part, Terms};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, watch};
