@@ -21,7 +21,7 @@ pub(super) struct BuiltInClient {
 /// Every built-in client. A new one is its crate and its entry here.
 const BUILT_IN: &[BuiltInClient] = &[
     BuiltInClient { name: etcd::NAME, objects: etcd::OBJECTS, inside: Some(|_| Arc::new(etcd::EtcdConnect)) },
-    BuiltInClient { name: "nats", objects: &["register", "set", "ids", "queue"], inside: None },
+    BuiltInClient { name: "nats", objects: &["register", "set", "ids", "queue", "log"], inside: None },
     BuiltInClient { name: "redis", objects: REDIS, inside: None },
 ];
 
