@@ -35,6 +35,12 @@ pub trait Generator: Send {
     fn moved(&self) -> u32 {
         0
     }
+
+    /// Whether the target may hold something for the worker's client that goes with it: a lock, an office. Such a client is
+    /// not replaced by another one of the same process, because nothing would tell that what it held is free.
+    fn holds(&self) -> bool {
+        false
+    }
 }
 
 /// A part of a workload's calls, for joining clients: hanging writes must not stop the reads.
