@@ -12,7 +12,7 @@ use dsfuzz_nemesis::{ClusterShape, IN_FORCE_MIN, Span, Timetable};
 pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
     let mut mistakes = Vec::new();
     for workload in plan.workload.iter().chain(&plan.workloads) {
-        mistakes.extend(target.client_mistake(workload.name()));
+        mistakes.extend(target.client_mistake(workload.name(), workload.object()));
     }
     mistakes.extend(plan.cluster.exec.as_ref().and_then(ExecOptions::missing_program));
     let nodes = nodes(plan).unwrap_or_else(|mistake| {

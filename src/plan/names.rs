@@ -53,7 +53,7 @@ fn judges(checker: &CheckerDoc, workload: &WorkloadOptions) -> bool {
 /// The workloads that a built-in target can carry.
 fn carried(target: &str) -> Vec<String> {
     let Ok(loaded) = crate::targets::load(target, Path::new(""), &BTreeMap::new()) else { return Vec::new() };
-    WORKLOADS.iter().filter(|doc| loaded.carries(doc.name)).map(|doc| doc.name.to_owned()).collect()
+    WORKLOADS.iter().filter(|doc| loaded.carries(doc.name, doc.object)).map(|doc| doc.name.to_owned()).collect()
 }
 
 /// Built-in targets.

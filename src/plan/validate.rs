@@ -370,7 +370,7 @@ fn cannot_judge(plan: &Plan, doc: &CheckerDoc, options: &Options) -> Option<(Str
         workloads().filter(|workload| only.is_none_or(|only| workload.name() == only)).any(|workload| {
             let functions = workload.build().functions();
             let functions: Vec<&str> = functions.iter().map(|function| &**function).collect();
-            doc.can_judge(options, &functions, workload.doc().reads)
+            doc.can_judge(options, &functions, workload.reads())
         })
     };
     if can_judge(doc, options) {

@@ -19,11 +19,56 @@ pub(super) struct BuiltInClient {
 }
 
 /// Every built-in client. A new one is its crate and its entry here.
-const BUILT_IN: &[BuiltInClient] = &[BuiltInClient {
-    name: etcd::NAME,
-    objects: etcd::OBJECTS,
-    inside: Some(|workload| Arc::new(etcd::EtcdConnect::of(workload))),
-}];
+const BUILT_IN: &[BuiltInClient] = &[
+    BuiltInClient {
+        name: etcd::NAME,
+        objects: etcd::OBJECTS,
+        inside: Some(|workload| Arc::new(etcd::EtcdConnect::of(workload))),
+    },
+    BuiltInClient { name: "amqp", objects: &["queue", "lock", "semaphore"], inside: None },
+    BuiltInClient { name: "http", objects: HTTP, inside: None },
+    BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, inside: None },
+    BuiltInClient { name: "nats", objects: &["register", "set", "ids", "queue", "log"], inside: None },
+    BuiltInClient { name: "redis", objects: REDIS, inside: None },
+    BuiltInClient { name: "postgres", objects: SQL, inside: None },
+    BuiltInClient { name: "mysql", objects: SQL, inside: None },
+];
+
+const HTTP: &[&str] =
+    &["register", "set", "counter", "ids", "queue", "bank", "transactions", "lock", "lease", "semaphore"];
+
+const ZOOKEEPER: &[&str] = &[
+    "register",
+    "set",
+    "counter",
+    "ids",
+    "queue",
+    "transactions",
+    "bank",
+    "predicate",
+    "lock",
+    "semaphore",
+    "guarded",
+    "election",
+];
+
+const REDIS: &[&str] =
+    &["register", "set", "rows", "transactions", "bank", "queue", "counter", "ids", "lock", "lease", "semaphore"];
+
+const SQL: &[&str] = &[
+    "register",
+    "set",
+    "rows",
+    "transactions",
+    "table",
+    "bank",
+    "predicate",
+    "queue",
+    "counter",
+    "ids",
+    "lock",
+    "guarded",
+];
 
 /// The client of this name.
 pub(super) fn find(name: &str) -> Result<&'static BuiltInClient, String> {

@@ -63,7 +63,7 @@ const BUILT_IN: &[BuiltIn] = &[
     },
     BuiltIn {
         name: "postgres",
-        doc: "PostgreSQL with streaming replication and no failover; version 15 of Debian or 18.",
+        doc: "PostgreSQL with streaming replication and no failover.",
         yaml: include_str!("recipes/postgres.yaml"),
     },
     BuiltIn {
@@ -75,6 +75,26 @@ const BUILT_IN: &[BuiltIn] = &[
         name: "galera",
         doc: "MariaDB with Galera, one on each node, all of them writable.",
         yaml: include_str!("recipes/galera.yaml"),
+    },
+    BuiltIn {
+        name: "rabbitmq",
+        doc: "RabbitMQ, one broker on each node; queues are quorum queues, mirrored or classic.",
+        yaml: include_str!("recipes/rabbitmq.yaml"),
+    },
+    BuiltIn {
+        name: "nats",
+        doc: "NATS with JetStream, one server on each node; 2.9 of Debian, or releases up to 2.15.",
+        yaml: include_str!("recipes/nats.yaml"),
+    },
+    BuiltIn {
+        name: "redis-sentinel",
+        doc: "Redis or Valkey with Sentinel for failover, one of each on every node.",
+        yaml: include_str!("recipes/redis-sentinel.yaml"),
+    },
+    BuiltIn {
+        name: "redis-cluster",
+        doc: "Redis Cluster or Valkey Cluster, two servers on each node.",
+        yaml: include_str!("recipes/redis-cluster.yaml"),
     },
 ];
 
@@ -160,11 +180,6 @@ fn election(
         return Err(wrong(format!("{span} is not between 1ms and {}", Span(ELECTION_MAX))));
     }
     Ok(span.0)
-}
-
-/// What the calls of a workload act on.
-fn object_of(workload: &str) -> &'static str {
-    WORKLOADS.iter().find(|doc| doc.name == workload).map_or("", |doc| doc.object)
 }
 
 /// The defaults, overridden by the plan's values.
@@ -265,7 +280,13 @@ impl Target {
                 None => true,
             };
             if wanted {
-                packages.push(recipe::Package { version: fill("version", &package.version)?, ..package.clone() });
+                let provides = package.provides.iter().map(|path| fill("provides", path)).collect::<Result<_, _>>()?;
+                packages.push(recipe::Package {
+                    version: fill("version", &package.version)?,
+                    archive: fill("archive", &package.archive)?,
+                    provides,
+                    ..package.clone()
+                });
             }
         }
         Ok(packages)
@@ -296,13 +317,13 @@ impl Target {
 
     /// The reason why no client of the recipe can carry out a workload: none is for it, or the client's program or script is
     /// missing on this machine.
-    pub fn client_mistake(&self, workload: &str) -> Option<String> {
-        let client = match self.client(workload) {
+    pub fn client_mistake(&self, workload: &str, object: &str) -> Option<String> {
+        let client = match self.client(workload, object) {
             Ok(client) => client,
             Err(error) => return Some(error.to_string()),
         };
         let script = || self.missing_script(&client.command.as_ref()?.0);
-        let why = self.missing_client(workload).or_else(script)?;
+        let why = self.missing_client(workload, object).or_else(script)?;
         Some(format!("the client of {} for workload {workload} cannot be started: {why}", self.recipe.name))
     }
 
@@ -320,15 +341,14 @@ impl Target {
     }
 
     /// Whether a client of the recipe can carry a workload.
-    pub fn carries(&self, workload: &str) -> bool {
-        self.recipe.clients.iter().any(|client| client.carries(workload, object_of(workload)))
+    pub fn carries(&self, workload: &str, object: &str) -> bool {
+        self.recipe.clients.iter().any(|client| client.carries(workload, object))
     }
 
     /// The client for a workload: the first that can carry it.
-    fn client(&self, workload: &str) -> Result<&recipe::ClientDoc, TargetError> {
-        let object = object_of(workload);
+    fn client(&self, workload: &str, object: &str) -> Result<&recipe::ClientDoc, TargetError> {
         self.recipe.clients.iter().find(|client| client.carries(workload, object)).ok_or_else(|| {
-            let carried = WORKLOADS.iter().filter(|doc| doc.name != workload && self.carries(doc.name));
+            let carried = WORKLOADS.iter().filter(|doc| doc.name != workload && self.carries(doc.name, doc.object));
             let has: Vec<&str> = carried.map(|doc| doc.name).collect();
             TargetError::NoClient {
                 target: self.recipe.name.clone(),
@@ -347,7 +367,8 @@ impl Target {
         folder: &Path,
         run: &str,
     ) -> Result<Arc<dyn Connect>, TargetError> {
-        let built_in = self.client(&workload.name)?.builtin.as_deref().and_then(|name| clients::find(name).ok());
+        let built_in =
+            self.client(&workload.name, &workload.object)?.builtin.as_deref().and_then(|name| clients::find(name).ok());
         match built_in.and_then(|client| client.inside) {
             Some(connect) => Ok(connect(workload)),
             None => Ok(Arc::new(self.client_program(workload, nodes, folder, run)?)),
@@ -362,7 +383,7 @@ impl Target {
         folder: &Path,
         run: &str,
     ) -> Result<exec::ExecConnect, TargetError> {
-        let client = self.client(&workload.name)?;
+        let client = self.client(&workload.name, &workload.object)?;
         let argv = self.argv(client).map_err(|message| TargetError::Recipe {
             origin: self.origin.clone(),
             place: format!("clients: {}: builtin: ", client.interface),
@@ -413,8 +434,8 @@ impl Target {
 
     /// The reason why the program of the client for this workload cannot be started, found without starting it. None if it can,
     /// if the client is part of this program, and if there is no client ([`Target::connect`] reports that).
-    pub fn missing_client(&self, workload: &str) -> Option<String> {
-        let client = self.client(workload).ok()?;
+    pub fn missing_client(&self, workload: &str, object: &str) -> Option<String> {
+        let client = self.client(workload, object).ok()?;
         let built_in = client.builtin.as_deref().and_then(|name| clients::find(name).ok());
         if built_in.is_some_and(|client| client.inside.is_some()) {
             return None;

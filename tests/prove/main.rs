@@ -3,7 +3,9 @@
 //! ```text
 //! make prove ARGS="--lines valid,serializable,redis,kill,cut,agent,interrupt --seeds 1-10 --repeat 5 --again"
 //! make prove ARGS="--lines galera,patroni,rabbitmq,sentinel --seeds 1-3"
+//! make prove ARGS="--lines findings --seeds 1-5 --write docs/findings.md"
 //! ```
+mod findings;
 mod leftovers;
 mod results;
 mod runs;
@@ -12,10 +14,10 @@ mod twins;
 use results::StoredResults;
 use std::process::ExitCode;
 
-const USAGE: &str = "options: --lines valid,serializable,redis,kill,cut,agent,interrupt,galera,patroni,rabbitmq,sentinel (default: all) | --seeds 1-10 | --repeat 5 | --again";
+const USAGE: &str = "options: --lines valid,serializable,redis,kill,cut,agent,interrupt,galera,patroni,rabbitmq,sentinel,findings (default: all) | --only TEXT (rows of findings) | --seeds 1-10 | --repeat 5 | --again | --write FILE (findings as a page)";
 
 /// Every line, in the order in which they are shown.
-const ALL: [&str; 11] = [
+const ALL: [&str; 12] = [
     "valid",
     "serializable",
     "redis",
@@ -27,6 +29,7 @@ const ALL: [&str; 11] = [
     "patroni",
     "rabbitmq",
     "sentinel",
+    "findings",
 ];
 
 /// What to show.
@@ -35,6 +38,8 @@ struct Options {
     seeds: Vec<u64>,
     repeat: u64,
     again: bool,
+    only: String,
+    write: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -50,6 +55,7 @@ fn main() -> ExitCode {
         let cases = match line.as_str() {
             "valid" | "serializable" | "redis" => runs::cases(line, &options.seeds),
             "galera" | "patroni" | "rabbitmq" | "sentinel" => twins::cases(line, &options.seeds),
+            "findings" => findings::cases(&options.seeds, &options.only),
             "kill" | "cut" | "agent" => leftovers::cases(line, options.repeat),
             "interrupt" => runs::interrupts(options.repeat),
             other => {
@@ -62,12 +68,25 @@ fn main() -> ExitCode {
         }
     }
     println!("{}", kept.table());
+    if let Some(path) = &options.write {
+        let page = findings::page(&kept);
+        if let Err(error) = std::fs::write(path, page) {
+            eprintln!("prove: {path}: {error}");
+            return ExitCode::from(255);
+        }
+    }
     if kept.all_as_claimed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options =
-        Options { lines: ALL.map(String::from).to_vec(), seeds: (1..=10).collect(), repeat: 5, again: false };
+    let mut options = Options {
+        lines: ALL.map(String::from).to_vec(),
+        seeds: (1..=10).collect(),
+        repeat: 5,
+        again: false,
+        only: String::new(),
+        write: None,
+    };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
@@ -75,6 +94,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
             "--seeds" => options.seeds = seeds(&value()?)?,
             "--repeat" => options.repeat = value()?.parse().map_err(|_| "--repeat needs a number")?,
             "--again" => options.again = true,
+            "--only" => options.only = value()?,
+            "--write" => options.write = Some(value()?),
             other => return Err(format!("unknown option '{other}'")),
         }
     }

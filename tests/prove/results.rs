@@ -88,6 +88,12 @@ impl StoredResults {
         text
     }
 
+    /// The results of a line whose case's name begins so: whether as claimed, what was seen, how long it took.
+    pub(crate) fn of(&self, line: &str, beginning: &str) -> Vec<(bool, String, u64)> {
+        let of = self.shown.iter().filter(|((_, known, name), _)| known == line && name.starts_with(beginning));
+        of.map(|(_, (shown, took_ms))| (shown.as_claimed, shown.seen.clone(), *took_ms)).collect()
+    }
+
     /// Whether everything shown is as claimed.
     pub(crate) fn all_as_claimed(&self) -> bool {
         self.shown.values().all(|(shown, _)| shown.as_claimed)

@@ -41,7 +41,7 @@ pub(crate) fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
 }
 
 /// One run of the plan.
-pub(crate) fn run(plan: &str, seed: u64, judge: Judge) -> CaseResult {
+pub(crate) fn run(plan: &str, seed: u64, judge: impl Fn(i32, &Printed, &History) -> CaseResult) -> CaseResult {
     let output = dsfuzz()
         .args(["run", plan, "--seed", &seed.to_string(), "--json"])
         .stderr(Stdio::null())

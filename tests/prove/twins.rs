@@ -32,7 +32,7 @@ pub(crate) fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
 }
 
 /// Valid, and every fault was in force and healed.
-fn kept(exit: i32, printed: &Printed, history: &History) -> CaseResult {
+pub(crate) fn kept(exit: i32, printed: &Printed, history: &History) -> CaseResult {
     let planned = history.faults.len();
     let proven = history.faults.iter().filter(|fault| fault.proven.is_some()).count();
     let healed = history.faults.iter().filter(|fault| fault.healed.is_some()).count();
@@ -62,7 +62,7 @@ fn stale(exit: i32, printed: &Printed, _: &History) -> CaseResult {
     broken(exit, printed, "stale-read")
 }
 
-fn broken(exit: i32, printed: &Printed, kind: &str) -> CaseResult {
+pub(crate) fn broken(exit: i32, printed: &Printed, kind: &str) -> CaseResult {
     let violations = runs::violations(&printed.verdict);
     match violations.iter().find(|finding| finding.kind == kind) {
         Some(finding) => CaseResult {

@@ -8,6 +8,7 @@ pub mod atomic_commit;
 pub mod bank;
 pub mod client;
 pub mod counter;
+pub mod declared;
 pub mod doc;
 pub mod election;
 pub mod g2;

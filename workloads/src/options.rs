@@ -4,6 +4,7 @@ pub use crate::doc::WorkloadDoc;
 use crate::atomic_commit::AtomicCommitOptions;
 use crate::bank::BankOptions;
 use crate::counter::CounterOptions;
+use crate::declared::DeclaredOptions;
 use crate::election::ElectionOptions;
 use crate::g2::G2Options;
 use crate::lease::LeaseOptions;
@@ -20,6 +21,7 @@ use crate::transactions::{ListAppendOptions, MiniTransactionsOptions, RwRegister
 use crate::unique_ids::UniqueIdsOptions;
 use crate::watch::WatchOptions;
 use crate::workload::{Workload, WorkloadSpec};
+use dsfuzz_checkers::Reads;
 use serde::{Deserialize, Serialize};
 
 /// Writes [`WorkloadOptions`] and [`WORKLOADS`]: one line for each workload, its sentence in the schema, its variant and its options.
@@ -51,6 +53,16 @@ macro_rules! workloads {
                 match self { $(WorkloadOptions::$variant(options) => options.mistake(),)+ }
             }
 
+            /// The object whose functions it calls.
+            pub fn object(&self) -> &str {
+                match self { $(WorkloadOptions::$variant(options) => WorkloadSpec::object(options),)+ }
+            }
+
+            /// What its reads reply with.
+            pub fn reads(&self) -> Reads {
+                match self { $(WorkloadOptions::$variant(options) => WorkloadSpec::reads(options),)+ }
+            }
+
             /// Its entry in listings.
             pub fn doc(&self) -> &'static WorkloadDoc {
                 match self { $(WorkloadOptions::$variant(_) => &<$options as WorkloadSpec>::DOC,)+ }
@@ -79,6 +91,7 @@ workloads! {
     "Sagas: start, read the log." Saga(SagaOptions);
     "Transactions of appends to lists and reads of them." ListAppend(ListAppendOptions);
     "Transactions of writes and reads of registers." RwRegister(RwRegisterOptions);
+    "A workload that the plan itself declares." Declared(DeclaredOptions);
     "Transactions on registers, each write after a read of its key." MiniTransactions(MiniTransactionsOptions);
 }
 

@@ -1,7 +1,7 @@
 //! [`Workload`]: calls, final reads and their checkers. [`Generator`]: the calls of one worker.
 use crate::client::{Call, CallResult};
 use crate::doc::WorkloadDoc;
-use dsfuzz_checkers::{FinalReads, Options, Value, functions};
+use dsfuzz_checkers::{FinalReads, Options, Reads, Value, functions};
 use std::sync::Arc;
 
 /// The answer of a generator.
@@ -122,6 +122,16 @@ pub trait WorkloadSpec {
     /// The first option that would silently mean something else, or that is too large: its name and the mistake.
     fn mistake(&self) -> Option<(&'static str, String)> {
         None
+    }
+
+    /// The object whose functions it calls.
+    fn object(&self) -> &str {
+        Self::DOC.object
+    }
+
+    /// What its reads reply with.
+    fn reads(&self) -> Reads {
+        Self::DOC.reads
     }
 }
 

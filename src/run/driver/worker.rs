@@ -4,7 +4,7 @@ use super::turns::Turns;
 use super::{NodeEndpoint, Shared, StopReason, call_once, connect_once, discard};
 use dsfuzz_rng::Rng;
 use dsfuzz_workloads::{Call, CallResponse, CallResult, Client, Next, Part, Terms};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -266,17 +266,17 @@ impl Worker {
     }
 
     pub(super) async fn leave(mut self) {
+        let Some(client) = self.client.take() else { return };
         if self.shared.halted() {
-            // What the client holds ends with it: not before the history says that the load is over.
-            super::turned_true(&mut self.shared.ended.subscribe()).await;
-        }
-        if let Some(client) = self.client.take() {
+            // What a client holds ends with it: not before the calls in flight have their replies. One of them may wait for it.
+            self.shared.left.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+        } else {
             close(client).await;
         }
     }
 }
 
 /// Closes a client in order, but not for long.
-async fn close(client: Box<dyn Client>) {
+pub(super) async fn close(client: Box<dyn Client>) {
     let _ = tokio::time::timeout(CLOSE_WITHIN, client.close()).await;
 }

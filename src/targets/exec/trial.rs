@@ -4,7 +4,10 @@
 //! client and its server, loses an answer here, holds one back there, and the object is read afterwards.
 mod proxy;
 mod reference;
+mod rules;
 mod session;
+
+pub use rules::{Rule, RuleState, TrialNotes};
 
 use super::ExecConnect;
 use crate::targets::node_commands::head;
@@ -13,7 +16,6 @@ use dsfuzz_checkers::{Reads, Value};
 use dsfuzz_workloads::{Call, CallResponse, CallResult, Generator, Next, Terms, Workload, WorkloadOptions};
 use proxy::{Passage, Proxy};
 use reference::{Reference, probes};
-use serde::Serialize;
 use session::{Answered, Session};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -28,92 +30,6 @@ const LOOKS: u32 = 20;
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How often a generator may say that it has no call now.
 const WAITS_MAX: u32 = 2_000;
-/// Sentences kept of one rule.
-const SENTENCES_MAX: usize = 3;
-
-/// A rule of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rule {
-    /// How it begins.
-    Init,
-    /// What it prints.
-    Lines,
-    /// The form of its replies.
-    Replies,
-    /// What its calls do.
-    Effects,
-    /// What its reads do.
-    Reads,
-    /// Functions that it does not know.
-    Unknown,
-    /// `setup`.
-    Setup,
-    /// Lost connections.
-    Lost,
-    /// Answers that do not come.
-    Deadline,
-    /// No server.
-    Refused,
-    /// How it ends.
-    End,
-}
-
-/// Every rule in words.
-const RULES: &[(Rule, &str)] = &[
-    (Rule::Init, "it answers `init` with one line, flushed, and names the functions that it carries out"),
-    (Rule::Lines, "it prints one line for each answer, with the id of the call, and nothing else"),
-    (Rule::Replies, "its replies have the form and the types of the protocol"),
-    (Rule::Effects, "a call that is ok took effect once, and one that is fail never did"),
-    (Rule::Reads, "a read changes nothing, and neither does connecting"),
-    (Rule::Unknown, "a function that it does not know is fail, with the code not-supported"),
-    (Rule::Setup, "a second setup of the same run finds the first one's work in order"),
-    (
-        Rule::Lost,
-        "a connection that breaks within a call ends it: nothing is sent again, and without an answer it is not ok",
-    ),
-    (Rule::Deadline, "a call whose answer does not come is info before its deadline, or is not answered"),
-    (Rule::Refused, "without a server it says so at init, or its calls are not ok"),
-    (Rule::End, "it ends when its standard input ends"),
-];
-
-/// How a client keeps a rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct RuleState {
-    /// Whether it was tried.
-    pub tried: bool,
-    /// How it is broken.
-    pub broken: Vec<String>,
-}
-
-/// What a trial found: each rule in words, and how it is kept.
-#[derive(Debug, Default)]
-pub struct TrialNotes(BTreeMap<Rule, RuleState>);
-
-impl TrialNotes {
-    fn kept(&mut self, rule: Rule) {
-        self.0.entry(rule).or_default().tried = true;
-    }
-
-    fn broken(&mut self, rule: Rule, sentence: String) {
-        self.kept(rule);
-        let broken = &mut self.0.entry(rule).or_default().broken;
-        if broken.len() < SENTENCES_MAX && !broken.contains(&sentence) {
-            broken.push(sentence);
-        }
-    }
-
-    /// Every rule, its words and its state.
-    pub fn rules(&self) -> impl Iterator<Item = (Rule, &'static str, RuleState)> {
-        RULES.iter().map(|(rule, words)| (*rule, *words, self.0.get(rule).cloned().unwrap_or_default()))
-    }
-
-    /// Whether some rule is broken.
-    pub fn has_broken(&self) -> bool {
-        self.0.values().any(|state| !state.broken.is_empty())
-    }
-}
-
 /// A client to try, and where.
 pub struct ClientTrial {
     /// The program.

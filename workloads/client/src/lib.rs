@@ -31,6 +31,8 @@
 //! One program serves one logical client: one connection to one node, one call at a time, no retries.
 pub mod lines;
 pub mod program;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use lines::{Call, Init, NodeAddress};
 pub use program::{CallError, Client, ObjectFunctions, Reply, run};

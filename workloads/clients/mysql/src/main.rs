@@ -1,0 +1,9 @@
+//! `dsfuzz-client-mysql`: MySQL, MariaDB and TiDB. What it carries out, and its settings: docs/sql-client.md.
+#![forbid(unsafe_code)]
+use dsfuzz_client_mysql::Mysql;
+use dsfuzz_client_sql::SqlClient;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dsfuzz_client::run::<SqlClient<Mysql>>()
+}
