@@ -223,3 +223,51 @@ fn patroni() {
 fn galera() {
     Stage::run("galera", json!({}), without_leader);
 }
+
+/// The life of a target in which every node leads a part of the data.
+async fn sharded(stage: Stage) {
+    stage.up().await;
+    assert_eq!(stage.leaders().await, ["n1", "n2", "n3"]);
+    stage.kill("n1").await;
+    // Replicas on the other nodes take over: three primaries with keys, and none of them failed.
+    let n2 = &stage.deployment.layout().nodes[1].node.address;
+    let primaries =
+        format!("redis-cli -h {n2} CLUSTER NODES | grep -v fail | grep -c 'master - .* [0-9]*-[0-9]*$'; true");
+    let end = Instant::now() + LONG;
+    while stage.output("n2", &primaries).await != "3" {
+        assert!(Instant::now() < end, "nothing takes over");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    stage.say("taken over");
+    stage.again(1).await;
+    for node in ["n1", "n2", "n3"] {
+        stage.kill(node).await;
+    }
+    stage.again(3).await;
+    stage.wiped().await;
+}
+
+#[test]
+fn rabbitmq() {
+    Stage::run("rabbitmq", json!({"queue": "mirrored", "partition": "pause_minority"}), without_leader);
+}
+
+#[test]
+fn nats() {
+    Stage::run("nats", json!({}), led);
+}
+
+#[test]
+fn redis_sentinel() {
+    Stage::run("redis-sentinel", json!({"min_replicas": 1}), led);
+}
+
+#[test]
+fn redis_cluster() {
+    Stage::run("redis-cluster", json!({}), sharded);
+}
+
+#[test]
+fn etcd() {
+    Stage::run("etcd", json!({}), led);
+}

@@ -40,10 +40,20 @@ const UP_DEADLINE: Duration = Duration::from_secs(60);
 const DOWN_DEADLINE: Duration = Duration::from_secs(20);
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+/// The network in which this program was before it entered a lab's, which reaches nothing outside.
+static OUTSIDE: OnceLock<OwnedFd> = OnceLock::new();
 
 /// Names the program whose `main` calls [`dispatch`] first. Without it: the running program. Only the first call counts.
 pub fn use_program(path: impl Into<PathBuf>) {
     let _ = PROGRAM.set(path.into());
+}
+
+/// Lets a command start in the network in which this program was before it entered a lab's.
+pub(crate) fn start_outside(command: &mut Command) -> std::io::Result<()> {
+    if let Some(network) = OUTSIDE.get() {
+        sys::start_in_network(command, network.try_clone()?);
+    }
+    Ok(())
 }
 
 /// Runs the hidden commands of the lab; the answer is the exit code. `main` calls this before anything else, because
@@ -260,6 +270,10 @@ impl Lab {
     /// Moves the calling thread into the lab's control network, and with it every thread and process that it starts
     /// from now on. Other threads stay where they are.
     pub fn enter_thread(&self) -> Result<()> {
+        let own = "/proc/thread-self/ns/net";
+        let before = File::open(own).with_context(|| format!("opening {own}"))?;
+        // Only the first is outside of every lab.
+        let _ = OUTSIDE.set(before.into());
         nix::sched::setns(self.control_network()?, CloneFlags::CLONE_NEWNET)
             .with_context(|| format!("entering the network of lab {}", self.name()))
     }

@@ -15,7 +15,7 @@ pub(super) use backoff::Backoff;
 
 use super::recorder::Recorder;
 use dsfuzz_checkers::Phase;
-use dsfuzz_workloads::{Connect, Endpoint, Part, Terms, Workload};
+use dsfuzz_workloads::{Client, Connect, Endpoint, Part, Terms, Workload};
 use joining::{JoiningClients, NodeActivity, StartTime};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -158,8 +158,8 @@ impl Driver {
             }
         }
         shared.recorder.phase(Phase::Drain);
-        shared.ended.send_replace(true);
         tokio::join!(shared.drain(workers), shared.drain(teams));
+        shared.close_left().await;
         shared.summary()
     }
 }
@@ -180,8 +180,8 @@ struct Shared {
     backoffs: Vec<Backoff>,
     halted: AtomicBool,
     halt: watch::Sender<bool>,
-    /// The end of the load is recorded.
-    ended: watch::Sender<bool>,
+    /// The clients of workers that left at the end of the load. They stay open until the last call has its reply.
+    left: Mutex<Vec<Box<dyn Client>>>,
     stopped: Mutex<Option<StopReason>>,
     tickets: AtomicU64,
     /// Calls recorded before this load.
@@ -218,7 +218,7 @@ impl Shared {
             backoffs: options.nodes.iter().map(|_| Backoff::default()).collect(),
             halted: AtomicBool::new(false),
             halt: watch::Sender::new(false),
-            ended: watch::Sender::new(false),
+            left: Mutex::new(Vec::new()),
             stopped: Mutex::new(None),
             tickets: AtomicU64::new(0),
             calls_before: recorder.counters().calls(),
@@ -295,6 +295,13 @@ impl Shared {
             workers.detach_all();
             self.trouble("", format!("{left} workers did not come home within {patience:?}; their calls stay open"));
         }
+    }
+
+    /// Closes the clients of workers that left.
+    async fn close_left(&self) {
+        let left = std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut closing: JoinSet<()> = left.into_iter().map(worker::close).collect();
+        while closing.join_next().await.is_some() {}
     }
 
     fn summary(&self) -> DriverSummary {

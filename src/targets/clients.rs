@@ -20,14 +20,22 @@ pub(super) struct BuiltInClient {
 
 /// Every built-in client. A new one is its crate and its entry here.
 const BUILT_IN: &[BuiltInClient] = &[
-    BuiltInClient { name: etcd::NAME, objects: etcd::OBJECTS, inside: Some(|_| Arc::new(etcd::EtcdConnect)) },
+    BuiltInClient {
+        name: etcd::NAME,
+        objects: etcd::OBJECTS,
+        inside: Some(|workload| Arc::new(etcd::EtcdConnect::of(workload))),
+    },
     BuiltInClient { name: "amqp", objects: &["queue", "lock", "semaphore"], inside: None },
+    BuiltInClient { name: "http", objects: HTTP, inside: None },
     BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, inside: None },
-    BuiltInClient { name: "nats", objects: &["register", "set", "ids", "queue"], inside: None },
+    BuiltInClient { name: "nats", objects: &["register", "set", "ids", "queue", "log"], inside: None },
     BuiltInClient { name: "redis", objects: REDIS, inside: None },
     BuiltInClient { name: "postgres", objects: SQL, inside: None },
     BuiltInClient { name: "mysql", objects: SQL, inside: None },
 ];
+
+const HTTP: &[&str] =
+    &["register", "set", "counter", "ids", "queue", "bank", "transactions", "lock", "lease", "semaphore"];
 
 const ZOOKEEPER: &[&str] = &[
     "register",

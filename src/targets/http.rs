@@ -1,8 +1,9 @@
 //! One HTTP/1.1 connection to one address: no pool, no retries, no redirects, no proxy. Deadlines are the caller's.
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
@@ -76,19 +77,7 @@ impl HttpConnection {
         headers: &[(String, String)],
         body: Vec<u8>,
     ) -> Result<HttpResponse, HttpError> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", &self.authority)
-            .header("content-type", "application/json");
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
-        let request =
-            request.body(Full::new(Bytes::from(body))).map_err(|error| HttpError::NotSent(error.to_string()))?;
-        self.sender.ready().await.map_err(|error| HttpError::NotSent(sentence(&error)))?;
-        let response = self.sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
-            Some(_) => HttpError::NotSent(sentence(error.error())),
-            None => HttpError::Broken(sentence(error.error())),
-        })?;
+        let response = self.begin(method, path, headers, body).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), REPLY_BYTES_MAX).collect().await.map_err(|error| {
             let too_long = error.downcast_ref::<LengthLimitError>().is_some();
@@ -99,6 +88,59 @@ impl HttpConnection {
             })
         })?;
         Ok(HttpResponse { status, body: body.to_bytes() })
+    }
+
+    /// Sends one request whose reply is a stream of lines. Each goes to `take` once it is whole, until that answers false or the
+    /// stream ends. The connection cannot be used again.
+    pub(super) async fn lines(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Vec<u8>,
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), HttpError> {
+        let mut body = self.begin(method, path, &[], body).await?.into_body();
+        let mut line: Vec<u8> = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| HttpError::Broken(sentence(&error)))?;
+            for byte in frame.into_data().unwrap_or_default() {
+                if byte != b'\n' {
+                    line.push(byte);
+                } else if !line.is_empty() && !take(&std::mem::take(&mut line)) {
+                    return Ok(());
+                }
+            }
+            if line.len() > REPLY_BYTES_MAX {
+                return Err(HttpError::Broken(format!("a line of the stream is longer than {REPLY_BYTES_MAX} bytes")));
+            }
+        }
+        if !line.is_empty() {
+            take(&line);
+        }
+        Ok(())
+    }
+
+    /// Sends one request, and waits for the beginning of its reply.
+    async fn begin(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Result<Response<Incoming>, HttpError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", &self.authority)
+            .header("content-type", "application/json");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        let request =
+            request.body(Full::new(Bytes::from(body))).map_err(|error| HttpError::NotSent(error.to_string()))?;
+        self.sender.ready().await.map_err(|error| HttpError::NotSent(sentence(&error)))?;
+        self.sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
+            Some(_) => HttpError::NotSent(sentence(error.error())),
+            None => HttpError::Broken(sentence(error.error())),
+        })
     }
 }
 

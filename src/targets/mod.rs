@@ -63,7 +63,7 @@ const BUILT_IN: &[BuiltIn] = &[
     },
     BuiltIn {
         name: "postgres",
-        doc: "PostgreSQL with streaming replication and no failover; version 15 of Debian or 18.",
+        doc: "PostgreSQL with streaming replication and no failover.",
         yaml: include_str!("recipes/postgres.yaml"),
     },
     BuiltIn {
@@ -75,6 +75,26 @@ const BUILT_IN: &[BuiltIn] = &[
         name: "galera",
         doc: "MariaDB with Galera, one on each node, all of them writable.",
         yaml: include_str!("recipes/galera.yaml"),
+    },
+    BuiltIn {
+        name: "rabbitmq",
+        doc: "RabbitMQ, one broker on each node; queues are quorum queues, mirrored or classic.",
+        yaml: include_str!("recipes/rabbitmq.yaml"),
+    },
+    BuiltIn {
+        name: "nats",
+        doc: "NATS with JetStream, one server on each node; 2.9 of Debian, or releases up to 2.15.",
+        yaml: include_str!("recipes/nats.yaml"),
+    },
+    BuiltIn {
+        name: "redis-sentinel",
+        doc: "Redis or Valkey with Sentinel for failover, one of each on every node.",
+        yaml: include_str!("recipes/redis-sentinel.yaml"),
+    },
+    BuiltIn {
+        name: "redis-cluster",
+        doc: "Redis Cluster or Valkey Cluster, two servers on each node.",
+        yaml: include_str!("recipes/redis-cluster.yaml"),
     },
 ];
 
@@ -260,7 +280,13 @@ impl Target {
                 None => true,
             };
             if wanted {
-                packages.push(recipe::Package { version: fill("version", &package.version)?, ..package.clone() });
+                let provides = package.provides.iter().map(|path| fill("provides", path)).collect::<Result<_, _>>()?;
+                packages.push(recipe::Package {
+                    version: fill("version", &package.version)?,
+                    archive: fill("archive", &package.archive)?,
+                    provides,
+                    ..package.clone()
+                });
             }
         }
         Ok(packages)

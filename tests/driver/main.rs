@@ -1,4 +1,5 @@
 //! The driver and the settle phase against clients that hang, panic, refuse, lie and answer at once.
+mod closing;
 mod confirm;
 mod final_reads;
 mod joining;

@@ -257,6 +257,10 @@ impl Generator for Holder {
         }
     }
 
+    fn holds(&self) -> bool {
+        self.grant.is_some()
+    }
+
     fn observe(&mut self, call: &Call, answer: &CallResult) {
         let (asked, shared) = (self.asked.take(), self.shared.clone());
         if let CallResult::Info(_) = answer {

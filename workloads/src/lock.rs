@@ -183,6 +183,7 @@ mod tests {
         answered("acquire", CallResult::info("timeout"));
         answered("acquire", CallResult::Ok(Value::Int(33)));
         answered("release", CallResult::fail("unavailable"));
+        answered("release", CallResult::fail("unavailable"));
         answered("release", CallResult::fail("not-held: the session expired"));
         answered("acquire", done());
         answered("release", CallResult::info("timeout"));

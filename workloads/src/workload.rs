@@ -29,6 +29,12 @@ pub trait Generator: Send {
 
     /// Shows the result of a call of this worker.
     fn observe(&mut self, call: &Call, answer: &CallResult);
+
+    /// Whether the target may hold something for the worker's client that goes with it: a lock, an office. Such a client is
+    /// not replaced by another one of the same process, because nothing would tell that what it held is free.
+    fn holds(&self) -> bool {
+        false
+    }
 }
 
 /// A part of a workload's calls, for joining clients: hanging writes must not stop the reads.

@@ -72,6 +72,11 @@ impl Turns {
         }
     }
 
+    /// Whether the target may hold something for the worker's client.
+    pub(super) fn hold(&self) -> bool {
+        self.parts.iter().flatten().any(|part| part.generator.holds())
+    }
+
     fn draw(&mut self) -> Option<usize> {
         if let [only] = &self.parts[..] {
             return only.as_ref().map(|_| 0);

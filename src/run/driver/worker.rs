@@ -4,14 +4,14 @@ use super::turns::Turns;
 use super::{NodeEndpoint, Shared, StopReason, call_once, connect_once, discard};
 use dsfuzz_rng::Rng;
 use dsfuzz_workloads::{Call, CallResponse, CallResult, Client, Next, Part, Terms};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// Immediate answers in a row before other tasks get their turn.
 const QUICK_ANSWERS_MAX: u32 = 64;
-/// Fails in a row after which the client may be broken: it is reopened after a pause.
+/// Fails in a row after which the client may be broken: it is reopened after a pause, unless what it holds would go with it.
 const FAILS_IN_A_ROW_MAX: u32 = 16;
 /// Time before a generator without a call is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
@@ -222,7 +222,7 @@ impl Worker {
             }
             CallResult::Fail(_) => {
                 self.fails_in_a_row += 1;
-                if self.fails_in_a_row < FAILS_IN_A_ROW_MAX {
+                if self.fails_in_a_row < FAILS_IN_A_ROW_MAX || self.turns.hold() {
                     self.client = Some(client);
                 } else {
                     self.fails_in_a_row = 0;
@@ -266,17 +266,17 @@ impl Worker {
     }
 
     pub(super) async fn leave(mut self) {
+        let Some(client) = self.client.take() else { return };
         if self.shared.halted() {
-            // What the client holds ends with it: not before the history says that the load is over.
-            super::turned_true(&mut self.shared.ended.subscribe()).await;
-        }
-        if let Some(client) = self.client.take() {
+            // What a client holds ends with it: not before the calls in flight have their replies. One of them may wait for it.
+            self.shared.left.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+        } else {
             close(client).await;
         }
     }
 }
 
 /// Closes a client in order, but not for long.
-async fn close(client: Box<dyn Client>) {
+pub(super) async fn close(client: Box<dyn Client>) {
     let _ = tokio::time::timeout(CLOSE_WITHIN, client.close()).await;
 }

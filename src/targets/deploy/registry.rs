@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 /// Deadline of a download.
 const DOWNLOAD: Duration = Duration::from_secs(300);
 /// Deadline of unpacking, here and on a node.
-const UNPACK: Duration = Duration::from_secs(60);
+const UNPACK: Duration = Duration::from_secs(120);
 /// Wheels are chosen for this version of Python, whichever is here: their programs do not need it.
 const PYTHON: &str = "3.14";
 
@@ -34,13 +34,13 @@ pub(super) async fn bring(remote: &dyn Remote, package: &Package) -> Result<(), 
     }
     let archive = archive(&folder).await.map_err(|message| named(package, message))?;
     let there = package.folder();
-    let file = format!("{there}.tar.gz");
+    let file = format!("{there}.tar");
     let make = format!("mkdir -p {}", quoted(PACKAGES_DIR));
     node_commands::run(remote, "make the folder of packages", shell(make, UNPACK)).await?;
     node_commands::write(remote, &file, &archive, 0o600, None).await?;
     let (folder, file) = (quoted(&there), quoted(&file));
     let unpack = format!(
-        "rm -rf {folder} && mkdir {folder} && tar -xzf {file} --no-same-owner -C {folder}; s=$?; rm -f {file}; exit $s"
+        "rm -rf {folder} && mkdir {folder} && tar -xf {file} --no-same-owner -C {folder}; s=$?; rm -f {file}; exit $s"
     );
     node_commands::run(remote, "unpack a package", shell(unpack, UNPACK)).await?;
     match super::packages::missing(remote, std::slice::from_ref(package)).await?.is_empty() {
@@ -83,7 +83,10 @@ async fn download(cache: &Path, package: &Package, arguments: &[&OsStr]) -> Resu
 }
 
 async fn unpacked(work: &Path, package: &Package, arguments: &[&OsStr]) -> Result<PathBuf, String> {
-    let mut pip = Command::new("python3");
+    let mut pip = std::process::Command::new("python3");
+    // A lab's network reaches no index.
+    crate::lab::start_outside(&mut pip).map_err(|error| error.to_string())?;
+    let mut pip = Command::from(pip);
     pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]);
     pip.args(["--python-version", PYTHON, "--dest"]).arg(work).args(arguments);
     pip.arg(format!("{}=={}", package.pypi, package.version));
@@ -101,6 +104,12 @@ async fn unpacked(work: &Path, package: &Package, arguments: &[&OsStr]) -> Resul
     let mut unzip = Command::new("python3");
     unzip.args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&folder);
     output(unzip, "unpacking", UNPACK).await?;
+    if !package.archive.is_empty() {
+        let mut tar = Command::new("tar");
+        tar.arg("-xzf").arg(folder.join(&package.archive)).arg("-C").arg(&folder).arg("--no-same-owner");
+        output(tar, "unpacking its archive", UNPACK).await?;
+        std::fs::remove_file(folder.join(&package.archive)).map_err(|error| error.to_string())?;
+    }
     for path in &package.provides {
         let program = folder.join(path);
         let programs = program.parent().unwrap_or(&folder);
@@ -127,7 +136,7 @@ fn listing(folder: &Path) -> String {
 
 async fn archive(folder: &Path) -> Result<Vec<u8>, String> {
     let mut tar = Command::new("tar");
-    tar.args(["-cz", "--owner=0", "--group=0", "-C"]).arg(folder).args(["-f", "-", "."]);
+    tar.args(["-c", "--owner=0", "--group=0", "-C"]).arg(folder).args(["-f", "-", "."]);
     output(tar, "tar", UNPACK).await
 }
 
@@ -152,9 +161,15 @@ mod tests {
     /// A wheel with one program, made as pip wants it.
     fn wheel(folder: &Path) {
         let script = r##"
-import sys, zipfile
+import io, sys, tarfile, zipfile
+inner = io.BytesIO()
+with tarfile.open(fileobj=inner, mode="w:gz") as tar:
+    program = tarfile.TarInfo("inner/bin/inside")
+    program.size = 9
+    tar.addfile(program, io.BytesIO(b"#!/bin/sh"))
 with zipfile.ZipFile(sys.argv[1] + "/dsfuzz_made_up-1.2-py3-none-any.whl", "w") as wheel:
     info = "dsfuzz_made_up-1.2.dist-info/"
+    wheel.writestr("made_up/inner.tar.gz", inner.getvalue())
     wheel.writestr("made_up/bin/served", "#!/bin/sh\necho served\n")
     wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\nName: dsfuzz-made-up\nVersion: 1.2\n")
     wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
@@ -183,9 +198,15 @@ with zipfile.ZipFile(sys.argv[1] + "/dsfuzz_made_up-1.2-py3-none-any.whl", "w") 
         let program = unpacked.join("made_up/bin/served");
         let output = std::process::Command::new(&program).output().expect("a program");
         assert_eq!(output.stdout, b"served\n");
+        std::fs::remove_dir_all(&unpacked).expect("removed");
+        let mut archived = package("inner/bin/inside");
+        archived.archive = "made_up/inner.tar.gz".into();
+        download(&cache, &archived, &local).await.expect("its archive, too");
+        let mode = std::fs::metadata(unpacked.join("inner/bin/inside")).expect("there").permissions().mode();
+        assert!(mode & 0o111 == 0o111 && !unpacked.join("made_up/inner.tar.gz").exists(), "{mode:o}");
         // The second time nothing is fetched: there is no index here.
         std::fs::remove_dir_all(&index).expect("removed");
-        assert_eq!(download(&cache, &package("made_up/bin/served"), &local).await.expect("cached"), unpacked);
+        assert_eq!(download(&cache, &archived, &local).await.expect("cached"), unpacked);
         assert_eq!(listing(&cache), "dsfuzz-made-up-1.2", "nothing else is left");
 
         let mut later = package("made_up/bin/served");

@@ -17,6 +17,9 @@ pub(super) enum RequestProgress {
     Refused(String),
 }
 
+/// The lease of a put is over, so that nothing was put: told while the request is applied, before its first change.
+pub(super) const LEASE_NOT_FOUND: &str = "etcdserver: requested lease not found";
+
 /// etcd's messages for a refused write that it has not proposed.
 const DEFINITE: &[&str] = &[
     "etcdserver: too many requests",
@@ -26,6 +29,7 @@ const DEFINITE: &[&str] = &[
     "etcdserver: lease is provided",
     "etcdserver: duplicate key given in txn request",
     "etcdserver: too many operations in txn request",
+    LEASE_NOT_FOUND,
 ];
 
 /// The outcome of a write, a compare-and-set or an add.

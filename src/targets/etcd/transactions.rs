@@ -1,8 +1,7 @@
 //! Transactions of micro-operations on etcd: read what is there at one revision, then write if nothing of it has changed since
 //! (optimistic concurrency control). Each key is one key of etcd, a list or a register as JSON.
-use super::{EtcdClient, encoded, json_text, outcome};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use super::kvs::{encoded, json_text, range_of};
+use super::{EtcdClient, not_supported, outcome};
 use dsfuzz_checkers::Value;
 use dsfuzz_workloads::{Call, CallResult};
 use serde_json::{Value as Json, json};
@@ -14,8 +13,8 @@ const OPERATIONS_MAX: usize = 128;
 /// A key as etcd had it at the revision of a snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Held {
-    /// The revision of its last change, as etcd writes it; "0" if it is absent.
-    changed: String,
+    /// The revision of its last change; 0 if it is absent.
+    changed: i64,
     value: Value,
 }
 
@@ -92,6 +91,9 @@ impl Transaction {
 impl EtcdClient {
     /// `txn`: strict serializable, unless the option `serializable` lets reads be stale; what writes is always checked.
     pub(super) async fn transact(&mut self, call: &Call) -> CallResult {
+        if &*call.f != "txn" {
+            return not_supported(call);
+        }
         let transaction = match Transaction::of(call) {
             Ok(transaction) => transaction,
             Err(why) => return CallResult::fail(why),
@@ -113,8 +115,8 @@ impl EtcdClient {
         }
         let name = |key: &String| encoded(&format!("/dsfuzz/{}/{key}", call.workload));
         let compare = keys.iter().map(|key| {
-            let changed = held.get(key).map_or("0", |held| held.changed.as_str());
-            json!({"key": name(key), "target": "MOD", "result": "EQUAL", "modRevision": changed})
+            let changed = held.get(key).map_or(0, |held| held.changed);
+            json!({"key": name(key), "target": "MOD", "result": "EQUAL", "mod_revision": changed.to_string()})
         });
         let puts = writes
             .iter()
@@ -136,34 +138,19 @@ impl EtcdClient {
             json!({"requestRange": {"key": key, "serializable": self.serializable}})
         });
         let body = json!({"success": ranges.collect::<Vec<_>>()});
-        let answer = self.post("/v3/kv/txn", &body).await.map_err(|sent| outcome::of_read(&sent))?;
+        let answer = self.post_first("/v3/kv/txn", &body).await.map_err(|sent| outcome::of_read(&sent))?;
         held(&answer, keys).map_err(CallResult::fail)
     }
 }
 
 /// What the ranges of a transaction returned, by key.
 fn held(answer: &Json, keys: &[String]) -> Result<BTreeMap<String, Held>, String> {
-    let head = |json: &Json| super::super::node_commands::head(&json.to_string());
-    let ranges = answer.get("responses").and_then(Json::as_array).filter(|ranges| ranges.len() == keys.len());
-    let ranges = ranges.ok_or_else(|| format!("malformed: not {} ranges in {}", keys.len(), head(answer)))?;
-    let one = |range: &Json| -> Option<Held> {
-        let range = range.get("response_range")?;
-        let Some(kv) = range.get("kvs").and_then(|kvs| kvs.get(0)) else {
-            return Some(Held { changed: "0".to_owned(), value: Value::Nil });
-        };
-        let bytes = BASE64.decode(kv.get("value")?.as_str()?).ok()?;
-        Some(Held {
-            changed: kv.get("mod_revision")?.as_str()?.to_owned(),
-            value: serde_json::from_slice(&bytes).ok()?,
-        })
+    let one = |(position, key): (usize, &String)| {
+        let kv = range_of(answer, position)?.into_iter().next();
+        let held = kv.map(|kv| Held { changed: kv.changed, value: kv.value }).unwrap_or_default();
+        Ok((key.clone(), held))
     };
-    let pairs = keys.iter().zip(ranges);
-    pairs
-        .map(|(key, range)| {
-            let held = one(range).ok_or_else(|| format!("malformed: not a value of ours: {}", head(range)))?;
-            Ok((key.clone(), held))
-        })
-        .collect()
+    keys.iter().enumerate().map(one).collect()
 }
 
 #[cfg(test)]
@@ -177,8 +164,7 @@ mod tests {
 
     #[test]
     fn a_transaction_sees_what_it_wrote_itself() {
-        let held =
-            BTreeMap::from([("1".to_owned(), Held { changed: "7".to_owned(), value: Value::list([Value::Int(4)]) })]);
+        let held = BTreeMap::from([("1".to_owned(), Held { changed: 7, value: Value::list([Value::Int(4)]) })]);
         let transaction =
             Transaction::of(&call(r#"[["r",1,null],["append",1,5],["r",1,null],["w",2,6],["r",2,null]]"#));
         let (reply, writes) = transaction.expect("sound").applied(&held).expect("lists");
@@ -193,7 +179,7 @@ mod tests {
         for value in ["null", "[1]", r#"[["x",1,2]]"#, r#"[["r",1]]"#] {
             assert!(Transaction::of(&call(value)).is_err(), "{value}");
         }
-        let held = BTreeMap::from([("1".to_owned(), Held { changed: "7".to_owned(), value: Value::Int(4) })]);
+        let held = BTreeMap::from([("1".to_owned(), Held { changed: 7, value: Value::Int(4) })]);
         assert!(Transaction::of(&call(r#"[["append",1,5]]"#)).expect("sound").applied(&held).is_err());
     }
 
@@ -206,8 +192,9 @@ mod tests {
         .expect("JSON");
         let keys = ["1".to_owned(), "2".to_owned()];
         let read = held(&answer, &keys).expect("two ranges");
-        assert_eq!((read["1"].changed.as_str(), &read["1"].value), ("0", &Value::Nil));
-        assert_eq!((read["2"].changed.as_str(), json_text(&read["2"].value).as_str()), ("8", "[5]"));
-        assert!(held(&answer, &keys[..1]).is_err());
+        assert_eq!((read["1"].changed, &read["1"].value), (0, &Value::Nil));
+        assert_eq!((read["2"].changed, json_text(&read["2"].value).as_str()), (8, "[5]"));
+        let more = [keys, ["3".to_owned(), "4".to_owned()]].concat();
+        assert!(held(&answer, &more).is_err());
     }
 }

@@ -26,7 +26,7 @@ impl TcpQuestion {
         TcpQuestion { port: port.to_owned(), send: String::new() }
     }
 
-    /// Connects, sends, and reads until the other side closes.
+    /// Connects, sends, closes this side, and reads until the other side closes.
     pub(super) async fn ask(&self, authority: &str) -> Result<String, String> {
         let named = |error: std::io::Error| format!("tcp {authority}: {error}");
         let mut stream = TcpStream::connect(authority).await.map_err(named)?;
@@ -34,6 +34,7 @@ impl TcpQuestion {
             return Ok(String::new());
         }
         stream.write_all(self.send.as_bytes()).await.map_err(named)?;
+        stream.shutdown().await.map_err(named)?;
         let mut answer = Vec::new();
         stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await.map_err(named)?;
         Ok(String::from_utf8_lossy(&answer).into_owned())

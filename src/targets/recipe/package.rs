@@ -21,9 +21,12 @@ pub struct Package {
     #[serde(default)]
     pub version: String,
     /// Commands it must provide; where all are there already, nothing is installed. Left out: `dpkg` is asked. Of a package
-    /// of the Python Package Index: the paths of its programs below its folder.
+    /// of the Python Package Index: the paths of its programs below its folder; they may use options.
     #[serde(default)]
     pub provides: Vec<String>,
+    /// An archive (tar.gz) in a package of the Python Package Index that is unpacked into its folder; it may use options.
+    #[serde(default)]
+    pub archive: String,
     /// A text that may use options: where it turns out empty or `false`, the package is left out.
     #[serde(default)]
     pub when: Option<String>,

@@ -42,7 +42,7 @@ impl Settings {
             let wrong =
                 |expected: &str| CallError::fail("malformed", format!("settings: {name}: {value} is not {expected}"));
             match name.as_str() {
-                "sync" => settings.before_read = before_read(value).ok_or_else(|| wrong("true, false or `write`"))?,
+                "sync" => settings.before_read = before_read(value).ok_or_else(|| wrong("none, sync or write"))?,
                 "session_timeout_ms" => {
                     let time = milliseconds(value).ok_or_else(|| wrong("a number of milliseconds"))?;
                     settings.session_timeout = time;
@@ -71,10 +71,11 @@ fn truth(value: &Value) -> Option<bool> {
 }
 
 fn before_read(value: &Value) -> Option<BeforeRead> {
-    match truth(value) {
-        Some(true) => Some(BeforeRead::Sync),
-        Some(false) => Some(BeforeRead::Nothing),
-        None => (value.as_str() == Some("write")).then_some(BeforeRead::Write),
+    match (truth(value), value.as_str()) {
+        (Some(true), _) | (_, Some("sync")) => Some(BeforeRead::Sync),
+        (Some(false), _) | (_, Some("none")) => Some(BeforeRead::Nothing),
+        (_, Some("write")) => Some(BeforeRead::Write),
+        _ => None,
     }
 }
 
@@ -96,6 +97,7 @@ mod tests {
     fn settings_of_templates_are_texts_and_an_unknown_one_is_named() {
         let settings = Settings::of(&json!({"sync": "True", "session_timeout_ms": "4000"})).expect("settings");
         assert_eq!((settings.before_read, settings.session_timeout), (BeforeRead::Sync, Duration::from_secs(4)));
+        assert_eq!(Settings::of(&json!({"sync": "none"})).expect("settings").before_read, BeforeRead::Nothing);
         assert_eq!(Settings::of(&json!({"sync": "write"})).expect("settings").before_read, BeforeRead::Write);
         let refused = Settings::of(&json!({"syncs": true})).expect_err("unknown");
         assert!(refused.certain && refused.text.contains("syncs is unknown"), "{refused:?}");

@@ -37,6 +37,27 @@ fn registers_are_read_written_and_compared() {
 }
 
 #[test]
+fn one_of_several_compare_and_sets_at_a_time_wins() {
+    let server = Server::start("");
+    let mut clients: Vec<Program> = (0..4).map(|_| open(&server, "register")).collect();
+    let mut raced = 0;
+    for key in 0..100 {
+        for (client, value) in clients.iter_mut().zip(1..) {
+            client.send("cas", json!(key), json!([null, value]));
+        }
+        let answers: Vec<Value> = clients.iter_mut().map(Program::answer).collect();
+        let won = answers.iter().filter(|answer| answer["type"] == "ok").count();
+        assert_eq!(won, 1, "{answers:?}");
+        // The server refused the revision, and not the client the value that it had found.
+        let text = |answer: &Value| answer["error"]["text"].as_str().unwrap_or_default().to_owned();
+        raced += answers.iter().filter(|answer| text(answer).contains("wrong last sequence")).count();
+        let rest = answers.iter().filter(|answer| kind(answer) == is("fail", "precondition")).count();
+        assert_eq!(rest, 3, "{answers:?}");
+    }
+    assert!(raced > 0, "no two compare-and-sets met");
+}
+
+#[test]
 fn sets_are_read_whole_from_the_leader_and_from_the_servers_own_copy() {
     let server = Server::start("");
     let mut set = open(&server, "set");

@@ -3,9 +3,11 @@
 //! Needs the `etcd` program (Debian: etcd-server). Every server is a child of the test, in a folder of its own, on free
 //! ports, and is killed by its process id.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+mod objects;
+
 use dsfuzz::targets::etcd::EtcdConnect;
 use dsfuzz_checkers::Value;
-use dsfuzz_workloads::{Call, CallResult, Client, Connect, Endpoint, Terms};
+use dsfuzz_workloads::{Call, CallResult, Client, ClientWorkload, Connect, Endpoint, Terms};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -82,16 +84,26 @@ impl Etcd {
 
 const TERMS: Terms = Terms { deadline: Duration::from_secs(5), settle: false };
 
+/// A client of registers.
 async fn open(port: u16, options: &[(&str, &str)]) -> Result<Box<dyn Client>, String> {
+    open_for(&ClientWorkload::new("register", &[]), port, 0, options).await
+}
+
+async fn open_for(
+    workload: &ClientWorkload,
+    port: u16,
+    process: u64,
+    options: &[(&str, &str)],
+) -> Result<Box<dyn Client>, String> {
     let endpoint = Endpoint {
         node: "n1".into(),
         address: "127.0.0.1".into(),
         ports: BTreeMap::from([("client".to_owned(), port)]),
-        process: 0,
+        process,
         options: options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         terms: TERMS,
     };
-    EtcdConnect.open(endpoint).await.map_err(|error| error.to_string())
+    EtcdConnect::of(workload).open(endpoint).await.map_err(|error| error.to_string())
 }
 
 fn call(workload: &str, f: &str, key: i64, value: Value) -> Call {
@@ -126,8 +138,10 @@ async fn registers_and_sets_on_a_real_etcd() {
         serializable.call(&call("register", "read", 5, Value::Nil), TERMS).await.result,
         CallResult::Ok(Value::Int(7))
     );
-    assert!(matches!(client.call(&call("bank", "read", 5, Value::Nil), TERMS).await.result, CallResult::Fail(_)));
+    let unknown = client.call(&call("register", "enqueue", 5, Value::Nil), TERMS).await.result;
+    assert!(matches!(unknown, CallResult::Fail(why) if why.starts_with("not-supported: ")));
 
+    let mut client = open_for(&ClientWorkload::new("set", &[]), etcd.port, 0, &[]).await.unwrap();
     for element in [3, 10, 1] {
         assert_eq!(
             client.call(&call("set", "add", 0, Value::Int(element)), TERMS).await.result,
@@ -285,7 +299,7 @@ async fn a_set_is_read_to_its_end_at_one_revision() {
         )
     };
     let port = liar(vec![page("YQ==", "MQ==", true), page("Yg==", "Mg==", false)]);
-    let mut client = open(port, &[]).await.unwrap();
+    let mut client = open_for(&ClientWorkload::new("set", &[]), port, 0, &[]).await.unwrap();
     let answer = client.call(&call("set", "read", 0, Value::Nil), TERMS).await.result;
     assert_eq!(answer, CallResult::Ok(Value::list([Value::Int(1), Value::Int(2)])));
 }

@@ -1,0 +1,151 @@
+//! What a recipe says to this client (`settings`): the request of each function, and what its reply means.
+use dsfuzz_client::CallError;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Codes that mean that a call certainly had no effect.
+const FAILURES: [&str; 15] = [
+    "refused",
+    "not-supported",
+    "malformed",
+    "precondition",
+    "not-found",
+    "exists",
+    "not-leader",
+    "read-only",
+    "aborted",
+    "conflict",
+    "denied",
+    "empty",
+    "not-held",
+    "fenced",
+    "gone",
+];
+
+/// The settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// The port's name in the recipe.
+    #[serde(default = "client_port")]
+    pub(crate) port: String,
+    /// Headers of every request.
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, String>,
+    /// The request of each function.
+    pub(crate) functions: BTreeMap<String, Function>,
+}
+
+/// How a function is called.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Function {
+    /// The method; GET if left out.
+    pub(crate) method: Option<String>,
+    /// The path with its query, with placeholders.
+    pub(crate) path: String,
+    /// The body: a text, or an object or list that is sent as JSON; with placeholders.
+    pub(crate) body: Option<Value>,
+    /// Where the value stands in the reply: a JSON pointer; the empty one is the whole body. Left out: there is none.
+    pub(crate) value: Option<String>,
+    /// Statuses that mean that the call took effect. Left out: 200 to 299.
+    pub(crate) ok: Option<Vec<u16>>,
+    /// Statuses that mean: there is nothing (null).
+    pub(crate) absent: Vec<u16>,
+    /// Statuses that mean: somebody else holds it (false).
+    pub(crate) held: Vec<u16>,
+    /// Statuses of each code that mean that the call certainly had no effect.
+    pub(crate) fail: BTreeMap<String, Vec<u16>>,
+    /// Instead of a request: call this function until there is nothing, and reply with a list.
+    pub(crate) repeat: Option<String>,
+}
+
+/// What a status means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    Ok,
+    Absent,
+    Held,
+    Fail(&'static str),
+    Unknown,
+}
+
+fn client_port() -> String {
+    "client".to_owned()
+}
+
+impl Settings {
+    pub(crate) fn of(said: &Value) -> Result<Settings, CallError> {
+        let malformed = |text: String| CallError::fail("malformed", format!("settings: {text}"));
+        let settings: Settings = Settings::deserialize(said).map_err(|error| malformed(error.to_string()))?;
+        for (name, function) in &settings.functions {
+            if let Some(code) = function.fail.keys().find(|code| !FAILURES.contains(&code.as_str())) {
+                let known = FAILURES.join(", ");
+                return Err(malformed(format!("{name}: fail: {code} is no code of a failure; there are {known}")));
+            }
+            match &function.repeat {
+                Some(repeated) if !settings.functions.contains_key(repeated) => {
+                    return Err(malformed(format!("{name}: repeat: there is no function {repeated}")));
+                }
+                None if !function.path.starts_with('/') => {
+                    return Err(malformed(format!("{name}: path: `{}` does not begin with /", function.path)));
+                }
+                _ => {}
+            }
+        }
+        Ok(settings)
+    }
+}
+
+impl Function {
+    pub(crate) fn meaning(&self, status: u16) -> Meaning {
+        let failure = || {
+            let code = self.fail.iter().find(|(_, statuses)| statuses.contains(&status))?.0;
+            FAILURES.iter().find(|known| *known == code)
+        };
+        let is_ok = self.ok.as_ref().map_or((200..300).contains(&status), |ok| ok.contains(&status));
+        match failure() {
+            Some(code) => Meaning::Fail(code),
+            None if self.absent.contains(&status) => Meaning::Absent,
+            None if self.held.contains(&status) => Meaning::Held,
+            None if is_ok => Meaning::Ok,
+            None => Meaning::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_status_means_what_the_recipe_says_and_else_nothing() {
+        let read = json!({"path": "/x", "absent": [204], "held": [423], "fail": {"precondition": [409, 412]}});
+        let settings = Settings::of(&json!({"functions": {"read": read}})).expect("settings");
+        let meanings =
+            [200, 204, 423, 409, 412, 400, 500, 301].map(|status| settings.functions["read"].meaning(status));
+        let precondition = Meaning::Fail("precondition");
+        let unknown = Meaning::Unknown;
+        assert_eq!(
+            meanings,
+            [Meaning::Ok, Meaning::Absent, Meaning::Held, precondition, precondition, unknown, unknown, unknown]
+        );
+        let only = Settings::of(&json!({"functions": {"f": {"path": "/x", "ok": [201]}}})).expect("settings");
+        assert_eq!([200, 201].map(|status| only.functions["f"].meaning(status)), [unknown, Meaning::Ok]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (functions, said) in [
+            (json!({"f": {"path": "/x", "fail": {"timeout": [504]}}}), "timeout is no code of a failure"),
+            (json!({"f": {"path": "x"}}), "does not begin with /"),
+            (json!({"f": {"repeat": "g"}}), "no function g"),
+            (json!({"f": {"path": "/x", "absnt": [404]}}), "unknown field `absnt`"),
+        ] {
+            let error = Settings::of(&json!({"functions": functions})).expect_err("a mistake");
+            assert!(error.text.contains(said), "{error:?}");
+        }
+    }
+}

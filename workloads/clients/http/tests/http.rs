@@ -1,0 +1,143 @@
+//! The client against the example service and against servers that break the connection.
+//!
+//! Needs `python3`. The service is a child of the test, on a free port of loopback, and is killed by its process id.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+use dsfuzz_client::testing::{Program, Proxy, free_port, init, shown};
+use serde_json::{Value, json};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_dsfuzz-client-http");
+const SERVICE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../examples/http-service/service.py");
+
+struct Service {
+    child: Child,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Service {
+    fn start() -> Service {
+        let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+        let mut command = Command::new("python3");
+        command.arg(SERVICE).args(["127.0.0.1", &port.to_string()]).arg(folder.path().join("journal"));
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("python3");
+        let started = Service { child, port, _folder: folder };
+        let end = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < end, "the service does not listen within 30 s");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        started
+    }
+
+    fn client(&self, object: &str) -> Program {
+        Program::open(PROGRAM, init(object, self.port, settings(), json!(null))).unwrap()
+    }
+}
+
+/// The settings of the example's recipe.
+fn settings() -> Value {
+    json!({"functions": {
+        "read": {"path": "/kv/{key}", "value": "/value", "absent": [404]},
+        "write": {"method": "PUT", "path": "/kv/{key}", "body": {"value": "{value}"}},
+        "cas": {"method": "PUT", "path": "/kv/{key}", "body": {"from": "{value/0}", "value": "{value/1}"},
+                "fail": {"precondition": [409]}},
+        "enqueue": {"method": "POST", "path": "/queue", "body": {"value": "{value}"}},
+        "dequeue": {"method": "DELETE", "path": "/queue", "value": "/value", "absent": [204]},
+        "drain": {"repeat": "dequeue"},
+        "acquire": {"method": "POST", "path": "/lock", "body": {"owner": "client-{process}"}, "held": [423]},
+        "release": {"method": "DELETE", "path": "/lock", "body": {"owner": "client-{process}"},
+                    "fail": {"not-held": [404]}},
+    }})
+}
+
+#[test]
+fn keys_a_queue_and_a_lock() {
+    let service = Service::start();
+    let mut client = service.client("register");
+    for (f, value, expected) in [
+        ("setup", json!(null), ("ok", "", json!(null))),
+        ("read", json!(null), ("ok", "", json!(null))),
+        ("cas", json!([null, 1]), ("ok", "", json!(null))),
+        ("cas", json!([7, 9]), ("fail", "precondition", json!(null))),
+        ("write", json!(5), ("ok", "", json!(null))),
+        ("cas", json!([5, 6]), ("ok", "", json!(null))),
+        ("read", json!(null), ("ok", "", json!(6))),
+    ] {
+        assert_eq!(shown(&client.call(f, 3, value.clone())), expected, "{f} {value}");
+    }
+    let mut queue = service.client("queue");
+    assert_eq!(queue.ok("dequeue", ()), json!(null));
+    for element in 1..=3 {
+        queue.ok("enqueue", element);
+    }
+    assert_eq!(queue.ok("dequeue", ()), json!(1));
+    assert_eq!(queue.ok("drain", ()), json!([2, 3]));
+    assert_eq!(queue.ok("drain", ()), json!([]));
+    let mut lock = service.client("lock");
+    let mut other = init("lock", service.port, settings(), json!(null));
+    other.process = 1;
+    let mut other = Program::open(PROGRAM, other).unwrap();
+    assert_eq!(lock.ok("acquire", ()), json!(null));
+    assert_eq!(other.ok("acquire", ()), json!(false));
+    assert_eq!(shown(&other.call("release", (), ())), ("fail", "not-held", json!(null)));
+    lock.ok("release", ());
+    assert_eq!(other.ok("acquire", ()), json!(null));
+}
+
+#[test]
+fn a_status_that_the_recipe_does_not_know_is_in_doubt() {
+    let service = Service::start();
+    let mut said = settings();
+    said["functions"]["write"]["path"] = json!("/nowhere");
+    said["functions"]["read"]["path"] = json!("/nowhere");
+    let mut client = Program::open(PROGRAM, init("register", service.port, said, json!(null))).unwrap();
+    assert_eq!(shown(&client.call("write", 1, 1)), ("info", "unknown", json!(null)));
+    assert_eq!(shown(&client.call("read", 1, ())), ("fail", "aborted", json!(null)), "a read has no effect");
+    let mut lacking = init("register", service.port, json!({"functions": {}}), json!(null));
+    lacking.functions = vec!["read".to_owned()];
+    assert_eq!(shown(&Program::open(PROGRAM, lacking).unwrap_err()).1, "not-supported");
+    let refused = Program::open(PROGRAM, init("register", free_port(), settings(), json!(null))).unwrap_err();
+    assert_eq!(shown(&refused).1, "refused");
+}
+
+#[test]
+fn a_cut_connection_is_in_doubt_and_nothing_is_sent_twice() {
+    let service = Service::start();
+    let proxy = Proxy::before(service.port, b"{\"value\":12345}");
+    let mut client = Program::open(PROGRAM, init("register", proxy.port, settings(), json!(null))).unwrap();
+    client.call("write", 1, 1);
+    proxy.cut_after_next();
+    assert_eq!(shown(&client.call("write", 1, 12345)), ("info", "lost", json!(null)));
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!((proxy.seen(), proxy.connections()), (1, 1));
+    assert_eq!(shown(&service.client("register").call("read", 1, ())).2, json!(12345), "the service had it");
+    // An idle connection that the server closes is replaced before the next request.
+    client.call("write", 1, 2);
+    proxy.cut();
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(shown(&client.call("write", 1, 3)).0, "ok");
+    assert_eq!(proxy.connections(), 3);
+}
+
+#[test]
+fn no_answer_is_in_doubt() {
+    let service = Service::start();
+    let mut client = service.client("register");
+    client.deadline_ms = 1_000;
+    let signal = |signal: &str| {
+        assert!(Command::new("kill").args([signal, &service.child.id().to_string()]).status().unwrap().success());
+    };
+    signal("-STOP");
+    assert_eq!(shown(&client.call("write", 1, 2)), ("info", "timeout", json!(null)));
+    signal("-CONT");
+}
