@@ -14,6 +14,9 @@ use suite::Server;
 #[path = "../../sql/suite/mod.rs"]
 mod suite;
 
+/// The kernel has room for the asynchronous I/O of few servers at a time.
+const NO_AIO: &str = "--innodb-use-native-aio=0";
+
 /// One MariaDB on loopback.
 struct Running {
     child: Child,
@@ -56,11 +59,12 @@ impl Running {
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
         let data = folder.path().join("data");
         let mut install = Command::new("mariadb-install-db");
-        install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
+        install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", NO_AIO]);
         install.arg(format!("--datadir={}", data.display()));
         as_user(&mut install);
         let output = install.output().expect("MariaDB (Debian: mariadb-server)");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
         let users = folder.path().join("users.sql");
         let statements = "create user dsfuzz@'%' identified by 'dsfuzz';\ngrant all on *.* to dsfuzz@'%' with grant option;\n\
             create user secured@'%' identified by 'right';\ncreate database if not exists dsfuzz;\n";
@@ -88,7 +92,7 @@ impl Running {
             "--skip-name-resolve",
             "--innodb-buffer-pool-size=32M",
         ]);
-        server.arg("--innodb-flush-log-at-trx-commit=0");
+        server.args(["--innodb-flush-log-at-trx-commit=0", NO_AIO]);
         for (name, value) in
             [("datadir", data), ("init-file", users), ("socket", &folder.join("s")), ("pid-file", &folder.join("p"))]
         {

@@ -88,7 +88,7 @@ fn what_a_lost_commit_of_a_dequeue_took_is_known() {
     let (end, _) = call_of(init_of("queue"), &[taken.clone(), ("commit", lost())], "dequeue", Value::Null);
     let error = end.expect_err("no answer to the commit");
     assert_eq!((error.certain, error.value), (false, json!(4)));
-    let (end, sent) = call_of(init_of("queue"), &[taken.clone()], "dequeue", Value::Null);
+    let (end, sent) = call_of(init_of("queue"), std::slice::from_ref(&taken), "dequeue", Value::Null);
     assert_eq!(end.map(|reply| reply.value), Ok(json!(4)));
     assert!(sent[2].contains("limit 1 for update skip locked") && sent[3].contains("in (17)"), "{sent:?}");
     let other = ("delete", Ok(Outcome::default()));
