@@ -37,6 +37,11 @@ fn honest(workload: &str) -> StoreFaults {
 }
 
 fn lies() -> Vec<Lie> {
+    lies_of_single_objects().into_iter().chain(lies_of_the_others()).collect()
+}
+
+/// Lies about single objects, and about their replicas.
+fn lies_of_single_objects() -> Vec<Lie> {
     let lie = |workload, faults, kind| Lie { workload, faults, kind, checker: None };
     let to = |checker, workload, faults, kind| Lie { workload, faults, kind, checker: Some(checker) };
     let (stale, lost) = (StoreFaults { stale_every: 10, ..HONEST }, StoreFaults { lost_every: 10, ..HONEST });
@@ -106,6 +111,13 @@ fn lies() -> Vec<Lie> {
         lie(json!({"g2": {}}), StoreFaults { unchecked_every: 10, ..HONEST }, "G2"),
         lie(json!({"monotonic": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-row"),
         lie(json!({"monotonic": {}}), StoreFaults { stale_every: 10, ..HONEST }, "out-of-order"),
+    ]
+}
+
+/// Lies about transactions, accounts, locks, logs and decisions.
+fn lies_of_the_others() -> Vec<Lie> {
+    let lie = |workload, faults, kind| Lie { workload, faults, kind, checker: None };
+    vec![
         lie(json!({"bank": {}}), StoreFaults { stale_every: 10, ..HONEST }, "wrong-total"),
         lie(json!({"bank": {}}), StoreFaults { lost_every: 10, ..HONEST }, "wrong-total"),
         lie(json!({"bank": {"total": 20}}), StoreFaults { unchecked_every: 2, ..HONEST }, "negative-value"),
