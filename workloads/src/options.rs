@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn every_workload_calls_the_functions_of_its_object_alone() {
-        for (doc, workload) in plain() {
+        // A declared workload names its object itself.
+        for (doc, workload) in plain().into_iter().filter(|(doc, _)| doc.name != "declared") {
             let object = OBJECTS.iter().find(|object| object.name == doc.object).expect("an object of the list");
             let told = ClientWorkload::of(&*workload);
             assert_eq!((&*told.name, &*told.object), (doc.name, object.name));
