@@ -74,6 +74,8 @@ pub enum Reads {
     Rows,
     /// What each account holds.
     Balances,
+    /// What a replica holds: a number, a value or a list of elements, alone or as `value` beside a `clock`.
+    Replica,
     /// Anything: the functions alone decide. In a checker's entry it fits every workload.
     Anything,
 }

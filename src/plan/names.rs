@@ -1,5 +1,5 @@
 //! What a plan can name: targets, workloads, faults, checkers. Each list is owned by its part; here they look alike.
-use dsfuzz_checkers::{CHECKERS, CheckerDoc, OptionDoc, Options};
+use dsfuzz_checkers::{CHECKERS, CheckerDoc, OptionDoc};
 use dsfuzz_workloads::{WORKLOADS, WorkloadDoc, WorkloadOptions};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -15,8 +15,8 @@ pub struct Entry {
     /// What can be set of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<OptionDoc>,
-    /// What belongs to it, by what it is: of a workload its `functions`, the `checkers` that judge it and the built-in `targets`
-    /// that can carry it; of a checker the `workloads` that it can judge (`any` where it judges runs); of a target the `workloads` that it can carry.
+    /// What belongs to it, by what it is: of a workload its `functions`, the `checkers` that it drives and the built-in `targets`
+    /// that can carry it; of a checker the `workloads` that drive it (`any` where it judges runs); of a target the `workloads` that it can carry.
     #[serde(flatten)]
     pub belongs: BTreeMap<&'static str, Vec<String>>,
 }
@@ -41,15 +41,6 @@ fn plain_workloads() -> Vec<WorkloadOptions> {
     WORKLOADS.iter().map(plain).collect()
 }
 
-/// Whether the checker, with its defaults, judges what this workload calls: as the workload's own choice, or by its functions.
-fn judges(checker: &CheckerDoc, workload: &WorkloadOptions) -> bool {
-    let built = workload.build();
-    let functions = built.functions();
-    let functions: Vec<&str> = functions.iter().map(|function| &**function).collect();
-    built.checkers().contains(&checker.name)
-        || !checker.judges.runs && checker.can_judge(&Options::default(), &functions, workload.doc().reads)
-}
-
 /// The workloads that a built-in target can carry.
 fn carried(target: &str) -> Vec<String> {
     let Ok(loaded) = crate::targets::load(target, Path::new(""), &BTreeMap::new()) else { return Vec::new() };
@@ -68,11 +59,10 @@ pub fn workloads() -> Vec<Entry> {
     let targets: Vec<(&str, Vec<String>)> = targets.collect();
     let entry = |workload: &WorkloadOptions| {
         let (doc, built) = (workload.doc(), workload.build());
-        let judging = CHECKERS.iter().filter(|checker| judges(checker, workload));
         let carry = targets.iter().filter(|(_, carried)| carried.iter().any(|one| one == doc.name));
         Entry::new(doc.name, doc.doc)
             .with("functions", built.functions().iter().map(ToString::to_string).collect())
-            .with("checkers", judging.map(|checker| checker.name.to_owned()).collect())
+            .with("checkers", doc.checkers.iter().map(|name| (*name).to_owned()).collect())
             .with("targets", carry.map(|(target, _)| (*target).to_owned()).collect())
     };
     plain_workloads().iter().map(entry).collect()
@@ -85,15 +75,14 @@ pub fn faults() -> Vec<Entry> {
 
 /// Checkers.
 pub fn checkers() -> Vec<Entry> {
-    let workloads = plain_workloads();
     let entry = |checker: &CheckerDoc| {
-        let judged = workloads.iter().filter(|workload| judges(checker, workload));
-        let judged: Vec<String> = match checker.judges.runs {
+        let driving = WORKLOADS.iter().filter(|workload| workload.checkers.contains(&checker.name));
+        let driving: Vec<String> = match checker.judges.runs {
             true => vec!["any".to_owned()],
-            false => judged.map(|workload| workload.name().to_owned()).collect(),
+            false => driving.map(|workload| workload.name.to_owned()).collect(),
         };
         let entry = Entry { options: checker.option_docs(), ..Entry::new(checker.name, checker.doc) };
-        entry.with("workloads", judged)
+        entry.with("workloads", driving)
     };
     CHECKERS.iter().map(entry).collect()
 }
@@ -102,23 +91,22 @@ pub fn checkers() -> Vec<Entry> {
 mod tests {
     use super::*;
 
-    /// Checkers that can judge none of the workloads yet. One that gets a workload leaves the list.
-    const NOT_DRIVEN: &[&str] = &["long-fork"];
-
+    /// That each workload drives its checkers is shown against the store in memory (`tests/driver/workloads.rs`).
     #[test]
-    fn every_checker_has_a_workload_that_it_can_judge() {
+    fn every_checker_has_a_workload_that_drives_it() {
         let checkers = checkers().into_iter();
         let idle: Vec<String> =
             checkers.filter(|checker| checker.belongs["workloads"].is_empty()).map(|checker| checker.name).collect();
-        assert_eq!(idle, NOT_DRIVEN);
+        assert_eq!(idle, [""; 0], "no workload drives these checkers");
     }
 
     #[test]
     fn a_workload_names_its_functions_its_checkers_and_who_carries_it() {
         let set = workloads().into_iter().find(|workload| workload.name == "set").expect("in the list");
         assert_eq!(set.belongs["functions"], ["add", "read"]);
-        assert_eq!(set.belongs["targets"], ["etcd"]);
-        assert_eq!(set.belongs["checkers"][..2], ["set", "replicas-agree"]);
+        let targets = &set.belongs["targets"];
+        assert!(targets.contains(&"etcd".to_owned()) && !targets.contains(&"rabbitmq".to_owned()), "{targets:?}");
+        assert_eq!(set.belongs["checkers"][..3], ["set", "replicas-agree", "set-full"]);
         let linearizable = checkers().into_iter().find(|checker| checker.name == "linearizable").expect("in the list");
         assert!(linearizable.belongs["workloads"].contains(&"register".to_owned()));
     }

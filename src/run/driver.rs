@@ -1,7 +1,7 @@
 //! The driver: runs the clients' load, one task for each worker. It owns the deadlines, the back-off, the number of calls and
 //! the end of the load, since clients are not trusted with them.
 //!
-//! Never: retries a call, or asks another node. Several workloads in one run share the workers: each worker draws the workload
+//! Never: retries a call, or asks another node than the worker's own unless the workload moves the worker. Several workloads in one run share the workers: each worker draws the workload
 //! of its next call from its own stream, each equally likely.
 mod attempt;
 mod backoff;
@@ -18,7 +18,7 @@ use dsfuzz_checkers::Phase;
 use dsfuzz_workloads::{Client, Connect, Endpoint, Part, Terms, Workload};
 use joining::{JoiningClients, NodeActivity, StartTime};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -59,7 +59,8 @@ impl NodeEndpoint {
 pub struct DriverOptions {
     /// The seed of the run.
     pub seed: u64,
-    /// The nodes; worker w is bound to node w modulo their number.
+    /// The nodes; worker w is bound to node w modulo their number. A workload may move its workers from there
+    /// ([`dsfuzz_workloads::Generator::moved`]).
     pub nodes: Vec<NodeEndpoint>,
     /// Number of workers.
     pub clients: u32,
@@ -196,6 +197,8 @@ struct Shared {
     loads: Vec<NodeActivity>,
     /// The time since which each of the plan's clients waits.
     busy: Vec<StartTime>,
+    /// The node on which each of the plan's clients is.
+    places: Vec<AtomicUsize>,
     not_connected: AtomicU64,
     process_max: AtomicU64,
     harness: Mutex<Vec<String>>,
@@ -204,7 +207,7 @@ struct Shared {
 impl Shared {
     fn new(driver: Driver) -> Shared {
         let Driver { recorder, connect, workloads, options } = driver;
-        let workers = options.workers();
+        let (workers, nodes) = (options.workers(), options.nodes.len().max(1));
         // The parts of a workload do not depend on the worker.
         let has = |part: &Part| Turns::of_part(&workloads, *part, options.seed, 0, workers).is_some();
         let parts: Vec<Part> = Part::ALL.into_iter().filter(has).collect();
@@ -215,6 +218,7 @@ impl Shared {
             parts,
             loads: NodeActivity::of(&options.nodes),
             busy: (0..options.clients).map(|_| StartTime::default()).collect(),
+            places: (0..options.clients).map(|client| AtomicUsize::new(client as usize % nodes)).collect(),
             backoffs: options.nodes.iter().map(|_| Backoff::default()).collect(),
             halted: AtomicBool::new(false),
             halt: watch::Sender::new(false),

@@ -507,7 +507,7 @@ mod tests {
         assert!(error.contains("built in are etcd") && error.contains("/nowhere/etcdd"), "{error}");
         let target = load("etcd", Path::new("."), &BTreeMap::new()).unwrap();
         let error =
-            target.connect(&ClientWorkload::new("bank", &[]), &[], Path::new("."), "r").err().unwrap().to_string();
-        assert!(error.contains("no client for workload bank") && error.contains("register, set"), "{error}");
+            target.connect(&ClientWorkload::new("orders", &[]), &[], Path::new("."), "r").err().unwrap().to_string();
+        assert!(error.contains("no client for workload orders") && error.contains("for register, sessions"), "{error}");
     }
 }

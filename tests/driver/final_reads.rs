@@ -5,7 +5,8 @@ use dsfuzz_workloads::{FinalCall, Generator};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workloads_share_the_workers_and_final_reads_see_every_element() {
     let bench = Bench::new();
-    let set: Arc<dyn Workload> = Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(2) }).build());
+    let set: Arc<dyn Workload> =
+        Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(2), ..SetOptions::default() }).build());
     let workloads = vec![register(), set];
     let memory = Memory::new();
     let limits = DriverOptions { ops_max: Some(2000), ..options(6) };
@@ -34,7 +35,8 @@ async fn workloads_share_the_workers_and_final_reads_see_every_element() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn final_reads_are_repeated_and_what_is_missed_is_named() {
     let bench = Bench::new();
-    let set: Arc<dyn Workload> = Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(2) }).build());
+    let set: Arc<dyn Workload> =
+        Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(2), ..SetOptions::default() }).build());
     let none =
         DriverSummary { calls: 0, not_connected: 0, next_process: 6, stopped: StopReason::Done, harness: Vec::new() };
     // Key 1 is never read; key 0 is, after troubles of each kind.
@@ -88,7 +90,8 @@ pub(super) async fn read_in_mode(
     let bench = Bench::new();
     let leads = watch::Sender::new(leader.map(str::to_owned));
     let options = SettleOptions { mode, leader: leads.subscribe(), time, ..settle_options(6) };
-    let set: Arc<dyn Workload> = Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(1) }).build());
+    let set: Arc<dyn Workload> =
+        Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(1), ..SetOptions::default() }).build());
     let connect = Arc::new(ByNode(Arc::new(answer), Arc::default()));
     let settled = settle(bench.recorder.clone(), connect, &[set], options, bench.stop.subscribe()).await;
     (settled, bench.history())
@@ -177,7 +180,8 @@ async fn read_with_authority(
     let bench = Bench::new();
     let leads = watch::Sender::new(Some("n1".to_owned()));
     let options = SettleOptions { authority: true, leader: leads.subscribe(), time, ..settle_options(6) };
-    let set: Arc<dyn Workload> = Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(1) }).build());
+    let set: Arc<dyn Workload> =
+        Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(1), ..SetOptions::default() }).build());
     let scripted = Scripted::new(move |number, _| at_once(answer("", number)));
     let settled = settle(bench.recorder.clone(), Arc::new(scripted), &[set], options, bench.stop.subscribe()).await;
     (settled, bench.history())
@@ -216,7 +220,8 @@ impl Workload for Drained {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_workload_may_demand_its_own_mode_of_final_reads() {
     let bench = Bench::new();
-    let set: Arc<dyn Workload> = Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(1) }).build());
+    let set: Arc<dyn Workload> =
+        Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(1), ..SetOptions::default() }).build());
     // Each drain takes one of two elements; reads of the set find nothing.
     let left = Arc::new(Mutex::new(2));
     let connect = Answering(Arc::new(move |call: &Call| {

@@ -13,6 +13,7 @@ use dsfuzz_checkers::{FinalReads, History, Op, Outcome, Phase, Value};
 use dsfuzz_workloads::log::LogOptions;
 use dsfuzz_workloads::memory::{Memory, StoreFaults};
 use dsfuzz_workloads::register::RegisterOptions;
+use dsfuzz_workloads::sessions::SessionsOptions;
 use dsfuzz_workloads::set::SetOptions;
 use dsfuzz_workloads::{
     BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms, Workload,
@@ -208,6 +209,28 @@ async fn a_call_that_hangs_is_info_by_the_drivers_own_deadline() {
     let acted: HashSet<u64> = history.ops().iter().map(|op| op.process).collect();
     assert!(acted.is_subset(&processes));
     assert_eq!(scripted.dropped.load(Ordering::SeqCst), opened.len() as u64, "no client is kept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_moves_from_node_to_node_with_its_process() {
+    let bench = Bench::new();
+    let sessions = SessionsOptions { move_every: Some(4), ..SessionsOptions::default() };
+    let sessions: Arc<dyn Workload> = Arc::from(WorkloadOptions::Sessions(sessions).build());
+    let scripted = Scripted::new(|_, _| at_once(CallResult::Ok(Value::Nil)));
+    bench.load(scripted.clone(), vec![sessions], DriverOptions { ops_max: Some(240), ..options(3) }).await;
+    let history = bench.history();
+    let (mut made, mut clients) = ([0; 3], 0);
+    for op in history.ops().iter() {
+        let call = &mut made[op.worker as usize];
+        assert_eq!(op.process, u64::from(op.worker), "a session that moves stays one process");
+        assert_eq!(history.name(op.node), format!("n{}", (op.worker + *call / 4) % 3 + 1), "call {call}");
+        clients += u64::from((*call).is_multiple_of(4));
+        *call += 1;
+    }
+    assert!(made.iter().any(|calls| *calls > 12), "one of them comes back to its own node: {made:?}");
+    let opened = scripted.opened().len() as u64;
+    assert!((clients..=clients + 3).contains(&opened), "a client for each stay: {opened} opened, {clients} stays");
+    assert_eq!(scripted.dropped.load(Ordering::SeqCst), opened, "no client is kept");
 }
 
 /// A client that is sent on to n3 by the node that it asks.

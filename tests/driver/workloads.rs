@@ -1,15 +1,19 @@
-//! Every workload, driven against the store in memory: an honest store keeps the promise that its first checker judges, and each
-//! lie of a store is found as what it is. A new workload has its cases here.
+//! Every workload, driven against the store in memory: an honest store keeps every promise that the workload's checkers judge, and
+//! each lie of a store is found as what it is. A new workload has its cases here.
 use super::*;
-use dsfuzz_checkers::{Budget, Validity, Verdict, checker_with};
+use dsfuzz_checkers::{Budget, CHECKERS, Options, Validity, Value, Verdict, checker_with};
 use dsfuzz_workloads::{WORKLOADS, WorkloadDoc};
 use serde_json::json;
+use std::collections::BTreeSet;
+use tokio::task::JoinSet;
 
 /// A workload as a plan writes it, a lie of the store, and how the kind of the finding that shows it begins.
 struct Lie {
     workload: serde_json::Value,
     faults: StoreFaults,
     kind: &'static str,
+    /// The checker that finds it; left out: one of the workload's own.
+    checker: Option<&'static str>,
 }
 
 const HONEST: StoreFaults = StoreFaults {
@@ -19,6 +23,7 @@ const HONEST: StoreFaults = StoreFaults {
     twice_every: 0,
     unchecked_every: 0,
     shared_every: 0,
+    unreplicated_every: 0,
     info_done_every: 7,
     info_undone_every: 11,
     refuse_every: 5,
@@ -32,7 +37,20 @@ fn honest(workload: &str) -> StoreFaults {
 }
 
 fn lies() -> Vec<Lie> {
-    let lie = |workload, faults, kind| Lie { workload, faults, kind };
+    lies_of_single_objects().into_iter().chain(lies_of_the_others()).collect()
+}
+
+/// Lies about single objects, and about their replicas.
+fn lies_of_single_objects() -> Vec<Lie> {
+    let lie = |workload, faults, kind| Lie { workload, faults, kind, checker: None };
+    let to = |checker, workload, faults, kind| Lie { workload, faults, kind, checker: Some(checker) };
+    let (stale, lost) = (StoreFaults { stale_every: 10, ..HONEST }, StoreFaults { lost_every: 10, ..HONEST });
+    let apart = |unreplicated_every| StoreFaults { unreplicated_every, ..HONEST };
+    let certain = StoreFaults { unreplicated_every: 1, ..StoreFaults::default() };
+    let far = StoreFaults { unreplicated_every: 3, ..StoreFaults::default() };
+    let moving = || json!({"sessions": {"move_every": 5}});
+    let versions = || json!({"sessions": {"move_every": 5, "versions": true}});
+    let table = || StoreFaults { stale_every: 10, ..honest("closed-predicate") };
     vec![
         lie(json!({"register": {}}), StoreFaults { stale_every: 10, ..HONEST }, "stale-read"),
         lie(json!({"register": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-update"),
@@ -43,7 +61,45 @@ fn lies() -> Vec<Lie> {
         lie(json!({"queue": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-message"),
         lie(json!({"queue": {"keys": 3}}), StoreFaults { fail_done_every: 10, ..HONEST }, "unexpected-message"),
         lie(json!({"queue": {"exactly_once": true}}), StoreFaults { twice_every: 10, ..HONEST }, "duplicated-message"),
+        to("queue", json!({"queue": {"exactly_once": true}}), StoreFaults { twice_every: 10, ..HONEST }, "duplicated"),
+        to("read-committed", json!({"rw-register": {}}), StoreFaults { fail_done_every: 10, ..HONEST }, "G1a"),
+        to("read-atomic", json!({"rw-register": {}}), stale, "fractured-read"),
+        to("causal-transactions", json!({"rw-register": {}}), stale, "fractured-read"),
         lie(json!({"set": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-write"),
+        to("set-full", json!({"set": {"mix": {"read": 1}}}), lost, "lost-element"),
+        to("replicas-agree", json!({"set": {}}), apart(1), "diverged"),
+        lie(json!({"causal-reverse": {}}), lost, "causal-reverse"),
+        lie(json!({"sequential": {}}), stale, "nonsequential"),
+        to("causal", json!({"sequential": {}}), stale, "write-co-init-read"),
+        to("pram", json!({"sequential": {}}), stale, "write-hb-init-read"),
+        to("read-your-writes", json!({"sessions": {}}), stale, "stale-own-write"),
+        to("monotonic-reads", json!({"sessions": {}}), stale, "non-monotonic-read"),
+        to("read-your-writes", moving(), far, "stale-own-write"),
+        to("monotonic-reads", moving(), far, "non-monotonic-read"),
+        to("monotonic-writes", versions(), far, "non-monotonic-write"),
+        to("writes-follow-reads", versions(), far, "write-before-read"),
+        to("causal", moving(), far, "write-co"),
+        to("pram", moving(), far, "cyclic-hb"),
+        to("sequential", moving(), far, "nonsequential"),
+        to("eventual-convergence", json!({"sessions": {}}), apart(1), "diverged-replicas"),
+        lie(json!({"convergence": {}}), apart(1), "diverged-replicas"),
+        lie(json!({"convergence": {}}), StoreFaults { lost_every: 1, ..StoreFaults::default() }, "lost-write"),
+        to("staleness", json!({"convergence": {}}), stale, "not-k-atomic"),
+        lie(json!({"long-fork": {}}), apart(2), "long-fork"),
+        lie(json!({"long-fork": {"group_size": 5}}), apart(2), "long-fork"),
+        lie(json!({"closed-predicate": {}}), table(), "G"),
+        lie(json!({"closed-predicate": {"rows": 0}}), table(), "G2"),
+        lie(json!({"crdt": {}}), apart(1), "diverged"),
+        lie(json!({"crdt": {"type": "or-set"}}), apart(1), "diverged"),
+        lie(json!({"crdt": {"type": "pn-counter", "keys": 2}}), certain, "diverged"),
+        lie(json!({"crdt": {"type": "lww-register", "keys": 9}}), certain, "diverged"),
+        lie(json!({"crdt": {}}), StoreFaults { lost_every: 10, ..StoreFaults::default() }, "lost-element"),
+        lie(
+            json!({"crdt": {"type": "g-counter"}}),
+            StoreFaults { lost_every: 10, ..StoreFaults::default() },
+            "value-out",
+        ),
+        lie(json!({"crdt": {"type": "g-set"}}), stale, "shrunk"),
         lie(json!({"counter": {}}), StoreFaults { stale_every: 10, ..StoreFaults::default() }, "read-below-bound"),
         lie(
             json!({"counter": {"keys": 2}}),
@@ -55,6 +111,13 @@ fn lies() -> Vec<Lie> {
         lie(json!({"g2": {}}), StoreFaults { unchecked_every: 10, ..HONEST }, "G2"),
         lie(json!({"monotonic": {}}), StoreFaults { lost_every: 10, ..HONEST }, "lost-row"),
         lie(json!({"monotonic": {}}), StoreFaults { stale_every: 10, ..HONEST }, "out-of-order"),
+    ]
+}
+
+/// Lies about transactions, accounts, locks, logs and decisions.
+fn lies_of_the_others() -> Vec<Lie> {
+    let lie = |workload, faults, kind| Lie { workload, faults, kind, checker: None };
+    vec![
         lie(json!({"bank": {}}), StoreFaults { stale_every: 10, ..HONEST }, "wrong-total"),
         lie(json!({"bank": {}}), StoreFaults { lost_every: 10, ..HONEST }, "wrong-total"),
         lie(json!({"bank": {"total": 20}}), StoreFaults { unchecked_every: 2, ..HONEST }, "negative-value"),
@@ -118,8 +181,23 @@ fn plain(name: &str) -> serde_json::Value {
     }})
 }
 
-/// What the workload's checkers say of a load and its final reads against this store.
-async fn judged(workload: &serde_json::Value, faults: StoreFaults) -> Vec<Verdict> {
+/// What a plan would say to these checkers: a limit, and how soon replicas must be equal, so that a test need not wait long until
+/// different ones count.
+fn given(checker: &str, faults: StoreFaults) -> Vec<(String, Value)> {
+    match checker {
+        "eventual-convergence" if faults.unreplicated_every > 0 => vec![("wait".to_owned(), Value::text("100ms"))],
+        "eventual-convergence" if faults.lost_every > 0 => vec![("wait".to_owned(), Value::text("0s"))],
+        "replicas-agree" if faults.unreplicated_every > 0 => vec![("standstill".to_owned(), Value::text("100ms"))],
+        "crdt" if faults.unreplicated_every > 0 => {
+            vec![("quiesce".to_owned(), Value::text("100ms"))]
+        }
+        "staleness" => vec![("k_max".to_owned(), Value::Int(1))],
+        _ => Vec::new(),
+    }
+}
+
+/// What each of these checkers says of a load and its final reads against this store.
+async fn judged(workload: &serde_json::Value, faults: StoreFaults, checkers: &[&str]) -> Vec<Verdict> {
     let options: WorkloadOptions = serde_json::from_value(workload.clone()).expect("a workload of a plan");
     let workload: Arc<dyn Workload> = Arc::from(options.build());
     let (bench, memory) = (Bench::new(), Memory::faulty(faults));
@@ -130,74 +208,128 @@ async fn judged(workload: &serde_json::Value, faults: StoreFaults) -> Vec<Verdic
     let settling = SettleOptions { time: LONG, ..final_reads::settle_options(loaded.next_process) };
     settle(bench.recorder.clone(), Arc::new(memory), &workloads, settling, bench.stop.subscribe()).await;
     let history = bench.history();
-    let verdict = |name: &str| {
-        let asked = checker_with(name, &workload.checker_options(name)).expect("a checker with the workload's options");
+    let verdict = |name: &&str| {
+        let Options(mut options) = workload.checker_options(name);
+        options.extend(given(name, faults));
+        let asked = checker_with(name, &Options(options)).expect("a checker with the workload's options");
         asked.check(&history, &Budget::unlimited())
     };
-    workload.checkers().into_iter().map(verdict).collect()
+    checkers.iter().map(verdict).collect()
 }
 
-/// The first checker calls it valid, and no other finds anything. What judges the run as a whole finds nothing to judge here.
-async fn assert_kept(workload: &serde_json::Value, faults: StoreFaults) {
-    let verdicts = judged(workload, faults).await;
-    assert_eq!(
-        verdicts[0].validity,
-        Validity::Valid,
-        "{workload}: {}: {:?}",
-        verdicts[0].summary,
-        verdicts[0].findings
-    );
-    for verdict in verdicts {
-        assert_ne!(verdict.validity, Validity::Invalid, "{workload}: {}: {:?}", verdict.summary, verdict.findings);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_honest_store_keeps_every_promise() {
-    let kept = |doc: &'static WorkloadDoc| async { assert_kept(&plain(doc.name), honest(doc.name)).await };
-    side_by_side(WORKLOADS.iter().map(kept)).await;
-}
-
-/// What an option allows is no finding.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_honest_store_keeps_what_options_promise() {
-    for workload in [
-        json!({"bank": {"negative_balances": true, "total": 0}}),
+/// Workloads with options, and checkers that a plan may name besides. What an option adds to a promise is kept by an honest store, and
+/// what it allows is no finding.
+fn kept() -> Vec<(serde_json::Value, Vec<&'static str>)> {
+    let mut kept: Vec<(serde_json::Value, Vec<&str>)> =
+        WORKLOADS.iter().map(|doc| (plain(doc.name), Vec::new())).collect();
+    kept.push((json!({"rw-register": {}}), vec!["read-committed", "read-atomic", "causal-transactions"]));
+    let with_options = [
+        json!({"bank": {"negative_balances": true, "total": 0, "tables": 8}}),
         json!({"counter": {"keys": 3, "max_add": 1}}),
+        json!({"set": {"mix": {"add": 2, "read": 1}, "keys": 3}}),
+        json!({"sessions": {"move_every": 7}}),
+        json!({"sessions": {"move_every": 7, "versions": true}}),
+        json!({"long-fork": {"group_size": 4}}),
+        json!({"closed-predicate": {"rows": 0, "group_size": 3}}),
+        json!({"crdt": {"type": "or-set", "keys": 2}}),
+        json!({"crdt": {"type": "g-counter"}}),
+        json!({"crdt": {"type": "pn-counter"}}),
+        json!({"crdt": {"type": "lww-register"}}),
         json!({"lock-set": {"keys": 2, "tokens": true}}),
         json!({"log": {"txn": true, "sub_via": "subscribe", "crash": 20}}),
         json!({"watch": {"watchers": 2, "delete": 0}}),
         json!({"atomic-commit": {"participants": 3}}),
-    ] {
-        assert_kept(&workload, HONEST).await;
+    ];
+    kept.extend(with_options.map(|workload| (workload, Vec::new())));
+    kept
+}
+
+/// The workload's entry and the checkers that it chooses with these options.
+fn chosen(workload: &serde_json::Value) -> (&'static WorkloadDoc, Vec<&'static str>) {
+    let options: WorkloadOptions = serde_json::from_value(workload.clone()).expect("a workload of a plan");
+    (options.doc(), options.build().checkers())
+}
+
+/// Whether it judges workloads. One of runs finds nothing to judge here.
+fn judges_calls(checker: &str) -> bool {
+    CHECKERS.iter().any(|doc| doc.name == checker && !doc.judges.runs)
+}
+
+/// The checkers that workloads drive.
+fn driven() -> BTreeSet<&'static str> {
+    WORKLOADS.iter().flat_map(|doc| doc.checkers).copied().filter(|name| judges_calls(name)).collect()
+}
+
+/// What the cases say, together. Loads spend their time in the pauses after failures, so that many of them fit into the time of one.
+async fn side_by_side(mut cases: JoinSet<Vec<&'static str>>) -> BTreeSet<&'static str> {
+    let (mut said, mut failed) = (BTreeSet::new(), 0);
+    while let Some(case) = cases.join_next().await {
+        match case {
+            Ok(names) => said.extend(names),
+            Err(_) => failed += 1,
+        }
     }
-    // A lock that is granted twice harms nothing that looks at tokens.
-    let shared = StoreFaults { shared_every: 2, ..HONEST };
-    assert_kept(&json!({"lock-set": {"tokens": true}}), shared).await;
+    assert_eq!(failed, 0, "cases failed: what they said is above");
+    said
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_lie_is_found_as_what_it_is() {
-    let found = |Lie { workload, faults, kind }: Lie| async move {
-        let verdicts = judged(&workload, faults).await;
-        let found = |verdict: &Verdict| {
-            let shows = verdict.findings.iter().any(|finding| finding.kind.starts_with(kind));
-            verdict.validity == Validity::Invalid && shows
-        };
-        let all = || verdicts.iter().map(|verdict| &verdict.summary).collect::<Vec<_>>();
-        assert!(verdicts.iter().any(found), "{workload}, {kind}: {:?}", all());
-    };
-    side_by_side(lies().into_iter().map(found)).await;
+async fn an_honest_store_keeps_every_promise_that_a_workload_drives() {
+    let mut cases = JoinSet::new();
+    for (workload, besides) in kept() {
+        let (doc, mut checkers) = chosen(&workload);
+        checkers.extend(besides);
+        cases.spawn(async move {
+            for verdict in judged(&workload, honest(doc.name), &checkers).await {
+                let Verdict { checker, validity, summary, findings, .. } = verdict;
+                let kept = validity == Validity::Valid || validity == Validity::Unknown && !judges_calls(&checker);
+                assert!(kept, "{workload}, {checker}: {validity:?}: {summary}: {findings:?}");
+            }
+            checkers
+        });
+    }
+    // A lock that is granted twice harms nothing that looks at tokens.
+    let tokens = json!({"lock-set": {"tokens": true}});
+    cases.spawn(async move {
+        let verdicts = judged(&tokens, StoreFaults { shared_every: 2, ..HONEST }, &["fencing"]).await;
+        assert_eq!(verdicts[0].validity, Validity::Valid, "{}", verdicts[0].summary);
+        vec!["fencing"]
+    });
+    let valid = side_by_side(cases).await;
+    let missing: Vec<_> = driven().into_iter().filter(|name| !valid.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:?} judged no honest store here");
 }
 
-/// Loads spend their time in the pauses after failures, so that many of them fit into the time of one.
-async fn side_by_side(loads: impl IntoIterator<Item = impl Future<Output = ()> + Send + 'static>) {
-    let mut tasks: tokio::task::JoinSet<()> = loads.into_iter().collect();
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            std::panic::resume_unwind(error.into_panic());
-        }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_lie_is_found_as_what_it_is_and_every_checker_finds_one() {
+    let mut cases = JoinSet::new();
+    for Lie { workload, faults, kind, checker } in lies() {
+        let (doc, own) = chosen(&workload);
+        let checkers = checker.map_or(own, |checker| vec![checker]);
+        // A declared workload names its checkers itself.
+        let drives = |name: &&str| doc.checkers.contains(name) || doc.checkers.is_empty();
+        assert!(checkers.iter().all(drives), "{} does not drive {checkers:?}", doc.name);
+        cases.spawn(async move {
+            let verdicts = judged(&workload, faults, &checkers).await;
+            let shows = |verdict: &Verdict| {
+                let found = verdict.findings.iter().any(|finding| finding.kind.starts_with(kind));
+                verdict.validity == Validity::Invalid && found
+            };
+            let finders = checkers.iter().zip(&verdicts).filter(|(_, verdict)| shows(verdict));
+            let finders: Vec<&str> = finders.map(|(name, _)| *name).collect();
+            let said: Vec<String> =
+                verdicts.iter().map(|verdict| format!("{} {:?}", verdict.summary, kinds(verdict))).collect();
+            assert!(!finders.is_empty(), "{workload}, {checkers:?}, {kind}: {said:?}");
+            finders
+        });
     }
+    let finders = side_by_side(cases).await;
+    let blind: Vec<_> = driven().into_iter().filter(|name| !finders.contains(name)).collect();
+    assert!(blind.is_empty(), "{blind:?} found no lie here");
+}
+
+fn kinds(verdict: &Verdict) -> BTreeSet<&str> {
+    verdict.findings.iter().map(|finding| finding.kind.as_str()).collect()
 }
 
 #[test]

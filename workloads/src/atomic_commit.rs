@@ -17,6 +17,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "commit",
     doc: "Transactions over several participants: commit, ask participants for their decisions; judged by atomic-commit (participants that differ, decisions that change or are not what the client was told).",
     reads: Reads::Anything,
+    checkers: &["atomic-commit"],
 };
 
 /// Options of the atomic-commit workload.

@@ -4,6 +4,7 @@
 //! Never: moves money from an account to itself, or changes what all accounts hold together.
 use crate::client::{Call, CallResult};
 use crate::doc::WorkloadDoc;
+use crate::names::object;
 use crate::workload::{FinalCall, Generator, Next, Part, Workload, WorkloadSpec};
 use dsfuzz_checkers::{Options, Reads, Value};
 use dsfuzz_rng::Rng;
@@ -17,6 +18,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "bank",
     doc: "Accounts: transfer money between two, read the balances of all at once; judged by bank (wrong total, negative balance).",
     reads: Reads::Balances,
+    checkers: &["bank"],
 };
 
 /// Most accounts: each is in every reply.
@@ -35,13 +37,23 @@ pub struct BankOptions {
     pub max_transfer: u32,
     /// Accounts may be overdrawn. Otherwise a client must refuse such a transfer, and the checker reports a negative balance.
     pub negative_balances: bool,
+    /// Over how many tables (or keys, or whatever else the target has) the accounts are spread: account a is in number a modulo this.
+    /// Left out: one table holds all. As many as accounts: each account has its own.
+    pub tables: Option<u32>,
     /// How often each function comes, relative to the other.
     pub mix: BankMix,
 }
 
 impl Default for BankOptions {
     fn default() -> BankOptions {
-        BankOptions { accounts: 8, total: 100, max_transfer: 5, negative_balances: false, mix: BankMix::default() }
+        BankOptions {
+            accounts: 8,
+            total: 100,
+            max_transfer: 5,
+            negative_balances: false,
+            tables: None,
+            mix: BankMix::default(),
+        }
     }
 }
 
@@ -82,7 +94,7 @@ impl WorkloadSpec for BankOptions {
 
     fn mistake(&self) -> Option<(&'static str, String)> {
         let mistake = |option, message: String| Some((option, message));
-        let BankOptions { accounts, total, max_transfer, negative_balances, mix } = self;
+        let BankOptions { accounts, total, max_transfer, negative_balances, tables, mix } = self;
         match () {
             () if mix.read == 0 && mix.transfer == 0 => {
                 mistake("mix", "every weight is 0: no call would be made".to_owned())
@@ -98,6 +110,10 @@ impl WorkloadSpec for BankOptions {
             () if *total == 0 && !negative_balances => {
                 mistake("total", "there would be no money to move; at least 1, or `negative_balances: true`".to_owned())
             }
+            () if tables.is_some_and(|tables| tables == 0 || tables > *accounts) => mistake(
+                "tables",
+                format!("{} tables for {accounts} accounts; from 1 to as many as accounts", tables.unwrap_or(0)),
+            ),
             () => None,
         }
     }
@@ -191,6 +207,7 @@ impl Workload for Accounts {
             ("total", Value::Int(i64::from(self.options.total))),
             ("max_transfer", Value::Int(i64::from(self.options.max_transfer))),
             ("negative_balances", Value::Bool(self.options.negative_balances)),
+            ("tables", Value::Int(i64::from(self.options.tables.unwrap_or(1)))),
         ])
     }
 
@@ -206,10 +223,6 @@ impl Workload for Accounts {
         let negative_balances = Value::Bool(self.options.negative_balances);
         Options(BTreeMap::from([("total".to_owned(), total), ("negative_balances".to_owned(), negative_balances)]))
     }
-}
-
-fn object<const N: usize>(entries: [(&str, Value); N]) -> Value {
-    Value::Map(entries.into_iter().map(|(name, value)| (Arc::from(name), value)).collect())
 }
 
 #[derive(Clone, Copy)]
@@ -333,6 +346,7 @@ r, r, t 3>7:5, t 0>6:2, r, t 4>6:2, r, t 0>4:3, r, t 1>4:3, t 3>6:3, r, \n";
             ("total", Value::Int(8)),
             ("max_transfer", Value::Int(5)),
             ("negative_balances", Value::Bool(true)),
+            ("tables", Value::Int(1)),
         ]);
         assert_eq!(workload.params(), expected);
         let given = workload.checker_options("bank");
@@ -353,6 +367,9 @@ r, r, t 3>7:5, t 0>6:2, r, t 4>6:2, r, t 0>4:3, r, t 1>4:3, t 3>6:3, r, \n";
             (BankOptions { total: 0, ..default() }, Some("total")),
             (BankOptions { total: 0, negative_balances: true, ..default() }, None),
             (BankOptions { max_transfer: 0, ..default() }, Some("max_transfer")),
+            (BankOptions { tables: Some(0), ..default() }, Some("tables")),
+            (BankOptions { tables: Some(8), ..default() }, None),
+            (BankOptions { tables: Some(9), ..default() }, Some("tables")),
             (BankOptions { mix: nothing, ..default() }, Some("mix")),
             (BankOptions { mix: read_only.clone(), ..default() }, None),
             (default(), None),

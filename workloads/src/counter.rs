@@ -17,6 +17,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "counter",
     doc: "A counter: add numbers, read the sum; judged by counter (a read below or above what the additions allow).",
     reads: Reads::Number,
+    checkers: &["counter"],
 };
 
 /// Largest number of one addition: so many additions of it fit a counter of 64 bits that no load reaches the end.

@@ -16,6 +16,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "declared",
     doc: "A workload that the plan itself declares: functions with where their values come from, weights, final functions, checkers.",
     reads: Reads::Anything,
+    checkers: &[],
 };
 
 /// Largest weight of a function.

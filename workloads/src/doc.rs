@@ -25,4 +25,7 @@ pub struct WorkloadDoc {
     pub doc: &'static str,
     /// What its reads reply with. With its functions this says which checkers can judge it.
     pub reads: Reads,
+    /// The checkers that it drives: its own, those that one of its options chooses, and those that a plan may name besides. It makes the
+    /// calls that they need, so that each of them decides whether an honest target keeps its promise.
+    pub checkers: &'static [&'static str],
 }

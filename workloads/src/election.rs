@@ -16,6 +16,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "election",
     doc: "Elections: campaign, write as the leader with the term as token, resign, ask who leads; judged by leadership (two leaders of a term), fencing (a write of an old term after one of a newer) and split-brain.",
     reads: Reads::Anything,
+    checkers: &["leadership", "fencing", "split-brain"],
 };
 
 /// Options of the election workload.

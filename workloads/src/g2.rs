@@ -18,6 +18,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "predicate",
     doc: "Inserts guarded by a predicate: two transactions insert under a key if no row is there; judged by g2 (both succeeded).",
     reads: Reads::Anything,
+    checkers: &["g2"],
 };
 
 /// Most inserts under one key; more would only be refused.

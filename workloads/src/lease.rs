@@ -14,6 +14,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "lease",
     doc: "Leases: acquire for a time, renew, release; judged by lease (held by two before the time was up).",
     reads: Reads::Anything,
+    checkers: &["lease"],
 };
 
 /// Longest time to live: a day.

@@ -6,8 +6,12 @@
 
 pub mod atomic_commit;
 pub mod bank;
+pub mod causal_reverse;
 pub mod client;
+pub mod closed_predicate;
+pub mod convergence;
 pub mod counter;
+pub mod crdt;
 pub mod declared;
 pub mod doc;
 pub mod election;
@@ -18,17 +22,23 @@ pub mod lease;
 pub mod lock;
 pub mod lock_set;
 pub mod log;
+pub mod long_fork;
 pub mod memory;
 pub mod monotonic;
+mod names;
 pub mod objects;
 pub mod options;
 pub mod queue;
 pub mod register;
 pub mod saga;
 pub mod semaphore;
+pub mod sequential;
+pub mod sessions;
 pub mod set;
 mod slots;
 mod started;
+#[cfg(test)]
+mod testing;
 pub mod transactions;
 pub mod unique_ids;
 pub mod watch;

@@ -14,6 +14,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "lock",
     doc: "Locks: acquire, hold, release; judged by lock (held by two, released by another).",
     reads: Reads::Anything,
+    checkers: &["lock"],
 };
 
 /// Options of the lock workload.

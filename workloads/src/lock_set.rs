@@ -17,6 +17,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "guarded",
     doc: "Sets that are changed under a lock alone, so that a lock that does not exclude loses elements; judged by set-full and lock, or with fencing tokens by fencing.",
     reads: Reads::Elements,
+    checkers: &["set-full", "lock", "fencing"],
 };
 
 /// Options of the lock-set workload.

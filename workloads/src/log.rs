@@ -16,6 +16,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "log",
     doc: "Logs of messages with offsets: send, poll, transactions of both, consumers that are moved or crash, every log polled to its end at the end; judged by kafka.",
     reads: Reads::Anything,
+    checkers: &["kafka"],
 };
 
 /// A consumer is moved to other logs once in so many calls, as Jepsen's are.

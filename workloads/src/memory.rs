@@ -3,6 +3,7 @@
 //! For tests of the whole pipeline, and as the instant client of benchmarks. Faults come at every n-th occasion and are not
 //! random, so that a test knows the findings.
 mod bank;
+mod crdts;
 mod decisions;
 mod guarded;
 mod holders;
@@ -10,14 +11,18 @@ mod inserts;
 mod logs;
 mod numbers;
 mod queues;
+mod replicas;
 mod rows;
+mod sets;
 mod transactions;
 mod watched;
 
 use crate::client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
+use crate::options::WORKLOADS;
 use crate::workload::Workload;
 use dsfuzz_checkers::Value;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use replicas::Replicated;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The faults of a store in memory: each number n means every n-th occasion, 0 never.
@@ -36,6 +41,8 @@ pub struct StoreFaults {
     pub unchecked_every: u32,
     /// A violation: acquires that are granted although others hold all there is.
     pub shared_every: u32,
+    /// A violation: changes that no other node than the client's own ever shows.
+    pub unreplicated_every: u32,
     /// No violation: changes that take effect and are answered by Info.
     pub info_done_every: u32,
     /// No violation: changes without effect that are answered by Info.
@@ -44,7 +51,7 @@ pub struct StoreFaults {
     pub refuse_every: u32,
 }
 
-/// A store in memory; all its clients see the same data on every node.
+/// A store in memory; its clients see the same data on every node unless its faults say otherwise.
 #[derive(Clone, Default)]
 pub struct Memory {
     store: Arc<Mutex<Store>>,
@@ -53,8 +60,10 @@ pub struct Memory {
 #[derive(Default)]
 struct Store {
     faults: StoreFaults,
-    registers: HashMap<Value, Register>,
-    sets: HashMap<Value, Elements>,
+    /// By workload and key.
+    registers: HashMap<Arc<str>, HashMap<Value, Register>>,
+    /// By workload and key.
+    sets: HashMap<Arc<str>, HashMap<Value, sets::Elements>>,
     queues: queues::Queues,
     bank: bank::Bank,
     table: rows::Table,
@@ -69,9 +78,15 @@ struct Store {
     keys: watched::Keys,
     logs: logs::Logs,
     decisions: decisions::Decisions,
-    /// By workload.
-    transactions: HashMap<Arc<str>, transactions::Database>,
+    /// By workload and key.
+    transactions: HashMap<(Arc<str>, Value), transactions::Database>,
+    /// Workloads whose replies have versions.
+    versioned: HashSet<Arc<str>>,
+    /// Of the workload `crdt`.
+    replicated_type: String,
+    replicated: HashMap<Value, crdts::Updates>,
     changes: u32,
+    replications: u32,
     unmet: u32,
     reads: u32,
     opens: u32,
@@ -79,15 +94,13 @@ struct Store {
 
 #[derive(Default)]
 struct Register {
-    now: Value,
-    before: Value,
+    /// Version and value.
+    now: Replicated<(i64, Value)>,
+    before: (i64, Value),
 }
 
-#[derive(Default)]
-struct Elements {
-    now: BTreeSet<Value>,
-    last: Value,
-}
+/// Versions of two writes of one node are so far apart.
+const VERSION_STEP: i64 = 16;
 
 /// The effect and answer of a change.
 enum ChangeEffect {
@@ -114,6 +127,13 @@ impl Memory {
         let store = &mut *self.store.lock().unwrap_or_else(PoisonError::into_inner);
         if &*workload.name() == crate::bank::DOC.name {
             store.bank = bank::Bank::of(&workload.params());
+        }
+        if entry(&workload.params(), "versions") == Some(&Value::Bool(true)) {
+            store.versioned.insert(workload.name());
+        }
+        if &*workload.name() == crate::crdt::DOC.name {
+            store.replicated_type = entry(&workload.params(), "type").map(Value::to_string).unwrap_or_default();
+            store.replicated_type.retain(|c| c != '"');
         }
     }
 
@@ -174,84 +194,85 @@ impl Client for MemoryClient {
 
 impl Store {
     fn answer(&mut self, process: u64, node: &Arc<str>, call: &Call) -> CallResult {
-        match (&*call.workload, &*call.f) {
-            ("lock-set" | "election", _) => self.guarded(process, call),
-            ("watch", _) => self.watched(call),
+        let object = WORKLOADS.iter().find(|doc| doc.name == &*call.workload).map_or(&*call.workload, |doc| doc.object);
+        match (object, &*call.f) {
+            ("guarded" | "election", _) => self.guarded(process, call),
+            ("kv", _) => self.watched(call),
             ("log", _) => self.logged(process, call),
-            ("atomic-commit", _) => self.decided(node, call),
+            ("commit", _) => self.decided(node, call),
             ("saga", _) => self.told(call),
             ("bank", "read") => self.read_bank(),
             ("bank", "transfer") => self.transfer(&call.value),
             ("counter", "read") => self.read_counter(&call.key),
             ("counter", "add") => self.count(&call.key, &call.value),
-            ("unique-ids", "generate") => self.generate(),
-            ("g2", "insert") => self.insert(&call.key),
-            ("monotonic", "read") => self.read_rows(),
-            ("monotonic", "add") => self.add_row(&call.value),
-            ("set", "read") => self.read_set(&call.key),
-            ("set", "add") => self.add(&call.key, &call.value),
+            ("ids", "generate") => self.generate(),
+            ("predicate", "insert") => self.insert(&call.key),
+            ("crdt", "read") => self.read_replica(node, call),
+            ("crdt", "add" | "remove" | "write") => self.update(node, call),
+            ("rows", "read") => self.read_rows(),
+            ("rows", "add") => self.add_row(&call.value),
+            ("set", "read") => self.read_set(node, call),
+            ("set", "add") => self.add(node, call),
             (_, "acquire") => self.acquire(process, call),
             (_, "renew") => self.renew(process, call),
             (_, "release") => self.release(process, call),
             (_, "enqueue") => self.enqueue(&call.key, &call.value),
             (_, "dequeue") => self.dequeue(&call.key),
             (_, "drain") => self.drain(&call.key),
-            (_, "txn") => self.transact(call),
-            (_, "read") => self.read(&call.key),
-            (_, "write") => self.write(&call.key, &call.value),
+            (_, "init") => self.begin_with(node, call),
+            (_, "txn") => self.transact(node, call),
+            (_, "read") => self.read(node, call),
+            (_, "write") => self.write(node, call, &call.value),
             (_, "cas") => match call.value.as_list() {
-                Some([from, to]) => self.cas(&call.key, from, to),
+                Some([from, to]) => self.cas(node, call, from, to),
                 _ => CallResult::fail("a compare-and-set needs [from, to]"),
             },
             (_, other) => CallResult::fail(format!("no such function: {other}")),
         }
     }
 
-    fn read(&mut self, key: &Value) -> CallResult {
-        let stale = every(&mut self.reads, self.faults.stale_every);
-        let register = self.registers.get(key);
-        let shown = register.map(|register| if stale { &register.before } else { &register.now });
-        CallResult::Ok(shown.cloned().unwrap_or_default())
+    fn register(&mut self, call: &Call) -> &mut Register {
+        self.registers.entry(call.workload.clone()).or_default().entry(call.key.clone()).or_default()
     }
 
-    fn write(&mut self, key: &Value, value: &Value) -> CallResult {
+    fn read(&mut self, node: &Arc<str>, call: &Call) -> CallResult {
+        let stale = every(&mut self.reads, self.faults.stale_every);
+        let versions = self.versioned.contains(&call.workload);
+        let register = self.register(call);
+        let (version, value) = if stale { &register.before } else { register.now.at(node) };
+        CallResult::Ok(match versions {
+            true => Value::list([Value::Int(*version), value.clone()]),
+            false => value.clone(),
+        })
+    }
+
+    fn write(&mut self, node: &Arc<str>, call: &Call, value: &Value) -> CallResult {
         let fate = self.fate();
         if matches!(fate, ChangeEffect::Done | ChangeEffect::Fail | ChangeEffect::InfoDone) {
-            self.put(key, value);
+            let alone = self.alone();
+            let register = self.register(call);
+            register.before = register.now.at(node).clone();
+            // Nodes that do not know of each other's writes give different versions, as Lamport's clocks do.
+            let own = node.bytes().last().map_or(0, |last| i64::from(last % VERSION_STEP as u8));
+            let next = ((register.before.0 / VERSION_STEP + 1) * VERSION_STEP + own, value.clone());
+            register.now.change(node, alone, |now| now.clone_from(&next));
+            if self.versioned.contains(&call.workload) && matches!(fate, ChangeEffect::Done) {
+                return CallResult::Ok(Value::Int(next.0));
+            }
         }
         fate.answer()
     }
 
-    fn cas(&mut self, key: &Value, from: &Value, to: &Value) -> CallResult {
-        if self.registers.get(key).is_none_or(|register| register.now != *from) {
+    fn cas(&mut self, node: &Arc<str>, call: &Call, from: &Value, to: &Value) -> CallResult {
+        if self.register(call).now.at(node).1 != *from {
             return CallResult::fail("mismatch");
         }
-        self.write(key, to)
+        self.write(node, call, to)
     }
 
-    fn put(&mut self, key: &Value, value: &Value) {
-        if let Some(register) = self.registers.get_mut(key) {
-            register.before = std::mem::replace(&mut register.now, value.clone());
-        } else {
-            self.registers.insert(key.clone(), Register { now: value.clone(), before: Value::Nil });
-        }
-    }
-
-    fn add(&mut self, key: &Value, element: &Value) -> CallResult {
-        let fate = self.fate();
-        if matches!(fate, ChangeEffect::Done | ChangeEffect::Fail | ChangeEffect::InfoDone) {
-            let elements = self.sets.entry(key.clone()).or_default();
-            elements.now.insert(element.clone());
-            elements.last = element.clone();
-        }
-        fate.answer()
-    }
-
-    fn read_set(&mut self, key: &Value) -> CallResult {
-        let stale = every(&mut self.reads, self.faults.stale_every);
-        let Some(elements) = self.sets.get(key) else { return CallResult::Ok(Value::list([])) };
-        let shown = elements.now.iter().filter(|element| !stale || **element != elements.last);
-        CallResult::Ok(Value::list(shown.cloned()))
+    /// Whether a change stays on the node that takes it.
+    fn alone(&mut self) -> bool {
+        every(&mut self.replications, self.faults.unreplicated_every)
     }
 
     /// Whether a change is made although its condition does not hold.
@@ -281,6 +302,11 @@ impl ChangeEffect {
             ChangeEffect::InfoDone | ChangeEffect::InfoUndone => CallResult::info("connection lost"),
         }
     }
+}
+
+fn entry<'v>(object: &'v Value, name: &str) -> Option<&'v Value> {
+    let Value::Map(entries) = object else { return None };
+    entries.iter().find(|(known, _)| &**known == name).map(|(_, value)| value)
 }
 
 fn every(occasions: &mut u32, period: u32) -> bool {

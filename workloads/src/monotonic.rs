@@ -15,6 +15,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "rows",
     doc: "Rows with timestamps: add a row, read all rows at the end; judged by monotonic (a later row with an earlier timestamp, lost rows).",
     reads: Reads::Rows,
+    checkers: &["monotonic"],
 };
 
 /// Options of the monotonic workload.

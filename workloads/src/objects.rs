@@ -31,6 +31,16 @@ pub const OBJECTS: &[ObjectDoc] = &[
     ),
     object("bank", &["transfer", "read"], "Accounts; a read returns all balances at once."),
     object("predicate", &["insert"], "Rows by key; a transaction inserts one if a predicate finds none."),
+    object(
+        "table",
+        &["init", "txn"],
+        "Rows by key; a transaction inserts, writes, deletes, reads and selects by a predicate.",
+    ),
+    object(
+        "crdt",
+        &["read", "add", "remove", "write"],
+        "A replicated counter, set or register, whose type the parameters name.",
+    ),
     object("queue", &["enqueue", "dequeue", "drain"], "Messages that are handed out once."),
     object("counter", &["add", "read"], "A number that is added to."),
     object("ids", &["generate"], "Ids that the target makes."),

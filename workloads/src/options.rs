@@ -3,7 +3,11 @@ pub use crate::doc::WorkloadDoc;
 
 use crate::atomic_commit::AtomicCommitOptions;
 use crate::bank::BankOptions;
+use crate::causal_reverse::CausalReverseOptions;
+use crate::closed_predicate::ClosedPredicateOptions;
+use crate::convergence::ConvergenceOptions;
 use crate::counter::CounterOptions;
+use crate::crdt::CrdtOptions;
 use crate::declared::DeclaredOptions;
 use crate::election::ElectionOptions;
 use crate::g2::G2Options;
@@ -11,11 +15,14 @@ use crate::lease::LeaseOptions;
 use crate::lock::LockOptions;
 use crate::lock_set::LockSetOptions;
 use crate::log::LogOptions;
+use crate::long_fork::LongForkOptions;
 use crate::monotonic::MonotonicOptions;
 use crate::queue::QueueOptions;
 use crate::register::RegisterOptions;
 use crate::saga::SagaOptions;
 use crate::semaphore::SemaphoreOptions;
+use crate::sequential::SequentialOptions;
+use crate::sessions::SessionsOptions;
 use crate::set::SetOptions;
 use crate::transactions::{ListAppendOptions, MiniTransactionsOptions, RwRegisterOptions};
 use crate::unique_ids::UniqueIdsOptions;
@@ -73,11 +80,17 @@ macro_rules! workloads {
 
 workloads! {
     "Independent registers: read, write, compare-and-set." Register(RegisterOptions);
-    "A growing set: add unique elements, read everything at the end." Set(SetOptions);
+    "Reads and writes of registers in sessions that stay on a replica or move." Sessions(SessionsOptions);
+    "A process writes keys one after the other, others read them in the opposite order." Sequential(SequentialOptions);
+    "Registers that are written, and read on every node at the end." Convergence(ConvergenceOptions);
+    "A growing set: add unique elements, read everything at the end, and during the load by option." Set(SetOptions);
+    "Adds to sets and reads of them at the same time." CausalReverse(CausalReverseOptions);
     "Accounts: transfer money between two, read the balances of all at once." Bank(BankOptions);
     "A counter: add numbers, read the sum." Counter(CounterOptions);
+    "A replicated data type that is updated and read on every node." Crdt(CrdtOptions);
     "Unique ids: ask for one after another." UniqueIds(UniqueIdsOptions);
     "Inserts guarded by a predicate: two transactions insert under a key if no row is there." G2(G2Options);
+    "Transactions that select rows by a predicate, and change rows that others select." ClosedPredicate(ClosedPredicateOptions);
     "Rows with timestamps: add a row, read all rows at the end." Monotonic(MonotonicOptions);
     "Queues: enqueue, dequeue, drain at the end." Queue(QueueOptions);
     "Leases: acquire for a time, renew, release." Lease(LeaseOptions);
@@ -93,6 +106,7 @@ workloads! {
     "Transactions of writes and reads of registers." RwRegister(RwRegisterOptions);
     "A workload that the plan itself declares." Declared(DeclaredOptions);
     "Transactions on registers, each write after a read of its key." MiniTransactions(MiniTransactionsOptions);
+    "Transactions that write a key each, and others that read a group of keys." LongFork(LongForkOptions);
 }
 
 impl WorkloadOptions {
@@ -124,6 +138,20 @@ mod tests {
                 assert_ne!(function(&name).kind, FunctionKind::Unknown, "{name}");
                 let reads = ["read", "leader", "log", "status"].contains(&&*name);
                 assert_eq!(Part::of(&name) == Part::Reads, reads, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_checkers_of_a_workload_are_among_those_that_it_drives() {
+        for (doc, workload) in plain() {
+            for name in doc.checkers {
+                assert!(dsfuzz_checkers::CHECKERS.iter().any(|checker| checker.name == *name), "{}: {name}", doc.name);
+            }
+            // A declared workload names its checkers itself.
+            assert_eq!(workload.checkers().is_empty(), doc.name == "declared", "{}", doc.name);
+            for name in workload.checkers() {
+                assert!(doc.checkers.contains(&name), "{} is judged by {name}, which it does not drive", doc.name);
             }
         }
     }

@@ -16,6 +16,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "queue",
     doc: "Queues: enqueue unique elements, dequeue, drain every node at the end; judged by total-queue (lost, unexpected) and queue (duplicated).",
     reads: Reads::Anything,
+    checkers: &["total-queue", "queue"],
 };
 
 /// Options of the queue workload.

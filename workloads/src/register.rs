@@ -5,13 +5,16 @@
 //! depend on replies and on other workers: the key that the slot stands for now, and the expected value of a compare-and-set.
 //! Never: writes a value twice to a key, unless the option `values` is given.
 //!
-//! A new function needs a weight in [`Mix`], a name in `CallNames`, its argument in `next`, its value in `observe`, and its place
+//! The workloads `sessions` and `convergence` are loads of [`Registers`] too.
+//!
+//! A new function needs a weight in [`Mix`], a name in [`CallNames`], its argument in `next`, its value in `observe`, and its place
 //! in `part` (reads or others).
 use crate::client::{Call, CallResult};
 use crate::doc::{WorkloadDoc, keys_mistake};
+use crate::names::{CallNames, object};
 use crate::slots::Slots;
 use crate::workload::{FinalCall, Generator, Next, Part, Workload, WorkloadSpec};
-use dsfuzz_checkers::{Reads, Value};
+use dsfuzz_checkers::{FinalReads, Options, Reads, Value};
 use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -22,6 +25,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "register",
     doc: "Independent registers: read, write and compare-and-set; judged by linearizable and split-brain.",
     reads: Reads::Value,
+    checkers: &["linearizable", "split-brain"],
 };
 
 /// Options of the register workload.
@@ -94,46 +98,56 @@ impl WorkloadSpec for RegisterOptions {
 
 /// The workload with these options.
 fn build(options: &RegisterOptions) -> Box<dyn Workload> {
-    let slots = Arc::new(Slots::new(options.keys, options.ops_per_key));
-    Box::new(Registers { options: options.clone(), names: CallNames::new(), slots })
+    let RegisterOptions { keys, mix: Mix { read, write, cas }, ops_per_key, values } = *options;
+    let registers = Registers::new(&DOC, [read, write, cas], keys, ops_per_key, vec!["linearizable", "split-brain"]);
+    Box::new(Registers { values, ..registers })
 }
 
-struct Registers {
-    options: RegisterOptions,
-    names: CallNames,
+/// A load of registers, whatever workload it is of.
+pub(crate) struct Registers {
+    doc: &'static WorkloadDoc,
+    /// By [`READ`], [`WRITE`] and [`CAS`].
+    weights: [u64; 3],
+    /// Left out: every written value is unique in its key.
+    pub(crate) values: Option<u32>,
+    /// After how many calls a worker moves on to the next node; 0: never.
+    pub(crate) move_every: u32,
+    /// Replies have versions: see [`crate::sessions`].
+    pub(crate) versions: bool,
+    /// Which nodes the final reads ask; left out: as the plan or the recipe has it.
+    pub(crate) finals: Option<FinalReads>,
+    checkers: Vec<&'static str>,
+    names: CallNames<3>,
     slots: Arc<Slots>,
 }
 
-/// The names that calls carry. Calls share them, so that no call allocates one.
-#[derive(Clone)]
-struct CallNames {
-    workload: Arc<str>,
-    /// By [`READ`], [`WRITE`] and [`CAS`].
-    functions: [Arc<str>; 3],
+impl Registers {
+    /// A load of unique values whose workers stay on their nodes.
+    pub(crate) fn new(
+        doc: &'static WorkloadDoc,
+        weights: [u32; 3],
+        keys: u32,
+        ops_per_key: u32,
+        checkers: Vec<&'static str>,
+    ) -> Registers {
+        Registers {
+            doc,
+            weights: weights.map(u64::from),
+            values: None,
+            move_every: 0,
+            versions: false,
+            finals: None,
+            checkers,
+            names: CallNames::new(doc.name, ["read", "write", "cas"]),
+            slots: Arc::new(Slots::new(keys, ops_per_key)),
+        }
+    }
 }
 
 /// Positions in [`CallNames::functions`] and in weights.
-const READ: usize = 0;
-const WRITE: usize = 1;
-const CAS: usize = 2;
-
-impl CallNames {
-    fn new() -> CallNames {
-        CallNames { workload: Arc::from(DOC.name), functions: ["read", "write", "cas"].map(Arc::from) }
-    }
-
-    fn call(&self, function: usize, key: i64, value: Value) -> Call {
-        let f = self.functions[function].clone();
-        Call { workload: self.workload.clone(), f, key: Value::Int(key), value }
-    }
-}
-
-impl Registers {
-    fn weights(&self) -> [u64; 3] {
-        let Mix { read, write, cas } = self.options.mix;
-        [read, write, cas].map(u64::from)
-    }
-}
+pub(crate) const READ: usize = 0;
+pub(crate) const WRITE: usize = 1;
+pub(crate) const CAS: usize = 2;
 
 impl Workload for Registers {
     fn name(&self) -> Arc<str> {
@@ -141,21 +155,21 @@ impl Workload for Registers {
     }
 
     fn object(&self) -> Arc<str> {
-        DOC.object.into()
+        self.doc.object.into()
     }
 
     fn functions(&self) -> Vec<Arc<str>> {
         // The final reads need `read`, whatever its weight.
-        let needed = |function: &usize| *function == READ || self.weights()[*function] > 0;
+        let needed = |function: &usize| *function == READ || self.weights[*function] > 0;
         [READ, WRITE, CAS].iter().filter(|f| needed(f)).map(|f| self.names.functions[*f].clone()).collect()
     }
 
     fn generator(&self, seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
-        self.calls(self.weights(), seed, worker, workers)
+        self.calls(self.weights, seed, worker, workers)
     }
 
     fn part(&self, part: Part, seed: u64, worker: u32, workers: u32) -> Option<Box<dyn Generator>> {
-        let [read, write, cas] = self.weights();
+        let [read, write, cas] = self.weights;
         let weights = match part {
             Part::Reads => [read, 0, 0],
             Part::Others => [0, write, cas],
@@ -164,11 +178,20 @@ impl Workload for Registers {
     }
 
     fn settle(&self) -> Vec<FinalCall> {
-        self.slots.recent().into_iter().map(|key| self.names.call(READ, key, Value::Nil).into()).collect()
+        let read = |key| FinalCall { mode: self.finals, ..self.names.call(READ, Value::Int(key), Value::Nil).into() };
+        self.slots.recent().into_iter().map(read).collect()
     }
 
     fn checkers(&self) -> Vec<&'static str> {
-        vec!["linearizable", "split-brain"]
+        self.checkers.clone()
+    }
+
+    fn params(&self) -> Value {
+        if self.versions { object([("versions", Value::Bool(true))]) } else { Value::Nil }
+    }
+
+    fn checker_options(&self, _checker: &str) -> Options {
+        Options(self.versions.then(|| ("versions".to_owned(), Value::Bool(true))).into_iter().collect())
     }
 }
 
@@ -180,13 +203,15 @@ impl Registers {
                 rng: Rng::new(seed, "worker", u64::from(worker)),
                 weights,
                 slots: self.slots.count(),
-                values: self.options.values,
+                values: self.values,
                 fresh: i64::from(worker) + 1,
                 step: i64::from(workers.max(1)),
             },
             names: self.names.clone(),
             slots: self.slots.clone(),
             choice: None,
+            calls: 0,
+            move_every: self.move_every,
         })
     }
 }
@@ -229,10 +254,13 @@ impl Choices {
 
 struct RegisterCalls {
     choices: Choices,
-    names: CallNames,
+    names: CallNames<3>,
     slots: Arc<Slots>,
     /// The choice that `next` shows until `taken` consumes it.
     choice: Option<Choice>,
+    /// Calls of this worker.
+    calls: u32,
+    move_every: u32,
 }
 
 impl Generator for RegisterCalls {
@@ -247,13 +275,18 @@ impl Generator for RegisterCalls {
             // [expected, new]
             _ => Value::list([Value::Int(self.slots.seen(slot)), Value::Int(value)]),
         };
-        Next::Call(self.names.call(function, self.slots.key(slot), argument))
+        Next::Call(self.names.call(function, Value::Int(self.slots.key(slot)), argument))
     }
 
     fn taken(&mut self) {
         if let Some(choice) = self.choice.take() {
             self.slots.taken(choice.slot);
+            self.calls = self.calls.wrapping_add(1);
         }
+    }
+
+    fn moved(&self) -> u32 {
+        self.calls.checked_div(self.move_every).unwrap_or(0)
     }
 
     fn observe(&mut self, call: &Call, answer: &CallResult) {

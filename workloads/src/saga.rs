@@ -16,6 +16,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "saga",
     doc: "Sagas: start with steps, read the logs of what was done and compensated; judged by saga (steps missing, compensations missing or out of order).",
     reads: Reads::Anything,
+    checkers: &["saga"],
 };
 
 /// Most steps of a saga.

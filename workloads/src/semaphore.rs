@@ -14,6 +14,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "semaphore",
     doc: "Semaphores: acquire a permit, hold, release; judged by semaphore (more holders than permits).",
     reads: Reads::Anything,
+    checkers: &["semaphore"],
 };
 
 /// Most permits of a semaphore.

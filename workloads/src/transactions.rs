@@ -20,6 +20,7 @@ pub const LIST_APPEND: WorkloadDoc = WorkloadDoc {
     object: "transactions",
     doc: "Transactions that append to lists and read them, so that each read shows the order of the appends; judged by list-append.",
     reads: Reads::Elements,
+    checkers: &["list-append"],
 };
 
 /// `rw-register` in listings.
@@ -28,6 +29,7 @@ pub const RW_REGISTER: WorkloadDoc = WorkloadDoc {
     object: "transactions",
     doc: "Transactions that write and read registers, for targets without lists; judged by rw-register.",
     reads: Reads::Value,
+    checkers: &["rw-register", "read-committed", "read-atomic", "causal-transactions"],
 };
 
 /// `mini-transactions` in listings.
@@ -36,6 +38,7 @@ pub const MINI_TRANSACTIONS: WorkloadDoc = WorkloadDoc {
     object: "transactions",
     doc: "Transactions on registers that read each key before they write it, so that isolation is decided exactly; judged by mini-transactions.",
     reads: Reads::Value,
+    checkers: &["mini-transactions"],
 };
 
 /// Options of the workloads of transactions.

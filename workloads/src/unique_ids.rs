@@ -14,6 +14,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "ids",
     doc: "Unique ids: ask for one after another; judged by unique-ids (an id that was given twice).",
     reads: Reads::Anything,
+    checkers: &["unique-ids"],
 };
 
 /// Options of the unique-ids workload: there are none.

@@ -17,6 +17,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     object: "kv",
     doc: "Keys with revisions: put and delete, and watch from a revision over reconnects; judged by watch (events that are missing, twice, out of order or not what was written).",
     reads: Reads::Anything,
+    checkers: &["watch"],
 };
 
 /// Longest watch of one call.

@@ -30,6 +30,12 @@ pub trait Generator: Send {
     /// Shows the result of a call of this worker.
     fn observe(&mut self, call: &Call, answer: &CallResult);
 
+    /// How many nodes further than its own the worker makes its next call; 0: on its own. A worker that moves closes its client and
+    /// opens one on the other node. Its process stays the same, so that its session goes on there.
+    fn moved(&self) -> u32 {
+        0
+    }
+
     /// Whether the target may hold something for the worker's client that goes with it: a lock, an office. Such a client is
     /// not replaced by another one of the same process, because nothing would tell that what it held is free.
     fn holds(&self) -> bool {

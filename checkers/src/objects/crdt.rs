@@ -70,7 +70,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "crdt",
     doc: "After quiescence all replicas are equal, and none ever shows what the updates cannot explain.",
     cost: "near-linear",
-    judges: Judges::calls(&["add", "increment", "decrement", "remove"], &["read"]),
+    judges: Judges::calls(&["add", "increment", "decrement", "remove", "write"], &["read"]),
     options: schema::<CrdtOptions>,
     build: |given| {
         let CrdtOptions { kind, quiesce, initial } = given.read()?;

@@ -13,7 +13,7 @@
 pub(crate) mod fuzz;
 
 use crate::calls::{Group, at, by_key, unknown_functions, workloads_with};
-use crate::checker::{CheckerDoc, Judges};
+use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::{NoOptions, schema};
 use crate::value::{Value, ValueRef};
@@ -33,7 +33,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "causal-reverse",
     doc: "Whoever sees a write also sees every write that was acknowledged before it was called.",
     cost: "near-linear",
-    judges: Judges::calls(&["write", "insert", "append"], &["read"]),
+    judges: Judges::calls(&["write", "add", "insert", "append"], &["read"]).reading(Reads::Elements),
     options: schema::<NoOptions>,
     build: |given| given.read().map(|NoOptions {}| Box::new(CausalReverse) as _),
 };

@@ -34,7 +34,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "long-fork",
     doc: "All reads of a group of keys agree on the order in which its keys were written.",
     cost: "near-linear",
-    judges: Judges::calls(&["read", "write"], &[]),
+    judges: Judges::calls(&["read", "write", "txn"], &[]),
     options: schema::<LongFork>,
     build: from_options::<LongFork>,
 };

@@ -149,8 +149,9 @@ impl Shared {
     /// Whether a client of the plan on this node has been waiting for longer than the gap: for an answer, for a connection, or
     /// after a failure.
     fn hangs(&self, node: usize) -> bool {
-        let mut own = self.busy.iter().skip(node).step_by(self.options.nodes.len().max(1));
-        own.any(|busy| busy.ago(self.start).is_some_and(|ago| ago > self.gap))
+        let mut clients = self.busy.iter().zip(&self.places);
+        let waits = |busy: &StartTime| busy.ago(self.start).is_some_and(|ago| ago > self.gap);
+        clients.any(|(busy, place)| place.load(Ordering::Relaxed) == node && waits(busy))
     }
 
     fn back(&self, back: Result<Worker, tokio::task::JoinError>, idle: &mut Vec<(Instant, Worker)>) {

@@ -58,6 +58,13 @@ impl Turns {
         }
     }
 
+    /// How many nodes further than the worker's own the next call is made.
+    pub(super) fn moved(&mut self) -> u32 {
+        self.turn = self.turn.or_else(|| self.draw());
+        let part = self.turn.and_then(|turn| self.parts[turn].as_ref());
+        part.map_or(0, |part| part.generator.moved())
+    }
+
     /// Marks the call as made.
     pub(super) fn taken(&mut self) {
         if let Some(part) = self.turn.take().and_then(|turn| self.parts[turn].as_mut()) {

@@ -1,4 +1,4 @@
-//! [`Worker`]: makes one call after the other to one node, through one client at a time.
+//! [`Worker`]: makes one call after the other, through one client at a time. It stays on its node unless its workload moves it.
 use super::rate_limiter::RateLimiter;
 use super::turns::Turns;
 use super::{NodeEndpoint, Shared, StopReason, call_once, connect_once, discard};
@@ -21,6 +21,9 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     halt: watch::Receiver<bool>,
     index: u32,
+    /// The node that it is bound to.
+    home: usize,
+    /// The node of its client.
     node: usize,
     process: u64,
     client: Option<Box<dyn Client>>,
@@ -53,6 +56,7 @@ impl Worker {
         Worker {
             halt: shared.halt.subscribe(),
             index,
+            home: node,
             node,
             process: u64::from(index),
             client: None,
@@ -102,6 +106,7 @@ impl Worker {
     pub(super) async fn run(mut self) {
         let mut quick = 0;
         while !self.shared.halted() && self.due().await {
+            self.move_on().await;
             self.busy();
             let refused = match &self.client {
                 Some(_) => None,
@@ -133,6 +138,23 @@ impl Worker {
         }
         self.free();
         self.leave().await;
+    }
+
+    /// Moves to the node of the next call, with its process.
+    async fn move_on(&mut self) {
+        let moved = self.turns.moved() as usize;
+        let node = (self.home + moved) % self.shared.options.nodes.len();
+        // A client that holds a lock for another workload stays until it is free.
+        if node == self.node || self.turns.hold() {
+            return;
+        }
+        self.node = node;
+        if let Some(place) = self.shared.places.get(self.index as usize).filter(|_| self.own) {
+            place.store(node, Ordering::Relaxed);
+        }
+        if let Some(client) = self.client.take() {
+            close(client).await;
+        }
     }
 
     /// Marks the begin of a wait: for a connection, an answer, or the end of a pause.

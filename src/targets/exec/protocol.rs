@@ -320,6 +320,7 @@ fn reply_value(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
         Reads::Balances => balances(value),
         Reads::Number => number(value),
         Reads::Rows => rows(value),
+        Reads::Replica => replica(value),
         Reads::Anything => Ok(value),
     }
 }
@@ -331,6 +332,34 @@ fn number(value: Value) -> Result<Value, ReplyDefect> {
         other => {
             Err(ReplyDefect::Unbelieved(format!("a read of a counter returned {}", values::mistyped(other, "added"))))
         }
+    }
+}
+
+/// What a replica holds: an integer, nothing, or integers in a list; it may come with a clock, `{"value": v, "clock": c}`.
+fn replica(value: Value) -> Result<Value, ReplyDefect> {
+    let entry = |name: &str| match &value {
+        Value::Map(entries) => entries.iter().find(|(known, _)| &**known == name).map(|(_, held)| held),
+        _ => None,
+    };
+    let held = match &value {
+        Value::Map(_) => entry("value").filter(|_| entry("clock").is_some()),
+        held => Some(held),
+    };
+    let Some(held) = held else {
+        let expected = r#"expected what the replica holds as "value", or {"value":..,"clock":..}"#;
+        return Err(ReplyDefect::Malformed(expected.to_owned()));
+    };
+    let odd = match held {
+        Value::Nil | Value::Int(_) => None,
+        Value::List(elements) => elements.iter().find(|element| !matches!(element, Value::Int(_))),
+        other => Some(other),
+    };
+    match odd {
+        None => Ok(value),
+        Some(other) => Err(ReplyDefect::Unbelieved(format!(
+            "a read of a replica returned {}",
+            values::mistyped(other, "added or written")
+        ))),
     }
 }
 

@@ -5,9 +5,11 @@ use dsfuzz_checkers::{Reads, Value};
 use dsfuzz_workloads::Call;
 
 const READ: &str = "r";
+/// Shows all rows that match a predicate.
+const SELECT: &str = "rp";
 
 /// Micro-operations whose replies are known. Others are accepted as they are answered.
-const CHECKED: [&str; 3] = [READ, "w", "append"];
+const CHECKED: [&str; 6] = [READ, SELECT, "w", "append", "insert", "delete"];
 
 /// The parts of a micro-operation: name, key, value.
 fn parts(micro_operation: &Value) -> Option<(&str, &Value, &Value)> {
@@ -23,7 +25,7 @@ pub(super) fn unsaid(call: &Call, reads: Reads) -> Result<Value, ReplyDefect> {
         return Ok(Value::Nil);
     }
     let asked = call.value.as_list().unwrap_or_default();
-    match asked.iter().filter_map(parts).any(|(name, ..)| name == READ) {
+    match asked.iter().filter_map(parts).any(|(name, ..)| matches!(name, READ | SELECT)) {
         true => Err(expected("its reads filled in")),
         false => Ok(call.value.clone()),
     }
@@ -38,6 +40,10 @@ pub(super) fn filled_in(reply: Value, call: &Call, reads: Reads) -> Result<Value
     for (asked, answered) in asked.iter().zip(answered) {
         let read = match (parts(asked), parts(answered)) {
             (Some((READ, key, _)), Some((READ, same, read))) if key == same => read,
+            (Some((SELECT, asked, _)), Some((SELECT, same, rows))) if asked == same => {
+                selected(rows)?;
+                continue;
+            }
             (Some((name, ..)), Some((same, ..))) if name == same && !CHECKED.contains(&name) => continue,
             _ if asked == answered => continue,
             _ => return Err(expected(&format!("{asked} where it has {answered}"))),
@@ -54,6 +60,20 @@ fn is_checked(reads: Reads) -> bool {
 
 fn expected(what: &str) -> ReplyDefect {
     ReplyDefect::Malformed(format!("expected the transaction as \"value\", with {what}"))
+}
+
+/// Rows that match a predicate: `{key: value}`.
+fn selected(rows: &Value) -> Result<(), ReplyDefect> {
+    let Value::Map(rows) = rows else {
+        return Err(expected(r#"an object of all rows that match a predicate, {"7":3}"#));
+    };
+    match rows.iter().find(|(_, value)| !matches!(value, Value::Int(_))) {
+        None => Ok(()),
+        Some((key, value)) => Err(ReplyDefect::Unbelieved(format!(
+            "a read by a predicate returned for key {key} {}",
+            values::mistyped(value, "written")
+        ))),
+    }
 }
 
 /// Only integers are written. A key that nothing was written to reads as null; a list of none may be empty too.
@@ -107,6 +127,27 @@ mod tests {
         let log = call(r#"[["send",1,5]]"#);
         let offsets = value(r#"[["send",1,[0,5]]]"#);
         assert_eq!(filled_in(offsets.clone(), &log, Reads::Anything), Ok(offsets));
+    }
+
+    #[test]
+    fn a_read_by_a_predicate_shows_rows_of_integers() {
+        let asked = call(r#"[["rp",["=",3],null],["insert",7,3],["delete",1,null],["r",7,null]]"#);
+        let reply =
+            |rows: &str| value(&format!(r#"[["rp",["=",3],{rows}],["insert",7,3],["delete",1,null],["r",7,3]]"#));
+        for rows in ["{}", r#"{"5":3,"6":3}"#] {
+            assert_eq!(filled_in(reply(rows), &asked, Reads::Value), Ok(reply(rows)));
+        }
+        for (rows, malformed, says) in [
+            ("null", true, "an object of all rows that match"),
+            ("[5]", true, "an object of all rows that match"),
+            (r#"{"5":"3"}"#, false, "for key 5"),
+        ] {
+            let (form, why) = why(filled_in(reply(rows), &asked, Reads::Value).expect_err(rows));
+            assert!(form == malformed && why.contains(says), "{rows}: {why}");
+        }
+        let other = value(r#"[["rp",["=",4],{}],["insert",7,3],["delete",1,null],["r",7,3]]"#);
+        assert!(matches!(filled_in(other, &asked, Reads::Value), Err(ReplyDefect::Malformed(_))));
+        assert!(unsaid(&asked, Reads::Value).is_err(), "what a predicate shows must be said");
     }
 
     #[test]

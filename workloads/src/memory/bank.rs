@@ -1,5 +1,5 @@
 //! Accounts in memory. They begin with the balances that the workload tells its clients.
-use super::{ChangeEffect, Store, every};
+use super::{ChangeEffect, Store, entry, every};
 use crate::client::CallResult;
 use dsfuzz_checkers::Value;
 use std::collections::BTreeMap;
@@ -25,11 +25,6 @@ impl Bank {
         bank.overdraft = entry(params, "negative_balances") == Some(&Value::Bool(true));
         bank
     }
-}
-
-fn entry<'v>(object: &'v Value, name: &str) -> Option<&'v Value> {
-    let Value::Map(entries) = object else { return None };
-    entries.iter().find(|(known, _)| &**known == name).map(|(_, value)| value)
 }
 
 impl Store {

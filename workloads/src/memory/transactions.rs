@@ -1,30 +1,40 @@
 //! Transactions of micro-operations in memory: each is carried out whole, or not at all.
-use super::{ChangeEffect, Store, every};
+use super::{ChangeEffect, Replicated, Store, every};
 use crate::client::{Call, CallResult};
 use dsfuzz_checkers::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-/// The lists or registers of one workload.
+/// What keys hold; nil: nothing.
+type Contents = HashMap<Value, Value>;
+
+/// The lists, registers or rows of one workload and key.
 #[derive(Default)]
 pub(super) struct Database {
-    now: HashMap<Value, Value>,
+    now: Replicated<Contents>,
     /// What the keys held that the last change wrote, before it.
-    before: HashMap<Value, Value>,
+    before: Contents,
 }
 
 /// A micro-operation of a call.
 enum MicroOperation<'a> {
     Read(&'a Value),
+    /// The keys that match a predicate.
+    Select(&'a Value),
+    /// Its name is `w` or `insert`.
     Write(&'a Value, &'a Value),
     Append(&'a Value, &'a Value),
+    Delete(&'a Value),
 }
 
 fn parse(micro_operation: &Value) -> Option<MicroOperation<'_>> {
     match micro_operation.as_list()? {
         [Value::Text(name), key, value] => match &**name {
             "r" => Some(MicroOperation::Read(key)),
-            "w" => Some(MicroOperation::Write(key, value)),
+            "rp" => Some(MicroOperation::Select(key)),
+            "w" | "insert" => Some(MicroOperation::Write(key, value)),
             "append" => Some(MicroOperation::Append(key, value)),
+            "delete" => Some(MicroOperation::Delete(key)),
             _ => None,
         },
         _ => None,
@@ -32,34 +42,50 @@ fn parse(micro_operation: &Value) -> Option<MicroOperation<'_>> {
 }
 
 impl Store {
-    /// Carries out a transaction. Of its lies, a lost one shows itself its own writes, and takes them back; a stale one reads
-    /// everything as it was before the last change.
-    pub(super) fn transact(&mut self, call: &Call) -> CallResult {
+    /// Fills a table.
+    pub(super) fn begin_with(&mut self, node: &Arc<str>, call: &Call) -> CallResult {
+        let Value::Map(rows) = &call.value else { return CallResult::fail("init needs {key: value}") };
+        let fate = self.fate();
+        if matches!(fate, ChangeEffect::Done | ChangeEffect::Fail | ChangeEffect::InfoDone) {
+            let key = |name: &str| name.parse().map_or_else(|_| Value::text(name), Value::Int);
+            let rows: Contents = rows.iter().map(|(name, value)| (key(name), value.clone())).collect();
+            self.database(call).now.change(node, false, |now| now.clone_from(&rows));
+        }
+        fate.answer()
+    }
+
+    fn database(&mut self, call: &Call) -> &mut Database {
+        self.transactions.entry((call.workload.clone(), call.key.clone())).or_default()
+    }
+
+    /// Carries out a transaction. Of its lies, a lost one shows itself its own writes, and takes them back. A stale one reads
+    /// everything as it was before the last change; of those that write, only one with a predicate can be stale.
+    pub(super) fn transact(&mut self, node: &Arc<str>, call: &Call) -> CallResult {
         let parsed: Option<Vec<_>> = call.value.as_list().and_then(|list| list.iter().map(parse).collect());
         let Some(micro_operations) = parsed else {
             return CallResult::fail(
                 "a transaction needs a list of [\"r\", key, null], [\"w\", key, value] and [\"append\", key, value]",
             );
         };
-        if micro_operations.iter().all(|one| matches!(one, MicroOperation::Read(_))) {
-            let stale = every(&mut self.reads, self.faults.stale_every);
-            let database = self.transactions.entry(call.workload.clone()).or_default();
-            return CallResult::Ok(Value::list(micro_operations.iter().map(|one| database.carry_out(one, stale).0)));
-        }
-        let fate = self.fate();
-        let database = self.transactions.entry(call.workload.clone()).or_default();
-        let mut before = HashMap::new();
-        let mut replies = Vec::with_capacity(micro_operations.len());
-        for micro_operation in &micro_operations {
-            let (reply, replaced) = database.carry_out(micro_operation, false);
-            replies.push(reply);
-            if let Some((key, value)) = replaced {
-                before.entry(key).or_insert(value);
-            }
-        }
-        match fate {
-            ChangeEffect::Lost | ChangeEffect::InfoUndone => database.now.extend(before),
-            ChangeEffect::Done | ChangeEffect::Fail | ChangeEffect::InfoDone => database.before = before,
+        let reads = |one: &MicroOperation<'_>| matches!(one, MicroOperation::Read(_) | MicroOperation::Select(_));
+        let writes = !micro_operations.iter().all(reads);
+        let selects = micro_operations.iter().any(|one| matches!(one, MicroOperation::Select(_)));
+        let stale = (selects || !writes) && every(&mut self.reads, self.faults.stale_every);
+        let (fate, alone) = if writes { (self.fate(), self.alone()) } else { (ChangeEffect::Done, false) };
+        let database = self.database(call);
+        let view = database.now.at(node);
+        let mut shown = if stale { database.before.clone() } else { Contents::new() };
+        let mut written = Contents::new();
+        let mut reply = |one: &MicroOperation<'_>| carry_out(one, view, &mut shown, &mut written);
+        let replies: Vec<Value> = micro_operations
+            .iter()
+            .zip(call.value.as_list().unwrap_or_default())
+            .map(|(one, asked)| reply(one).map_or_else(|| asked.clone(), |value| filled(asked, value)))
+            .collect();
+        if writes && matches!(fate, ChangeEffect::Done | ChangeEffect::Fail | ChangeEffect::InfoDone) {
+            let former = |key: &Value| (key.clone(), view.get(key).cloned().unwrap_or_default());
+            database.before = written.keys().map(former).collect();
+            database.now.change(node, alone, |now| now.extend(written.clone()));
         }
         match fate.answer() {
             CallResult::Ok(_) => CallResult::Ok(Value::list(replies)),
@@ -68,26 +94,45 @@ impl Store {
     }
 }
 
-impl Database {
-    /// The reply to a micro-operation, and what it replaced: key and former value.
-    fn carry_out(&mut self, micro_operation: &MicroOperation<'_>, stale: bool) -> (Value, Option<(Value, Value)>) {
-        let (name, key, shown, written) = match micro_operation {
-            MicroOperation::Read(key) => {
-                let former = self.before.get(key).filter(|_| stale);
-                ("r", key, former.or_else(|| self.now.get(key)).cloned().unwrap_or_default(), None)
-            }
-            MicroOperation::Write(key, value) => ("w", key, (*value).clone(), Some((*value).clone())),
-            MicroOperation::Append(key, value) => {
-                let list = self.now.get(key).and_then(Value::as_list).unwrap_or_default();
-                let longer = Value::list(list.iter().chain([*value]).cloned());
-                ("append", key, (*value).clone(), Some(longer))
-            }
-        };
-        let replaced = written.map(|written| {
-            let former = self.now.insert((*key).clone(), written).unwrap_or_default();
-            ((*key).clone(), former)
-        });
-        (Value::list([Value::text(name), (*key).clone(), shown]), replaced)
+/// The micro-operation with the value that it read.
+fn filled(asked: &Value, value: Value) -> Value {
+    let head = asked.as_list().unwrap_or_default().iter().take(2).cloned();
+    Value::list(head.chain([value]))
+}
+
+/// Carries out a micro-operation on what the database shows beside `shown`; returns what it read.
+fn carry_out(
+    micro_operation: &MicroOperation<'_>,
+    view: &Contents,
+    shown: &mut Contents,
+    written: &mut Contents,
+) -> Option<Value> {
+    let held = |key: &Value| shown.get(key).or_else(|| view.get(key)).cloned().unwrap_or_default();
+    let (key, value) = match micro_operation {
+        MicroOperation::Read(key) => return Some(held(key)),
+        MicroOperation::Select(predicate) => {
+            let keys = view.keys().chain(shown.keys());
+            let rows = keys.map(|key| (Arc::from(key.to_string()), held(key)));
+            let rows: BTreeMap<Arc<str>, Value> = rows.filter(|(_, value)| matches(predicate, value)).collect();
+            return Some(Value::Map(rows.into_iter().collect()));
+        }
+        MicroOperation::Write(key, value) => (key, (*value).clone()),
+        MicroOperation::Append(key, value) => {
+            let list = held(key);
+            (key, Value::list(list.as_list().unwrap_or_default().iter().chain([*value]).cloned()))
+        }
+        MicroOperation::Delete(key) => (key, Value::Nil),
+    };
+    shown.insert((*key).clone(), value.clone());
+    written.insert((*key).clone(), value);
+    None
+}
+
+/// Whether the value of a row matches `true`, or `["=", value]`.
+fn matches(predicate: &Value, value: &Value) -> bool {
+    match predicate.as_list() {
+        Some([_, wanted]) => value == wanted,
+        _ => !value.is_nil(),
     }
 }
 

@@ -253,6 +253,26 @@ fn what_means_nothing_is_malformed_and_says_what_was_expected() {
 }
 
 #[test]
+fn a_replica_shows_a_number_a_value_or_elements_alone_or_with_a_clock() {
+    for held in ["null", "7", "[]", "[1,2]", r#"{"value":[1,2],"clock":[3,4]}"#, r#"{"value":null,"clock":"x"}"#] {
+        let held_value: Value = serde_json::from_str(held).expect("a value");
+        assert_eq!(value("crdt", held), answer(CallResult::Ok(held_value)), "{held}");
+    }
+    for held in [r#"{"value":1}"#, r#"{"a":1}"#] {
+        match value("crdt", held) {
+            ClientLine::Malformed(why) => assert!(why.contains("what the replica holds"), "{why}"),
+            other => panic!("{held}: {other:?}"),
+        }
+    }
+    for held in [r#""7""#, r#"[1,"2"]"#, r#"{"value":[null],"clock":1}"#] {
+        match value("crdt", held) {
+            ClientLine::Unbelieved(why) => assert!(why.contains("a read of a replica returned"), "{why}"),
+            other => panic!("{held}: {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn init_must_be_answered_in_form() {
     let wanted: [Arc<str>; 2] = ["add".into(), "read".into()];
     assert_eq!(check_init_ok(r#"{"type":"init_ok","version":1,"functions":["read","add","x"]}"#, &wanted), Ok(false));
