@@ -4,8 +4,8 @@ use super::turns::Turns;
 use super::{NodeEndpoint, Shared, StopReason, call_once, connect_once, discard};
 use dsfuzz_rng::Rng;
 use dsfuzz_workloads::{Call, CallResponse, CallResult, Client, Next, Part, Terms};
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
