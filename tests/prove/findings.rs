@@ -1,6 +1,6 @@
 //! Findings that others have published, found again, each beside a safe twin that passes. The rows stand in
 //! `examples/findings.yaml`; the page `docs/findings.md` is written from the results.
-use crate::results::{Case, StoredResults};
+use crate::results::{Case, CaseResult, StoredResults};
 use crate::{runs, twins};
 use serde::Deserialize;
 use std::fmt::Write as _;
@@ -21,8 +21,9 @@ struct Row {
     /// The run that must fail. Left out: the published result is that it passes.
     #[serde(default)]
     fails: Option<FailingRun>,
-    /// The run that must pass.
-    passes: PassingRun,
+    /// The run that must pass. Left out: no setting of the system keeps the promise.
+    #[serde(default)]
+    passes: Option<PassingRun>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -32,6 +33,9 @@ struct FailingRun {
     setting: String,
     /// Its plan.
     plan: String,
+    /// Changes to the plan, as `--set` takes them.
+    #[serde(default)]
+    set: Vec<String>,
     /// The kind of finding.
     kind: String,
 }
@@ -43,6 +47,9 @@ struct PassingRun {
     setting: String,
     /// Its plan.
     plan: String,
+    /// Changes to the plan, as `--set` takes them.
+    #[serde(default)]
+    set: Vec<String>,
 }
 
 fn rows() -> Vec<Row> {
@@ -56,16 +63,29 @@ pub(crate) fn cases(seeds: &[u64], only: &str) -> Vec<Case> {
     let mut cases = Vec::new();
     for row in rows().into_iter().filter(|row| row.name.contains(only)) {
         for seed in seeds.iter().copied() {
-            if let Some(FailingRun { plan, kind, .. }) = row.fails.clone() {
-                let show = move || runs::run(&plan, seed, |exit, printed, _| twins::broken(exit, printed, &kind));
+            if let Some(FailingRun { plan, set, kind, .. }) = row.fails.clone() {
+                let show =
+                    move || runs::run_with(&plan, &set, seed, |exit, printed, _| twins::broken(exit, printed, &kind));
                 cases.push(Case { name: format!("{}.fails-seed-{seed:02}", row.name), show: Box::new(show) });
             }
-            let plan = row.passes.plan.clone();
-            let show = move || runs::run(&plan, seed, twins::kept);
-            cases.push(Case { name: format!("{}.passes-seed-{seed:02}", row.name), show: Box::new(show) });
+            if let Some(PassingRun { plan, set, .. }) = row.passes.clone() {
+                let show = move || runs::run_with(&plan, &set, seed, kept);
+                cases.push(Case { name: format!("{}.passes-seed-{seed:02}", row.name), show: Box::new(show) });
+            }
         }
     }
     cases
+}
+
+/// Valid, and every fault of the plan was in force and healed.
+fn kept(exit: i32, printed: &runs::Printed, history: &dsfuzz_checkers::History) -> CaseResult {
+    match history.faults.is_empty() {
+        true => CaseResult {
+            as_claimed: exit == 0,
+            seen: format!("exit {exit}, {} ops, no faults: {}", history.ops().len(), printed.verdict.sentence),
+        },
+        false => twins::kept(exit, printed, history),
+    }
 }
 
 /// The page of all rows with what was seen.
@@ -84,7 +104,9 @@ pub(crate) fn page(results: &StoredResults) -> String {
             let expected = format!("invalid, `{}`", fails.kind);
             line(&mut page, results, (&row.name, "fails"), (&fails.setting, &fails.plan, &expected));
         }
-        line(&mut page, results, (&row.name, "passes"), (&row.passes.setting, &row.passes.plan, "valid"));
+        if let Some(passes) = &row.passes {
+            line(&mut page, results, (&row.name, "passes"), (&passes.setting, &passes.plan, "valid"));
+        }
     }
     page
 }

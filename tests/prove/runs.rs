@@ -41,9 +41,20 @@ pub(crate) fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
 }
 
 /// One run of the plan.
-pub(crate) fn run(plan: &str, seed: u64, judge: impl Fn(i32, &Printed, &History) -> CaseResult) -> CaseResult {
+pub(crate) fn run(plan: &str, seed: u64, judge: Judge) -> CaseResult {
+    run_with(plan, &[], seed, judge)
+}
+
+/// One run of the plan with these changes.
+pub(crate) fn run_with(
+    plan: &str,
+    set: &[String],
+    seed: u64,
+    judge: impl Fn(i32, &Printed, &History) -> CaseResult,
+) -> CaseResult {
     let output = dsfuzz()
         .args(["run", plan, "--seed", &seed.to_string(), "--json"])
+        .args(set.iter().flat_map(|change| ["--set", change]))
         .stderr(Stdio::null())
         .output()
         .expect("the program starts");
