@@ -119,7 +119,7 @@ fn what_cannot_be_tried_is_told() {
     };
     let cases: [(&[&str], i32, &str); 5] = [
         (&[], 254, "name the client"),
-        (&["--workload", "sett", "--", "x"], 254, "--workload sett: unknown; there are register, set"),
+        (&["--workload", "sett", "--", "x"], 254, "--workload sett: unknown; there are register, "),
         (&["--", "no-such-program", "x"], 254, "no program `no-such-program` is in PATH"),
         (&["--target", "etcd"], 254, "part of dsfuzz"),
         (&["--server", "127.0.0.1", "--", "python3", "x.py"], 254, "--port client=6379"),
