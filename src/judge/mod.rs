@@ -4,6 +4,7 @@
 mod effective_fault;
 pub mod errors;
 mod evidence;
+mod scope;
 
 use crate::error::Exit;
 use crate::plan::{BudgetPlan, EvidencePlan, LoadPlan, Plan};
@@ -14,7 +15,7 @@ use dsfuzz_checkers::{Budget, CHECKERS, CRASHES, History, Options, Phase, Severi
 use dsfuzz_nemesis::FaultOptions;
 use dsfuzz_nemesis::facts::Leaves;
 use dsfuzz_workloads::{Workload, WorkloadOptions};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,6 +30,9 @@ const RATE_REACHED: f64 = 0.9;
 pub struct Rules {
     /// Checkers by name with their options, in order.
     pub checkers: Vec<(String, Options)>,
+    /// The workloads that a checker judges, where it leaves out some of the run: those that it is for. Others may call functions of
+    /// the same names.
+    pub scopes: BTreeMap<String, Vec<String>>,
     /// The budget of each.
     pub budget: BudgetPlan,
     /// Thresholds; below one of them a run is unknown. None: a history without a run.
@@ -66,6 +70,9 @@ impl Rules {
         checkers.iter_mut().for_each(|(name, options)| with_workloads(&workloads, name, options));
         let mut seen = BTreeSet::new();
         checkers.retain(|(name, _)| seen.insert(name.clone()));
+        let scopes =
+            checkers.iter().filter_map(|(name, options)| Some((name.clone(), scope::of(plan, name, options)?)));
+        let scopes = scopes.collect();
         let crashes_implied = !seen.contains(CRASHES);
         if crashes_implied {
             checkers.push((CRASHES.to_owned(), Options::default()));
@@ -89,6 +96,7 @@ impl Rules {
         let blind = workloads.filter_map(|workload| Some(format!("{}: {}", workload.name(), workload.blind()?)));
         Rules {
             checkers,
+            scopes,
             budget: plan.budget.clone(),
             evidence: Some(plan.evidence.clone()),
             kinds,
@@ -262,9 +270,13 @@ fn run_checkers(history: &History, rules: &Rules) -> Vec<Verdict> {
         let judging = |(name, options): &(String, Options)| {
             let checker = dsfuzz_checkers::checker_with(name, options);
             let name = name.clone();
-            scope.spawn(move || match checker {
-                Ok(checker) => dsfuzz_checkers::judge_one(checker.as_ref(), history, budget),
-                Err(message) => undecided(&name, message),
+            let within = rules.scopes.get(&name);
+            scope.spawn(move || match (checker, within) {
+                (Ok(checker), Some(within)) => {
+                    dsfuzz_checkers::judge_one(checker.as_ref(), &history.among(within), budget)
+                }
+                (Ok(checker), None) => dsfuzz_checkers::judge_one(checker.as_ref(), history, budget),
+                (Err(message), _) => undecided(&name, message),
             })
         };
         let threads: Vec<_> = rules.checkers.iter().map(judging).collect();

@@ -312,15 +312,20 @@ impl History {
     /// The same history with the calls of this workload alone. They keep their indices, so that findings name them as
     /// they are in the whole; their positions count anew.
     pub fn only(&self, workload: &str) -> History {
+        self.among(&[workload])
+    }
+
+    /// As [`Self::only`], with the calls of these workloads.
+    pub fn among(&self, workloads: &[impl AsRef<str>]) -> History {
         let mut alone = self.clone();
         // Names beyond 16 bits are no workload's.
-        let name = self.find_name(workload).and_then(|id| u16::try_from(id.0).ok());
-        match name {
-            Some(name) => {
-                let of = |at: &usize| self.columns.workload[*at] == name;
-                alone.columns.keep(&(0..self.columns.len()).filter(of).collect::<Vec<_>>());
-            }
-            None => alone.columns = Columns::default(),
+        let name = |workload: &str| self.find_name(workload).and_then(|id| u16::try_from(id.0).ok());
+        let names: Vec<u16> = workloads.iter().filter_map(|workload| name(workload.as_ref())).collect();
+        if names.is_empty() {
+            alone.columns = Columns::default();
+        } else {
+            let of = |at: &usize| names.contains(&self.columns.workload[*at]);
+            alone.columns.keep(&(0..self.columns.len()).filter(of).collect::<Vec<_>>());
         }
         alone
     }
