@@ -290,7 +290,13 @@ impl Generator for RegisterCalls {
     }
 
     fn observe(&mut self, call: &Call, answer: &CallResult) {
-        let CallResult::Ok(reply) = answer else { return };
+        let reply = match answer {
+            CallResult::Ok(reply) => reply,
+            // A session leaves a node that refuses it, so that not all of them wait there.
+            CallResult::Fail(_) => return self.calls = self.calls.next_multiple_of(self.move_every.max(1)),
+            // The session is over; the next one begins on the worker's own node.
+            CallResult::Info(_) => return self.calls = 0,
+        };
         match (&*call.f, call.value.as_list()) {
             ("read", _) => self.slots.saw(&call.key, reply),
             ("write", _) => self.slots.saw(&call.key, &call.value),

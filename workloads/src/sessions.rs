@@ -25,7 +25,8 @@ pub struct SessionsOptions {
     pub keys: u32,
     /// How often each function comes, relative to the other.
     pub mix: ReadWriteMix,
-    /// After how many of its calls a worker moves on to the next node; its session goes on there. Left out: it stays on its node.
+    /// After how many of its calls a worker moves on to the next node; its session goes on there. A call that fails moves it at once, and
+    /// a new session begins on the worker's own node. Left out: it stays on its node.
     pub move_every: Option<u32>,
     /// The strongest promise that is judged, with all those that it implies.
     pub promise: SessionPromise,
@@ -157,6 +158,7 @@ impl WorkloadSpec for SessionsOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::CallResult;
     use crate::testing::next_call;
     use crate::workload::FinalCall;
     use dsfuzz_checkers::Value;
@@ -183,6 +185,30 @@ mod tests {
         let expected: Vec<String> =
             GOLDEN.split(' ').enumerate().map(|(at, call)| call.replace("@0", &format!("@{}", at / 3))).collect();
         assert_eq!(calls(&moving, 10), expected);
+    }
+
+    #[test]
+    fn a_session_leaves_a_node_that_refuses_it_and_a_new_one_begins_at_home() {
+        let moving = SessionsOptions { move_every: Some(3), ..SessionsOptions::default() };
+        let mut generator = moving.build().generator(7, 1, 3);
+        let mut moved = |answers: &[CallResult]| {
+            for answer in answers {
+                let call = next_call(&mut *generator);
+                generator.observe(&call, answer);
+            }
+            generator.moved()
+        };
+        let ok = || CallResult::Ok(Value::Nil);
+        assert_eq!(moved(&[ok()]), 0);
+        assert_eq!(moved(&[CallResult::fail("refused")]), 1);
+        assert_eq!(moved(&[CallResult::fail("refused")]), 2);
+        assert_eq!(moved(&[ok(), ok()]), 2);
+        assert_eq!(moved(&[ok()]), 3);
+        assert_eq!(moved(&[CallResult::info("timeout")]), 0);
+        let mut bound = SessionsOptions::default().build().generator(7, 1, 3);
+        let call = next_call(&mut *bound);
+        bound.observe(&call, &CallResult::fail("refused"));
+        assert_eq!(bound.moved(), 0, "one that is bound stays");
     }
 
     #[test]
