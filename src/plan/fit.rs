@@ -7,6 +7,7 @@ use crate::cluster::ExecOptions;
 use crate::lab::Lab;
 use crate::targets::Target;
 use dsfuzz_nemesis::{ClusterShape, IN_FORCE_MIN, Span, Timetable};
+use dsfuzz_workloads::WorkloadOptions;
 
 /// Reasons why this plan cannot run on this target, one sentence each.
 pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
@@ -15,6 +16,7 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
         mistakes.extend(target.client_mistake(workload.name(), workload.object()));
     }
     mistakes.extend(plan.cluster.exec.as_ref().and_then(ExecOptions::missing_program));
+    mistakes.extend(moving_beside_others(plan));
     let nodes = nodes(plan).unwrap_or_else(|mistake| {
         mistakes.push(mistake);
         Vec::new()
@@ -36,6 +38,20 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
         }
     }
     mistakes
+}
+
+/// The mistake of a plan whose sessions move between nodes while the same clients carry other workloads: each move closes the
+/// client, and with it what the others hold or have subscribed to.
+fn moving_beside_others(plan: &Plan) -> Option<String> {
+    let mut workloads = plan.workload.iter().chain(&plan.workloads);
+    let moves = |workload: &WorkloadOptions| match workload {
+        WorkloadOptions::Sessions(options) => options.move_every.is_some(),
+        _ => false,
+    };
+    let several = workloads.clone().count() > 1;
+    (several && workloads.any(moves)).then(|| {
+        "sessions: move_every: a move closes the client, and with it what other workloads hold; run this workload alone".to_owned()
+    })
 }
 
 /// The faults of this seed on this number of nodes, with their times.
@@ -205,6 +221,18 @@ mod tests {
         for safe in ["[]", "[availability, linearizable]", "[split-brain]"] {
             assert_eq!(warning(safe), None, "{safe}");
         }
+    }
+
+    #[test]
+    fn sessions_that_move_stand_alone() {
+        let mistake = |workloads: &str| {
+            let text = format!("name: p\ncluster: {{lab: 3}}\ntarget: etcd\n{workloads}\n");
+            moving_beside_others(&Plan::from_yaml_str(&text).expect("a plan"))
+        };
+        let beside = mistake("workloads: [{sessions: {move_every: 5}}, log]").expect("a mistake");
+        assert!(beside.starts_with("sessions: move_every: a move closes the client"), "{beside}");
+        assert_eq!(mistake("workload: {sessions: {move_every: 5}}"), None);
+        assert_eq!(mistake("workloads: [sessions, log]"), None);
     }
 
     #[test]

@@ -190,8 +190,10 @@ impl Workload for Registers {
         if self.versions { object([("versions", Value::Bool(true))]) } else { Value::Nil }
     }
 
-    fn checker_options(&self, _checker: &str) -> Options {
-        Options(self.versions.then(|| ("versions".to_owned(), Value::Bool(true))).into_iter().collect())
+    fn checker_options(&self, checker: &str) -> Options {
+        // A run of several workloads has checkers of others.
+        let versions = self.versions && self.checkers.contains(&checker);
+        Options(versions.then(|| ("versions".to_owned(), Value::Bool(true))).into_iter().collect())
     }
 }
 

@@ -3,7 +3,8 @@
 //! `acquire` and `release`, by key; the holder is the process. A reply of false, like a Fail, means that it did not
 //! get, or give, it: nothing happened. Of a semaphore both may name a number of permits (input, default 1). A hold is
 //! definite from the reply of an acknowledged acquire until the same process calls a release that was not refused:
-//! nothing before or after is certain. A process that was retired by an Info, or a client that may have been closed
+//! nothing before or after is certain. A release that fails with the code `not-held` tells the holder that it had lost what it
+//! held: the hold ends at that call. A process that was retired by an Info, or a client that may have been closed
 //! because the load was over, may have lost its session, so a hold that was never released ends there. Where the
 //! arguments of acquire differ within a key, the option `named_by` says whether they name locks; without it only two
 //! holds with the same argument are compared, and nothing is valid. An acquire without a certain answer may hold for
@@ -17,6 +18,8 @@
 //! only one process ever asked, arguments of acquire that differ and may name locks.
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use crate::calls::names::NamedBy;
 use crate::calls::{Named, Naming, SessionEnds, at, by_key, object, refusal, took, workloads_with};
@@ -170,7 +173,7 @@ impl Lock {
                     let hold = Hold { from: op.reply, to: Op::OPEN, permits, acquire: position, ended_by: None };
                     holder.open.push_back(hold);
                 }
-                "release" if took(&op) || op.outcome == Outcome::Info => {
+                "release" if took(&op) || op.outcome == Outcome::Info || was_lost(history, &op) => {
                     let loose = lock.loose(position);
                     let all = self.exclusive || loose;
                     let mut given = Some(&op).filter(|_| !all).and_then(permits).unwrap_or(u64::MAX);
@@ -419,4 +422,13 @@ impl Checker for Lock {
         report.late(&poll, history.ops().len(), "operations");
         report.answer(self.name(), otherwise, [("holds", json!(held)), ("held_at_once_max", json!(most))])
     }
+}
+
+/// The code with which a release says that the holder had lost what it held.
+const NOT_HELD: &str = "not-held";
+
+/// Whether a release was refused because its process holds nothing any more: its session was over, or its time.
+fn was_lost(history: &History, op: &Op<'_>) -> bool {
+    let code = |error| history.name(error).split(':').next().is_some_and(|code| code.trim() == NOT_HELD);
+    op.outcome == Outcome::Fail && op.error.is_some_and(code)
 }

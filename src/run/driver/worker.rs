@@ -244,8 +244,11 @@ impl Worker {
             }
             CallResult::Fail(_) => {
                 self.fails_in_a_row += 1;
-                if self.fails_in_a_row < FAILS_IN_A_ROW_MAX || self.turns.hold() {
+                if self.fails_in_a_row < FAILS_IN_A_ROW_MAX {
                     self.client = Some(client);
+                } else if self.turns.hold() {
+                    self.client = Some(client);
+                    self.pause().await;
                 } else {
                     self.fails_in_a_row = 0;
                     close(client).await;

@@ -89,7 +89,7 @@ impl Amqp {
 
     /// The name of the queue of a key: `dsfuzz.queue`, `dsfuzz.queue.3`.
     fn queue_of(&self, key: &Value) -> String {
-        let name = format!("{}.{}", self.settings.queue, self.init.object);
+        let name = format!("{}.{}", self.settings.queue, self.init.workload);
         match key {
             Value::Null => name,
             Value::String(key) => format!("{name}.{key}"),

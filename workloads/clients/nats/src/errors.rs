@@ -21,7 +21,6 @@ const REFUSALS: &[(u64, &str)] = &[
     (10008, "js-unavailable"), // the cluster has no leader for it
     (10009, "js-unavailable"), // this server does not lead
     (10118, "js-unavailable"), // the stream is offline
-    (10023, "js-resources"),   // none left
     (10028, "js-resources"),   // no memory left
     (10047, "js-resources"),   // no storage left
     (10005, "js-resources"),   // no peers for so many replicas
@@ -61,6 +60,8 @@ mod tests {
             (10071, true, "precondition"),
             (10059, true, "not-found"),
             (10008, true, "js-unavailable"),
+            // A leader may say so of a message that its followers have stored.
+            (10023, false, "unknown"),
             (10077, false, "unknown"),
             (19999, false, "unknown"),
         ] {

@@ -54,7 +54,12 @@ impl Client for ZooKeeper {
 
     async fn call(&mut self, call: &Call) -> Result<Reply, CallError> {
         let within = Duration::from_millis(call.deadline_ms).mul_f64(BREAK_OFF);
-        self.connected(within / 2).await?;
+        let connected = self.connected(within / 2).await;
+        // What was held went with the session, whether a new one can be opened or not.
+        if connected.is_err() && self.session.is_none() && matches!(&*call.f, "release" | "resign") {
+            return Err(CallError::fail("not-held", "the session in which it was held is over"));
+        }
+        connected?;
         let text = format!("no answer within {within:?}");
         let answered = tokio::time::timeout(within, self.carry_out(call)).await;
         match answered.unwrap_or_else(|_| Err(CallError::info("timeout", text))) {
@@ -91,9 +96,9 @@ impl ZooKeeper {
         self.session.as_ref().ok_or_else(|| CallError::fail("refused", "not connected"))
     }
 
-    /// The folder of this workload's object.
+    /// The folder of this workload: several workloads share objects.
     fn folder(&self) -> Result<String, CallError> {
-        Ok(self.session()?.path(&self.init.object))
+        Ok(self.session()?.path(&self.init.workload))
     }
 
     /// The znode of a key.
@@ -138,7 +143,7 @@ impl ZooKeeper {
     }
 
     async fn prepare(&self) -> Result<Reply, CallError> {
-        self.session()?.make_root(&self.init.object, &self.init.run).await?;
+        self.session()?.make_root(&self.init.workload, &self.init.run).await?;
         if self.init.object == "bank" {
             self.open_accounts().await?;
         }

@@ -1,0 +1,36 @@
+//! What a refused release says about a hold.
+use super::*;
+use crate::registry::checker;
+
+/// Process 1 acquires and releases with this reply; then process 2 acquires.
+fn judged(reply: &str) -> Verdict {
+    let lines = [
+        r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"2026-01-01T00:00:00Z"}"#.to_owned(),
+        call(1, 1, "acquire", r#"{"type":"ok""#),
+        call(3, 1, "release", reply),
+        call(5, 2, "acquire", r#"{"type":"ok""#),
+        call(7, 2, "release", r#"{"type":"ok""#),
+        r#"{"type":"end","index":9,"time":9}"#.to_owned(),
+    ];
+    let history = crate::history::read_jsonl(lines.join("\n").as_bytes()).expect("a history");
+    checker("lock").expect("lock").check(&history, &Budget::unlimited())
+}
+
+fn call(index: u64, process: u64, f: &str, reply: &str) -> String {
+    let end = index + 1;
+    format!(
+        "{{\"type\":\"invoke\",\"index\":{index},\"time\":{index},\"worker\":{process},\"process\":{process},\"node\":\"n1\",\
+         \"workload\":\"lock\",\"f\":\"{f}\"}}\n{reply},\"index\":{end},\"time\":{end},\"process\":{process}}}"
+    )
+}
+
+#[test]
+fn a_holder_that_is_told_that_it_lost_the_lock_holds_it_no_more() {
+    let lost = judged(r#"{"type":"fail","error":"not-held: the session is over""#);
+    assert_eq!(lost.validity, Validity::Valid, "{}: {:?}", lost.summary, lost.findings);
+    for reply in [r#"{"type":"fail","error":"refused: not connected""#, r#"{"type":"fail""#] {
+        let held = judged(reply);
+        assert_eq!(held.validity, Validity::Invalid, "{reply}: {}", held.summary);
+        assert_eq!(held.findings[0].kind, "double-hold");
+    }
+}
