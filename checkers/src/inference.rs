@@ -544,9 +544,10 @@ mod tests {
             let judges = doc.judges;
             if !rules.is_empty() {
                 // What these checkers know as well is left to others: a queue that is drained to total-queue, and what a lock
-                // guards, or a leader writes, to whoever is named.
+                // guards, a leader writes, or transactions of one function do, to the checker that is named.
                 let left: BTreeSet<&str> = match doc.name {
                     "queue" => ["drain"].into(),
+                    "long-fork" => ["txn"].into(),
                     "lock" => ["add", "read", "write", "log"].into(),
                     "fencing" => ["elect", "leader", "resign"].into(),
                     _ => BTreeSet::new(),

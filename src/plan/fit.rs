@@ -17,6 +17,7 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
     }
     mistakes.extend(plan.cluster.exec.as_ref().and_then(ExecOptions::missing_program));
     mistakes.extend(moving_beside_others(plan));
+    mistakes.extend(unjudged(plan));
     let nodes = nodes(plan).unwrap_or_else(|mistake| {
         mistakes.push(mistake);
         Vec::new()
@@ -38,6 +39,18 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
         }
     }
     mistakes
+}
+
+/// The mistake of a declared workload whose replies nothing judges.
+fn unjudged(plan: &Plan) -> Option<String> {
+    let mut workloads = plan.workload.iter().chain(&plan.workloads);
+    let bare = |workload: &WorkloadOptions| match workload {
+        WorkloadOptions::Declared(options) => options.checkers.is_empty(),
+        _ => false,
+    };
+    (plan.check.is_empty() && workloads.any(bare)).then(|| {
+        "declared: checkers: nothing would judge the replies; name a checker here, or give the plan `check`".to_owned()
+    })
 }
 
 /// The mistake of a plan whose sessions move between nodes while the same clients carry other workloads: each move closes the
@@ -221,6 +234,19 @@ mod tests {
         for safe in ["[]", "[availability, linearizable]", "[split-brain]"] {
             assert_eq!(warning(safe), None, "{safe}");
         }
+    }
+
+    #[test]
+    fn a_declared_workload_needs_a_checker() {
+        let mistake = |rest: &str| {
+            let text = format!(
+                "name: p\ncluster: {{lab: 3}}\ntarget: etcd\nworkload: {{declared: {{object: register, functions: {{read: {{}}}}{rest}"
+            );
+            unjudged(&Plan::from_yaml_str(&text).expect("a plan"))
+        };
+        assert!(mistake("}}\n").is_some_and(|words| words.starts_with("declared: checkers: nothing would judge")));
+        assert_eq!(mistake(", checkers: [linearizable]}}\n"), None);
+        assert_eq!(mistake("}}\ncheck: [linearizable]\n"), None);
     }
 
     #[test]

@@ -61,6 +61,7 @@ pub fn workloads() -> Vec<Entry> {
         let (doc, built) = (workload.doc(), workload.build());
         let carry = targets.iter().filter(|(_, carried)| carried.iter().any(|one| one == doc.name));
         Entry::new(doc.name, doc.doc)
+            .with("object", vec![doc.object.to_owned()])
             .with("functions", built.functions().iter().map(ToString::to_string).collect())
             .with("checkers", doc.checkers.iter().map(|name| (*name).to_owned()).collect())
             .with("targets", carry.map(|(target, _)| (*target).to_owned()).collect())

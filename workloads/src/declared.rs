@@ -3,6 +3,7 @@
 use crate::client::{Call, CallResult};
 use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::keys::Keys;
+use crate::objects::OBJECTS;
 use crate::workload::{FinalCall, Generator, Next, Workload, WorkloadSpec};
 use dsfuzz_checkers::{CHECKERS, FinalReads, Reads, Value};
 use dsfuzz_rng::Rng;
@@ -134,6 +135,9 @@ impl WorkloadSpec for DeclaredOptions {
         {
             return Some(("functions", format!("{name}: its weight is not between 1 and {WEIGHT_MAX}")));
         }
+        if let Some((name, why)) = self.unknown_function() {
+            return Some((name, why));
+        }
         if let Some((name, why)) =
             self.functions.iter().find_map(|(name, function)| Some((name, self.source_mistake(&function.value)?)))
         {
@@ -162,6 +166,19 @@ impl WorkloadSpec for DeclaredOptions {
 }
 
 impl DeclaredOptions {
+    /// A function that the object does not have, where the object is one of those that clients know.
+    fn unknown_function(&self) -> Option<(&'static str, String)> {
+        let object = OBJECTS.iter().find(|object| Some(object.name) == self.object.as_deref())?;
+        let known = object.functions.join(", ");
+        let unknown = |name: &&String| !object.functions.contains(&name.as_str());
+        let sentence = |name: &String| format!("{name} is no function of {}; there are {known}", object.name);
+        if let Some(name) = self.functions.keys().find(unknown) {
+            return Some(("functions", sentence(name)));
+        }
+        let last = self.final_calls.iter().map(|last| &last.f).find(unknown)?;
+        Some(("final", sentence(last)))
+    }
+
     fn source_mistake(&self, source: &ValueSource) -> Option<String> {
         match source {
             ValueSource::Between(from, to) if from > to => Some(format!("between {from} and {to} there is nothing")),
@@ -442,6 +459,14 @@ mod tests {
         let cases = [
             (serde_json::json!({}), "functions: no function"),
             (serde_json::json!({"functions": {"a": {"weight": 0}}}), "functions: a: its weight"),
+            (
+                serde_json::json!({"object": "register", "functions": {"csa": {}}}),
+                "functions: csa is no function of register; there are read, write, cas",
+            ),
+            (
+                serde_json::json!({"object": "set", "functions": {"add": {}}, "final": [{"f": "raed"}]}),
+                "final: raed is no function of set",
+            ),
             (serde_json::json!({"functions": {"a": {"value": {"between": [2, 1]}}}}), "there is nothing"),
             (serde_json::json!({"functions": {"a": {"value": {"one-of": []}}}}), "one-of names no value"),
             (serde_json::json!({"functions": {"a": {"value": {"list": [{"reply-of": "b"}]}}}}), "b is no function"),

@@ -17,7 +17,9 @@ pub(crate) enum Via {
 
 /// Connections to the servers of a cluster, one to each that was asked.
 pub(crate) struct Nodes {
-    own: Connection,
+    /// None after it broke: the next call connects anew, before anything of it is sent.
+    own: Option<Connection>,
+    port: u16,
     others: HashMap<(String, u16), Connection>,
     settings: Settings,
     init: Init,
@@ -33,12 +35,12 @@ impl Nodes {
             CallError::fail("malformed", text)
         })?;
         let own = Connection::open(&init.address, port, &settings, connect_time(init.deadline_ms)).await?;
-        Ok(Nodes { own, others: HashMap::new(), settings, init })
+        Ok(Nodes { own: Some(own), port, others: HashMap::new(), settings, init })
     }
 
     /// The replies to commands that are sent at once, and who gave them. One redirect is followed.
     pub(crate) async fn send(&mut self, commands: &[Cmd]) -> Result<(Vec<Value>, Via), CallError> {
-        let replies = self.own.send(commands).await?;
+        let replies = self.send_to_own(commands).await?;
         let Some(redirect) = self.redirect(&replies) else { return Ok((replies, Via::Own)) };
         let Redirect { host, port, ask } = redirect?;
         let via = Via::Other(host, port);
@@ -51,9 +53,22 @@ impl Nodes {
         Ok((replies, via))
     }
 
+    async fn send_to_own(&mut self, commands: &[Cmd]) -> Result<Vec<Value>, CallError> {
+        let mut own = match self.own.take() {
+            Some(own) => own,
+            None => {
+                let within = connect_time(self.init.deadline_ms);
+                Connection::open(&self.init.address, self.port, &self.settings, within).await?
+            }
+        };
+        let replies = own.send(commands).await?;
+        self.own = Some(own);
+        Ok(replies)
+    }
+
     /// The replies of the server that answered before.
     pub(crate) async fn send_to(&mut self, via: &Via, commands: &[Cmd]) -> Result<Vec<Value>, CallError> {
-        let Via::Other(host, port) = via else { return self.own.send(commands).await };
+        let Via::Other(host, port) = via else { return self.send_to_own(commands).await };
         let place = (host.clone(), *port);
         let connection = match self.others.entry(place) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
