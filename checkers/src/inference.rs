@@ -548,6 +548,8 @@ mod tests {
                 let left: BTreeSet<&str> = match doc.name {
                     "queue" => ["drain"].into(),
                     "long-fork" => ["txn"].into(),
+                    "causal-reverse" => ["add"].into(),
+                    "crdt" => ["write"].into(),
                     "lock" => ["add", "read", "write", "log"].into(),
                     "fencing" => ["elect", "leader", "resign"].into(),
                     _ => BTreeSet::new(),
