@@ -3,8 +3,11 @@ use super::Output;
 use crate::document::did_you_mean;
 use crate::error::{Exit, Failure};
 use crate::plan::names;
+use crate::targets::{self, Target};
 use anyhow::Context as _;
 use clap::Args;
+use dsfuzz_workloads::WORKLOADS;
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -58,5 +61,52 @@ fn template(target: &str) -> Result<String, Failure> {
     let name = if name.is_empty() { "plan".to_owned() } else { name };
     let quoted = serde_json::Value::from(target).to_string();
     let target = if is_path { quoted } else { target.to_owned() };
-    Ok(TEMPLATE.replace("@NAME@", &name).replace("@TARGET@", &target))
+    let fitting = Fitting::of(known.iter().any(|name| *name == target).then_some(target.as_str()));
+    let text = TEMPLATE.replace("@NAME@", &name).replace("@TARGET@", &target);
+    let text = text.replace("@WORKLOAD@", fitting.workload).replace("@OPTIONS@", fitting.options());
+    let (isolate, paused) = if fitting.leads { (", isolate-leader", "leader") } else { ("", "one") };
+    Ok(text.replace("@ISOLATE@", isolate).replace("@PAUSED@", paused))
+}
+
+/// What fits a target.
+struct Fitting {
+    /// The first workload that it carries.
+    workload: &'static str,
+    /// Whether one of its nodes leads.
+    leads: bool,
+}
+
+impl Fitting {
+    /// Of a built-in target; a recipe of one's own is not read.
+    fn of(target: Option<&str>) -> Fitting {
+        let loaded = target.and_then(|name| targets::load(name, Path::new(""), &BTreeMap::new()).ok());
+        let carried = |target: &Target| WORKLOADS.iter().find(|doc| target.carries(doc.name, doc.object));
+        Fitting {
+            workload: loaded.as_ref().and_then(carried).map_or(WORKLOADS[0].name, |doc| doc.name),
+            leads: loaded.is_none_or(|target| target.recipe().has_leaders()),
+        }
+    }
+
+    fn options(&self) -> &'static str {
+        if self.workload == "register" { "{keys: 8, mix: {read: 5, write: 3, cas: 2}}" } else { "{}" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Plan, fit};
+
+    #[test]
+    fn a_first_plan_fits_its_target() {
+        for (name, _) in targets::builtin() {
+            let text = template(name).expect("a plan");
+            let plan = Plan::from_yaml_str(&text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"));
+            let target = targets::load(name, Path::new(""), &BTreeMap::new()).expect("a target");
+            let mistakes = fit::mistakes(&plan, &target).into_iter();
+            // Whether the client's program is built is not asked here.
+            let mistakes: Vec<String> = mistakes.filter(|words| !words.contains("is not beside dsfuzz")).collect();
+            assert_eq!(mistakes, [""; 0], "{name}");
+        }
+    }
 }
