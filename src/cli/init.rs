@@ -61,7 +61,7 @@ fn template(target: &str) -> Result<String, Failure> {
     let name = if name.is_empty() { "plan".to_owned() } else { name };
     let quoted = serde_json::Value::from(target).to_string();
     let target = if is_path { quoted } else { target.to_owned() };
-    let fitting = Fitting::of(known.iter().any(|name| *name == target).then_some(target.as_str()));
+    let fitting = Fitting::of(known.contains(&target).then_some(target.as_str()));
     let text = TEMPLATE.replace("@NAME@", &name).replace("@TARGET@", &target);
     let text = text.replace("@WORKLOAD@", fitting.workload).replace("@OPTIONS@", fitting.options());
     let (isolate, paused) = if fitting.leads { (", isolate-leader", "leader") } else { ("", "one") };
