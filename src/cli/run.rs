@@ -221,11 +221,7 @@ fn again(plan: &Path, overrides: &Overrides, seed: u64, leave_running: bool, res
 /// As one word of a shell.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_string()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    if !word.is_empty() && word.chars().all(plain) { word.to_string() } else { crate::cluster::quoted(word) }
 }
 
 /// Prints the outcome of a run, for people, for programs and for CI.

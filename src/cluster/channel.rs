@@ -145,7 +145,7 @@ impl ScriptOutput {
 }
 
 /// In single quotes for any Bourne shell.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 

@@ -23,6 +23,7 @@ mod transfer;
 
 pub use access::NodeAccess;
 pub use agent::{AgentBinaries, AgentBinary};
+pub(crate) use channel::quoted;
 pub use connect_error::{NodeConnectError, NodeConnectErrors, used};
 pub use exec::{ExecTarget, resolve_exec_nodes};
 pub use options::{ExecNode, ExecOptions, SshOptions};

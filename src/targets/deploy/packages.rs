@@ -4,7 +4,7 @@ use super::super::error::TargetError;
 use super::super::node_commands;
 use super::super::recipe::Package;
 use super::registry;
-use crate::cluster::Remote;
+use crate::cluster::{Remote, quoted};
 use dsfuzz_nemesis::protocol::Command;
 use std::time::Duration;
 
@@ -139,9 +139,4 @@ fn not_found(said: &str) -> bool {
 pub(super) fn shell(script: String, deadline: Duration) -> Command {
     let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
     Command { argv: vec![script], deadline_ms, ..Command::default() }
-}
-
-/// As one word of a shell.
-pub(super) fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }

@@ -3,8 +3,8 @@
 use super::super::error::TargetError;
 use super::super::node_commands;
 use super::super::recipe::{PACKAGES_DIR, Package};
-use super::packages::{quoted, shell};
-use crate::cluster::Remote;
+use super::packages::shell;
+use crate::cluster::{Remote, quoted};
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
