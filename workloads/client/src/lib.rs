@@ -35,4 +35,4 @@ pub mod program;
 pub mod testing;
 
 pub use lines::{Call, Init, NodeAddress};
-pub use program::{CallError, Client, ObjectFunctions, Reply, run};
+pub use program::{CallError, Client, ObjectFunctions, Reply, in_time, run};

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 /// The name of an object, and the functions of it that a client carries out.
@@ -83,6 +84,16 @@ impl CallError {
     fn line(self, id: Option<u64>) -> NotOk {
         NotOk { id, error: ErrorLine { code: self.code.to_owned(), text: self.text }, value: self.value, node: None }
     }
+}
+
+/// The answer to a call, given up a little before its deadline, so that the reason still comes in time.
+///
+/// # Errors
+/// Those of the answer; `info` with the code `timeout` without one.
+pub async fn in_time(call: &Call, answer: impl Future<Output = Result<Reply, CallError>>) -> Result<Reply, CallError> {
+    let within = Duration::from_millis(call.deadline_ms - call.deadline_ms / 20);
+    let late = |_| Err(CallError::info("timeout", format!("no answer within {} ms", within.as_millis())));
+    tokio::time::timeout(within, answer).await.unwrap_or_else(late)
 }
 
 /// Runs a client program until its standard input ends.

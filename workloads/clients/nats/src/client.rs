@@ -3,10 +3,9 @@ use crate::connection::Connection;
 use crate::settings::{ReadFrom, Settings};
 use async_nats::HeaderMap;
 use dsfuzz_client::lines::SETUP;
-use dsfuzz_client::{Call, CallError, Client, Init, ObjectFunctions, Reply};
+use dsfuzz_client::{Call, CallError, Client, Init, ObjectFunctions, Reply, in_time};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// The client of one process.
 pub(crate) struct NatsClient {
@@ -46,12 +45,7 @@ impl Client for NatsClient {
     }
 
     async fn call(&mut self, call: &Call) -> Result<Reply, CallError> {
-        // A little less, so that the answer still comes in time.
-        let within = Duration::from_millis(call.deadline_ms - call.deadline_ms / 20);
-        match tokio::time::timeout(within, self.carry_out(call)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(CallError::info("timeout", format!("no answer within {} ms", within.as_millis()))),
-        }
+        in_time(call, self.carry_out(call)).await
     }
 }
 
