@@ -43,6 +43,17 @@ impl NatsClient {
         Ok(Reply::value(elements))
     }
 
+    /// A replicated set or counter is a stream of additions, and what the own server's copy holds is its state.
+    pub(crate) async fn read_replica(&mut self, call: &Call) -> Result<Reply, CallError> {
+        let (state, subject) = (self.state().await.map_err(without_effect)?, self.subject(&call.key));
+        let messages = self.own_copy(&state).await.map_err(without_effect)?;
+        let added = messages.into_iter().filter(|message| message.subject == subject).map(|message| message.value);
+        Ok(Reply::value(match self.params["type"].as_str() {
+            Some("g-counter" | "pn-counter") => json!(added.sum::<i64>()),
+            _ => json!(added.collect::<Vec<i64>>()),
+        }))
+    }
+
     async fn whole(&self, subject: &str) -> Result<Vec<i64>, CallError> {
         let state = self.state().await?;
         let messages = if self.reads_replica() {
