@@ -119,9 +119,8 @@ fn what_came_out_of_a_queue_is_said_and_was_put_in() {
 #[test]
 fn a_workload_with_versions_is_answered_with_them() {
     let meaning = ReplyContext { versions: true, ..meaning(BTreeMap::new()) };
-    let asked = |f: &str, json: &str| {
-        reply(&format!(r#"{{"id":7,"type":"ok"{json}}}"#), 7, &call("sessions", f), &meaning)
-    };
+    let asked =
+        |f: &str, json: &str| reply(&format!(r#"{{"id":7,"type":"ok"{json}}}"#), 7, &call("sessions", f), &meaning);
     let int = Value::Int;
     assert_eq!(asked("write", r#","value":3"#), answer(CallResult::Ok(int(3))));
     assert_eq!(asked("read", r#","value":[3,5]"#), answer(CallResult::Ok(Value::list([int(3), int(5)]))));
