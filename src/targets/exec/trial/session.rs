@@ -62,6 +62,7 @@ impl ClientTrial {
             terms: self.terms(),
         };
         let init = protocol::init_line(&Init {
+            client: None,
             endpoint: &endpoint,
             nodes: &[],
             workload: &exec.workload,
@@ -73,7 +74,7 @@ impl ClientTrial {
         let line = match tokio::time::timeout(self.exec.init_deadline, program.line()).await {
             Ok(Ok(OutputLine::Text(line))) => line,
             Ok(Ok(OutputLine::TooLong)) => return Err("its answer to `init` is longer than 64 MiB".to_owned()),
-            Ok(Ok(OutputLine::End)) => {
+            Ok(Ok(OutputLine::End | OutputLine::Ended(_) | OutputLine::Malformed(_))) => {
                 return Err(format!("it ended before it answered `init`{}", program.end().await));
             }
             Ok(Err(error)) => return Err(error.to_string()),
@@ -110,7 +111,7 @@ impl Session {
     pub(super) async fn call(&mut self, call: &Call, terms: Terms, notes: &mut TrialNotes) -> Answered {
         let id = self.next_id;
         self.next_id += 1;
-        let invoke = protocol::invoke_line(id, call, terms);
+        let invoke = protocol::invoke_line(id, call, terms, None);
         if let Err(error) = self.program.send(&invoke).await {
             return Answered::Ended(format!("it took no more calls: {error}{}", self.program.stderr_tail()));
         }
@@ -119,7 +120,9 @@ impl Session {
         loop {
             let line = match tokio::time::timeout_at(end, self.program.line()).await {
                 Ok(Ok(OutputLine::Text(line))) => line,
-                Ok(Ok(OutputLine::End)) => return Answered::Ended(self.program.end().await),
+                Ok(Ok(OutputLine::End | OutputLine::Ended(_) | OutputLine::Malformed(_))) => {
+                    return Answered::Ended(self.program.end().await);
+                }
                 Ok(Ok(OutputLine::TooLong)) => return Answered::Ended("its line is longer than 64 MiB".to_owned()),
                 Ok(Err(error)) => return Answered::Ended(error.to_string()),
                 Err(_) => return Answered::Not,
