@@ -33,10 +33,14 @@ impl Server {
 
 /// The exit code, and the rules with how each is broken; null where it was not tried.
 fn tried(workload: &str, mistake: &str) -> (i32, Vec<(String, Value, Vec<String>)>) {
+    tried_of("client.py", workload, mistake)
+}
+
+fn tried_of(client: &str, workload: &str, mistake: &str) -> (i32, Vec<(String, Value, Vec<String>)>) {
     let server = Server::start();
     let mut command = Command::new(env!("CARGO_BIN_EXE_dsfuzz"));
     command.args(["client", "try", "--json", "--workload", workload, "--server", "127.0.0.1", "--deadline", "1s"]);
-    command.args(["--port", &format!("client={}", server.port), "--", "python3"]).arg(file("client.py")).arg(mistake);
+    command.args(["--port", &format!("client={}", server.port), "--", "python3"]).arg(file(client)).arg(mistake);
     // With it, Python flushes by itself.
     let output = command.env_remove("PYTHONUNBUFFERED").output().expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -56,7 +60,23 @@ fn a_client_without_a_mistake_keeps_every_rule() {
         let (code, rules) = tried(workload, "none");
         assert_eq!(code, 0, "{workload}: {rules:?}");
         let left: Vec<&str> = rules.iter().filter(|(_, kept, _)| kept.is_null()).map(|(rule, ..)| &**rule).collect();
-        assert_eq!(left, ["setup"], "{workload}: what was not tried");
+        assert_eq!(left, ["setup", "several"], "{workload}: what was not tried");
+    }
+}
+
+#[test]
+fn several_clients_of_one_program_are_tried_too() {
+    let (code, rules) = tried_of("several.py", "register", "none");
+    assert_eq!(code, 0, "{rules:?}");
+    assert!(rules.iter().any(|(rule, kept, _)| rule == "several" && *kept == Value::Bool(true)), "{rules:?}");
+    for (mistake, words) in [
+        ("clients wait for each other", "while client 0 waited for its own within"),
+        ("another client's number", "did not answer a call of client 1"),
+    ] {
+        let (code, rules) = tried_of("several.py", "register", mistake);
+        assert_eq!(code, 1, "{mistake}: {rules:?}");
+        let broken = rules.iter().find(|(name, ..)| name == "several").map(|(_, _, broken)| broken.join("; "));
+        assert!(broken.as_deref().unwrap_or_default().contains(words), "{mistake}: {rules:#?}");
     }
 }
 

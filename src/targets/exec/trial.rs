@@ -6,6 +6,7 @@ mod proxy;
 mod reference;
 mod rules;
 mod session;
+mod several;
 
 pub use rules::{Rule, RuleState, TrialNotes};
 
@@ -217,6 +218,7 @@ impl Progress<'_> {
             self.lost_answers().await?;
             self.held_answers().await?;
         }
+        self.several().await;
         Ok(())
     }
 

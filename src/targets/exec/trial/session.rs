@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const END: Duration = Duration::from_secs(5);
 /// How late an answer is waited for.
 const LATE: Duration = Duration::from_secs(3);
+/// The node of every client.
+const NODE: &str = "n1";
 /// Slack of a busy machine.
 const SLACK: Duration = Duration::from_millis(250);
 
@@ -48,28 +50,8 @@ impl ClientTrial {
         notes: &mut TrialNotes,
     ) -> Result<Session, String> {
         let exec = &self.exec;
-        let stderr = exec.stderr_dir.join(format!("client-{process}.stderr"));
-        let room = Arc::new(AtomicU64::new(super::super::STDERR_ROOM_BYTES));
-        let mut program = Program::start(&exec.argv, &exec.folder, &exec.env, stderr, room, exec.line_bytes_max)
-            .map_err(|error| format!("it cannot be started in {}: {error}", exec.folder.display()))?;
-        let node: Arc<str> = "n1".into();
-        let endpoint = Endpoint {
-            node: node.clone(),
-            address: "127.0.0.1".to_owned(),
-            ports: ports.clone(),
-            process,
-            options: self.options.clone(),
-            terms: self.terms(),
-        };
-        let init = protocol::init_line(&Init {
-            client: None,
-            endpoint: &endpoint,
-            nodes: &[],
-            workload: &exec.workload,
-            settings: exec.settings.get(&node).unwrap_or(&serde_json::json!({})),
-            run: &exec.run,
-            scratch: &exec.stderr_dir,
-        });
+        let mut program = self.program(process)?;
+        let init = self.init(ports, process, None);
         program.send(&init).await.map_err(|error| format!("it took no line: {error}{}", program.stderr_tail()))?;
         let line = match tokio::time::timeout(self.exec.init_deadline, program.line()).await {
             Ok(Ok(OutputLine::Text(line))) => line,
@@ -89,8 +71,40 @@ impl ClientTrial {
             }
         };
         notes.kept(Rule::Init);
+        let node: Arc<str> = NODE.into();
         let meaning = ReplyContext { errors: exec.errors.clone(), node: node.clone(), nodes: vec![node] };
         Ok(Session { program, meaning, next_id: 1, wants_setup })
+    }
+
+    /// Starts the program.
+    pub(super) fn program(&self, process: u64) -> Result<Program, String> {
+        let exec = &self.exec;
+        let stderr = exec.stderr_dir.join(format!("client-{process}.stderr"));
+        let room = Arc::new(AtomicU64::new(super::super::STDERR_ROOM_BYTES));
+        Program::start(&exec.argv, &exec.folder, &exec.env, stderr, room, exec.line_bytes_max)
+            .map_err(|error| format!("it cannot be started in {}: {error}", exec.folder.display()))
+    }
+
+    /// The `init` line of a client on these ports, with its number in a program that serves several.
+    pub(super) fn init(&self, ports: &BTreeMap<String, u16>, process: u64, client: Option<u64>) -> String {
+        let exec = &self.exec;
+        let endpoint = Endpoint {
+            node: NODE.into(),
+            address: "127.0.0.1".to_owned(),
+            ports: ports.clone(),
+            process,
+            options: self.options.clone(),
+            terms: self.terms(),
+        };
+        protocol::init_line(&Init {
+            client,
+            endpoint: &endpoint,
+            nodes: &[],
+            workload: &exec.workload,
+            settings: exec.settings.get(NODE).unwrap_or(&serde_json::json!({})),
+            run: &exec.run,
+            scratch: &exec.stderr_dir,
+        })
     }
 
     /// Why a client did not answer `init`: a line that was kept back comes with the end.
