@@ -134,7 +134,7 @@ fn without_a_server_a_client_in_memory_is_tried() {
 fn declares(folder: &Path, object: &str, functions: &str) -> PathBuf {
     let plan = folder.join(format!("{object}.yaml"));
     let text = format!(
-        "cluster: {{lab: 3}}\ntarget: redis-sentinel\nworkload:\n  declared: {{object: {object}, functions: {functions}}}\n\
+        "cluster: {{lab: 3}}\ntarget: redis-sentinel\nworkload:\n  declared: {{object: {object}, reads: value, functions: {functions}}}\n\
          check: [linearizable]\n"
     );
     std::fs::write(&plan, text).expect("a plan");
