@@ -18,6 +18,9 @@ pub trait Client: Sized {
     /// What it carries out, by object; with [`SETUP`] among the functions of an object that must be prepared.
     const OBJECTS: &'static [ObjectFunctions];
 
+    /// Whether its registers have versions. A client without refuses a workload that needs them.
+    const VERSIONS: bool = false;
+
     /// Connects. Must not change the target's state.
     fn open(init: Init) -> impl Future<Output = Result<Self, CallError>>;
 
@@ -200,6 +203,13 @@ async fn opened<C: Client>(line: &str) -> Result<(C, Vec<String>), CallError> {
         .collect();
     if !missing.is_empty() {
         let text = format!("no function {missing:?} on `{}` (workload {})", init.object, init.workload);
+        return Err(CallError::fail("not-supported", text));
+    }
+    if init.versions() && !C::VERSIONS {
+        let text = format!(
+            "registers have no versions here, and the workload {} asks for them: leave its option `versions` out",
+            init.workload
+        );
         return Err(CallError::fail("not-supported", text));
     }
     let client = C::open(init).await?;

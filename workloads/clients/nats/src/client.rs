@@ -12,6 +12,8 @@ pub(crate) struct NatsClient {
     pub(crate) connection: Connection,
     pub(crate) settings: Settings,
     pub(crate) params: Json,
+    /// Registers have versions: the revisions of the bucket.
+    pub(crate) versions: bool,
     pub(crate) object: String,
     pub(crate) workload: String,
     pub(crate) run: String,
@@ -29,12 +31,15 @@ impl Client for NatsClient {
         ("log", &["assign", "subscribe", "send", "poll", "crash", SETUP]),
     ];
 
+    const VERSIONS: bool = true;
+
     async fn open(init: Init) -> Result<NatsClient, CallError> {
         let settings = Settings::read(&init)?;
         let connection = Connection::open(&init, &settings).await?;
         Ok(NatsClient {
             connection,
             settings,
+            versions: init.versions(),
             params: init.params,
             object: init.object,
             workload: init.workload,

@@ -103,6 +103,11 @@ pub(crate) async fn values<D: Driver>(server: &impl Server) {
         ("read", k(), null(), Ok(json!([3, 7]))),
     ];
     steps(&mut versions, &calls).await;
+    // A workload may ask for them too.
+    let mut asked = init(server, "register", "versions", json!({}));
+    asked.params = json!({"versions": true});
+    let mut versions = open::<D>(asked).await;
+    steps(&mut versions, &[("write", k(), json!(8), Ok(json!(4))), ("read", k(), null(), Ok(json!([4, 8])))]).await;
 
     let mut sets = prepared::<D>(server, "set", "set").await;
     let calls = [
@@ -185,6 +190,11 @@ pub(crate) async fn transactions<D: Driver>(server: &impl Server) {
         ("read", null(), null(), Ok(json!({"0": 6, "1": 5, "2": 4}))),
     ];
     steps(&mut bank, &calls).await;
+    // A replica may have the table before the accounts.
+    let mut early = init(server, "bank", "bank-early", json!({}));
+    early.params["balances"] = json!({});
+    let mut early = open::<D>(early).await;
+    steps(&mut early, &[("setup", null(), null(), Ok(null())), ("read", null(), null(), Err("not-found"))]).await;
     let mut spread = init(server, "bank", "bank-spread", json!({"lock_reads": "for update"}));
     spread.params["tables"] = json!(2);
     let mut spread = open::<D>(spread).await;
