@@ -41,6 +41,8 @@ impl Client for TarantoolClient {
         ("ids", &["generate", SETUP]),
     ];
 
+    const VERSIONS: bool = true;
+
     async fn open(init: Init) -> Result<TarantoolClient, CallError> {
         let settings = Settings::read(&init)?;
         let Some(port) = init.ports.get(&settings.port).copied() else {
@@ -123,7 +125,7 @@ impl TarantoolClient {
             "process": self.init.process,
             "replicas": reads && self.settings.reads_replicas,
             "confirm": confirm.then(|| reads_space(&self.init.workload)),
-            "versions": truth("versions"),
+            "versions": self.init.versions(),
             "overdrafts": truth("negative_balances"),
         })))
     }
@@ -196,6 +198,9 @@ impl TarantoolClient {
                 let mut balances = serde_json::Map::new();
                 for row in value.as_array().ok_or_else(|| unexpected(&value))? {
                     balances.insert(row[0].to_string(), row[1].clone());
+                }
+                if balances.is_empty() {
+                    return Err(CallError::fail("not-found", "there are no accounts on this node"));
                 }
                 balances.into()
             }

@@ -146,6 +146,10 @@ fn banks_over_one_space_and_over_several() {
         let total: i64 =
             client.ok("read", ()).as_object().unwrap().values().map(|balance| balance.as_i64().unwrap()).sum();
         assert_eq!(total, 16);
+        server.lua(&format!(
+            "for i = 0, 2 do local s = box.space['dsfuzz_bank_{tables}_' .. i] if s then s:truncate() end end"
+        ));
+        assert_eq!(kind(&client.call("read", (), ())), ("fail", "not-found"), "a bank without accounts is none");
     }
 }
 
