@@ -60,7 +60,8 @@ pub(crate) enum Reads {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ReplicaReads {
     None,
-    /// Those after the load, when the replicas are in step.
+    /// The final reads of sets. A replica may hold what will be rolled back: of a set that is one element more, of anything else a
+    /// value that never was.
     Final,
     All,
 }
@@ -104,7 +105,7 @@ impl Settings {
         }
         settings.reads_replicas = match settings.read_from_replica {
             ReplicaReads::None => false,
-            ReplicaReads::Final => init.is_final,
+            ReplicaReads::Final => init.is_final && init.object == "set",
             ReplicaReads::All => true,
         };
         Ok(settings)

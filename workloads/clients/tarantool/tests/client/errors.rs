@@ -25,6 +25,11 @@ fn a_replica_refuses_writes_and_reads_are_its_own_only_if_asked_for() {
     assert_eq!(kind(&Program::open(PROGRAM, last.clone()).unwrap().call("read", (), ())), ("fail", "read-only"));
     last.is_final = true;
     assert_eq!(Program::open(PROGRAM, last).unwrap().ok("read", ()), json!([1]));
+    leader.client("counter", json!({}), NIL);
+    let mut counter = init("counter", replica.port, json!({"read_from_replica": "final"}), NIL);
+    counter.is_final = true;
+    let answer = Program::open(PROGRAM, counter).unwrap().call("read", (), ());
+    assert_eq!(kind(&answer), ("fail", "read-only"), "it may hold what will be rolled back");
     leader.client("transactions", json!({}), NIL);
     replica.until("box.space.dsfuzz_transactions and box.space.dsfuzz_transactions.index.pk");
     let mut transactions = replica.open("transactions", all, NIL);
