@@ -89,18 +89,14 @@ fn a_conflict_of_two_transactions_is_one() {
 #[test]
 fn users_and_passwords() {
     let server = Server::start("");
-    let open = |user: &str, password: &str| {
-        Program::open(PROGRAM, init("set", server.port, json!({"user": user, "password": password}), NIL))
-    };
-    open("dsfuzz", "right").unwrap().ok("setup", ());
+    let login = |user: &str, password: &str| init("set", server.port, json!({"user": user, "password": password}), NIL);
+    Program::open(PROGRAM, login("dsfuzz", "right")).unwrap().ok("setup", ());
     for (user, password) in [("dsfuzz", "wrong"), ("dsfuzz", ""), ("nobody", "right")] {
-        assert_eq!(kind(&open(user, password).unwrap_err()), ("error", "denied"), "{user} {password}");
+        let answer = Program::open(PROGRAM, login(user, password)).unwrap_err();
+        assert_eq!(kind(&answer), ("error", "denied"), "{user} {password}");
     }
-    assert_eq!(
-        kind(&open("bare", "right").unwrap().call("add", (), 1)),
-        ("fail", "denied"),
-        "it may not carry out scripts"
-    );
+    let answer = Program::open(PROGRAM, login("bare", "right")).unwrap().call("add", (), 1);
+    assert_eq!(kind(&answer), ("fail", "denied"), "it may not carry out scripts");
 }
 
 #[test]
