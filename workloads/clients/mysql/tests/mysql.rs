@@ -136,6 +136,7 @@ async fn each_object_on_a_real_server() {
     suite::transactions::<Mysql>(&server).await;
     suite::queues::<Mysql>(&server).await;
     suite::locks::<Mysql>(&server).await;
+    suite::decisions::<Mysql>(&server).await;
     suite::setups::<Mysql>(&server).await;
     suite::settings::<Mysql>(&server).await;
     suite::conflicts::<Mysql>(&server, json!({"isolation": "serializable"})).await;

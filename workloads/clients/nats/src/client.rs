@@ -26,6 +26,7 @@ impl Client for NatsClient {
     const OBJECTS: &'static [ObjectFunctions] = &[
         ("register", &["read", "write", "cas", SETUP]),
         ("set", &["add", "read", SETUP]),
+        ("crdt", &["add", "read", SETUP]),
         ("ids", &["generate", SETUP]),
         ("queue", &["enqueue", "dequeue", "drain", SETUP]),
         ("log", &["assign", "subscribe", "send", "poll", "crash", SETUP]),
@@ -61,7 +62,8 @@ impl NatsClient {
             ("register", "read") => self.read_register(call).await,
             ("register", "write") => self.write_register(call).await,
             ("register", "cas") => self.compare_and_set(call).await,
-            ("set", "add") | ("queue", "enqueue") => self.add(call).await,
+            ("set" | "crdt", "add") | ("queue", "enqueue") => self.add(call).await,
+            ("crdt", "read") => self.read_replica(call).await,
             ("set", "read") => self.read_set(call).await,
             ("ids", "generate") => self.generate().await,
             ("queue", "dequeue") => self.dequeue(call).await,

@@ -42,6 +42,17 @@ impl NatsClient {
         Ok(Reply::value(elements))
     }
 
+    /// A replicated set or counter is a stream of additions, and what the own server's copy holds is its state.
+    pub(crate) async fn read_replica(&mut self, call: &Call) -> Result<Reply, CallError> {
+        let messages = self.own_copy(call, 1, usize::MAX).await.map_err(without_effect)?;
+        let subject = self.subject(&call.key);
+        let added = messages.into_iter().filter(|message| message.subject == subject).map(|message| message.value);
+        Ok(Reply::value(match self.params["type"].as_str() {
+            Some("g-counter" | "pn-counter") => json!(added.sum::<i64>()),
+            _ => json!(added.collect::<Vec<i64>>()),
+        }))
+    }
+
     async fn whole(&self, call: &Call) -> Result<Vec<i64>, CallError> {
         let messages = if self.reads_replica() {
             self.own_copy(call, 1, usize::MAX).await?

@@ -30,6 +30,8 @@ pub const OBJECTS: &[ObjectFunctions] = &[
     ("ids", &["generate", SETUP]),
     ("lock", &["acquire", "release"]),
     ("guarded", &["acquire", "release", "add", "read", "write", "log", SETUP]),
+    ("commit", &["commit", "status", SETUP]),
+    ("saga", &["start", "log", SETUP]),
 ];
 
 /// Least time for connecting, whatever the deadline of calls.

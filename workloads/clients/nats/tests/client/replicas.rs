@@ -184,3 +184,26 @@ fn revisions_of_a_bucket_are_versions() {
         );
     }
 }
+
+#[test]
+fn a_replicated_counter_is_the_sum_of_the_servers_own_copy() {
+    let servers = cluster();
+    let open = |node: usize, kind: &str| {
+        let nodes = (1..=3).map(|number| (format!("n{number}"), "127.0.0.1".to_owned())).collect();
+        let workload = if kind == "g-set" { "elements" } else { "sums" };
+        let opening = Opening { nodes, workload, ..Opening::new(servers[node].port, "crdt") };
+        opening.params(json!({"type": kind})).deadline(20_000).start(PROGRAM)
+    };
+    for (kind, expected) in [("pn-counter", json!(-1)), ("g-set", json!([3, -4]))] {
+        let mut writer = open(0, kind);
+        writer.ok("setup", NIL, NIL);
+        for amount in [3, -4] {
+            writer.ok("add", NIL, json!(amount));
+        }
+        writer.ok("add", json!(1), json!(9));
+        for node in 0..3 {
+            assert_eq!(open(node, kind).ok("read", NIL, NIL), expected, "{kind} on n{}", node + 1);
+        }
+        assert_eq!(writer.not_ok("remove", NIL, json!(3)), crate::program::is("fail", "not-supported"));
+    }
+}
