@@ -10,6 +10,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
+/// How often the timer of an idle program is due.
+const TICK: Duration = Duration::from_millis(500);
+
 /// The name of an object, and the functions of it that a client carries out.
 pub type ObjectFunctions = (&'static str, &'static [&'static str]);
 
@@ -126,6 +129,14 @@ pub fn run<C: Client>() -> ExitCode {
         Err(error) => return failed(&error),
     };
     let ended = runtime.block_on(async {
+        // A timer that is due before the deadline of most calls. Without one the deadline of each call is the next timer, and
+        // the runtime wakes itself for it: a write to a descriptor and one more poll.
+        tokio::spawn(async {
+            let mut tick = tokio::time::interval(TICK);
+            loop {
+                tick.tick().await;
+            }
+        });
         // A task of its own: whatever wakes the future of `block_on` writes to a descriptor and polls once more, for each call.
         let serving = tokio::spawn(async {
             // A pipe is read without a thread of its own; anything else by hand.
