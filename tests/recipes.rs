@@ -6,6 +6,7 @@ use dsfuzz::targets::{Convergence, Deployment, Target, load};
 use dsfuzz_nemesis::protocol::{Command, Request, Response};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -72,20 +73,34 @@ impl Stage {
         let versions = self.deployment.versions().await.expect("versions");
         assert!(versions.iter().all(|(_, version)| !version.is_empty()), "{versions:?}");
         self.say(&format!("ready, {}", versions[0].1));
+        if self.target.name() == "nats" {
+            self.stream("s", 3);
+        }
         self.converged().await;
     }
 
-    async fn converged(&self) {
-        if self.target.name() == "zookeeper" {
-            // Without a transaction in its epoch the leader counts one further than its followers; a session is one.
-            let script = r"import socket, struct, sys
-s = socket.create_connection((sys.argv[1], 2181), 5)
-body = struct.pack('>iqiqi', 0, 0, 4000, 0, 16) + bytes(17)
-s.sendall(struct.pack('>i', len(body)) + body)
-assert s.recv(100)";
-            let address = &self.deployment.layout().nodes[0].node.address;
-            self.output("n1", &format!("python3 -c \"{script}\" {address}")).await;
+    /// Makes a stream of NATS that keeps one message of each subject, as a bucket does, and fills it.
+    fn stream(&self, name: &str, replicas: u8) {
+        let address = self.deployment.layout().nodes[0].node.address.to_string();
+        let ask = |subject: &str, body: &str| {
+            let mut stream = std::net::TcpStream::connect((&*address, 4222)).expect("connected");
+            let asked =
+                format!("CONNECT {{\"verbose\":false}}\r\nSUB in 1\r\nPUB {subject} in {}\r\n{body}\r\n", body.len());
+            stream.write_all(asked.as_bytes()).expect("asked");
+            let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+            lines.by_ref().find(|line| line.starts_with("MSG")).expect("an answer");
+            let answer = lines.next().unwrap_or_default();
+            assert!(!answer.contains("\"error\""), "{subject}: {answer}");
+        };
+        let config = json!({"name": name, "subjects": [format!("{name}.>")], "num_replicas": replicas, "max_msgs_per_subject": 1});
+        ask(&format!("$JS.API.STREAM.CREATE.{name}"), &config.to_string());
+        for number in 0..50 {
+            ask(&format!("{name}.{}", number % 5), &number.to_string());
         }
+        self.say(&format!("stream {name}"));
+    }
+
+    async fn converged(&self) {
         assert_eq!(self.deployment.await_converged(LONG).await, Convergence::Converged);
         self.say("converged");
     }
@@ -209,6 +224,35 @@ async fn without_leader(stage: Stage) {
     stage.wiped().await;
 }
 
+/// The life of a target that one of its nodes founds.
+async fn founded(stage: Stage) {
+    stage.up().await;
+    let mark = format!("ls {}/founds 2>/dev/null; true", stage.deployment.layout().dir);
+    for node in ["n1", "n2", "n3"] {
+        assert_eq!(stage.output(node, &mark).await, "", "{node} would found the cluster again");
+    }
+    stage.kill("n1").await;
+    stage.again(1).await;
+    for node in ["n1", "n2", "n3"] {
+        stage.kill(node).await;
+    }
+    // The founder dies before another has joined it.
+    stage.deployment.restart_dead().await.expect("started again");
+    let mut founder = "";
+    for node in ["n1", "n2", "n3"] {
+        if !stage.output(node, &mark).await.is_empty() {
+            founder = node;
+        }
+    }
+    stage.say(&format!("founded again by {founder}"));
+    stage.kill(founder).await;
+    stage.again(1).await;
+    for node in ["n1", "n2", "n3"] {
+        assert_eq!(stage.output(node, &mark).await, "", "{node} would found the cluster again");
+    }
+    stage.wiped().await;
+}
+
 #[test]
 fn postgres() {
     Stage::run("postgres", json!({"sync": true}), led_by_the_first);
@@ -221,7 +265,7 @@ fn patroni() {
 
 #[test]
 fn galera() {
-    Stage::run("galera", json!({}), without_leader);
+    Stage::run("galera", json!({}), founded);
 }
 
 /// The life of a target in which every node leads a part of the data.
@@ -255,6 +299,24 @@ fn rabbitmq() {
 #[test]
 fn nats() {
     Stage::run("nats", json!({}), led);
+}
+
+/// Servers that hold no copy of a stream are not compared.
+async fn copies(stage: Stage) {
+    stage.up().await;
+    stage.stream("two", 2);
+    stage.stream("one", 1);
+    stage.converged().await;
+    for node in ["n1", "n2", "n3"] {
+        stage.kill(node).await;
+    }
+    stage.again(3).await;
+    stage.wiped().await;
+}
+
+#[test]
+fn nats_with_servers_that_hold_no_copy() {
+    Stage::run("nats", json!({}), copies);
 }
 
 #[test]

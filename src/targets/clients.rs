@@ -28,7 +28,7 @@ const BUILT_IN: &[BuiltInClient] = &[
     BuiltInClient { name: "amqp", objects: &["queue", "lock", "semaphore"], inside: None },
     BuiltInClient { name: "http", objects: HTTP, inside: None },
     BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, inside: None },
-    BuiltInClient { name: "nats", objects: &["register", "set", "ids", "queue", "log"], inside: None },
+    BuiltInClient { name: "nats", objects: &["register", "set", "crdt", "ids", "queue", "log"], inside: None },
     BuiltInClient { name: "redis", objects: REDIS, inside: None },
     BuiltInClient { name: "postgres", objects: SQL, inside: None },
     BuiltInClient { name: "mysql", objects: SQL, inside: None },
@@ -68,6 +68,8 @@ const SQL: &[&str] = &[
     "ids",
     "lock",
     "guarded",
+    "commit",
+    "saga",
 ];
 
 /// The client of this name.

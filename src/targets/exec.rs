@@ -166,6 +166,7 @@ impl ExecConnect {
                 errors: self.errors.clone(),
                 node: endpoint.node.clone(),
                 nodes: self.nodes.iter().map(|node| node.name.clone()).collect(),
+                versions: protocol::versions(&self.workload.params),
             },
             next_id: 1,
             setup: wants_setup.then(|| Call {

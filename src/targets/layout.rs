@@ -4,7 +4,9 @@
 //! node is touched.
 use super::error::TargetError;
 use super::probe::{Condition, Pick, Probe, Question};
-use super::recipe::{Authority, Converged, File, Log, On, Process, Recipe, RoleProbe, RoleRule, StartOrder, Step};
+use super::recipe::{
+    Authority, Converged, Copies, File, Log, On, Process, Recipe, RoleProbe, RoleRule, StartOrder, Step,
+};
 use super::template::{NodeNames, Scope, TemplateVariables};
 use super::{Target, recipe};
 use crate::cluster::Node;
@@ -283,7 +285,7 @@ impl Filler<'_> {
             wipe_paths: wipe_paths.collect::<Result<_, _>>()?,
             wipe_commands: wipe_commands.collect::<Result<_, _>>()?,
             role: recipe.role.as_ref().map(|probe| self.role(probe)).transpose()?,
-            converged: recipe.converged.as_ref().map(|probe| self.converged(probe)).transpose()?,
+            converged: recipe.converged.as_ref().map(|probe| self.converged("converged", probe)).transpose()?,
             version: recipe.version.as_ref().map(|argv| self.version(argv)).transpose()?,
             logs,
         })
@@ -343,14 +345,37 @@ impl Filler<'_> {
         Ok(RoleProbe { ask: self.question("role", &probe.ask)?, roles, term, ..probe.clone() })
     }
 
-    fn converged(&self, probe: &Converged) -> Result<Converged, TargetError> {
+    fn converged(&self, place: &str, probe: &Converged) -> Result<Converged, TargetError> {
+        let copies = probe.copies.as_ref().map(|copies| self.copies(&format!("{place}.copies"), copies)).transpose()?;
+        let or = probe.or.as_ref().map(|or| self.converged(&format!("{place}.or"), or)).transpose()?;
         Ok(Converged {
-            ask: self.question("converged", &probe.ask)?,
-            conditions: self.conditions("converged", &probe.conditions)?,
-            one: self.conditions("converged.one", &probe.one)?,
-            agree: probe.agree.iter().map(|part| self.pick("converged.agree", part)).collect::<Result<_, _>>()?,
-            ..probe.clone()
+            ask: self.question(place, &probe.ask)?,
+            conditions: self.conditions(place, &probe.conditions)?,
+            one: self.conditions(&format!("{place}.one"), &probe.one)?,
+            agree: self.picks(&format!("{place}.agree"), &probe.agree)?,
+            copies,
+            or: or.map(Box::new),
+            every: probe.every,
+            deadline: probe.deadline,
         })
+    }
+
+    fn copies(&self, place: &str, copies: &Copies) -> Result<Copies, TargetError> {
+        if !copies.each.starts_with('/') {
+            return Err(self.wrong(&format!("{place}.each"), "a JSON pointer begins with `/`"));
+        }
+        let count = copies.count.as_ref();
+        Ok(Copies {
+            each: copies.each.clone(),
+            name: self.pick(&format!("{place}.name"), &copies.name)?,
+            count: count.map(|count| self.pick(&format!("{place}.count"), count)).transpose()?,
+            one: self.conditions(&format!("{place}.one"), &copies.one)?,
+            agree: self.picks(&format!("{place}.agree"), &copies.agree)?,
+        })
+    }
+
+    fn picks(&self, place: &str, picks: &[Pick]) -> Result<Vec<Pick>, TargetError> {
+        picks.iter().map(|part| self.pick(place, part)).collect()
     }
 
     fn question(&self, place: &str, question: &Question) -> Result<Question, TargetError> {

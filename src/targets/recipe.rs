@@ -12,7 +12,7 @@ pub use command::Argv;
 pub(super) use command::word;
 pub use dsfuzz_checkers::FinalReads;
 pub use package::{PACKAGES_DIR, Package};
-pub use role::{AtOnce, Authority, Converged, RoleProbe, RoleRule};
+pub use role::{AtOnce, Authority, Converged, Copies, RoleProbe, RoleRule};
 pub use step::{File, Gathered, On, Step};
 
 use super::error::TargetError;

@@ -138,6 +138,17 @@ async fn registers_and_sets_on_a_real_etcd() {
         serializable.call(&call("register", "read", 5, Value::Nil), TERMS).await.result,
         CallResult::Ok(Value::Int(7))
     );
+    // With versions, which are revisions of etcd.
+    let workload = ClientWorkload::new("sessions", &[]);
+    let params = Value::Map([("versions".into(), Value::Bool(true))].into());
+    let mut versions =
+        open_for(&ClientWorkload { object: "register".into(), params, ..workload }, etcd.port, 0, &[]).await.unwrap();
+    let mut ask = async |f: &str, value| versions.call(&call("sessions", f, 5, value), TERMS).await.result;
+    let pair = |version, value| CallResult::Ok(Value::list([version, value]));
+    assert_eq!(ask("read", Value::Nil).await, pair(Value::Int(0), Value::Nil));
+    let CallResult::Ok(Value::Int(first)) = ask("write", Value::Int(8)).await else { panic!("a version") };
+    assert_eq!(ask("write", Value::Int(9)).await, CallResult::Ok(Value::Int(first + 1)));
+    assert_eq!(ask("read", Value::Nil).await, pair(Value::Int(first + 1), Value::Int(9)));
     let unknown = client.call(&call("register", "enqueue", 5, Value::Nil), TERMS).await.result;
     assert!(matches!(unknown, CallResult::Fail(why) if why.starts_with("not-supported: ")));
 

@@ -232,6 +232,49 @@ async fn a_probe_may_send_text_and_numbers_are_compared_as_numbers() {
 }
 
 #[tokio::test]
+async fn replicas_have_converged_if_other_rules_hold() {
+    let zxid = Arc::new(Mutex::new("5"));
+    let synced = Arc::new(Mutex::new("1"));
+    let shown = (zxid.clone(), synced.clone());
+    let port = echo(move |sent| match sent {
+        "n1 srvr" => format!("zxid {}\n", shown.0.lock().unwrap()),
+        "n2 srvr" => "zxid 5\n".to_owned(),
+        "n1 mntr" => format!("state leader\nsynced {}\n", shown.1.lock().unwrap()),
+        _ => "state follower\n".to_owned(),
+    });
+    let keys = format!(
+        "schema: 1\nname: t\ndoc: d\nclients: []\nprocesses: [{{name: p, start: [p], ports: {{client: {port}}}}}]\n\
+         converged:\n  ask: {{tcp: {{port: client, send: '{{{{ node.name }}}} srvr'}}}}\n  agree: [{{after: 'zxid '}}]\n  or:\n    \
+         ask: {{tcp: {{port: client, send: '{{{{ node.name }}}} mntr'}}}}\n    \
+         one: [{{is: {{of: {{after: 'state '}}, value: leader}}}}, {{is: {{of: {{after: 'synced '}}, \
+         value: '{{{{ nodes | length - 1 }}}}'}}}}]\n"
+    );
+    let stage = Stage::new(&recipe(&keys), &["127.0.0.1", "127.0.0.1"], fine);
+    assert_eq!(stage.deployment.converged().await, Convergence::Converged, "both say 5");
+    *zxid.lock().unwrap() = "6";
+    assert_eq!(stage.deployment.converged().await, Convergence::Converged, "the leader has all followers");
+    *synced.lock().unwrap() = "0";
+    let Convergence::NotYet(reasons) = stage.deployment.converged().await else { panic!("neither holds") };
+    assert_eq!(reasons[0], "what follows \"zxid \" differs: n1: 6, n2: 5");
+    assert!(reasons[1].starts_with("by other rules: exactly one node must fit its rule; there are 0"), "{reasons:?}");
+}
+
+#[test]
+fn names_of_nodes_may_have_hyphens() {
+    let options = BTreeMap::from([("postgres".to_owned(), BTreeMap::from([("sync".to_owned(), true.into())]))]);
+    let postgres = load("postgres", std::path::Path::new("."), &options).unwrap();
+    let node = |name: &str| dsfuzz::cluster::Node { name: Arc::from(name), address: [10, 0, 0, 1].into() };
+    let layout = postgres.layout(&["db-1", "db-2", "db-3"].map(node), "/var/lib/dsfuzz").unwrap();
+    // PostgreSQL takes small letters, digits and underscores for a slot, and names with hyphens in double quotes.
+    let copies = layout.nodes[1].prepare[0].argv.join(" ");
+    let (_, slot) = copies.split_once(" -S ").unwrap();
+    let slot = slot.split_whitespace().next().unwrap();
+    assert!(slot.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{slot}");
+    let waits = |file: &dsfuzz::targets::layout::PlannedFile| file.content.contains(r#"= '2 ("db-2", "db-3")'"#);
+    assert!(layout.nodes[0].files.iter().any(waits), "{:?}", layout.nodes[0].files);
+}
+
+#[tokio::test]
 async fn an_http_probe_may_log_in() {
     // "guest:s e", as RFC 7617 has it.
     let port = echo(|sent| {

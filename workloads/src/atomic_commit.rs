@@ -1,7 +1,7 @@
 //! Transactions over several participants: ask for a commit, ask participants what they decided.
 //!
 //! The key is the transaction. A participant is the node that is asked, or one with a number, which the argument names. At the end
-//! each participant is asked for all its decisions. Never: asks for the commit of a transaction twice.
+//! one participant is asked about each transaction whose commit was answered, and each for all its decisions. Never: asks for the commit of a transaction twice.
 use crate::client::{Call, CallResult};
 use crate::doc::{WorkloadDoc, keys_mistake};
 use crate::started::{RECENT, Started};
@@ -47,6 +47,7 @@ impl WorkloadSpec for AtomicCommitOptions {
             commit: Arc::from("commit"),
             status: Arc::from("status"),
             started: Started::default(),
+            answered: Started::default(),
         })))
     }
 
@@ -67,6 +68,8 @@ struct Shared {
     commit: Arc<str>,
     status: Arc<str>,
     started: Started,
+    /// Transactions whose commit was Ok.
+    answered: Started,
 }
 
 impl Shared {
@@ -109,11 +112,14 @@ impl Workload for Commits {
         })
     }
 
-    /// Every participant is asked for all that it knows.
+    /// One participant is asked about each transaction whose commit was answered: what all of them have lost is in no list of
+    /// decisions. Then every participant is asked for all that it knows.
     fn settle(&self) -> Vec<FinalCall> {
         let shared = &self.0;
-        let all = |number| shared.call(&shared.status, Value::Nil, shared.participant(number)).into();
-        (0..shared.participants()).map(all).collect()
+        let ask = |key, number| shared.call(&shared.status, key, shared.participant(number)).into();
+        let one = |number: i64| ask(Value::Int(number), number.unsigned_abs() % shared.participants());
+        let all = (0..shared.participants()).map(|number| ask(Value::Nil, number));
+        shared.answered.all().into_iter().map(one).chain(all).collect()
     }
 
     fn params(&self) -> Value {
@@ -174,7 +180,11 @@ impl Generator for CommitCalls {
         }
     }
 
-    fn observe(&mut self, _: &Call, _: &CallResult) {}
+    fn observe(&mut self, call: &Call, answer: &CallResult) {
+        if let (true, CallResult::Ok(_), Value::Int(number)) = (call.f == self.shared.commit, answer, &call.key) {
+            self.shared.answered.push(*number);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -228,6 +238,27 @@ mod tests {
         let two = AtomicCommitOptions { participants: Some(2), ..AtomicCommitOptions::default() };
         assert_eq!(asked(&two), ["status nil 0", "status nil 1"]);
         assert_eq!(two.build().params().to_string(), "{participants: [0, 1]}");
+    }
+
+    #[test]
+    fn a_participant_is_asked_about_each_commit_that_was_answered() {
+        let workload = AtomicCommitOptions { participants: Some(2), ..AtomicCommitOptions::default() }.build();
+        let mut generator = workload.generator(7, 0, 1);
+        for (number, answer) in
+            [(1, CallResult::Ok(Value::Nil)), (2, CallResult::info("lost")), (3, CallResult::Ok(Value::Nil))]
+        {
+            let call = Call {
+                workload: "atomic-commit".into(),
+                f: "commit".into(),
+                key: Value::Int(number),
+                value: Value::Nil,
+            };
+            generator.observe(&call, &answer);
+            generator.observe(&Call { f: "status".into(), ..call }, &CallResult::Ok(Value::Nil));
+        }
+        let shown: Vec<String> =
+            workload.settle().iter().map(|last| format!("{} {}", last.call.key, last.call.value)).collect();
+        assert_eq!(shown, ["1 1", "3 1", "nil 0", "nil 1"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@ use super::super::join_all::join_all;
 use super::super::layout::NodeLayout;
 use super::super::node_commands;
 use super::super::recipe::{AtOnce, Authority, Converged, RoleProbe};
-use super::{Deployment, listening};
+use super::{Deployment, converged, listening};
 use crate::cluster::Remote;
 use dsfuzz_checkers::history::leads_by_name;
 use dsfuzz_workloads::BoxFuture;
@@ -84,19 +84,35 @@ impl Deployment {
         (rule.leads() != leads_by_name(role)).then(|| rule.leads())
     }
 
-    /// Asks every node whether the replicas have converged, once.
+    /// Asks every node whether the replicas have converged, once; by the next rules of the recipe if the first do not hold.
     pub async fn converged(&self) -> Convergence {
-        if self.layout.nodes.iter().all(|plan| plan.converged.is_none()) {
+        let mut rules: Vec<&Converged> = self.layout.nodes.iter().filter_map(|plan| plan.converged.as_ref()).collect();
+        if rules.is_empty() {
             return Convergence::NotAsked;
         }
-        let questions = self.layout.nodes.iter().zip(&self.remotes).map(|(plan, remote)| {
-            let question: BoxFuture<'_, _> = Box::pin(convergence_answer(plan, remote.as_ref()));
+        let mut reasons = Vec::new();
+        while !rules.is_empty() {
+            let found = self.why_not(&rules).await;
+            if found.is_empty() {
+                return Convergence::Converged;
+            }
+            let first = reasons.is_empty();
+            reasons.extend(found.into_iter().map(|why| if first { why } else { format!("by other rules: {why}") }));
+            rules = rules.into_iter().filter_map(|rules| rules.or.as_deref()).collect();
+        }
+        Convergence::NotYet(reasons)
+    }
+
+    /// The reasons why the replicas have not converged by these rules, each of its node.
+    async fn why_not(&self, rules: &[&Converged]) -> Vec<String> {
+        let asked = self.layout.nodes.iter().zip(&self.remotes).zip(rules);
+        let questions = asked.map(|((plan, remote), rules)| {
+            let question: BoxFuture<'_, _> = Box::pin(rules.ask.ask(remote.as_ref(), plan, rules.deadline.0));
             question
         });
         let answers = join_all(questions.collect()).await;
         let nodes: Vec<&str> = self.layout.nodes.iter().map(|plan| &*plan.node.name).collect();
-        let reasons = why_not_converged(&nodes, &answers, &self.layout.nodes);
-        if reasons.is_empty() { Convergence::Converged } else { Convergence::NotYet(reasons) }
+        converged::why_not(&nodes, &answers, rules)
     }
 
     /// Waits until the replicas have converged. Returns the last observation if they have not by the deadline.
@@ -162,61 +178,4 @@ async fn role(plan: &NodeLayout, remote: &dyn Remote, deadline: Duration) -> Rol
         term_with_role: probe.term_with_role,
         detail: node_commands::head(&answer),
     }
-}
-
-async fn convergence_answer(plan: &NodeLayout, remote: &dyn Remote) -> Result<String, String> {
-    match &plan.converged {
-        Some(rules) => rules.ask.ask(remote, plan, rules.deadline.0).await,
-        None => Err("not asked".to_owned()),
-    }
-}
-
-/// The reasons why these answers are not those of converged replicas. Each answer is compared with the rules of its own node,
-/// whose texts are filled in for that node. Pure.
-fn why_not_converged(nodes: &[&str], answers: &[Result<String, String>], plans: &[NodeLayout]) -> Vec<String> {
-    let mut reasons = Vec::new();
-    for ((node, answer), plan) in nodes.iter().zip(answers).zip(plans) {
-        let conditions = plan.converged.as_ref().map(|own| own.conditions.as_slice()).unwrap_or_default();
-        match answer {
-            Err(problem) => reasons.push(format!("{node}: {problem}")),
-            Ok(text) => {
-                let broken = conditions.iter().filter(|condition| !condition.holds(text));
-                reasons.extend(broken.map(|condition| format!("{node}: not so that {condition}")));
-            }
-        }
-    }
-    if !reasons.is_empty() {
-        return reasons;
-    }
-    let texts: Vec<&str> = answers.iter().filter_map(|answer| answer.as_deref().ok()).collect();
-    let rules: Vec<&Converged> = plans.iter().filter_map(|plan| plan.converged.as_ref()).collect();
-    if rules.iter().any(|rules| !rules.one.is_empty()) {
-        let own = |rules: &Converged| rules.one.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
-        let fits = |(rules, text): &(&Converged, &&str)| rules.one.iter().all(|condition| condition.holds(text));
-        let by_node = || nodes.iter().zip(rules.iter().copied().zip(&texts));
-        let fitting: Vec<&str> = by_node().filter(|(_, asked)| fits(asked)).map(|(node, _)| *node).collect();
-        if fitting.len() != 1 {
-            let asked = by_node().map(|(node, (rules, text))| {
-                format!("{node}: {}, its answer: {}", own(rules), node_commands::head(text))
-            });
-            reasons.push(format!(
-                "exactly one node must fit its rule; there are {} ({}). {}",
-                fitting.len(),
-                fitting.join(", "),
-                asked.collect::<Vec<_>>().join("; ")
-            ));
-        }
-    }
-    for (number, part) in rules.first().into_iter().flat_map(|rules| rules.agree.iter().enumerate()) {
-        let own = rules.iter().map(|rules| rules.agree.get(number).unwrap_or(part));
-        let values: Vec<Option<String>> = own.zip(&texts).map(|(own, text)| own.of(text)).collect();
-        if values.iter().any(|value| value.is_none() || *value != values[0]) {
-            let seen = nodes
-                .iter()
-                .zip(&values)
-                .map(|(node, value)| format!("{node}: {}", value.as_deref().unwrap_or("nothing")));
-            reasons.push(format!("{part} differs: {}", seen.collect::<Vec<_>>().join(", ")));
-        }
-    }
-    reasons
 }

@@ -3,6 +3,7 @@
 //! Agents do all the work, on all nodes in parallel, with deadlines. Never: faults.
 mod ask;
 mod collect;
+mod converged;
 mod listening;
 mod packages;
 mod recovery;

@@ -1,5 +1,6 @@
 //! Registers, a key each, and sets, a key for each element.
-use super::kvs::{encoded, json_text, key_of, kvs, prefix_end};
+use super::kvs::{Kv, encoded, json_text, key_of, kvs, prefix_end, revision};
+use super::outcome::RequestProgress;
 use super::{EtcdClient, not_supported, outcome};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -13,8 +14,12 @@ const PAGE: u64 = 10_000;
 impl EtcdClient {
     pub(super) async fn register(&mut self, call: &Call) -> CallResult {
         match &*call.f {
-            "read" => self.read_value(&key_of(call)).await,
-            "write" => self.write(&key_of(call), &call.value).await,
+            "read" => self.read_register(&key_of(call)).await,
+            "write" => match self.put(&key_of(call), &call.value).await {
+                Ok(reply) if self.versions() => CallResult::Ok(Value::Int(revision(&reply))),
+                Ok(_) => CallResult::Ok(Value::Nil),
+                Err(sent) => outcome::of_write(&sent),
+            },
             "cas" => self.compare_and_set(call).await,
             _ => not_supported(call),
         }
@@ -28,25 +33,48 @@ impl EtcdClient {
         }
     }
 
-    /// The value of a key; nil if it is absent.
-    pub(super) async fn read_value(&mut self, key: &str) -> CallResult {
-        let body = json!({"key": encoded(key), "serializable": self.serializable});
-        let reply = match self.post("/v3/kv/range", &body).await {
-            Ok(reply) => reply,
-            Err(sent) => return outcome::of_read(&sent),
-        };
-        match kvs(&reply).map(|kvs| kvs.into_iter().next()) {
-            Ok(kv) => CallResult::Ok(kv.map(|kv| kv.value).unwrap_or_default()),
-            Err(why) => CallResult::fail(why),
+    /// Whether the version of a register, the revision of its last change, belongs to the replies.
+    fn versions(&self) -> bool {
+        self.param("versions") == Some(&Value::Bool(true))
+    }
+
+    /// The value of a register; with versions `[revision, value]`.
+    async fn read_register(&mut self, key: &str) -> CallResult {
+        let versions = self.versions();
+        match self.first(key).await {
+            Ok(kv) => {
+                let (revision, value) = kv.map_or((0, Value::Nil), |kv| (kv.changed, kv.value));
+                CallResult::Ok(if versions { Value::list([Value::Int(revision), value]) } else { value })
+            }
+            Err(result) => result,
         }
     }
 
+    /// The value of a key; nil if it is absent.
+    pub(super) async fn read_value(&mut self, key: &str) -> CallResult {
+        match self.first(key).await {
+            Ok(kv) => CallResult::Ok(kv.map(|kv| kv.value).unwrap_or_default()),
+            Err(result) => result,
+        }
+    }
+
+    /// A key, if it is there.
+    async fn first(&mut self, key: &str) -> Result<Option<Kv>, CallResult> {
+        let body = json!({"key": encoded(key), "serializable": self.serializable});
+        let reply = self.post("/v3/kv/range", &body).await.map_err(|sent| outcome::of_read(&sent))?;
+        Ok(kvs(&reply).map_err(CallResult::fail)?.into_iter().next())
+    }
+
     pub(super) async fn write(&mut self, key: &str, value: &Value) -> CallResult {
-        let body = json!({"key": encoded(key), "value": encoded(&json_text(value))});
-        match self.post("/v3/kv/put", &body).await {
+        match self.put(key, value).await {
             Ok(_) => CallResult::Ok(Value::Nil),
             Err(sent) => outcome::of_write(&sent),
         }
+    }
+
+    async fn put(&mut self, key: &str, value: &Value) -> Result<Json, RequestProgress> {
+        let body = json!({"key": encoded(key), "value": encoded(&json_text(value))});
+        self.post("/v3/kv/put", &body).await
     }
 
     async fn compare_and_set(&mut self, call: &Call) -> CallResult {

@@ -57,7 +57,7 @@ impl EtcdClient {
         }
     }
 
-    fn param(&self, name: &str) -> Option<&Value> {
+    pub(super) fn param(&self, name: &str) -> Option<&Value> {
         let Value::Map(entries) = &self.params else { return None };
         entries.iter().find(|(known, _)| &**known == name).map(|(_, value)| value)
     }
@@ -105,6 +105,9 @@ impl EtcdClient {
             Ok(accounts) => accounts,
             Err(ended) => return ended,
         };
+        if accounts.iter().all(Vec::is_empty) {
+            return CallResult::fail("not-found: there are no accounts on this node");
+        }
         let name = |kv: &Kv| kv.key.strip_prefix(ACCOUNTS).unwrap_or_default().to_owned();
         CallResult::Ok(Value::Map(accounts.into_iter().flatten().map(|kv| (name(&kv).into(), kv.value)).collect()))
     }

@@ -165,6 +165,13 @@ pub(super) struct ReplyContext {
     pub(super) node: Arc<str>,
     /// All nodes of the plan.
     pub(super) nodes: Vec<Arc<str>>,
+    /// Whether registers have versions ([`versions`]).
+    pub(super) versions: bool,
+}
+
+/// Whether the registers of a workload with these parameters have versions.
+pub(super) fn versions(params: &Value) -> bool {
+    open(params).get("versions") == Some(&Json::Bool(true))
 }
 
 /// A line of a client.
@@ -201,7 +208,7 @@ pub(super) fn reply(line: &str, id: u64, call: &Call, meaning: &ReplyContext) ->
     let code = error.and_then(|error| error.get("code")).and_then(Json::as_str);
     let certainty = code.and_then(|code| certainty(code, call, &meaning.errors));
     let answer = match json.get("type").and_then(Json::as_str) {
-        Some("ok") => match ok(&json, call) {
+        Some("ok") => match ok(&json, call).and_then(|value| versioned(value, call, meaning)) {
             Ok(value) => CallResult::Ok(value),
             Err(doubt) => return doubt.reply(line),
         },
@@ -400,6 +407,23 @@ fn written(value: Value) -> Result<Value, ReplyDefect> {
     match plain {
         Value::Nil | Value::Int(_) => Ok(value),
         other => Err(ReplyDefect::Unbelieved(format!("a read returned {}", values::mistyped(other, "written")))),
+    }
+}
+
+/// What a register with versions answers to a read and to a write.
+fn versioned(value: Value, call: &Call, meaning: &ReplyContext) -> Result<Value, ReplyDefect> {
+    let (fits, expected) = match &*call.f {
+        _ if !meaning.versions => return Ok(value),
+        "read" => (
+            matches!(value.as_list(), Some([Value::Int(_), _])),
+            "a read is answered with [version, value] ([0, null] before the first write)",
+        ),
+        "write" => (value.as_int().is_some(), "a write is answered with its version, an integer"),
+        _ => return Ok(value),
+    };
+    match fits {
+        true => Ok(value),
+        false => Err(ReplyDefect::Unbelieved(format!("`versions` of the workload is set, so that {expected}"))),
     }
 }
 

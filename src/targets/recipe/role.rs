@@ -1,4 +1,4 @@
-//! [`RoleProbe`], [`Converged`], [`Authority`]: how nodes are asked for their roles and for what their replicas hold.
+//! [`RoleProbe`], [`Converged`], [`Copies`], [`Authority`]: how nodes are asked for their roles and for what their replicas hold.
 use super::super::probe::{Condition, Pick, Question};
 use dsfuzz_checkers::history::leads_by_name;
 use dsfuzz_nemesis::Span;
@@ -79,12 +79,39 @@ pub struct Converged {
     /// Must be the same on all nodes.
     #[serde(default)]
     pub agree: Vec<Pick>,
+    /// What an answer lists and only some nodes hold, such as streams or shards.
+    #[serde(default)]
+    pub copies: Option<Copies>,
+    /// Other rules. Replicas have also converged if these hold.
+    #[serde(default)]
+    pub or: Option<Box<Converged>>,
     /// Time between two questions.
     #[serde(default = "default_converged_every")]
     pub every: Span,
     /// Deadline of one question.
     #[serde(default = "default_converged_deadline")]
     pub deadline: Span,
+}
+
+/// Objects that a node lists in its answer, a JSON document, with a copy of each on some nodes. Nodes without a copy are not
+/// compared. At least one object must be there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Copies {
+    /// Where they stand: a JSON pointer in which `*` stands for every entry of a list or an object. The parts below are parts of
+    /// the entry.
+    pub each: String,
+    /// The object's name, the same in each copy.
+    pub name: Pick,
+    /// How many nodes must have a copy; each copy says the same number. Left out: any number.
+    #[serde(default)]
+    pub count: Option<Pick>,
+    /// Must hold for exactly one copy.
+    #[serde(default)]
+    pub one: Vec<Condition>,
+    /// Must be the same in all copies.
+    #[serde(default)]
+    pub agree: Vec<Pick>,
 }
 
 /// Which node speaks with authority in final reads.

@@ -91,6 +91,13 @@ pub struct Init {
     pub is_final: bool,
 }
 
+impl Init {
+    /// Whether registers reply with versions: a read with `[version, value]`, a write with its version.
+    pub fn versions(&self) -> bool {
+        self.params.get("versions") == Some(&Value::Bool(true))
+    }
+}
+
 /// A node of the plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeAddress {

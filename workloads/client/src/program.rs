@@ -14,18 +14,21 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 pub type ObjectFunctions = (&'static str, &'static [&'static str]);
 
 /// A connection to one node.
-pub trait Client: Sized {
+pub trait Client: Sized + Send + 'static {
     /// What it carries out, by object; with [`SETUP`] among the functions of an object that must be prepared.
     const OBJECTS: &'static [ObjectFunctions];
 
+    /// Whether its registers have versions. A client without refuses a workload that needs them.
+    const VERSIONS: bool = false;
+
     /// Connects. Must not change the target's state.
-    fn open(init: Init) -> impl Future<Output = Result<Self, CallError>>;
+    fn open(init: Init) -> impl Future<Output = Result<Self, CallError>> + Send;
 
     /// Carries out one call. `init` has said for which workload.
-    fn call(&mut self, call: &Call) -> impl Future<Output = Result<Reply, CallError>>;
+    fn call(&mut self, call: &Call) -> impl Future<Output = Result<Reply, CallError>> + Send;
 
     /// Closes the connection properly.
-    fn close(self) -> impl Future<Output = ()> {
+    fn close(self) -> impl Future<Output = ()> + Send {
         async {}
     }
 }
@@ -123,11 +126,19 @@ pub fn run<C: Client>() -> ExitCode {
         Err(error) => return failed(&error),
     };
     let ended = runtime.block_on(async {
-        // A pipe is read without a thread of its own; anything else by hand.
-        match std::io::stdin().as_fd().try_clone_to_owned().and_then(tokio::net::unix::pipe::Receiver::from_owned_fd) {
-            Ok(pipe) => serve::<C>(BufReader::new(pipe)).await,
-            Err(_) => serve::<C>(BufReader::new(tokio::io::stdin())).await,
-        }
+        // A task of its own: whatever wakes the future of `block_on` writes to a descriptor and polls once more, for each call.
+        let serving = tokio::spawn(async {
+            // A pipe is read without a thread of its own; anything else by hand.
+            let pipe = std::io::stdin().as_fd().try_clone_to_owned();
+            match pipe.and_then(tokio::net::unix::pipe::Receiver::from_owned_fd) {
+                Ok(pipe) => serve::<C>(BufReader::new(pipe)).await,
+                Err(_) => serve::<C>(BufReader::new(tokio::io::stdin())).await,
+            }
+        });
+        serving.await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(std::io::Error::other(error)),
+        })
     });
     // What a library still does must not keep the program.
     runtime.shutdown_background();
@@ -147,7 +158,7 @@ fn objects<C: Client>() -> std::collections::BTreeMap<&'static str, &'static [&'
     C::OBJECTS.iter().copied().collect()
 }
 
-async fn serve<C: Client>(input: BufReader<impl AsyncRead + Unpin>) -> std::io::Result<()> {
+async fn serve<C: Client>(input: BufReader<impl AsyncRead + Unpin + Send>) -> std::io::Result<()> {
     let mut lines = input.lines();
     let Some(line) = lines.next_line().await? else { return Ok(()) };
     let mut client = match opened::<C>(&line).await {
@@ -200,6 +211,13 @@ async fn opened<C: Client>(line: &str) -> Result<(C, Vec<String>), CallError> {
         .collect();
     if !missing.is_empty() {
         let text = format!("no function {missing:?} on `{}` (workload {})", init.object, init.workload);
+        return Err(CallError::fail("not-supported", text));
+    }
+    if init.versions() && !C::VERSIONS {
+        let text = format!(
+            "registers have no versions here, and the workload {} asks for them: leave its option `versions` out",
+            init.workload
+        );
         return Err(CallError::fail("not-supported", text));
     }
     let client = C::open(init).await?;

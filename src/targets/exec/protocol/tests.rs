@@ -6,7 +6,7 @@ fn call(workload: &str, f: &str) -> Call {
 }
 
 fn meaning(errors: BTreeMap<String, Certainty>) -> ReplyContext {
-    ReplyContext { errors, node: "n1".into(), nodes: ["n1", "n2", "n3"].map(Arc::from).to_vec() }
+    ReplyContext { errors, node: "n1".into(), nodes: ["n1", "n2", "n3"].map(Arc::from).to_vec(), versions: false }
 }
 
 fn answer(answer: CallResult) -> ClientLine {
@@ -114,6 +114,28 @@ fn what_came_out_of_a_queue_is_said_and_was_put_in() {
     }
     let line = r#"{"id":7,"type":"error","error":{"code":"empty"}}"#;
     assert_eq!(reply(line, 7, &call("queue", "dequeue"), &meaning(BTreeMap::new())), answer(CallResult::fail("empty")));
+}
+
+#[test]
+fn a_workload_with_versions_is_answered_with_them() {
+    let meaning = ReplyContext { versions: true, ..meaning(BTreeMap::new()) };
+    let asked =
+        |f: &str, json: &str| reply(&format!(r#"{{"id":7,"type":"ok"{json}}}"#), 7, &call("sessions", f), &meaning);
+    let int = Value::Int;
+    assert_eq!(asked("write", r#","value":3"#), answer(CallResult::Ok(int(3))));
+    assert_eq!(asked("read", r#","value":[3,5]"#), answer(CallResult::Ok(Value::list([int(3), int(5)]))));
+    assert_eq!(asked("read", r#","value":[0,null]"#), answer(CallResult::Ok(Value::list([int(0), Value::Nil]))));
+    for (f, json, expected) in [
+        ("write", "", "its version, an integer"),
+        ("write", r#","value":[3,5]"#, "its version, an integer"),
+        ("read", r#","value":5"#, "[version, value]"),
+        ("read", r#","value":[null,5]"#, "[version, value]"),
+        ("read", r#","value":null"#, "[version, value]"),
+    ] {
+        let got = asked(f, json);
+        assert!(matches!(&got, ClientLine::Unbelieved(why) if why.contains(expected)), "{f} {json}: {got:?}");
+    }
+    assert!(versions(&Value::Map([("versions".into(), Value::Bool(true))].into())) && !versions(&Value::Nil));
 }
 
 #[test]

@@ -72,7 +72,12 @@ impl ClientTrial {
         };
         notes.kept(Rule::Init);
         let node: Arc<str> = NODE.into();
-        let meaning = ReplyContext { errors: exec.errors.clone(), node: node.clone(), nodes: vec![node] };
+        let meaning = ReplyContext {
+            errors: exec.errors.clone(),
+            node: node.clone(),
+            nodes: vec![node],
+            versions: protocol::versions(&exec.workload.params),
+        };
         Ok(Session { program, meaning, next_id: 1, wants_setup })
     }
 

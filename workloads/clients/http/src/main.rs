@@ -141,6 +141,7 @@ impl Http {
             key: &call.key,
             value: &call.value,
             process: self.init.process,
+            workload: &self.init.workload,
             run: &self.init.run,
             token: &self.token,
         };

@@ -1,5 +1,5 @@
-//! Placeholders of paths and bodies: `{key}`, `{value}`, `{value/0}` (a JSON pointer into the argument), `{process}`, `{run}`,
-//! `{token}` (the last reply to `acquire`).
+//! Placeholders of paths and bodies: `{key}`, `{value}`, `{value/0}` (a JSON pointer into the argument), `{process}`, `{workload}`,
+//! `{run}`, `{token}` (the last reply to `acquire`).
 use serde_json::{Map, Value};
 
 /// What placeholders stand for.
@@ -7,6 +7,7 @@ pub(crate) struct Names<'a> {
     pub(crate) key: &'a Value,
     pub(crate) value: &'a Value,
     pub(crate) process: u64,
+    pub(crate) workload: &'a str,
     pub(crate) run: &'a str,
     pub(crate) token: &'a Value,
 }
@@ -17,6 +18,7 @@ impl Names<'_> {
             "key" => Some(self.key.clone()),
             "value" => Some(self.value.clone()),
             "process" => Some(Value::from(self.process)),
+            "workload" => Some(Value::from(self.workload)),
             "run" => Some(Value::from(self.run)),
             "token" => Some(self.token.clone()),
             _ => Some(self.value.pointer(name.strip_prefix("value").filter(|at| at.starts_with('/'))?)?.clone()),
@@ -82,8 +84,8 @@ mod tests {
     #[test]
     fn placeholders_keep_their_types_in_bodies_and_are_text_in_paths() {
         let (key, value, token) = (json!(3), json!([null, 8]), json!("t1"));
-        let names = Names { key: &key, value: &value, process: 4, run: "r", token: &token };
-        assert_eq!(names.fill("/kv/{key}?by={process}&t={token}&{other}{"), "/kv/3?by=4&t=t1&{other}{");
+        let names = Names { key: &key, value: &value, process: 4, workload: "register", run: "r", token: &token };
+        assert_eq!(names.fill("/{workload}/{key}?by={process}&t={token}&{other}{"), "/register/3?by=4&t=t1&{other}{");
         let body = json!({"from": "{value/0}", "to": "{value/1}", "why": "{run}: {value}", "all": ["{value}"], "n": 1});
         let filled = json!({"from": null, "to": 8, "why": "r: [null,8]", "all": [[null, 8]], "n": 1});
         assert_eq!(names.fill_body(&body), filled);

@@ -47,9 +47,9 @@ impl Service {
 /// The settings of the example's recipe.
 fn settings() -> Value {
     json!({"functions": {
-        "read": {"path": "/kv/{key}", "value": "/value", "absent": [404]},
-        "write": {"method": "PUT", "path": "/kv/{key}", "body": {"value": "{value}"}},
-        "cas": {"method": "PUT", "path": "/kv/{key}", "body": {"from": "{value/0}", "value": "{value/1}"},
+        "read": {"path": "/kv/{workload}-{key}", "value": "/value", "absent": [404]},
+        "write": {"method": "PUT", "path": "/kv/{workload}-{key}", "body": {"value": "{value}"}},
+        "cas": {"method": "PUT", "path": "/kv/{workload}-{key}", "body": {"from": "{value/0}", "value": "{value/1}"},
                 "fail": {"precondition": [409]}},
         "enqueue": {"method": "POST", "path": "/queue", "body": {"value": "{value}"}},
         "dequeue": {"method": "DELETE", "path": "/queue", "value": "/value", "absent": [204]},
@@ -75,6 +75,10 @@ fn keys_a_queue_and_a_lock() {
     ] {
         assert_eq!(shown(&client.call(f, 3, value.clone())), expected, "{f} {value}");
     }
+    let mut second = init("register", service.port, settings(), json!(null));
+    second.workload = "sequential".to_owned();
+    let second = Program::open(PROGRAM, second).unwrap().call("read", 3, ());
+    assert_eq!(shown(&second), ("ok", "", json!(null)), "each workload has its own keys");
     let mut queue = service.client("queue");
     assert_eq!(queue.ok("dequeue", ()), json!(null));
     for element in 1..=3 {

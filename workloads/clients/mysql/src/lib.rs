@@ -25,6 +25,9 @@ const SHUTDOWN: [u16; 4] = [
     4031, // idle for too long
 ];
 
+/// Warnings of features that a later version will not have.
+const DEPRECATED: [&str; 2] = ["1287", "1681"];
+
 /// A connection to one server.
 #[derive(Debug)]
 pub struct Mysql {
@@ -56,19 +59,36 @@ fn columns(row: Row) -> Vec<Option<String>> {
     row.unwrap().into_iter().map(text).collect()
 }
 
-async fn answered(connection: &mut Conn, statement: &str) -> Result<Outcome, Error> {
+/// The answer to a statement, and how many warnings came with it.
+async fn answered(connection: &mut Conn, statement: &str) -> Result<(Outcome, u16), Error> {
     let mut answer = connection.query_iter(statement).await?;
     let rows: Vec<Row> = answer.collect().await?;
-    let (affected, warned) = (answer.affected_rows(), answer.warnings() > 0);
+    let (affected, warnings) = (answer.affected_rows(), answer.warnings());
     answer.drop_result().await?;
-    let mut outcome = Outcome { rows: rows.into_iter().map(columns).collect(), affected, warnings: Vec::new() };
-    if warned && outcome.rows.is_empty() {
-        let warnings: Vec<Row> = connection.query("show warnings").await?;
-        // Level, number, message.
-        let said = |row: Row| columns(row).into_iter().flatten().collect::<Vec<_>>().join(" ");
-        outcome.warnings = warnings.into_iter().map(said).collect();
+    Ok((Outcome { rows: rows.into_iter().map(columns).collect(), affected, warnings: Vec::new() }, warnings))
+}
+
+/// The texts of the warnings of the last statement, without notes and deprecations, which leave nothing in doubt.
+async fn warnings(connection: &mut Conn) -> Result<Vec<String>, Error> {
+    let rows: Vec<Row> = connection.query("show warnings").await?;
+    // Level, number, message.
+    let rows = rows.into_iter().map(|row| columns(row).into_iter().flatten().collect::<Vec<_>>());
+    let doubtful = |row: &Vec<String>| match &row[..] {
+        [level, number, ..] => level != "Note" && !DEPRECATED.contains(&&**number),
+        _ => true,
+    };
+    Ok(rows.filter(doubtful).map(|row| row.join(" ")).collect())
+}
+
+impl Mysql {
+    /// The error of a request. A connection that broke over it is forgotten.
+    fn failed(&mut self, error: &Error) -> SqlError {
+        let error = classified(error);
+        if !matches!(error, SqlError::Server { fatal: false, .. }) {
+            self.connection = None;
+        }
+        error
     }
-    Ok(outcome)
 }
 
 impl Driver for Mysql {
@@ -101,14 +121,20 @@ impl Driver for Mysql {
         let Some(connection) = &mut self.connection else {
             return Err(SqlError::Unreachable("the connection has ended".to_owned()));
         };
-        let answer = answered(connection, statement).await;
-        answer.map_err(|error| {
-            let error = classified(&error);
-            if !matches!(error, SqlError::Server { fatal: false, .. }) {
-                self.connection = None;
-            }
-            error
-        })
+        let (mut outcome, count) = match answered(connection, statement).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.failed(&error)),
+        };
+        if count > 0 && outcome.rows.is_empty() {
+            // The statement itself has succeeded, whatever comes of this question.
+            outcome.warnings = match warnings(connection).await {
+                Ok(warnings) => warnings,
+                Err(error) => {
+                    vec![format!("{count} warnings, which the server does not show: {}", self.failed(&error))]
+                }
+            };
+        }
+        Ok(outcome)
     }
 
     fn is_closed(&self) -> bool {

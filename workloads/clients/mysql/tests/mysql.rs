@@ -136,6 +136,7 @@ async fn each_object_on_a_real_server() {
     suite::transactions::<Mysql>(&server).await;
     suite::queues::<Mysql>(&server).await;
     suite::locks::<Mysql>(&server).await;
+    suite::decisions::<Mysql>(&server).await;
     suite::setups::<Mysql>(&server).await;
     suite::settings::<Mysql>(&server).await;
     suite::conflicts::<Mysql>(&server, json!({"isolation": "serializable"})).await;
@@ -152,6 +153,53 @@ async fn a_snapshot_that_is_no_longer_true_is_a_conflict() {
 async fn a_broken_connection_leaves_no_doubt_where_there_is_none() {
     let server = Running::start(&[]).await;
     suite::broken_connections::<Mysql>(&server).await;
+}
+
+/// A way to the server on which no question for warnings arrives as it was asked. Returns its port.
+fn without_warnings_shown(server: u16) -> u16 {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        while let Ok((mut client, _)) = listener.accept() {
+            let mut server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+            let (mut answers, mut answered) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut answers, &mut answered));
+            let mut buffer = vec![0; 1 << 16];
+            while let Ok(count @ 1..) = client.read(&mut buffer) {
+                let asked = &mut buffer[..count];
+                if let Some(at) = asked.windows(13).position(|part| part == b"show warnings") {
+                    asked[at..at + 4].copy_from_slice(b"shoe");
+                }
+                server.write_all(asked).unwrap();
+            }
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_change_with_warnings_was_made_and_leaves_doubt() {
+    let server = Running::start(&[]).await;
+    let mut honest = suite::prepared::<Mysql>(&server, "set", "warned").await;
+    // A text that is no number is cut where it stops being one, with a warning.
+    let add = "insert into :table (k, v) values (:key, concat(:value, 'x'))";
+    let more = json!({"each": ["set sql_mode = ''"], "sql": {"add": add}});
+    for (element, port, expected) in [
+        (1, server.port, "Warning 1265"),
+        (2, without_warnings_shown(server.port), "1 warnings, which the server does not show: 1064"),
+    ] {
+        let mut init = suite::init(&server, "set", "warned", more.clone());
+        init.ports.insert("client".to_owned(), port);
+        let mut client = suite::open::<Mysql>(init).await;
+        let doubtful = suite::call(&mut client, "add", Value::Null, json!(element)).await.unwrap_err();
+        assert!(!doubtful.certain && doubtful.code == "warning", "{doubtful:?}");
+        assert!(doubtful.text.contains(expected), "{doubtful:?}");
+        let all: Vec<i32> = (1..=element).collect();
+        assert_eq!(suite::call(&mut client, "read", Value::Null, Value::Null).await.unwrap(), json!(all));
+        assert_eq!(suite::call(&mut honest, "read", Value::Null, Value::Null).await.unwrap(), json!(all));
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ pub(crate) struct NatsClient {
     pub(crate) connection: Connection,
     pub(crate) settings: Settings,
     pub(crate) params: Json,
+    /// Registers have versions: the revisions of the bucket.
+    pub(crate) versions: bool,
     pub(crate) object: String,
     pub(crate) workload: String,
     pub(crate) run: String,
@@ -24,10 +26,13 @@ impl Client for NatsClient {
     const OBJECTS: &'static [ObjectFunctions] = &[
         ("register", &["read", "write", "cas", SETUP]),
         ("set", &["add", "read", SETUP]),
+        ("crdt", &["add", "read", SETUP]),
         ("ids", &["generate", SETUP]),
         ("queue", &["enqueue", "dequeue", "drain", SETUP]),
         ("log", &["assign", "subscribe", "send", "poll", "crash", SETUP]),
     ];
+
+    const VERSIONS: bool = true;
 
     async fn open(init: Init) -> Result<NatsClient, CallError> {
         let settings = Settings::read(&init)?;
@@ -35,6 +40,7 @@ impl Client for NatsClient {
         Ok(NatsClient {
             connection,
             settings,
+            versions: init.versions(),
             params: init.params,
             object: init.object,
             workload: init.workload,
@@ -56,7 +62,8 @@ impl NatsClient {
             ("register", "read") => self.read_register(call).await,
             ("register", "write") => self.write_register(call).await,
             ("register", "cas") => self.compare_and_set(call).await,
-            ("set", "add") | ("queue", "enqueue") => self.add(call).await,
+            ("set" | "crdt", "add") | ("queue", "enqueue") => self.add(call).await,
+            ("crdt", "read") => self.read_replica(call).await,
             ("set", "read") => self.read_set(call).await,
             ("ids", "generate") => self.generate().await,
             ("queue", "dequeue") => self.dequeue(call).await,

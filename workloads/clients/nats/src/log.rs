@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 /// Most messages of one log in a poll.
 const POLLED_MAX: usize = 32;
+/// Most messages of the stream in a poll of the own server's copy.
+const STREAM_MAX: usize = 500;
 
 impl NatsClient {
     /// Sets the logs to poll: each from where this client is, or all from their beginnings.
@@ -36,10 +38,13 @@ impl NatsClient {
         Ok(Reply::value(json!([["send", log, [acknowledged["seq"], message]]])))
     }
 
-    pub(crate) async fn poll(&mut self, _call: &Call) -> Result<Reply, CallError> {
+    pub(crate) async fn poll(&mut self, call: &Call) -> Result<Reply, CallError> {
         let Some(places) = self.places.clone() else {
             return Err(CallError::fail("not-found", "no log is assigned"));
         };
+        if self.reads_replica() {
+            return self.poll_own_copy(call, places).await.map_err(without_effect);
+        }
         let (mut polled, mut reached) = (Map::new(), BTreeMap::new());
         for (log, place) in places {
             let (messages, next) = self.next_messages(log, place).await.map_err(without_effect)?;
@@ -52,13 +57,34 @@ impl NatsClient {
         Ok(Reply::value(json!([["poll", polled]])))
     }
 
+    /// Polls the own server's copy of the stream, all logs at once.
+    async fn poll_own_copy(&mut self, call: &Call, places: BTreeMap<i64, u64>) -> Result<Reply, CallError> {
+        let from = places.values().copied().min().unwrap_or(1);
+        let messages = self.own_copy(call, from, STREAM_MAX).await?;
+        let (mut polled, mut reached) = (Map::new(), BTreeMap::new());
+        for (log, place) in places {
+            let subject = self.subject(&Json::from(log));
+            let mut own = messages.iter().filter(|message| message.sequence >= place && message.subject == subject);
+            let taken: Vec<_> = own.by_ref().take(POLLED_MAX).collect();
+            // A log whose messages were all taken goes on after the last message of any log.
+            let seen = if own.next().is_some() { taken.last().copied() } else { messages.last() };
+            reached.insert(log, seen.map_or(place, |message| place.max(message.sequence + 1)));
+            if !taken.is_empty() {
+                let pairs: Vec<Json> = taken.iter().map(|one| json!([one.sequence, one.value])).collect();
+                polled.insert(log.to_string(), pairs.into());
+            }
+        }
+        self.places = Some(reached);
+        Ok(Reply::value(json!([["poll", polled]])))
+    }
+
     /// Messages of a log from a sequence on, as offset and message, and the sequence that comes after them.
     async fn next_messages(&self, log: i64, from: u64) -> Result<(Vec<Json>, u64), CallError> {
         let subject = self.subject(&Json::from(log));
         let (mut messages, mut place) = (Vec::new(), from);
         while messages.len() < POLLED_MAX {
             let wanted = json!({"seq": place, "next_by_subj": subject});
-            let Some(message) = self.message(wanted).await? else { break };
+            let Some(message) = self.of_leader(wanted).await? else { break };
             place = message.sequence + 1;
             messages.push(json!([message.sequence, message.value]));
         }

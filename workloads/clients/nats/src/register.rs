@@ -9,15 +9,23 @@ const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 
 impl NatsClient {
     pub(crate) async fn read_register(&mut self, call: &Call) -> Result<Reply, CallError> {
-        let entry = self.message(json!({"last_by_subj": self.subject(&call.key)})).await.map_err(without_effect)?;
-        Ok(Reply::value(entry.map_or(Json::Null, |entry| entry.value.into())))
+        let subject = self.subject(&call.key);
+        let entry = if self.reads_replica() {
+            self.last_of_own_copy(call, &subject).await
+        } else {
+            self.of_leader(json!({"last_by_subj": subject})).await
+        };
+        let entry = entry.map_err(without_effect)?;
+        let (version, value) = entry.map_or((0, Json::Null), |entry| (entry.sequence, entry.value.into()));
+        Ok(Reply::value(if self.versions { json!([version, value]) } else { value }))
     }
 
     pub(crate) async fn write_register(&mut self, call: &Call) -> Result<Reply, CallError> {
         let value = argument(&call.value)?;
         let subject = self.subject(&call.key);
-        self.connection.publish(&self.stream(), subject, HeaderMap::new(), value.to_string()).await?;
-        Ok(Reply::nothing())
+        let acknowledged =
+            self.connection.publish(&self.stream(), subject, HeaderMap::new(), value.to_string()).await?;
+        Ok(if self.versions { Reply::value(acknowledged["seq"].clone()) } else { Reply::nothing() })
     }
 
     /// Reads the entry and its revision, and writes under the condition that this is still the last one.

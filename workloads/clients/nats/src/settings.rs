@@ -37,7 +37,7 @@ pub(crate) enum Storage {
 pub(crate) enum ReadFrom {
     /// The stream's leader's, wherever it is.
     Leader,
-    /// Of a set, that of the server that the client is connected to. Of registers and logs, that of any server that has one.
+    /// That of the server that the client is connected to.
     Replica,
 }
 

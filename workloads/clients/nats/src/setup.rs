@@ -6,7 +6,7 @@ use dsfuzz_client::{CallError, Reply};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
-/// Direct gets, which read a server's own copy, came with this version.
+/// Consumers with a number of replicas of their own, which read a server's own copy, came with this version.
 const LEAST: (u64, u64) = (2, 9);
 /// How often a new stream is asked whether all its copies are there.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -1,7 +1,6 @@
-//! Messages of a stream by sequence or subject: of the stream's leader, or by a direct get of any server that has a copy.
+//! Messages of a stream by sequence or subject, of the stream's leader.
 use crate::client::{NatsClient, without_effect};
 use crate::errors::{self, NO_MESSAGE};
-use async_nats::HeaderMap;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use dsfuzz_client::{Call, CallError, Reply};
@@ -39,15 +38,26 @@ impl NatsClient {
 
     /// A set is a stream: each of its messages by sequence, from the first to the last that its leader knows.
     pub(crate) async fn read_set(&mut self, call: &Call) -> Result<Reply, CallError> {
-        let elements = self.whole(&self.subject(&call.key)).await.map_err(without_effect)?;
+        let elements = self.whole(call).await.map_err(without_effect)?;
         Ok(Reply::value(elements))
     }
 
-    async fn whole(&self, subject: &str) -> Result<Vec<i64>, CallError> {
-        let state = self.state().await?;
+    /// A replicated set or counter is a stream of additions, and what the own server's copy holds is its state.
+    pub(crate) async fn read_replica(&mut self, call: &Call) -> Result<Reply, CallError> {
+        let messages = self.own_copy(call, 1, usize::MAX).await.map_err(without_effect)?;
+        let subject = self.subject(&call.key);
+        let added = messages.into_iter().filter(|message| message.subject == subject).map(|message| message.value);
+        Ok(Reply::value(match self.params["type"].as_str() {
+            Some("g-counter" | "pn-counter") => json!(added.sum::<i64>()),
+            _ => json!(added.collect::<Vec<i64>>()),
+        }))
+    }
+
+    async fn whole(&self, call: &Call) -> Result<Vec<i64>, CallError> {
         let messages = if self.reads_replica() {
-            self.own_copy(&state).await?
+            self.own_copy(call, 1, usize::MAX).await?
         } else {
+            let state = self.state().await?;
             stream::iter(state.first.max(1)..=state.last)
                 .map(|sequence| self.of_leader(json!({"seq": sequence})))
                 .buffered(AT_ONCE)
@@ -57,37 +67,11 @@ impl NatsClient {
                 .flatten()
                 .collect()
         };
+        let subject = self.subject(&call.key);
         Ok(messages.into_iter().filter(|message| message.subject == subject).map(|message| message.value).collect())
     }
 
     /// The message that a request names (`seq`, `last_by_subj`, `next_by_subj`). None: there certainly is none.
-    pub(crate) async fn message(&self, wanted: Json) -> Result<Option<Stored>, CallError> {
-        if self.reads_replica() { self.direct(wanted).await } else { self.of_leader(wanted).await }
-    }
-
-    /// A direct get is answered by any server that has a copy.
-    async fn direct(&self, wanted: Json) -> Result<Option<Stored>, CallError> {
-        let subject = format!("$JS.API.DIRECT.GET.{}", self.stream());
-        let reply = self.connection.raw(subject, HeaderMap::new(), wanted.to_string()).await?;
-        if let Some(status) = reply.status {
-            let words = reply.description.unwrap_or_default();
-            // "Message Not Found" alone is absence.
-            if status.as_u16() == 404 {
-                return Ok(None);
-            }
-            return Err(CallError::fail("unknown", format!("direct get: {} {words}", status.as_u16())));
-        }
-        let header =
-            |name: &str| reply.headers.as_ref().and_then(|headers| headers.get(name)).map(|value| value.as_str());
-        let sequence = header("Nats-Sequence").and_then(|sequence| sequence.parse().ok());
-        match (sequence, header("Nats-Subject"), integer(&reply.payload)) {
-            (Some(sequence), Some(subject), Some(value)) => {
-                Ok(Some(Stored { sequence, subject: subject.to_owned(), value }))
-            }
-            _ => Err(CallError::fail("unknown", format!("direct get {wanted}: an odd message: {reply:?}"))),
-        }
-    }
-
     pub(crate) async fn of_leader(&self, wanted: Json) -> Result<Option<Stored>, CallError> {
         let reply = self.connection.ask(&format!("STREAM.MSG.GET.{}", self.stream()), &wanted).await?;
         match errors::refused(&reply) {

@@ -159,6 +159,7 @@ async fn each_object_on_a_real_server() {
     suite::transactions::<Postgres>(&server).await;
     suite::queues::<Postgres>(&server).await;
     suite::locks::<Postgres>(&server).await;
+    suite::decisions::<Postgres>(&server).await;
     suite::setups::<Postgres>(&server).await;
     suite::settings::<Postgres>(&server).await;
     suite::conflicts::<Postgres>(&server, json!({"isolation": "serializable"})).await;

@@ -40,12 +40,16 @@ impl RedisClient {
         Ok(self.reply(Json::Null, &via))
     }
 
+    /// All accounts with what they hold. A replica that has none yet shows none of setup's.
     pub(crate) async fn read_bank(&mut self) -> Result<Reply, CallError> {
         let (reply, via) = self.read(cmd("HGETALL").arg(self.key(&Json::Null, "")).take()).await?;
         let mut balances = Map::new();
         for pair in replies::list(&reply)?.chunks_exact(2) {
             let account = replies::text(&pair[0]).ok_or_else(|| replies::unexpected(&pair[0], "an account"))?;
             balances.insert(account.to_owned(), integer(&pair[1])?.into());
+        }
+        if balances.is_empty() {
+            return Err(CallError::fail("not-found", "there are no accounts on this node"));
         }
         Ok(self.reply(balances, &via))
     }

@@ -32,7 +32,8 @@ pub(crate) struct Settings {
     pub(crate) port: String,
     pub(crate) queue: QueueMethod,
     pub(crate) bank: BankMethod,
-    /// After how many milliseconds a lock or permit is free again that nobody released; 0: never. Leases say it themselves.
+    /// After how many milliseconds a lock or permit is free again that nobody released; 0: never. With a time a lock is a lease,
+    /// and a holder that outlives it is a finding of the client's own making. Leases say their time themselves.
     #[serde(deserialize_with = "number")]
     pub(crate) lock_ttl_ms: u64,
     /// A granted lock or lease replies with a number that grows with each grant.
@@ -84,7 +85,7 @@ impl Default for Settings {
             port: "client".to_owned(),
             queue: QueueMethod::Pop,
             bank: BankMethod::Script,
-            lock_ttl_ms: 30_000,
+            lock_ttl_ms: 0,
             fencing: false,
         }
     }

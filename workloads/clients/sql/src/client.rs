@@ -30,6 +30,8 @@ pub const OBJECTS: &[ObjectFunctions] = &[
     ("ids", &["generate", SETUP]),
     ("lock", &["acquire", "release"]),
     ("guarded", &["acquire", "release", "add", "read", "write", "log", SETUP]),
+    ("commit", &["commit", "status", SETUP]),
+    ("saga", &["start", "log", SETUP]),
 ];
 
 /// Least time for connecting, whatever the deadline of calls.
@@ -68,9 +70,11 @@ fn malformed(text: impl ToString) -> CallError {
 
 impl<D: Driver> Client for SqlClient<D> {
     const OBJECTS: &'static [ObjectFunctions] = OBJECTS;
+    const VERSIONS: bool = true;
 
     async fn open(init: Init) -> Result<SqlClient<D>, CallError> {
-        let settings = Settings::parse(&init.settings).map_err(malformed)?;
+        let mut settings = Settings::parse(&init.settings).map_err(malformed)?;
+        settings.versions |= init.versions();
         let first = D::DIALECTS.first().copied().unwrap_or_default();
         let address = address(&init, &settings, first)?;
         let classes =
@@ -289,10 +293,10 @@ impl<D: Driver> SqlClient<D> {
         self.setting(statement).await
     }
 
-    /// A change as a transaction of its own.
+    /// A change as a transaction of its own. A warning means the same as one of a commit, unless nothing was changed.
     pub(crate) async fn change(&mut self, statement: &str) -> Result<Outcome, CallError> {
         let outcome = self.run(statement).await.map_err(|error| self.classes.call_error(&error, Stage::Commits))?;
-        if self.dialect.is_mysql() { Ok(outcome) } else { without_warnings(outcome) }
+        if outcome.affected == 0 { Ok(outcome) } else { without_warnings(outcome) }
     }
 
     /// The release of a session's lock. PostgreSQL warns of one that is not held, which the answer says too.

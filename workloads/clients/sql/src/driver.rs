@@ -34,19 +34,19 @@ pub struct Outcome {
 }
 
 /// A connection. It has no pool, makes no second attempt, and knows one server.
-pub trait Driver: Sized {
+pub trait Driver: Sized + Send + 'static {
     /// The dialects whose servers speak its protocol; the first is that of a server which names no other.
     const DIALECTS: &'static [Dialect];
 
     /// Connects.
-    fn connect(address: &Address) -> impl Future<Output = Result<Self, SqlError>>;
+    fn connect(address: &Address) -> impl Future<Output = Result<Self, SqlError>> + Send;
 
     /// Sends a statement as text and returns the whole answer.
-    fn run(&mut self, statement: &str) -> impl Future<Output = Result<Outcome, SqlError>>;
+    fn run(&mut self, statement: &str) -> impl Future<Output = Result<Outcome, SqlError>> + Send;
 
     /// Whether the connection is known to have ended, so that nothing can be sent.
     fn is_closed(&self) -> bool;
 
     /// Closes the connection properly.
-    fn close(self) -> impl Future<Output = ()>;
+    fn close(self) -> impl Future<Output = ()> + Send;
 }

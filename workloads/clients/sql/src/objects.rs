@@ -5,9 +5,11 @@ use dsfuzz_client::{Call, CallError};
 use serde_json::Value;
 
 pub(crate) mod bank;
+pub(crate) mod commits;
 mod locks;
 mod queue;
 mod rows;
+mod sagas;
 mod transactions;
 mod values;
 
@@ -44,6 +46,10 @@ pub(crate) async fn carry_out<D: Driver>(client: &mut SqlClient<D>, call: &Call)
         ("guarded", "read") => locks::read_guarded(client, call).await,
         ("guarded", "write") => locks::write_guarded(client, call).await,
         ("guarded", "log") => locks::log(client, call).await,
+        ("commit", "commit") => commits::commit(client, call).await,
+        ("commit", "status") => commits::status(client, call).await,
+        ("saga", "start") => sagas::start(client, call).await,
+        ("saga", "log") => sagas::log(client, call).await,
         (object, function) => Err(CallError::fail("not-supported", format!("no function `{function}` on `{object}`"))),
     }
 }

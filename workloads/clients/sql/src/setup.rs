@@ -2,7 +2,7 @@
 //! those of others are left alone.
 use crate::client::SqlClient;
 use crate::driver::Driver;
-use crate::objects::bank;
+use crate::objects::{bank, commits};
 use crate::render::{Literal, identifier, render};
 use dsfuzz_client::CallError;
 use serde_json::Value;
@@ -69,6 +69,13 @@ fn tables(object: &str, params: &Value) -> Vec<Table> {
                     "id bigint auto_increment primary key, k bigint not null, n bigint not null, v bigint not null, key (k)",
                 )
             },
+        ],
+        "commit" => (0..commits::participants(params))
+            .map(|number| same(&commits::suffix(params, number), "k bigint primary key, d varchar(9) not null"))
+            .collect(),
+        "saga" => vec![
+            same("", "k bigint primary key, n bigint not null"),
+            same("_log", "k bigint, n bigint, w varchar(11) not null, s bigint, primary key (k, n)"),
         ],
         _ => Vec::new(),
     }

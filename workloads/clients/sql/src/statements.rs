@@ -163,6 +163,25 @@ pub const STATEMENTS: &[StatementDoc] = &[
     both("guarded", "mark", &["key", "token"], "update :table set seen = :token where k = :key"),
     both("guarded", "write", &["key", "token", "value"], "insert into :log (k, n, v) values (:key, :token, :value)"),
     both("guarded", "log", KEY, "select n, v from :log where k = :key order by id"),
+    each(
+        "commit",
+        "decide",
+        &["key", "decision"],
+        "insert into :table (k, d) values (:key, :decision) on conflict do nothing",
+        "insert ignore into :table (k, d) values (:key, :decision)",
+    ),
+    both("commit", "decision", KEY, "select d from :table where k = :key"),
+    both("commit", "decisions", &[], "select k, d from :table"),
+    both("saga", "start", KEY, "insert into :table (k, n) values (:key, 0)"),
+    both("saga", "turn", &["key", "entry"], "update :table set n = :entry where k = :key and n = :entry - 1"),
+    both(
+        "saga",
+        "enter",
+        &["key", "entry", "word", "step"],
+        "insert into :log (k, n, w, s) values (:key, :entry, :word, :step)",
+    ),
+    both("saga", "entries", KEY, "select n from :table where k = :key"),
+    both("saga", "log", KEY, "select w, s from :log where k = :key order by n"),
 ];
 
 /// CockroachDB's and TiDB's own timestamps of transactions.

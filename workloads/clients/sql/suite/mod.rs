@@ -103,6 +103,11 @@ pub(crate) async fn values<D: Driver>(server: &impl Server) {
         ("read", k(), null(), Ok(json!([3, 7]))),
     ];
     steps(&mut versions, &calls).await;
+    // A workload may ask for them too.
+    let mut asked = init(server, "register", "versions", json!({}));
+    asked.params = json!({"versions": true});
+    let mut versions = open::<D>(asked).await;
+    steps(&mut versions, &[("write", k(), json!(8), Ok(json!(4))), ("read", k(), null(), Ok(json!([4, 8])))]).await;
 
     let mut sets = prepared::<D>(server, "set", "set").await;
     let calls = [
@@ -185,6 +190,11 @@ pub(crate) async fn transactions<D: Driver>(server: &impl Server) {
         ("read", null(), null(), Ok(json!({"0": 6, "1": 5, "2": 4}))),
     ];
     steps(&mut bank, &calls).await;
+    // A replica may have the table before the accounts.
+    let mut early = init(server, "bank", "bank-early", json!({}));
+    early.params["balances"] = json!({});
+    let mut early = open::<D>(early).await;
+    steps(&mut early, &[("setup", null(), null(), Ok(null())), ("read", null(), null(), Err("not-found"))]).await;
     let mut spread = init(server, "bank", "bank-spread", json!({"lock_reads": "for update"}));
     spread.params["tables"] = json!(2);
     let mut spread = open::<D>(spread).await;
@@ -221,6 +231,56 @@ pub(crate) async fn queues<D: Driver>(server: &impl Server) {
         ("drain", json!(5), null(), Ok(json!([4]))),
     ];
     steps(&mut queue, &calls).await;
+}
+
+/// Participants decide the same, and a saga ends, also one that was left.
+pub(crate) async fn decisions<D: Driver>(server: &impl Server) {
+    let null = || Value::Null;
+    let mut three = init(server, "commit", "atomic-commit", json!({}));
+    three.params = json!({"participants": [0, 1, 2]});
+    let mut three = open::<D>(three).await;
+    let calls = [
+        ("setup", null(), null(), Ok(null())),
+        ("commit", json!(1), null(), Ok(json!("committed"))),
+        ("status", json!(1), json!(2), Ok(json!("committed"))),
+        // A participant that was asked before the commit has aborted.
+        ("status", json!(2), json!(1), Ok(json!("aborted"))),
+        ("commit", json!(2), null(), Ok(json!("aborted"))),
+        ("status", json!(2), json!(0), Ok(json!("aborted"))),
+        ("status", null(), json!(0), Ok(json!({"1": "committed", "2": "aborted"}))),
+        ("status", null(), json!(2), Ok(json!({"1": "committed"}))),
+    ];
+    steps(&mut three, &calls).await;
+    let mut one = prepared::<D>(server, "commit", "one-participant").await;
+    let calls = [
+        ("commit", json!(1), null(), Ok(json!("committed"))),
+        ("status", json!(1), null(), Ok(json!("committed"))),
+        ("status", null(), null(), Ok(json!({"1": "committed"}))),
+    ];
+    steps(&mut one, &calls).await;
+
+    let mut saga = prepared::<D>(server, "saga", "saga").await;
+    let compensated = || json!([["step", 1], ["step", 2], ["compensate", 2], ["compensate", 1], "compensated"]);
+    let calls = [
+        ("log", json!(1), null(), Ok(json!([]))),
+        ("start", json!(1), json!([1, 2]), Ok(json!("completed"))),
+        ("log", json!(1), null(), Ok(json!([["step", 1], ["step", 2], "completed"]))),
+        ("start", json!(4), json!([1, 2, 3]), Ok(json!("compensated"))),
+        ("log", json!(4), null(), Ok(compensated())),
+        ("start", json!(1), json!([1]), Err("exists")),
+    ];
+    steps(&mut saga, &calls).await;
+    // One whose client is gone after two of its steps.
+    let left = json!([
+        "insert into dsfuzz_saga values (5, 2)",
+        "insert into dsfuzz_saga_log values (5, 1, 'step', 1), (5, 2, 'step', 2)",
+    ]);
+    let more = init(server, "saga", "saga", json!({"each": left}));
+    let mut more = open::<D>(more).await;
+    steps(&mut more, &[("log", json!(5), null(), Ok(json!([["step", 1], ["step", 2]])))]).await;
+    let last = Call { id: 1, f: "log".to_owned(), key: json!(5), value: null(), deadline_ms: 5000, is_final: true };
+    assert_eq!(saga.call(&last).await.map(|reply| reply.value), Ok(compensated()));
+    assert_eq!(call(&mut more, "log", json!(5), null()).await, Ok(compensated()));
 }
 
 /// Locks end with their session; what they guard is written back whole.

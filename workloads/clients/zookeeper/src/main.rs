@@ -46,6 +46,8 @@ impl Client for ZooKeeper {
         ("election", &[SETUP, "elect", "leader", "write", "log", "resign"]),
     ];
 
+    const VERSIONS: bool = true;
+
     async fn open(init: Init) -> Result<ZooKeeper, CallError> {
         let settings = Settings::of(&init.settings)?;
         let session = Some(Session::open(&init, &settings).await?);

@@ -146,6 +146,9 @@ impl ZooKeeper {
         let accounts = self.init.params["accounts"].as_array().cloned().unwrap_or_default();
         let paths = accounts.iter().map(|account| self.path_of(account)).collect::<Result<Vec<String>, _>>()?;
         let parts = self.parts(paths).await?;
+        if parts.iter().all(|part| part.version.is_none()) {
+            return Err(CallError::fail("not-found", "there are no accounts on this node"));
+        }
         self.write_parts(&parts).await?;
         let balance = |(account, part): (&Value, Part)| (account.to_string(), part.value);
         Ok(Reply::value(accounts.iter().zip(parts).map(balance).collect::<Map<String, Value>>()))

@@ -114,6 +114,10 @@ fn registers_sets_counters_and_ids() {
     assert_eq!(shown(&versions.call("read", 5, ())).2, json!([3, 7]));
     assert_eq!(shown(&versions.call("write", 6, 4)).2, json!([1, 4]));
     assert_eq!(shown(&versions.call("read", 9, ())).2, json!([0, null]));
+    // The workload asks for versions of writes alone.
+    let mut versions = server.open("register", json!({}), json!({"versions": true}));
+    assert_eq!(shown(&versions.call("write", 6, 5)).2, json!(2));
+    assert_eq!(shown(&versions.call("read", 6, ())).2, json!([2, 5]));
     let mut set = server.client("set", json!(null));
     assert_eq!(set.ok("read", ()), json!([]));
     for element in [3, 10, 1] {
@@ -161,6 +165,8 @@ fn queues_and_transactions() {
     assert_eq!(refused(&txn.call("txn", (), json!([["rp", 4, null]]))), ("fail", "not-supported"));
 
     let params = json!({"accounts": [0, 1], "balances": {"0": 50, "1": 50}, "total": 100, "negative_balances": false});
+    let early = server.open("bank", json!({}), params.clone()).call("read", (), ());
+    assert_eq!(refused(&early), ("fail", "not-found"), "nobody has made the accounts");
     let mut bank = server.client("bank", params);
     bank.ok("transfer", json!({"from": 0, "to": 1, "amount": 30}));
     let poor = bank.call("transfer", (), json!({"from": 0, "to": 1, "amount": 30}));

@@ -1,6 +1,6 @@
 //! Each object on a real server.
 use crate::PROGRAM;
-use crate::program::{Opening, Program, is};
+use crate::program::{Opening, Program, is, kind};
 use crate::server::Server;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -111,6 +111,7 @@ fn money_is_transferred_by_script_and_by_watch() {
             is("fail", "not-found"),
             "{method}: nobody has made the accounts"
         );
+        assert_eq!(bank.not_ok("read", NIL, NIL), is("fail", "not-found"), "{method}: nor seen any");
         bank.ok("setup", NIL, NIL);
         bank.ok("transfer", NIL, json!({"from": 0, "to": 1, "amount": 4}));
         bank.ok("setup", NIL, NIL);
@@ -167,6 +168,17 @@ fn locks_exclude_and_end_by_themselves() {
 }
 
 #[test]
+fn a_lock_or_a_permit_has_no_end_unless_the_settings_say_so() {
+    let server = Server::start(&[]);
+    Opening::new(server.port, "lock").start(PROGRAM).ok("acquire", NIL, NIL);
+    assert_eq!(server.raw(&["PTTL", "dsfuzz:run-1:{lock:null}"]).as_deref(), Some(":-1\r\n"));
+    let semaphore = Opening::new(server.port, "semaphore").params(json!({"permits": 1}));
+    semaphore.start(PROGRAM).ok("acquire", NIL, NIL);
+    let end = server.raw(&["ZREVRANGE", "dsfuzz:run-1:{semaphore:null}", "0", "0", "WITHSCORES"]).unwrap();
+    assert!(end.contains("inf"), "{end}");
+}
+
+#[test]
 fn leases_live_as_long_as_they_are_renewed() {
     let server = Server::start(&[]);
     let lease = |process| Opening { process, ..Opening::new(server.port, "lease") }.start(PROGRAM);
@@ -201,4 +213,12 @@ fn permits_are_as_many_as_the_parameters_say() {
     std::thread::sleep(Duration::from_millis(600));
     assert_eq!(clients[0].ok("acquire", NIL, NIL), NIL);
     assert_eq!(clients[1].not_ok("release", NIL, NIL), is("fail", "not-held"));
+}
+
+#[test]
+fn a_workload_that_needs_versions_is_refused() {
+    let server = Server::start(&[]);
+    let client = Opening::new(server.port, "register").params(json!({"versions": true})).start(PROGRAM);
+    assert_eq!(kind(&client.opened), is("error", "not-supported"), "{}", client.opened);
+    assert!(client.opened["error"]["text"].as_str().unwrap().contains("leave its option `versions` out"));
 }

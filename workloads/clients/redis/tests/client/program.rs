@@ -12,6 +12,7 @@ pub(crate) struct Program {
     /// The answer to `init`.
     pub(crate) opened: Value,
     deadline_ms: u64,
+    is_final: bool,
 }
 
 /// What a client is told first.
@@ -77,8 +78,8 @@ impl Opening {
             .spawn()
             .expect("the client program, which is built with its tests");
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        let mut program =
-            Program { child, input, output, calls: 0, opened: Value::Null, deadline_ms: self.deadline_ms };
+        let Opening { deadline_ms, is_final, .. } = *self;
+        let mut program = Program { child, input, output, calls: 0, opened: Value::Null, deadline_ms, is_final };
         program.opened = program.exchange(&init);
         program
     }
@@ -92,21 +93,21 @@ impl Program {
         serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: `{answer}`"))
     }
 
+    fn line(&mut self, f: &str, key: Value, value: Value) -> Value {
+        self.calls += 1;
+        json!({"type": "invoke", "id": self.calls, "f": f, "key": key, "value": value, "deadline_ms": self.deadline_ms,
+               "final": self.is_final})
+    }
+
     /// The whole answer to a call.
     pub(crate) fn ask(&mut self, f: &str, key: Value, value: Value) -> Value {
-        self.calls += 1;
-        let deadline = self.deadline_ms;
-        self.exchange(
-            &json!({"type": "invoke", "id": self.calls, "f": f, "key": key, "value": value, "deadline_ms": deadline}),
-        )
+        let line = self.line(f, key, value);
+        self.exchange(&line)
     }
 
     /// Sends a call and does not wait for the answer.
     pub(crate) fn send(&mut self, f: &str, key: Value, value: Value) {
-        self.calls += 1;
-        let deadline = self.deadline_ms;
-        let line =
-            json!({"type": "invoke", "id": self.calls, "f": f, "key": key, "value": value, "deadline_ms": deadline});
+        let line = self.line(f, key, value);
         writeln!(self.input, "{line}").expect("a client that reads");
     }
 

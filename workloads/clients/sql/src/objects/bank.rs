@@ -90,7 +90,7 @@ async fn transfer_in<D: Driver>(
     Ok(Value::Null)
 }
 
-/// All accounts with what they hold, in one transaction.
+/// All accounts with what they hold, in one transaction. A replica that has none yet shows none of setup's.
 pub(super) async fn read<D: Driver>(client: &mut SqlClient<D>) -> Result<Value, CallError> {
     let params = client.init.params.clone();
     let mut balances = Map::new();
@@ -110,6 +110,9 @@ pub(super) async fn read<D: Driver>(client: &mut SqlClient<D>) -> Result<Value, 
     if count > 1 {
         // A read that is not committed may have seen what never was.
         client.commit().await.map_err(|error| CallError { certain: true, code: "aborted", ..error })?;
+    }
+    if balances.is_empty() {
+        return Err(CallError::fail("not-found", "there are no accounts on this node"));
     }
     Ok(Value::Object(balances))
 }

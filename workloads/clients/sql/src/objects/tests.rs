@@ -12,12 +12,16 @@ fn lost() -> Result<Outcome, SqlError> {
     Err(SqlError::Lost("reset".to_owned()))
 }
 
+fn first_word(statement: &str) -> &str {
+    statement.split(' ').next().unwrap_or_default()
+}
+
 /// The first words of what was sent after the connect, and the end: `ok`, or whether it is certain and its code.
 fn end_of(object: &str, script: &[(&str, Result<Outcome, SqlError>)], f: &str, value: Value) -> (Vec<String>, String) {
     let mut init = init_of(object);
     init.params = json!({"tables": 1});
     let (end, sent) = call_of(init, script, f, value);
-    let words = sent.iter().map(|statement| statement.split(' ').next().unwrap_or_default().to_owned()).collect();
+    let words = sent.iter().map(|statement| first_word(statement).to_owned()).collect();
     let end = end.map_or_else(
         |error| format!("{} {}", if error.certain { "fail" } else { "info" }, error.code),
         |_| "ok".to_owned(),
@@ -93,6 +97,56 @@ fn what_a_lost_commit_of_a_dequeue_took_is_known() {
     assert!(sent[2].contains("limit 1 for update skip locked") && sent[3].contains("in (17)"), "{sent:?}");
     let other = ("delete", Ok(Outcome::default()));
     check(end_of("queue", &[taken, other], "dequeue", Value::Null), "begin select delete rollback", "fail conflict");
+}
+
+#[test]
+fn a_commit_decides_for_all_participants_at_once() {
+    let commit = |script: &[(&str, Result<Outcome, SqlError>)]| {
+        let init = dsfuzz_client::Init { params: json!({"participants": [0, 1]}), ..init_of("commit") };
+        let (end, sent) = call_of(init, script, "commit", Value::Null);
+        (sent.iter().map(|line| first_word(line)).collect::<Vec<_>>().join(" "), end)
+    };
+    let (sent, end) = commit(&[]);
+    assert_eq!(
+        (&*sent, end.map(|reply| reply.value)),
+        ("(connect) begin insert insert commit", Ok(json!("committed")))
+    );
+    // A participant has aborted: the decision that others made in the same transaction goes with it.
+    let taken = [("insert", Ok(Outcome::default())), ("select d", Ok(rows(&[&["aborted"]])))];
+    let (sent, end) = commit(&taken);
+    assert_eq!(
+        (&*sent, end.map(|reply| reply.value)),
+        ("(connect) begin insert select rollback", Ok(json!("aborted")))
+    );
+    let (_, end) = commit(&[("commit", lost())]);
+    assert!(!end.expect_err("no answer to the commit").certain);
+}
+
+#[test]
+fn a_saga_that_has_begun_never_fails_for_certain() {
+    let start = |script: &[(&str, Result<Outcome, SqlError>)]| {
+        let (end, sent) = call_of(init_of("saga"), script, "start", json!([1]));
+        (sent.iter().map(|line| first_word(line)).collect::<Vec<_>>().join(" "), end)
+    };
+    let one = "begin update insert commit";
+    let (sent, end) = start(&[]);
+    assert_eq!(sent, format!("(connect) insert {one} {one}"), "a step and the end");
+    assert_eq!(end.map(|reply| reply.value), Ok(json!("completed")));
+    let (_, end) = start(&[("insert", server("40001"))]);
+    assert!(end.expect_err("not begun").certain);
+    // A step that is refused is compensated for: there is none done.
+    let (sent, end) = start(&[("update", server("40001"))]);
+    assert_eq!(sent, format!("(connect) insert begin update rollback {one}"));
+    assert_eq!(end.map(|reply| reply.value), Ok(json!("compensated")));
+    let (_, end) = start(&[("update", lost())]);
+    assert!(!end.expect_err("no connection to compensate over").certain);
+    // A step whose commit is not answered: the final read of the log ends the saga.
+    let (_, end) = start(&[("commit", lost())]);
+    assert!(!end.expect_err("no answer to a commit").certain);
+    // Another client has compensated it.
+    let fenced = || ("update", Ok(Outcome::default()));
+    let (_, end) = start(&[fenced(), fenced()]);
+    assert!(!end.expect_err("fenced").certain);
 }
 
 #[test]
