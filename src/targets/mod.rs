@@ -96,6 +96,11 @@ const BUILT_IN: &[BuiltIn] = &[
         doc: "Redis Cluster or Valkey Cluster, two servers on each node.",
         yaml: include_str!("recipes/redis-cluster.yaml"),
     },
+    BuiltIn {
+        name: "tarantool",
+        doc: "Tarantool, one instance on each node, with synchronous spaces; the first node leads, or a majority chooses.",
+        yaml: include_str!("recipes/tarantool.yaml"),
+    },
 ];
 
 /// The built-in targets: name and one sentence.
