@@ -131,7 +131,7 @@ impl Workload for Commits {
 #[derive(Clone, Copy)]
 enum Choice {
     Commit,
-    /// Of a transaction so many before the newest; of this participant.
+    /// Of a transaction this many before the newest; of this participant.
     Status(u64, u64),
 }
 
