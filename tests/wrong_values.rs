@@ -33,24 +33,20 @@ const FOREIGN: &[&str] = &[
 ];
 
 /// Values of every kind.
-fn wrong() -> [Value; 12] {
+fn wrong() -> [Value; 8] {
     [
         json!(null),
         json!(true),
-        json!(7),
         json!(-1),
         json!(1.5),
-        json!(1e300),
         json!("quagga"),
-        json!([]),
         json!([1]),
         json!([[1], "x", {}]),
-        json!({}),
         json!({"quagga": 1}),
     ]
 }
 
-/// The paths to all values in a tree, lists by their first element only.
+/// The paths to all values in a tree.
 fn paths(tree: &Value, at: &str, all: &mut Vec<String>) {
     all.push(at.to_owned());
     match tree {
@@ -66,12 +62,15 @@ fn paths(tree: &Value, at: &str, all: &mut Vec<String>) {
     }
 }
 
-/// The messages of all replacements, each once.
-fn messages(tree: &Value, read: impl Fn(&str) -> Result<(), String>) -> BTreeSet<String> {
+/// The messages of all replacements, each once. `known`: the places that earlier trees had, without positions in lists.
+fn messages(tree: &Value, known: &mut BTreeSet<String>, read: impl Fn(&str) -> Result<(), String>) -> BTreeSet<String> {
     let mut all = Vec::new();
     paths(tree, "", &mut all);
+    let place = |path: &String| {
+        path.split('/').map(|step| if step.parse::<usize>().is_ok() { "*" } else { step }).collect::<Vec<_>>().join("/")
+    };
     let mut messages = BTreeSet::new();
-    for path in all {
+    for path in all.into_iter().filter(|path| known.insert(place(path))) {
         for wrong in wrong() {
             let mut changed = tree.clone();
             *changed.pointer_mut(&path).expect("a path of this tree") = wrong.clone();
@@ -107,25 +106,23 @@ fn no_mistake_in_a_plan_is_told_in_words_of_rust() {
     let declared = "declared: {object: register, keys: 4, checkers: [linearizable], final: [{f: read, mode: leader}], \
                     functions: {write: {weight: 2, value: {list: [unique, {between: [1, 5]}, {one-of: [1, 2]}, {object: {a: \
                     nothing}}, {reply-of: write}]}}, read: {}}}";
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut known) = (BTreeSet::new(), BTreeSet::new());
     for workload in dsfuzz_workloads::WORKLOADS.iter().map(|doc| doc.name) {
         let options = if workload == "declared" { declared.to_owned() } else { format!("{workload}: {{}}") };
-        seen.extend(messages(&effective(&format!("{base}workload: {{{options}}}\n")), plan));
+        seen.extend(messages(&effective(&format!("{base}workload: {{{options}}}\n")), &mut known, plan));
     }
     for fault in dsfuzz_nemesis::FAULTS.iter().map(|fault| fault.name) {
         let text = format!("{base}workload: register\nnemesis: {{faults: [{fault}]}}\n");
-        seen.extend(messages(&effective(&text)["nemesis"], |nemesis| {
-            plan(&format!("{base}workload: register\nnemesis: {nemesis}\n"))
-        }));
+        seen.extend(messages(&effective(&text), &mut known, plan));
     }
     for cluster in [
         "nodes: [n1, n2]\n  ssh: {user: me, port: 22}",
         "exec: {nodes: [n1, {name: n2, address: 10.0.0.1}], command: [enter, '{{ node }}'], ping_port: 4}",
     ] {
         let text = format!("name: p\ncluster:\n  {cluster}\ntarget: etcd\nworkload: register\n");
-        seen.extend(messages(&effective(&text), plan));
+        seen.extend(messages(&effective(&text), &mut known, plan));
     }
-    assert!(seen.len() > 3000, "{}", seen.len());
+    assert!(seen.len() > 1000, "{}", seen.len());
     let foreign = foreign(seen);
     assert!(foreign.is_empty(), "{}:\n{}", foreign.len(), foreign.join("\n"));
 }
@@ -149,13 +146,15 @@ fn no_mistake_in_a_recipe_is_told_in_words_of_rust() {
     files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"), "recipe.yaml", &mut own);
     recipes.extend(own.iter().map(|file| std::fs::read_to_string(file).expect("a recipe")));
     assert!(recipes.len() > 10, "{}", recipes.len());
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut known) = (BTreeSet::new(), BTreeSet::new());
     for text in &recipes {
         let recipe = Recipe::parse(text, "recipe").expect("a recipe");
         let tree = serde_json::to_value(&recipe).expect("JSON");
-        seen.extend(messages(&tree, |text| Recipe::parse(text, "recipe").map(drop).map_err(|error| error.to_string())));
+        seen.extend(messages(&tree, &mut known, |text| {
+            Recipe::parse(text, "recipe").map(drop).map_err(|error| error.to_string())
+        }));
     }
-    assert!(seen.len() > 3000, "{}", seen.len());
+    assert!(seen.len() > 1000, "{}", seen.len());
     let foreign = foreign(seen);
     assert!(foreign.is_empty(), "{}:\n{}", foreign.len(), foreign.join("\n"));
 }

@@ -19,7 +19,9 @@ enum MicroOperation {
 
 fn asked(micro_operation: &Value) -> Option<MicroOperation> {
     match micro_operation.as_list()? {
-        [Value::Text(name), Value::Int(log), message] if &**name == "send" => Some(MicroOperation::Send(*log, message.clone())),
+        [Value::Text(name), Value::Int(log), message] if &**name == "send" => {
+            Some(MicroOperation::Send(*log, message.clone()))
+        }
         [Value::Text(name)] if &**name == "poll" => Some(MicroOperation::Poll),
         _ => None,
     }

@@ -127,7 +127,11 @@ impl Session {
             match protocol::reply(&line, id, call, &self.meaning) {
                 ClientLine::Response(response) => {
                     let beyond = began.elapsed().saturating_sub(terms.deadline);
-                    return if beyond > SLACK { CallOutcome::Late(response, beyond) } else { CallOutcome::InTime(response) };
+                    return if beyond > SLACK {
+                        CallOutcome::Late(response, beyond)
+                    } else {
+                        CallOutcome::InTime(response)
+                    };
                 }
                 ClientLine::Late => notes.broken(
                     Rule::Lines,
