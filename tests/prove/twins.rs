@@ -37,8 +37,9 @@ pub(crate) fn kept(exit: i32, printed: &Printed, history: &History) -> CaseResul
     let proven = history.faults.iter().filter(|fault| fault.proven.is_some()).count();
     let healed = history.faults.iter().filter(|fault| fault.healed.is_some()).count();
     let seen = format!(
-        "exit {exit}, {} ops, {planned} faults planned, {proven} proven, {healed} healed: {}",
+        "exit {exit}, {} ops, {planned} {} planned, {proven} proven, {healed} healed: {}",
         history.ops().len(),
+        if planned == 1 { "fault" } else { "faults" },
         printed.verdict.sentence
     );
     CaseResult { as_claimed: exit == 0 && planned > 0 && proven == planned && healed == planned, seen }
