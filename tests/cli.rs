@@ -408,25 +408,104 @@ fn the_documentation_of_the_checkers_is_complete() {
     assert!(transactions.iter().all(|model| text.contains(model.name)), "a model of transactions");
 }
 
-/// `docs/plan.md` holds every key of the schema. After a change of a plan's types: `DSFUZZ_BLESS=1 cargo test --test cli documentation`.
 #[test]
-fn the_documentation_of_the_plan_is_complete() {
-    const BEGIN: &str = "<!-- begin: dsfuzz schema --markdown -->\n";
+fn a_target_is_listed_with_its_options_objects_and_workloads() {
+    let scene = Scene::new(PLAN);
+    let listed = scene.run(&["list", "targets", "postgres", "--json"]).json();
+    let [target] = listed["targets"].as_array().expect("a list").as_slice() else { panic!("{listed}") };
+    let isolation = target["options"].as_array().expect("options").iter().find(|option| option["name"] == "isolation");
+    let isolation = isolation.expect("an option");
+    assert_eq!(isolation["takes"], "read committed, repeatable read or serializable");
+    assert_eq!(isolation["default"], "serializable");
+    assert!(target["objects"].as_array().expect("objects").contains(&"transactions".into()), "{target}");
+    assert!(target["workloads"].as_array().expect("workloads").contains(&"list-append".into()), "{target}");
+    let shown = scene.run(&["list", "targets", "postgres"]).stdout;
+    assert!(shown.contains("sync: true or false, by default false. ") && !shown.contains("patroni"), "{shown}");
+    let explained = scene.run(&["explain", "postgres"]).stdout;
+    assert!(explained.contains("option version: debian or 18.6.0, by default debian"), "{explained}");
+    let output = scene.run(&["list", "targets", "postgre"]);
+    assert!(output.code == 254 && output.stderr.contains("did you mean postgres? there are etcd,"), "{output:?}");
+    let schema = scene.run(&["schema", "targets"]).json();
+    assert_eq!(schema["etcd"]["properties"]["election_ms"]["type"], "integer");
+}
+
+#[test]
+fn the_dry_run_names_the_node_of_each_step_and_the_number_of_each_fault() {
+    let scene =
+        Scene::new(&format!("{PLAN}nemesis: {{every: 2s, for: 1s, quiet_end: 1s, quiet_start: 1s, faults: [kill]}}\n"));
+    let text = scene.run(&["plan", "plan.yaml", "--seed", "3"]).stdout;
+    assert!(text.contains("\non all     install    package etcd-server\n"), "{text}");
+    assert!(text.contains("\non n1      configure") || text.contains("\non n1      start"), "{text}");
+    assert!(text.contains("\non n2, n3  like n1, with names and addresses of their own"), "{text}");
+    assert!(text.contains("\ntimetable  fault 1 ") && !text.contains("fault 0"), "{text}");
+    let text = scene.run(&["plan", "plan.yaml", "--seed", "3", "-v"]).stdout;
+    assert!(text.contains("\non n2      ") && text.contains("\non n3      like n2"), "{text}");
+    let dry = scene.run(&["plan", "plan.yaml", "--seed", "3", "--json"]).json();
+    assert_eq!(dry["timetable"][0]["id"], 1);
+}
+
+#[test]
+fn the_page_of_limits_names_the_workloads_that_no_built_in_target_carries() {
+    let listed = Scene::new(PLAN).run(&["list", "workloads", "--json"]).json();
+    let listed = listed["workloads"].as_array().expect("a list").iter();
+    let idle = listed.filter(|workload| workload["targets"].as_array().is_none_or(Vec::is_empty));
+    let idle: Vec<&str> = idle.filter_map(|workload| workload["name"].as_str()).collect();
+    assert_eq!(idle, ["crdt", "atomic-commit", "saga", "declared"]);
+    let page = include_str!("../docs/limits.md");
+    let (_, rest) = page.split_once("- **Workloads without a built-in target**").expect("an item");
+    let (item, _) = rest.split_once("\n- **").expect("the next item");
+    let missing: Vec<&&str> = idle.iter().filter(|name| !item.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// Descriptions are for readers of JSON, who have no rustdoc.
+#[test]
+fn the_schemas_speak_no_rustdoc() {
+    let scene = Scene::new(PLAN);
+    for of in ["plan", "client", "targets"] {
+        let text = scene.run(&["schema", of]).stdout;
+        let of_rust: Vec<&str> = text.lines().filter(|line| line.contains("[`") || line.contains("::")).collect();
+        assert!(of_rust.is_empty(), "{of}: {of_rust:#?}");
+    }
+}
+
+/// The text of a page whose tables a command prints; `DSFUZZ_BLESS=1 cargo test --test cli documentation` writes them.
+fn page_with_tables(page: &str, arguments: &[&str]) -> String {
     const END: &str = "<!-- end -->\n";
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/plan.md");
+    let begin = format!("<!-- begin: dsfuzz {} -->\n", arguments.join(" "));
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
     let text = std::fs::read_to_string(&file).unwrap();
-    let (before, rest) = text.split_once(BEGIN).unwrap();
+    let (before, rest) = text.split_once(&begin).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
-    let tables = Scene::new(PLAN).run(&["schema", "--markdown"]).stdout;
-    let expected = format!("{before}{BEGIN}\n{tables}{END}{after}");
+    let tables = Scene::new(PLAN).run(arguments).stdout;
+    let expected = format!("{before}{begin}\n{tables}{END}{after}");
     if std::env::var_os("DSFUZZ_BLESS").is_some() {
         std::fs::write(&file, &expected).unwrap();
     } else {
-        assert!(
-            text == expected,
-            "docs/plan.md is behind the types: DSFUZZ_BLESS=1 cargo test --test cli documentation"
-        );
+        assert!(text == expected, "{page} is behind the types: DSFUZZ_BLESS=1 cargo test --test cli documentation");
     }
+    expected
+}
+
+/// `docs/targets.md` holds every option of every built-in target.
+#[test]
+fn the_documentation_of_the_targets_is_complete() {
+    let page = page_with_tables("docs/targets.md", &["schema", "targets", "--markdown"]);
+    for (name, _) in dsfuzz::targets::builtin() {
+        let (_, section) = page.split_once(&format!("\n## {name}\n")).expect("a section");
+        let section = section.split("\n## ").next().expect("the first part");
+        let yaml = dsfuzz::targets::builtin_yaml(name).expect("a recipe");
+        let recipe = dsfuzz::targets::Recipe::parse(yaml, name).expect("a recipe");
+        for option in recipe.options.keys() {
+            assert!(section.contains(&format!("\n| `{option}` | ")), "{name}: {option}");
+        }
+    }
+}
+
+/// `docs/plan.md` holds every key of the schema.
+#[test]
+fn the_documentation_of_the_plan_is_complete() {
+    let expected = page_with_tables("docs/plan.md", &["schema", "--markdown"]);
     let schema = dsfuzz::plan::reference::schema();
     let mut maps = vec![&schema];
     maps.extend(schema["$defs"].as_object().unwrap().values());

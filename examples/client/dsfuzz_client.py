@@ -32,7 +32,7 @@ def fail(code, text="", node=None):
 
 
 def info(code, text="", node=None):
-    """Nobody knows whether the call took effect."""
+    """It is unknown whether the call took effect."""
     return answer("info", node, error={"code": str(code), "text": str(text)})
 
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "client"
 from dsfuzz_client import fail, info, not_supported, ok, serve
 
 QUEUE = "dsfuzz"
-# So many messages are taken by one read at the most. dsfuzz reads on until a read returns nothing.
+# The most messages that one read takes. dsfuzz reads on until a read returns nothing.
 CHUNK = 500
 
 

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 /// One entry of a timetable. The seed fixes all of it except the leader.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlannedFault {
-    /// Its position in the timetable, from 0.
+    /// Its number in the timetable, from 1: the one in the record, in the report and in every message.
     pub id: u64,
     /// Its begin, from the begin of the load.
     pub at: Span,

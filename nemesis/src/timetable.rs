@@ -84,10 +84,10 @@ pub fn timetable(seed: u64, options: &NemesisOptions, cluster: ClusterShape, loa
         short.fit(&mut slots, &kinds, window_ms, &mut plan.warnings);
     }
     let mut slot_start_ms = start_ms;
-    for (id, slot) in slots.into_iter().enumerate() {
+    for (id, slot) in (1..).zip(slots) {
         let room_ms = slot.slot_ms.saturating_sub(slot.lasts_ms + slot.gap_ms);
         plan.faults.push(PlannedFault {
-            id: id as u64,
+            id,
             at: Span::millis(slot_start_ms + rng.between(0, room_ms)),
             lasts: Span::millis(slot.lasts_ms),
             fault: kinds[slot.kind].draws.draw(&mut rng),
@@ -257,7 +257,7 @@ mod tests {
     fn check(plan: &Timetable, options: &NemesisOptions, seed: u64) {
         let mut free_from = options.quiet_start.0;
         for (position, fault) in plan.faults.iter().enumerate() {
-            assert_eq!(fault.id, position as u64);
+            assert_eq!(fault.id, position as u64 + 1);
             assert!(fault.at.0 >= free_from, "seed {seed}: {fault:?} begins before {free_from:?}");
             assert!(fault.lasts.0 > Duration::ZERO);
             free_from = fault.at.0 + fault.lasts.0 + Duration::from_millis(GAP_MS);

@@ -92,9 +92,9 @@ pub enum Command {
     Init(super::init::InitArgs),
     /// Print completions for a shell
     Completions(super::completions::CompletionsArgs),
-    /// Print the JSON schema of a plan
+    /// Print the JSON schema of a plan, of the targets' options or of a client's lines
     Schema(super::schema::SchemaArgs),
-    /// Explain a checker, model, kind of finding, fault, workload, target or term
+    /// Explain a checker, model, kind of finding, fault, workload, target, error code or term
     Explain(super::explain::ExplainArgs),
     /// Write a history as JSON lines, Jepsen's EDN or Parquet
     Export(super::export::ExportArgs),

@@ -69,10 +69,22 @@ pub(super) fn main(args: &ClientArgs, out: &mut Output) -> Result<Exit, Failure>
     let folder = std::env::temp_dir().join(format!("dsfuzz-client-try-{}", std::process::id()));
     std::fs::create_dir_all(&folder).map_err(Failure::harness)?;
     let tried = trial(args, &folder).map(|trial| runtime.block_on(trial.run()));
-    let _ = std::fs::remove_dir_all(&folder);
+    // A kept rule needs no explanation; else the sentences name these files.
+    let kept = tried.as_ref().is_ok_and(|notes| notes.as_ref().is_ok_and(|notes| !notes.has_broken()));
+    if kept || !has_stderr(&folder) {
+        let _ = std::fs::remove_dir_all(&folder);
+    } else {
+        out.note(&format!("the client's standard error is in {}", folder.display()));
+    }
     let notes = tried?.map_err(Failure::harness)?;
     show(&notes, out)?;
     Ok(if notes.has_broken() { Exit::Invalid } else { Exit::Valid })
+}
+
+/// Whether the client wrote to its standard error; a file is made with its first byte.
+fn has_stderr(folder: &Path) -> bool {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.map(|file| file.path()).any(|path| path.extension().is_some_and(|end| end == "stderr"))
 }
 
 /// The trial that the arguments ask for.

@@ -3,6 +3,7 @@ use super::Output;
 use crate::document::did_you_mean;
 use crate::error::{Exit, Failure};
 use crate::plan::names::{self, Entry};
+use crate::targets::exec::{CODES, ErrorCode};
 use clap::Args;
 use dsfuzz_checkers::lattice::{self, Consistency};
 use dsfuzz_checkers::{ANOMALIES, MODELS, ModelDoc};
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 /// Arguments of `explain`.
 #[derive(Clone, Debug, Args)]
 pub struct ExplainArgs {
-    /// The name to explain [default: list all names]
+    /// The name to explain, such as a checker, a target, a kind of finding or an error code [default: list all names]
     pub name: Option<String>,
 }
 
@@ -38,7 +39,7 @@ const WORDS: &[(&str, &str)] = &[
     (
         "set",
         "Each element is added once. At the end every node is read, or those that the option final_reads names. Lost: an \
-         acknowledged element that no final read shows. Unexpected: an element that nobody added. Recovered: an element \
+         acknowledged element that no final read shows. Unexpected: an element that no client added. Recovered: an element \
          whose add was in doubt, and that is there. Duplicated: an element that is there more than once. If nodes hold \
          different elements at the end, replicas-agree judges them: it accuses a node that lacks one only if the node is \
          known to have converged, or stands still.",
@@ -167,6 +168,9 @@ fn meanings() -> BTreeMap<String, Vec<Meaning>> {
     for (word, text) in WORDS {
         add(word, "word", (*text).to_owned());
     }
+    for code in CODES {
+        add(code.code, "error code of a client", code_text(code));
+    }
     for (term, text) in glossary() {
         if !WORDS.iter().any(|(word, _)| *word == term) {
             add(&term, "word", text);
@@ -192,12 +196,21 @@ fn glossary() -> Vec<(String, String)> {
     terms.collect()
 }
 
+/// Its sentence; below it, a line each, what belongs to it and its options.
 fn entry_text(entry: &Entry) -> String {
-    let options: Vec<String> = entry.options.iter().map(|option| format!("{} ({option})", option.name)).collect();
-    match options.is_empty() {
-        true => entry.doc.clone(),
-        false => format!("{} Options: {}.", entry.doc, options.join("; ")),
-    }
+    let belongs = entry.belongs.iter().filter(|(_, names)| !names.is_empty());
+    let belongs = belongs.map(|(what, names)| format!("  {what}: {}", names.join(", ")));
+    let options = entry.options.iter().map(|option| format!("  option {}: {option}", option.name));
+    let lines: Vec<String> = std::iter::once(entry.doc.clone()).chain(belongs).chain(options).collect();
+    lines.join("\n")
+}
+
+fn code_text(code: &ErrorCode) -> String {
+    let ends = match code.means() {
+        "fail" => "The call certainly had no effect (fail)",
+        _ => "The call may have taken effect (info)",
+    };
+    format!("{ends}: {}. Clients answer it (docs/client-protocol.md).", code.when)
 }
 
 fn model_text(model: &ModelDoc) -> String {
@@ -231,6 +244,7 @@ mod tests {
         let names = CHECKERS.iter().map(|doc| ("checker", doc.name));
         let names = names.chain(MODELS.iter().map(|doc| ("model of an object", doc.name)));
         let names = names.chain(ANOMALIES.iter().map(|(kind, _)| ("finding", *kind)));
+        let names = names.chain(CODES.iter().map(|code| ("error code of a client", code.code)));
         for (what, name) in names {
             let known = all.get(&plain(name)).is_some_and(|meanings| meanings.iter().any(|(of, _)| *of == what));
             assert!(known, "{what} {name}");

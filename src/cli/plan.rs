@@ -6,6 +6,7 @@ use crate::judge::Rules;
 use crate::plan::{LabPlan, Plan, fit, on_one_line};
 use crate::run::NODE_DIR;
 use crate::targets::Target;
+use crate::targets::layout::NodeLayout;
 use dsfuzz_nemesis::Span;
 use dsfuzz_nemesis::protocol::Command;
 use serde::Serialize;
@@ -35,7 +36,7 @@ struct DryRun {
     not_asked: Vec<String>,
     /// The thresholds of evidence, one sentence each.
     evidence: Vec<String>,
-    /// The steps on the nodes.
+    /// The steps on the first node; with -v also those on the second, which stands for all others.
     steps: Vec<DryStep>,
     /// The fault timetable of this seed.
     timetable: Vec<DryFault>,
@@ -44,6 +45,8 @@ struct DryRun {
 /// One step on nodes.
 #[derive(Debug, Serialize)]
 struct DryStep {
+    /// The node; `all` for packages.
+    node: String,
     /// `install`, `configure`, `start`; with -v also `wipe`, `prepare`, `form`, `recovery`.
     phase: String,
     /// A command line or a file's path; with -v the file's content in further lines.
@@ -53,6 +56,8 @@ struct DryStep {
 /// One planned fault.
 #[derive(Debug, Serialize)]
 struct DryFault {
+    /// Its number, as in the record and the report.
+    id: u64,
     /// Begin, in milliseconds of the load phase.
     begin_ms: u64,
     /// How long, in milliseconds.
@@ -99,8 +104,8 @@ fn shown(command: &Command) -> String {
     format!("{}{user}", command.argv.join(" "))
 }
 
-/// Packages, files and commands of the target's recipe, on the first node. `whole`: also the contents of files, and the
-/// commands that prepare, form, recover and wipe.
+/// Packages, files and commands of the target's recipe, on the first node. `whole`: also those of the second node, the contents
+/// of files, and the commands that prepare, form, recover and wipe.
 fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<Vec<DryStep>, Failure> {
     let stand_in = |(position, name): (usize, &String)| {
         // Before the nodes exist only their names are known; documentation addresses (RFC 5737) stand in.
@@ -109,43 +114,54 @@ fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<V
     };
     let nodes: Vec<Node> = nodes.iter().enumerate().map(stand_in).collect();
     let layout = target.layout(&nodes, base).map_err(|error| Failure::Usage(error.to_string()))?;
-    let step = |phase: &str, what: String| DryStep { phase: phase.into(), what };
-    let mut steps: Vec<DryStep> =
-        layout.packages.iter().map(|package| step("install", format!("package {package}"))).collect();
-    for node in layout.nodes.iter().take(1) {
-        let commands = |phase: &str, commands: &[Command]| {
-            commands.iter().map(|command| step(phase, shown(command))).collect::<Vec<_>>()
-        };
-        steps.extend(commands("install", &node.install));
-        if whole {
-            steps.extend(node.wipe_paths.iter().map(|path| step("wipe", format!("remove {path}"))));
-            steps.extend(commands("wipe", &node.wipe_commands));
-        }
-        for file in &node.files {
-            let owner = file.owner.as_ref().map(|owner| format!(", of {owner}")).unwrap_or_default();
-            let content =
-                if whole { format!(" (mode {:o}{owner})\n{}", file.mode, file.content) } else { String::new() };
-            steps.push(step("configure", format!("{}{content}", file.path)));
-        }
-        if whole {
-            steps.extend(commands("prepare", &node.prepare));
-        }
-        for process in &node.processes {
-            let argv = process.service.argv.iter().filter(|word| !word.is_empty());
-            steps.push(step("start", argv.cloned().collect::<Vec<_>>().join(" ")));
-        }
-        if whole {
-            steps.extend(node.form.iter().map(|form| {
-                let whom = if form.on_leader { " (on the leader)" } else { "" };
-                step("form", format!("{}{whom}", shown(&form.command)))
-            }));
-            steps.extend(node.recovery.iter().map(|recovery| {
-                let whom = if recovery.on_max() { " (on the node with the greatest number)" } else { "" };
-                step("recovery", format!("{}{whom}", shown(&recovery.preview)))
-            }));
-        }
+    let package = |package: &str| DryStep::new("all", "install", format!("package {package}"));
+    let mut steps: Vec<DryStep> = layout.packages.iter().map(|name| package(&name.to_string())).collect();
+    for node in layout.nodes.iter().take(if whole { 2 } else { 1 }) {
+        steps.extend(steps_on(node, whole));
     }
     Ok(steps)
+}
+
+/// The steps on one node.
+fn steps_on(node: &NodeLayout, whole: bool) -> Vec<DryStep> {
+    let step = |phase: &str, what: String| DryStep::new(&node.node.name, phase, what);
+    let commands = |phase: &str, commands: &[Command]| {
+        commands.iter().map(|command| step(phase, shown(command))).collect::<Vec<_>>()
+    };
+    let mut steps = commands("install", &node.install);
+    if whole {
+        steps.extend(node.wipe_paths.iter().map(|path| step("wipe", format!("remove {path}"))));
+        steps.extend(commands("wipe", &node.wipe_commands));
+    }
+    for file in &node.files {
+        let owner = file.owner.as_ref().map(|owner| format!(", of {owner}")).unwrap_or_default();
+        let content = if whole { format!(" (mode {:o}{owner})\n{}", file.mode, file.content) } else { String::new() };
+        steps.push(step("configure", format!("{}{content}", file.path)));
+    }
+    if whole {
+        steps.extend(commands("prepare", &node.prepare));
+    }
+    for process in &node.processes {
+        let argv = process.service.argv.iter().filter(|word| !word.is_empty());
+        steps.push(step("start", argv.cloned().collect::<Vec<_>>().join(" ")));
+    }
+    if whole {
+        steps.extend(node.form.iter().map(|form| {
+            let whom = if form.on_leader { " (on the leader)" } else { "" };
+            step("form", format!("{}{whom}", shown(&form.command)))
+        }));
+        steps.extend(node.recovery.iter().map(|recovery| {
+            let whom = if recovery.on_max() { " (on the node with the greatest number)" } else { "" };
+            step("recovery", format!("{}{whom}", shown(&recovery.preview)))
+        }));
+    }
+    steps
+}
+
+impl DryStep {
+    fn new(node: &str, phase: &str, what: String) -> DryStep {
+        DryStep { node: node.into(), phase: phase.into(), what }
+    }
 }
 
 /// The thresholds of evidence.
@@ -160,14 +176,16 @@ fn asked(plan: &Plan, target: &Target) -> Vec<String> {
     let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
     let kinds: BTreeSet<&str> = faults.map(|fault| fault.facts().name).collect();
     let election = Span(target.election());
+    let facts = target.facts();
+    let leader = if facts.failover { "" } else { " and its leader" };
     for kind in kinds {
         let (proven, ok) = (evidence.proven_per_kind_min.of(kind), evidence.ok_during_fault_min.of(kind));
         lines.push(format!(
-            "{kind}: proven {proven} times for 500ms or longer; {ok} calls Ok while it leaves a majority for longer than \
+            "{kind}: proven {proven} times for 500ms or longer; {ok} calls Ok while it leaves a majority{leader} for longer than \
              an election ({election}), else calls Ok before it and after its heal"
         ));
     }
-    if plan.nemesis.is_some() && target.recipe().has_leaders() {
+    if plan.nemesis.is_some() && facts.leads && facts.failover {
         let changes = evidence.leader_changes_min;
         lines.push(format!("changes of leader: {changes}, where a fault that can move the leader is aimed at it"));
     }
@@ -178,6 +196,7 @@ fn asked(plan: &Plan, target: &Target) -> Vec<String> {
 fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> Vec<DryFault> {
     let millis = |span: Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
     let fault = |planned: &dsfuzz_nemesis::PlannedFault| DryFault {
+        id: planned.id,
         begin_ms: millis(planned.at),
         lasts_ms: millis(planned.lasts),
         fault: planned.describe(),
@@ -186,7 +205,6 @@ fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> Vec<D
 }
 
 fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
-    let title = |out: &Output, text: &str| out.paint(Paint::Strong, &format!("{text:<10}"));
     let mut rows = vec![("plan", plan.name.clone())];
     let how = if drawn { " (drawn now; `--seed` keeps it)" } else { "" };
     rows.push(("seed", format!("{}{how}", dry.seed)));
@@ -229,8 +247,31 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
         let line = format!("{} {}", title(out, name), crate::harmless::plain_line(&text));
         out.line(line);
     }
-    for (index, step) in dry.steps.iter().enumerate() {
-        let name = title(out, if index == 0 { "on nodes" } else { "" });
+    show_steps(&dry.steps, &dry.nodes, out);
+    for (index, fault) in dry.timetable.iter().enumerate() {
+        let name = title(out, if index == 0 { "timetable" } else { "" });
+        let begin = fault.begin_ms as f64 / 1000.0;
+        let lasts = fault.lasts_ms as f64 / 1000.0;
+        out.line(format!(
+            "{name} {:<10} {begin:>7.1} s for {lasts:>5.1} s  {}",
+            format!("fault {}", fault.id),
+            fault.fault
+        ));
+    }
+}
+
+/// The first words of a line.
+fn title(out: &Output, text: &str) -> String {
+    out.paint(Paint::Strong, &format!("{text:<10}"))
+}
+
+/// The steps, each node's under its name, and the nodes whose steps are like them.
+fn show_steps(steps: &[DryStep], nodes: &[String], out: &mut Output) {
+    let mut node = "";
+    for step in steps {
+        let name = if step.node == node { String::new() } else { format!("on {}", step.node) };
+        node = &step.node;
+        let name = title(out, &name);
         let mut lines = step.what.lines();
         out.line(format!(
             "{name} {:<10} {}",
@@ -239,11 +280,11 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
         ));
         lines.for_each(|line| out.line(format!("{:22}| {}", "", crate::harmless::plain_line(line))));
     }
-    for (index, fault) in dry.timetable.iter().enumerate() {
-        let name = title(out, if index == 0 { "timetable" } else { "" });
-        let begin = fault.begin_ms as f64 / 1000.0;
-        let lasts = fault.lasts_ms as f64 / 1000.0;
-        out.line(format!("{name} {begin:>7.1} s for {lasts:>5.1} s  {}", fault.fault));
+    let shown = nodes.iter().position(|name| name == node).map_or(nodes.len(), |last| last + 1);
+    if shown < nodes.len() {
+        let text = format!("like {node}, with names and addresses of their own");
+        let text = if shown == 1 { format!("{text}; -v shows all steps and the files") } else { text };
+        out.line(format!("{} {text}", title(out, &format!("on {}", nodes[shown..].join(", ")))));
     }
 }
 

@@ -109,6 +109,18 @@ impl de::Error for Mistake {
         Mistake::here(Problem::Other { message, help })
     }
 
+    fn invalid_length(found: usize, expected: &dyn de::Expected) -> Mistake {
+        let expected = expected.to_string();
+        let number: String = expected.chars().filter(char::is_ascii_digit).collect();
+        let words = match number.as_str() {
+            "" => expected_in_words(&expected),
+            "1" => "a list of one value".to_owned(),
+            number => format!("a list of {number} values"),
+        };
+        let are = if found == 1 { "here is 1".to_owned() } else { format!("here are {found}") };
+        Mistake::here(Problem::Other { message: format!("{words} is expected, {are}"), help: None })
+    }
+
     fn invalid_value(found: Unexpected<'_>, expected: &dyn de::Expected) -> Mistake {
         <Mistake as de::Error>::invalid_type(found, expected)
     }
@@ -128,7 +140,10 @@ fn expected_in_words(expected: &str) -> String {
         "a boolean" => "true or false".into(),
         "a sequence" => "a list".into(),
         "path string" => "a path".into(),
+        "unit" | "null" => "nothing".into(),
         _ if expected.starts_with("struct ") => "a map of keys and values".into(),
+        _ if expected.starts_with("tuple ") || expected.starts_with("an array") => "a list of values".into(),
+        _ if expected.starts_with("enum ") || expected.ends_with(" identifier") => "a name".into(),
         _ => expected.into(),
     }
 }
@@ -166,7 +181,7 @@ impl<'de> de::Deserializer<'de> for Tree<'de> {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::String(text) => visitor.visit_borrowed_str(text),
-            Value::Array(items) => visitor.visit_seq(Items { items: items.iter(), next: 0 }),
+            Value::Array(items) => read_list(items, visitor),
             Value::Object(map) => visitor.visit_map(Entries { entries: map.iter(), value: None }),
             Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
                 (Some(number), _, _) => visitor.visit_u64(number),
@@ -202,7 +217,7 @@ impl<'de> de::Deserializer<'de> for Tree<'de> {
     /// A key without a value (`nodes:`) is an empty list or map.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
         match self.0 {
-            Value::Null => visitor.visit_seq(Items { items: [].iter(), next: 0 }),
+            Value::Null => read_list(&[], visitor),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -247,6 +262,17 @@ impl<'de> de::Deserializer<'de> for Tree<'de> {
     }
 }
 
+/// Reads a list whole. Never: leaves values at its end unread.
+fn read_list<'de, V: Visitor<'de>>(list: &'de [Value], visitor: V) -> Result<V::Value, Mistake> {
+    let mut items = Items { items: list.iter(), next: 0 };
+    let value = visitor.visit_seq(&mut items)?;
+    if items.items.next().is_some() {
+        let words = if items.next == 1 { "one value".to_owned() } else { format!("{} values", items.next) };
+        return Err(de::Error::custom(format!("a list of {words} is expected, here are {}", list.len())));
+    }
+    Ok(value)
+}
+
 fn one_key(found: &str, known: &[&str]) -> Mistake {
     let message = format!("exactly one name with its options is expected, {found}");
     let help =
@@ -269,7 +295,7 @@ struct Items<'a> {
     next: usize,
 }
 
-impl<'de> de::SeqAccess<'de> for Items<'de> {
+impl<'de> de::SeqAccess<'de> for &mut Items<'de> {
     type Error = Mistake;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Mistake> {

@@ -1,7 +1,8 @@
 //! The effect of each fault: how long it was certainly in force, which nodes it left, and how far the load of each node
 //! fell. Pure.
 use crate::store::{FaultLoad, NodeLoad, Rates};
-use dsfuzz_checkers::{Fault, History, Outcome, components};
+use crate::targets::TargetFacts;
+use dsfuzz_checkers::{Fault, History, Leadership, Outcome, components};
 use dsfuzz_nemesis::facts::Leaves;
 use dsfuzz_nemesis::{IN_FORCE_MIN, facts};
 use std::time::Duration;
@@ -67,6 +68,18 @@ pub(super) fn leaves_majority(nodes: &[String], fault: &Fault) -> bool {
         Leaves::ConnectedNodes => components(nodes, &fault.cut).iter().map(Vec::len).max().unwrap_or(0),
     };
     2 * left > nodes.len()
+}
+
+/// Whether a fault leaves nodes that serve: a majority; where nothing fails over, also each node that ever led, in reach of all
+/// others.
+pub(super) fn leaves_service(history: &History, fault: &Fault, leaders: &[Leadership], facts: &TargetFacts) -> bool {
+    let touches = |leader: &Leadership| {
+        let leaves = dsfuzz_nemesis::facts(&fault.kind).map_or(Leaves::ConnectedNodes, |facts| facts.leaves);
+        let lost = leaves != Leaves::AllNodes && fault.nodes.contains(&leader.node);
+        lost || fault.cut.iter().any(|(from, to)| *from == leader.node || *to == leader.node)
+    };
+    let leader_left = facts.failover || !(leaders.is_empty() || leaders.iter().any(touches));
+    leader_left && leaves_majority(&history.nodes, fault)
 }
 
 /// The load of each node before, during and after each fault that began.

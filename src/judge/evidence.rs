@@ -1,15 +1,15 @@
 //! Evidence: measured numbers against the plan's thresholds. Pure.
 //!
 //! Thresholds ask only for the possible: Ok calls during a fault if it leaves a majority and lasts longer than an election
-//! of the target; else Ok calls before it and after its heal. Leadership must move only if a role of the target leads.
+//! of the target; else Ok calls before it and after its heal. Leadership must move only if a role of the target leads and another node can take over.
 mod shortfall;
 
 use super::Rules;
 use super::effective_fault::{self, EffectiveFault};
 use crate::plan::EvidencePlan;
 use crate::store::{Evidence, Readiness, RunInfo};
-use dsfuzz_checkers::KindEvidence;
 use dsfuzz_checkers::{Fault, History, Phase, evidence, shard_leader_changes};
+use dsfuzz_checkers::{KindEvidence, Leadership};
 use dsfuzz_nemesis::{IN_FORCE_MIN, Span, facts};
 
 /// Every measured number with its threshold.
@@ -26,7 +26,7 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
     rows.extend(rules.rate.and_then(|rate| rate_reached(history, rate)));
     for (kind, numbers) in &seen.kinds {
         let met: Vec<&EffectiveFault<'_>> = met.iter().filter(|met| met.fault.kind == *kind).collect();
-        of_kind(&mut rows, history, kind, numbers, &met, (asked, rules, info));
+        of_kind(&mut rows, history, (kind, numbers), &met, &seen.leaders, (asked, rules, info));
     }
     // A kind without room in the load is not in the history, and proves as little as a fault that never landed.
     for kind in rules.kinds.iter().filter(|kind| !seen.kinds.contains_key(*kind)) {
@@ -57,9 +57,9 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
 fn of_kind(
     rows: &mut Vec<Evidence>,
     history: &History,
-    kind: &str,
-    numbers: &KindEvidence,
+    (kind, numbers): (&str, &KindEvidence),
     met: &[&EffectiveFault<'_>],
+    leaders: &[Leadership],
     (asked, rules, info): (&EvidencePlan, &Rules, &RunInfo),
 ) {
     let min = asked.proven_per_kind_min.of(kind);
@@ -75,15 +75,16 @@ fn of_kind(
     }
     let election = Span(info.facts.election());
     let can_serve = |met: &&&EffectiveFault<'_>| {
-        effective_fault::leaves_majority(&history.nodes, met.fault) && met.lasted > election.0
+        effective_fault::leaves_service(history, met.fault, leaders, &info.facts) && met.lasted > election.0
     };
     let serving: Vec<&&EffectiveFault<'_>> = met.iter().filter(can_serve).collect();
     let min = asked.ok_during_fault_min.of(kind);
     let sum = |met: &[&&EffectiveFault<'_>]| met.iter().map(|met| met.ok_during).sum::<u64>();
     if serving.is_empty() {
         let doc = format!(
-            "calls that were Ok during {kind} faults (none are asked for: each left no majority, or was over within an \
-             election of {election})"
+            "calls that were Ok during {kind} faults (none are asked for: each left no majority{}, or was over within an \
+             election of {election})",
+            if info.facts.failover { "" } else { " or hit the leader, from which nothing takes over" }
         );
         rows.push(row(&format!("ok_during_{kind}"), &doc, sum(&met.iter().collect::<Vec<_>>()) as f64, 0.0));
         let around = met.iter().map(|met| met.ok_before.min(met.ok_after)).min().unwrap_or(0);
@@ -138,15 +139,15 @@ pub(super) fn offered(history: &History) -> Option<(f64, f64)> {
     Some((load().count() as f64 / seconds, ok as f64 / seconds))
 }
 
-/// Changes of leader. Asked for if a role leads and a fault that can move it was aimed at it, in force for longer than an
-/// election and with a majority left to elect another leader.
+/// Changes of leader. Asked for if a role leads, another node takes over from a lost leader, and a fault that can move it was
+/// aimed at it, in force for longer than an election and with a majority left to elect another leader.
 fn leader_changes(
     history: &History,
     met: &[EffectiveFault<'_>],
     asked: &EvidencePlan,
     info: &RunInfo,
     seen: u64,
-    nobody: bool,
+    leaderless: bool,
 ) -> Option<Evidence> {
     let may_move = |fault: &Fault| facts(&fault.kind).is_none_or(|facts| facts.may_move_leader);
     let disturbs = |fault: &Fault| may_move(fault) && fault.planned.contains("leader");
@@ -156,9 +157,9 @@ fn leader_changes(
             && met.lasted > info.facts.election()
             && effective_fault::leaves_majority(&history.nodes, met.fault)
     };
-    let mover = met.iter().find(moves).filter(|_| info.facts.leads);
+    let mover = met.iter().find(moves).filter(|_| info.facts.leads && info.facts.failover);
     let min = if mover.is_some() { asked.leader_changes_min } else { 0 };
-    (aimed || !nobody).then(|| {
+    (aimed || !leaderless).then(|| {
         let changes = row("leader_changes", "changes of leader", seen as f64, min as f64);
         let election = Span(info.facts.election());
         changes.or_missing(|| mover.map(|met| shortfall::leader_changes(met, seen, min, election)).unwrap_or_default())

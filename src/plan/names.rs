@@ -1,8 +1,11 @@
 //! What a plan can name: targets, workloads, faults, checkers. Each list is owned by its part; here they look alike.
+use crate::targets::{Target, recipe};
 use dsfuzz_checkers::{CHECKERS, CheckerDoc, OptionDoc};
-use dsfuzz_workloads::{WORKLOADS, WorkloadDoc, WorkloadOptions};
+use dsfuzz_workloads::{OBJECTS, WORKLOADS, WorkloadDoc, WorkloadOptions};
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// A name with a sentence about it.
@@ -16,7 +19,8 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<OptionDoc>,
     /// What belongs to it, by what it is: of a workload its `functions`, the `checkers` that it drives and the built-in `targets`
-    /// that can carry it; of a checker the `workloads` that drive it (`any` where it judges runs); of a target the `workloads` that it can carry.
+    /// that can carry it; of a checker the `workloads` that drive it (`any` where it judges runs); of a target the `objects` of its clients and the
+    /// `workloads` that it can carry.
     #[serde(flatten)]
     pub belongs: BTreeMap<&'static str, Vec<String>>,
 }
@@ -41,21 +45,77 @@ fn plain_workloads() -> Vec<WorkloadOptions> {
     WORKLOADS.iter().map(plain).collect()
 }
 
-/// The workloads that a built-in target can carry.
-fn carried(target: &str) -> Vec<String> {
-    let Ok(loaded) = crate::targets::load(target, Path::new(""), &BTreeMap::new()) else { return Vec::new() };
-    WORKLOADS.iter().filter(|doc| loaded.carries(doc.name, doc.object)).map(|doc| doc.name.to_owned()).collect()
+/// A built-in target with its defaults.
+fn built_in(target: &str) -> Option<Target> {
+    crate::targets::load(target, Path::new(""), &BTreeMap::new()).ok()
+}
+
+/// The workloads that a target can carry.
+fn carried(target: &Target) -> Vec<String> {
+    WORKLOADS.iter().filter(|doc| target.carries(doc.name, doc.object)).map(|doc| doc.name.to_owned()).collect()
+}
+
+/// The objects whose functions a client of the target carries out.
+fn objects(target: &Target) -> Vec<String> {
+    // No workload has this name: the object alone decides.
+    OBJECTS.iter().filter(|object| target.carries("", object.name)).map(|object| object.name.to_owned()).collect()
+}
+
+/// The options of a target, as a plan sets them.
+fn options(target: &Target) -> Vec<OptionDoc> {
+    let option = |(name, option): (&String, &recipe::OptionDoc)| OptionDoc {
+        name: name.clone(),
+        takes: option.takes(),
+        default: option.default_text(),
+        doc: option.doc.clone(),
+    };
+    target.recipe().options.iter().map(option).collect()
 }
 
 /// Built-in targets.
 pub fn targets() -> Vec<Entry> {
-    let entry = |(name, doc): (&str, &str)| Entry::new(name, doc).with("workloads", carried(name));
+    let entry = |(name, doc): (&str, &str)| {
+        let Some(target) = built_in(name) else { return Entry::new(name, doc) };
+        let entry = Entry { options: options(&target), ..Entry::new(name, doc) };
+        entry.with("objects", objects(&target)).with("workloads", carried(&target))
+    };
     crate::targets::builtin().into_iter().map(entry).collect()
+}
+
+/// The JSON schema of the options of each built-in target (`options: {NAME: {..}}` in a plan).
+pub fn targets_schema() -> Value {
+    let of = |target: &Target| {
+        let option = |(name, option): (&String, &recipe::OptionDoc)| (name.clone(), option.schema());
+        let properties: Map<String, Value> = target.recipe().options.iter().map(option).collect();
+        json!({"type": "object", "properties": properties, "additionalProperties": false})
+    };
+    let targets = crate::targets::builtin().into_iter();
+    targets.filter_map(|(name, _)| Some((name.to_owned(), of(&built_in(name)?)))).collect::<Map<_, _>>().into()
+}
+
+/// The tables of `docs/targets.md`: each built-in target with its options.
+pub fn targets_markdown() -> String {
+    let mut text = String::new();
+    for entry in targets() {
+        let Some(target) = built_in(&entry.name) else { continue };
+        let list =
+            |what: &str| entry.belongs[what].iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "## {}\n\n{}\n", entry.name, target.recipe().doc.trim());
+        let _ = writeln!(text, "Objects: {}.\n\nWorkloads: {}.\n", list("objects"), list("workloads"));
+        let _ = writeln!(text, "| option | is | default | |\n|---|---|---|---|");
+        for OptionDoc { name, takes, default, doc } in entry.options {
+            let default = default.map_or("left out".to_owned(), |default| format!("`{default}`"));
+            let _ = writeln!(text, "| `{name}` | {takes} | {default} | {} |", doc.trim().replace('|', "\\|"));
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// Workloads.
 pub fn workloads() -> Vec<Entry> {
-    let targets = crate::targets::builtin().into_iter().map(|(target, _)| (target, carried(target)));
+    let targets = crate::targets::builtin().into_iter();
+    let targets = targets.filter_map(|(target, _)| Some((target, carried(&built_in(target)?))));
     let targets: Vec<(&str, Vec<String>)> = targets.collect();
     let entry = |workload: &WorkloadOptions| {
         let (doc, built) = (workload.doc(), workload.build());

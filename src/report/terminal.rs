@@ -209,7 +209,15 @@ fn fault_row(input: &ReportInput<'_>, fault: &Fault) -> Vec<String> {
         load.and_then(|load| load.nodes.iter().min_by(|one, other| one.during.asked.total_cmp(&other.during.asked)));
     let least =
         least.map_or(String::new(), |node| format!("{} {:.0}/{:.0}", node.node, node.during.asked, node.during.ok));
-    vec![fault.kind.clone(), from, to, proven.to_string(), effect, least, words::shorten(&words::fault(fault), 140)]
+    vec![
+        format!("{} {}", fault.id, fault.kind),
+        from,
+        to,
+        proven.to_string(),
+        effect,
+        least,
+        words::shorten(&words::fault(fault), 140),
+    ]
 }
 
 fn evidence(out: &mut String, input: &ReportInput<'_>) {

@@ -3,6 +3,7 @@
 //! One program for each logical client, under a guard; several clients in one program if the recipe says so (`shared`). A client has
 //! one open call at a time and is never restarted here: after Info the driver drops the client, which kills its own program with all
 //! its descendants; opening the next client starts the program again. All programs die with this process, also by SIGKILL. Their standard error is kept.
+mod codes;
 pub mod guard;
 mod process;
 mod protocol;
@@ -14,6 +15,7 @@ mod values;
 
 use super::recipe::Certainty;
 use crate::cluster::Node;
+pub use codes::{CODES, ErrorCode};
 use dsfuzz_checkers::Value;
 use dsfuzz_client::lines::SETUP;
 use dsfuzz_workloads::{

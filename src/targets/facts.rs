@@ -11,6 +11,8 @@ pub struct TargetFacts {
     pub leads: bool,
     /// Several nodes lead at once by its design.
     pub several_leaders: bool,
+    /// Another node takes over from a lost leader.
+    pub failover: bool,
     /// Leadership claims have trustworthy terms.
     pub trusted_terms: bool,
     /// Longest time until the target serves again after it lost nodes.
@@ -24,6 +26,7 @@ impl Default for TargetFacts {
         TargetFacts {
             leads: true,
             several_leaders: false,
+            failover: true,
             trusted_terms: true,
             election_ms: 5000,
             exits: Exits::default(),

@@ -121,6 +121,7 @@ pub struct Target {
     origin: String,
     folder: PathBuf,
     election: Duration,
+    failover: bool,
 }
 
 /// Loads a built-in target by its name, or a recipe by its path (relative to `base_dir`, the plan's folder; a folder stands
@@ -139,7 +140,8 @@ pub fn load(
     let given = options.get(&recipe.name).cloned().unwrap_or_default();
     let options = effective_options(&recipe, given)?;
     let election = election(&recipe, &options, &origin)?;
-    Ok(Target { recipe, options, origin, folder, election })
+    let failover = failover(&recipe, &options, &origin)?;
+    Ok(Target { recipe, options, origin, folder, election, failover })
 }
 
 fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, PathBuf), TargetError> {
@@ -187,6 +189,16 @@ fn election(
     Ok(span.0)
 }
 
+/// The recipe's `failover` with the options filled in.
+fn failover(recipe: &Recipe, options: &BTreeMap<String, serde_json::Value>, origin: &str) -> Result<bool, TargetError> {
+    let text = template::of_options(options, origin, "failover", &recipe.failover.0)?;
+    recipe::Condition::meaning(&text).map_err(|message| TargetError::Recipe {
+        origin: origin.to_owned(),
+        place: "failover: ".to_owned(),
+        message,
+    })
+}
+
 /// The defaults, overridden by the plan's values.
 fn effective_options(
     recipe: &Recipe,
@@ -204,12 +216,8 @@ fn effective_options(
                 near.filter(|near| strsim::jaro(near, &name) > 0.75).map(|near| format!("did you mean {near}? "));
             return Err(wrong(format!("not an option; {}there are {}", hint.unwrap_or_default(), known.join(", "))));
         };
-        if std::mem::discriminant(&option.default) != std::mem::discriminant(&value) {
-            return Err(wrong(format!("{value} is not of the type of its default, {}", option.default)));
-        }
-        if !option.choices.is_empty() && !option.choices.contains(&value) {
-            let choices: Vec<String> = option.choices.iter().map(ToString::to_string).collect();
-            return Err(wrong(format!("{value} is none of {}", choices.join(", "))));
+        if !option.accepts(&value) {
+            return Err(wrong(format!("{value} is not {}", option.takes())));
         }
         options.insert(name, value);
     }
@@ -258,6 +266,7 @@ impl Target {
         TargetFacts {
             leads: self.recipe.has_leaders(),
             several_leaders: self.recipe.has_several_leaders(),
+            failover: self.failover,
             trusted_terms: self.recipe.has_trusted_terms(),
             election_ms: u64::try_from(self.election.as_millis()).unwrap_or(u64::MAX),
             exits: self.recipe.exits.clone(),
@@ -502,7 +511,9 @@ mod tests {
     fn options_are_checked_against_the_recipe() {
         let refused = |name: &str, value| load("etcd", Path::new("."), &options(name, value)).unwrap_err().to_string();
         assert!(refused("serialisable", json!(true)).contains("did you mean serializable?"));
-        assert!(refused("serializable", json!("yes")).contains("not of the type"));
+        assert!(refused("serializable", json!("yes")).ends_with("etcd.serializable: \"yes\" is not true or false"));
+        assert!(refused("version", json!(3)).ends_with("etcd.version: 3 is not debian or 3.5.1"));
+        assert!(refused("election_ms", json!(0.5)).ends_with("0.5 is not a whole number"));
         let target = load("etcd", Path::new("."), &options("serializable", json!(true))).unwrap();
         let node = Node { name: Arc::from("n1"), address: [127, 0, 0, 1].into() };
         let endpoint = target.endpoint(&node, 4, Terms::load(std::time::Duration::from_secs(5)));

@@ -3,6 +3,7 @@
 //! It is parsed once and checked; [`super::layout`] fills in texts with `{{ }}` for each node. Never: acts on a node.
 mod client;
 mod command;
+mod condition;
 mod package;
 mod role;
 mod step;
@@ -10,6 +11,7 @@ mod step;
 pub use client::{Certainty, ClientDoc};
 pub use command::Argv;
 pub(super) use command::word;
+pub use condition::Condition;
 pub use dsfuzz_checkers::FinalReads;
 pub use package::{PACKAGES_DIR, Package};
 pub use role::{AtOnce, Authority, Converged, Copies, RoleProbe, RoleRule};
@@ -21,6 +23,7 @@ use dsfuzz_checkers::history::leads_by_name;
 use dsfuzz_nemesis::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The version of recipes that this release reads.
@@ -90,6 +93,10 @@ pub struct Recipe {
     /// `load.deadline` follow from it.
     #[serde(default)]
     pub election: Option<String>,
+    /// Whether another node takes over from a lost leader: `true`, `false` or a text that may use options, such as
+    /// `"{{ options.replicas > 1 }}"`. Left out: true. Evidence asks for changes of leader only where it is.
+    #[serde(default)]
+    pub failover: Condition,
     /// How long load must go on after the last heal: healing is a disturbance too.
     #[serde(default = "default_quiet")]
     pub quiet_after_heal: Span,
@@ -155,6 +162,63 @@ pub struct OptionDoc {
     /// Its value is a secret: it is redacted in everything that a run leaves behind.
     #[serde(default)]
     pub secret: bool,
+}
+
+impl OptionDoc {
+    /// The values that it takes, in words.
+    pub fn takes(&self) -> String {
+        match self.choices.split_last() {
+            Some((last, [])) => value_text(last),
+            Some((last, others)) => {
+                format!("{} or {}", others.iter().map(value_text).collect::<Vec<_>>().join(", "), value_text(last))
+            }
+            None => match &self.default {
+                Value::Bool(_) => "true or false".to_owned(),
+                Value::Number(number) if number.is_f64() => "a number".to_owned(),
+                Value::Number(_) => "a whole number".to_owned(),
+                _ => "a text".to_owned(),
+            },
+        }
+    }
+
+    /// Whether it takes this value.
+    pub fn accepts(&self, value: &Value) -> bool {
+        let same_type = match (&self.default, value) {
+            (Value::Number(default), Value::Number(number)) => default.is_f64() || !number.is_f64(),
+            (default, value) => std::mem::discriminant(default) == std::mem::discriminant(value),
+        };
+        same_type && (self.choices.is_empty() || self.choices.contains(value))
+    }
+
+    /// Its JSON schema.
+    pub fn schema(&self) -> Value {
+        let mut schema = json!({"description": self.doc.trim(), "default": self.default});
+        if self.choices.is_empty() {
+            schema["type"] = match &self.default {
+                Value::Bool(_) => "boolean",
+                Value::Number(number) if number.is_f64() => "number",
+                Value::Number(_) => "integer",
+                _ => "string",
+            }
+            .into();
+        } else {
+            schema["enum"] = self.choices.clone().into();
+        }
+        schema
+    }
+
+    /// Its default as it stands in a plan; none for an empty text.
+    pub fn default_text(&self) -> Option<String> {
+        Some(value_text(&self.default)).filter(|text| !text.is_empty())
+    }
+}
+
+/// A value of an option as it stands in a plan.
+fn value_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 /// A process on every node.

@@ -41,8 +41,10 @@ fn tried_of(client: &str, workload: &str, mistake: &str) -> (i32, Vec<(String, V
     let mut command = Command::new(env!("CARGO_BIN_EXE_dsfuzz"));
     command.args(["client", "try", "--json", "--workload", workload, "--server", "127.0.0.1", "--deadline", "1s"]);
     command.args(["--port", &format!("client={}", server.port), "--", "python3"]).arg(file(client)).arg(mistake);
+    // What it keeps of a client that breaks rules goes with the test.
+    let kept = tempfile::tempdir().expect("a folder");
     // With it, Python flushes by itself.
-    let output = command.env_remove("PYTHONUNBUFFERED").output().expect("it runs");
+    let output = command.env_remove("PYTHONUNBUFFERED").env("TMPDIR", kept.path()).output().expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout);
     let rules: Vec<Value> = serde_json::from_str(&text)
         .unwrap_or_else(|error| panic!("{mistake}: {error}: {text}{}", String::from_utf8_lossy(&output.stderr)));
@@ -119,9 +121,31 @@ fn breaks_its_rule((mistake, workload, rule, words): &(&str, &str, &str, &str)) 
 }
 
 #[test]
+fn the_standard_error_of_a_client_that_breaks_a_rule_is_kept() {
+    let tried = |script: &str| {
+        let kept = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dsfuzz"));
+        command.args(["client", "try", "--", "sh", "-c", script]).env("TMPDIR", kept.path());
+        let output = command.output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let folders = std::fs::read_dir(kept.path()).expect("a folder").map(|entry| entry.expect("an entry").path());
+        (output.status.code(), said, folders.collect::<Vec<_>>(), kept)
+    };
+    let (code, said, folders, _kept) = tried("echo it broke here >&2; exit 3");
+    let [folder] = folders.as_slice() else { panic!("{folders:?}: {said}") };
+    assert!(code == Some(1) && said.contains(&format!("standard error is in {}", folder.display())), "{said}");
+    let text = std::fs::read_to_string(folder.join("client-0.stderr")).expect("the file of the first client");
+    assert!(text.contains("it broke here"), "{text}");
+    let (_, said, folders, _kept) = tried("exit 3");
+    assert!(folders.is_empty(), "silent: {folders:?}: {said}");
+}
+
+#[test]
 fn without_a_server_a_client_in_memory_is_tried() {
     let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/client/client.py");
     let mut command = Command::new(env!("CARGO_BIN_EXE_dsfuzz"));
+    let kept = tempfile::tempdir().expect("a folder");
+    command.env("TMPDIR", kept.path());
     let output = command.args(["client", "try", "--workload", "set", "--", "python3"]).arg(client).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     // Its memory ends with each program, so that a new one lacks what an earlier one added.

@@ -137,7 +137,7 @@ impl Workload for Commits {
 #[derive(Clone, Copy)]
 enum Choice {
     Commit,
-    /// Of a transaction so many before the newest; of this participant.
+    /// Of a transaction this many before the newest; of this participant.
     Status(u64, u64),
 }
 

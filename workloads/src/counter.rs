@@ -20,7 +20,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     checkers: &["counter"],
 };
 
-/// Largest number of one addition: so many additions of it fit a counter of 64 bits that no load reaches the end.
+/// Largest number of one addition. No load reaches the end of a counter of 64 bits by such additions.
 const ADD_MAX: u32 = 1_000_000;
 
 /// Options of the counter workload.

@@ -210,7 +210,7 @@ impl Holder {
         }
     }
 
-    /// Whether the hold has lasted long enough. Nobody is left to count calls if every worker holds.
+    /// Whether the hold has lasted long enough. No worker is left to count calls if every worker holds.
     fn is_due(&self, grant: &Grant) -> bool {
         let all_hold = || self.shared.holders.load(Ordering::Relaxed) >= self.shared.workers.load(Ordering::Relaxed);
         self.now().saturating_sub(grant.since) >= grant.choice.hold || all_hold()

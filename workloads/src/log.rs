@@ -19,7 +19,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
     checkers: &["kafka"],
 };
 
-/// A consumer is moved to other logs once in so many calls, as Jepsen's are.
+/// A consumer is moved to other logs once in this number of calls, as Jepsen's are.
 const MOVED_EVERY: u64 = 64;
 /// Most micro-operations of a transaction.
 const LENGTH_MAX: u32 = 1_000;

@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreFaults {
     /// A violation: acknowledged writes, compare-and-sets, adds, enqueues and acquires without effect; transfers that give the money
-    /// to nobody.
+    /// to no account.
     pub lost_every: u32,
     /// A violation: reads of the value before the last change.
     pub stale_every: u32,

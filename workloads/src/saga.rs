@@ -113,9 +113,9 @@ impl Workload for Sagas {
 /// What a worker drew.
 #[derive(Clone, Copy)]
 enum Choice {
-    /// With so many steps.
+    /// With this number of steps.
     Start(u64),
-    /// Of the saga so many before the newest.
+    /// Of the saga this many before the newest.
     Log(u64),
 }
 

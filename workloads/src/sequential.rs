@@ -56,7 +56,7 @@ impl WorkloadSpec for SequentialOptions {
 
     fn blind(&self) -> Option<&'static str> {
         match self.mix.read {
-            0 => Some("the mix has writes only, so that nobody would see their order"),
+            0 => Some("the mix has writes only, so that no read would see their order"),
             _ => self.mix.blind(),
         }
     }

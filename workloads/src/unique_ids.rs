@@ -1,4 +1,4 @@
-//! Unique ids: `generate` asks the target for an id that nobody else is given.
+//! Unique ids: `generate` asks the target for an id that no other call is given.
 //!
 //! Never: draws anything, or reads at the end: the replies are all there is to judge.
 use crate::client::{Call, CallResult};

@@ -22,7 +22,7 @@ pub const DOC: WorkloadDoc = WorkloadDoc {
 
 /// Longest watch of one call.
 const FOR_MAX_MS: u32 = 60_000;
-/// A watch in so many begins at an older revision.
+/// One watch in this number begins at an older revision.
 const BACK_EVERY: u64 = 8;
 /// Most revisions that it goes back.
 const BACK_MAX: u64 = 1_000;
@@ -108,7 +108,7 @@ impl Watches {
         self.call(WATCH, Value::Nil, Value::Map(filter.into_iter().chain([from, time]).collect()))
     }
 
-    /// How many of so many workers watch; one that is alone does both.
+    /// How many of this number of workers watch; one that is alone does both.
     fn watchers(&self, workers: u32) -> u32 {
         self.options.watchers.unwrap_or_else(|| workers.div_ceil(3)).min(workers.saturating_sub(1))
     }
@@ -175,7 +175,7 @@ impl Workload for Watches {
 enum Choice {
     Put(u64, u64),
     Delete(u64, u64),
-    /// Goes back so many revisions.
+    /// Goes back this number of revisions.
     Watch(u64),
 }
 

@@ -1,4 +1,4 @@
-//! `crashes`: the target's own death. A process that ends though nobody ended it, one that does not come back after a fault,
+//! `crashes`: the target's own death. A process that ends by itself, one that does not come back after a fault,
 //! alarms in its log, kills for want of memory and core files are bugs by themselves, whatever the clients saw.
 //!
 //! An end is explained when the harness asked for it: a planned kill, a stop. Such ends are not in the history. For the others
@@ -39,7 +39,7 @@ pub const CRASHES: &str = "crashes";
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "CrashesOptions")]
 pub(crate) struct Crashes {
-    /// A process ended, and nobody had ended it.
+    /// A process ended by itself.
     crashed: Counts,
     /// A process ended with an exit status in a fault that can provoke it; never more than `crashed`. The recipe's `exits:
     /// {in_faults: ..}` says so for a target.

@@ -27,7 +27,7 @@ const LOG_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of its end that stay: as many as are collected.
 const LOG_BYTES_KEPT: u64 = 64 << 20;
 /// The end of a process that was not seen.
-const UNSEEN: &str = "nobody saw how";
+const UNSEEN: &str = "its status is lost";
 /// The variable that marks a service's processes without cgroup2.
 const MARKER: &str = "DSFUZZ_SERVICE";
 

@@ -190,7 +190,7 @@ pub(super) fn ok_during(kind: &str, met: &[&&EffectiveFault<'_>], (had, min): (u
     format!(
         "{} Ok during {kind} faults, which left a majority for longer than an election ({election}), and the plan asks for \
          {min} (`evidence.ok_during_fault_min`){}. Make these faults longer (`nemesis.for`) or the load stronger \
-         (`load.rate`, `load.clients`); where this target rightly serves nobody in such a fault, ask for none: \
+         (`load.rate`, `load.clients`); where this target rightly serves no call in such a fault, ask for none: \
          `evidence: {{ok_during_fault_min: {{{kind}: 0}}}}`.",
         calls(had),
         least.unwrap_or_default()

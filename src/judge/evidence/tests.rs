@@ -168,7 +168,7 @@ fn what_is_missing_names_the_fault_the_node_and_what_to_change() {
             "no call was Ok during pause faults, which left a majority for longer than an election (5s), and the plan asks \
              for 10 (`evidence.ok_during_fault_min`); no call was Ok in fault 1 (pause leader: n2), which was in force for \
              7s 998ms. Make these faults longer (`nemesis.for`) or the load stronger (`load.rate`, `load.clients`); where \
-             this target rightly serves nobody in such a fault, ask for none: `evidence: {ok_during_fault_min: {pause: \
+             this target rightly serves no call in such a fault, ask for none: `evidence: {ok_during_fault_min: {pause: \
              0}}`.",
             "The leader changed 0 times, and the plan asks for 1 (`evidence.leader_changes_min`), since fault 1 (pause \
              leader: n2) was aimed at it. Make such faults longer than an election (5s; `nemesis.for`), or ask for none: \
@@ -246,6 +246,19 @@ fn thresholds_can_be_set_by_kind() {
 fn under_half_a_second_in_force_is_no_evidence() {
     let blink = HistoryBuilder::of(&THREE, |_| true).fault("pause", "one: #1", &["n1"], &[], (10.0, 10.4));
     assert_eq!(thin(blink, facts(false, 100), &EvidencePlan::default()), ["proven_pause"]);
+}
+
+#[test]
+fn where_nothing_fails_over_a_fault_at_the_leader_asks_for_nothing_during_it() {
+    let kill = |node: &'static str, failover| {
+        let mut story = HistoryBuilder::of(&THREE, |at| !(10.0..18.0).contains(&at));
+        story.faults.push(json!({"type": "role", "time": 2, "node": "n1", "role": "primary"}));
+        let story = story.fault("kill", "leader", &[node], &[], (10.0, 18.0));
+        thin(story, TargetFacts { failover, ..facts(true, 2000) }, &EvidencePlan::default())
+    };
+    assert_eq!(kill("n1", true), ["ok_during_kill", "leader_changes"]);
+    assert_eq!(kill("n1", false), NONE);
+    assert_eq!(kill("n2", false), ["ok_during_kill"], "the primary was there");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is held by a lease: locks, semaphores, leases, sets under a lock and offices.
 //!
 //! As in etcd's own clients, a candidate puts a key of its own under the prefix of the lock; the oldest keys hold it. A candidate that
-//! does not hold it takes its key away: nobody waits. The token of a grant, or the term of a leader, is the revision of its key.
+//! does not hold it takes its key away: no client waits. The token of a grant, or the term of a leader, is the revision of its key.
 use super::kvs::{
     Kv, Order, all, created_at, delete, encoded, json_text, key_of, one, put, put_leased, range, range_of,
 };
@@ -100,7 +100,7 @@ impl EtcdClient {
             let elements = set.first().and_then(|kv| kv.value.as_list()).unwrap_or_default().to_vec();
             return Ok(Attempt::Granted(Grant { token: own.created, key, lease: None, elements }));
         }
-        // A key that stays would hold the lock one day, and nobody would know.
+        // A key that stays would hold the lock one day, and no client would know.
         match self.post("/v3/kv/deleterange", &json!({"key": encoded(&key)})).await {
             Ok(_) => Ok(Attempt::Refused(oldest.into_iter().next())),
             Err(RequestProgress::No(why) | RequestProgress::Perhaps(why) | RequestProgress::Refused(why)) => {

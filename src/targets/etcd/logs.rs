@@ -11,16 +11,18 @@ use std::sync::Arc;
 /// Most messages of one log in a poll.
 const POLLED_MAX: usize = 500;
 
-/// What a micro-operation asks for.
-enum Asked {
+/// A micro-operation of a transaction on logs.
+enum MicroOperation {
     Send(i64, Value),
     Poll,
 }
 
-fn asked(micro_operation: &Value) -> Option<Asked> {
+fn asked(micro_operation: &Value) -> Option<MicroOperation> {
     match micro_operation.as_list()? {
-        [Value::Text(name), Value::Int(log), message] if &**name == "send" => Some(Asked::Send(*log, message.clone())),
-        [Value::Text(name)] if &**name == "poll" => Some(Asked::Poll),
+        [Value::Text(name), Value::Int(log), message] if &**name == "send" => {
+            Some(MicroOperation::Send(*log, message.clone()))
+        }
+        [Value::Text(name)] if &**name == "poll" => Some(MicroOperation::Poll),
         _ => None,
     }
 }
@@ -61,13 +63,13 @@ impl EtcdClient {
         let Some(all_asked) = micro_operations.iter().map(asked).collect::<Option<Vec<_>>>() else {
             return CallResult::fail(format!("malformed: expected sends and polls, not {}", call.value));
         };
-        let polls = all_asked.iter().any(|asked| matches!(asked, Asked::Poll));
+        let polls = all_asked.iter().any(|asked| matches!(asked, MicroOperation::Poll));
         if polls && !self.assigned {
             return CallResult::fail("not-found: no log is assigned");
         }
         let mut lengths: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
         for asked in &all_asked {
-            if let Asked::Send(log, _) = asked {
+            if let MicroOperation::Send(log, _) = asked {
                 lengths.insert(*log, (0, 0));
             }
         }
@@ -120,7 +122,7 @@ impl EtcdClient {
 /// The reply, the writes, and the next place in each log that was polled. The first poll gets all messages, later ones what is new: nothing.
 fn carried_out(
     call: &Call,
-    all_asked: &[Asked],
+    all_asked: &[MicroOperation],
     lengths: &mut BTreeMap<i64, (i64, i64)>,
     mut polled: Polled,
 ) -> (Value, Vec<Json>, Vec<(i64, i64)>) {
@@ -130,7 +132,7 @@ fn carried_out(
     let mut reply = Vec::new();
     for asked in all_asked {
         reply.push(match asked {
-            Asked::Send(log, message) => {
+            MicroOperation::Send(log, message) => {
                 let length = lengths.entry(*log).or_default();
                 let offset = length.0;
                 length.0 += 1;
@@ -138,7 +140,7 @@ fn carried_out(
                 let placed = Value::list([Value::Int(offset), message.clone()]);
                 Value::list([Value::text("send"), Value::Int(*log), placed])
             }
-            Asked::Poll => {
+            MicroOperation::Poll => {
                 let pair = |(offset, message): (i64, Value)| Value::list([Value::Int(offset), message]);
                 let logs = polled.iter_mut().map(|(log, messages)| {
                     let shown = std::mem::take(messages).into_iter().map(pair);

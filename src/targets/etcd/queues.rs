@@ -51,7 +51,7 @@ impl EtcdClient {
         super::kvs::kvs(&reply).map_err(CallResult::fail)
     }
 
-    /// Takes all of these messages, or none if somebody else took one of them.
+    /// Takes all of these messages, or none if another client took one of them.
     async fn take(&mut self, messages: Vec<Kv>) -> CallResult {
         let compare = messages.iter().map(|kv| changed_at(&kv.key, kv.changed)).collect();
         let deletes = messages.iter().map(|kv| delete(&kv.key)).collect();

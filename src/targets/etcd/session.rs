@@ -79,7 +79,7 @@ fn renewed(reply: &Json) -> i64 {
 }
 
 impl EtcdClient {
-    /// A new lease for so many seconds: its id and the time that was granted. Without an answer nobody holds anything by it.
+    /// A new lease of this time in seconds: its id and the time that was granted. Without an answer no client holds anything by it.
     pub(super) async fn grant(&mut self, ttl: u64) -> Result<(String, i64), RequestProgress> {
         let reply = self.post("/v3/lease/grant", &json!({"TTL": ttl.to_string()})).await?;
         match reply.get("ID").and_then(Json::as_str) {

@@ -12,7 +12,7 @@ const OPERATIONS_MAX: usize = 128;
 
 /// A key as etcd had it at the revision of a snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Held {
+struct KeySnapshot {
     /// The revision of its last change; 0 if it is absent.
     changed: i64,
     value: Value,
@@ -60,7 +60,7 @@ impl Transaction {
     }
 
     /// The reply, and what is to be written, on this state.
-    fn applied(&self, held: &BTreeMap<String, Held>) -> Result<(Value, BTreeMap<String, Value>), String> {
+    fn applied(&self, held: &BTreeMap<String, KeySnapshot>) -> Result<(Value, BTreeMap<String, Value>), String> {
         let mut writes: BTreeMap<String, Value> = BTreeMap::new();
         let mut reply = Vec::new();
         for (name, key, effect) in &self.parts {
@@ -132,7 +132,7 @@ impl EtcdClient {
     }
 
     /// These keys at one revision.
-    async fn snapshot(&mut self, call: &Call, keys: &[String]) -> Result<BTreeMap<String, Held>, CallResult> {
+    async fn snapshot(&mut self, call: &Call, keys: &[String]) -> Result<BTreeMap<String, KeySnapshot>, CallResult> {
         let ranges = keys.iter().map(|key| {
             let key = encoded(&format!("/dsfuzz/{}/{key}", call.workload));
             json!({"requestRange": {"key": key, "serializable": self.serializable}})
@@ -144,10 +144,10 @@ impl EtcdClient {
 }
 
 /// What the ranges of a transaction returned, by key.
-fn held(answer: &Json, keys: &[String]) -> Result<BTreeMap<String, Held>, String> {
+fn held(answer: &Json, keys: &[String]) -> Result<BTreeMap<String, KeySnapshot>, String> {
     let one = |(position, key): (usize, &String)| {
         let kv = range_of(answer, position)?.into_iter().next();
-        let held = kv.map(|kv| Held { changed: kv.changed, value: kv.value }).unwrap_or_default();
+        let held = kv.map(|kv| KeySnapshot { changed: kv.changed, value: kv.value }).unwrap_or_default();
         Ok((key.clone(), held))
     };
     keys.iter().enumerate().map(one).collect()
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_transaction_sees_what_it_wrote_itself() {
-        let held = BTreeMap::from([("1".to_owned(), Held { changed: 7, value: Value::list([Value::Int(4)]) })]);
+        let held = BTreeMap::from([("1".to_owned(), KeySnapshot { changed: 7, value: Value::list([Value::Int(4)]) })]);
         let transaction =
             Transaction::of(&call(r#"[["r",1,null],["append",1,5],["r",1,null],["w",2,6],["r",2,null]]"#));
         let (reply, writes) = transaction.expect("sound").applied(&held).expect("lists");
@@ -179,7 +179,7 @@ mod tests {
         for value in ["null", "[1]", r#"[["x",1,2]]"#, r#"[["r",1]]"#] {
             assert!(Transaction::of(&call(value)).is_err(), "{value}");
         }
-        let held = BTreeMap::from([("1".to_owned(), Held { changed: 7, value: Value::Int(4) })]);
+        let held = BTreeMap::from([("1".to_owned(), KeySnapshot { changed: 7, value: Value::Int(4) })]);
         assert!(Transaction::of(&call(r#"[["append",1,5]]"#)).expect("sound").applied(&held).is_err());
     }
 

@@ -4,6 +4,7 @@ mod tests;
 
 use super::super::node_commands::head;
 use super::super::recipe::Certainty;
+use super::codes::CODES;
 use super::{shapes, transactions, values};
 use crate::cluster::Node;
 use dsfuzz_checkers::functions::{Argument, Function, FunctionKind, Reply, function};
@@ -14,32 +15,6 @@ use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Error codes of the protocol, and what each says about the effect of the call. Other codes are Info, unless the recipe
-/// says more (`errors:`).
-const CODES: &[(&str, Certainty)] = &[
-    ("refused", Certainty::Fail),       // no connection came about, so nothing was sent
-    ("not-supported", Certainty::Fail), // the client does not know the function
-    ("malformed", Certainty::Fail),     // the server did not accept the request's form
-    ("precondition", Certainty::Fail),  // a compare-and-set found another value
-    ("not-found", Certainty::Fail),     // there is nothing to change
-    ("exists", Certainty::Fail),        // there is something already
-    ("not-leader", Certainty::Fail),    // the node refuses, and names another or none
-    ("read-only", Certainty::Fail),     // the node takes no writes
-    ("aborted", Certainty::Fail),       // the transaction was rolled back
-    ("conflict", Certainty::Fail),      // another transaction won: serialization, certification, deadlock
-    ("denied", Certainty::Fail),        // the server does not let this user in, or not do this
-    ("empty", Certainty::Fail),         // there is nothing to dequeue
-    ("not-held", Certainty::Fail),      // the client does not hold the lock
-    ("fenced", Certainty::Fail),        // a later holder of the lock has been here
-    ("gone", Certainty::Fail),          // what is asked for has been compacted away
-    ("unavailable", Certainty::Info),   // many servers and gRPC say so of what may have been done
-    ("timeout", Certainty::Info),       // no answer in time
-    ("lost", Certainty::Info),          // the connection broke after the request was sent
-    ("crash", Certainty::Info),         // the server or client died
-    ("warning", Certainty::Info),       // acknowledged, but with a warning
-    ("unknown", Certainty::Info),       // anything else
-];
 
 /// The content of the `init` line.
 pub(super) struct Init<'a> {
@@ -360,12 +335,12 @@ fn replica(value: Value) -> Result<Value, ReplyDefect> {
         let expected = r#"expected what the replica holds as "value", or {"value":..,"clock":..}"#;
         return Err(ReplyDefect::Malformed(expected.to_owned()));
     };
-    let odd = match held {
+    let foreign = match held {
         Value::Nil | Value::Int(_) => None,
         Value::List(elements) => elements.iter().find(|element| !matches!(element, Value::Int(_))),
         other => Some(other),
     };
-    match odd {
+    match foreign {
         None => Ok(value),
         Some(other) => Err(ReplyDefect::Unbelieved(format!(
             "a read of a replica returned {}",
@@ -478,7 +453,7 @@ fn reads(call: &Call) -> bool {
 }
 
 fn certainty(code: &str, call: &Call, errors: &BTreeMap<String, Certainty>) -> Option<Certainty> {
-    let table = || CODES.iter().find(|(name, _)| *name == code).map(|(_, certainty)| *certainty);
+    let table = || CODES.iter().find(|known| known.code == code).map(|known| known.certainty);
     // Only a read can find an absent object; for a change the code means no more than the table says.
     let given = errors.get(code).copied().filter(|given| *given != Certainty::Absent || reads(call));
     given.or_else(table)

@@ -17,7 +17,7 @@ use dsfuzz_checkers::{Reads, Value};
 use dsfuzz_workloads::{Call, CallResponse, CallResult, Generator, Next, Terms, Workload, WorkloadOptions};
 use proxy::{Passage, Proxy};
 use reference::{Reference, probes};
-use session::{Answered, Session};
+use session::{CallOutcome, Session};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -123,7 +123,7 @@ impl ClientTrial {
         Ok(Server { proxies, ports })
     }
 
-    /// Nobody listens on its ports.
+    /// No server listens on its ports.
     async fn without_a_server(&self, notes: &mut TrialNotes) -> Result<(), String> {
         let mut ports = BTreeMap::new();
         let mut held = Vec::new();
@@ -141,7 +141,7 @@ impl ClientTrial {
             Ok(mut session) => {
                 let Some(call) = first_call(&*self.workload) else { return Ok(()) };
                 match session.call(&call, self.terms(), notes).await {
-                    Answered::InTime(response) | Answered::Late(response, _)
+                    CallOutcome::InTime(response) | CallOutcome::Late(response, _)
                         if matches!(response.result, CallResult::Ok(_)) =>
                     {
                         notes.broken(
@@ -200,7 +200,7 @@ impl Progress<'_> {
             Err(why) => return Err(why),
         };
         if session.wants_setup
-            && let Answered::InTime(CallResponse { result: CallResult::Fail(why) | CallResult::Info(why), .. }) =
+            && let CallOutcome::InTime(CallResponse { result: CallResult::Fail(why) | CallResult::Info(why), .. }) =
                 session.set_up(self.trial, self.notes).await
         {
             return Err(format!("setup: {why}"));
@@ -240,7 +240,7 @@ impl Progress<'_> {
         let Some(call) = first_call(&*self.trial.workload) else { return Ok(()) };
         for probe in probes(&self.trial.object.0, &call) {
             let expected = self.reference.reply(&[], &probe).await;
-            let Answered::InTime(response) = session.call(&probe, self.trial.terms(), self.notes).await else {
+            let CallOutcome::InTime(response) = session.call(&probe, self.trial.terms(), self.notes).await else {
                 continue;
             };
             if matches!(response.result, CallResult::Ok(_))
@@ -297,19 +297,19 @@ impl Progress<'_> {
     async fn one(&mut self, session: &mut Session, call: &Call) -> Result<CallResult, Stopped> {
         let expected = self.reference.reply(&[], call).await;
         let found = match session.call(call, self.trial.terms(), self.notes).await {
-            Answered::InTime(response) => response.result,
-            Answered::Late(_, beyond) => {
+            CallOutcome::InTime(response) => response.result,
+            CallOutcome::Late(_, beyond) => {
                 let late = beyond.as_millis();
                 self.notes.broken(Rule::Deadline, format!("{} was answered {late} ms after its deadline", words(call)));
                 return Err(Stopped);
             }
-            Answered::Not => {
+            CallOutcome::Not => {
                 if !self.notes.has_broken() {
                     self.notes.broken(Rule::Lines, format!("{} was not answered", words(call)));
                 }
                 return Err(Stopped);
             }
-            Answered::Ended(how) => {
+            CallOutcome::Ended(how) => {
                 self.notes.broken(Rule::Lines, format!("it ended during {}{how}", words(call)));
                 return Err(Stopped);
             }
@@ -345,8 +345,8 @@ impl Progress<'_> {
         let mut session = self.again().await?;
         if session.wants_setup {
             match session.set_up(self.trial, self.notes).await {
-                Answered::InTime(CallResponse { result: CallResult::Ok(_), .. }) => self.notes.kept(Rule::Setup),
-                Answered::InTime(response) => {
+                CallOutcome::InTime(CallResponse { result: CallResult::Ok(_), .. }) => self.notes.kept(Rule::Setup),
+                CallOutcome::InTime(response) => {
                     self.notes.broken(Rule::Setup, format!("it was answered {}", result_words(&response.result)));
                 }
                 _ => self.notes.broken(Rule::Setup, "it was not answered in time".to_owned()),
@@ -379,14 +379,14 @@ impl Progress<'_> {
             value: Value::Nil,
         };
         let how = match session.call(&call, self.trial.terms(), self.notes).await {
-            Answered::InTime(CallResponse { result: CallResult::Fail(_), .. }) => {
+            CallOutcome::InTime(CallResponse { result: CallResult::Fail(_), .. }) => {
                 return self.notes.kept(Rule::Unknown);
             }
-            Answered::InTime(response) | Answered::Late(response, _) => {
+            CallOutcome::InTime(response) | CallOutcome::Late(response, _) => {
                 format!("answered {}", result_words(&response.result))
             }
-            Answered::Not => "not answered".to_owned(),
-            Answered::Ended(how) => format!("the end of the program{how}"),
+            CallOutcome::Not => "not answered".to_owned(),
+            CallOutcome::Ended(how) => format!("the end of the program{how}"),
         };
         self.notes.broken(Rule::Unknown, format!("`no-such-function` was {how}"));
     }
@@ -446,7 +446,7 @@ impl Progress<'_> {
         drop(session);
         self.server.set(Passage::Open);
         self.notes.kept(Rule::Deadline);
-        if matches!(&answered, Answered::InTime(response) if matches!(response.result, CallResult::Ok(_))) {
+        if matches!(&answered, CallOutcome::InTime(response) if matches!(response.result, CallResult::Ok(_))) {
             let sentence = format!("{} was answered ok, and the server's answer had not come", words(&call));
             self.notes.broken(Rule::Deadline, sentence);
         }
@@ -455,16 +455,16 @@ impl Progress<'_> {
     }
 
     /// How a call ended for dsfuzz, which gives up at the deadline.
-    fn result_of(&mut self, call: &Call, answered: Answered, rule: Rule) -> CallResult {
+    fn result_of(&mut self, call: &Call, answered: CallOutcome, rule: Rule) -> CallResult {
         match answered {
-            Answered::InTime(response) => response.result,
-            Answered::Late(response, beyond) => {
+            CallOutcome::InTime(response) => response.result,
+            CallOutcome::Late(response, beyond) => {
                 let (late, said) = (beyond.as_millis(), result_words(&response.result));
                 self.notes.broken(rule, format!("{} was answered {said}, {late} ms after its deadline", words(call)));
                 CallResult::info("timeout")
             }
-            Answered::Not => CallResult::info("timeout"),
-            Answered::Ended(how) => CallResult::info(how),
+            CallOutcome::Not => CallResult::info("timeout"),
+            CallOutcome::Ended(how) => CallResult::info(how),
         }
     }
 
@@ -508,7 +508,7 @@ impl Progress<'_> {
         let mut last = CallResult::info("no answer");
         for _ in 0..LOOKS {
             let mut session = self.again().await?;
-            if let Answered::InTime(response) = session.call(probe, self.trial.terms(), self.notes).await {
+            if let CallOutcome::InTime(response) = session.call(probe, self.trial.terms(), self.notes).await {
                 last = response.result;
                 if matches!(last, CallResult::Ok(_)) {
                     break;

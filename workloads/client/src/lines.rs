@@ -14,7 +14,7 @@ pub const SETUP: &str = "setup";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Request {
-    /// The first line. The client connects and answers [`Answer::InitOk`].
+    /// The first line. The client connects and answers `init_ok`.
     Init(Box<Init>),
     /// A call.
     Invoke(Call),
@@ -47,7 +47,7 @@ pub struct AnswerLine {
 /// Where and how a client connects, and what it is to carry out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Init {
-    /// [`VERSION`].
+    /// The version of the protocol, 1.
     pub version: u64,
     /// The node to connect to.
     pub node: String,
@@ -137,9 +137,9 @@ pub struct Call {
 pub enum Answer {
     /// The client is connected.
     InitOk {
-        /// [`VERSION`].
+        /// The version of the protocol, 1.
         version: u64,
-        /// The functions that it carries out for this workload; with [`SETUP`] if it wants to be asked.
+        /// The functions that it carries out for this workload; with `setup` if it prepares the target before the load.
         functions: Vec<String>,
     },
     /// The call took effect.

@@ -39,7 +39,7 @@ impl Store {
         CallResult::Ok(Value::Map(now.iter().map(shown).collect()))
     }
 
-    /// A lost transfer takes the money and gives it to nobody.
+    /// A lost transfer takes the money and gives it to no account.
     pub(super) fn transfer(&mut self, transfer: &Value) -> CallResult {
         let account = |end| entry(transfer, end).map(|account| Arc::<str>::from(account.to_string()));
         let amount = entry(transfer, "amount").and_then(Value::as_int);

@@ -5,7 +5,7 @@ use dsfuzz_checkers::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// Every so many transactions aborts, and every so many sagas is compensated.
+/// One transaction in this number aborts, and one saga in this number is compensated.
 const UNDONE_EVERY: i64 = 4;
 
 /// What was decided.

@@ -3,7 +3,7 @@ use super::{ChangeEffect, Store, every};
 use crate::client::CallResult;
 use dsfuzz_checkers::Value;
 
-/// So many rows a stale timestamp lies behind.
+/// The number of rows that a stale timestamp lies behind.
 const BEHIND: i64 = 20;
 
 /// The rows, in the order in which they were added.

@@ -28,8 +28,8 @@ pub(super) struct Session {
     pub(super) wants_setup: bool,
 }
 
-/// How a call went.
-pub(super) enum Answered {
+/// The outcome of a call.
+pub(super) enum CallOutcome {
     /// Within its deadline.
     InTime(CallResponse),
     /// After it.
@@ -127,12 +127,12 @@ impl ClientTrial {
 
 impl Session {
     /// Makes a call and waits for its answer, also beyond the deadline.
-    pub(super) async fn call(&mut self, call: &Call, terms: Terms, notes: &mut TrialNotes) -> Answered {
+    pub(super) async fn call(&mut self, call: &Call, terms: Terms, notes: &mut TrialNotes) -> CallOutcome {
         let id = self.next_id;
         self.next_id += 1;
         let invoke = protocol::invoke_line(id, call, terms, None);
         if let Err(error) = self.program.send(&invoke).await {
-            return Answered::Ended(format!("it took no more calls: {error}{}", self.program.stderr_tail()));
+            return CallOutcome::Ended(format!("it took no more calls: {error}{}", self.program.stderr_tail()));
         }
         let began = Instant::now();
         let end = tokio::time::Instant::now() + terms.deadline + LATE;
@@ -140,16 +140,20 @@ impl Session {
             let line = match tokio::time::timeout_at(end, self.program.line()).await {
                 Ok(Ok(OutputLine::Text(line))) => line,
                 Ok(Ok(OutputLine::End | OutputLine::Ended(_) | OutputLine::Malformed(_))) => {
-                    return Answered::Ended(self.program.end().await);
+                    return CallOutcome::Ended(self.program.end().await);
                 }
-                Ok(Ok(OutputLine::TooLong)) => return Answered::Ended("its line is longer than 64 MiB".to_owned()),
-                Ok(Err(error)) => return Answered::Ended(error.to_string()),
-                Err(_) => return Answered::Not,
+                Ok(Ok(OutputLine::TooLong)) => return CallOutcome::Ended("its line is longer than 64 MiB".to_owned()),
+                Ok(Err(error)) => return CallOutcome::Ended(error.to_string()),
+                Err(_) => return CallOutcome::Not,
             };
             match protocol::reply(&line, id, call, &self.meaning) {
                 ClientLine::Response(response) => {
                     let beyond = began.elapsed().saturating_sub(terms.deadline);
-                    return if beyond > SLACK { Answered::Late(response, beyond) } else { Answered::InTime(response) };
+                    return if beyond > SLACK {
+                        CallOutcome::Late(response, beyond)
+                    } else {
+                        CallOutcome::InTime(response)
+                    };
                 }
                 ClientLine::Late => notes.broken(
                     Rule::Lines,
@@ -162,18 +166,18 @@ impl Session {
                 ClientLine::Malformed(why) => {
                     let rule = if why.contains("expected \"id\"") { Rule::Lines } else { Rule::Replies };
                     notes.broken(rule, format!("{why}; it was sent {}", head(&invoke)));
-                    return Answered::Not;
+                    return CallOutcome::Not;
                 }
                 ClientLine::Unbelieved(why) => {
                     notes.broken(Rule::Replies, why);
-                    return Answered::Not;
+                    return CallOutcome::Not;
                 }
             }
         }
     }
 
     /// The answer to `setup`.
-    pub(super) async fn set_up(&mut self, trial: &ClientTrial, notes: &mut TrialNotes) -> Answered {
+    pub(super) async fn set_up(&mut self, trial: &ClientTrial, notes: &mut TrialNotes) -> CallOutcome {
         let call = Call {
             workload: trial.exec.workload.name.clone(),
             f: SETUP.into(),

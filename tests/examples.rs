@@ -1,0 +1,64 @@
+//! The plans under `examples/`: each is a plan, its target is there and carries its workloads.
+use dsfuzz::plan::Plan;
+use dsfuzz::targets;
+use dsfuzz_workloads::{Next, WorkloadOptions};
+use std::path::{Path, PathBuf};
+
+/// Files below a folder whose names end so.
+fn files(folder: &Path, end: &str, all: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() {
+            files(&entry, end, all);
+        } else if entry.to_string_lossy().ends_with(end) {
+            all.push(entry);
+        }
+    }
+}
+
+/// Each plan with its file.
+fn plans() -> Vec<(PathBuf, Plan)> {
+    let mut all = Vec::new();
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"), ".yaml", &mut all);
+    let texts = all.into_iter().map(|file| (std::fs::read_to_string(&file).expect("a text"), file));
+    let plans = texts.filter(|(text, _)| text.contains("\nworkload:") || text.contains("\nworkloads:"));
+    let plans = plans.map(|(text, file)| {
+        let plan = Plan::from_yaml_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        (file, plan)
+    });
+    plans.collect()
+}
+
+#[test]
+fn every_example_is_a_plan_whose_target_carries_it() {
+    let plans = plans();
+    assert!(plans.len() > 50, "{}", plans.len());
+    for (file, plan) in plans {
+        let at = file.display();
+        let target = targets::load(&plan.target, file.parent().expect("a folder"), &plan.options)
+            .unwrap_or_else(|error| panic!("{at}: {error}"));
+        for workload in plan.workload.iter().chain(&plan.workloads) {
+            assert!(target.carries(workload.name(), workload.object()), "{at}: {}", workload.name());
+        }
+    }
+}
+
+#[test]
+fn the_example_of_a_declared_workload_makes_the_calls_that_it_declares() {
+    let (_, plan) =
+        plans().into_iter().find(|(file, _)| file.ends_with("etcd/declared.yaml")).expect("the example is there");
+    let workload = plan.workload.expect("one workload");
+    assert!(matches!(workload, WorkloadOptions::Declared(_)));
+    let workload = workload.build();
+    let mut generator = workload.generator(7, 0, 2);
+    let mut seen = std::collections::BTreeMap::<String, u32>::new();
+    for _ in 0..500 {
+        let Next::Call(call) = generator.next() else { panic!("a call") };
+        generator.taken();
+        *seen.entry(call.f.to_string()).or_default() += 1;
+    }
+    let share = |f: &str| f64::from(seen[f]) / 500.0;
+    assert!((0.5..0.7).contains(&share("read")), "{seen:?}");
+    assert!((0.14..0.26).contains(&share("cas")) && (0.14..0.26).contains(&share("write")), "{seen:?}");
+    assert_eq!(workload.settle().len(), 8, "one final read for each key");
+    assert_eq!(workload.checkers(), ["linearizable"]);
+}
