@@ -2,7 +2,7 @@
 //! beside it, in the same run, a bare loop of the same client and the same generator. Two threads.
 mod table;
 
-use dsfuzz::run::driver::{Driver, DriverOptions, NodeEndpoint};
+use dsfuzz::run::driver::{Driver, DriverOptions, NodeEndpoint, OnLeader};
 use dsfuzz::run::journal;
 use dsfuzz::run::recorder::Recorder;
 use dsfuzz_workloads::memory::Memory;
@@ -94,6 +94,7 @@ async fn with_driver() -> Result<(f64, f64), Box<dyn Error>> {
         seed: 7,
         nodes: vec![node],
         clients: CLIENTS,
+        on_leader: OnLeader::default(),
         rate: None,
         time: ROUND,
         deadline: Duration::from_secs(5),

@@ -1,5 +1,8 @@
 //! The client of one's own: a Python program that behaves, and the many ways in which one may not.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+#[path = "exec_client/shared.rs"]
+mod shared;
+
 use dsfuzz::cluster::Node;
 use dsfuzz::targets::exec::{ExecConnect, LINE_BYTES_MAX, STDERR_ROOM_BYTES, UNBELIEVED};
 use dsfuzz::targets::recipe::Certainty;
@@ -112,6 +115,7 @@ impl Bench {
             stderr_dir: self.path().join("stderr"),
             stderr_room: Arc::new(AtomicU64::new(STDERR_ROOM_BYTES)),
             line_bytes_max: LINE_BYTES_MAX,
+            programs: None,
         }
     }
 

@@ -325,6 +325,16 @@ fn redis_sentinel() {
 }
 
 #[test]
+fn tarantool() {
+    Stage::run("tarantool", json!({"failover": "majority"}), led);
+}
+
+#[test]
+fn tarantool_without_failover() {
+    Stage::run("tarantool", json!({"wal_mode": "fsync", "synchronous": false}), led_by_the_first);
+}
+
+#[test]
 fn redis_cluster() {
     Stage::run("redis-cluster", json!({}), sharded);
 }

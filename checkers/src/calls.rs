@@ -109,6 +109,15 @@ pub(crate) fn took(op: &Op<'_>) -> bool {
     op.outcome == Outcome::Ok && op.output != Value::Bool(false)
 }
 
+/// The code with which a release says that the holder had lost what it held.
+const NOT_HELD: &str = "not-held";
+
+/// Whether a release was refused because its process holds nothing any more: its session was over, or its time.
+pub(crate) fn was_lost(history: &History, op: &Op<'_>) -> bool {
+    let code = |error| history.name(error).split(':').next().is_some_and(|code| code.trim() == NOT_HELD);
+    op.outcome == Outcome::Fail && op.error.is_some_and(code)
+}
+
 /// Functions of these operations that are none of those known, each once, of calls that may have taken effect.
 pub(crate) fn unknown_functions<'h>(history: &'h History, ops: &[u32], known: &[&str]) -> Vec<&'h str> {
     let mut found: Vec<NameId> = Vec::new();

@@ -40,7 +40,7 @@ pub use objects::{ABSENT, FinalReads, standstill};
 pub use options::{Given, OptionDoc, OptionError, Options};
 pub use registry::{CHECKERS, checker, checker_with, judge_one, unjudged};
 pub use run_level::CRASHES;
-pub use run_level::evidence::{Evidence, FaultEvidence, KindEvidence, Leadership, evidence};
+pub use run_level::evidence::{Evidence, FaultEvidence, KindEvidence, Leadership, evidence, shard_leader_changes};
 pub use run_level::sides::components;
 pub use transactions::lattice;
 pub use value::{ListRef, MapRef, Value, ValueRef};

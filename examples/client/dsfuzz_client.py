@@ -10,10 +10,15 @@
 Clients beside their recipe find it by `sys.path.insert(0, "<this folder>")`.
 """
 import json
+import os
+import queue
 import sys
+import threading
+import traceback
 
 
 NOTHING = object()
+OUTPUT = threading.Lock()
 
 
 def ok(value=NOTHING, node=None):
@@ -58,25 +63,77 @@ def node_at(init, address):
 
 
 def say(**line):
-    print(json.dumps(line), flush=True)
+    text = json.dumps(line) + "\n"
+    with OUTPUT:
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
-def serve(connect, carry_out, functions=None, refused=(OSError,)):
+def close_it(connection):
+    """Closes a connection that can be closed."""
+    if hasattr(connection, "close"):
+        connection.close()
+
+
+def serve(connect, carry_out, functions=None, refused=(OSError,), close=close_it):
     """Answers `init`, then one call after the other, until the input ends.
 
     `connect(init)` returns the connection; an exception of `refused` says that none came about, so that nothing was sent.
     `carry_out(connection, call)` returns the answer; it must catch whatever the connection raises, since only it knows
     what that says about the effect. `functions`: left out, whatever the workload needs.
+
+    With `clients_per_program` in the recipe, each client of the program has a thread and a connection of its own.
+    `close(connection)` is called when a client leaves, maybe within a call of its thread: it must cut the connection at once.
     """
     init = json.loads(sys.stdin.readline())
+    if "client" in init:
+        serve_several(init, lambda init, calls, hold: client(init, calls, hold, connect, carry_out, functions, refused), close)
+    else:
+        client(init, map(json.loads, sys.stdin), lambda connection: None, connect, carry_out, functions, refused)
+
+
+def client(init, calls, hold, connect, carry_out, functions, refused):
+    """Answers the `init` and the calls of one client."""
+    named = {"client": init["client"]} if "client" in init else {}
     try:
         connection = connect(init)
     except refused as why:
-        say(type="error", error={"code": "refused", "text": str(why).strip() or repr(why)})
+        say(type="error", **named, error={"code": "refused", "text": str(why).strip() or repr(why)})
         return
-    say(type="init_ok", version=1, functions=functions or init["functions"])
-    for line in sys.stdin:
-        call = json.loads(line)
+    hold(connection)
+    say(type="init_ok", version=1, functions=functions or init["functions"], **named)
+    for call in calls:
         if call["type"] == "close":
             return
-        say(id=call["id"], **carry_out(connection, call))
+        say(id=call["id"], **named, **carry_out(connection, call))
+
+
+def serve_several(first, run, close):
+    """Gives each client a thread, and its lines to that thread. A client that fails ends the program, and so all of them."""
+    lines, connections = {}, {}
+
+    def thread(init):
+        try:
+            run(init, iter(lines[init["client"]].get, None), lambda held: connections.update({init["client"]: held}))
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+
+    def begin(init):
+        lines[init["client"]] = queue.SimpleQueue()
+        threading.Thread(target=thread, args=(init,), daemon=True).start()
+
+    begin(first)
+    for text in sys.stdin:
+        line = json.loads(text)
+        if "client" not in line:
+            return
+        if line["type"] == "init":
+            begin(line)
+            continue
+        lines[line["client"]].put(line)
+        if line["type"] == "close":
+            del lines[line["client"]]
+            if line["client"] in connections:
+                close(connections.pop(line["client"]))

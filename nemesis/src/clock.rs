@@ -233,7 +233,7 @@ mod tests {
             services: vec!["db".into(), "proxy".into()],
             own_kernel,
         };
-        ClusterView { nodes: (1..=3).map(node).collect(), leader: Some("n2".into()), control_boot_id: "boot".into() }
+        ClusterView { nodes: (1..=3).map(node).collect(), leaders: vec!["n2".into()], control_boot_id: "boot".into() }
     }
 
     fn drawn(options: &ClockOptions, seed: u64) -> SymbolicFault {

@@ -77,8 +77,8 @@ impl NodeView {
 pub struct ClusterView {
     /// The nodes, in the plan's order.
     pub nodes: Vec<NodeView>,
-    /// The leader, if known.
-    pub leader: Option<String>,
+    /// The nodes that lead, as far as known: one, or several where the target has shards.
+    pub leaders: Vec<String>,
     /// Boot id of the control node. A clock step is refused on a node with the same one.
     pub control_boot_id: String,
 }

@@ -240,8 +240,11 @@ mod tests {
             services: vec!["db".to_owned()],
             own_kernel: false,
         };
-        let view =
-            ClusterView { nodes: (1..=5).map(node).collect(), leader: Some("n2".to_owned()), ..ClusterView::default() };
+        let view = ClusterView {
+            nodes: (1..=5).map(node).collect(),
+            leaders: vec!["n2".to_owned()],
+            ..ClusterView::default()
+        };
         for facts in FAULTS {
             let options: FaultOptions = serde_json::from_value(json!({facts.name: {}})).expect("defaults");
             let mut draws = options.draws(5).expect("five nodes");

@@ -32,7 +32,7 @@ impl NodeOrder {
         NodeOrder { positions, leader_first }
     }
 
-    /// Puts the leader in its place. Without a known leader the drawn node replaces it, and the note says so.
+    /// Puts the leader in its place; of several leaders, the first one in the drawn order. Without a known leader the drawn node replaces it, and the note says so.
     pub fn bind(&self, view: &ClusterView) -> Result<BoundOrder, Unresolved> {
         if self.positions.len() != view.nodes.len() {
             return Err(Unresolved(format!(
@@ -45,8 +45,8 @@ impl NodeOrder {
         if !self.leader_first {
             return Ok(bound);
         }
-        let leader = view.leader.as_ref().and_then(|name| view.nodes.iter().position(|node| node.name == *name));
-        match leader {
+        let leads = |position: &&usize| view.leaders.contains(&view.nodes[**position].name);
+        match bound.positions.iter().find(leads).copied() {
             Some(leader) => {
                 bound.positions.retain(|position| *position != leader);
                 bound.positions.insert(0, leader);

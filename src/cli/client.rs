@@ -2,16 +2,17 @@
 use super::{Output, Paint};
 use crate::cluster::Node;
 use crate::error::{Exit, Failure};
+use crate::plan::{Overrides, Plan};
 use crate::targets::exec::trial::{ClientTrial, TrialNotes, plain_workload, trial_of};
 use crate::targets::exec::{ExecConnect, LINE_BYTES_MAX, STDERR_ROOM_BYTES};
 use crate::targets::{self, Target};
 use clap::{Args, Subcommand};
 use dsfuzz_nemesis::Span;
-use dsfuzz_workloads::{ClientWorkload, WORKLOADS};
+use dsfuzz_workloads::{ClientWorkload, WORKLOADS, WorkloadOptions};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -33,9 +34,12 @@ pub enum ClientCommand {
 /// Arguments of `client try`.
 #[derive(Clone, Debug, Args)]
 pub struct TryArgs {
-    /// The workload whose calls it gets
-    #[arg(long, default_value = "register", value_name = "NAME")]
-    pub workload: String,
+    /// The workload whose calls it gets: register, unless --plan names another one
+    #[arg(long, value_name = "NAME")]
+    pub workload: Option<String>,
+    /// A plan whose workload is tried, with its options; without --target and COMMAND also its target, with its options
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
     /// The recipe whose client for the workload is tried: a built-in target or a path; instead of COMMAND
     #[arg(long, value_name = "RECIPE", conflicts_with = "command")]
     pub target: Option<String>,
@@ -74,14 +78,16 @@ pub(super) fn main(args: &ClientArgs, out: &mut Output) -> Result<Exit, Failure>
 /// The trial that the arguments ask for.
 fn trial(args: &TryArgs, folder: &Path) -> Result<ClientTrial, Failure> {
     let usage = |message: String| Failure::Usage(message);
-    let options = plain_workload(&args.workload).ok_or_else(|| {
-        let known: Vec<&str> = WORKLOADS.iter().map(|doc| doc.name).collect();
-        usage(format!("--workload {}: unknown; there are {}", args.workload, known.join(", ")))
-    })?;
-    let (exec, target) = match &args.target {
-        Some(name) => {
-            let target =
-                targets::load(name, Path::new(""), &BTreeMap::new()).map_err(|error| usage(error.to_string()))?;
+    let plan = args.plan.as_deref().map(|path| Plan::load(path, &Overrides::none())).transpose()?;
+    let options = match &plan {
+        Some(plan) => planned_workload(plan, args.workload.as_deref())?,
+        None => named_workload(args.workload.as_deref().unwrap_or("register"))?,
+    };
+    let planned = plan.as_ref().filter(|_| args.command.is_empty()).map(|plan| (&plan.target, plan.options.clone()));
+    let recipe = args.target.as_ref().map(|name| (name, BTreeMap::new())).or(planned);
+    let (exec, target) = match recipe {
+        Some((name, options_of)) => {
+            let target = targets::load(name, Path::new(""), &options_of).map_err(|error| usage(error.to_string()))?;
             let node = Node { name: "n1".into(), address: args.server.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
             let workload = ClientWorkload::of(&*options.build());
             let exec =
@@ -121,6 +127,37 @@ fn trial(args: &TryArgs, folder: &Path) -> Result<ClientTrial, Failure> {
     })
 }
 
+/// The workload of this name with its default options.
+fn named_workload(name: &str) -> Result<WorkloadOptions, Failure> {
+    let options = plain_workload(name).ok_or_else(|| {
+        let known: Vec<&str> = WORKLOADS.iter().map(|doc| doc.name).collect();
+        Failure::Usage(format!("--workload {name}: unknown; there are {}", known.join(", ")))
+    })?;
+    match options.mistake() {
+        None => Ok(options),
+        Some((option, why)) => Err(Failure::Usage(format!(
+            "--workload {name}: {option}: {why}; a plan says it: `dsfuzz client try --plan PLAN`"
+        ))),
+    }
+}
+
+/// The workload of a plan; of several, the one of this name.
+fn planned_workload(plan: &Plan, name: Option<&str>) -> Result<WorkloadOptions, Failure> {
+    let workloads: Vec<&WorkloadOptions> = plan.workload.iter().chain(&plan.workloads).collect();
+    let has: Vec<&str> = workloads.iter().map(|workload| workload.name()).collect();
+    let has = has.join(", ");
+    let chosen = match (name, &workloads[..]) {
+        (None, [only]) => Ok(*only),
+        (None, _) => Err(format!("the plan has several workloads ({has}): name one with --workload")),
+        (Some(name), _) => workloads
+            .iter()
+            .copied()
+            .find(|workload| workload.name() == name)
+            .ok_or_else(|| format!("--workload {name}: the plan has {has}")),
+    };
+    chosen.cloned().map_err(Failure::Usage)
+}
+
 /// A program in this folder.
 fn of_command(command: &[String], folder: &Path) -> ExecConnect {
     ExecConnect {
@@ -137,6 +174,7 @@ fn of_command(command: &[String], folder: &Path) -> ExecConnect {
         stderr_dir: folder.to_owned(),
         stderr_room: Arc::new(AtomicU64::new(STDERR_ROOM_BYTES)),
         line_bytes_max: LINE_BYTES_MAX,
+        programs: None,
     }
 }
 

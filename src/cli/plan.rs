@@ -25,6 +25,8 @@ struct DryRun {
     nodes: Vec<String>,
     /// Clients in all.
     clients: u32,
+    /// Those of them that follow the leader.
+    clients_on_leader: u32,
     /// Deadline of one call, in milliseconds.
     deadline_ms: u64,
     /// The checkers of the run.
@@ -69,10 +71,12 @@ pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
     let timetable = timetable(&plan, &target, seed, &nodes);
     let rules = Rules::of_plan(&plan, &target.facts());
+    let clients = plan.load.clients.count(nodes.len());
     let dry = DryRun {
         plan: plan.to_json().map_err(Failure::harness)?,
         seed,
-        clients: plan.load.clients.count(nodes.len()),
+        clients,
+        clients_on_leader: plan.load.on_leader(clients),
         nodes,
         deadline_ms: u64::try_from(plan.load.deadline(target.election()).as_millis()).unwrap_or(u64::MAX),
         checkers: rules.checkers.iter().map(|(name, _)| name.clone()).collect(),
@@ -203,7 +207,12 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
     }
     let rate = plan.load.rate.map_or_else(|| "as fast as possible".into(), |rate| rate.to_string());
     let deadline = Span::millis(dry.deadline_ms);
-    rows.push(("load", format!("{} clients, {rate}, for {}, {deadline} for a call", dry.clients, plan.load.time)));
+    let follow = match dry.clients_on_leader {
+        0 => String::new(),
+        follow => format!(" ({follow} of them on the leader)"),
+    };
+    let load = format!("{} clients{follow}, {rate}, for {}, {deadline} for a call", dry.clients, plan.load.time);
+    rows.push(("load", load));
     match &plan.nemesis {
         None => rows.push(("faults", "none".into())),
         Some(nemesis) => {

@@ -3,7 +3,7 @@ use super::Output;
 use crate::error::{Exit, Failure};
 use crate::plan::reference;
 use clap::{Args, ValueEnum};
-use dsfuzz_client::lines::{Answer, Request};
+use dsfuzz_client::lines::{AnswerLine, RequestLine};
 
 /// What a schema describes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -35,8 +35,8 @@ pub(super) fn main(args: &SchemaArgs, out: &mut Output) -> Result<Exit, Failure>
     match args.of {
         SchemaOf::Plan => out.document(&reference::schema())?,
         SchemaOf::Client => out.document(&serde_json::json!({
-            "requests": schemars::schema_for!(Request),
-            "answers": schemars::schema_for!(Answer),
+            "requests": schemars::schema_for!(RequestLine),
+            "answers": schemars::schema_for!(AnswerLine),
         }))?,
     }
     Ok(Exit::Valid)

@@ -9,7 +9,7 @@ use super::effective_fault::{self, EffectiveFault};
 use crate::plan::EvidencePlan;
 use crate::store::{Evidence, Readiness, RunInfo};
 use dsfuzz_checkers::KindEvidence;
-use dsfuzz_checkers::{Fault, History, Phase, evidence};
+use dsfuzz_checkers::{Fault, History, Phase, evidence, shard_leader_changes};
 use dsfuzz_nemesis::{IN_FORCE_MIN, Span, facts};
 
 /// Every measured number with its threshold.
@@ -40,7 +40,8 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
         let row = row(&format!("proven_{kind}"), &doc, 0.0, min as f64);
         rows.push(row.or_missing(|| shortfall::never_came(kind, min, info)));
     }
-    rows.extend(leader_changes(history, &met, asked, info, seen.leader_changes, seen.leaders.is_empty()));
+    let changes = if info.facts.several_leaders { shard_leader_changes(history) } else { seen.leader_changes };
+    rows.extend(leader_changes(history, &met, asked, info, changes, seen.leaders.is_empty()));
     if let Some(slip) = info.timetable_slip_ms {
         let doc = "milliseconds that a fault began after its time, at the most";
         rows.push(row("timetable_slip_ms", doc, slip as f64, 0.0));
@@ -113,7 +114,7 @@ fn of_kind(
 /// Nodes with clients of the load, unless these are all nodes.
 fn nodes_asked(history: &History, asked: &EvidencePlan, rules: &Rules) -> Option<Evidence> {
     let (all, bound) = (history.nodes.len(), rules.bound(&history.nodes).len() as u64);
-    let warning = rules.load.as_ref()?.clients.too_few(&history.nodes)?;
+    let warning = rules.load.as_ref()?.too_few(&history.nodes)?;
     let min = asked.nodes_asked(all);
     let doc = format!("nodes that a client of the load asks, of {all}");
     let nodes = row("nodes_asked", &doc, bound as f64, min as f64);

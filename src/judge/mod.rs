@@ -79,15 +79,18 @@ impl Rules {
         }
         let judged = checkers.iter_mut().filter(|(name, _)| name == CRASHES);
         judged.for_each(|(_, options)| with_exits(options, &facts.exits));
+        let in_shards = checkers.iter_mut().filter(|(name, _)| name == SPLIT_BRAIN && facts.several_leaders);
+        in_shards.for_each(|(_, options)| drop(options.0.insert("several_leaders".to_owned(), Value::Bool(true))));
         let faults = || plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults).map(FaultOptions::facts);
         let kinds: BTreeSet<&str> = faults().map(|facts| facts.name).collect();
         let kinds: Vec<String> = kinds.into_iter().map(String::from).collect();
         let cuts = faults().any(|facts| facts.leaves == Leaves::ConnectedNodes);
         let (mut if_seen, mut not_asked) = (Vec::new(), Vec::new());
         if plan.check.is_empty() && !cuts {
-            if !facts.leads {
+            if !facts.leads || facts.several_leaders {
+                let leaders = if facts.leads { "several nodes lead by design" } else { "no leader" };
                 checkers.retain(|(name, _)| name != SPLIT_BRAIN);
-                not_asked.push((SPLIT_BRAIN.into(), "no leader, no cut".into()));
+                not_asked.push((SPLIT_BRAIN.into(), format!("{leaders}, no cut")));
             } else if !facts.trusted_terms {
                 if_seen.push(SPLIT_BRAIN.into());
             }
@@ -121,7 +124,7 @@ impl Rules {
 
     /// The nodes that no client of the load asks.
     fn unbound<'n>(&self, nodes: &'n [String]) -> &'n [String] {
-        self.load.as_ref().map_or(&[], |load| load.clients.unbound(nodes))
+        self.load.as_ref().map_or(&[], |load| load.unbound(nodes))
     }
 
     /// The checkers that are left out, one sentence each: `split-brain: not asked (no leader, no cut)`.
@@ -219,7 +222,7 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
     }));
     notes.extend(rules.rate.and_then(|rate| rate_missed(history, rate)));
     let unbound = rules.unbound(&history.nodes);
-    if let Some(warning) = rules.load.as_ref().and_then(|load| load.clients.too_few(&history.nodes)) {
+    if let Some(warning) = rules.load.as_ref().and_then(|load| load.too_few(&history.nodes)) {
         notes.push(format!("never asked under load: {} ({warning})", unbound.join(", ")));
     }
     // A finding may rest on unrecorded events, such as calls of another run.

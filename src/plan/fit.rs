@@ -24,6 +24,12 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
     });
     // The plan names them, except for a lab that is up.
     mistakes.extend(validate::too_many_clients(&plan.load, nodes.len()).map(|(_, message)| message));
+    if let Some(share) = plan.load.on_leader.filter(|_| !target.recipe().has_leaders()) {
+        mistakes.push(format!(
+            "load.on_leader: {share}: the recipe of {} names no role that leads, so that no client can follow the leader",
+            target.name()
+        ));
+    }
     if let Some(nemesis) = &plan.nemesis {
         if !nodes.is_empty() {
             mistakes.extend(nemesis.mistakes(&nodes));
@@ -147,9 +153,9 @@ fn short_faults(plan: &Plan) -> impl Iterator<Item = String> {
 
 /// Fewer clients than nodes.
 fn few_clients(plan: &Plan, nodes: &[String]) -> Option<String> {
-    let few = plan.load.clients.too_few(nodes)?;
-    let unbound = plan.load.clients.unbound(nodes).join(", ");
-    let bound = nodes.len() - plan.load.clients.unbound(nodes).len();
+    let few = plan.load.too_few(nodes)?;
+    let unbound = plan.load.unbound(nodes).join(", ");
+    let bound = nodes.len() - plan.load.unbound(nodes).len();
     let meant = bound as u64 >= plan.evidence.nodes_asked(nodes.len());
     let consequence = if meant {
         "as `evidence.nodes_asked_min` allows".to_owned()

@@ -102,6 +102,9 @@ pub enum LabPlan {
 pub struct LoadPlan {
     /// Clients: a number, or `2n` for two for each node.
     pub clients: Clients,
+    /// The share of the clients that follow the leader, such as `50%`. Such a client is opened again on the new leader, as a
+    /// new process, when leadership moves. Left out: none, each client stays on its node.
+    pub on_leader: Option<Share>,
     /// Calls a second, all clients together. Left out: as fast as possible.
     pub rate: Option<Rate>,
     /// Duration of the load.
@@ -132,6 +135,32 @@ impl LoadPlan {
     pub fn deadline(&self, election: Duration) -> Duration {
         let default = || (election + Duration::from_secs(1)).clamp(Duration::from_secs(1), Duration::from_secs(5));
         self.deadline.map_or_else(default, |span| span.0)
+    }
+
+    /// How many of this number of clients follow the leader: the last ones. At least one, if the plan asks for a share.
+    pub fn on_leader(&self, clients: u32) -> u32 {
+        self.on_leader.map_or(0, |share| ((f64::from(clients) * share.0) as u32).clamp(1, clients.max(1)))
+    }
+
+    /// The nodes without a client of their own: client i is bound to node i, modulo the number of nodes, unless it follows the
+    /// leader.
+    pub fn unbound<'n>(&self, nodes: &'n [String]) -> &'n [String] {
+        let clients = self.clients.count(nodes.len());
+        let stay = clients.saturating_sub(self.on_leader(clients));
+        &nodes[usize::try_from(stay).unwrap_or(usize::MAX).min(nodes.len())..]
+    }
+
+    /// The sentence for nodes without a client, with the number to set.
+    pub fn too_few(&self, nodes: &[String]) -> Option<String> {
+        let (clients, count) = (self.clients.count(nodes.len()), nodes.len());
+        let few = !self.unbound(nodes).is_empty();
+        few.then(|| match self.on_leader(clients) {
+            0 => format!("load.clients is {clients} for {count} nodes; {count} or more, such as 1n, asks every node"),
+            follow => format!(
+                "load.clients is {clients} for {count} nodes, and {follow} of them follow the leader; {count} or more that \
+                 stay, such as clients: 2n with on_leader: 50%, ask every node"
+            ),
+        })
     }
 
     /// Least calls a second on each node of a cluster of this size, whatever hangs: ten, but never more than the plan's rate;
@@ -168,6 +197,7 @@ impl Default for LoadPlan {
     fn default() -> LoadPlan {
         LoadPlan {
             clients: Clients::PerNode(2),
+            on_leader: None,
             rate: None,
             time: Span::seconds(60),
             deadline: None,
@@ -189,6 +219,10 @@ pub enum Clients {
     /// For each node (`2n`).
     PerNode(u32),
 }
+
+/// A share of all (`50%`): more than nothing, at most all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share(pub f64);
 
 /// Calls a second (`400/s`, `400`).
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,5 +1,5 @@
-//! The written forms of [`Clients`], [`Rate`] and [`LabPlan`].
-use super::{Clients, LabPlan, Rate};
+//! The written forms of [`Clients`], [`Rate`], [`Share`] and [`LabPlan`].
+use super::{Clients, LabPlan, Rate, Share};
 use crate::lab::NODES_MAX;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -14,21 +14,6 @@ impl Clients {
             Clients::Total(count) => count,
             Clients::PerNode(each) => each.saturating_mul(u32::try_from(nodes).unwrap_or(u32::MAX)),
         }
-    }
-
-    /// The nodes without a client: client i is bound to node i, modulo the number of nodes.
-    pub fn unbound(self, nodes: &[String]) -> &[String] {
-        let bound = usize::try_from(self.count(nodes.len())).unwrap_or(usize::MAX).min(nodes.len());
-        &nodes[bound..]
-    }
-
-    /// The sentence for fewer clients than nodes, with the number to set.
-    pub fn too_few(self, nodes: &[String]) -> Option<String> {
-        let (clients, count) = (self.count(nodes.len()), nodes.len());
-        let few = !self.unbound(nodes).is_empty();
-        few.then(|| {
-            format!("load.clients is {clients} for {count} nodes; {count} or more, such as 1n, asks every node")
-        })
     }
 }
 
@@ -71,6 +56,24 @@ impl FromStr for Rate {
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/s", self.0)
+    }
+}
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Share, String> {
+        match text.trim().strip_suffix('%').map(|number| number.trim().parse::<f64>()) {
+            Some(Ok(percent)) if percent > 0.0 && percent <= 100.0 => Ok(Share(percent / 100.0)),
+            _ => Err(format!("not a share: {} (write 50%; more than 0%, at most 100%)", text.trim())),
+        }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Rounded, so that what was read is written: 0.07 times 100 is a little more than 7.
+        write!(f, "{}%", (self.0 * 1e8).round() / 1e6)
     }
 }
 
@@ -118,6 +121,7 @@ macro_rules! written {
 
 written!(Clients, "a number of clients, or `2n` for two for each node", "Clients");
 written!(Rate, "calls a second, such as 400/s", "Rate");
+written!(Share, "a share, such as 50%", "Share");
 
 impl<'de> Deserialize<'de> for LabPlan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<LabPlan, D::Error> {
@@ -141,6 +145,7 @@ impl<'de> Deserialize<'de> for LabPlan {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LoadPlan;
     use super::*;
 
     #[test]
@@ -151,5 +156,28 @@ mod tests {
         assert_eq!("400/s".parse(), Ok(Rate(400.0)));
         assert!("-1/s".parse::<Rate>().is_err() && "0".parse::<Rate>().is_err());
         assert_eq!(Clients::PerNode(2).count(5), 10);
+    }
+
+    #[test]
+    fn a_share_is_a_percentage_of_more_than_nothing() {
+        for text in ["50%", "7%", "33.3%", "100%"] {
+            assert_eq!(text.parse::<Share>().expect(text).to_string(), text);
+        }
+        for text in ["0%", "101%", "-1%", "50", "0.5", "NaN%", "half"] {
+            assert!(text.parse::<Share>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_clients_follow_the_leader_and_those_that_stay_ask_the_nodes() {
+        let load = |clients, on_leader| LoadPlan { clients, on_leader, ..LoadPlan::default() };
+        let nodes: Vec<String> = ["n1", "n2", "n3"].map(str::to_owned).to_vec();
+        let half = load(Clients::PerNode(2), Some(Share(0.5)));
+        assert_eq!((half.on_leader(6), half.unbound(&nodes).len(), half.too_few(&nodes)), (3, 0, None));
+        assert_eq!(load(Clients::Total(2), Some(Share(0.1))).on_leader(2), 1, "one at the least");
+        let all = load(Clients::PerNode(2), Some(Share(1.0)));
+        assert_eq!((all.on_leader(6), all.unbound(&nodes)), (6, &nodes[..]));
+        assert!(all.too_few(&nodes).expect("too few").contains("6 of them follow the leader"));
+        assert_eq!(load(Clients::PerNode(2), None).on_leader(6), 0);
     }
 }

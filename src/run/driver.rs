@@ -6,12 +6,14 @@
 mod attempt;
 mod backoff;
 mod joining;
+mod on_leader;
 mod rate_limiter;
 mod turns;
 mod worker;
 
 pub(super) use attempt::{call_once, connect_once, discard};
 pub(super) use backoff::Backoff;
+pub use on_leader::OnLeader;
 
 use super::recorder::Recorder;
 use dsfuzz_checkers::Phase;
@@ -59,11 +61,13 @@ impl NodeEndpoint {
 pub struct DriverOptions {
     /// The seed of the run.
     pub seed: u64,
-    /// The nodes; worker w is bound to node w modulo their number. A workload may move its workers from there
-    /// ([`dsfuzz_workloads::Generator::moved`]).
+    /// The nodes; worker w is bound to node w modulo their number, unless it follows the leader. A workload may move its
+    /// workers from there ([`dsfuzz_workloads::Generator::moved`]).
     pub nodes: Vec<NodeEndpoint>,
     /// Number of workers.
     pub clients: u32,
+    /// Those of them that follow the leader.
+    pub on_leader: OnLeader,
     /// Calls a second, all workers together; none: as fast as possible.
     pub rate: Option<f64>,
     /// Duration of the load.
@@ -81,6 +85,14 @@ pub struct DriverOptions {
 }
 
 impl DriverOptions {
+    /// The position of the node that one of the plan's clients is bound to now: the leader's, if the client follows a known
+    /// one; else `stays`, where it is.
+    pub(super) fn home(&self, client: u32, stays: usize) -> usize {
+        let first = client as usize % self.nodes.len().max(1);
+        let follows = client >= self.clients.saturating_sub(self.on_leader.clients) && client < self.clients;
+        if follows { self.on_leader.position(first, &self.nodes).unwrap_or(stays) } else { stays }
+    }
+
     /// Workers in all: the plan's clients and all that may join. Their numbers are below this.
     pub fn workers(&self) -> u32 {
         let nodes = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
@@ -218,7 +230,9 @@ impl Shared {
             parts,
             loads: NodeActivity::of(&options.nodes),
             busy: (0..options.clients).map(|_| StartTime::default()).collect(),
-            places: (0..options.clients).map(|client| AtomicUsize::new(client as usize % nodes)).collect(),
+            places: (0..options.clients)
+                .map(|client| AtomicUsize::new(options.home(client, client as usize % nodes)))
+                .collect(),
             backoffs: options.nodes.iter().map(|_| Backoff::default()).collect(),
             halted: AtomicBool::new(false),
             halt: watch::Sender::new(false),
@@ -333,6 +347,7 @@ pub(super) mod tests {
             seed: 1,
             nodes: nodes.iter().map(node).collect(),
             clients,
+            on_leader: OnLeader::default(),
             rate: None,
             time: Duration::from_secs(1),
             deadline: Duration::from_millis(50),

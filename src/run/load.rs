@@ -1,11 +1,11 @@
 //! [`Load`]: the clients, the nemesis and the role prober in parallel, with one recorder.
-use super::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint};
+use super::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint, OnLeader};
 use super::hosts::Hosts;
 use super::nemesis::{EventSink, Executor, Limits, Now, Views};
 use super::prepared::{self, READY_WITHIN};
 use super::progress::{Progress, Snapshot};
 use super::recorder::Recorder;
-use super::roles::Prober;
+use super::roles::{Leaders, Prober};
 use super::settle::SettleOptions;
 use super::{Run, clients, clocks, either};
 use crate::cluster::{Node, NodeAccess};
@@ -30,7 +30,7 @@ pub(super) struct Load {
     recorder: Arc<Recorder>,
     executor: Arc<Executor>,
     prober: Option<Prober>,
-    leader: watch::Sender<Option<String>>,
+    leaders: watch::Sender<Vec<String>>,
     hosts: Arc<Hosts>,
     timetable: Timetable,
     connect: Arc<dyn Connect>,
@@ -63,12 +63,12 @@ struct Active(Mutex<BTreeMap<u64, String>>);
 impl Load {
     pub(super) fn new(run: &Run, hosts: &Arc<Hosts>, deployment: &Deployment, recorder: &Arc<Recorder>) -> Load {
         let active = Arc::new(Active::default());
-        let leader = watch::Sender::new(None);
+        let leaders = watch::Sender::new(Vec::new());
         let executor = Executor::new(
             hosts.clone(),
             hosts.run_name(),
             log(recorder.clone(), active.clone(), run.progress.clone()),
-            views(run, deployment, leader.subscribe()),
+            views(run, deployment, leaders.subscribe()),
             now(recorder.clone()),
         );
         let every = deployment.role_pace().map_or(Duration::ZERO, |(every, _)| every);
@@ -77,12 +77,12 @@ impl Load {
             recorder: recorder.clone(),
             executor: Arc::new(executor),
             prober: deployment.role_pace().map(|pace| prober(deployment, recorder, pace)),
-            leader,
+            options: driver_options(run, leaders.subscribe()),
+            leaders,
             hosts: hosts.clone(),
             timetable: run.timetable.clone(),
             connect: run.connect.clone(),
             workloads: run.workloads.clone(),
-            options: driver_options(run),
             final_reads: run.final_reads(),
             final_deadline: run.job.plan.load.final_deadline.0,
             standstill: run.job.plan.standstill(),
@@ -182,7 +182,7 @@ impl Load {
             nodes: self.options.nodes.clone(),
             mode: self.final_reads,
             authority: self.authority,
-            leader: self.leader.subscribe(),
+            leaders: self.leaders.subscribe(),
             refusals: self.refusals.clone(),
             time,
             deadline: self.final_deadline,
@@ -196,8 +196,8 @@ impl Load {
     fn watch(&self) -> Watch {
         let (stop, stopped) = watch::channel(false);
         let nodes = self.options.nodes.iter().map(|node| node.name.to_string()).collect();
-        let (leader, prober) = (self.leader.clone(), self.prober.clone());
-        let task = prober.map(|prober| tokio::spawn(prober.run(nodes, leader, stopped)));
+        let (leaders, prober) = (self.leaders.clone(), self.prober.clone());
+        let task = prober.map(|prober| tokio::spawn(prober.run(nodes, leaders, stopped)));
         let clocks = self.timetable.faults.iter().any(|fault| fault.facts().samples_clocks);
         let clocks = clocks.then(|| tokio::spawn(clocks::watch(self.hosts.clone(), self.recorder.clone())));
         Watch { stop, task, clocks }
@@ -257,7 +257,7 @@ impl Active {
     }
 }
 
-fn driver_options(run: &Run) -> DriverOptions {
+fn driver_options(run: &Run, leaders: Leaders) -> DriverOptions {
     let load = &run.job.plan.load;
     let terms = Terms::load(load.deadline(run.target.election()));
     let endpoints = run.job.nodes.iter().map(|(node, _)| run.target.endpoint(node, 0, terms));
@@ -267,9 +267,11 @@ fn driver_options(run: &Run) -> DriverOptions {
         NodeEndpoint { name: endpoint.node, address: endpoint.address, ports: endpoint.ports }
     });
     let nodes: Vec<NodeEndpoint> = nodes.collect();
+    let clients = load.clients.count(nodes.len());
     DriverOptions {
         seed: run.job.seed,
-        clients: load.clients.count(nodes.len()),
+        clients,
+        on_leader: OnLeader { clients: load.on_leader(clients), leaders },
         nodes,
         rate: load.rate.map(|rate| rate.0),
         time: load.time.0,
@@ -282,6 +284,7 @@ fn driver_options(run: &Run) -> DriverOptions {
 }
 
 fn prober(deployment: &Deployment, recorder: &Arc<Recorder>, (every, deadline): (Duration, Duration)) -> Prober {
+    let several = deployment.leads_in_shards();
     let (deployment, marking, recording) = (deployment.clone(), recorder.clone(), recorder.clone());
     Prober {
         ask: Arc::new(move |node| {
@@ -298,10 +301,11 @@ fn prober(deployment: &Deployment, recorder: &Arc<Recorder>, (every, deadline): 
         record: Arc::new(move |claim| recording.role(claim)),
         every,
         deadline,
+        several,
     }
 }
 
-fn views(run: &Run, deployment: &Deployment, leader: watch::Receiver<Option<String>>) -> Views {
+fn views(run: &Run, deployment: &Deployment, leaders: Leaders) -> Views {
     let own_kernel = run.job.plan.cluster.own_kernel();
     let view = |(node, _): &(Node, NodeAccess)| NodeView {
         name: node.name.to_string(),
@@ -315,20 +319,14 @@ fn views(run: &Run, deployment: &Deployment, leader: watch::Receiver<Option<Stri
     let control_boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let control_boot_id = control_boot_id.trim().to_string();
     Arc::new(move |for_leader| {
-        let (nodes, control_boot_id, mut leader) = (nodes.clone(), control_boot_id.clone(), leader.clone());
+        let (nodes, control_boot_id, mut leaders) = (nodes.clone(), control_boot_id.clone(), leaders.clone());
         Box::pin(async move {
             // Right after a heal an election may be under way. A fault aimed at the leader waits for it; any other fault
             // does not.
             let wait = if for_leader { ELECTION } else { Duration::ZERO };
-            let known = leader.borrow().clone();
-            let leader = match known {
-                Some(leader) => Some(leader),
-                None => match tokio::time::timeout(wait, leader.wait_for(Option::is_some)).await {
-                    Ok(Ok(leader)) => leader.clone(),
-                    _ => None,
-                },
-            };
-            ClusterView { nodes, leader, control_boot_id }
+            let _ = tokio::time::timeout(wait, leaders.wait_for(|leaders| !leaders.is_empty())).await;
+            let leaders = leaders.borrow().clone();
+            ClusterView { nodes, leaders, control_boot_id }
         })
     })
 }

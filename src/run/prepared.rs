@@ -13,6 +13,8 @@ use tokio::time::Instant;
 pub(super) const READY_WITHIN: Duration = Duration::from_secs(60);
 /// A client that waited longer for its first call is replaced: the server may have dropped it.
 const WAITED_MAX: Duration = Duration::from_secs(10);
+/// How long clients that follow the leader are not opened while no leader is known.
+const LEADER_WITHIN: Duration = Duration::from_secs(3);
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Opens the clients of the plan, runs `load` with them, and closes the unused ones. None: the run was halted before, and no
@@ -38,8 +40,12 @@ async fn close(client: Box<dyn Client>) {
     let _ = tokio::time::timeout(CLOSE_WITHIN, client.close()).await;
 }
 
-/// A client, and the time since which it waits for its first call.
-type Waiting = (Instant, Box<dyn Client>);
+/// A client that waits for its first call.
+struct Waiting {
+    since: Instant,
+    node: Arc<str>,
+    client: Box<dyn Client>,
+}
 
 /// Hands out an open client once, to the process that it was opened for, and opens all others.
 pub(super) struct Prepared {
@@ -55,6 +61,11 @@ impl Prepared {
         longest: Duration,
         halt: &mut watch::Receiver<bool>,
     ) -> (Arc<Prepared>, Readiness) {
+        tokio::select! {
+            () = options.on_leader.known() => {}
+            () = tokio::time::sleep(LEADER_WITHIN) => {}
+            () = turned_true(halt) => {}
+        }
         let began = Instant::now();
         let mut opening = JoinSet::new();
         let nodes = options.nodes.len();
@@ -63,10 +74,12 @@ impl Prepared {
             let (connect, terms) = (connect.clone(), Terms::load(options.deadline));
             let process = u64::from(index);
             // The same binding as in the driver.
-            let endpoint = options.nodes[index as usize % nodes].endpoint(process, &options.client_options, terms);
+            let node = &options.nodes[options.home(index, index as usize % nodes)];
+            let endpoint = node.endpoint(process, &options.client_options, terms);
+            let node = node.name.clone();
             opening.spawn(async move {
                 let opened = connect_once(&*connect, endpoint, terms.deadline, longest).await;
-                (process, opened.map(|client| (Instant::now(), client)))
+                (process, opened.map(|client| Waiting { since: Instant::now(), node, client }))
             });
         }
         let mut ready = HashMap::new();
@@ -94,7 +107,7 @@ impl Prepared {
     /// Closes the unused clients.
     async fn close(&self) {
         let left = std::mem::take(&mut *self.ready.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut closing: JoinSet<()> = left.into_values().map(|(_, client)| close(client)).collect();
+        let mut closing: JoinSet<()> = left.into_values().map(|waiting| close(waiting.client)).collect();
         while closing.join_next().await.is_some() {}
     }
 }
@@ -103,9 +116,12 @@ impl Connect for Prepared {
     fn open(&self, endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
         let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).remove(&endpoint.process);
         match ready {
-            Some((since, client)) if since.elapsed() <= WAITED_MAX => Box::pin(async move { Ok(client) }),
-            Some((_, client)) => Box::pin(async move {
-                tokio::spawn(close(client));
+            // Leadership may have moved since a client that follows it was opened.
+            Some(Waiting { since, node, client }) if since.elapsed() <= WAITED_MAX && node == endpoint.node => {
+                Box::pin(async move { Ok(client) })
+            }
+            Some(waiting) => Box::pin(async move {
+                tokio::spawn(close(waiting.client));
                 self.connect.open(endpoint).await
             }),
             None => self.connect.open(endpoint),

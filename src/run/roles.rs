@@ -34,7 +34,12 @@ pub struct Prober {
     pub every: Duration,
     /// Deadline of a question.
     pub deadline: Duration,
+    /// Several nodes may lead at once by the target's design.
+    pub several: bool,
 }
+
+/// The nodes that lead at present, as far as known; several only where the target has shards.
+pub type Leaders = watch::Receiver<Vec<String>>;
 
 /// A node's last claim.
 #[derive(Clone, Debug)]
@@ -49,13 +54,13 @@ struct LastClaim {
 const STALE_AFTER: u32 = 6;
 
 impl Prober {
-    /// Asks until `stop` turns true. `leader` holds the leader by the claims.
-    pub async fn run(self, nodes: Vec<String>, leader: watch::Sender<Option<String>>, stop: watch::Receiver<bool>) {
+    /// Asks until `stop` turns true. `leaders` holds the leaders by the claims.
+    pub async fn run(self, nodes: Vec<String>, leaders: watch::Sender<Vec<String>>, stop: watch::Receiver<bool>) {
         let claims: Arc<Mutex<BTreeMap<String, LastClaim>>> = Arc::default();
-        let leader = Arc::new(leader);
+        let leaders = Arc::new(leaders);
         let mut tasks = JoinSet::new();
         for node in nodes {
-            tasks.spawn(self.clone().probe(node, claims.clone(), leader.clone(), stop.clone()));
+            tasks.spawn(self.clone().probe(node, claims.clone(), leaders.clone(), stop.clone()));
         }
         while tasks.join_next().await.is_some() {}
     }
@@ -64,7 +69,7 @@ impl Prober {
         self,
         node: String,
         claims: Arc<Mutex<BTreeMap<String, LastClaim>>>,
-        leader: Arc<watch::Sender<Option<String>>>,
+        leaders: Arc<watch::Sender<Vec<String>>>,
         mut stop: watch::Receiver<bool>,
     ) {
         let mut ticks = tokio::time::interval(self.every.max(Duration::from_millis(1)));
@@ -85,8 +90,9 @@ impl Prober {
             if let Some(claim) = claim {
                 claims.insert(node.clone(), claim);
             }
-            let now = current_leader(&claims, Instant::now(), (self.every * STALE_AFTER).max(self.deadline));
-            leader.send_if_modified(|before| {
+            let stale = (self.every * STALE_AFTER).max(self.deadline);
+            let now = current_leaders(&claims, Instant::now(), stale, self.several);
+            leaders.send_if_modified(|before| {
                 let changed = *before != now;
                 *before = now;
                 changed
@@ -125,14 +131,17 @@ impl Prober {
 }
 
 /// The leader: of the fresh claims to lead, the one with the highest trustworthy term, then the most recent. A claim whose
-/// term is lower than any node's known term does not count.
-fn current_leader(claims: &BTreeMap<String, LastClaim>, now: Instant, stale: Duration) -> Option<String> {
+/// term is lower than any node's known term does not count. Where `several` nodes may lead at once: all with a fresh claim.
+fn current_leaders(claims: &BTreeMap<String, LastClaim>, now: Instant, stale: Duration, several: bool) -> Vec<String> {
     let fresh = || claims.iter().filter(move |(_, claim)| now.saturating_duration_since(claim.heard) <= stale);
+    if several {
+        return fresh().filter(|(_, claim)| claim.leads).map(|(node, _)| node.clone()).collect();
+    }
     let newest_term = fresh().filter_map(|(_, claim)| claim.term).max();
-    fresh()
+    let leader = fresh()
         .filter(|(_, claim)| claim.leads && (claim.term.is_none() || claim.term >= newest_term))
-        .max_by_key(|(_, claim)| (claim.term, claim.heard))
-        .map(|(node, _)| node.clone())
+        .max_by_key(|(_, claim)| (claim.term, claim.heard));
+    leader.map(|(node, _)| node.clone()).into_iter().collect()
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
@@ -167,8 +176,22 @@ mod tests {
             (&[("n1", true, Some(5), 50), ("n2", false, Some(4), 950)][..], None),
             (&[("n1", false, None, 900)][..], None),
         ] {
-            assert_eq!(current_leader(&claims(of, start), now, stale).as_deref(), expected, "{of:?}");
+            assert_eq!(
+                current_leaders(&claims(of, start), now, stale, false).first().map(String::as_str),
+                expected,
+                "{of:?}"
+            );
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_several_leaders_each_fresh_claim_counts_whatever_its_term() {
+        let start = Instant::now();
+        let (now, stale) = (start + Duration::from_millis(1000), Duration::from_millis(900));
+        let of = [("n1", true, Some(4), 900), ("n2", true, Some(5), 800), ("n3", false, Some(7), 950)];
+        assert_eq!(current_leaders(&claims(&of, start), now, stale, true), ["n1", "n2"]);
+        let of = [("n1", true, Some(4), 50), ("n2", true, None, 800)];
+        assert_eq!(current_leaders(&claims(&of, start), now, stale, true), ["n2"], "the claim of n1 is stale");
     }
 
     /// Records of a prober that ran for this time on these answers.
@@ -192,14 +215,20 @@ mod tests {
                 now
             })
         };
-        let prober =
-            Prober { ask, mark, record, every: Duration::from_millis(200), deadline: Duration::from_millis(500) };
-        let (leader, leader_now) = watch::channel(None);
+        let prober = Prober {
+            ask,
+            mark,
+            record,
+            every: Duration::from_millis(200),
+            deadline: Duration::from_millis(500),
+            several: false,
+        };
+        let (leader, leader_now) = watch::channel(Vec::new());
         let (stop, stopped) = watch::channel(false);
         let nodes = vec!["n1".to_owned(), "n2".to_owned()];
         let running = tokio::spawn(prober.run(nodes, leader, stopped));
         tokio::time::sleep(lasts).await;
-        let leads = leader_now.borrow().clone();
+        let leads = leader_now.borrow().first().cloned();
         stop.send_replace(true);
         running.await.expect("the prober ends");
         let records = records.lock().expect("records").clone();

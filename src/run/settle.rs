@@ -11,6 +11,7 @@ pub use summary::{Missed, SettleSummary};
 
 use super::driver::NodeEndpoint;
 use super::recorder::Recorder;
+use super::roles::Leaders;
 use dsfuzz_checkers::{FinalReads, Phase};
 use dsfuzz_workloads::{Call, Connect, FinalCall, Workload};
 use reader::{ReadOutcome, Reader};
@@ -35,8 +36,8 @@ pub struct SettleOptions {
     pub mode: FinalReads,
     /// Only the leader must answer ([`crate::targets::recipe::Authority`]); another node may refuse.
     pub authority: bool,
-    /// The known leader.
-    pub leader: watch::Receiver<Option<String>>,
+    /// The known leaders.
+    pub leaders: Leaders,
     /// Codes of errors by which a node refuses to be read at all.
     pub refusals: Vec<String>,
     /// Deadline of the phase.
@@ -122,7 +123,7 @@ impl SharedSettle {
     }
 
     fn leads(&self, position: usize) -> bool {
-        self.options.leader.borrow().as_deref() == Some(&*self.options.nodes[position].name)
+        self.options.leaders.borrow().iter().any(|leader| **leader == *self.options.nodes[position].name)
     }
 
     /// All nodes in parallel, each its own reads.

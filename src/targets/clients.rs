@@ -30,6 +30,7 @@ const BUILT_IN: &[BuiltInClient] = &[
     BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, inside: None },
     BuiltInClient { name: "nats", objects: &["register", "set", "crdt", "ids", "queue", "log"], inside: None },
     BuiltInClient { name: "redis", objects: REDIS, inside: None },
+    BuiltInClient { name: "tarantool", objects: TARANTOOL, inside: None },
     BuiltInClient { name: "postgres", objects: SQL, inside: None },
     BuiltInClient { name: "mysql", objects: SQL, inside: None },
 ];
@@ -54,6 +55,8 @@ const ZOOKEEPER: &[&str] = &[
 
 const REDIS: &[&str] =
     &["register", "set", "rows", "transactions", "bank", "queue", "counter", "ids", "lock", "lease", "semaphore"];
+
+const TARANTOOL: &[&str] = &["register", "set", "rows", "transactions", "bank", "predicate", "queue", "counter", "ids"];
 
 const SQL: &[&str] = &[
     "register",

@@ -1,12 +1,13 @@
 //! The client for user programs in any language that speak JSON lines (docs/client-protocol.md).
 //!
-//! One program for each logical client, under a guard. It has one open call at a time and is never restarted here: after Info
-//! the driver drops the client, which kills the program with all its descendants; opening the next client starts the program
-//! again. All programs die with this process, also by SIGKILL. Their standard error is kept.
+//! One program for each logical client, under a guard; several clients in one program if the recipe says so (`shared`). A client has
+//! one open call at a time and is never restarted here: after Info the driver drops the client, which kills its own program with all
+//! its descendants; opening the next client starts the program again. All programs die with this process, also by SIGKILL. Their standard error is kept.
 pub mod guard;
 mod process;
 mod protocol;
 mod shapes;
+mod shared;
 mod transactions;
 pub mod trial;
 mod values;
@@ -21,6 +22,8 @@ use dsfuzz_workloads::{
 pub(super) use process::plain_words;
 use process::{OutputLine, Program};
 use protocol::{ClientLine, Init, InitRefusal, ReplyContext};
+pub use shared::Programs;
+use shared::Seat;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -72,6 +75,8 @@ pub struct ExecConnect {
     pub stderr_room: Arc<AtomicU64>,
     /// Longest line.
     pub line_bytes_max: usize,
+    /// Programs that serve several clients. None: each client has its own.
+    pub programs: Option<Arc<Programs>>,
 }
 
 impl Connect for ExecConnect {
@@ -107,15 +112,26 @@ impl ExecConnect {
         format!("client `{}`", self.called.clone().unwrap_or_else(arguments))
     }
 
+    fn start_program(&self, stderr: PathBuf) -> Result<Program, String> {
+        Program::start(&self.argv, &self.folder, &self.env, stderr, self.stderr_room.clone(), self.line_bytes_max)
+            .map_err(|error| format!("{} cannot be started in {}: {error}", self.named(), self.folder.display()))
+    }
+
     async fn start(&self, endpoint: &Endpoint) -> Result<ExecClient, String> {
-        let stderr = self.stderr_dir.join(format!("client-{}-{}.stderr", self.workload.name, endpoint.process));
-        let mut program =
-            Program::start(&self.argv, &self.folder, &self.env, stderr, self.stderr_room.clone(), self.line_bytes_max)
-                .map_err(|error| format!("{} cannot be started in {}: {error}", self.named(), self.folder.display()))?;
+        let mut program = match &self.programs {
+            Some(programs) => {
+                Channel::Shared(programs.seat(self).await.map_err(|why| format!("{}: {why}", self.named()))?)
+            }
+            None => {
+                let stderr = format!("client-{}-{}.stderr", self.workload.name, endpoint.process);
+                Channel::Own(Box::new(self.start_program(self.stderr_dir.join(stderr))?))
+            }
+        };
         let scratch = self.stderr_dir.join(SCRATCH);
         std::fs::create_dir_all(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
         let settings = self.settings.get(&endpoint.node).cloned().unwrap_or_else(|| serde_json::json!({}));
         let init = protocol::init_line(&Init {
+            client: program.client(),
             endpoint,
             nodes: &self.nodes,
             workload: &self.workload,
@@ -129,6 +145,8 @@ impl ExecConnect {
             Ok(OutputLine::End) => {
                 return Err(format!("{} ended before it answered `init`{}", self.named(), program.end().await));
             }
+            Ok(OutputLine::Ended(how)) => return Err(format!("{} ended before it answered `init`{how}", self.named())),
+            Ok(OutputLine::Malformed(why)) => return Err(format!("{}: {why}", self.named())),
             Ok(OutputLine::TooLong) => {
                 return Err(format!(
                     "{} answered `init` with a line longer than {} bytes",
@@ -161,8 +179,66 @@ impl ExecConnect {
     }
 }
 
+/// The lines to and from a client.
+enum Channel {
+    /// Those of a program of its own.
+    Own(Box<Program>),
+    /// Those that name it, of a program that serves others, too.
+    Shared(Seat),
+}
+
+impl Channel {
+    fn client(&self) -> Option<u64> {
+        match self {
+            Channel::Own(_) => None,
+            Channel::Shared(seat) => Some(seat.client),
+        }
+    }
+
+    async fn send(&mut self, line: &str) -> std::io::Result<()> {
+        match self {
+            Channel::Own(program) => program.send(line).await,
+            Channel::Shared(seat) => seat.send(line),
+        }
+    }
+
+    async fn line(&mut self) -> std::io::Result<OutputLine> {
+        match self {
+            Channel::Own(program) => program.line().await,
+            Channel::Shared(seat) => Ok(seat.line().await),
+        }
+    }
+
+    async fn end(&mut self) -> String {
+        match self {
+            Channel::Own(program) => program.end().await,
+            Channel::Shared(_) => String::new(),
+        }
+    }
+
+    /// The last standard error. That of a shared program says nothing about this client, unless the program ended.
+    fn stderr_tail(&self) -> String {
+        match self {
+            Channel::Own(program) => program.stderr_tail(),
+            Channel::Shared(_) => String::new(),
+        }
+    }
+
+    async fn close(self) {
+        match self {
+            Channel::Shared(seat) => seat.close().await,
+            Channel::Own(mut program) => {
+                if program.send(&protocol::close_line(None)).await.is_ok() {
+                    program.end_input();
+                    while !matches!(program.line().await, Ok(OutputLine::End) | Err(_)) {}
+                }
+            }
+        }
+    }
+}
+
 struct ExecClient {
-    program: Program,
+    program: Channel,
     meaning: ReplyContext,
     next_id: u64,
     /// The call of [`Client::setup`], if the program wants it.
@@ -174,7 +250,7 @@ impl Client for ExecClient {
         Box::pin(async move {
             let id = self.next_id;
             self.next_id += 1;
-            let invoke = protocol::invoke_line(id, call, terms);
+            let invoke = protocol::invoke_line(id, call, terms, self.program.client());
             if let Err(error) = self.program.send(&invoke).await {
                 let tail = self.program.stderr_tail();
                 return CallResult::info(format!("crash: the client took no more calls: {error}{tail}")).into();
@@ -185,6 +261,12 @@ impl Client for ExecClient {
                     Ok(OutputLine::End) => {
                         let tail = self.program.end().await;
                         return CallResult::info(format!("crash: the client ended during the call{tail}")).into();
+                    }
+                    Ok(OutputLine::Ended(tail)) => {
+                        return CallResult::info(format!("crash: the client ended during the call{tail}")).into();
+                    }
+                    Ok(OutputLine::Malformed(why)) => {
+                        return CallResult::info(format!("malformed: {why} ({DOC})")).into();
                     }
                     Ok(OutputLine::TooLong) => {
                         return CallResult::info("malformed: the client's line is longer than allowed").into();
@@ -218,15 +300,8 @@ impl Client for ExecClient {
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let mut program = self.program;
-            // In any case dropping the program kills its process group.
-            let _ = tokio::time::timeout(CLOSE, async {
-                if program.send(&protocol::close_line()).await.is_ok() {
-                    program.end_input();
-                    while !matches!(program.line().await, Ok(OutputLine::End) | Err(_)) {}
-                }
-            })
-            .await;
+            // In any case dropping a program of its own kills its process group.
+            let _ = tokio::time::timeout(CLOSE, self.program.close()).await;
         })
     }
 }

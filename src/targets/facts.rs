@@ -9,6 +9,8 @@ use std::time::Duration;
 pub struct TargetFacts {
     /// Some role of the target leads.
     pub leads: bool,
+    /// Several nodes lead at once by its design.
+    pub several_leaders: bool,
     /// Leadership claims have trustworthy terms.
     pub trusted_terms: bool,
     /// Longest time until the target serves again after it lost nodes.
@@ -19,7 +21,13 @@ pub struct TargetFacts {
 
 impl Default for TargetFacts {
     fn default() -> TargetFacts {
-        TargetFacts { leads: true, trusted_terms: true, election_ms: 5000, exits: Exits::default() }
+        TargetFacts {
+            leads: true,
+            several_leaders: false,
+            trusted_terms: true,
+            election_ms: 5000,
+            exits: Exits::default(),
+        }
     }
 }
 

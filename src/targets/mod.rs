@@ -96,6 +96,11 @@ const BUILT_IN: &[BuiltIn] = &[
         doc: "Redis Cluster or Valkey Cluster, two servers on each node.",
         yaml: include_str!("recipes/redis-cluster.yaml"),
     },
+    BuiltIn {
+        name: "tarantool",
+        doc: "Tarantool, one instance on each node, with synchronous spaces; the first node leads, or a majority chooses.",
+        yaml: include_str!("recipes/tarantool.yaml"),
+    },
 ];
 
 /// The built-in targets: name and one sentence.
@@ -252,6 +257,7 @@ impl Target {
     pub fn facts(&self) -> TargetFacts {
         TargetFacts {
             leads: self.recipe.has_leaders(),
+            several_leaders: self.recipe.has_several_leaders(),
             trusted_terms: self.recipe.has_trusted_terms(),
             election_ms: u64::try_from(self.election.as_millis()).unwrap_or(u64::MAX),
             exits: self.recipe.exits.clone(),
@@ -429,6 +435,8 @@ impl Target {
             stderr_dir: PathBuf::new(),
             stderr_room: Arc::new(AtomicU64::new(exec::STDERR_ROOM_BYTES)),
             line_bytes_max: exec::LINE_BYTES_MAX,
+            programs: (client.clients_per_program > 1)
+                .then(|| Arc::new(exec::Programs::with_seats(client.clients_per_program))),
         }
     }
 

@@ -12,7 +12,7 @@ pub use command::Argv;
 pub(super) use command::word;
 pub use dsfuzz_checkers::FinalReads;
 pub use package::{PACKAGES_DIR, Package};
-pub use role::{Authority, Converged, Copies, RoleProbe, RoleRule};
+pub use role::{AtOnce, Authority, Converged, Copies, RoleProbe, RoleRule};
 pub use step::{File, Gathered, On, Step};
 
 use super::error::TargetError;
@@ -304,6 +304,11 @@ impl Recipe {
         self.role.iter().flat_map(|probe| &probe.roles).any(RoleRule::leads)
     }
 
+    /// Whether several nodes lead at once by the target's design.
+    pub fn has_several_leaders(&self) -> bool {
+        self.has_leaders() && self.role.as_ref().is_some_and(|probe| probe.leaders == AtOnce::Several)
+    }
+
     /// Whether leadership claims have trustworthy terms: read together with the role, or logged.
     pub fn has_trusted_terms(&self) -> bool {
         let probed = self.role.as_ref().is_some_and(|probe| probe.term.is_some() && probe.term_with_role);
@@ -365,12 +370,35 @@ impl Recipe {
         if self.final_reads == FinalReads::Leader && self.role.is_none() {
             return wrong("final_reads".into(), "leader: the recipe has no `role`, so that no leader is known");
         }
+        if let Some((place, message)) = self.shards_mistake() {
+            return wrong(place.into(), message);
+        }
         for (position, client) in self.clients.iter().enumerate() {
             if let Some((key, message)) = client.mistake() {
                 return wrong(format!("clients[{position}]{key}"), &message);
             }
         }
         Ok(())
+    }
+
+    /// What a recipe with several leaders cannot say.
+    fn shards_mistake(&self) -> Option<(&'static str, &'static str)> {
+        let probe = self.role.as_ref().filter(|probe| probe.leaders == AtOnce::Several)?;
+        if !self.has_leaders() {
+            return Some(("role.leaders", "several: no role of the recipe leads"));
+        }
+        let terms = "with `role.leaders: several` the terms of two nodes cannot be compared";
+        let logged = self.logs.iter().flat_map(|log| &log.patterns);
+        let mut logged = logged.filter(|pattern| pattern.text.contains("{term}") && self.leads(&pattern.role));
+        if probe.term_with_role {
+            return Some(("role.term_with_role", terms));
+        }
+        if logged.next().is_some() {
+            return Some(("logs", terms));
+        }
+        let reads =
+            "leader: with `role.leaders: several` no leader holds all data; any-node asks each node for its own";
+        (self.final_reads == FinalReads::Leader).then_some(("final_reads", reads))
     }
 
     fn validate_processes(&self) -> Result<(), (String, String)> {

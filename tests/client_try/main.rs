@@ -33,10 +33,14 @@ impl Server {
 
 /// The exit code, and the rules with how each is broken; null where it was not tried.
 fn tried(workload: &str, mistake: &str) -> (i32, Vec<(String, Value, Vec<String>)>) {
+    tried_of("client.py", workload, mistake)
+}
+
+fn tried_of(client: &str, workload: &str, mistake: &str) -> (i32, Vec<(String, Value, Vec<String>)>) {
     let server = Server::start();
     let mut command = Command::new(env!("CARGO_BIN_EXE_dsfuzz"));
     command.args(["client", "try", "--json", "--workload", workload, "--server", "127.0.0.1", "--deadline", "1s"]);
-    command.args(["--port", &format!("client={}", server.port), "--", "python3"]).arg(file("client.py")).arg(mistake);
+    command.args(["--port", &format!("client={}", server.port), "--", "python3"]).arg(file(client)).arg(mistake);
     // With it, Python flushes by itself.
     let output = command.env_remove("PYTHONUNBUFFERED").output().expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -56,7 +60,23 @@ fn a_client_without_a_mistake_keeps_every_rule() {
         let (code, rules) = tried(workload, "none");
         assert_eq!(code, 0, "{workload}: {rules:?}");
         let left: Vec<&str> = rules.iter().filter(|(_, kept, _)| kept.is_null()).map(|(rule, ..)| &**rule).collect();
-        assert_eq!(left, ["setup"], "{workload}: what was not tried");
+        assert_eq!(left, ["setup", "several"], "{workload}: what was not tried");
+    }
+}
+
+#[test]
+fn several_clients_of_one_program_are_tried_too() {
+    let (code, rules) = tried_of("several.py", "register", "none");
+    assert_eq!(code, 0, "{rules:?}");
+    assert!(rules.iter().any(|(rule, kept, _)| rule == "several" && *kept == Value::Bool(true)), "{rules:?}");
+    for (mistake, words) in [
+        ("clients wait for each other", "while client 0 waited for its own within"),
+        ("another client's number", "did not answer a call of client 1"),
+    ] {
+        let (code, rules) = tried_of("several.py", "register", mistake);
+        assert_eq!(code, 1, "{mistake}: {rules:?}");
+        let broken = rules.iter().find(|(name, ..)| name == "several").map(|(_, _, broken)| broken.join("; "));
+        assert!(broken.as_deref().unwrap_or_default().contains(words), "{mistake}: {rules:#?}");
     }
 }
 
@@ -110,6 +130,41 @@ fn without_a_server_a_client_in_memory_is_tried() {
     assert!(text.contains("not tried  a connection that breaks"), "{text}");
 }
 
+/// A plan with a declared workload on this object, whose functions have these sources of values.
+fn declares(folder: &Path, object: &str, functions: &str) -> PathBuf {
+    let plan = folder.join(format!("{object}.yaml"));
+    let text = format!(
+        "cluster: {{lab: 3}}\ntarget: redis-sentinel\nworkload:\n  declared: {{object: {object}, reads: value, functions: {functions}}}\n\
+         check: [linearizable]\n"
+    );
+    std::fs::write(&plan, text).expect("a plan");
+    plan
+}
+
+#[test]
+fn a_plan_says_what_a_declared_workload_calls() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let known = declares(folder.path(), "register", "{read: {}, write: {value: {between: [1, 5]}}}");
+    let own = declares(folder.path(), "shelf", "{read: {}, write: {value: unique}}");
+    let tried = |plan: &Path, mistake: &str| {
+        let server = Server::start();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dsfuzz"));
+        command.args(["client", "try", "--server", "127.0.0.1", "--deadline", "1s", "--plan"]).arg(plan);
+        command.args(["--port", &format!("client={}", server.port), "--", "python3"]);
+        let output = command.arg(file("client.py")).arg(mistake).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, text) = tried(&known, "none");
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = tried(&known, "a write without effect");
+    assert!(code == Some(1) && text.contains("a correct register answers"), "{text}");
+    // What a shelf is nobody knows, so that only the rest is tried.
+    let (code, text) = tried(&own, "a write without effect");
+    assert!(code == Some(0) && text.contains("not tried  a call that is ok took effect once"), "{text}");
+    let (code, text) = tried(&own, "ok to an unknown function");
+    assert!(code == Some(1) && text.contains("`no-such-function` was answered ok"), "{text}");
+}
+
 #[test]
 fn what_cannot_be_tried_is_told() {
     let run = |arguments: &[&str]| {
@@ -117,9 +172,14 @@ fn what_cannot_be_tried_is_told() {
             Command::new(env!("CARGO_BIN_EXE_dsfuzz")).args(["client", "try"]).args(arguments).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    let cases: [(&[&str], i32, &str); 5] = [
+    let cases: [(&[&str], i32, &str); 6] = [
         (&[], 254, "name the client"),
         (&["--workload", "sett", "--", "x"], 254, "--workload sett: unknown; there are register, "),
+        (
+            &["--workload", "declared", "--target", "redis-sentinel"],
+            254,
+            "--workload declared: functions: no function is declared; at least one is called; a plan says it",
+        ),
         (&["--", "no-such-program", "x"], 254, "no program `no-such-program` is in PATH"),
         (&["--target", "etcd"], 254, "part of dsfuzz"),
         (&["--server", "127.0.0.1", "--", "python3", "x.py"], 254, "--port client=6379"),

@@ -88,8 +88,8 @@ pub(super) async fn read_in_mode(
         }
     }
     let bench = Bench::new();
-    let leads = watch::Sender::new(leader.map(str::to_owned));
-    let options = SettleOptions { mode, leader: leads.subscribe(), time, ..settle_options(6) };
+    let leads = watch::Sender::new(leader.map(str::to_owned).into_iter().collect());
+    let options = SettleOptions { mode, leaders: leads.subscribe(), time, ..settle_options(6) };
     let set: Arc<dyn Workload> =
         Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(1), ..SetOptions::default() }).build());
     let connect = Arc::new(ByNode(Arc::new(answer), Arc::default()));
@@ -178,8 +178,8 @@ async fn read_with_authority(
     answer: impl Fn(&str, u64) -> CallResult + Send + Sync + 'static,
 ) -> (SettleSummary, History) {
     let bench = Bench::new();
-    let leads = watch::Sender::new(Some("n1".to_owned()));
-    let options = SettleOptions { authority: true, leader: leads.subscribe(), time, ..settle_options(6) };
+    let leads = watch::Sender::new(vec!["n1".to_owned()]);
+    let options = SettleOptions { authority: true, leaders: leads.subscribe(), time, ..settle_options(6) };
     let set: Arc<dyn Workload> =
         Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(1), ..SetOptions::default() }).build());
     let scripted = Scripted::new(move |number, _| at_once(answer("", number)));
@@ -312,7 +312,7 @@ pub(super) fn settle_options(first_process: u64) -> SettleOptions {
         nodes: nodes(3),
         mode: FinalReads::EachNode,
         authority: false,
-        leader: watch::Sender::new(None).subscribe(),
+        leaders: watch::Sender::new(Vec::new()).subscribe(),
         refusals: vec!["not-leader".to_owned(), "read-only".to_owned()],
         time: LONG,
         deadline: LONG,

@@ -3,9 +3,10 @@ mod closing;
 mod confirm;
 mod final_reads;
 mod joining;
+mod on_leader;
 mod workloads;
 
-use dsfuzz::run::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint, StopReason};
+use dsfuzz::run::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint, OnLeader, StopReason};
 use dsfuzz::run::journal;
 use dsfuzz::run::recorder::Recorder;
 use dsfuzz::run::settle::{SettleOptions, SettleSummary, settle};
@@ -43,6 +44,7 @@ fn options(clients: u32) -> DriverOptions {
         seed: 7,
         nodes: nodes(3),
         clients,
+        on_leader: OnLeader::default(),
         rate: None,
         time: LONG,
         deadline: LONG,

@@ -337,6 +337,23 @@ fn mistakes_are_named_with_their_key() {
         ),
         (format!("form: [{{gather: [x]}}]\n{process}"), "form[0]: `gather` is a step of `recovery`"),
         (format!("form: [{{run: [x], gather: [x]}}]\n{process}"), "form[0]: give exactly one of `run` and `gather`"),
+        (
+            format!("role: {{ask: {{tcp: client}}, roles: [{{name: up}}], leaders: several}}\n{process}"),
+            "role.leaders: several: no role of the recipe leads",
+        ),
+        (
+            format!(
+                "role: {{ask: {{tcp: client}}, roles: [{{name: leader}}], leaders: several, term: {{after: x}}, \
+                 term_with_role: true}}\n{process}"
+            ),
+            "role.term_with_role: with `role.leaders: several` the terms of two nodes cannot be compared",
+        ),
+        (
+            format!(
+                "role: {{ask: {{tcp: client}}, roles: [{{name: leader}}], leaders: several}}\nfinal_reads: leader\n{process}"
+            ),
+            "final_reads: leader: with `role.leaders: several` no leader holds all data",
+        ),
         (format!("files: [{{path: /x/y}}]\n{process}"), "files[0]: give exactly one of `content` and `from`"),
         (format!("packages: [{{pypi: x, provides: [y]}}]\n{process}"), "packages[0].version: name one"),
         (format!("packages: [{{name: x, pypi: x}}]\n{process}"), "packages[0]: give exactly one of `name`"),

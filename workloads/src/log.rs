@@ -315,6 +315,10 @@ impl Generator for LogCalls {
         }
     }
 
+    fn replaced(&mut self) {
+        self.assigned = false;
+    }
+
     fn observe(&mut self, call: &Call, answer: &CallResult) {
         let moves = call.f == self.names.via;
         self.fails = if let CallResult::Fail(_) = answer { self.fails + 1 } else { 0 };

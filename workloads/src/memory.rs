@@ -60,6 +60,8 @@ pub struct Memory {
 #[derive(Default)]
 struct Store {
     faults: StoreFaults,
+    /// The objects of workloads whose names do not say them, by workload.
+    objects: HashMap<Arc<str>, Arc<str>>,
     /// By workload and key.
     registers: HashMap<Arc<str>, HashMap<Value, Register>>,
     /// By workload and key.
@@ -125,6 +127,7 @@ impl Memory {
     /// Sets the store up for a workload, by the parameters that clients are told.
     pub fn set_up(&self, workload: &dyn Workload) {
         let store = &mut *self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.objects.insert(workload.name(), workload.object());
         if &*workload.name() == crate::bank::DOC.name {
             store.bank = bank::Bank::of(&workload.params());
         }
@@ -194,8 +197,9 @@ impl Client for MemoryClient {
 
 impl Store {
     fn answer(&mut self, process: u64, node: &Arc<str>, call: &Call) -> CallResult {
-        let object = WORKLOADS.iter().find(|doc| doc.name == &*call.workload).map_or(&*call.workload, |doc| doc.object);
-        match (object, &*call.f) {
+        let named = || WORKLOADS.iter().find(|doc| doc.name == &*call.workload).map(|doc| Arc::from(doc.object));
+        let object = self.objects.get(&call.workload).cloned().or_else(named).unwrap_or_else(|| call.workload.clone());
+        match (&*object, &*call.f) {
             ("guarded" | "election", _) => self.guarded(process, call),
             ("kv", _) => self.watched(call),
             ("log", _) => self.logged(process, call),

@@ -41,6 +41,10 @@ pub trait Generator: Send {
     fn holds(&self) -> bool {
         false
     }
+
+    /// The client was replaced by one of a new process, although its last call did not end Info: what the target kept for the
+    /// client alone, such as a subscription, is gone.
+    fn replaced(&mut self) {}
 }
 
 /// A part of a workload's calls, for joining clients: hanging writes must not stop the reads.

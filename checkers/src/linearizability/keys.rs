@@ -1,10 +1,11 @@
 //! The keys of a history, and how they are judged one by one, several at the same time.
 use super::decide::DecisionOptions;
+use crate::calls::{took, was_lost};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::Basis;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Progress};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,6 +16,9 @@ pub(crate) struct Part<'h> {
     /// How many of them were acknowledged.
     pub(crate) ok: usize,
     positions: Vec<u32>,
+    /// Positions among them of releases that failed because the holder had lost what it held. What is free since then, and since
+    /// when, is not known: they count as releases in doubt, as `lock` and `semaphore` take them.
+    lost: HashSet<u32>,
     /// Positions of those that failed: where a value may come from that should not be there.
     failed: Vec<u32>,
     /// Replies after this index are passed over: [`Part::before`].
@@ -27,6 +31,11 @@ impl Part<'_> {
         self.positions.len()
     }
 
+    /// Whether it has operations that failed and count as in doubt.
+    pub(crate) fn has_lost(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
     /// Those that failed, in the order of their calls.
     pub(crate) fn failed<'a>(&'a self, history: &'a History) -> impl Iterator<Item = Op<'a>> {
         self.failed.iter().map(|&position| history.ops().at(position as usize))
@@ -36,7 +45,8 @@ impl Part<'_> {
     pub(crate) fn ops<'a>(&'a self, history: &'a History) -> impl Iterator<Item = Op<'a>> + Clone {
         self.positions.iter().map(|&position| {
             let op = history.ops().at(position as usize);
-            if op.end() != Op::OPEN && op.end() > self.until { history.unanswered(op) } else { op }
+            let late = op.end() != Op::OPEN && op.end() > self.until;
+            if late || self.lost.contains(&position) { history.unanswered(op) } else { op }
         })
     }
 
@@ -46,11 +56,45 @@ impl Part<'_> {
         let mut part = Part {
             positions: self.positions.iter().filter(called).copied().collect(),
             failed: self.failed.iter().filter(called).copied().collect(),
+            lost: self.lost.clone(),
             until,
             ..*self
         };
         part.ok = part.ops(history).filter(|op| op.outcome == Outcome::Ok).count();
         part
+    }
+}
+
+/// How many locks each process certainly holds of each key, as far as its own calls say.
+struct Holds<'h> {
+    acquire: Option<NameId>,
+    release: Option<NameId>,
+    held: HashMap<(NameId, ValueRef<'h>, u64), u64>,
+}
+
+impl<'h> Holds<'h> {
+    fn of(history: &'h History) -> Holds<'h> {
+        let name = |name| history.find_name(name);
+        Holds { acquire: name("acquire"), release: name("release"), held: HashMap::new() }
+    }
+
+    /// Takes an operation in, and says whether it is a release by a holder that failed because what it held was lost. A process has
+    /// one call at a time, so that its calls come here in order.
+    fn lost(&mut self, history: &History, op: &Op<'h>) -> bool {
+        let (acquires, releases) = (Some(op.function) == self.acquire, Some(op.function) == self.release);
+        if !acquires && !releases {
+            return false;
+        }
+        let lost = releases && was_lost(history, op);
+        let held = self.held.entry((op.workload, op.key, op.process)).or_default();
+        let had = *held > 0;
+        match took(op) {
+            true if acquires => *held += 1,
+            true => *held = held.saturating_sub(1),
+            false if lost => *held = 0,
+            false => {}
+        }
+        lost && had
     }
 }
 
@@ -60,8 +104,10 @@ pub(crate) fn parts<'h>(history: &'h History, workloads: &[NameId]) -> Vec<Part<
     let mut parts: Vec<Part<'h>> = Vec::new();
     let mut last = None;
     let mut failed: Vec<(NameId, ValueRef<'_>, u32)> = Vec::new();
+    let mut holds = Holds::of(history);
     for op in history.ops().iter().filter(|op| workloads.contains(&op.workload)) {
-        if op.outcome == Outcome::Fail {
+        let lost = holds.lost(history, &op);
+        if op.outcome == Outcome::Fail && !lost {
             failed.push((op.workload, op.key, op.position));
             continue;
         }
@@ -74,6 +120,7 @@ pub(crate) fn parts<'h>(history: &'h History, workloads: &[NameId]) -> Vec<Part<
                     key: op.key,
                     ok: 0,
                     positions: Vec::new(),
+                    lost: HashSet::new(),
                     failed: Vec::new(),
                     until: Op::OPEN,
                 });
@@ -83,6 +130,9 @@ pub(crate) fn parts<'h>(history: &'h History, workloads: &[NameId]) -> Vec<Part<
         last = Some((name, place));
         parts[place].ok += usize::from(op.outcome == Outcome::Ok);
         parts[place].positions.push(op.position);
+        if lost {
+            parts[place].lost.insert(op.position);
+        }
     }
     for (workload, key, position) in failed {
         if let Some(&place) = places.get(&(workload, key)) {

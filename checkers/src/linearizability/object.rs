@@ -323,6 +323,10 @@ impl<M: Model> Objects<'_, M> {
                 others.join(", ")
             ));
         }
+        // A certificate takes an operation that failed for one without an effect.
+        if part.has_lost() {
+            (violation.certificate, violation.certified) = (None, false);
+        }
         // A counterexample holds as well where a register began with nil, unless nil was read.
         if let Some(certificate) = &mut violation.certificate {
             self.initial.certify(certificate);

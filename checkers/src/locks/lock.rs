@@ -22,7 +22,7 @@ pub(crate) mod fuzz;
 mod tests;
 
 pub(crate) use crate::calls::names::NamedBy;
-use crate::calls::{Named, Naming, SessionEnds, at, by_key, object, refusal, took, workloads_with};
+use crate::calls::{Named, Naming, SessionEnds, at, by_key, object, refusal, took, was_lost, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
@@ -422,13 +422,4 @@ impl Checker for Lock {
         report.late(&poll, history.ops().len(), "operations");
         report.answer(self.name(), otherwise, [("holds", json!(held)), ("held_at_once_max", json!(most))])
     }
-}
-
-/// The code with which a release says that the holder had lost what it held.
-const NOT_HELD: &str = "not-held";
-
-/// Whether a release was refused because its process holds nothing any more: its session was over, or its time.
-fn was_lost(history: &History, op: &Op<'_>) -> bool {
-    let code = |error| history.name(error).split(':').next().is_some_and(|code| code.trim() == NOT_HELD);
-    op.outcome == Outcome::Fail && op.error.is_some_and(code)
 }

@@ -5,8 +5,8 @@
 //! unordered queue, in which every enqueue that was not refused is taken to have happened as soon as it was called.
 //!
 //! **Definite**: by the reply of the k-th dequeue of an element, fewer than k enqueues of it had been called.
-//! **Not definite**, and not judged: whether anything is lost (see `total-queue`). Dequeues without an answer may have
-//! taken anything and count for nothing.
+//! **Not definite**, and not judged: whether anything is lost (see `total-queue`). Dequeues in doubt may have taken anything
+//! or nothing, also those that name an element, and count for nothing.
 //!
 //! Whatever comes out twice breaks this promise. With the option `at_least_once`, for queues that deliver again after a crash,
 //! it is evidence. `total-queue` promises delivery alone: there it is evidence unless `exactly_once` is set.
@@ -61,6 +61,8 @@ pub(crate) struct Messages<'h> {
     pub(crate) dequeues: Vec<(u32, Op<'h>)>,
     /// Drains that were answered.
     pub(crate) drains: Vec<Op<'h>>,
+    /// Elements that dequeues and drains in doubt name: they may have taken them, and a dequeue no other one.
+    pub(crate) named: Vec<u32>,
     /// Dequeues and drains that may have taken elements that are not known.
     pub(crate) doubtful_dequeues: u64,
     pub(crate) doubtful_drains: u64,
@@ -82,8 +84,18 @@ impl<'h> Messages<'h> {
             let drain = Some(op.function) != dequeue;
             match (op.outcome, op.output.as_list()) {
                 (Outcome::Fail, _) => {}
-                (Outcome::Info, _) if drain => messages.doubtful_drains += 1,
-                (Outcome::Info, _) => messages.doubtful_dequeues += 1,
+                (Outcome::Info, _) if drain => {
+                    messages.doubtful_drains += 1;
+                    for element in op.completion_value.as_list().unwrap_or_default().iter() {
+                        let id = messages.elements.number(element);
+                        messages.named.push(id);
+                    }
+                }
+                (Outcome::Info, _) if op.completion_value.is_nil() => messages.doubtful_dequeues += 1,
+                (Outcome::Info, _) => {
+                    let id = messages.elements.number(op.completion_value);
+                    messages.named.push(id);
+                }
                 (Outcome::Ok, Some(list)) if drain => {
                     messages.drains.push(op);
                     for element in list.iter() {

@@ -133,6 +133,20 @@ fn met(history: &History, fault: &Fault) -> FaultEvidence {
     }
 }
 
+/// How often leadership moved where several nodes lead at once by design: how often a node ceased to lead, or how often one began
+/// to, whichever is more. A node's first answer is no change.
+pub fn shard_leader_changes(history: &History) -> u64 {
+    let mut last: BTreeMap<&str, bool> = BTreeMap::new();
+    let (mut began, mut ceased) = (0, 0);
+    for claim in history.roles.iter().filter(|claim| !claim.role.is_empty() && &*claim.source != "log") {
+        let leads = claim.is_leader();
+        let before = last.insert(&claim.node, leads);
+        began += u64::from(leads && before == Some(false));
+        ceased += u64::from(!leads && before == Some(true));
+    }
+    began.max(ceased)
+}
+
 /// Who began to lead, in the order in which probes found it: a claim to lead by a node whose last answer was another
 /// role or another trustworthy term. A question without an answer says nothing. What nodes logged has no place in that
 /// order, because logs are collected at the end.

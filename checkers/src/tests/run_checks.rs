@@ -3,7 +3,7 @@ use crate::run_level::availability::Availability;
 use crate::run_level::split_brain::SplitBrain;
 use crate::testing::history;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
-use crate::{CHECKERS, History, Options, Value, checker, checker_with, evidence, judge_one};
+use crate::{CHECKERS, History, Options, Value, checker, checker_with, evidence, judge_one, shard_leader_changes};
 
 /// The checker of this name with one option.
 fn with_option(name: &str, option: &str, value: Value) -> Box<dyn Checker> {
@@ -132,6 +132,26 @@ fn overlapping_leaders_are_evidence_joined_to_writes() {
     assert_eq!(verdict.numbers["leader_overlap_ms"], 3);
     let stepped_down = lines.replace("1 -> ok", "1 ...\n{\"type\":\"role\",\"node\":\"n1\",\"role\":\"follower\"}");
     assert!(split_brain(&stepped_down).findings.is_empty(), "a claim of another role ends the stretch");
+}
+
+#[test]
+fn where_several_nodes_lead_by_design_leaders_are_not_compared_and_changes_are_those_of_a_node() {
+    let role = |node: &str, role: &str| {
+        format!("{{\"type\":\"role\",\"node\":\"{node}\",\"role\":\"{role}\",\"term\":4,\"term_with_role\":true}}\n")
+    };
+    let both = [role("n1", "leader"), role("n2", "leader"), role("n1", "leader"), role("n2", "leader")].concat();
+    let shards = with_option("split-brain", "several_leaders", Value::Bool(true));
+    let verdict = shards.check(&history(&both), &Budget::unlimited());
+    assert_eq!((verdict.validity, verdict.findings.len()), (Validity::Unknown, 0), "{}", verdict.summary);
+    assert_eq!(split_brain(&both).validity, Validity::Invalid, "the same claims of one group of replicas");
+    let conflict = shards.check(&history(&cut(BOTH_WAYS, 1, false)), &Budget::unlimited());
+    assert_eq!(conflict.validity, Validity::Invalid, "writes of one key on both sides contradict in shards, too");
+    let changes = |lines: &str| shard_leader_changes(&history(lines));
+    assert_eq!(changes(&both), 0);
+    assert_eq!(changes(&[both.clone(), role("n1", "follower")].concat()), 1, "n2 may lead its shard, too");
+    let moved = [both.clone(), role("n3", "follower"), role("n1", "follower"), role("n3", "leader")].concat();
+    assert_eq!(changes(&moved), 1, "one ceased and one began");
+    assert_eq!(changes(&[moved, role("n1", "leader")].concat()), 2);
 }
 
 const FAULTY: &str = r#"

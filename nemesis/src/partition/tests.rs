@@ -14,7 +14,7 @@ fn view(nodes: usize, leader: Option<usize>) -> ClusterView {
     };
     ClusterView {
         nodes: (0..nodes).map(node).collect(),
-        leader: leader.map(|position| format!("n{}", position + 1)),
+        leaders: leader.map(|position| format!("n{}", position + 1)).into_iter().collect(),
         control_boot_id: String::new(),
     }
 }
@@ -168,6 +168,10 @@ fn the_leader_is_bound_late_and_its_absence_is_said() {
         assert_eq!(resolved.nodes, [format!("n{}", leader + 1)]);
         assert!(resolved.what.starts_with(&format!("partition isolate-leader: n{} | ", leader + 1)));
     }
+    let mut several = view(5, Some(0));
+    several.leaders = vec!["n2".to_owned(), "n4".to_owned()];
+    let first = fault.order.positions.iter().find(|position| [1, 3].contains(*position)).expect("one of them");
+    assert_eq!(fault.resolve(&several).expect("resolved").nodes, [format!("n{}", first + 1)], "by the drawn order");
     let stand_in = view(5, None).name(fault.order.positions[0]);
     let resolved = fault.resolve(&view(5, None)).expect("resolved");
     assert_eq!(resolved.nodes, std::slice::from_ref(&stand_in));

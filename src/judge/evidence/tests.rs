@@ -353,6 +353,22 @@ fn split_brain_is_a_default_only_where_there_are_leaders_or_cuts() {
 }
 
 #[test]
+fn where_several_nodes_lead_by_design_two_leaders_are_nothing_to_judge() {
+    let shards = TargetFacts { several_leaders: true, trusted_terms: false, ..facts(true, 1000) };
+    let of = |plan: &str| {
+        let rules = rules(plan, &shards);
+        let options = rules.checkers.iter().find(|(name, _)| name == "split-brain").map(|(_, options)| options.clone());
+        (options.map(|options| options.0.get("several_leaders").cloned()), rules.not_asked().collect::<Vec<_>>())
+    };
+    let (options, left_out) = of("workload: register");
+    assert_eq!(options, None);
+    assert_eq!(left_out, ["split-brain: not asked (several nodes lead by design, no cut)"]);
+    let told = Some(Some(dsfuzz_checkers::Value::Bool(true)));
+    assert_eq!(of("workload: register\nnemesis: {faults: [partition]}"), (told.clone(), vec![]), "there are cuts");
+    assert_eq!(of("workload: register\ncheck: [split-brain]"), (told, vec![]), "named, it stays");
+}
+
+#[test]
 fn leaders_without_terms_and_no_cut_do_not_stop_a_pass() {
     let rules = rules("workload: register", &TargetFacts { trusted_terms: false, ..facts(true, 1000) });
     let verdict = judge(&HistoryBuilder::of(&THREE, |_| true).history(), &rules, &RunInfo::default());

@@ -84,6 +84,11 @@ impl Turns {
         self.parts.iter().flatten().any(|part| part.generator.holds())
     }
 
+    /// Tells the generators that a client of a new process makes the next call.
+    pub(super) fn replaced(&mut self) {
+        self.parts.iter_mut().flatten().for_each(|part| part.generator.replaced());
+    }
+
     fn draw(&mut self) -> Option<usize> {
         if let [only] = &self.parts[..] {
             return only.as_ref().map(|_| 0);

@@ -1,4 +1,5 @@
-//! [`Worker`]: makes one call after the other, through one client at a time. It stays on its node unless its workload moves it.
+//! [`Worker`]: makes one call after the other, through one client at a time. It stays on its node unless its workload moves it
+//! or it follows the leader.
 use super::rate_limiter::RateLimiter;
 use super::turns::Turns;
 use super::{NodeEndpoint, Shared, StopReason, call_once, connect_once, discard};
@@ -31,6 +32,8 @@ pub(super) struct Worker {
     pace: Option<RateLimiter>,
     rng: Rng,
     fails_in_a_row: u32,
+    /// Whether its process has made a call.
+    has_called: bool,
     /// Whether it is one of the plan's clients, not a joining one.
     own: bool,
 }
@@ -41,7 +44,7 @@ impl Worker {
         let options = &shared.options;
         let turns = Turns::new(&shared.workloads, options.seed, index, shared.workers);
         let pace = RateLimiter::new(options.seed, index, options.clients, options.rate, Instant::now());
-        let node = index as usize % options.nodes.len();
+        let node = options.home(index, index as usize % options.nodes.len());
         Worker { pace, own: true, ..Worker::with(shared, index, node, turns) }
     }
 
@@ -64,6 +67,7 @@ impl Worker {
             pace: None,
             rng: Rng::new(shared.options.seed, "backoff", u64::from(index)),
             fails_in_a_row: 0,
+            has_called: false,
             own: false,
             shared,
         }
@@ -140,15 +144,21 @@ impl Worker {
         self.leave().await;
     }
 
-    /// Moves to the node of the next call, with its process.
+    /// Moves to the node of the next call: with its process where its workload moves it, as a new process where it follows the
+    /// leader.
     async fn move_on(&mut self) {
         let moved = self.turns.moved() as usize;
-        let node = (self.home + moved) % self.shared.options.nodes.len();
-        // A client that holds a lock for another workload stays until it is free.
+        let home = if self.own { self.shared.options.home(self.index, self.home) } else { self.home };
+        let node = (home + moved) % self.shared.options.nodes.len();
+        // A client that holds a lock stays until it is free.
         if node == self.node || self.turns.hold() {
             return;
         }
-        self.node = node;
+        if home != self.home && self.has_called {
+            self.retire();
+            self.turns.replaced();
+        }
+        (self.home, self.node) = (home, node);
         if let Some(place) = self.shared.places.get(self.index as usize).filter(|_| self.own) {
             place.store(node, Ordering::Relaxed);
         }
@@ -217,6 +227,7 @@ impl Worker {
             self.shared.halt(StopReason::Recorder(why));
             return false;
         }
+        self.has_called = true;
         self.shared.loads[self.node].began(&call.f, self.shared.start);
         self.turns.taken();
         true
@@ -275,6 +286,7 @@ impl Worker {
     /// Retires the process: its last call may still take effect, so it never gets another one.
     fn retire(&mut self) {
         self.process += u64::from(self.shared.workers);
+        self.has_called = false;
         self.shared.process_max.fetch_max(self.process, Ordering::AcqRel);
     }
 

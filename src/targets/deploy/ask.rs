@@ -2,7 +2,7 @@
 use super::super::join_all::join_all;
 use super::super::layout::NodeLayout;
 use super::super::node_commands;
-use super::super::recipe::{Authority, Converged, RoleProbe};
+use super::super::recipe::{AtOnce, Authority, Converged, RoleProbe};
 use super::{Deployment, converged, listening};
 use crate::cluster::Remote;
 use dsfuzz_checkers::history::leads_by_name;
@@ -54,6 +54,11 @@ impl Deployment {
     /// Time between two questions for the role of a node, and the deadline of one.
     pub fn role_pace(&self) -> Option<(Duration, Duration)> {
         self.role_probe().map(|probe| (probe.every.0, probe.deadline.0))
+    }
+
+    /// Whether several nodes lead at once by the target's design.
+    pub fn leads_in_shards(&self) -> bool {
+        self.role_probe().is_some_and(|probe| probe.leaders == AtOnce::Several)
     }
 
     fn role_probe(&self) -> Option<&RoleProbe> {

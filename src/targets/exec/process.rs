@@ -40,6 +40,7 @@ pub(super) struct Program {
 }
 
 /// The result of reading a line.
+#[derive(Clone, Debug)]
 pub(super) enum OutputLine {
     /// A line, without its end.
     Text(String),
@@ -47,6 +48,10 @@ pub(super) enum OutputLine {
     End,
     /// A line above the limit.
     TooLong,
+    /// To a client of a shared program: the program ended, with these last words as the end of a sentence.
+    Ended(String),
+    /// To a client of a shared program: some line of the program was no client's. Holds the mistake.
+    Malformed(String),
 }
 
 impl Drop for Program {
@@ -187,6 +192,11 @@ impl Program {
             _ => " (it closed its standard output and runs on)".to_owned(),
         };
         format!("{status}{}", self.stderr_tail())
+    }
+
+    /// Its standard input, for a task that writes; [`Program::send`] then fails.
+    pub(super) fn take_input(&mut self) -> Option<ChildStdin> {
+        self.input.take()
     }
 
     /// Writes a line.

@@ -8,7 +8,7 @@ use super::{shapes, transactions, values};
 use crate::cluster::Node;
 use dsfuzz_checkers::functions::{Argument, Function, FunctionKind, Reply, function};
 use dsfuzz_checkers::{ABSENT, Reads, Value};
-use dsfuzz_client::lines::{self, Request};
+use dsfuzz_client::lines::{self, Request, RequestLine};
 use dsfuzz_workloads::{Call, CallResponse, CallResult, ClientWorkload, Endpoint, Terms, WORKLOADS};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -43,6 +43,8 @@ const CODES: &[(&str, Certainty)] = &[
 
 /// The content of the `init` line.
 pub(super) struct Init<'a> {
+    /// Its number in a program that serves several clients.
+    pub(super) client: Option<u64>,
     /// Its node.
     pub(super) endpoint: &'a Endpoint,
     /// All nodes of the plan.
@@ -65,7 +67,7 @@ pub(super) fn init_line(init: &Init<'_>) -> String {
         address: node.address.to_string(),
         ports: endpoint.ports.clone(),
     };
-    line(&Request::Init(Box::new(lines::Init {
+    let request = Request::Init(Box::new(lines::Init {
         version: lines::VERSION,
         node: endpoint.node.to_string(),
         address: endpoint.address.clone(),
@@ -82,28 +84,30 @@ pub(super) fn init_line(init: &Init<'_>) -> String {
         scratch: init.scratch.display().to_string(),
         deadline_ms: milliseconds(endpoint.terms),
         is_final: endpoint.terms.settle,
-    })))
+    }));
+    line(request, init.client)
 }
 
 /// A call.
-pub(super) fn invoke_line(id: u64, call: &Call, terms: Terms) -> String {
-    line(&Request::Invoke(lines::Call {
+pub(super) fn invoke_line(id: u64, call: &Call, terms: Terms, client: Option<u64>) -> String {
+    let request = Request::Invoke(lines::Call {
         id,
         f: call.f.to_string(),
         key: open(&call.key),
         value: open(&call.value),
         deadline_ms: milliseconds(terms),
         is_final: terms.settle,
-    }))
+    });
+    line(request, client)
 }
 
-/// The last line to a program.
-pub(super) fn close_line() -> String {
-    line(&Request::Close)
+/// The last line to a client, or to a program.
+pub(super) fn close_line(client: Option<u64>) -> String {
+    line(Request::Close, client)
 }
 
-fn line(request: &Request) -> String {
-    serde_json::to_string(request).unwrap_or_default()
+fn line(request: Request, client: Option<u64>) -> String {
+    serde_json::to_string(&RequestLine { request, client }).unwrap_or_default()
 }
 
 fn open(value: &Value) -> Json {

@@ -35,6 +35,10 @@ pub struct ClientDoc {
     /// What the client's own error codes mean; adds to and overrides the protocol's table.
     #[serde(default)]
     pub errors: BTreeMap<String, Certainty>,
+    /// How many clients one program of `command` serves at the most. From 2 on, every line has the field `client`, and the program
+    /// answers one client while another waits.
+    #[serde(default = "default_clients_per_program")]
+    pub clients_per_program: u32,
     /// Deadline for the program to start and answer `init`.
     #[serde(default = "default_init_deadline")]
     pub init_deadline: Span,
@@ -55,6 +59,13 @@ pub enum Certainty {
     /// The read is recorded as Fail with the error `absent: CODE: TEXT`, which `set` takes for an empty final read
     /// ([`dsfuzz_checkers::ABSENT`]). Of other functions the code says nothing.
     Absent,
+}
+
+/// Most clients of one program.
+const CLIENTS_PER_PROGRAM_MAX: u32 = 1_000;
+
+fn default_clients_per_program() -> u32 {
+    1
 }
 
 fn default_init_deadline() -> Span {
@@ -78,6 +89,13 @@ impl ClientDoc {
         }
         if let Some(Err(unknown)) = self.builtin.as_deref().map(clients::find) {
             return Some((".builtin", unknown));
+        }
+        let clients = self.clients_per_program;
+        if !(1..=CLIENTS_PER_PROGRAM_MAX).contains(&clients) {
+            return Some((".clients_per_program", format!("{clients}: between 1 and {CLIENTS_PER_PROGRAM_MAX}")));
+        }
+        if self.builtin.is_some() && clients > 1 {
+            return Some((".clients_per_program", "a built-in client serves one client in each program".to_owned()));
         }
         let reserved = self.errors.iter().find(|(code, _)| ABSENT.starts_with(&format!("{}:", code.trim())));
         reserved

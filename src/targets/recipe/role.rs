@@ -14,6 +14,9 @@ pub struct RoleProbe {
     pub ask: Question,
     /// Roles with what makes them out; the first that fits counts.
     pub roles: Vec<RoleRule>,
+    /// How many nodes lead at once by the target's design: `one`, or `several`, of which each leads a shard of the data.
+    #[serde(default)]
+    pub leaders: AtOnce,
     /// Where the term stands in the answer.
     #[serde(default)]
     pub term: Option<Pick>,
@@ -27,6 +30,17 @@ pub struct RoleProbe {
     /// Deadline of one question.
     #[serde(default = "default_role_deadline")]
     pub deadline: Span,
+}
+
+/// How many nodes lead at once by design.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AtOnce {
+    /// At most one.
+    #[default]
+    One,
+    /// Several: shards.
+    Several,
 }
 
 /// What makes out a role.

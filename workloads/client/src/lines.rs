@@ -22,6 +22,28 @@ pub enum Request {
     Close,
 }
 
+/// A line to a program that may serve several clients (`clients_per_program` of the recipe).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestLine {
+    /// The line itself.
+    #[serde(flatten)]
+    pub request: Request,
+    /// The client of the program that it is for. Left out to a program that serves one client, and in the `close` that ends a program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<u64>,
+}
+
+/// A line of a program that may serve several clients.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AnswerLine {
+    /// The line itself.
+    #[serde(flatten)]
+    pub answer: Answer,
+    /// The client of the program that answers, as in the line that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<u64>,
+}
+
 /// Where and how a client connects, and what it is to carry out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Init {

@@ -1,9 +1,14 @@
 //! What a refused release says about a hold.
 use super::*;
-use crate::registry::checker;
+use crate::options::Options;
+use crate::registry::{checker, checker_with};
 
 /// Process 1 acquires and releases with this reply; then process 2 acquires.
 fn judged(reply: &str) -> Verdict {
+    checker("lock").expect("lock").check(&released(reply), &Budget::unlimited())
+}
+
+fn released(reply: &str) -> History {
     let lines = [
         r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"2026-01-01T00:00:00Z"}"#.to_owned(),
         call(1, 1, "acquire", r#"{"type":"ok""#),
@@ -12,8 +17,7 @@ fn judged(reply: &str) -> Verdict {
         call(7, 2, "release", r#"{"type":"ok""#),
         r#"{"type":"end","index":9,"time":9}"#.to_owned(),
     ];
-    let history = crate::history::read_jsonl(lines.join("\n").as_bytes()).expect("a history");
-    checker("lock").expect("lock").check(&history, &Budget::unlimited())
+    crate::history::read_jsonl(lines.join("\n").as_bytes()).expect("a history")
 }
 
 fn call(index: u64, process: u64, f: &str, reply: &str) -> String {
@@ -32,5 +36,30 @@ fn a_holder_that_is_told_that_it_lost_the_lock_holds_it_no_more() {
         let held = judged(reply);
         assert_eq!(held.validity, Validity::Invalid, "{reply}: {}", held.summary);
         assert_eq!(held.findings[0].kind, "double-hold");
+    }
+}
+
+#[test]
+fn a_model_of_a_lock_takes_a_lost_hold_for_one_that_ended() {
+    for model in ["mutex", "owner-mutex", "reentrant-mutex", "semaphore"] {
+        let options = Options([("model".to_owned(), Value::text(model))].into());
+        let linearizable = checker_with("linearizable", &options).expect("a model");
+        let judge = |history: &History| linearizable.check(history, &Budget::unlimited());
+        let lost = judge(&released(r#"{"type":"fail","error":"not-held: the session is over""#));
+        assert_eq!(lost.validity, Validity::Valid, "{model}: {}: {:?}", lost.summary, lost.findings);
+        let held = judge(&released(r#"{"type":"fail","error":"refused: not connected""#));
+        assert_eq!(held.validity, Validity::Invalid, "{model}: {}", held.summary);
+        assert!(held.findings[0].certificate.is_some());
+        // Process 2 holds, and process 1, which holds nothing, is told so: that frees nothing.
+        let lines = [
+            r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"2026-01-01T00:00:00Z"}"#
+                .to_owned(),
+            call(1, 2, "acquire", r#"{"type":"ok""#),
+            call(3, 1, "release", r#"{"type":"fail","error":"not-held""#),
+            call(5, 1, "acquire", r#"{"type":"ok""#),
+            r#"{"type":"end","index":7,"time":7}"#.to_owned(),
+        ];
+        let stolen = judge(&crate::history::read_jsonl(lines.join("\n").as_bytes()).expect("a history"));
+        assert_eq!(stolen.validity, Validity::Invalid, "{model}: {}", stolen.summary);
     }
 }

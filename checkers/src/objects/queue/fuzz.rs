@@ -85,7 +85,9 @@ pub(crate) fn history(rng: &mut Rng) -> RandomHistory {
         if f == "drain" && rng.percent(1) {
             reply = Value::Nil;
         }
-        random.reply(worker, outcome, if outcome == Outcome::Ok { reply } else { Value::Nil });
+        // A dequeue in doubt may name what it may have taken.
+        let shows = outcome == Outcome::Ok || (outcome == Outcome::Info && f == "dequeue" && rng.percent(50));
+        random.reply(worker, outcome, if shows { reply } else { Value::Nil });
     }
     random
 }

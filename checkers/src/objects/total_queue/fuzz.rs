@@ -57,6 +57,8 @@ fn defined(history: &History, once: bool) -> Answer {
     elements.extend(enqueues.iter().map(|op| op.input.to_value()));
     let drain_list = ops("drain");
     let drains: Vec<&Op<'_>> = drain_list.iter().filter(ok).filter(|op| op.output.as_list().is_some()).collect();
+    let unsure = |op: &&Op<'_>| op.outcome == Outcome::Info && !op.completion_value.is_nil();
+    let named: Vec<Value> = ops("dequeue").iter().filter(unsure).map(|op| op.completion_value.to_value()).collect();
     let (mut missing, mut unexpected, mut duplicated, mut late) = (0, 0, 0, 0);
     for element in &elements {
         let ours: Vec<&Op<'_>> = enqueues.iter().filter(|op| op.input == *element).collect();
@@ -64,14 +66,16 @@ fn defined(history: &History, once: bool) -> Answer {
         let acknowledged: Vec<&&Op<'_>> = ours.iter().filter(|op| op.outcome == Outcome::Ok).collect();
         let due = acknowledged.iter().filter(|op| drains.iter().any(|drain| op.reply < drain.call)).count();
         let out = taken.iter().filter(|other| *other == element).count();
-        missing += due.saturating_sub(out) as u64;
-        late += (acknowledged.len().saturating_sub(out) - due.saturating_sub(out)) as u64;
+        let gone = out + named.iter().filter(|other| *other == element).count();
+        missing += due.saturating_sub(gone) as u64;
+        late += (acknowledged.len().saturating_sub(gone) - due.saturating_sub(gone)) as u64;
         unexpected += u64::from(tried == 0 && out > 0);
         duplicated += u64::from(tried > 0 && out > tried);
     }
     let in_doubt = |ops: &[Op<'_>]| ops.iter().filter(|op| op.outcome == Outcome::Info).count() as u64;
     let malformed = drain_list.iter().filter(ok).count() > drains.len();
-    let (doubtful, unbounded) = (in_doubt(&ops("dequeue")), in_doubt(&drain_list) > 0 || malformed);
+    let doubtful = in_doubt(&ops("dequeue")) - named.len() as u64;
+    let unbounded = in_doubt(&drain_list) > 0 || malformed;
     let lost = if unbounded { 0 } else { missing.saturating_sub(doubtful) };
     let mut kinds = BTreeSet::new();
     let mut broken = |kind: &str, count: u64| kinds.extend(Some(kind.to_owned()).filter(|_| count > 0));

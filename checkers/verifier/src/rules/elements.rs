@@ -105,8 +105,9 @@ fn duplicated_message(case: &Case<'_>) -> Option<bool> {
 fn lost_message(case: &Case<'_>) -> Option<bool> {
     let all = case.all(case.ops.first()?);
     let last = case.with(&["drain"]).iter().filter(|op| op.ok()).map(|op| op.call).max()?;
-    // A call without an answer may have taken it.
-    if all.iter().any(|op| !op.ok() && matches!(op.f.as_str(), "dequeue" | "drain")) {
+    // A call in doubt may have taken it, unless it is a dequeue that names another element.
+    let another = |op: &Op| op.f == "dequeue" && !op.output.is_null() && op.output != *case.subject;
+    if all.iter().any(|op| !op.ok() && matches!(op.f.as_str(), "dequeue" | "drain") && !another(op)) {
         return Some(false);
     }
     let due = |op: &&Op| op.f == "enqueue" && op.ok() && op.input == *case.subject && op.end() < last;

@@ -98,7 +98,7 @@ impl FakeCluster {
         };
         ClusterView {
             nodes: self.names().into_iter().map(node).collect(),
-            leader: leader.map(str::to_owned),
+            leaders: leader.map(str::to_owned).into_iter().collect(),
             control_boot_id: "control".to_owned(),
         }
     }

@@ -31,6 +31,8 @@ pub enum Rule {
     Refused,
     /// How it ends.
     End,
+    /// Several clients in one program.
+    Several,
 }
 
 /// Every rule in words.
@@ -49,6 +51,10 @@ const RULES: &[(Rule, &str)] = &[
     (Rule::Deadline, "a call whose answer does not come is info before its deadline, or is not answered"),
     (Rule::Refused, "without a server it says so at init, or its calls are not ok"),
     (Rule::End, "it ends when its standard input ends"),
+    (
+        Rule::Several,
+        "a program that serves several clients names the client in every answer, and lets none wait for another",
+    ),
 ];
 
 /// How a client keeps a rule.

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const END: Duration = Duration::from_secs(5);
 /// How late an answer is waited for.
 const LATE: Duration = Duration::from_secs(3);
+/// The node of every client.
+const NODE: &str = "n1";
 /// Slack of a busy machine.
 const SLACK: Duration = Duration::from_millis(250);
 
@@ -48,32 +50,13 @@ impl ClientTrial {
         notes: &mut TrialNotes,
     ) -> Result<Session, String> {
         let exec = &self.exec;
-        let stderr = exec.stderr_dir.join(format!("client-{process}.stderr"));
-        let room = Arc::new(AtomicU64::new(super::super::STDERR_ROOM_BYTES));
-        let mut program = Program::start(&exec.argv, &exec.folder, &exec.env, stderr, room, exec.line_bytes_max)
-            .map_err(|error| format!("it cannot be started in {}: {error}", exec.folder.display()))?;
-        let node: Arc<str> = "n1".into();
-        let endpoint = Endpoint {
-            node: node.clone(),
-            address: "127.0.0.1".to_owned(),
-            ports: ports.clone(),
-            process,
-            options: self.options.clone(),
-            terms: self.terms(),
-        };
-        let init = protocol::init_line(&Init {
-            endpoint: &endpoint,
-            nodes: &[],
-            workload: &exec.workload,
-            settings: exec.settings.get(&node).unwrap_or(&serde_json::json!({})),
-            run: &exec.run,
-            scratch: &exec.stderr_dir,
-        });
+        let mut program = self.program(process)?;
+        let init = self.init(ports, process, None);
         program.send(&init).await.map_err(|error| format!("it took no line: {error}{}", program.stderr_tail()))?;
         let line = match tokio::time::timeout(self.exec.init_deadline, program.line()).await {
             Ok(Ok(OutputLine::Text(line))) => line,
             Ok(Ok(OutputLine::TooLong)) => return Err("its answer to `init` is longer than 64 MiB".to_owned()),
-            Ok(Ok(OutputLine::End)) => {
+            Ok(Ok(OutputLine::End | OutputLine::Ended(_) | OutputLine::Malformed(_))) => {
                 return Err(format!("it ended before it answered `init`{}", program.end().await));
             }
             Ok(Err(error)) => return Err(error.to_string()),
@@ -88,6 +71,7 @@ impl ClientTrial {
             }
         };
         notes.kept(Rule::Init);
+        let node: Arc<str> = NODE.into();
         let meaning = ReplyContext {
             errors: exec.errors.clone(),
             node: node.clone(),
@@ -95,6 +79,37 @@ impl ClientTrial {
             versions: protocol::versions(&exec.workload.params),
         };
         Ok(Session { program, meaning, next_id: 1, wants_setup })
+    }
+
+    /// Starts the program.
+    pub(super) fn program(&self, process: u64) -> Result<Program, String> {
+        let exec = &self.exec;
+        let stderr = exec.stderr_dir.join(format!("client-{process}.stderr"));
+        let room = Arc::new(AtomicU64::new(super::super::STDERR_ROOM_BYTES));
+        Program::start(&exec.argv, &exec.folder, &exec.env, stderr, room, exec.line_bytes_max)
+            .map_err(|error| format!("it cannot be started in {}: {error}", exec.folder.display()))
+    }
+
+    /// The `init` line of a client on these ports, with its number in a program that serves several.
+    pub(super) fn init(&self, ports: &BTreeMap<String, u16>, process: u64, client: Option<u64>) -> String {
+        let exec = &self.exec;
+        let endpoint = Endpoint {
+            node: NODE.into(),
+            address: "127.0.0.1".to_owned(),
+            ports: ports.clone(),
+            process,
+            options: self.options.clone(),
+            terms: self.terms(),
+        };
+        protocol::init_line(&Init {
+            client,
+            endpoint: &endpoint,
+            nodes: &[],
+            workload: &exec.workload,
+            settings: exec.settings.get(NODE).unwrap_or(&serde_json::json!({})),
+            run: &exec.run,
+            scratch: &exec.stderr_dir,
+        })
     }
 
     /// Why a client did not answer `init`: a line that was kept back comes with the end.
@@ -115,7 +130,7 @@ impl Session {
     pub(super) async fn call(&mut self, call: &Call, terms: Terms, notes: &mut TrialNotes) -> Answered {
         let id = self.next_id;
         self.next_id += 1;
-        let invoke = protocol::invoke_line(id, call, terms);
+        let invoke = protocol::invoke_line(id, call, terms, None);
         if let Err(error) = self.program.send(&invoke).await {
             return Answered::Ended(format!("it took no more calls: {error}{}", self.program.stderr_tail()));
         }
@@ -124,7 +139,9 @@ impl Session {
         loop {
             let line = match tokio::time::timeout_at(end, self.program.line()).await {
                 Ok(Ok(OutputLine::Text(line))) => line,
-                Ok(Ok(OutputLine::End)) => return Answered::Ended(self.program.end().await),
+                Ok(Ok(OutputLine::End | OutputLine::Ended(_) | OutputLine::Malformed(_))) => {
+                    return Answered::Ended(self.program.end().await);
+                }
                 Ok(Ok(OutputLine::TooLong)) => return Answered::Ended("its line is longer than 64 MiB".to_owned()),
                 Ok(Err(error)) => return Answered::Ended(error.to_string()),
                 Err(_) => return Answered::Not,
