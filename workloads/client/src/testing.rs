@@ -13,7 +13,15 @@ use std::sync::{Arc, Mutex};
 /// # Panics
 /// If no port is free.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    free_port_of("127.0.0.1")
+}
+
+/// A port of this address of loopback that is free now.
+///
+/// # Panics
+/// If no port is free.
+pub fn free_port_of(address: &str) -> u16 {
+    TcpListener::bind((address, 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
 /// What a client on loopback is told of an object.

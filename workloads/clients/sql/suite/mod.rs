@@ -396,9 +396,7 @@ pub(crate) async fn settings<D: Driver>(server: &impl Server) {
         assert!(error.certain && error.code == code && error.text.contains(text), "{more}: {error:?}");
     }
     let mut nowhere = init(server, "register", "own", json!({}));
-    nowhere
-        .ports
-        .insert("client".to_owned(), std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+    nowhere.ports.insert("client".to_owned(), free_port());
     assert_eq!(SqlClient::<D>::open(nowhere).await.err().unwrap().code, "refused");
 }
 
