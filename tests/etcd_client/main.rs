@@ -7,6 +7,7 @@ mod objects;
 
 use dsfuzz::targets::etcd::EtcdConnect;
 use dsfuzz_checkers::Value;
+use dsfuzz_client::testing::free_port;
 use dsfuzz_workloads::{Call, CallResult, Client, ClientWorkload, Connect, Endpoint, Terms};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -30,12 +31,8 @@ impl Drop for Etcd {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 impl Etcd {
-    /// A port that was free may be somebody's a moment later: then etcd ends at once, and others are tried.
+    /// A port that was free may be taken a moment later: then etcd ends at once, and others are tried.
     async fn start() -> Etcd {
         for _ in 0..5 {
             if let Some(etcd) = Etcd::try_start().await {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A port of loopback that is free now.
@@ -13,7 +13,15 @@ use std::sync::{Arc, Mutex};
 /// # Panics
 /// If no port is free.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    free_port_of("127.0.0.1")
+}
+
+/// A port of this address of loopback that is free now.
+///
+/// # Panics
+/// If no port is free.
+pub fn free_port_of(address: &str) -> u16 {
+    TcpListener::bind((address, 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
 /// What a client on loopback is told of an object.
@@ -163,11 +171,13 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Shared {
     server: u16,
-    text: Vec<u8>,
+    text: Mutex<Vec<u8>>,
     connections: AtomicUsize,
     seen: AtomicUsize,
     /// How many texts it waits for until it cuts the connection; 0: it does not.
     cut_at: AtomicUsize,
+    /// Whether it keeps that last text from the server.
+    keeps: AtomicBool,
     open: Mutex<Vec<TcpStream>>,
 }
 
@@ -179,9 +189,9 @@ impl Proxy {
     pub fn before(server: u16, text: &[u8]) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("its address").port();
-        let (connections, seen, cut_at) = Default::default();
-        let shared =
-            Arc::new(Shared { server, text: text.to_vec(), connections, seen, cut_at, open: Mutex::default() });
+        let (connections, seen, cut_at, keeps, open) = Default::default();
+        let text = Mutex::new(text.to_vec());
+        let shared = Arc::new(Shared { server, text, connections, seen, cut_at, keeps, open });
         let accepting = shared.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -193,8 +203,24 @@ impl Proxy {
         Proxy { port, shared }
     }
 
+    /// Looks for another text from now on, and counts from 0.
+    ///
+    /// # Panics
+    /// If a thread of the proxy panicked.
+    pub fn look_for(&self, text: &[u8]) {
+        *self.shared.text.lock().expect("no panic") = text.to_vec();
+        self.shared.seen.store(0, Ordering::SeqCst);
+    }
+
     /// Cuts the connection as soon as the client has sent the text once more: the server gets it, the client no answer.
     pub fn cut_after_next(&self) {
+        self.shared.keeps.store(false, Ordering::SeqCst);
+        self.shared.cut_at.store(self.seen() + 1, Ordering::SeqCst);
+    }
+
+    /// Cuts the connection as soon as the client sends the text once more: the server does not get it.
+    pub fn cut_before_next(&self) {
+        self.shared.keeps.store(true, Ordering::SeqCst);
         self.shared.cut_at.store(self.seen() + 1, Ordering::SeqCst);
     }
 
@@ -239,13 +265,17 @@ impl Shared {
     fn forward(&self, mut client: TcpStream, mut server: TcpStream) {
         let mut buffer = [0; 65_536];
         while let Ok(count @ 1..) = client.read(&mut buffer) {
-            let found = buffer[..count].windows(self.text.len()).filter(|part| *part == self.text).count();
+            let text = self.text.lock().expect("no panic").clone();
+            let found = buffer[..count].windows(text.len()).filter(|part| *part == text).count();
             let seen = self.seen.fetch_add(found, Ordering::SeqCst) + found;
             let cut_at = self.cut_at.load(Ordering::SeqCst);
             let last = found > 0 && cut_at > 0 && seen >= cut_at;
             if last {
                 let _ = client.shutdown(Shutdown::Both);
                 self.cut_at.store(0, Ordering::SeqCst);
+            }
+            if last && self.keeps.load(Ordering::SeqCst) {
+                break;
             }
             if server.write_all(&buffer[..count]).is_err() {
                 break;

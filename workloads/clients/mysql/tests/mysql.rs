@@ -3,6 +3,7 @@
 //! Needs MariaDB (Debian: mariadb-server). Each server is a child of the test, in a folder of its own, on a free port.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 use dsfuzz_client::Client;
+use dsfuzz_client::testing::free_port;
 use dsfuzz_client_mysql::Mysql;
 use dsfuzz_client_sql::{Address, Driver, SqlClient};
 use serde_json::{Value, json};
@@ -42,10 +43,6 @@ impl Server for Running {
     }
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Who the server runs as, if the test is root.
 fn as_user(command: &mut Command) {
     if Command::new("id").arg("-u").output().unwrap().stdout == b"0\n" {
@@ -81,7 +78,7 @@ impl Running {
         );
     }
 
-    /// None: it ended at once, because the port was somebody's.
+    /// None: it ended at once, because another program had taken the port.
     async fn try_start(folder: &Path, data: &Path, users: &Path, extra: &[&str]) -> Option<Running> {
         let port = free_port();
         let log = std::fs::File::create(folder.join("log")).unwrap();

@@ -3,6 +3,7 @@
 //! Needs PostgreSQL's programs (Debian: postgresql). Each server is a child of the test, in a folder of its own, on a free port.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 use dsfuzz_client::Client;
+use dsfuzz_client::testing::free_port;
 use dsfuzz_client_postgres::Postgres;
 use dsfuzz_client_sql::{Driver, SqlClient};
 use serde_json::{Value, json};
@@ -60,10 +61,6 @@ fn command(program: &Path) -> Command {
     command
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 fn run(command: &mut Command) {
     let output = command.current_dir("/").output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -91,7 +88,7 @@ impl Running {
         panic!("PostgreSQL ended five times right after its start");
     }
 
-    /// A server on the data in this folder. None: it ended at once, because the port was somebody's.
+    /// A server on the data in this folder. None: it ended at once, because another program had taken the port.
     async fn try_start(folder: &Path, data: &Path, extra: &[&str]) -> Option<Running> {
         let (port, programs) = (free_port(), programs());
         let log = std::fs::File::create(folder.join("log")).unwrap();

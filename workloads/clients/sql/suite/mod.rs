@@ -1,4 +1,5 @@
 //! The tests that every SQL client passes against a real server: each object, setup, errors. Included by the tests of the programs.
+use dsfuzz_client::testing::{Proxy, free_port};
 use dsfuzz_client::{Call, CallError, Client, Init, Reply};
 use dsfuzz_client_sql::{Driver, SqlClient};
 use serde_json::{Value, json};
@@ -395,9 +396,7 @@ pub(crate) async fn settings<D: Driver>(server: &impl Server) {
         assert!(error.certain && error.code == code && error.text.contains(text), "{more}: {error:?}");
     }
     let mut nowhere = init(server, "register", "own", json!({}));
-    nowhere
-        .ports
-        .insert("client".to_owned(), std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+    nowhere.ports.insert("client".to_owned(), free_port());
     assert_eq!(SqlClient::<D>::open(nowhere).await.err().unwrap().code, "refused");
 }
 
@@ -460,89 +459,6 @@ pub(crate) async fn conflicts<D: Driver + 'static>(server: &impl Server, more: V
     assert_eq!(total, 15, "{read}");
 }
 
-/// The wire between client and server, cut by the test.
-pub(crate) struct Proxy {
-    pub(crate) port: u16,
-    /// Statements that contain this are sent on, and the connection ends before their answer.
-    cut: std::sync::Arc<std::sync::Mutex<Option<(String, bool)>>>,
-    /// Each connection that was accepted.
-    pub(crate) connections: std::sync::Arc<std::sync::atomic::AtomicUsize>,
-    /// How many statements that `cut` names came.
-    pub(crate) met: std::sync::Arc<std::sync::atomic::AtomicUsize>,
-}
-
-impl Proxy {
-    /// In front of this port.
-    pub(crate) fn start(server: u16) -> Proxy {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        use std::sync::{Arc, Mutex};
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let cut: Arc<Mutex<Option<(String, bool)>>> = Arc::default();
-        let (connections, met): (Arc<AtomicUsize>, Arc<AtomicUsize>) = Default::default();
-        let proxy = Proxy { port, cut: cut.clone(), connections: connections.clone(), met: met.clone() };
-        std::thread::spawn(move || {
-            for client in listener.incoming() {
-                let Ok(client) = client else { return };
-                connections.fetch_add(1, Ordering::Relaxed);
-                let server = std::net::TcpStream::connect(("127.0.0.1", server)).unwrap();
-                let (to_client, from_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                std::thread::spawn(move || copy(from_server, to_client, |_| Pass::On));
-                let (cut, met) = (cut.clone(), met.clone());
-                std::thread::spawn(move || {
-                    copy(client, server, |bytes| {
-                        let cut = cut.lock().unwrap().clone();
-                        let Some((text, sends)) = cut else { return Pass::On };
-                        if !String::from_utf8_lossy(bytes).contains(&text) {
-                            return Pass::On;
-                        }
-                        met.fetch_add(1, Ordering::Relaxed);
-                        if sends { Pass::OnAndEnd } else { Pass::End }
-                    })
-                });
-            }
-        });
-        proxy
-    }
-
-    /// From now on: the connection ends at a statement with this text, after it was sent on, or before.
-    pub(crate) fn cut_at(&self, text: &str, sends: bool) {
-        *self.cut.lock().unwrap() = Some((text.to_owned(), sends));
-    }
-
-    pub(crate) fn cut_nothing(&self) {
-        *self.cut.lock().unwrap() = None;
-    }
-}
-
-enum Pass {
-    On,
-    OnAndEnd,
-    End,
-}
-
-fn copy(mut from: std::net::TcpStream, mut to: std::net::TcpStream, pass: impl Fn(&[u8]) -> Pass) {
-    use std::io::{Read, Write};
-    let mut buffer = vec![0; 1 << 16];
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        let pass = pass(&buffer[..count]);
-        if !matches!(pass, Pass::On) {
-            // No answer comes through any more.
-            let _ = from.shutdown(std::net::Shutdown::Both);
-        }
-        let sent = matches!(pass, Pass::On | Pass::OnAndEnd) && to.write_all(&buffer[..count]).is_ok();
-        if matches!(pass, Pass::OnAndEnd) {
-            // The server carries out what it was sent.
-            std::thread::sleep(std::time::Duration::from_millis(200));
-        }
-        if !sent || !matches!(pass, Pass::On) {
-            break;
-        }
-    }
-    let _ = from.shutdown(std::net::Shutdown::Both);
-    let _ = to.shutdown(std::net::Shutdown::Both);
-}
-
 /// What a read answers at last, if it takes the server a moment to get there.
 async fn settled<D: Driver>(client: &mut SqlClient<D>, expected: Value) -> Value {
     let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
@@ -557,37 +473,38 @@ async fn settled<D: Driver>(client: &mut SqlClient<D>, expected: Value) -> Value
 
 /// A connection that breaks: a change by itself and a commit are unknown, what was not committed has failed, and nothing is sent twice.
 pub(crate) async fn broken_connections<D: Driver>(server: &impl Server) {
-    use std::sync::atomic::Ordering;
     let mut honest = prepared::<D>(server, "set", "broken").await;
     let mut honest_bank = prepared::<D>(server, "bank", "broken-bank").await;
-    let proxy = Proxy::start(server.port());
+    let proxy = Proxy::before(server.port(), b"insert into");
     let through = |object, workload| {
         let mut init = init(server, object, workload, json!({}));
         init.ports.insert("client".to_owned(), proxy.port);
         init
     };
     let mut set = open::<D>(through("set", "broken")).await;
-    assert_eq!(proxy.connections.load(Ordering::Relaxed), 1);
-    proxy.cut_at("insert into", true);
+    assert_eq!(proxy.connections(), 1);
+    proxy.cut_after_next();
     let lost = call(&mut set, "add", Value::Null, json!(1)).await.unwrap_err();
     assert!(!lost.certain && lost.code == "lost", "{lost:?}");
     assert_eq!(settled(&mut honest, json!([1])).await, json!([1]), "it took effect, once");
-    assert_eq!(proxy.met.load(Ordering::Relaxed), 1, "it was sent once");
-    proxy.cut_nothing();
+    assert_eq!(proxy.seen(), 1, "it was sent once");
     assert_eq!(call(&mut set, "read", Value::Null, Value::Null).await.unwrap(), json!([1]));
-    assert_eq!(proxy.connections.load(Ordering::Relaxed), 2, "one connection at a time");
+    assert_eq!(proxy.connections(), 2, "one connection at a time");
 
     let transfer = || json!({"from": 0, "to": 1, "amount": 1});
     let mut bank = open::<D>(through("bank", "broken-bank")).await;
-    proxy.cut_at("update ", true);
+    proxy.look_for(b"update ");
+    proxy.cut_after_next();
     let undone = call(&mut bank, "transfer", Value::Null, transfer()).await.unwrap_err();
     assert!(undone.certain && undone.code == "aborted", "{undone:?}");
-    proxy.cut_at("commit", false);
+    proxy.look_for(b"commit");
+    proxy.cut_before_next();
     let doubtful = call(&mut bank, "transfer", Value::Null, transfer()).await.unwrap_err();
     assert!(!doubtful.certain && doubtful.code == "lost", "{doubtful:?}");
     let balances = call(&mut honest_bank, "read", Value::Null, Value::Null).await.unwrap();
     assert_eq!(balances, json!({"0": 10, "1": 5, "2": 0}));
-    proxy.cut_at("commit", true);
+    proxy.look_for(b"commit");
+    proxy.cut_after_next();
     let doubtful = call(&mut bank, "transfer", Value::Null, transfer()).await.unwrap_err();
     assert!(!doubtful.certain, "{doubtful:?}");
     let moved = json!({"0": 9, "1": 6, "2": 0});

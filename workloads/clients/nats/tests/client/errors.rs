@@ -1,7 +1,8 @@
 //! Each class of errors: what had certainly no effect, and what may have had one.
 use crate::PROGRAM;
 use crate::program::{Opening, Program, is, kind};
-use crate::server::{Server, free_port};
+use crate::server::Server;
+use dsfuzz_client::testing::free_port;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpListener;

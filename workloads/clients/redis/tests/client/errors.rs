@@ -1,7 +1,8 @@
 //! Each class of errors: what had certainly no effect, and what may have had one.
 use crate::PROGRAM;
 use crate::program::{Opening, Program, is, kind};
-use crate::server::{FakeServer, Server, free_port};
+use crate::server::{FakeServer, Server};
+use dsfuzz_client::testing::free_port;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -104,8 +105,8 @@ fn passwords_and_users_are_told_and_a_wrong_one_is_denied() {
 
 #[test]
 fn a_server_that_is_gone_refuses_and_one_that_dies_leaves_doubt() {
-    let nobody = set(free_port("127.0.0.1"), json!({}));
-    assert_eq!(kind(&nobody.opened).1, "refused", "{}", nobody.opened);
+    let refused = set(free_port(), json!({}));
+    assert_eq!(kind(&refused.opened).1, "refused", "{}", refused.opened);
 
     // It dies while it owes an answer.
     let server = Server::start(&[]);

@@ -1,4 +1,5 @@
 //! Real servers on loopback, and servers that answer wrongly.
+use dsfuzz_client::testing::free_port_of;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -21,10 +22,6 @@ impl Drop for Server {
     }
 }
 
-pub(crate) fn free_port(address: &str) -> u16 {
-    TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port()
-}
-
 impl Server {
     pub(crate) fn start(arguments: &[&str]) -> Server {
         Server::start_at("127.0.0.1", arguments)
@@ -38,7 +35,7 @@ impl Server {
     fn try_start(address: &str, arguments: &[&str]) -> Option<Server> {
         let folder = tempfile::tempdir().unwrap();
         // The bus of a cluster has the port plus 10000.
-        let port = std::iter::repeat_with(|| free_port(address)).find(|port| *port < 55_000)?;
+        let port = std::iter::repeat_with(|| free_port_of(address)).find(|port| *port < 55_000)?;
         let child = Command::new("redis-server")
             .args(["--bind", address, "--port", &port.to_string(), "--save", "", "--protected-mode", "no"])
             .args(["--repl-diskless-sync-delay", "0", "--dir"])
