@@ -110,11 +110,12 @@ def client(init, calls, hold, connect, carry_out, functions, refused):
 
 def serve_several(first, run, close):
     """Gives each client a thread, and its lines to that thread. A client that fails ends the program, and so all of them."""
-    lines, connections = {}, {}
+    lines, connections, gone = {}, {}, set()
+    lock = threading.Lock()
 
-    def thread(init):
+    def thread(init, calls):
         try:
-            run(init, iter(lines[init["client"]].get, None), lambda held: connections.update({init["client"]: held}))
+            run(init, iter(calls.get, None), lambda held: hold(init["client"], held))
         except BaseException:
             traceback.print_exc()
             sys.stderr.flush()
@@ -122,7 +123,22 @@ def serve_several(first, run, close):
 
     def begin(init):
         lines[init["client"]] = queue.SimpleQueue()
-        threading.Thread(target=thread, args=(init,), daemon=True).start()
+        threading.Thread(target=thread, args=(init, lines[init["client"]]), daemon=True).start()
+
+    def hold(number, connection):
+        """Keeps a connection for its close. A client that has left while it connected is closed at once."""
+        with lock:
+            if number not in gone:
+                connections[number] = connection
+                return
+        cut(connection)
+
+    def cut(connection):
+        """Closes in a thread that may wait: a library may close only after the call that is under way."""
+        try:
+            close(connection)
+        except Exception:
+            traceback.print_exc()
 
     begin(first)
     for text in sys.stdin:
@@ -135,5 +151,8 @@ def serve_several(first, run, close):
         lines[line["client"]].put(line)
         if line["type"] == "close":
             del lines[line["client"]]
-            if line["client"] in connections:
-                close(connections.pop(line["client"]))
+            with lock:
+                gone.add(line["client"])
+                connection = connections.pop(line["client"], None)
+            if connection is not None:
+                threading.Thread(target=cut, args=(connection,), daemon=True).start()

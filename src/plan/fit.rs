@@ -6,6 +6,7 @@ use super::{LabPlan, Plan, validate};
 use crate::cluster::ExecOptions;
 use crate::lab::Lab;
 use crate::targets::Target;
+use dsfuzz_checkers::FinalReads;
 use dsfuzz_nemesis::{ClusterShape, IN_FORCE_MIN, Span, Timetable};
 use dsfuzz_workloads::WorkloadOptions;
 
@@ -27,6 +28,13 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
     if let Some(share) = plan.load.on_leader.filter(|_| !target.recipe().has_leaders()) {
         mistakes.push(format!(
             "load.on_leader: {share}: the recipe of {} names no role that leads, so that no client can follow the leader",
+            target.name()
+        ));
+    }
+    if plan.load.final_reads == Some(FinalReads::Leader) && target.recipe().has_several_leaders() {
+        mistakes.push(format!(
+            "load.final_reads: leader: several nodes of {} lead at once, each with a part of the data, so that no leader holds all; \
+             any-node asks each node for its own",
             target.name()
         ));
     }

@@ -182,6 +182,11 @@ mod tests {
         let retired = run(&ElectionOptions { ask: 0, ..options() }, |_| CallResult::info("timeout"));
         let candidates = (0..10).map(|number| format!("elect nil {}", 2 + 3 * number));
         assert_eq!(retired, candidates.collect::<Vec<_>>());
+        let workload = ElectionOptions { ask: 0, ..options() }.build();
+        let mut replaced = workload.generator(7, 1, 3);
+        replaced.replaced();
+        let Next::Call(call) = replaced.next() else { panic!("a call") };
+        assert_eq!(call.value, Value::Int(5));
     }
 
     #[test]

@@ -261,6 +261,11 @@ impl Generator for Holder {
         self.grant.is_some()
     }
 
+    /// Another process of the worker is another candidate.
+    fn replaced(&mut self) {
+        self.candidate += self.step;
+    }
+
     fn observe(&mut self, call: &Call, answer: &CallResult) {
         let (asked, shared) = (self.asked.take(), self.shared.clone());
         if let CallResult::Info(_) = answer {

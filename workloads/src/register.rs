@@ -291,6 +291,11 @@ impl Generator for RegisterCalls {
         self.calls.checked_div(self.move_every).unwrap_or(0)
     }
 
+    /// The new process begins a session at its own node.
+    fn replaced(&mut self) {
+        self.calls = 0;
+    }
+
     fn observe(&mut self, call: &Call, answer: &CallResult) {
         let reply = match answer {
             CallResult::Ok(reply) => reply,

@@ -303,6 +303,12 @@ impl History {
         }
     }
 
+    /// The operation as if it had been answered with Ok and nothing else.
+    pub(crate) fn acknowledged<'h>(&'h self, op: Op<'h>) -> Op<'h> {
+        let nil = self.columns.values.get(Word::NIL);
+        Op { outcome: Outcome::Ok, output: nil, completion_value: nil, error: None, ..op }
+    }
+
     /// The node that an operation was made to, whoever answered it: its client is bound to that node.
     pub fn bound_node(&self, op: &Op<'_>) -> NameId {
         let bound = u32::try_from(op.call).ok().and_then(|call| self.columns.bound.get(&call));

@@ -16,8 +16,8 @@ pub(crate) struct Part<'h> {
     /// How many of them were acknowledged.
     pub(crate) ok: usize,
     positions: Vec<u32>,
-    /// Positions among them of releases that failed because the holder had lost what it held. What is free since then, and since
-    /// when, is not known: they count as releases in doubt, as `lock` and `semaphore` take them.
+    /// Positions among them of releases that failed because the holder had lost what it held. At the reply the process certainly
+    /// holds it no more: they count as releases that were answered, as `lock` and `semaphore` take them.
     lost: HashSet<u32>,
     /// Positions of those that failed: where a value may come from that should not be there.
     failed: Vec<u32>,
@@ -31,7 +31,7 @@ impl Part<'_> {
         self.positions.len()
     }
 
-    /// Whether it has operations that failed and count as in doubt.
+    /// Whether it has releases that failed and count as Ok.
     pub(crate) fn has_lost(&self) -> bool {
         !self.lost.is_empty()
     }
@@ -46,7 +46,11 @@ impl Part<'_> {
         self.positions.iter().map(|&position| {
             let op = history.ops().at(position as usize);
             let late = op.end() != Op::OPEN && op.end() > self.until;
-            if late || self.lost.contains(&position) { history.unanswered(op) } else { op }
+            match self.lost.contains(&position) {
+                _ if late => history.unanswered(op),
+                true => history.acknowledged(op),
+                false => op,
+            }
         })
     }
 
@@ -91,7 +95,7 @@ impl<'h> Holds<'h> {
         match took(op) {
             true if acquires => *held += 1,
             true => *held = held.saturating_sub(1),
-            false if lost => *held = 0,
+            false if lost => *held = held.saturating_sub(1),
             false => {}
         }
         lost && had
@@ -128,7 +132,7 @@ pub(crate) fn parts<'h>(history: &'h History, workloads: &[NameId]) -> Vec<Part<
             }),
         };
         last = Some((name, place));
-        parts[place].ok += usize::from(op.outcome == Outcome::Ok);
+        parts[place].ok += usize::from(op.outcome == Outcome::Ok || lost);
         parts[place].positions.push(op.position);
         if lost {
             parts[place].lost.insert(op.position);

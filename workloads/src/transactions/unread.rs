@@ -1,4 +1,4 @@
-//! [`Unread`]: the appended elements that no read has shown. The order of two of them is known to nobody, until a last read of
+//! [`Unread`]: the appended elements that no read has shown. The order of two of them is not known, until a last read of
 //! their key shows it.
 use dsfuzz_checkers::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -32,7 +32,7 @@ pub(crate) struct Settings {
     pub(crate) port: String,
     pub(crate) queue: QueueMethod,
     pub(crate) bank: BankMethod,
-    /// After how many milliseconds a lock or permit is free again that nobody released; 0: never. With a time a lock is a lease,
+    /// After how many milliseconds a lock or permit is free again that was not released; 0: never. With a time a lock is a lease,
     /// and a holder that outlives it is a finding of the client's own making. Leases say their time themselves.
     #[serde(deserialize_with = "number")]
     pub(crate) lock_ttl_ms: u64,

@@ -56,7 +56,7 @@ impl Connection {
         &self.greeting
     }
 
-    /// Whether the other side has closed it, or has sent what nobody asked for.
+    /// Whether the other side has closed it, or has sent what was not asked for.
     pub(crate) fn is_broken(&self) -> bool {
         let read = self.stream.try_read(&mut [0; 1]);
         !read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)

@@ -7,7 +7,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// Nobody: the user `guest`.
+    /// Without a password: the user `guest`.
     pub(crate) user: Option<String>,
     pub(crate) password: Option<String>,
     /// The name of the port, as the recipe names it.

@@ -35,7 +35,7 @@ pub(super) async fn commit<D: Driver>(client: &mut SqlClient<D>, call: &Call) ->
             }
         };
         if found != COMMITTED {
-            // What others of this transaction decided is not committed, and nobody else asks for the commit.
+            // What others of this transaction decided is not committed, and no other client asks for the commit.
             client.roll_back().await;
             return Ok(json!(found));
         }

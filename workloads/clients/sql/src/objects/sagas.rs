@@ -1,6 +1,6 @@
 //! Sagas: each step, each compensation and the end is a transaction of its own that adds to the saga's log.
 //!
-//! A row counts the entries of the log. A transaction adds an entry only if nobody else has added one since, so that a late
+//! A row counts the entries of the log. A transaction adds an entry only if no other client has added one since, so that a late
 //! step of a client that is gone never follows the compensation. The last step of every fourth saga is refused, as by a service
 //! that has no more to give. A final read of the log compensates a saga whose client has left it.
 use super::{int, key, malformed};
@@ -9,8 +9,12 @@ use crate::driver::Driver;
 use crate::render::Literal;
 use dsfuzz_client::{Call, CallError};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
-/// The last step of every so many sagas is refused.
+/// How often a log is read again that another client may be about to end.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The last step of one saga in this many is refused.
 const REFUSED_EVERY: i64 = 4;
 
 const STEP: &str = "step";
@@ -98,13 +102,22 @@ impl Saga {
 pub(super) async fn log<D: Driver>(client: &mut SqlClient<D>, call: &Call) -> Result<Value, CallError> {
     let key = key(call)?;
     let mut log = entries(client, key).await?;
-    if call.is_final && !log.iter().any(|(word, _)| [COMPLETED, COMPENSATED].contains(&word.as_str())) {
+    let ended = |log: &[Entry]| log.iter().any(|(word, _)| [COMPLETED, COMPENSATED].contains(&word.as_str()));
+    if call.is_final && !ended(&log) {
         let known = client.statement("entries", "", &[("key", key.into())]);
         if !client.read(&known).await?.rows.is_empty() {
             let mut saga = Saga { key, entries: log.len() as i64, done: done(&log) };
             match saga.compensate(client).await {
-                // A standby cannot, and another client may have been faster: the log says what came of it.
-                Ok(()) | Err(CallError { certain: true, .. }) => log = entries(client, key).await?,
+                Ok(()) => log = entries(client, key).await?,
+                // A standby cannot, and another client may be at it: the log shows what comes of it.
+                Err(CallError { certain: true, .. }) => {
+                    let patience = Instant::now() + Duration::from_millis(call.deadline_ms / 2);
+                    log = entries(client, key).await?;
+                    while !ended(&log) && Instant::now() < patience {
+                        tokio::time::sleep(LOOK_EVERY).await;
+                        log = entries(client, key).await?;
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }

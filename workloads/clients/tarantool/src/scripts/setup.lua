@@ -1,4 +1,4 @@
--- Makes the spaces of a run, once. Those of another run, or of anybody else, are refused.
+-- Makes the spaces of a run, once. Those of another run, or of other programs, are refused.
 if box.info.ro then
     return {'refused', box.error.READONLY, 'this instance is read-only'}
 end
