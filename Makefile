@@ -60,9 +60,10 @@ fuzz-readers:
 corpora:
 	$(CARGO) test --release -p dsfuzz-checkers --test corpora
 
-## dsfuzz, its agent, and the clients of databases.
-build: program
+## dsfuzz, its agent, and the clients of databases. In one build: other members ask for more features of what they share.
+build: setup-build
 	$(CARGO) build --release --workspace
+	$(MAKE) agent
 
 ## dsfuzz and its agent, also as a static program for nodes with another C library.
 program: setup-build

@@ -36,8 +36,8 @@ struct FailingRun {
     /// Changes to the plan, as `--set` takes them.
     #[serde(default)]
     set: Vec<String>,
-    /// The kind of finding.
-    kind: String,
+    /// The kinds of finding that show it, one of which must come.
+    kinds: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -63,9 +63,11 @@ pub(crate) fn cases(seeds: &[u64], only: &str) -> Vec<Case> {
     let mut cases = Vec::new();
     for row in rows().into_iter().filter(|row| row.name.contains(only)) {
         for seed in seeds.iter().copied() {
-            if let Some(FailingRun { plan, set, kind, .. }) = row.fails.clone() {
-                let show =
-                    move || runs::run_with(&plan, &set, seed, |exit, printed, _| twins::broken(exit, printed, &kind));
+            if let Some(FailingRun { plan, set, kinds, .. }) = row.fails.clone() {
+                let kinds = move || kinds.iter().map(String::as_str).collect::<Vec<_>>();
+                let show = move || {
+                    runs::run_with(&plan, &set, seed, |exit, printed, _| twins::broken(exit, printed, &kinds()))
+                };
                 cases.push(Case { name: format!("{}.fails-seed-{seed:02}", row.name), show: Box::new(show) });
             }
             if let Some(PassingRun { plan, set, .. }) = row.passes.clone() {
@@ -101,7 +103,7 @@ pub(crate) fn page(results: &StoredResults) -> String {
             write!(page, "\n## {}\n\n{}. Promise: {}. Source: {}.\n\n", row.name, row.system, row.promise, row.source);
         page.push_str("| setting | plan | expected | seen | an example |\n|---|---|---|---|---|\n");
         if let Some(fails) = &row.fails {
-            let expected = format!("invalid, `{}`", fails.kind);
+            let expected = format!("invalid, `{}`", fails.kinds.join("` or `"));
             line(&mut page, results, (&row.name, "fails"), (&fails.setting, &fails.plan, &expected));
         }
         if let Some(passes) = &row.passes {

@@ -55,21 +55,25 @@ fn kept_by_another_leader(exit: i32, printed: &Printed, history: &History) -> Ca
 
 /// Acknowledged elements are lost, and the finding names who acknowledged them.
 fn lost(exit: i32, printed: &Printed, _: &History) -> CaseResult {
-    broken(exit, printed, "lost-write")
+    broken(exit, printed, &["lost-write"])
 }
 
 /// A read returned what had been replaced before.
 fn stale(exit: i32, printed: &Printed, _: &History) -> CaseResult {
-    broken(exit, printed, "stale-read")
+    broken(exit, printed, &["stale-read"])
 }
 
-pub(crate) fn broken(exit: i32, printed: &Printed, kind: &str) -> CaseResult {
+/// A promise is broken in one of these ways, and the finding names nodes and operations.
+pub(crate) fn broken(exit: i32, printed: &Printed, kinds: &[&str]) -> CaseResult {
     let violations = runs::violations(&printed.verdict);
-    match violations.iter().find(|finding| finding.kind == kind) {
+    match violations.iter().find(|finding| kinds.contains(&finding.kind.as_str())) {
         Some(finding) => CaseResult {
             as_claimed: exit == 1 && !finding.nodes.is_empty() && !finding.ops.is_empty(),
             seen: format!("exit {exit}: {}", finding.title),
         },
-        None => CaseResult { as_claimed: false, seen: format!("exit {exit}, no {kind}: {}", printed.verdict.sentence) },
+        None => CaseResult {
+            as_claimed: false,
+            seen: format!("exit {exit}, no {}: {}", kinds.join(" or "), printed.verdict.sentence),
+        },
     }
 }
