@@ -222,6 +222,7 @@ fn connect(program: &Path, folder: &Path, env: BTreeMap<String, String>) -> Resu
         stderr_dir: folder.to_owned(),
         stderr_room: Arc::new(AtomicU64::new(STDERR_ROOM_BYTES)),
         line_bytes_max: LINE_BYTES_MAX,
+        programs: None,
     })
 }
 
