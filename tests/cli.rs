@@ -93,7 +93,7 @@ fn a_misspelt_key_is_shown_with_its_line_and_its_neighbour() {
 5 | load: {tiem: 60s}
   |        ^^^^
   = did you mean `time`?
-  = known keys: clients, rate, time, deadline, joining, settle, final_deadline, final_reads, recovery, ops_max
+  = known keys: clients, on_leader, rate, time, deadline, joining, settle, final_deadline, final_reads, recovery, ops_max
 ";
         assert_eq!(output.stderr, expected);
     }

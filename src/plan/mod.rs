@@ -20,8 +20,10 @@ use dsfuzz_checkers::FinalReads;
 use dsfuzz_nemesis::{NemesisOptions, Span};
 use dsfuzz_workloads::WorkloadOptions;
 use schemars::JsonSchema;
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 /// A whole plan.
@@ -272,7 +274,7 @@ impl EvidencePlan {
 }
 
 /// A threshold: one for every kind of fault, or by kind. `DEFAULT` is that of kinds which are not named.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(inline)]
 pub enum PerKind<const DEFAULT: u64> {
@@ -280,6 +282,26 @@ pub enum PerKind<const DEFAULT: u64> {
     All(u64),
     /// By kind.
     ByKind(BTreeMap<String, u64>),
+}
+
+// An untagged enum's only error would be "did not match any variant".
+impl<'de, const DEFAULT: u64> Deserialize<'de> for PerKind<DEFAULT> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PerKind<DEFAULT>, D::Error> {
+        struct Visitor<const DEFAULT: u64>;
+        impl<'de, const DEFAULT: u64> de::Visitor<'de> for Visitor<DEFAULT> {
+            type Value = PerKind<DEFAULT>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number, or a map of kinds of faults to whole numbers such as `{partition: 0}`,")
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(PerKind::All(number))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                BTreeMap::deserialize(de::value::MapAccessDeserializer::new(map)).map(PerKind::ByKind)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
 }
 
 impl<const DEFAULT: u64> PerKind<DEFAULT> {

@@ -252,7 +252,8 @@ fn under_half_a_second_in_force_is_no_evidence() {
 fn where_nothing_fails_over_a_fault_at_the_leader_asks_for_nothing_during_it() {
     let kill = |node: &'static str, failover| {
         let mut story = HistoryBuilder::of(&THREE, |at| !(10.0..18.0).contains(&at));
-        story.faults.push(json!({"type": "role", "time": 2, "node": "n1", "role": "primary"}));
+        story.faults.push(json!({"type": "role", "time": 2, "sent_index": 1, "sent_time": 1, "node": "n1",
+                                 "role": "primary", "source": "probe"}));
         let story = story.fault("kill", "leader", &[node], &[], (10.0, 18.0));
         thin(story, TargetFacts { failover, ..facts(true, 2000) }, &EvidencePlan::default())
     };
