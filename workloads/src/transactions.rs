@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
 
+mod unread;
+use unread::Unread;
+
 /// `list-append` in listings.
 pub const LIST_APPEND: WorkloadDoc = WorkloadDoc {
     name: "list-append",
@@ -197,6 +200,7 @@ fn build(kind: TransactionKind, options: &TransactionOptions) -> Box<dyn Workloa
             read: Value::text("r"),
         },
         slots: Arc::new(Slots::new(options.keys, options.writes_per_key)),
+        unread: Arc::default(),
     })
 }
 
@@ -205,6 +209,7 @@ struct Transactions {
     options: TransactionOptions,
     names: Names,
     slots: Arc<Slots>,
+    unread: Arc<Unread>,
 }
 
 /// The names that calls carry. Calls share them, so that no call allocates one.
@@ -257,14 +262,18 @@ impl Workload for Transactions {
             },
             names: self.names.clone(),
             slots: self.slots.clone(),
+            unread: self.unread.clone(),
             choice: None,
         })
     }
 
-    /// A transaction for each recent key that reads it: the last writes of a key are shown by nothing else.
+    /// A transaction for each recent key that reads it, and for each older one with appends whose order no read has shown: the
+    /// last writes of a key are shown by nothing else.
     fn settle(&self) -> Vec<FinalCall> {
         let read = |key| self.names.call([self.names.micro_operation(key, None)]).into();
-        self.slots.recent().into_iter().map(read).collect()
+        let recent = self.slots.recent();
+        let older = self.unread.keys().into_iter().filter(|key| !recent.contains(key));
+        recent.iter().copied().chain(older).map(read).collect()
     }
 
     fn checkers(&self) -> Vec<&'static str> {
@@ -351,6 +360,7 @@ struct TransactionCalls {
     choices: Choices,
     names: Names,
     slots: Arc<Slots>,
+    unread: Arc<Unread>,
     /// The choice that `next` shows until `taken` consumes it.
     choice: Option<Vec<Planned>>,
 }
@@ -378,7 +388,15 @@ impl Generator for TransactionCalls {
         }
     }
 
-    fn observe(&mut self, _call: &Call, _answer: &CallResult) {}
+    fn observe(&mut self, call: &Call, answer: &CallResult) {
+        // Only reads of lists show the order of what was written.
+        match answer {
+            _ if self.choices.kind != TransactionKind::Append => {}
+            CallResult::Ok(reply) => self.unread.note(reply),
+            CallResult::Info(_) => self.unread.note(&call.value),
+            CallResult::Fail(_) => {}
+        }
+    }
 }
 
 #[cfg(test)]

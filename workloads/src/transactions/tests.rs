@@ -155,6 +155,32 @@ fn keys_rotate_after_their_writes_and_the_recent_ones_are_read_at_the_end() {
 }
 
 #[test]
+fn an_old_key_whose_order_no_read_has_shown_is_read_at_the_end() {
+    let options = TransactionOptions { keys: 1, writes_per_key: 4, ..Default::default() };
+    let workload = build(TransactionKind::Append, &options);
+    let mut generator = workload.generator(3, 0, 1);
+    while workload.settle().iter().flat_map(|last| micro_operations(&last.call)).all(|(_, key, _)| key < 100) {
+        next(&mut *generator);
+        generator.taken();
+    }
+    let call = |micro_operations: Value| Call { value: micro_operations, ..workload.settle()[0].call.clone() };
+    let append = |key, element| Value::list([Value::text("append"), Value::Int(key), Value::Int(element)]);
+    let read = |key, list: Value| Value::list([Value::text("r"), Value::Int(key), list]);
+    let mut took_effect = |micro_operations: Value| {
+        generator.observe(&call(Value::Nil), &CallResult::Ok(micro_operations));
+    };
+    // Key 1 has one element, key 2 two that a read has shown, key 3 two of which it has shown one, key 4 two alone.
+    took_effect(Value::list([append(1, 1), append(2, 1), append(2, 2), append(3, 1), append(4, 1)]));
+    took_effect(Value::list([read(2, Value::list([1, 2].map(Value::Int))), read(3, Value::list([Value::Int(1)]))]));
+    took_effect(Value::list([append(3, 2), append(4, 2), read(5, Value::Nil)]));
+    generator.observe(&call(Value::list([append(6, 1), append(6, 2)])), &CallResult::info("lost"));
+    generator.observe(&call(Value::list([append(7, 1), append(7, 2)])), &CallResult::fail("conflict"));
+    let read: Vec<i64> =
+        workload.settle().iter().flat_map(|last| micro_operations(&last.call)).map(|(_, key, _)| key).collect();
+    assert_eq!(read[2..], [4, 6], "{read:?}");
+}
+
+#[test]
 fn a_transaction_has_one_key_for_each_slot_and_distributions_differ() {
     let counted = |distribution| {
         let options = TransactionOptions { keys: 4, writes_per_key: u32::MAX, distribution, ..Default::default() };
