@@ -184,7 +184,7 @@ fn a_plan_says_what_a_declared_workload_calls() {
     let (code, text) = tried(&known, "a write without effect");
     assert!(code == Some(1) && text.contains("a correct register answers"), "{text}");
     // What a shelf is nobody knows, so that only the rest is tried.
-    let (code, text) = tried(&own, "a write without effect");
+    let (code, text) = tried(&own, "none");
     assert!(code == Some(0) && text.contains("not tried  a call that is ok took effect once"), "{text}");
     let (code, text) = tried(&own, "ok to an unknown function");
     assert!(code == Some(1) && text.contains("`no-such-function` was answered ok"), "{text}");

@@ -53,6 +53,8 @@ impl Progress<'_> {
         self.server.set(Passage::Held);
         let terms = self.trial.terms();
         send(&mut program, &protocol::invoke_line(1, &call, terms, Some(0))).await?;
+        // The program has begun it when the other client's call comes.
+        tokio::time::sleep(deadline / 10).await;
         let unknown = Call { f: "no-such-function".into(), key: Value::Nil, value: Value::Nil, ..call.clone() };
         send(&mut program, &protocol::invoke_line(1, &unknown, terms, Some(1))).await?;
         // Half of the deadline: the other client's call is given up at the end of it.
