@@ -64,10 +64,8 @@ pub(crate) fn cases(seeds: &[u64], only: &str) -> Vec<Case> {
     for row in rows().into_iter().filter(|row| row.name.contains(only)) {
         for seed in seeds.iter().copied() {
             if let Some(FailingRun { plan, set, kinds, .. }) = row.fails.clone() {
-                let kinds = move || kinds.iter().map(String::as_str).collect::<Vec<_>>();
-                let show = move || {
-                    runs::run_with(&plan, &set, seed, |exit, printed, _| twins::broken(exit, printed, &kinds()))
-                };
+                let show =
+                    move || runs::run_with(&plan, &set, seed, |exit, printed, _| twins::broken(exit, printed, &kinds));
                 cases.push(Case { name: format!("{}.fails-seed-{seed:02}", row.name), show: Box::new(show) });
             }
             if let Some(PassingRun { plan, set, .. }) = row.passes.clone() {

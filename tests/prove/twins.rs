@@ -64,7 +64,8 @@ fn stale(exit: i32, printed: &Printed, _: &History) -> CaseResult {
 }
 
 /// A promise is broken in one of these ways, and the finding names nodes and operations.
-pub(crate) fn broken(exit: i32, printed: &Printed, kinds: &[&str]) -> CaseResult {
+pub(crate) fn broken(exit: i32, printed: &Printed, kinds: &[impl AsRef<str>]) -> CaseResult {
+    let kinds: Vec<&str> = kinds.iter().map(AsRef::as_ref).collect();
     let violations = runs::violations(&printed.verdict);
     match violations.iter().find(|finding| kinds.contains(&finding.kind.as_str())) {
         Some(finding) => CaseResult {
