@@ -15,6 +15,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+/// How long a server may take to answer whether it listens.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Arguments of `client`.
 #[derive(Clone, Debug, Args)]
@@ -120,8 +124,11 @@ fn trial(args: &TryArgs, folder: &Path) -> Result<ClientTrial, Failure> {
     for (role, port) in pairs("--port", &args.ports)? {
         ports.insert(role, port.parse().map_err(|_| usage(format!("--port {port}: not a port")))?);
     }
-    if args.server.is_some() && ports.is_empty() {
-        return Err(usage("--server needs the server's ports: --port client=6379".to_owned()));
+    if let Some(server) = args.server {
+        if ports.is_empty() {
+            return Err(usage("--server needs the server's ports: --port client=6379".to_owned()));
+        }
+        listening(server, &ports)?;
     }
     let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut client_options: BTreeMap<String, String> = target
@@ -137,6 +144,18 @@ fn trial(args: &TryArgs, folder: &Path) -> Result<ClientTrial, Failure> {
         calls: args.calls,
         ..trial_of(exec, &options)
     })
+}
+
+/// Whether the server listens at one of these ports: a client that meets no server must not be blamed for it.
+fn listening(server: IpAddr, ports: &BTreeMap<String, u16>) -> Result<(), Failure> {
+    let mut refused = Vec::new();
+    for (role, port) in ports {
+        match std::net::TcpStream::connect_timeout(&(server, *port).into(), CONNECT_WITHIN) {
+            Ok(_) => return Ok(()),
+            Err(why) => refused.push(format!("{server}:{port} (port {role}): {why}")),
+        }
+    }
+    Err(Failure::harness(format!("no server listens at {}; start it, or leave --server out", refused.join(", "))))
 }
 
 /// The workload of this name with its default options.

@@ -195,6 +195,7 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
         info.phases
             .iter()
             .filter(|phase| !phase.problem.is_empty())
+            .filter(|phase| !info.harness_failures.iter().any(|known| known.contains(&phase.problem)))
             .map(|phase| format!("{}: {}", phase.name, phase.problem)),
     );
     let mut unseen = unseen(history, info);

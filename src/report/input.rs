@@ -2,7 +2,7 @@
 use super::summary::HistorySummary;
 use super::words;
 use crate::store::{RunDir, RunInfo, RunVerdict};
-use dsfuzz_checkers::{Finding, History, Severity, Verdict};
+use dsfuzz_checkers::{Finding, History, Phase, Severity, Verdict};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -31,7 +31,9 @@ pub(super) enum Source {
 
 impl Source {
     fn of(history: &History, info: &RunInfo) -> Source {
-        match (info.file, history.wall.is_empty() && history.ops().is_empty()) {
+        let empty = history.wall.is_empty() && history.ops().is_empty();
+        let loaded = history.phases.iter().any(|(phase, _)| *phase == Phase::Load);
+        match (info.file, empty || history.complete && !loaded && !info.harness_failures.is_empty()) {
             (true, _) => Source::File,
             (false, true) => Source::NoLoad,
             (false, false) if history.complete => Source::Run,
