@@ -78,7 +78,7 @@ pub(super) fn main(args: &ClientArgs, out: &mut Output) -> Result<Exit, Failure>
     if kept || !has_stderr(&folder) {
         let _ = std::fs::remove_dir_all(&folder);
     } else {
-        out.note(&format!("the client's standard error is in {}", folder.display()));
+        out.note(format!("the client's standard error is in {}", folder.display()));
     }
     let notes = tried?.map_err(Failure::harness)?;
     show(&notes, out)?;
