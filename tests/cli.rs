@@ -470,13 +470,13 @@ fn page_with_tables(page: &str, arguments: &[&str]) -> String {
     const END: &str = "<!-- end -->\n";
     let begin = format!("<!-- begin: dsfuzz {} -->\n", arguments.join(" "));
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
-    let text = std::fs::read_to_string(&file).unwrap();
-    let (before, rest) = text.split_once(&begin).unwrap();
-    let (_, after) = rest.split_once(END).unwrap();
+    let text = std::fs::read_to_string(&file).expect("a page");
+    let (before, rest) = text.split_once(&begin).expect("the table begins");
+    let (_, after) = rest.split_once(END).expect("the table ends");
     let tables = Scene::new(PLAN).run(arguments).stdout;
     let expected = format!("{before}{begin}\n{tables}{END}{after}");
     if std::env::var_os("DSFUZZ_BLESS").is_some() {
-        std::fs::write(&file, &expected).unwrap();
+        std::fs::write(&file, &expected).expect("the page is written");
     } else {
         assert!(text == expected, "{page} is behind the types: DSFUZZ_BLESS=1 cargo test --test cli documentation");
     }
