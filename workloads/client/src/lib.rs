@@ -31,6 +31,7 @@
 //! One program serves one logical client: one connection to one node, one call at a time, no retries.
 pub mod lines;
 pub mod program;
+pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
 

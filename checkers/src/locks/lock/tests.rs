@@ -9,15 +9,20 @@ fn judged(reply: &str) -> Verdict {
 }
 
 fn released(reply: &str) -> History {
-    let lines = [
-        r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"2026-01-01T00:00:00Z"}"#.to_owned(),
+    history([
         call(1, 1, "acquire", r#"{"type":"ok""#),
         call(3, 1, "release", reply),
         call(5, 2, "acquire", r#"{"type":"ok""#),
         call(7, 2, "release", r#"{"type":"ok""#),
-        r#"{"type":"end","index":9,"time":9}"#.to_owned(),
-    ];
-    crate::history::read_jsonl(lines.join("\n").as_bytes()).expect("a history")
+    ])
+}
+
+/// A history of calls at 1, 3, 5, ..
+fn history<const N: usize>(calls: [String; N]) -> History {
+    let start = r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"2026-01-01T00:00:00Z"}"#;
+    let end = 2 * N + 1;
+    let text = format!("{start}\n{}\n{{\"type\":\"end\",\"index\":{end},\"time\":{end}}}", calls.join("\n"));
+    crate::history::read_jsonl(text.as_bytes()).expect("a history")
 }
 
 fn call(index: u64, process: u64, f: &str, reply: &str) -> String {
@@ -51,27 +56,19 @@ fn a_model_of_a_lock_takes_a_lost_hold_for_one_that_ended() {
         assert_eq!(held.validity, Validity::Invalid, "{model}: {}", held.summary);
         assert!(held.findings[0].certificate.is_some());
         // The hold ended when the release was answered, not later: a third process holds beside the second.
-        let lines = [
-            r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"2026-01-01T00:00:00Z"}"#
-                .to_owned(),
+        let twice = judge(&history([
             call(1, 1, "acquire", r#"{"type":"ok""#),
             call(3, 1, "release", r#"{"type":"fail","error":"not-held""#),
             call(5, 2, "acquire", r#"{"type":"ok""#),
             call(7, 3, "acquire", r#"{"type":"ok""#),
-            r#"{"type":"end","index":9,"time":9}"#.to_owned(),
-        ];
-        let twice = judge(&crate::history::read_jsonl(lines.join("\n").as_bytes()).expect("a history"));
+        ]));
         assert_eq!(twice.validity, Validity::Invalid, "{model}: {}", twice.summary);
         // Process 2 holds, and process 1, which holds nothing, is told so: that frees nothing.
-        let lines = [
-            r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"2026-01-01T00:00:00Z"}"#
-                .to_owned(),
+        let stolen = judge(&history([
             call(1, 2, "acquire", r#"{"type":"ok""#),
             call(3, 1, "release", r#"{"type":"fail","error":"not-held""#),
             call(5, 1, "acquire", r#"{"type":"ok""#),
-            r#"{"type":"end","index":7,"time":7}"#.to_owned(),
-        ];
-        let stolen = judge(&crate::history::read_jsonl(lines.join("\n").as_bytes()).expect("a history"));
+        ]));
         assert_eq!(stolen.validity, Validity::Invalid, "{model}: {}", stolen.summary);
     }
 }
@@ -82,17 +79,14 @@ fn each_release_of_a_lost_hold_ends_one() {
         Options([("model".to_owned(), Value::text("semaphore")), ("permits".to_owned(), Value::Int(2))].into());
     let linearizable = checker_with("linearizable", &options).expect("a model");
     let lost = r#"{"type":"fail","error":"not-held""#;
-    let lines = [
-        r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"2026-01-01T00:00:00Z"}"#.to_owned(),
+    let history = history([
         call(1, 1, "acquire", r#"{"type":"ok""#),
         call(3, 1, "acquire", r#"{"type":"ok""#),
         call(5, 1, "release", lost),
         call(7, 1, "release", lost),
         call(9, 2, "acquire", r#"{"type":"ok""#),
         call(11, 3, "acquire", r#"{"type":"ok""#),
-        r#"{"type":"end","index":13,"time":13}"#.to_owned(),
-    ];
-    let history = crate::history::read_jsonl(lines.join("\n").as_bytes()).expect("a history");
+    ]);
     let verdict = linearizable.check(&history, &Budget::unlimited());
     assert_eq!(verdict.validity, Validity::Valid, "{}: {:?}", verdict.summary, verdict.findings);
 }

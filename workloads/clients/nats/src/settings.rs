@@ -1,5 +1,5 @@
 //! [`Settings`]: what a recipe says to this client.
-use dsfuzz_client::{CallError, Init};
+use dsfuzz_client::{CallError, Init, settings};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -8,18 +8,21 @@ use serde_json::Value;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// How many servers keep a copy of a stream; 0: all nodes of the plan, and at most 3.
-    #[serde(deserialize_with = "number")]
+    #[serde(deserialize_with = "settings::number")]
     pub(crate) replicas: u64,
     pub(crate) storage: Storage,
     pub(crate) read: ReadFrom,
     /// The name of the stream. Left out: `dsfuzz-` and the workload; that of a bucket for registers.
+    #[serde(deserialize_with = "settings::text")]
     pub(crate) stream: Option<String>,
+    #[serde(deserialize_with = "settings::text")]
     pub(crate) user: Option<String>,
+    #[serde(deserialize_with = "settings::text")]
     pub(crate) password: Option<String>,
     /// The name of the port, as the recipe names it.
     pub(crate) port: String,
     /// After how many milliseconds a message that was not acknowledged is delivered again.
-    #[serde(deserialize_with = "number")]
+    #[serde(deserialize_with = "settings::number")]
     pub(crate) ack_wait_ms: u64,
 }
 
@@ -60,14 +63,7 @@ impl Settings {
     /// Those of a recipe.
     pub(crate) fn read(init: &Init) -> Result<Settings, CallError> {
         let malformed = |text: String| CallError::fail("malformed", format!("settings: {text}"));
-        let mut settings: Settings =
-            serde_json::from_value(init.settings.clone()).map_err(|error| malformed(error.to_string()))?;
-        for text in [&mut settings.stream, &mut settings.user, &mut settings.password] {
-            // A template that yields nothing means that nothing is set.
-            if text.as_deref() == Some("") {
-                *text = None;
-            }
-        }
+        let mut settings: Settings = settings::read(init)?;
         if settings.replicas == 0 {
             settings.replicas = if init.nodes.len() < 3 { 1 } else { 3 };
         }
@@ -80,12 +76,6 @@ impl Settings {
             None => Ok(settings),
         }
     }
-}
-
-fn number<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    let value = Value::deserialize(from)?;
-    let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
-    number.ok_or_else(|| serde::de::Error::custom(format!("{value} is not a number from 0 on")))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! [`Nodes`]: the connection to the client's own node, and those to nodes of a Redis Cluster that redirects lead to.
 use crate::connection::Connection;
 use crate::settings::Settings;
-use dsfuzz_client::{CallError, Init};
+use dsfuzz_client::{CallError, Init, settings};
 use redis::{Cmd, Value};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,12 +28,7 @@ pub(crate) struct Nodes {
 impl Nodes {
     /// Connects to the client's own node.
     pub(crate) async fn open(init: Init, settings: Settings) -> Result<Nodes, CallError> {
-        let port = init.ports.get(&settings.port).copied().ok_or_else(|| {
-            let known: Vec<&str> = init.ports.keys().map(String::as_str).collect();
-            let text =
-                format!("settings: no port `{}` of {}; there are {}", settings.port, init.node, known.join(", "));
-            CallError::fail("malformed", text)
-        })?;
+        let port = settings::port(&init, &settings.port)?;
         let own = Connection::open(&init.address, port, &settings, connect_time(init.deadline_ms)).await?;
         Ok(Nodes { own: Some(own), port, others: HashMap::new(), settings, init })
     }

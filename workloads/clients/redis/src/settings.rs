@@ -1,4 +1,5 @@
 //! [`Settings`]: what a recipe says to this client.
+use dsfuzz_client::settings::{self, ReplicaReads};
 use dsfuzz_client::{CallError, Init};
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,25 +9,27 @@ use serde_json::Value;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// How many replicas must have a write before it counts as acknowledged (`WAIT`); 0: none is asked for.
-    #[serde(deserialize_with = "number")]
+    #[serde(deserialize_with = "settings::number")]
     pub(crate) wait: u64,
     /// How long `WAIT` waits, in milliseconds; 0: half the deadline of the call.
-    #[serde(deserialize_with = "number")]
+    #[serde(deserialize_with = "settings::number")]
     pub(crate) wait_timeout_ms: u64,
     /// The server is a node of a Redis Cluster: one redirect of a call is followed.
-    #[serde(deserialize_with = "truth")]
+    #[serde(deserialize_with = "settings::truth")]
     pub(crate) cluster: bool,
     /// Which reads are answered by replicas too. A replica refuses the others.
-    #[serde(deserialize_with = "replica_reads")]
     read_from_replica: ReplicaReads,
     /// Whether this client is one of those whose reads replicas answer.
     #[serde(skip)]
     pub(crate) reads_replicas: bool,
     /// The hash tag of all keys, so that transactions of a cluster may touch several.
+    #[serde(deserialize_with = "settings::text")]
     pub(crate) hash_tag: Option<String>,
+    #[serde(deserialize_with = "settings::text")]
     pub(crate) user: Option<String>,
+    #[serde(deserialize_with = "settings::text")]
     pub(crate) password: Option<String>,
-    #[serde(deserialize_with = "number")]
+    #[serde(deserialize_with = "settings::number")]
     pub(crate) db: u64,
     /// The name of the port, as the recipe names it.
     pub(crate) port: String,
@@ -34,20 +37,11 @@ pub(crate) struct Settings {
     pub(crate) bank: BankMethod,
     /// After how many milliseconds a lock or permit is free again that was not released; 0: never. With a time a lock is a lease,
     /// and a holder that outlives it is a finding of the client's own making. Leases say their time themselves.
-    #[serde(deserialize_with = "number")]
+    #[serde(deserialize_with = "settings::number")]
     pub(crate) lock_ttl_ms: u64,
     /// A granted lock or lease replies with a number that grows with each grant.
-    #[serde(deserialize_with = "truth")]
+    #[serde(deserialize_with = "settings::truth")]
     pub(crate) fencing: bool,
-}
-
-/// Which reads are answered by replicas too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ReplicaReads {
-    None,
-    /// Those after the load, when the replicas are in step.
-    Final,
-    All,
 }
 
 /// How an element leaves a queue.
@@ -94,14 +88,7 @@ impl Default for Settings {
 impl Settings {
     /// Those of a recipe.
     pub(crate) fn read(init: &Init) -> Result<Settings, CallError> {
-        let mut settings: Settings = serde_json::from_value(init.settings.clone())
-            .map_err(|error| CallError::fail("malformed", format!("settings: {error}")))?;
-        for text in [&mut settings.hash_tag, &mut settings.user, &mut settings.password] {
-            // A template that yields nothing means that nothing is set.
-            if text.as_deref() == Some("") {
-                *text = None;
-            }
-        }
+        let mut settings: Settings = settings::read(init)?;
         settings.reads_replicas = match settings.read_from_replica {
             ReplicaReads::None => false,
             ReplicaReads::Final => init.is_final,
@@ -111,30 +98,6 @@ impl Settings {
             return Err(CallError::fail("malformed", "settings: a Redis Cluster has no `db` but 0"));
         }
         Ok(settings)
-    }
-}
-
-fn number<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    let value = Value::deserialize(from)?;
-    let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
-    number.ok_or_else(|| serde::de::Error::custom(format!("{value} is not a number from 0 on")))
-}
-
-fn truth<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
-    let value = Value::deserialize(from)?;
-    match value.as_bool().or_else(|| value.as_str()?.trim().parse().ok()) {
-        Some(truth) => Ok(truth),
-        None => Err(serde::de::Error::custom(format!("{value} is not true or false"))),
-    }
-}
-
-fn replica_reads<'de, D: serde::Deserializer<'de>>(from: D) -> Result<ReplicaReads, D::Error> {
-    let value = Value::deserialize(from)?;
-    match value.as_bool().or_else(|| value.as_str()?.trim().parse().ok()) {
-        Some(true) => Ok(ReplicaReads::All),
-        Some(false) => Ok(ReplicaReads::None),
-        None if value == "final" => Ok(ReplicaReads::Final),
-        None => Err(serde::de::Error::custom(format!("{value} is not true, false or final"))),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::scripts::{SETUP_SCRIPT, Script};
 use crate::settings::{Reads, Settings};
 use crate::values::{from_script, integer, to_script};
 use dsfuzz_client::lines::SETUP;
-use dsfuzz_client::{Call, CallError, Client, Init, ObjectFunctions, Reply, in_time};
+use dsfuzz_client::{Call, CallError, Client, Init, ObjectFunctions, Reply, in_time, settings};
 use rmpv::Value;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
@@ -45,12 +45,7 @@ impl Client for TarantoolClient {
 
     async fn open(init: Init) -> Result<TarantoolClient, CallError> {
         let settings = Settings::read(&init)?;
-        let Some(port) = init.ports.get(&settings.port).copied() else {
-            let known: Vec<&str> = init.ports.keys().map(String::as_str).collect();
-            let text =
-                format!("settings: no port `{}` of {}; there are {}", settings.port, init.node, known.join(", "));
-            return Err(CallError::fail("malformed", text));
-        };
+        let port = settings::port(&init, &settings.port)?;
         let Some(script) = Script::of(&init.object) else {
             return Err(CallError::fail("not-supported", format!("no functions on `{}`", init.object)));
         };

@@ -1,4 +1,5 @@
 //! [`Settings`]: what a recipe says to this client.
+use dsfuzz_client::settings::{self, ReplicaReads};
 use dsfuzz_client::{CallError, Init};
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,19 +9,20 @@ use serde_json::Value;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Without a password: the user `guest`.
+    #[serde(deserialize_with = "settings::text")]
     pub(crate) user: Option<String>,
+    #[serde(deserialize_with = "settings::text")]
     pub(crate) password: Option<String>,
     /// The name of the port, as the recipe names it.
     pub(crate) port: String,
     /// Spaces that `setup` makes are synchronous.
-    #[serde(deserialize_with = "truth")]
+    #[serde(deserialize_with = "settings::truth")]
     pub(crate) sync: bool,
     /// The engine of the spaces.
     pub(crate) engine: Engine,
     /// What comes before the answer to a read.
     pub(crate) reads: Reads,
     /// Which reads are answered by read-only instances too. They refuse the others.
-    #[serde(deserialize_with = "replica_reads")]
     read_from_replica: ReplicaReads,
     /// Whether this client is one of those whose reads read-only instances answer.
     #[serde(skip)]
@@ -56,16 +58,6 @@ pub(crate) enum Reads {
     Commit,
 }
 
-/// Which reads are answered by read-only instances too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ReplicaReads {
-    None,
-    /// The final reads of sets. A replica may hold what will be rolled back: of a set that is one element more, of anything else a
-    /// value that never was.
-    Final,
-    All,
-}
-
 /// What is true of a transaction that an instance rolled back because too few others had it in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -95,38 +87,15 @@ impl Default for Settings {
 impl Settings {
     /// Those of a recipe.
     pub(crate) fn read(init: &Init) -> Result<Settings, CallError> {
-        let mut settings: Settings = serde_json::from_value(init.settings.clone())
-            .map_err(|error| CallError::fail("malformed", format!("settings: {error}")))?;
-        for text in [&mut settings.user, &mut settings.password] {
-            // A template that yields nothing means that nothing is set.
-            if text.as_deref() == Some("") {
-                *text = None;
-            }
-        }
+        let mut settings: Settings = settings::read(init)?;
         settings.reads_replicas = match settings.read_from_replica {
             ReplicaReads::None => false,
+            // Of sets alone. A replica may hold what will be rolled back: of a set that is one element more, of anything else a value
+            // that never was.
             ReplicaReads::Final => init.is_final && init.object == "set",
             ReplicaReads::All => true,
         };
         Ok(settings)
-    }
-}
-
-fn truth<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
-    let value = Value::deserialize(from)?;
-    match value.as_bool().or_else(|| value.as_str()?.trim().parse().ok()) {
-        Some(truth) => Ok(truth),
-        None => Err(serde::de::Error::custom(format!("{value} is not true or false"))),
-    }
-}
-
-fn replica_reads<'de, D: serde::Deserializer<'de>>(from: D) -> Result<ReplicaReads, D::Error> {
-    let value = Value::deserialize(from)?;
-    match value.as_bool().or_else(|| value.as_str()?.trim().parse().ok()) {
-        Some(true) => Ok(ReplicaReads::All),
-        Some(false) => Ok(ReplicaReads::None),
-        None if value == "final" => Ok(ReplicaReads::Final),
-        None => Err(serde::de::Error::custom(format!("{value} is not true, false or final"))),
     }
 }
 
