@@ -1,7 +1,6 @@
 //! [`Settings`]: what a recipe says to this client.
 use dsfuzz_client::{CallError, Init, settings};
 use serde::Deserialize;
-use serde_json::Value;
 
 /// The recipe's `settings`. Values of templates are texts, so numbers are accepted as texts too.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -81,7 +80,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn read(settings: Value, nodes: usize) -> Result<Settings, String> {
         let node = |number| json!({"name": format!("n{number}"), "address": "a"});

@@ -2,7 +2,6 @@
 use dsfuzz_client::settings::{self, ReplicaReads};
 use dsfuzz_client::{CallError, Init};
 use serde::Deserialize;
-use serde_json::Value;
 
 /// The recipe's `settings`. Values of templates are texts, so numbers and truth values are accepted as texts too.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -104,7 +103,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn read(settings: Value) -> Result<Settings, String> {
         let init = json!({"version": 1, "node": "n1", "address": "a", "ports": {}, "process": 0, "workload": "set", "settings": settings});

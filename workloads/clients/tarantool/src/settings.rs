@@ -2,7 +2,6 @@
 use dsfuzz_client::settings::{self, ReplicaReads};
 use dsfuzz_client::{CallError, Init};
 use serde::Deserialize;
-use serde_json::Value;
 
 /// The recipe's `settings`. Values of templates are texts, so truth values are accepted as texts too.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -103,7 +102,7 @@ impl Settings {
 mod tests {
     use super::*;
     use dsfuzz_client::testing::init;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn values_of_templates_are_texts() {
