@@ -1,25 +1,15 @@
 //! The plans under `examples/`: each is a plan, its target is there and carries its workloads.
+#[path = "examples/files.rs"]
+mod files;
+
 use dsfuzz::plan::Plan;
 use dsfuzz::targets;
 use dsfuzz_workloads::{Next, WorkloadOptions};
-use std::path::{Path, PathBuf};
-
-/// Files below a folder whose names end so.
-fn files(folder: &Path, end: &str, all: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
-        if entry.is_dir() {
-            files(&entry, end, all);
-        } else if entry.to_string_lossy().ends_with(end) {
-            all.push(entry);
-        }
-    }
-}
+use std::path::PathBuf;
 
 /// Each plan with its file.
 fn plans() -> Vec<(PathBuf, Plan)> {
-    let mut all = Vec::new();
-    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"), ".yaml", &mut all);
-    let texts = all.into_iter().map(|file| (std::fs::read_to_string(&file).expect("a text"), file));
+    let texts = files::ending(".yaml").into_iter().map(|file| (std::fs::read_to_string(&file).expect("a text"), file));
     let plans = texts.filter(|(text, _)| text.contains("\nworkload:") || text.contains("\nworkloads:"));
     let plans = plans.map(|(text, file)| {
         let plan = Plan::from_yaml_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));

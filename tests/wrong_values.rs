@@ -1,9 +1,11 @@
 //! Every value of plans and recipes, replaced by values of wrong kinds: no message speaks of Rust's types.
+#[path = "examples/files.rs"]
+mod files;
+
 use dsfuzz::plan::Plan;
 use dsfuzz::targets::{Recipe, builtin, builtin_yaml};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 /// Words of Rust and of its deserializers.
 const FOREIGN: &[&str] = &[
@@ -127,24 +129,11 @@ fn no_mistake_in_a_plan_is_told_in_words_of_rust() {
     assert!(foreign.is_empty(), "{}:\n{}", foreign.len(), foreign.join("\n"));
 }
 
-/// Files below a folder with this name's end.
-fn files(folder: &Path, end: &str, all: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
-        if entry.is_dir() {
-            files(&entry, end, all);
-        } else if entry.to_string_lossy().ends_with(end) {
-            all.push(entry);
-        }
-    }
-}
-
 #[test]
 fn no_mistake_in_a_recipe_is_told_in_words_of_rust() {
     let mut recipes: Vec<String> =
         builtin().iter().map(|(name, _)| builtin_yaml(name).expect("built in").to_owned()).collect();
-    let mut own = Vec::new();
-    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"), "recipe.yaml", &mut own);
-    recipes.extend(own.iter().map(|file| std::fs::read_to_string(file).expect("a recipe")));
+    recipes.extend(files::ending("recipe.yaml").iter().map(|file| std::fs::read_to_string(file).expect("a recipe")));
     assert!(recipes.len() > 10, "{}", recipes.len());
     let (mut seen, mut known) = (BTreeSet::new(), BTreeSet::new());
     for text in &recipes {
