@@ -422,7 +422,7 @@ fn a_target_is_listed_with_its_options_objects_and_workloads() {
     assert!(target["objects"].as_array().expect("objects").contains(&"transactions".into()), "{target}");
     assert!(target["workloads"].as_array().expect("workloads").contains(&"list-append".into()), "{target}");
     let shown = scene.run(&["list", "targets", "postgres"]).stdout;
-    assert!(shown.contains("sync: true or false, by default false. ") && !shown.contains("patroni"), "{shown}");
+    assert!(shown.contains("sync: true or false, by default false. ") && !shown.contains("\n  patroni "), "{shown}");
     let explained = scene.run(&["explain", "postgres"]).stdout;
     assert!(explained.contains("option version: debian or 18.6.0, by default debian"), "{explained}");
     let output = scene.run(&["list", "targets", "postgre"]);

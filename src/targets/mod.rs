@@ -320,21 +320,25 @@ impl Target {
 
     /// The reason why registers of this workload have no versions, if its client is a built-in one without.
     pub fn without_versions(&self, workload: &str, object: &str) -> Option<String> {
-        let name = self.client(workload, object).ok()?.builtin.as_deref()?;
-        let client = clients::find(name).ok().filter(|client| !client.versions)?;
+        let client = self.client_without_versions(workload, object)?;
         let has = |name: &&str| {
             let target = load(name, Path::new(""), &BTreeMap::new()).ok();
             target.is_some_and(|target| {
-                target.carries(workload, object) && target.without_versions(workload, object).is_none()
+                target.carries(workload, object) && target.client_without_versions(workload, object).is_none()
             })
         };
         let with: Vec<&str> = builtin().into_iter().filter(has).collect();
         Some(format!(
-            "{workload}: versions: the client {} of {} says no versions; leave the option out, or take a target whose client does: {}",
-            client.name,
+            "{workload}: versions: the client {client} of {} says no versions; leave the option out, or take a target whose client does: {}",
             self.name(),
             with.join(", ")
         ))
+    }
+
+    /// The built-in client for this workload, if its registers have no versions.
+    fn client_without_versions(&self, workload: &str, object: &str) -> Option<&'static str> {
+        let name = self.client(workload, object).ok()?.builtin.as_deref()?;
+        clients::find(name).ok().filter(|client| !client.versions).map(|client| client.name)
     }
 
     /// The missing script of an interpreter's command line.

@@ -1,7 +1,7 @@
 //! What a recipe says to a client (`settings`), read into the client's own type. Every mistake names the setting and what it takes.
 //!
 //! Templates of a recipe write texts, so numbers and truth values may be texts, and an empty text means that nothing is set.
-use crate::tree::{self, Mistake, PathStep};
+use crate::tree::{self, Mistake, PathStep, Problem};
 use crate::{CallError, Init};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
@@ -27,9 +27,10 @@ pub fn of<T: DeserializeOwned>(said: &Value) -> Result<T, CallError> {
     tree::read(&said).map_err(wrong)
 }
 
-/// The mistake of a setting that its type does not express: its path below `settings`, and a sentence.
+/// The mistake of a setting that its type does not express: its keys below `settings`, and a sentence.
 pub fn mistake(path: &[&str], message: impl Into<String>) -> CallError {
-    wrong(Mistake::at(path, message, None))
+    let path = path.iter().map(|key| PathStep::Key((*key).to_owned())).collect();
+    wrong(Mistake { path, what: Problem::Other { message: message.into(), help: None } })
 }
 
 fn wrong(mistake: Mistake) -> CallError {
@@ -195,6 +196,6 @@ mod tests {
             assert!(error.certain && error.code == "malformed", "{error:?}");
             assert_eq!(error.text, expected, "{said}");
         }
-        assert_eq!(mistake(&["db"], "a cluster has none").text, "`settings.db`: a cluster has none");
+        assert_eq!(mistake(&["errors", "40001"], "no code").text, "`settings.errors.40001`: no code");
     }
 }
