@@ -512,7 +512,7 @@ mod tests {
         assert!(refused("serialisable", json!(true)).contains("did you mean serializable?"));
         assert!(refused("serializable", json!("yes")).ends_with("etcd.serializable: \"yes\" is not true or false"));
         assert!(refused("version", json!(3)).ends_with("etcd.version: 3 is not debian or 3.5.1"));
-        assert!(refused("election_ms", json!(0.5)).ends_with("0.5 is not a whole number"));
+        assert!(refused("election_ms", json!(0.5)).contains("0.5 is not a whole number from 5 to 50000"));
         let target = load("etcd", Path::new("."), &options("serializable", json!(true))).unwrap();
         let node = Node { name: Arc::from("n1"), address: [127, 0, 0, 1].into() };
         let endpoint = target.endpoint(&node, 4, Terms::load(std::time::Duration::from_secs(5)));
