@@ -2,7 +2,8 @@
 use super::Output;
 use crate::document::did_you_mean;
 use crate::error::{Exit, Failure};
-use crate::plan::names;
+use crate::plan::{names, on_one_line};
+use crate::targets::recipe::FirstPlan;
 use crate::targets::{self, Target};
 use anyhow::Context as _;
 use clap::Args;
@@ -64,6 +65,10 @@ fn template(target: &str) -> Result<String, Failure> {
     let fitting = Fitting::of(known.contains(&target).then_some(target.as_str()));
     let text = TEMPLATE.replace("@NAME@", &name).replace("@TARGET@", &target);
     let text = text.replace("@WORKLOAD@", fitting.workload).replace("@OPTIONS@", fitting.options());
+    let text = text.replace("@NODES@", &fitting.first_plan.nodes.unwrap_or(5).to_string());
+    let text = text.replace("@TARGET_OPTIONS@", &fitting.options_of(&target));
+    let text = text.replace("@LOAD@", &lines(LOAD, &fitting.first_plan.load));
+    let text = text.replace("@PACE@", &lines(PACE, &fitting.first_plan.nemesis));
     let (isolate, paused) = if fitting.leads { (", isolate-leader", "leader") } else { ("", "one") };
     Ok(text.replace("@ISOLATE@", isolate).replace("@PAUSED@", paused))
 }
@@ -74,6 +79,33 @@ struct Fitting {
     workload: &'static str,
     /// Whether one of its nodes leads.
     leads: bool,
+    /// What its recipe wants.
+    first_plan: FirstPlan,
+}
+
+/// A key of a plan, its value, and what stands behind it.
+type KeyLine = (&'static str, &'static str, &'static str);
+
+const LOAD: &[KeyLine] = &[
+    ("clients", "2n", "2n is two for each node"),
+    ("on_leader", "", "so many of them follow the leader, the others stay at their nodes"),
+    ("rate", "400/s", "all clients together; left out: as fast as possible"),
+    ("time", "60s", ""),
+];
+const PACE: &[KeyLine] = &[("every", "10s", ""), ("for", "", "longer than the target needs to go on without a node")];
+
+/// The lines of keys with the recipe's values; one without a value is left out.
+fn lines(keys: &[KeyLine], given: &BTreeMap<String, serde_json::Value>) -> String {
+    let line = |(key, default, comment): &KeyLine| {
+        let value = given.get(*key).map_or_else(|| (*default).to_owned(), on_one_line);
+        let line = format!("  {key}: {value}");
+        match (value.is_empty(), comment.is_empty()) {
+            (true, _) => String::new(),
+            (_, true) => format!("{line}\n"),
+            _ => format!("{line:<31} # {comment}\n"),
+        }
+    };
+    keys.iter().map(line).collect()
 }
 
 impl Fitting {
@@ -83,7 +115,16 @@ impl Fitting {
         let carried = |target: &Target| WORKLOADS.iter().find(|doc| target.carries(doc.name, doc.object));
         Fitting {
             workload: loaded.as_ref().and_then(carried).map_or(WORKLOADS[0].name, |doc| doc.name),
-            leads: loaded.is_none_or(|target| target.recipe().has_leaders()),
+            leads: loaded.as_ref().is_none_or(|target| target.recipe().has_leaders()),
+            first_plan: loaded.map(|target| target.recipe().first_plan.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// The plan's options of the target.
+    fn options_of(&self, target: &str) -> String {
+        match self.first_plan.options.is_empty() {
+            true => String::new(),
+            false => format!("options:\n  {target}: {}\n", on_one_line(&serde_json::json!(self.first_plan.options))),
         }
     }
 
@@ -102,11 +143,18 @@ mod tests {
         for name in targets::builtin() {
             let text = template(name).expect("a plan");
             let plan = Plan::from_yaml_str(&text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"));
-            let target = targets::load(name, Path::new(""), &BTreeMap::new()).expect("a target");
+            let target = targets::load(name, Path::new(""), &plan.options).expect("a target");
             let mistakes = fit::mistakes(&plan, &target).into_iter();
             // Whether the client's program is built is not asked here.
             let mistakes: Vec<String> = mistakes.filter(|words| !words.contains("is not beside dsfuzz")).collect();
             assert_eq!(mistakes, [""; 0], "{name}");
+            let FirstPlan { load, nemesis, .. } = &target.recipe().first_plan;
+            for (keys, given) in [(LOAD, load), (PACE, nemesis)] {
+                let unwritten: Vec<&String> =
+                    given.keys().filter(|key| keys.iter().all(|(known, ..)| known != key)).collect();
+                assert!(unwritten.is_empty(), "{name}: {unwritten:?}");
+            }
+            assert!(!text.contains('@'), "{name}: {text}");
         }
     }
 }

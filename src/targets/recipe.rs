@@ -112,6 +112,23 @@ pub struct Recipe {
     pub version: Option<Argv>,
     /// Clients by interface.
     pub clients: Vec<ClientDoc>,
+    /// Where the first plan of `dsfuzz init` differs from that of other targets.
+    #[serde(default)]
+    pub first_plan: FirstPlan,
+}
+
+/// What `dsfuzz init` writes for a target.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FirstPlan {
+    /// Nodes of its lab. Left out: 5.
+    pub nodes: Option<u16>,
+    /// Options of the target.
+    pub options: BTreeMap<String, serde_json::Value>,
+    /// Keys of `load`.
+    pub load: BTreeMap<String, serde_json::Value>,
+    /// Keys of `nemesis`.
+    pub nemesis: BTreeMap<String, serde_json::Value>,
 }
 
 /// Which ends of processes by themselves, with an exit status, are in order. What is left out is as `crashes` has it by default.
