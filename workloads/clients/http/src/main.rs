@@ -49,12 +49,10 @@ impl Client for Http {
     async fn open(init: Init) -> Result<Http, CallError> {
         let settings = Settings::of(&init.settings)?;
         if let Some(missing) = init.functions.iter().find(|function| !settings.functions.contains_key(*function)) {
-            let text = format!("settings: functions: {missing} is missing (workload {})", init.workload);
+            let text = format!("`settings.functions.{missing}` is missing (workload {})", init.workload);
             return Err(CallError::fail("not-supported", text));
         }
-        let Some(port) = init.ports.get(&settings.port).copied() else {
-            return Err(CallError::fail("malformed", format!("the recipe names no port `{}`", settings.port)));
-        };
+        let port = dsfuzz_client::settings::port(&init, &settings.port)?;
         let connection = Some(Connection::open(&init.address, port).await?);
         Ok(Http { init, settings, port, connection, token: Value::Null })
     }

@@ -24,12 +24,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects and logs in.
     pub(crate) async fn open(init: &Init, settings: &Settings) -> Result<Connection, CallError> {
-        let port = init.ports.get(&settings.port).copied().ok_or_else(|| {
-            let known: Vec<&str> = init.ports.keys().map(String::as_str).collect();
-            let text =
-                format!("settings: no port `{}` of {}; there are {}", settings.port, init.node, known.join(", "));
-            CallError::fail("malformed", text)
-        })?;
+        let port = dsfuzz_client::settings::port(init, &settings.port)?;
         let (closing, closed) = watch::channel(false);
         let connected = AtomicBool::new(false);
         let mut options = ConnectOptions::new()

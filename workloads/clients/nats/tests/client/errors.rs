@@ -40,7 +40,10 @@ fn what_a_server_cannot_give_is_refused_before_the_load() {
     let answer = open(server.port, json!({"replicas": 3})).ask("setup", NIL, NIL);
     assert_eq!(kind(&answer), is("fail", "js-resources"), "{answer}");
     let answer = open(server.port, json!({"replica": 3})).opened.clone();
-    assert!(answer["error"]["text"].as_str().unwrap().contains("unknown field `replica`"), "{answer}");
+    assert!(
+        answer["error"]["text"].as_str().unwrap().contains("unknown key `replica` in `settings`; there are replicas, "),
+        "{answer}"
+    );
 }
 
 #[test]

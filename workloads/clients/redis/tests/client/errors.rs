@@ -175,8 +175,8 @@ fn a_server_that_is_too_old_is_refused_before_the_load() {
 #[test]
 fn mistakes_in_settings_are_named_before_anything_is_sent() {
     for (settings, named) in [
-        (json!({"weight": 1}), "unknown field `weight`"),
-        (json!({"port": "admin"}), "no port `admin` of n1; there are client"),
+        (json!({"weight": 1}), "unknown key `weight` in `settings`; there are wait, "),
+        (json!({"port": "admin"}), "`settings.port`: no port of n1 is named admin; there are client"),
     ] {
         let answer = set(1, settings).opened.clone();
         assert_eq!(answer["error"]["code"], "malformed", "{answer}");

@@ -190,10 +190,10 @@ fn a_server_that_is_too_old_is_refused_before_the_load() {
 #[test]
 fn mistakes_in_settings_are_named_before_anything_is_sent() {
     for (settings, named) in [
-        (json!({"synchronous": 1}), "unknown field `synchronous`"),
-        (json!({"port": "admin"}), "no port `admin` of n1; there are client"),
-        (json!({"sync": "maybe"}), "not true or false"),
-        (json!({"reads": "quorum"}), "unknown variant `quorum`"),
+        (json!({"synchronous": 1}), "unknown key `synchronous` in `settings`; there are user, "),
+        (json!({"port": "admin"}), "`settings.port`: no port of n1 is named admin; there are client"),
+        (json!({"sync": "maybe"}), "is not true or false"),
+        (json!({"reads": "quorum"}), "`settings.reads`: unknown name `quorum`; there are local, commit"),
     ] {
         let answer = Program::open(PROGRAM, init("set", 1, settings, NIL)).unwrap_err();
         assert_eq!(kind(&answer), ("error", "malformed"), "{answer:?}");
