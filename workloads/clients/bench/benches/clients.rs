@@ -44,7 +44,9 @@ fn main() -> ExitCode {
     match measured() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!(
+                "client programs: {error}\nNothing is said of their speed. Run it again when the machine has nothing else to do."
+            );
             ExitCode::FAILURE
         }
     }
@@ -115,9 +117,10 @@ async fn per_second(callers: Vec<impl Caller>) -> Result<f64, Failure> {
             while !stop.load(Ordering::Relaxed) {
                 let Next::Call(call) = generator.next() else { break };
                 generator.taken();
-                let response = caller.call(&call).await?;
+                let what = || format!("call {} of client {worker}, {} of key {}", calls + 1, call.f, call.key);
+                let response = at(what, caller.call(&call).await)?;
                 let CallResult::Ok(_) = &response.result else {
-                    return Err(format!("{call:?}: {response:?}").into());
+                    return Err(format!("{}: {response:?}", what()).into());
                 };
                 generator.observe(&call, &response.result);
                 calls += 1;
@@ -140,13 +143,19 @@ async fn per_second(callers: Vec<impl Caller>) -> Result<f64, Failure> {
     Ok(rate)
 }
 
+/// The result with the step in front of its error.
+fn at<T>(step: impl FnOnce() -> String, result: Result<T, Failure>) -> Result<T, Failure> {
+    result.map_err(|error| format!("{}: {error}", step()).into())
+}
+
 async fn through_a_program(system: System, table: &mut Table) -> Result<(), Failure> {
     let name = format!("dsfuzz-client-{}", system.name());
     let program = beside(&name)?;
     let server = Server::start(system)?;
     let folder = tempfile::tempdir()?;
     let connect = connect(&program, folder.path(), BTreeMap::new())?;
-    prepare(&connect, server.port).await?;
+    let step = |clients: u32, what: &str| format!("{}, {clients} clients, {what}", system.name());
+    at(|| step(1, "setup through the program"), prepare(&connect, server.port).await)?;
     for clients in CLIENTS {
         let (mut bare, mut driven) = (Vec::new(), Vec::new());
         for round in 0..ROUNDS {
@@ -155,11 +164,14 @@ async fn through_a_program(system: System, table: &mut Table) -> Result<(), Fail
                 if which == 0 {
                     let mut callers = Vec::new();
                     for _ in 0..clients {
-                        callers.push(Bare::connect(system, server.port).await?);
+                        let connected = Bare::connect(system, server.port).await;
+                        callers.push(at(|| step(clients, "connecting the bare loop"), connected)?);
                     }
-                    bare.push(per_second(callers).await?);
+                    bare.push(at(|| step(clients, "the bare loop"), per_second(callers).await)?);
                 } else {
-                    driven.push(per_second(opened(&connect, server.port, clients).await?).await?);
+                    let opened = opened(&connect, server.port, clients).await;
+                    let callers = at(|| step(clients, "opening the program"), opened)?;
+                    driven.push(at(|| step(clients, "the load through the program"), per_second(callers).await)?);
                 }
             }
         }
@@ -187,7 +199,9 @@ async fn line_protocol(table: &mut Table) -> Result<(), Failure> {
         for _ in 0..ROUNDS {
             let memory = Memory::new();
             within.push(per_second((0..clients).map(|_| memory.client()).collect()).await?);
-            lines.push(per_second(opened(&connect, 1, clients).await?).await?);
+            let step = |what: &str| format!("line protocol, {clients} clients, {what}");
+            let callers = at(|| step("opening the program"), opened(&connect, 1, clients).await)?;
+            lines.push(at(|| step("the load through the program"), per_second(callers).await)?);
         }
         let micros = |rates: Vec<f64>| 1e6 / median(rates);
         let (within, lines) = (micros(within), micros(lines));
@@ -262,7 +276,7 @@ async fn prepare(connect: &ExecConnect, port: u16) -> Result<(), Failure> {
             Err(error) => error.to_string(),
         };
         if Instant::now() > end {
-            return Err(why.into());
+            return Err(format!("not ready within 30 s: {why}").into());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
