@@ -44,7 +44,9 @@ fn main() -> ExitCode {
     match measured() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!(
+                "client programs: {error}\nNothing is said of their speed. Run it again when the machine has nothing else to do."
+            );
             ExitCode::FAILURE
         }
     }
@@ -115,9 +117,10 @@ async fn per_second(callers: Vec<impl Caller>) -> Result<f64, Failure> {
             while !stop.load(Ordering::Relaxed) {
                 let Next::Call(call) = generator.next() else { break };
                 generator.taken();
-                let response = caller.call(&call).await?;
+                let what = || format!("call {} of client {worker}, {} of key {}", calls + 1, call.f, call.key);
+                let response = at(what, caller.call(&call).await)?;
                 let CallResult::Ok(_) = &response.result else {
-                    return Err(format!("{call:?}: {response:?}").into());
+                    return Err(format!("{}: {response:?}", what()).into());
                 };
                 generator.observe(&call, &response.result);
                 calls += 1;
@@ -140,13 +143,25 @@ async fn per_second(callers: Vec<impl Caller>) -> Result<f64, Failure> {
     Ok(rate)
 }
 
+/// The result with the step in front of its error.
+fn at<T>(step: impl FnOnce() -> String, result: Result<T, Failure>) -> Result<T, Failure> {
+    result.map_err(|error| format!("{}: {error}", step()).into())
+}
+
+/// Calls a second of clients that are opened for it.
+async fn load(connect: &ExecConnect, port: u16, clients: u32) -> Result<f64, Failure> {
+    let callers = at(|| "opening".to_owned(), opened(connect, port, clients).await)?;
+    per_second(callers).await
+}
+
 async fn through_a_program(system: System, table: &mut Table) -> Result<(), Failure> {
     let name = format!("dsfuzz-client-{}", system.name());
     let program = beside(&name)?;
     let server = Server::start(system)?;
     let folder = tempfile::tempdir()?;
     let connect = connect(&program, folder.path(), BTreeMap::new())?;
-    prepare(&connect, server.port).await?;
+    let step = |clients: u32, what: &str| format!("{}, {clients} clients, {what}", system.name());
+    at(|| step(1, "setup through the program"), prepare(&connect, server.port).await)?;
     for clients in CLIENTS {
         let (mut bare, mut own, mut shared) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..ROUNDS {
@@ -156,14 +171,18 @@ async fn through_a_program(system: System, table: &mut Table) -> Result<(), Fail
                     0 => {
                         let mut callers = Vec::new();
                         for _ in 0..clients {
-                            callers.push(Bare::connect(system, server.port).await?);
+                            let connected = Bare::connect(system, server.port).await;
+                            callers.push(at(|| step(clients, "connecting the bare loop"), connected)?);
                         }
-                        bare.push(per_second(callers).await?);
+                        bare.push(at(|| step(clients, "the bare loop"), per_second(callers).await)?);
                     }
-                    1 => own.push(per_second(opened(&connect, server.port, clients).await?).await?),
+                    1 => {
+                        let rate = load(&connect, server.port, clients).await;
+                        own.push(at(|| step(clients, "a program for each"), rate)?);
+                    }
                     _ => {
-                        let connect = with_seats(&connect, clients);
-                        shared.push(per_second(opened(&connect, server.port, clients).await?).await?);
+                        let rate = load(&with_seats(&connect, clients), server.port, clients).await;
+                        shared.push(at(|| step(clients, "one program for all"), rate)?);
                     }
                 }
             }
@@ -192,8 +211,10 @@ async fn line_protocol(table: &mut Table) -> Result<(), Failure> {
         for _ in 0..ROUNDS {
             let memory = Memory::new();
             within.push(per_second((0..clients).map(|_| memory.client()).collect()).await?);
-            lines.push(per_second(opened(&connect, 1, clients).await?).await?);
-            shared.push(per_second(opened(&with_seats(&connect, clients), 1, clients).await?).await?);
+            let step = |what: &str| format!("line protocol, {clients} clients, {what}");
+            lines.push(at(|| step("a program for each"), load(&connect, 1, clients).await)?);
+            let rate = load(&with_seats(&connect, clients), 1, clients).await;
+            shared.push(at(|| step("one program for all"), rate)?);
         }
         let micros = |rates: Vec<f64>| 1e6 / median(rates);
         let (within, lines, shared) = (micros(within), micros(lines), micros(shared));
@@ -276,7 +297,7 @@ async fn prepare(connect: &ExecConnect, port: u16) -> Result<(), Failure> {
             Err(error) => error.to_string(),
         };
         if Instant::now() > end {
-            return Err(why.into());
+            return Err(format!("not ready within 30 s: {why}").into());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
