@@ -200,7 +200,7 @@ fn what_cannot_be_tried_is_told() {
             Command::new(env!("CARGO_BIN_EXE_dsfuzz")).args(["client", "try"]).args(arguments).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    let cases: [(&[&str], i32, &str); 6] = [
+    let cases: [(&[&str], i32, &str); 10] = [
         (&[], 254, "name the client"),
         (&["--workload", "sett", "--", "x"], 254, "--workload sett: unknown; there are register, "),
         (
@@ -210,6 +210,14 @@ fn what_cannot_be_tried_is_told() {
         ),
         (&["--", "no-such-program", "x"], 254, "no program `no-such-program` is in PATH"),
         (&["--target", "etcd"], 254, "part of dsfuzz"),
+        (
+            &["--target", "zookeeper", "--port", "clientt=1234"],
+            254,
+            "--port clientt=1234: no port of zookeeper is named clientt; did you mean client? there are client, election, peer",
+        ),
+        (&["--target", "zookeeper", "--port", "client=0"], 254, "--port client=0: 0 is not a port from 1 to 65535"),
+        (&["--target", "zookeeper", "--option", "tick_ms=0"], 254, "option zookeeper.tick_ms: 0 is not a whole number"),
+        (&["--target", "zookeeper", "--option", "tik_ms=1000"], 254, "did you mean tick_ms? there are force_sync"),
         (&["--server", "127.0.0.1", "--", "python3", "x.py"], 254, "--port client=6379"),
     ];
     for (arguments, code, words) in cases {
