@@ -119,7 +119,7 @@ fn a_double_hold_names_the_lock_both_holders_their_nodes_and_their_times() {
     let finding = &verdict.findings[0];
     assert_eq!(
         finding.title,
-        "Double hold of key 7: lock 7 had two holders at the same time: process 1 on n1 held from 1.500 s to 6.000 s, \
+        "Double hold: lock 7 had two holders at the same time: process 1 on n1 held from 1.500 s to 6.000 s, \
          process 2 on n2 held from 3.500 s to the end of the record"
     );
     let said = finding.sentences.join(" ");
@@ -160,7 +160,7 @@ fn too_many_holders_are_named_with_their_permits() {
     let verdict = semaphore.check(&timed(&calls), &Budget::unlimited());
     assert_eq!(
         verdict.findings[0].title,
-        "Too many holders of key 7: more than 2 permits of semaphore 7 were held at the same time: process 1 on n1 held 1 from \
+        "Too many holders: more than 2 permits of semaphore 7 were held at the same time: process 1 on n1 held 1 from \
          1.500 s to the end of the record, process 2 on n2 held 1 from 3.500 s to the end of the record, process 3 on n1 held 1 \
          from 5.500 s to the end of the record"
     );
