@@ -7,7 +7,7 @@ use crate::store::RunInfo;
 use dsfuzz_checkers::history::NameId;
 use dsfuzz_checkers::{History, Outcome};
 use dsfuzz_workloads::CallResult;
-use dsfuzz_workloads::codes::{DENIED, MALFORMED, NOT_FOUND, NOT_SUPPORTED, UNKNOWN};
+use dsfuzz_workloads::codes::{ABORTED, CODES, DENIED, MALFORMED, NOT_FOUND, NOT_SUPPORTED, UNKNOWN};
 use std::collections::{BTreeMap, HashSet};
 
 /// Begins the sentence about such a function.
@@ -33,8 +33,14 @@ enum ErrorKind {
     Passing,
 }
 
+/// The error of a read without the code by which a client says that a read has no effect: `aborted: unknown: status 404`.
+fn bare(error: &str) -> &str {
+    let inner = error.strip_prefix(ABORTED.code).and_then(|rest| rest.strip_prefix(": "));
+    inner.filter(|inner| CODES.iter().any(|known| known.code == code_of(inner))).unwrap_or(error)
+}
+
 fn kind(error: &str) -> ErrorKind {
-    let code = code_of(error);
+    let code = code_of(bare(error));
     if incurable(error) {
         ErrorKind::Certain
     } else if [UNKNOWN.code, NOT_FOUND.code].contains(&code) {
@@ -46,7 +52,7 @@ fn kind(error: &str) -> ErrorKind {
 
 /// Whether no wait and no other node cures the error of a call.
 pub fn incurable(error: &str) -> bool {
-    let code = code_of(error);
+    let code = code_of(bare(error));
     code.starts_with(MALFORMED.code) || [NOT_SUPPORTED.code, DENIED.code].contains(&code)
 }
 
@@ -211,6 +217,11 @@ mod tests {
         let said = never("read", &texts, 10, true).sentence().expect("at fault");
         assert!(said.contains("all 10 failed, each with: unknown: status 404: no path for request 0"), "{said}");
         assert_eq!(never("read", &texts, 9, true).sentence(), None);
+        assert!(
+            never("read", &["aborted: unknown: status 404"], 10, true).sentence().is_some(),
+            "a read has no effect"
+        );
+        assert_eq!(never("read", &["aborted: timeout: no answer"], 10, true).sentence(), None);
         assert_eq!(never("read", &texts, 30, false).sentence(), None, "a fault may be the reason");
         assert_eq!(never("read", &[&at(1), "unknown: status 500: broken"], 30, true).sentence(), None);
         assert_eq!(never("read", &[&at(1), "timeout"], 30, true).sentence(), None);
