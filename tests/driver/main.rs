@@ -268,7 +268,7 @@ async fn the_record_takes_the_node_that_answered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fail_keeps_its_process_and_client() {
     let bench = Bench::new();
-    let answer = |number| if number % 3 == 0 { CallResult::Ok(Value::Nil) } else { CallResult::fail("mismatch") };
+    let answer = |number| if number % 3 == 0 { CallResult::Ok(Value::Nil) } else { CallResult::fail("precondition") };
     let scripted = Scripted::new(move |number, _| at_once(answer(number)));
     let summary =
         bench.load(scripted.clone(), vec![register()], DriverOptions { ops_max: Some(300), ..options(1) }).await;
@@ -500,4 +500,33 @@ async fn await_that(what: &str, so: impl Fn() -> bool) {
         assert!(tokio::time::Instant::now() < deadline, "not within a minute: {what}");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_of_which_no_call_can_succeed_ends_early() {
+    let bench = Bench::new();
+    let scripted = Scripted::new(|_, _| {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            CallResult::fail("malformed: 42601: syntax error")
+        })
+    });
+    let summary = bench.load(scripted, vec![register()], options(3)).await;
+    let StopReason::Hopeless(why) = &summary.stopped else { panic!("{:?}", summary.stopped) };
+    assert!(why.contains("the plan, the recipe or the client is wrong") && why.contains("42601"), "{why}");
+    assert!(bench.history().end_time < 20_000_000_000);
+    // One function that works is enough to go on.
+    let bench = Bench::new();
+    let scripted = Scripted::new(|_, call| {
+        let answer = match &*call.f {
+            "read" => CallResult::Ok(Value::Nil),
+            _ => CallResult::fail("malformed: 42601: syntax error"),
+        };
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            answer
+        })
+    });
+    let short = DriverOptions { time: Duration::from_secs(7), ..options(3) };
+    assert_eq!(bench.load(scripted, vec![register()], short).await.stopped, StopReason::TimeUp);
 }
