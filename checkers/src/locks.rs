@@ -2,3 +2,4 @@
 pub(crate) mod fencing;
 pub(crate) mod lease;
 pub(crate) mod lock;
+mod words;

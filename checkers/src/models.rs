@@ -404,7 +404,7 @@ models! {
     "kv", kv::FUNCTIONS, Anything, BEGINS, |_: &ModelOptions| -> Made<_> { Ok(Kv::default()) },
         "A key of a store: get, put, append, delete, compare-and-set; initially an empty text.";
     "mutex", locking::FUNCTIONS, Anything, &[], |_: &ModelOptions| -> Made<_> { Ok(Mutex) },
-        "A lock: nobody acquires it while it is held. Arguments of acquire name no lock.";
+        "A lock: no process acquires it while it is held. Arguments of acquire name no lock.";
     "owner-mutex", locking::FUNCTIONS, Anything, &[], |_: &ModelOptions| -> Made<_> { Ok(OwnedMutex { reentrant: false }) },
         "A lock that only its holder can release.";
     "reentrant-mutex", locking::FUNCTIONS, Anything, &[], |_: &ModelOptions| -> Made<_> { Ok(OwnedMutex { reentrant: true }) },

@@ -399,7 +399,7 @@ mod tests {
         let hint = doubles(beyond + 1, beyond).expect("the same double");
         assert!(hint.contains("2^53") && !hint.contains("one is a"), "{hint}");
         assert_eq!((doubles(beyond, beyond - 1), doubles(5, 6)), (None, None));
-        // Texts of digits are no numbers: nobody reads them as doubles.
+        // Texts of digits are no numbers: no reader takes them for doubles.
         let text = |number: i64| Value::text(&number.to_string());
         assert_eq!(likeness(&text(beyond + 1), &text(beyond)), None);
         let changed = likeness(&Value::Int(beyond), &text(beyond)).expect("another type");

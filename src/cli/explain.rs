@@ -3,10 +3,10 @@ use super::Output;
 use crate::document::did_you_mean;
 use crate::error::{Exit, Failure};
 use crate::plan::names::{self, Entry};
-use crate::targets::exec::{CODES, ErrorCode};
 use clap::Args;
 use dsfuzz_checkers::lattice::{self, Consistency};
 use dsfuzz_checkers::{ANOMALIES, MODELS, ModelDoc};
+use dsfuzz_workloads::codes::{CODES, ErrorCode};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

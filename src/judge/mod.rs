@@ -4,6 +4,7 @@
 mod effective_fault;
 pub mod errors;
 mod evidence;
+pub mod never_ok;
 mod scope;
 
 use crate::error::Exit;
@@ -175,7 +176,8 @@ fn with_exits(options: &mut Options, exits: &Exits) {
 
 /// Judges the history. `info` carries the health of the run.
 pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
-    let faulty = errors::client_faults(history, info).filter(|sentence| !info.harness_failures.contains(sentence));
+    let faulty = errors::client_faults(history, info).or_else(|| never_ok::sentence(history, info));
+    let faulty = faulty.filter(|sentence| !info.harness_failures.contains(sentence));
     if let Some(sentence) = faulty {
         let mut info = info.clone();
         info.harness_failures.push(sentence);
@@ -356,7 +358,8 @@ fn sentence(
             1 => " (and 1 more failure)".to_owned(),
             more => format!(" (and {more} more failures)"),
         };
-        return format!("the harness or the cluster failed: {failure}{more}");
+        let harness = if failure.starts_with(never_ok::AT_FAULT) { "" } else { "the harness or the cluster failed: " };
+        return format!("{harness}{failure}{more}");
     }
     match validity {
         Validity::Invalid => {

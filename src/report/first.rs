@@ -111,7 +111,7 @@ fn missing(input: &ReportInput<'_>) -> Vec<String> {
     let mut lines: Vec<String> =
         input.harness().into_iter().map(|failure| escape(&words::shorten(failure, 300))).collect();
     let unknown = input.verdict.promises.iter().filter(|promise| promise.validity == Validity::Unknown);
-    let thin = input.verdict.evidence.iter().filter(|evidence| !evidence.enough);
+    let thin = input.verdict.evidence.iter().filter(|evidence| !evidence.enough && !input.at_fault());
     if input.source != Source::NoLoad {
         lines.extend(unknown.map(promise));
         lines.extend(input.info.unseen.iter().map(|unseen| escape(&words::shorten(unseen, 300))));

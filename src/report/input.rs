@@ -1,6 +1,7 @@
 //! The input of a report, and [`part`], which keeps a failed section from hiding the others.
 use super::summary::HistorySummary;
 use super::words;
+use crate::judge::never_ok::AT_FAULT;
 use crate::store::{RunDir, RunInfo, RunVerdict};
 use dsfuzz_checkers::{Finding, History, Phase, Severity, Verdict};
 use std::collections::BTreeSet;
@@ -46,6 +47,11 @@ impl<'a> ReportInput<'a> {
     /// Whether a run ended before its load because of its plan or its arguments.
     pub(super) fn bad_plan(&self) -> bool {
         self.source == Source::NoLoad && self.verdict.exit == 254
+    }
+
+    /// Whether the plan, the recipe or the client was wrong, so that some function never worked.
+    pub(super) fn at_fault(&self) -> bool {
+        self.verdict.sentence.starts_with(AT_FAULT)
     }
 
     /// Whether the verdict's sentence has every failure of a run that failed before its load.

@@ -5,6 +5,7 @@
 //! of its next call from its own stream, each equally likely.
 mod attempt;
 mod backoff;
+mod first_calls;
 mod joining;
 mod on_leader;
 mod rate_limiter;
@@ -18,6 +19,7 @@ pub use on_leader::OnLeader;
 use super::recorder::Recorder;
 use dsfuzz_checkers::Phase;
 use dsfuzz_workloads::{Client, Connect, Endpoint, Part, Terms, Workload};
+use first_calls::FirstCalls;
 use joining::{JoiningClients, NodeActivity, StartTime};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -113,6 +115,8 @@ pub enum StopReason {
     Signal,
     /// Recording failed. Holds the reason.
     Recorder(String),
+    /// No call of any function can succeed, by a mistake of the plan, the recipe or the client. Holds the sentence.
+    Hopeless(String),
 }
 
 /// The outcome of the load.
@@ -147,7 +151,8 @@ impl Driver {
     /// load and drain. Needs a tokio runtime with time.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> DriverSummary {
         self.recorder.phase(Phase::Load);
-        let time_up = tokio::time::Instant::now() + self.options.time;
+        let begun = tokio::time::Instant::now();
+        let time_up = begun + self.options.time;
         let shared = Arc::new(Shared::new(self));
         let (mut workers, mut teams) = (JoinSet::new(), JoinSet::new());
         if !shared.options.nodes.is_empty() {
@@ -163,7 +168,7 @@ impl Driver {
             tokio::select! {
                 () = tokio::time::sleep_until(time_up) => shared.halt(StopReason::TimeUp),
                 () = turned_true(&mut stop) => shared.halt(StopReason::Signal),
-                _ = watch.tick() => if let Some(why) = shared.recorder.failure() { shared.halt(StopReason::Recorder(why)) },
+                _ = watch.tick() => shared.look(begun),
                 joined = workers.join_next() => match joined {
                     Some(joined) => shared.joined(joined),
                     None => shared.halt(StopReason::Done),
@@ -214,6 +219,7 @@ struct Shared {
     not_connected: AtomicU64,
     process_max: AtomicU64,
     harness: Mutex<Vec<String>>,
+    first_calls: FirstCalls,
 }
 
 impl Shared {
@@ -243,6 +249,7 @@ impl Shared {
             not_connected: AtomicU64::new(0),
             process_max: AtomicU64::new(u64::from(options.clients).saturating_sub(1)),
             harness: Mutex::new(Vec::new()),
+            first_calls: FirstCalls::default(),
             recorder,
             connect,
             workloads,
@@ -266,6 +273,15 @@ impl Shared {
             }
         }
         teams
+    }
+
+    /// Ends a load that cannot be recorded, or of which no call can succeed.
+    fn look(&self, begun: tokio::time::Instant) {
+        if let Some(why) = self.recorder.failure() {
+            self.halt(StopReason::Recorder(why));
+        } else if let Some(sentence) = self.first_calls.hopeless(begun.elapsed()) {
+            self.halt(StopReason::Hopeless(sentence));
+        }
     }
 
     fn halted(&self) -> bool {

@@ -382,7 +382,11 @@ impl Run {
             let ran = began.elapsed().as_secs();
             self.phases.unseen(format!("the load was stopped by a signal after {ran} s of {planned} s"));
         }
-        for sentence in &summary.harness {
+        let hopeless = match &summary.stopped {
+            driver::StopReason::Hopeless(sentence) => Some(sentence),
+            _ => None,
+        };
+        for sentence in hopeless.into_iter().chain(&summary.harness) {
             self.phases.harness_failed(sentence);
         }
         if hosts.eviction().is_some() {
@@ -395,8 +399,8 @@ impl Run {
             let why = self.phases.last_problem();
             self.phases.harness_failed(format!("faults may be left on the nodes (`dsfuzz heal` undoes them): {why}"));
         }
-        if hosts.are_lost() {
-            // Later reads would belong to another run.
+        if hosts.are_lost() || hopeless.is_some() {
+            // Later reads would belong to another run, or fail as all others did.
         } else if !self.asked_to(Urgency::Hurry) {
             self.recover(deployment, recorder).await;
             self.settle(&load, recorder, &summary).await;

@@ -1,8 +1,9 @@
 //! The settle phase: the final reads of every workload, by the mode that the plan or the recipe chooses.
 //!
 //! Reads use fresh clients and processes. A read without an effect is repeated until it is Ok or time is up. If each node
-//! answers for itself and two answers differ, both nodes are read again until they agree or stand still (`confirm`). Never:
-//! takes a failed read for an answer, or repeats a read with an effect whose outcome is unknown.
+//! answers for itself and two answers differ, both nodes are read again until they agree or stand still (`confirm`). A read whose
+//! error no wait cures is given up. Never: takes a failed read for an answer, or repeats a read with an effect whose outcome is
+//! unknown.
 mod confirm;
 mod reader;
 mod summary;
@@ -151,7 +152,7 @@ impl SharedSettle {
         let mut left: UnansweredCalls =
             calls.into_iter().enumerate().map(|(place, call)| (place, call, Arc::from(""))).collect();
         let any = self.options.mode == FinalReads::AnyNode;
-        let mut refused = Vec::new();
+        let (mut refused, mut given_up) = (Vec::new(), Vec::new());
         while let Some((place, call, error)) = left.pop_front() {
             // Every node is asked at least once; after that, one answer is enough in the mode `any-node`.
             let enough = any && !error.is_empty() && self.is_answered(place);
@@ -173,6 +174,10 @@ impl SharedSettle {
                     refused.push((place, call, why));
                     continue;
                 }
+                ReadOutcome::Hopeless(why) => {
+                    given_up.push((place, call, why));
+                    continue;
+                }
                 ReadOutcome::Refused(why) | ReadOutcome::Failed(why) | ReadOutcome::Unknown(why) => why,
             };
             // The other keys get their turn first, so that one stuck key does not hide them.
@@ -183,6 +188,7 @@ impl SharedSettle {
             // Missing only if no other node answered either.
             left.extend(refused);
         }
+        left.extend(given_up);
         (reader, left)
     }
 
@@ -192,7 +198,7 @@ impl SharedSettle {
             (0..self.options.nodes.len()).map(|position| Reader::new(self.clone(), position)).collect();
         let mut left: VecDeque<(usize, Call, Arc<str>)> =
             calls.into_iter().enumerate().map(|(place, call)| (place, call, Arc::from("no node led"))).collect();
-        let mut last = 0;
+        let (mut last, mut given_up) = (0, Vec::new());
         while let Some((place, call, error)) = left.pop_front() {
             if self.over() {
                 left.push_front((place, call, error));
@@ -205,13 +211,16 @@ impl SharedSettle {
                 continue;
             };
             last = position;
-            if let ReadOutcome::Refused(why) | ReadOutcome::Failed(why) | ReadOutcome::Unknown(why) =
-                readers[position].read(&call).await
-            {
-                left.push_back((place, call, why));
-                readers[position].pause().await;
+            match readers[position].read(&call).await {
+                ReadOutcome::Answered(_) => {}
+                ReadOutcome::Hopeless(why) => given_up.push((place, call, why)),
+                ReadOutcome::Refused(why) | ReadOutcome::Failed(why) | ReadOutcome::Unknown(why) => {
+                    left.push_back((place, call, why));
+                    readers[position].pause().await;
+                }
             }
         }
+        left.extend(given_up);
         let mut summary = SettleSummary::default();
         for (position, reader) in readers.into_iter().enumerate() {
             let left = if position == last { std::mem::take(&mut left) } else { VecDeque::new() };
@@ -241,8 +250,7 @@ impl SharedSettle {
                             open.push_back((place, call, Arc::from("")));
                         }
                         ReadsOutcome::No(why) => open.push_back((place, call, why)),
-                        // The read may have removed an element: a repetition may return less.
-                        ReadsOutcome::Unknown(why) => given_up.push_back((place, call, why)),
+                        ReadsOutcome::GivenUp(why) => given_up.push_back((place, call, why)),
                     }
                 }
             }
@@ -267,12 +275,13 @@ impl SharedSettle {
                 ReadOutcome::Answered(_) if self.options.mode == FinalReads::Once => return ReadsOutcome::Once,
                 ReadOutcome::Answered(answer) if answer.empty => return ReadsOutcome::Empty,
                 ReadOutcome::Answered(_) => {}
-                ReadOutcome::Unknown(why) => return ReadsOutcome::Unknown(why),
+                // The read may have removed an element: a repetition may return less.
+                ReadOutcome::Unknown(why) | ReadOutcome::Hopeless(why) => return ReadsOutcome::GivenUp(why),
                 // The next node gets its turn.
                 ReadOutcome::Refused(why) | ReadOutcome::Failed(why) => return ReadsOutcome::No(why),
             }
             if self.over() {
-                return ReadsOutcome::Unknown(Arc::from("it was not read to its end"));
+                return ReadsOutcome::GivenUp(Arc::from("it was not read to its end"));
             }
         }
     }
@@ -283,5 +292,6 @@ enum ReadsOutcome {
     Once,
     Empty,
     No(Arc<str>),
-    Unknown(Arc<str>),
+    /// It is not asked again.
+    GivenUp(Arc<str>),
 }

@@ -15,7 +15,6 @@ mod values;
 
 use super::recipe::Certainty;
 use crate::cluster::Node;
-pub use codes::{CODES, ErrorCode};
 use dsfuzz_checkers::Value;
 use dsfuzz_client::lines::SETUP;
 use dsfuzz_workloads::{

@@ -443,8 +443,10 @@ impl Target {
             stderr_dir: PathBuf::new(),
             stderr_room: Arc::new(AtomicU64::new(exec::STDERR_ROOM_BYTES)),
             line_bytes_max: exec::LINE_BYTES_MAX,
-            programs: (client.clients_per_program > 1)
-                .then(|| Arc::new(exec::Programs::with_seats(client.clients_per_program))),
+            programs: match client.clients_per_program() {
+                1 => None,
+                seats => Some(Arc::new(exec::Programs::with_seats(seats))),
+            },
         }
     }
 

@@ -32,7 +32,7 @@ async fn workloads_share_the_workers_and_final_reads_see_every_element() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn final_reads_are_repeated_and_what_is_missed_is_named() {
     let bench = Bench::new();
     let set: Arc<dyn Workload> =
@@ -163,7 +163,7 @@ async fn an_object_that_is_certainly_absent_is_an_answer() {
     assert_eq!(count(&history, Outcome::Fail), 3);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn where_a_leader_has_authority_a_replica_may_refuse() {
     let answer = |_: &str, _| CallResult::fail("read-only: a replica");
     // Each node refuses, and n1 leads: it alone is asked again until the end.
@@ -332,4 +332,25 @@ async fn final_reads(
 ) -> SettleSummary {
     let options = SettleOptions { time, ..settle_options(loaded.next_process) };
     settle(bench.recorder.clone(), Arc::new(connect), workloads, options, bench.stop.subscribe()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_whose_error_no_wait_cures_is_given_up() {
+    let modes =
+        [FinalReads::EachNode, FinalReads::AnyNode, FinalReads::Leader, FinalReads::Once, FinalReads::UntilEmpty];
+    for mode in modes {
+        for malformed in [CallResult::fail, CallResult::info] {
+            let began = std::time::Instant::now();
+            let answer = move |_: &str, _| malformed("malformed: 42601: syntax error");
+            let (settled, history) = read_in_mode(mode, Some("n1"), LONG, answer).await;
+            assert!(began.elapsed() < Duration::from_secs(30), "{mode:?}: {:?}", began.elapsed());
+            assert!(!settled.missed.is_empty(), "{mode:?}");
+            assert!(settled.missed.iter().all(|missed| missed.error.starts_with("malformed: 42601")), "{settled:?}");
+            assert!(history.ops().len() <= 9, "{mode:?}: {}", history.ops().len());
+        }
+    }
+    // What passes is waited for, though it is malformed twice.
+    let answer = |_: &str, number| if number < 2 { CallResult::fail("malformed: not yet") } else { elements(1) };
+    let (settled, _) = read_in_mode(FinalReads::EachNode, None, LONG, answer).await;
+    assert_eq!((settled.ok, settled.missed.len()), (3, 0));
 }

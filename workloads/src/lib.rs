@@ -9,6 +9,7 @@ pub mod bank;
 pub mod causal_reverse;
 pub mod client;
 pub mod closed_predicate;
+pub mod codes;
 pub mod convergence;
 pub mod counter;
 pub mod crdt;

@@ -18,6 +18,7 @@ mod transactions;
 mod watched;
 
 use crate::client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
+use crate::codes::{ABORTED, LOST, MALFORMED, NOT_SUPPORTED, PRECONDITION};
 use crate::options::WORKLOADS;
 use crate::workload::Workload;
 use dsfuzz_checkers::Value;
@@ -229,9 +230,9 @@ impl Store {
             (_, "write") => self.write(node, call, &call.value),
             (_, "cas") => match call.value.as_list() {
                 Some([from, to]) => self.cas(node, call, from, to),
-                _ => CallResult::fail("a compare-and-set needs [from, to]"),
+                _ => MALFORMED.because("a compare-and-set needs [from, to]"),
             },
-            (_, other) => CallResult::fail(format!("no such function: {other}")),
+            (_, other) => NOT_SUPPORTED.because(format!("no such function: {other}")),
         }
     }
 
@@ -268,8 +269,9 @@ impl Store {
     }
 
     fn cas(&mut self, node: &Arc<str>, call: &Call, from: &Value, to: &Value) -> CallResult {
-        if self.register(call).now.at(node).1 != *from {
-            return CallResult::fail("mismatch");
+        let found = &self.register(call).now.at(node).1;
+        if found != from {
+            return PRECONDITION.because(format!("it was {found}"));
         }
         self.write(node, call, to)
     }
@@ -302,8 +304,8 @@ impl ChangeEffect {
     fn answer(self) -> CallResult {
         match self {
             ChangeEffect::Done | ChangeEffect::Lost => CallResult::Ok(Value::Nil),
-            ChangeEffect::Fail => CallResult::fail("said to have failed"),
-            ChangeEffect::InfoDone | ChangeEffect::InfoUndone => CallResult::info("connection lost"),
+            ChangeEffect::Fail => ABORTED.because("said to have failed"),
+            ChangeEffect::InfoDone | ChangeEffect::InfoUndone => LOST.because("the connection broke"),
         }
     }
 }
@@ -321,13 +323,20 @@ fn every(occasions: &mut u32, period: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codes::CODES;
+    use crate::options::WorkloadOptions;
+    use crate::workload::Next;
+    use serde_json::json;
     use std::task::{Context, Poll, Waker};
     use std::time::Duration;
 
     pub(super) fn ask(memory: &Memory, workload: &str, f: &str, value: Value) -> CallResult {
-        let call = Call { workload: Arc::from(workload), f: Arc::from(f), key: Value::Int(1), value };
+        asked(memory, &Call { workload: Arc::from(workload), f: Arc::from(f), key: Value::Int(1), value })
+    }
+
+    fn asked(memory: &Memory, call: &Call) -> CallResult {
         let mut client = memory.client();
-        let mut future = client.call(&call, Terms::load(Duration::from_secs(1)));
+        let mut future = client.call(call, Terms::load(Duration::from_secs(1)));
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(response) => response.result,
             Poll::Pending => panic!("a store in memory answers at once"),
@@ -355,7 +364,7 @@ mod tests {
         let memory = Memory::new();
         assert_eq!(read(&memory), CallResult::Ok(Value::Nil));
         assert_eq!((write(&memory, 1), read(&memory)), (CallResult::Ok(Value::Nil), ok(1)));
-        assert_eq!((cas(&memory, 2, 3), read(&memory)), (CallResult::fail("mismatch"), ok(1)));
+        assert_eq!((cas(&memory, 2, 3), read(&memory)), (CallResult::fail("precondition: it was 1"), ok(1)));
         assert_eq!((cas(&memory, 1, 3), read(&memory)), (CallResult::Ok(Value::Nil), ok(3)));
         for element in [5, 4, 5] {
             ask(&memory, "set", "add", Value::Int(element));
@@ -383,5 +392,32 @@ mod tests {
         assert!(matches!(answer, CallResult::Info(_)) && seen == ok(2));
         let (answer, seen) = after(StoreFaults { info_undone_every: 2, ..StoreFaults::default() });
         assert!(matches!(answer, CallResult::Info(_)) && seen == ok(1));
+    }
+
+    #[test]
+    fn every_error_begins_with_a_code_of_the_protocol() {
+        let faults = StoreFaults { fail_done_every: 5, info_undone_every: 7, ..StoreFaults::default() };
+        let mut codes = HashSet::new();
+        for doc in WORKLOADS {
+            let options: WorkloadOptions = serde_json::from_value(json!({ doc.name: {} })).expect("defaults");
+            let (workload, memory) = (options.build(), Memory::faulty(faults));
+            memory.set_up(&*workload);
+            let mut generators: Vec<_> = (0..4).map(|worker| workload.generator(1, worker, 4)).collect();
+            for turn in 0..400 {
+                let generator = &mut generators[turn % 4];
+                let Next::Call(call) = generator.next() else { continue };
+                generator.taken();
+                let result = asked(&memory, &call);
+                if let CallResult::Fail(why) | CallResult::Info(why) = &result {
+                    let code = why.split(':').next().unwrap_or_default();
+                    assert!(CODES.iter().any(|known| known.code == code), "{} {}: {why}", doc.name, call.f);
+                    codes.insert(code.to_owned());
+                }
+                generator.observe(&call, &result);
+            }
+        }
+        for code in ["precondition", "aborted", "lost"] {
+            assert!(codes.contains(code), "{codes:?}");
+        }
     }
 }

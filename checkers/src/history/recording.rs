@@ -75,7 +75,7 @@ impl Recording {
         self.builder.push(Record::Fail(completion))
     }
 
-    /// Nobody knows what became of the process' call. The process calls no more.
+    /// It is unknown what became of the process' call. The process calls no more.
     ///
     /// # Errors
     /// When the process has no call open.

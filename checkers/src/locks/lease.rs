@@ -15,6 +15,7 @@
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 
+use super::words;
 use crate::calls::{Named, NamedBy, Naming, SessionEnds, at, by_key, object, part, refusal, took, workloads_with};
 use crate::checker::{CheckerDoc, Judges, from_options};
 use crate::history::{History, NameId, Op, Outcome};
@@ -142,18 +143,19 @@ impl Lease {
 
     fn violation<'h>(&self, history: &'h History, lease: &Named<'h>, one: Grant, two: Grant) -> Violation<'h> {
         let (first, second) = (at(history, one.op), at(history, two.op));
+        let name = words::object_of("lease", lease, &second);
         let say = |grant: &Grant, op: &Op<'_>| {
-            format!(
-                "Process {} certainly held it from the reply to #{} at {} until {}: {} ms from its call at {}, \
-                 less {} ms of clock error.",
-                op.process,
+            words::sentence(&format!(
+                "{} certainly held {name} from the reply to #{} at {} until {}: {} ms from its call at {}, \
+                 less {} ms of clock error",
+                words::holder(history, op),
                 op.call,
                 messages::seconds(grant.from.1),
                 messages::seconds(grant.expires),
                 grant.ttl_ms,
                 messages::seconds(op.call_time),
                 self.clock_error.as_millis()
-            )
+            ))
         };
         let times = |grant: &Grant, op: &Op<'_>| {
             let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
@@ -180,9 +182,15 @@ impl Lease {
             ends.clone().map(|end| format!("Process {} gave it up no earlier than #{}.", end.process, end.call)),
         );
         reasons.push(format!("When #{} was answered, both held it.", second.call));
-        let key = if second.key.is_nil() { String::new() } else { format!(" {}", second.key) };
+        let interval = |grant: &Grant, op: &Op<'_>| {
+            let holder = words::holder(history, op);
+            let ended = grant.ended_by.map(|position| at(history, position).call_time);
+            let to = ended.map_or(grant.expires, |ended| ended.min(grant.expires));
+            format!("{holder} held from {} to {}", messages::seconds(grant.from.1), messages::seconds(to))
+        };
+        let (one_held, two_held) = (interval(&one, &first), interval(&two, &second));
         Violation {
-            title: format!("processes {} and {} held lease{key} at the same time", first.process, second.process),
+            title: format!("{name} had two holders at the same time: {one_held}, {two_held}"),
             ops: [first, second].into_iter().chain(ends).collect(),
             key: second.key.to_value(),
             subject: object(&[

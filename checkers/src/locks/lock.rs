@@ -21,6 +21,7 @@ pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;
 
+use super::words;
 pub(crate) use crate::calls::names::NamedBy;
 use crate::calls::{Named, Naming, SessionEnds, at, by_key, object, refusal, took, was_lost, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
@@ -135,7 +136,7 @@ fn permits(op: &Op<'_>) -> Option<u64> {
 struct Known {
     holds: Vec<Hold>,
     /// Acquisitions of a number of permits that is not understood.
-    odd: Vec<u64>,
+    malformed: Vec<u64>,
 }
 
 impl Lock {
@@ -149,7 +150,7 @@ impl Lock {
         report: &mut Report<'h>,
     ) -> Option<Known> {
         let mut done: Vec<Hold> = Vec::new();
-        let mut odd: Vec<u64> = Vec::new();
+        let mut malformed: Vec<u64> = Vec::new();
         let mut holders: HashMap<u32, Holder> = HashMap::new();
         for &position in &lock.group.ops {
             if poll.over(1) {
@@ -167,7 +168,7 @@ impl Lock {
                     }
                     let permits = if self.exclusive { Some(1) } else { permits(&op) };
                     let Some(permits) = permits else {
-                        odd.push(op.call);
+                        malformed.push(op.call);
                         continue;
                     };
                     let hold = Hold { from: op.reply, to: Op::OPEN, permits, acquire: position, ended_by: None };
@@ -203,7 +204,7 @@ impl Lock {
         }
         done.extend(open);
         done.sort_unstable_by_key(|hold| (hold.from, hold.acquire, hold.to));
-        Some(Known { holds: done, odd })
+        Some(Known { holds: done, malformed })
     }
 
     /// Whether several processes asked, and for more than there is.
@@ -273,29 +274,53 @@ impl Lock {
         if !self.exclusive {
             add_released(history, &mut shown, holds, acquire(&hold).reply);
         }
-        let say = |hold: &Hold| {
-            let op = acquire(hold);
-            let until = match hold.ended_by.map(|position| at(history, position)) {
-                Some(end) => format!("until its #{} was called", end.call),
-                None => "and was never released".to_owned(),
-            };
-            let count = if self.exclusive { String::new() } else { format!(" ({})", hold.permits) };
-            format!("Process {} certainly held it{count} from the reply to #{} on, {until}.", op.process, op.call)
-        };
         let newest = acquire(&hold);
         let refused = |hold: &Hold| lock.refused(history, &acquire(hold), newest.reply);
         let aside: Vec<Op<'h>> = chosen.iter().filter_map(refused).collect();
-        let told = |hold: &Hold| [Some(say(hold)), refused(hold).as_ref().map(refusal)];
-        let mut reasons: Vec<String> = chosen.iter().flat_map(told).flatten().collect();
-        let key = if newest.key.is_nil() { String::new() } else { format!(" of {}", newest.key) };
+        let noun = if self.exclusive { "lock" } else { "semaphore" };
+        let name = words::object_of(noun, lock, &newest);
+        let held = |hold: &Hold| {
+            if self.exclusive {
+                name.clone()
+            } else {
+                format!("{} of {name}", messages::count(hold.permits as usize, "permit"))
+            }
+        };
+        chosen.sort_by_key(|hold| hold.from);
+        let say = |hold: &Hold| {
+            let op = acquire(hold);
+            let (holder, since) = (words::holder(history, &op), messages::seconds(op.reply_time));
+            let until = words::until(history, hold.to, hold.ended_by);
+            let text =
+                format!("{holder} certainly held {} from the reply to #{} at {since} {until}", held(hold), op.call);
+            words::sentence(&text)
+        };
+        let sentences = |hold: &Hold| [Some(say(hold)), refused(hold).as_ref().map(refusal)];
+        let mut reasons: Vec<String> = chosen.iter().flat_map(sentences).flatten().collect();
         let together: u64 = chosen.iter().map(|hold| hold.permits).sum();
-        reasons.push(format!("When #{} was answered, {together} were held{key}; at most {limit} may be.", newest.call));
-        let mut names: Vec<String> = chosen.iter().map(|hold| format!("process {}", acquire(hold).process)).collect();
-        names.sort();
-        names.dedup();
-        let what = if self.exclusive { "the lock".to_owned() } else { format!("more than {limit} permits") };
+        reasons.push(match self.exclusive {
+            true => format!("When #{} was answered, both held it; at most one may.", newest.call),
+            false => format!("When #{} was answered, {together} permits were held; there are {limit}.", newest.call),
+        });
+        let earlier = chosen.iter().filter(|other| other.acquire != hold.acquire);
+        let ended: Vec<Op<'h>> = earlier.filter_map(|other| Some(at(history, other.ended_by?))).collect();
+        let lapsed = words::lapsed(history, &ended);
+        reasons.extend(lapsed.iter().flat_map(|lapsed| [words::sentence(lapsed), words::FENCING.to_owned()]));
+        let interval = |hold: &Hold| {
+            let op = acquire(hold);
+            let (holder, from) = (words::holder(history, &op), messages::seconds(op.reply_time));
+            let to = words::end_time(history, hold.to, hold.ended_by);
+            let count = if self.exclusive { String::new() } else { format!(" {}", hold.permits) };
+            format!("{holder} held{count} from {from} to {to}")
+        };
+        let intervals = chosen.iter().map(interval).collect::<Vec<String>>().join(", ");
+        let excess = match self.exclusive {
+            true => format!("{name} had two holders at the same time"),
+            false => format!("more than {limit} permits of {name} were held at the same time"),
+        };
+        let caveat = lapsed.map_or(String::new(), |lapsed| format!("; {lapsed}"));
         Violation {
-            title: format!("{} held {what}{key} at the same time", names.join(" and ")),
+            title: format!("{excess}: {intervals}{caveat}"),
             ops: shown
                 .iter()
                 .flat_map(|hold| [Some(hold.acquire), hold.ended_by])
@@ -388,7 +413,7 @@ impl Checker for Lock {
         let ends = SessionEnds::new(history);
         let (mut held, mut contended, mut most) = (0, 0, 0);
         let mut poll = BudgetPoll::new(budget);
-        let (mut doubt, mut odd) = (None, Vec::new());
+        let (mut doubt, mut malformed) = (None, Vec::new());
         let naming = Naming::new(history, self.named_by, !self.exclusive);
         'keys: for group in by_key(history, &workloads) {
             let names = naming.apart(group);
@@ -397,12 +422,12 @@ impl Checker for Lock {
                 let Some(known) = self.holds(history, lock, &ends, &mut poll, &mut report) else { break 'keys };
                 held += known.holds.len();
                 contended += usize::from(!known.holds.is_empty() && self.contended(history, lock));
-                odd.extend(known.odd);
+                malformed.extend(known.malformed);
                 most = most.max(self.sweep(history, lock, &known.holds, &mut poll, &mut report));
             }
         }
         doubt.into_iter().for_each(|doubt| report.unknown(doubt));
-        report.malformed("acquire takes a number of permits", &odd);
+        report.malformed("acquire takes a number of permits", &malformed);
         let unknown = |text: String| (Validity::Unknown, text);
         let otherwise = match self.permits {
             None => unknown("How many permits there are is not known: set the option permits.".to_owned()),

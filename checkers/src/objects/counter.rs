@@ -224,9 +224,9 @@ impl FromInitial for Counter {
         let mut malformed = Vec::new();
         let mut poll = BudgetPoll::new(budget);
         for object in objects.iter().take_while(|object| !poll.over(object.ops.len())) {
-            let odd = malformed.len();
+            let before = malformed.len();
             let (additions, reads) = collect(history, object, &mut malformed);
-            if malformed.len() > odd {
+            if malformed.len() > before {
                 continue; // An addition of unknown size allows every read.
             }
             acknowledged += additions.iter().filter(|addition| addition.op.outcome == Outcome::Ok).count() as u64;

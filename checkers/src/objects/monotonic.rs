@@ -232,15 +232,15 @@ fn judge<'h>(
     let last =
         |read: &Op<'_>| if settled { read.settle } else { reads.last().is_some_and(|last| last.call == read.call) };
     let (mut first_last, mut in_last): (u64, Vec<bool>) = (u64::MAX, Vec::new());
-    let mut odd_last = false;
+    let mut malformed_last = false;
     let mut latest_of = HashMap::new();
     for read in reads {
         // A read costs as much as it saw.
         if poll.over(1 + read.output.as_list().map_or(0, |list| list.len()) / PER_STEP) {
             return None;
         }
-        let (mut these, odd) = rows(adds, read);
-        if odd {
+        let (mut these, malformed) = rows(adds, read);
+        if malformed {
             adds.malformed.push(read.call);
         }
         let grown = adds.elements.len();
@@ -249,7 +249,7 @@ fn judge<'h>(
         in_last.resize(grown, false);
         if last(read) {
             first_last = first_last.min(read.call);
-            odd_last |= odd;
+            malformed_last |= malformed;
         }
         let mut ids: Vec<u32> = these.iter().map(|row| row.id).collect();
         ids.sort_unstable();
@@ -275,7 +275,7 @@ fn judge<'h>(
         if in_last.get(at).is_some_and(|there| *there) || adds.ambiguous.contains(&(at as u32)) {
             continue;
         }
-        if reply < first_last && first_last != u64::MAX && !odd_last {
+        if reply < first_last && first_last != u64::MAX && !malformed_last {
             found.lost.push(add.op(history));
         } else {
             found.late += 1;

@@ -62,7 +62,7 @@ pub(crate) struct Messages<'h> {
     /// Drains that were answered.
     pub(crate) drains: Vec<Op<'h>>,
     /// Elements that dequeues and drains in doubt name: they may have taken them, and a dequeue no other one.
-    pub(crate) named: Vec<u32>,
+    pub(crate) named: Vec<(u32, Op<'h>)>,
     /// Dequeues and drains that may have taken elements that are not known.
     pub(crate) doubtful_dequeues: u64,
     pub(crate) doubtful_drains: u64,
@@ -88,13 +88,13 @@ impl<'h> Messages<'h> {
                     messages.doubtful_drains += 1;
                     for element in op.completion_value.as_list().unwrap_or_default().iter() {
                         let id = messages.elements.number(element);
-                        messages.named.push(id);
+                        messages.named.push((id, op));
                     }
                 }
                 (Outcome::Info, _) if op.completion_value.is_nil() => messages.doubtful_dequeues += 1,
                 (Outcome::Info, _) => {
                     let id = messages.elements.number(op.completion_value);
-                    messages.named.push(id);
+                    messages.named.push((id, op));
                 }
                 (Outcome::Ok, Some(list)) if drain => {
                     messages.drains.push(op);

@@ -87,7 +87,7 @@ fn counts(messages: &Messages<'_>) -> Vec<Count> {
     for (id, _) in &messages.dequeues {
         counts[*id as usize].taken += 1;
     }
-    for id in &messages.named {
+    for (id, _) in &messages.named {
         counts[*id as usize].named += 1;
     }
     counts
@@ -176,6 +176,7 @@ fn lost<'h>(history: &History, messages: &Messages<'h>, absent: &[u32], missing:
         subject = element.to_value();
         ops.extend(enqueues);
         ops.extend(dequeues);
+        ops.extend(messages.named.iter().filter(|(named, _)| *named == id).map(|(_, op)| *op));
     }
     ops.extend(&messages.drains);
     let drains = messages::count(messages.drains.len(), "drain");
@@ -316,6 +317,10 @@ mod tests {
         let calls = [ONE, named("1"), ("dequeue", "null", "ok", "1"), drain("[]")];
         let strict = TotalQueue { exactly_once: true }.check(&history(&lines(&calls)), &Budget::unlimited());
         assert_eq!(strict.validity, Validity::Valid, "{}", strict.summary);
+        // Enqueued twice, and one dequeue in doubt names it: once it is lost.
+        let verdict = judge(&[ONE, ONE, named("1"), drain("[]")]);
+        assert_eq!((verdict.validity, &verdict.numbers["lost"]), (Validity::Invalid, &1.into()));
+        assert_eq!(verdict.findings[0].ops, [0, 2, 4, 6], "the dequeue in doubt is shown");
         // A drain in doubt took what it names, and maybe more.
         let drained = ("drain", "null", "info", "[1]");
         assert_eq!(judge(&[ONE, TWO, drained, drain("[2]")]).validity, Validity::Valid);

@@ -1,6 +1,6 @@
 //! `unique-ids`: no two acknowledged calls were given the same id.
 //!
-//! Function: `generate`, with the id (any value but nil) as reply. Only acknowledged calls count: an id that nobody
+//! Function: `generate`, with the id (any value but nil) as reply. Only acknowledged calls count: an id that no call
 //! received may be given out again. Ids are compared within one key of one workload.
 //!
 //! Finding: `duplicate-id`, with the first two calls that received it. Unknown where fewer than two ids were received.

@@ -8,7 +8,7 @@
 //!
 //! Input: `read`, `write` and `cas` with `[from, to]` of a workload on registers, all keys together. A session is a process.
 //! Real-time order plays no role. Exact where every written value is unique for its key. Reads of repeated values are left
-//! out, and then valid becomes unknown. A refused compare-and-set is left out, because nobody knows what it saw.
+//! out, and then valid becomes unknown. A refused compare-and-set is left out, because what it saw is not known.
 //!
 //! Findings: `thin-air-read`, `cyclic-co`, `write-co-init-read`, `write-co-read`; of `ccv` `cyclic-cf`; of `cm` and `pram`
 //! `write-hb-init-read`, `cyclic-hb`. [`super::patterns`] looks for the first five, [`super::memory`] for the last two; this

@@ -6,11 +6,11 @@
 //! write of the key had ended, after the last heal, and after a value that was never acknowledged was first seen: before
 //! that, they may still be on their way. Without the option `wait` no time is promised, and one more thing must hold:
 //! the run noted that its replicas had converged (the recipe's `converged` probe), or no final read of the key showed a
-//! change for 10 s on any node (and the run did not note that they had not converged). The common value is certainly not the last one where nobody wrote it, where it is nil
+//! change for 10 s on any node (and the run did not note that they had not converged). The common value is certainly not the last one where no call wrote it, where it is nil
 //! although a write was acknowledged, or where every write of it had ended before another acknowledged write began; stores
 //! in which the last writer may lose (by skewed clocks) set `any_written`.
 //!
-//! Where the history does not name nodes, processes are compared in their place, and nothing is valid: nobody knows
+//! Where the history does not name nodes, processes are compared in their place, and nothing is valid: it is unknown
 //! whether all nodes were asked. Nor is it with one node.
 //!
 //! Findings: `diverged-replicas`, `thin-air-read`, `lost-write`, `superseded-value`. Unknown: a node never answered, a key
@@ -80,7 +80,7 @@ impl Key<'_> {
         first.is_some_and(|reply| self.finals.values().any(|read| read.call > reply))
     }
 
-    /// Whether two nodes that are known were read at the end: of one alone nobody can say that all came to its value.
+    /// Whether two nodes that are known were read at the end: one alone does not show that all came to its value.
     fn compared(&self) -> bool {
         self.finals.keys().filter(|at| matches!(at, Place::Node(_))).count() > 1
     }
@@ -214,7 +214,7 @@ impl EventualConvergence {
         let sure = told.iter().position(|trouble| matches!(trouble, Trouble::Broken(_)));
         match told.is_empty() {
             true => troubles.extend(self.last(history, name, key, first, &begins).map(|trouble| match trouble {
-                // While a node is silent or writes may be on their way, only what nobody wrote is certainly wrong.
+                // While a node is silent or writes may be on their way, only what no call wrote is certainly wrong.
                 Trouble::Broken(finding) if finding.kind != "thin-air-read" => {
                     let early = self.too_early(key, &finals, healed);
                     match early.filter(|_| silent.is_empty()) {

@@ -112,7 +112,7 @@ pub(crate) fn violation<'h>(history: &'h History, run: &Run, bad: &Bad, words: &
     sentences.extend(cycle.iter().map(say));
     if bad.kind == "thin-air-read" {
         let reader = run.phantom().map(|reader| history.ops().at(run.at(reader).op as usize));
-        sentences.extend(reader.map(|op| nobody(history, &op)));
+        sentences.extend(reader.map(|op| never_written(history, &op)));
     }
     let key = if let [key] = &keys[..] { key.clone() } else { Value::Nil };
     // A causal order that comes back to itself needs nobody beside those on it; what a read shows is told by its writer.
@@ -124,7 +124,7 @@ pub(crate) fn violation<'h>(history: &'h History, run: &Run, bad: &Bad, words: &
 }
 
 /// The refused writes of what a read saw.
-fn nobody(history: &History, read: &Op<'_>) -> String {
+fn never_written(history: &History, read: &Op<'_>) -> String {
     let value = read.output;
     let failed = history.ops().iter().find(|op| {
         let same = op.workload == read.workload && op.key == read.key;

@@ -11,8 +11,8 @@ fn what_was_not_observed_is_not_valid() {
             let verdict = judge_with(checker, &case_options(given), story);
             assert_eq!(verdict.validity, Validity::Unknown, "{checker} {given:?}: {}\n{story}", verdict.summary);
             let understood = ["cannot be judged", "understood", "not known", "is no ", "takes"];
-            let odd = understood.iter().find(|words| verdict.summary.contains(**words));
-            assert_eq!(odd, None, "{checker} {given:?}: {}", verdict.summary);
+            let claimed = understood.iter().find(|words| verdict.summary.contains(**words));
+            assert_eq!(claimed, None, "{checker} {given:?}: {}", verdict.summary);
         }
     }
 }

@@ -257,7 +257,7 @@ impl ListAppend {
         analysis.doubtful(txns, budget, self.model).then(|| {
             let (model, keys) = (self.model.name, messages::count(analysis.open_keys as usize, "key"));
             format!(
-                "Nothing contradicts {model}, but that depends on the order of appends to {keys} that nobody read: \
+                "Nothing contradicts {model}, but that depends on the order of appends to {keys} that no transaction read: \
                  read all keys at the end."
             )
         })

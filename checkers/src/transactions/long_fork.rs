@@ -107,7 +107,7 @@ struct Survey<'h> {
     /// A write of nil or of the initial value, which would take a key back.
     taken_back: bool,
     other: usize,
-    odd: usize,
+    not_one_group: usize,
     /// The budget ended before all was seen.
     cut: bool,
 }
@@ -148,7 +148,7 @@ fn survey<'h>(
         list.sort_by_key(|access| access.1);
         let keys: Vec<ValueRef<'h>> = list.iter().map(|access| access.1).collect();
         if keys.windows(2).any(|pair| pair[0] == pair[1]) || size.is_some_and(|size| size != keys.len()) {
-            survey.odd += 1;
+            survey.not_one_group += 1;
             continue;
         }
         let mut seen = vec![0; keys.len().div_ceil(64)].into_boxed_slice();
@@ -227,14 +227,14 @@ impl Checker for LongFork {
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = self.workloads(history);
         let mut report = Report::new(history);
-        let (mut reads, mut compared, mut repeated, mut other, mut odd) = (0, 0, 0, 0, 0);
+        let (mut reads, mut compared, mut repeated, mut other, mut not_one_group) = (0, 0, 0, 0, 0);
         let (mut early, mut late, mut between) = (0, 0, 0);
         let mut poll = BudgetPoll::new(budget);
         for workload in &workloads {
             let mut survey = survey(history, *workload, self, &mut poll);
             repeated += survey.writes.values().filter(|(_, count)| *count > 1).count();
             other += survey.other + usize::from(survey.taken_back);
-            odd += survey.odd;
+            not_one_group += survey.not_one_group;
             for (keys, group) in &mut survey.groups {
                 group.sort_by_key(|read| (read.count, read.position));
                 reads += group.len();
@@ -268,8 +268,8 @@ impl Checker for LongFork {
         } else if repeated > 0 {
             let text = format!("{} written more than once, which hides forks.", messages::count(repeated, "key"));
             (Validity::Unknown, text)
-        } else if odd > 0 {
-            (Validity::Unknown, format!("{} not ask for one group.", messages::count(odd, "read did")))
+        } else if not_one_group > 0 {
+            (Validity::Unknown, format!("{} not ask for one group.", messages::count(not_one_group, "read did")))
         } else if between == 0 {
             let text = format!(
                 "None of {} saw some keys of its group written and others not, so the order of the writes was never \

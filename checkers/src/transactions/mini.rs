@@ -7,7 +7,7 @@
 //! overwrite the same version are a lost-update, which all three forbid.
 //!
 //! What an Info transaction read is unknown. Where a key has one such write that was seen, it overwrote the only version
-//! that nobody else did. Where it has several, an order of them that fits shows that the model holds; if the order tried
+//! that no other transaction did. Where it has several, an order of them that fits shows that the model holds; if the order tried
 //! does not fit, and nothing certain contradicts the model, the answer is Unknown. Unknown too: a write without a read of
 //! its key before it, and whatever is Unknown for `rw-register`. Kinds of findings are those of `rw-register`.
 #[cfg(feature = "oracles")]

@@ -3,7 +3,7 @@ use super::lattice::Consistency;
 use super::txn::{MopKind, Transactions};
 use crate::history::Outcome;
 
-/// Nobody wrote it, or several did.
+/// No transaction wrote it, or several did.
 const NOBODY: u32 = u32::MAX;
 const SEVERAL: u32 = u32::MAX - 1;
 

@@ -276,6 +276,7 @@ impl Worker {
 
     fn end(&mut self, call: &Call, response: &CallResponse) {
         self.shared.recorder.complete(self.process, response);
+        self.shared.first_calls.ended(call, &response.result);
         self.turns.observe(call, &response.result);
     }
 

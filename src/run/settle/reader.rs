@@ -1,6 +1,7 @@
 //! [`Reader`]: makes the final reads of one node, one after the other.
 use super::super::driver::{Backoff, call_once, connect_once, discard, turned_true};
 use super::{Missed, SettleSummary, SharedSettle, UnansweredCalls};
+use crate::judge::never_ok::incurable;
 use dsfuzz_checkers::{ABSENT, Value};
 use dsfuzz_rng::Rng;
 use dsfuzz_workloads::{Call, CallResult, Client, Terms};
@@ -11,6 +12,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// Attempts in a row that end with an error which no wait cures, after which a read is given up.
+const INCURABLE_MAX: u32 = 3;
 
 /// The outcome of an attempt.
 pub(super) enum ReadOutcome {
@@ -18,6 +21,8 @@ pub(super) enum ReadOutcome {
     Answered(ReadReply),
     /// The node refuses to be read, with one of the codes for that.
     Refused(Arc<str>),
+    /// No further attempt can succeed: the request itself is wrong, or the client.
+    Hopeless(Arc<str>),
     /// It certainly had no effect.
     Failed(Arc<str>),
     /// It may have had an effect.
@@ -79,6 +84,8 @@ pub(super) struct Reader {
     backoff: Backoff,
     rng: Rng,
     summary: SettleSummary,
+    /// Attempts in a row that ended with an error which no wait cures.
+    incurable: u32,
     /// The digest of the last answer to each call, by the call's position.
     pub(super) answers: BTreeMap<usize, u64>,
 }
@@ -94,6 +101,7 @@ impl Reader {
             backoff: Backoff::default(),
             rng: Rng::new(shared.options.seed, "settle", position as u64),
             summary: SettleSummary::default(),
+            incurable: 0,
             answers: BTreeMap::new(),
             shared,
         }
@@ -176,6 +184,9 @@ impl Reader {
     }
 
     fn outcome(&mut self, answer: CallResult) -> ReadOutcome {
+        let wrong = matches!(&answer, CallResult::Fail(why) | CallResult::Info(why) if incurable(why));
+        self.incurable = if wrong { self.incurable + 1 } else { 0 };
+        let hopeless = self.incurable >= INCURABLE_MAX;
         match answer {
             CallResult::Ok(value) => {
                 self.backoff.answered();
@@ -193,13 +204,14 @@ impl Reader {
                 let code = why.split(':').next().unwrap_or_default();
                 match self.shared.options.refusals.iter().any(|refusal| refusal == code) {
                     true => ReadOutcome::Refused(why),
+                    false if hopeless => ReadOutcome::Hopeless(why),
                     false => ReadOutcome::Failed(why),
                 }
             }
             CallResult::Info(why) => {
                 let node = self.shared.options.nodes[self.position].name.clone();
                 self.summary.count_failure(&why, &node);
-                ReadOutcome::Unknown(why)
+                if hopeless { ReadOutcome::Hopeless(why) } else { ReadOutcome::Unknown(why) }
             }
         }
     }

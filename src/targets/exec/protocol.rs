@@ -4,7 +4,7 @@ mod tests;
 
 use super::super::node_commands::head;
 use super::super::recipe::Certainty;
-use super::codes::CODES;
+use super::codes;
 use super::{shapes, transactions, values};
 use crate::cluster::Node;
 use dsfuzz_checkers::functions::{Argument, Function, FunctionKind, Reply, function};
@@ -453,10 +453,9 @@ fn reads(call: &Call) -> bool {
 }
 
 fn certainty(code: &str, call: &Call, errors: &BTreeMap<String, Certainty>) -> Option<Certainty> {
-    let table = || CODES.iter().find(|known| known.code == code).map(|known| known.certainty);
     // Only a read can find an absent object; for a change the code means no more than the table says.
     let given = errors.get(code).copied().filter(|given| *given != Certainty::Absent || reads(call));
-    given.or_else(table)
+    given.or_else(|| codes::certainty(code))
 }
 
 /// `code: text`. A client's own text never begins with [`ABSENT`]: only a recipe declares that an object is certainly absent.

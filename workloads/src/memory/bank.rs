@@ -1,6 +1,7 @@
 //! Accounts in memory. They begin with the balances that the workload tells its clients.
 use super::{ChangeEffect, Store, entry, every};
 use crate::client::CallResult;
+use crate::codes::{MALFORMED, NOT_FOUND, PRECONDITION};
 use dsfuzz_checkers::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,13 +45,13 @@ impl Store {
         let account = |end| entry(transfer, end).map(|account| Arc::<str>::from(account.to_string()));
         let amount = entry(transfer, "amount").and_then(Value::as_int);
         let (Some(from), Some(to), Some(amount)) = (account("from"), account("to"), amount) else {
-            return CallResult::fail("a transfer needs {from, to, amount}");
+            return MALFORMED.because("a transfer needs {from, to, amount}");
         };
         let (Some(held), true) = (self.bank.now.get(&from).copied(), self.bank.now.contains_key(&to)) else {
-            return CallResult::fail("no such account");
+            return NOT_FOUND.because("no such account");
         };
         if held < amount && !self.bank.overdraft && !self.unchecked() {
-            return CallResult::fail("not enough money");
+            return PRECONDITION.because("not enough money");
         }
         let fate = self.fate();
         if !matches!(fate, ChangeEffect::InfoUndone) {

@@ -1,6 +1,7 @@
 //! Transactions over several participants, and sagas, in memory. Some transactions abort and some sagas are compensated by right.
 use super::{ChangeEffect, Store};
 use crate::client::{Call, CallResult};
+use crate::codes::NOT_SUPPORTED;
 use dsfuzz_checkers::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ impl Store {
                     all.map(|(id, known)| (id.to_string().into(), says(known, &participant))).collect(),
                 ))
             }
-            (other, _) => CallResult::fail(format!("no such function: {other}")),
+            (other, _) => NOT_SUPPORTED.because(format!("no such function: {other}")),
         }
     }
 
@@ -63,7 +64,7 @@ impl Store {
         match &*call.f {
             "start" => self.start(&call.key, &call.value),
             "log" => CallResult::Ok(Value::list(self.decisions.sagas.get(&call.key).cloned().unwrap_or_default())),
-            other => CallResult::fail(format!("no such function: {other}")),
+            other => NOT_SUPPORTED.because(format!("no such function: {other}")),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Sets under a lock and offices with a leader, in memory. Grants have growing tokens; what they guard refuses older ones.
 use super::{ChangeEffect, Store, every};
 use crate::client::{Call, CallResult};
+use crate::codes::{FENCED, MALFORMED, NOT_HELD, NOT_SUPPORTED};
 use dsfuzz_checkers::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -62,7 +63,7 @@ impl Store {
         match &*call.f {
             "acquire" => self.acquire_guarded(process, call),
             "release" => self.release(process, call),
-            "add" if !self.holds(process, call) => CallResult::fail("not-held"),
+            "add" if !self.holds(process, call) => NOT_HELD.because("the process holds nothing"),
             "add" => self.write_back(process, key, &call.value),
             "read" => CallResult::Ok(Value::list(self.guarded.sets.get(key).cloned().unwrap_or_default())),
             "write" => self.write_with_token(key, &call.value),
@@ -72,7 +73,7 @@ impl Store {
             "elect" => self.elect(process, key, &call.value),
             "leader" => self.guarded.offices.get(key).map_or(CallResult::Ok(Value::Nil), Office::shown),
             "resign" => self.resign(process, key),
-            other => CallResult::fail(format!("no such function: {other}")),
+            other => NOT_SUPPORTED.because(format!("no such function: {other}")),
         }
     }
 
@@ -101,11 +102,11 @@ impl Store {
 
     fn write_with_token(&mut self, key: &Value, written: &Value) -> CallResult {
         let (Some(Value::Int(token)), Some(value)) = (entry(written, "token"), entry(written, "value")) else {
-            return CallResult::fail("malformed: a write needs {token, value}");
+            return MALFORMED.because("a write needs {token, value}");
         };
         let old = self.guarded.resources.get(key).is_some_and(|resource| token < resource.largest);
         if old && !self.unchecked() {
-            return CallResult::fail("fenced: a newer token was here");
+            return FENCED.because("a newer token was here");
         }
         let fate = self.fate();
         if matches!(fate, ChangeEffect::Done | ChangeEffect::Fail | ChangeEffect::InfoDone) {
@@ -135,7 +136,7 @@ impl Store {
 
     fn resign(&mut self, process: u64, key: &Value) -> CallResult {
         if self.guarded.offices.get(key).is_none_or(|office| office.process != process) {
-            return CallResult::fail("not-held");
+            return NOT_HELD.because("the process holds nothing");
         }
         let fate = self.fate();
         if !matches!(fate, ChangeEffect::InfoUndone) {

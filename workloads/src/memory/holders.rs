@@ -2,6 +2,7 @@
 //! server that sees the session end. A lease ends in no other way: a server may always let it last longer.
 use super::{ChangeEffect, Store, every};
 use crate::client::{Call, CallResult};
+use crate::codes::NOT_HELD;
 use crate::semaphore::PERMITS;
 use dsfuzz_checkers::Value;
 use std::collections::HashMap;
@@ -57,14 +58,14 @@ impl Store {
     pub(super) fn renew(&mut self, process: u64, call: &Call) -> CallResult {
         match self.holders.of(call).contains(&process) {
             true => CallResult::Ok(Value::Nil),
-            false => CallResult::fail("not-held"),
+            false => NOT_HELD.because("the process holds nothing"),
         }
     }
 
     /// Never lost: nothing could be acquired any more, and nothing would be wrong.
     pub(super) fn release(&mut self, process: u64, call: &Call) -> CallResult {
         if !self.holders.of(call).contains(&process) {
-            return CallResult::fail("not-held");
+            return NOT_HELD.because("the process holds nothing");
         }
         let fate = self.fate();
         if !matches!(fate, ChangeEffect::InfoUndone) {

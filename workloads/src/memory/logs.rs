@@ -1,6 +1,7 @@
 //! Logs of messages in memory. A consumer is a process; its client's end loses its place.
 use super::{ChangeEffect, Store, every};
 use crate::client::{Call, CallResult};
+use crate::codes::{CRASH, NOT_FOUND, NOT_SUPPORTED};
 use dsfuzz_checkers::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -30,8 +31,8 @@ impl Store {
         match &*call.f {
             "assign" | "subscribe" => self.assign(process, &call.value),
             "send" | "poll" | "txn" => self.send_and_poll(process, call),
-            "crash" => CallResult::info("crash"),
-            other => CallResult::fail(format!("no such function: {other}")),
+            "crash" => CRASH.because("the client ends"),
+            other => NOT_SUPPORTED.because(format!("no such function: {other}")),
         }
     }
 
@@ -53,7 +54,7 @@ impl Store {
         let asked = call.value.as_list().unwrap_or_default();
         let sends = |one: &Value| matches!(one.as_list(), Some([_, _, _]));
         if !asked.iter().all(sends) && !self.logs.consumers.contains_key(&process) {
-            return CallResult::fail("not-found: no log is assigned");
+            return NOT_FOUND.because("no log is assigned");
         }
         let fate = if asked.iter().any(sends) { self.fate() } else { ChangeEffect::Done };
         // What a transaction polls is what was there before it.

@@ -1,6 +1,7 @@
 //! Numbers in memory: counters and the ids that were given out.
 use super::{ChangeEffect, Store, every};
 use crate::client::CallResult;
+use crate::codes::MALFORMED;
 use dsfuzz_checkers::Value;
 
 /// A counter.
@@ -18,7 +19,7 @@ impl Store {
     }
 
     pub(super) fn count(&mut self, key: &Value, amount: &Value) -> CallResult {
-        let Some(amount) = amount.as_int() else { return CallResult::fail("a counter adds integers") };
+        let Some(amount) = amount.as_int() else { return MALFORMED.because("a counter adds integers") };
         let fate = self.fate();
         if matches!(fate, ChangeEffect::Done | ChangeEffect::Fail | ChangeEffect::InfoDone) {
             let sum = self.counters.entry(key.clone()).or_default();

@@ -1,6 +1,7 @@
 //! Transactions of micro-operations in memory: each is carried out whole, or not at all.
 use super::{ChangeEffect, Replicated, Store, every};
 use crate::client::{Call, CallResult};
+use crate::codes::MALFORMED;
 use dsfuzz_checkers::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -44,7 +45,7 @@ fn parse(micro_operation: &Value) -> Option<MicroOperation<'_>> {
 impl Store {
     /// Fills a table.
     pub(super) fn begin_with(&mut self, node: &Arc<str>, call: &Call) -> CallResult {
-        let Value::Map(rows) = &call.value else { return CallResult::fail("init needs {key: value}") };
+        let Value::Map(rows) = &call.value else { return MALFORMED.because("init needs {key: value}") };
         let fate = self.fate();
         if matches!(fate, ChangeEffect::Done | ChangeEffect::Fail | ChangeEffect::InfoDone) {
             let key = |name: &str| name.parse().map_or_else(|_| Value::text(name), Value::Int);
@@ -63,7 +64,7 @@ impl Store {
     pub(super) fn transact(&mut self, node: &Arc<str>, call: &Call) -> CallResult {
         let parsed: Option<Vec<_>> = call.value.as_list().and_then(|list| list.iter().map(parse).collect());
         let Some(micro_operations) = parsed else {
-            return CallResult::fail(
+            return MALFORMED.because(
                 "a transaction needs a list of [\"r\", key, null], [\"w\", key, value] and [\"append\", key, value]",
             );
         };

@@ -1,6 +1,7 @@
 //! Keys with revisions in memory, and watches of them. A watch is answered at once with all that there is.
 use super::{ChangeEffect, Store, every};
 use crate::client::{Call, CallResult};
+use crate::codes::{MALFORMED, NOT_SUPPORTED};
 use dsfuzz_checkers::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ impl Store {
             "delete" if !self.keys.now.contains_key(&call.key) => CallResult::Ok(Value::Nil),
             "delete" => self.change_key(&call.key, None),
             "watch" => self.watch(&call.value),
-            other => CallResult::fail(format!("no such function: {other}")),
+            other => NOT_SUPPORTED.because(format!("no such function: {other}")),
         }
     }
 
@@ -45,7 +46,7 @@ impl Store {
 
     /// A stale watch leaves out the event before the last one.
     fn watch(&mut self, asked: &Value) -> CallResult {
-        let Value::Map(entries) = asked else { return CallResult::fail("malformed: a watch needs an object") };
+        let Value::Map(entries) = asked else { return MALFORMED.because("a watch needs an object") };
         let entry = |name: &str| entries.iter().find(|(known, _)| &**known == name).map(|(_, value)| value);
         let takes = |key: &Value| match (entry("key"), entry("prefix")) {
             (Some(own), _) => own == key,

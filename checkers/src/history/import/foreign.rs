@@ -98,7 +98,7 @@ pub(super) struct Foreign {
     mark: usize,
 }
 
-/// Infos of clients that complete no call: remarks of theirs, where nobody ever calls such a function.
+/// Infos of clients that complete no call: remarks of theirs, where no call has such a function.
 #[derive(Debug, Default)]
 struct Lone {
     count: u64,
@@ -294,7 +294,7 @@ impl Foreign {
         values.put(&Value::Map(entries.into()))
     }
 
-    /// Looks whether this call's value is a key with its value although nobody said so.
+    /// Looks whether this call's value is a key with its value although the file does not say so.
     fn explained(&mut self, number: u64, function: u16, keyed: bool, input: Word) -> Result<(), HistoryError> {
         if keyed {
             self.pairs.keyed();
@@ -412,7 +412,7 @@ impl Foreign {
     /// The whole. Calls still open stay Info.
     ///
     /// # Errors
-    /// When all calls together say that their values are keys with their values, and nobody said whether they are.
+    /// When all calls together say that their values are keys with their values, and the file does not say whether they are.
     pub(super) fn finish(mut self) -> Result<History, HistoryError> {
         std::mem::take(&mut self.pairs).judged()?;
         self.lone_are_remarks()?;
@@ -449,7 +449,7 @@ impl Foreign {
 
 impl Foreign {
     /// An info that completes no call is a client's remark only where no client ever calls such a function: otherwise
-    /// the call is missing, and what it did would look as if nobody had done it.
+    /// the call is missing, and what it did would look as if no call had done it.
     fn lone_are_remarks(&mut self) -> Result<(), HistoryError> {
         let Lone { firsts, .. } = &mut self.lone;
         let called = |function: &u16| self.history.ops().iter().any(|op| op.function == NameId(u32::from(*function)));

@@ -10,10 +10,10 @@
 //! processes with other names are clients, numbered as they come.
 //!
 //! Of `ok` the value is the reply; functions that answer nothing (write, cas, add, ...) repeat their argument there,
-//! which is dropped. `fail` means no effect, `info` means nobody knows, a call without a completion is open; a value of
+//! which is dropped. `fail` means no effect, `info` means that the effect is unknown, a call without a completion is open; a value of
 //! theirs other than the argument is kept ([`Op::completion_value`](crate::history::Op::completion_value)). A value
 //! that is a key with its value (`jepsen.independent`) is told by the caller ([`ReadOptions::independent`]) or by its
-//! tag (`MapEntry`, `Tuple`); where values look so and nobody told, the history is refused.
+//! tag (`MapEntry`, `Tuple`); where values look so and the file does not say, the history is refused.
 use super::clients::named;
 use super::edn;
 use super::foreign::{Caller, Foreign, ForeignRecord};
@@ -169,7 +169,7 @@ impl Records {
         Ok(())
     }
 
-    /// Passes a value that nobody reads.
+    /// Passes a value that no checker reads.
     fn skip(&mut self, scan: &mut Scan<'_>) -> Result<(), Stop> {
         match self.syntax {
             Syntax::Json => json::skip(scan),

@@ -11,7 +11,7 @@ pub(super) struct Scratch {
     frames: Vec<Frame>,
     pub(super) text: String,
     /// Whether the last value had numbers that are no 64-bit integers.
-    pub(super) odd: bool,
+    pub(super) number_changed: bool,
 }
 
 /// A list or a map whose first word on the scratch this is.
@@ -33,7 +33,7 @@ pub(super) fn space(scan: &mut Scan<'_>) -> Result<(), Stop> {
 pub(super) fn value(scan: &mut Scan<'_>, arena: &mut Arena, scratch: &mut Scratch) -> Result<Word, Stop> {
     scratch.words.clear();
     scratch.frames.clear();
-    scratch.odd = false;
+    scratch.number_changed = false;
     loop {
         space(scan)?;
         let mut word = match scan.peek()? {
@@ -42,7 +42,7 @@ pub(super) fn value(scan: &mut Scan<'_>, arena: &mut Arena, scratch: &mut Scratc
                 arena.put_text(text)
             }
             Some(b'-') if scan.bytes.get(scan.at + 1) == Some(&b'I') => literal(scan, arena)?,
-            Some(b'-' | b'0'..=b'9') => number(scan, arena, &mut scratch.odd)?,
+            Some(b'-' | b'0'..=b'9') => number(scan, arena, &mut scratch.number_changed)?,
             Some(b'[') => {
                 scan.at += 1;
                 space(scan)?;
@@ -271,7 +271,7 @@ pub(super) fn integer(scan: &mut Scan<'_>) -> Option<i64> {
     Some(if negative { -number } else { number })
 }
 
-fn number(scan: &mut Scan<'_>, arena: &mut Arena, odd: &mut bool) -> Result<Word, Stop> {
+fn number(scan: &mut Scan<'_>, arena: &mut Arena, changed: &mut bool) -> Result<Word, Stop> {
     if let Some(number) = integer(scan) {
         return Ok(arena.put_int(number));
     }
@@ -286,12 +286,12 @@ fn number(scan: &mut Scan<'_>, arena: &mut Arena, odd: &mut bool) -> Result<Word
         Grammar::Whole => Ok(match text.parse() {
             Ok(number) => arena.put_int(number),
             Err(_) => {
-                *odd = true;
+                *changed = true;
                 arena.put_text(text)
             }
         }),
         Grammar::Fraction => {
-            *odd = true;
+            *changed = true;
             Ok(fraction(text, arena))
         }
     }

@@ -269,7 +269,7 @@ fn value(scan: &mut Scan<'_>, name: &[u8], history: &mut HistoryBuilder, scratch
     }
     match json::value(scan, history.arena(), scratch) {
         // The longer way reads fractions and large numbers in its own manner.
-        Ok(word) if !scratch.odd => Some(word),
+        Ok(word) if !scratch.number_changed => Some(word),
         Ok(_) | Err(Stop::Cut | Stop::Wrong(..) | Stop::Broken(..)) => None,
     }
 }

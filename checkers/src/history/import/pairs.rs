@@ -1,4 +1,4 @@
-//! Whether values that nobody explained are keys with their values, as `jepsen.independent` makes them. Read as plain
+//! Whether values without an explanation are keys with their values, as `jepsen.independent` makes them. Read as plain
 //! values they would all belong to one object, and its checker would find it broken: so such a history is refused.
 //!
 //! **Certain** from one call on, wherever it stands: a call with `[k nil]` that was answered with `[k v]` (what it asks

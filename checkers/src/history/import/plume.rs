@@ -1,7 +1,7 @@
 //! Transactions of sessions, as the testers of weak isolation write them: Plume's lines, and the text of AWDIT's tests.
 //!
 //! Two forms. Lines `r(key,value,session,transaction)` and `w(...)`: operations of one transaction carry its number,
-//! transaction -1 was aborted, and a value of 0 that nobody writes is the initial one (read here as nil). Or sessions
+//! transaction -1 was aborted, and a value of 0 that no call writes is the initial one (read here as nil). Or sessions
 //! apart by `=====`, transactions apart by `-----`, one `r key value` or `w key value` (also `R(key, value)`) on a
 //! line; there every value is what it says.
 //!
@@ -120,7 +120,7 @@ fn malformed(stop: Stop, line: u64, text: &[u8]) -> HistoryError {
     HistoryError::Malformed { line, column, message }
 }
 
-/// Reads of a 0 that nobody wrote saw the initial state.
+/// Reads of a 0 that no call wrote saw the initial state.
 fn initially_nil(transactions: &mut [Transaction], arena: &mut Arena) {
     let zero = arena.put_int(0);
     let writes = transactions.iter().flat_map(|transaction| &transaction.events);

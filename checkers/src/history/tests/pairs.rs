@@ -1,4 +1,4 @@
-//! Values that are keys with their values although nobody said so: refused, and near misses are not.
+//! Values that are keys with their values although the file does not say so: refused, and near misses are not.
 use super::foreign::{error, history, told, with};
 use crate::history::{Format, HistoryError, ReadOptions};
 

@@ -1,4 +1,4 @@
-//! What never refuses a history: fields that nobody reads, records of other types, remarks of clients; and files that
+//! What never refuses a history: fields that no checker reads, records of other types, remarks of clients; and files that
 //! are no histories, which are named.
 use super::foreign::{error, history, told, with};
 use crate::history::{Format, ReadOptions, read_any};
@@ -33,9 +33,9 @@ fn fields_that_nobody_reads() {
 {"type":"ok","f":"write","value":1,"process":0}"#;
     assert_eq!(told(&history(Format::JepsenJson, json)), wanted);
     // A value of the nemesis is no client's, and may be anything; a client's may not.
-    let odd = "{:type :info :f :start :process :nemesis :value #<Node n1>}\n";
-    assert_eq!(told(&history(Format::JepsenEdn, &format!("{odd}{CALLS}"))), wanted);
-    assert!(error(Format::JepsenEdn, &odd.replace(":nemesis", "7")).contains("line 1"));
+    let remark = "{:type :info :f :start :process :nemesis :value #<Node n1>}\n";
+    assert_eq!(told(&history(Format::JepsenEdn, &format!("{remark}{CALLS}"))), wanted);
+    assert!(error(Format::JepsenEdn, &remark.replace(":nemesis", "7")).contains("line 1"));
 }
 
 #[test]
@@ -54,9 +54,10 @@ fn records_of_other_types_and_remarks_are_counted() {
     // A write may have happened although its call is missing.
     let missing = format!("{CALLS}{{:type :info :f :write :process 5 :value 3}}\n");
     assert!(error(Format::JepsenEdn, &missing).starts_with("line 3, column 1: the recording is broken at record 2"));
-    let nobody = "{:type :ok :f :read :value 1}";
+    let without_process = "{:type :ok :f :read :value 1}";
     assert!(
-        error(Format::JepsenEdn, nobody).contains("a record without a process completes a call that was never made")
+        error(Format::JepsenEdn, without_process)
+            .contains("a record without a process completes a call that was never made")
     );
 }
 

@@ -17,7 +17,7 @@ pub(super) fn decide(spans: &Spans) -> ContainerDecision {
     let mut cover = Cover::new(moments.len());
     for (at, span) in spans.values.iter().enumerate() {
         let (from, to) = (place(span.take_from), place(span.take_to));
-        // Nobody has to have taken it: at the end of time there is room.
+        // It need not have been taken: at the end of time there is room.
         if let Some(take) = span.take
             && cover.least(from, to) > 0
         {

@@ -61,7 +61,7 @@ impl Spans {
         for (place, op) in ops.iter().enumerate() {
             match &op.action {
                 ContainerAction::Put(_) => {}
-                // Nobody knows a reply that never came.
+                // A reply that never came is not known.
                 ContainerAction::Take(_) | ContainerAction::TakeNothing if op.end == Op::OPEN => {
                     return Err(ContainerDecision::CannotTell);
                 }

@@ -90,3 +90,78 @@ fn each_release_of_a_lost_hold_ends_one() {
     let verdict = linearizable.check(&history, &Budget::unlimited());
     assert_eq!(verdict.validity, Validity::Valid, "{}: {:?}", verdict.summary, verdict.findings);
 }
+
+/// Calls of locks by node, each with the second of its call; replies follow half a second later.
+fn timed(calls: &[(u64, &str, u64, &str, &str)]) -> History {
+    let mut lines = vec![
+        r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1","n2"],"wall":"2026-01-01T00:00:00Z"}"#
+            .to_owned(),
+    ];
+    let ns = |half_seconds: usize| half_seconds as u64 * 500_000_000;
+    for (second, node, process, f, reply) in calls {
+        let (at, index) = (2 * *second as usize, lines.len());
+        lines.push(format!(
+            "{{\"type\":\"invoke\",\"index\":{index},\"time\":{},\"worker\":{process},\"process\":{process},\"node\":\"{node}\",\
+             \"workload\":\"lock\",\"f\":\"{f}\",\"key\":7}}",
+            ns(at)
+        ));
+        lines.push(format!("{reply},\"index\":{},\"time\":{},\"process\":{process}}}", index + 1, ns(at + 1)));
+    }
+    lines.push(format!("{{\"type\":\"end\",\"index\":{},\"time\":{}}}", lines.len(), ns(40)));
+    crate::history::read_jsonl(lines.join("\n").as_bytes()).expect("a history")
+}
+
+#[test]
+fn a_double_hold_names_the_lock_both_holders_their_nodes_and_their_times() {
+    let ok = r#"{"type":"ok""#;
+    let calls = [(1, "n1", 1, "acquire", ok), (3, "n2", 2, "acquire", ok), (6, "n1", 1, "release", ok)];
+    let verdict = checker("lock").expect("lock").check(&timed(&calls), &Budget::unlimited());
+    let finding = &verdict.findings[0];
+    assert_eq!(
+        finding.title,
+        "Double hold: lock 7 had two holders at the same time: process 1 on n1 held from 1.500 s to 6.000 s, \
+         process 2 on n2 held from 3.500 s to the end of the record"
+    );
+    let said = finding.sentences.join(" ");
+    assert!(
+        said.contains("Process 1 on n1 certainly held lock 7 from the reply to #1 at 1.500 s until it called #5 (release) at 6.000 s."),
+        "{said}"
+    );
+    assert!(!said.contains("fencing"), "{said}");
+}
+
+#[test]
+fn a_double_hold_by_a_holder_whose_session_had_ended_says_so() {
+    let (ok, gone) = (r#"{"type":"ok""#, r#"{"type":"fail","error":"not-held: the session is over""#);
+    let calls = [(1, "n1", 1, "acquire", ok), (3, "n2", 2, "acquire", ok), (6, "n1", 1, "release", gone)];
+    let verdict = checker("lock").expect("lock").check(&timed(&calls), &Budget::unlimited());
+    let finding = &verdict.findings[0];
+    assert_eq!((finding.kind.as_str(), verdict.validity), ("double-hold", Validity::Invalid));
+    assert!(
+        finding.title.ends_with(
+            "; release #5 told process 1 on n1 that its session or lease had ended (not-held: the session is over)"
+        ),
+        "{}",
+        finding.title
+    );
+    assert!(finding.sentences.join(" ").contains("needs a fencing token"), "{:?}", finding.sentences);
+    // A holder that lost its session after the others had it says nothing about them.
+    let calls = [(1, "n1", 1, "acquire", ok), (3, "n2", 2, "acquire", ok), (6, "n2", 2, "release", gone)];
+    let verdict = checker("lock").expect("lock").check(&timed(&calls), &Budget::unlimited());
+    assert!(!verdict.findings[0].title.contains("session"), "{}", verdict.findings[0].title);
+}
+
+#[test]
+fn too_many_holders_are_named_with_their_permits() {
+    let ok = r#"{"type":"ok""#;
+    let calls = [(1, "n1", 1, "acquire", ok), (3, "n2", 2, "acquire", ok), (5, "n1", 3, "acquire", ok)];
+    let semaphore =
+        checker_with("semaphore", &Options([("permits".to_owned(), Value::Int(2))].into())).expect("options");
+    let verdict = semaphore.check(&timed(&calls), &Budget::unlimited());
+    assert_eq!(
+        verdict.findings[0].title,
+        "Too many holders: more than 2 permits of semaphore 7 were held at the same time: process 1 on n1 held 1 from \
+         1.500 s to the end of the record, process 2 on n2 held 1 from 3.500 s to the end of the record, process 3 on n1 held 1 \
+         from 5.500 s to the end of the record"
+    );
+}

@@ -112,15 +112,16 @@ fn bounds(history: &History, ops: &[Op<'_>], read: &Op<'_>) -> Option<&'static s
 
 fn defined(history: &History) -> Answer {
     let ops: Vec<Op<'_>> = history.ops().iter().collect();
-    let odd = |op: &Op<'_>| history.name(op.function) == "add" && op.input.as_int().is_none();
-    let odd = ops.iter().any(|op| op.outcome != Outcome::Fail && odd(op));
-    let broken: Vec<&str> = ops.iter().filter(|_| !odd).filter_map(|read| bounds(history, &ops, read)).collect();
+    let malformed = |op: &Op<'_>| history.name(op.function) == "add" && op.input.as_int().is_none();
+    let malformed = ops.iter().any(|op| op.outcome != Outcome::Fail && malformed(op));
+    let broken: Vec<&str> = ops.iter().filter(|_| !malformed).filter_map(|read| bounds(history, &ops, read)).collect();
     let is_read = |op: &&Op<'_>| history.name(op.function) == "read";
     let ok = |op: &&Op<'_>| op.outcome == Outcome::Ok;
     let added = ops.iter().filter(ok).any(|op| amount(history, op).is_some());
     let after = |read: &Op<'_>| ops.iter().filter(ok).any(|op| amount(history, op).is_some() && op.reply < read.call);
-    let doubt =
-        !added || odd || !ops.iter().filter(ok).any(|op| is_read(&op) && op.output.as_int().is_some() && after(op));
+    let doubt = !added
+        || malformed
+        || !ops.iter().filter(ok).any(|op| is_read(&op) && op.output.as_int().is_some() && after(op));
     let count = |kind: &str| broken.iter().filter(|other| **other == kind).count() as u64;
     let facts = vec![("below", count("read-below-bound")), ("above", count("read-above-bound"))];
     Answer::of(broken.iter().map(|&kind| kind.to_owned()).collect::<BTreeSet<_>>(), doubt, facts)

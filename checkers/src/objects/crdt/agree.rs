@@ -5,12 +5,14 @@
 //! and every fault was gone; one that failed with the code `absent` is a read of nothing.
 //!
 //! Violations: `lost-element`, a node lacks an acknowledged element that another node has, and is certainly not only
-//! behind; `diverged`, once for each such set. A node is certainly not only behind in two cases:
+//! behind; `diverged`, once for each such set. A node is certainly not only behind in three cases:
 //! - The run noted that its replicas had converged (the recipe's `converged` probe), after every add and every fault and
 //!   before the node's last final read, and no later final read of the node gained an acknowledged element.
 //! - No final read of any node showed a change for `standstill` before the node's last final read, the node holds an
 //!   element that was only added after the first element that it lacks, and the run did not note that its replicas had
 //!   not converged.
+//! - The option `catch_up` says how long a replica may be behind, and the node's last final read was called later than that after
+//!   every add had ended and every fault was gone.
 //!
 //! Unknown: a node that lacks an acknowledged element in any other case may be behind (`replica-lags`), also where it
 //! holds later elements: with several writers, gossip or shards elements arrive in any order. A node that lacks only
@@ -53,6 +55,8 @@ pub(crate) struct ReplicasAgreeOptions {
     /// How long no final read of any node may show a change before a difference counts as permanent, where the run does not know
     /// that its replicas had converged.
     standstill: Span,
+    /// How long after the last update and the last heal a replica may be behind. Left out: for ever.
+    catch_up: Option<Span>,
 }
 
 impl Default for ReplicasAgreeOptions {
@@ -61,6 +65,7 @@ impl Default for ReplicasAgreeOptions {
             final_reads: FinalReads::default(),
             quiesce: None,
             standstill: Span::millis(STANDSTILL_MS),
+            catch_up: None,
         }
     }
 }
@@ -73,9 +78,10 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     judges: Judges::calls(&["add"], &["read"]).reading(Reads::Elements),
     options: schema::<ReplicasAgreeOptions>,
     build: |given| {
-        let ReplicasAgreeOptions { final_reads, quiesce, standstill } = given.read()?;
+        let ReplicasAgreeOptions { final_reads, quiesce, standstill, catch_up } = given.read()?;
         let crdt = Crdt { quiesce_ms: quiesce.map(Span::as_millis), ..Crdt::default() };
-        Ok(Box::new(ReplicasAgree { mode: final_reads, standstill_ms: standstill.as_millis(), crdt }))
+        let (standstill_ms, catch_up_ms) = (standstill.as_millis(), catch_up.map(Span::as_millis));
+        Ok(Box::new(ReplicasAgree { mode: final_reads, standstill_ms, catch_up_ms, crdt }))
     },
 };
 
@@ -91,12 +97,18 @@ pub fn standstill(checker: &str, options: &Options) -> Option<Duration> {
 pub(crate) struct ReplicasAgree {
     mode: FinalReads,
     standstill_ms: u64,
+    catch_up_ms: Option<u64>,
     crdt: Crdt,
 }
 
 impl Default for ReplicasAgree {
     fn default() -> ReplicasAgree {
-        ReplicasAgree { mode: FinalReads::default(), standstill_ms: STANDSTILL_MS, crdt: Crdt::default() }
+        ReplicasAgree {
+            mode: FinalReads::default(),
+            standstill_ms: STANDSTILL_MS,
+            catch_up_ms: None,
+            crdt: Crdt::default(),
+        }
     }
 }
 
@@ -118,6 +130,8 @@ enum Certain<'h> {
     /// No final read showed a change for this time, in nanoseconds, and the replica has an element that was only added
     /// after the first that it lacks.
     Standstill(u64, Op<'h>),
+    /// It was read this time after all was quiet, in nanoseconds, and may be behind for less.
+    Late(u64),
 }
 
 /// What a replica lacks that another has.
@@ -305,6 +319,10 @@ impl<'h> Lag<'_, 'h> {
                     messages::seconds(*unchanged)
                 )
             }
+            Certain::Late(since) => format!(
+                "It had {} to catch up after the last add and the last heal: more than the option catch_up allows.",
+                messages::seconds(*since)
+            ),
         });
         report.record(violation);
     }
@@ -322,7 +340,9 @@ impl<'h> Lag<'_, 'h> {
         violation.why.extend(self.extent());
         let unchanged = self.set.unchanged(self.replica);
         let reason = if not_converged(self.history).is_some() {
-            "The run noted that its replicas had not converged, so it may be behind and not have diverged.".to_owned()
+            "The run noted that its replicas had not converged, so it may be behind and not have diverged. The option catch_up \
+             says how long a replica may be behind."
+                .to_owned()
         } else if self.replica.caught_up {
             "A later final read of it showed more than an earlier one, so it may be behind and not have diverged."
                 .to_owned()
@@ -370,6 +390,10 @@ impl ReplicasAgree {
         replica: &Replica<'h>,
         first: &Op<'h>,
     ) -> Option<Certain<'h>> {
+        let late = replica.read.call_time.saturating_sub(set.quiet);
+        if self.catch_up_ms.is_some_and(|bound| late > bound.saturating_mul(1_000_000)) {
+            return Some(Certain::Late(late));
+        }
         if replica.caught_up || not_converged(history).is_some() {
             return None;
         }
@@ -450,8 +474,8 @@ impl Checker for ReplicasAgree {
         for group in by_key(history, &workloads).into_iter().take_while(|group| !poll.over(group.ops.len())) {
             let object = self.crdt.object(history, &group, CrdtType::GSet, quiet);
             totals.acknowledged += object.updates.iter().filter(|op| op.outcome == Outcome::Ok).count();
-            let odd = |op: &&Op<'_>| op.output.as_list().is_none();
-            totals.unclear.extend(object.reads.iter().filter(odd).map(|op| op.call));
+            let malformed = |op: &&Op<'_>| op.output.as_list().is_none();
+            totals.unclear.extend(object.reads.iter().filter(malformed).map(|op| op.call));
             let add = history.find_name("add");
             if !group.ops(history).any(|op| Some(op.function) == add) {
                 continue;

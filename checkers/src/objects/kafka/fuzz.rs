@@ -190,11 +190,13 @@ impl World {
                         offset = rng.below(5) as i64;
                     }
                     sent.push((log, (offset, value.as_int().unwrap_or(0))));
-                    let odd = if rng.percent(1) { Value::text("?") } else { value.clone() };
+                    let message = if rng.percent(1) { Value::text("?") } else { value.clone() };
                     match rng.below(20) {
                         0 => item.clone(),
-                        1 => Value::list([Value::text("send"), key.clone(), Value::list([Value::Nil, odd])]),
-                        _ => Value::list([Value::text("send"), key.clone(), Value::list([Value::Int(offset), odd])]),
+                        1 => Value::list([Value::text("send"), key.clone(), Value::list([Value::Nil, message])]),
+                        _ => {
+                            Value::list([Value::text("send"), key.clone(), Value::list([Value::Int(offset), message])])
+                        }
                     }
                 }
                 _ => Value::list([Value::text("poll"), self.polled(rng, &flying, worker)]),

@@ -291,8 +291,8 @@ impl<'h> Logs<'h> {
         let echo = done && op.output.is_nil() && only_sends;
         let output = if echo { input.clone() } else { micros(op.completion_value) };
         let fits = output.len() == input.len() && !output.is_empty();
-        let mut odd = done && !fits;
-        self.doubts.anything |= odd;
+        let mut malformed = done && !fits;
+        self.doubts.anything |= malformed;
         let (mut polls, mut unanswered) = (false, false);
         let mut mine: Vec<u32> = Vec::new();
         let mut in_doubt: Vec<Observation> = Vec::new();
@@ -307,18 +307,18 @@ impl<'h> Logs<'h> {
                 Some(("send", list)) if list.len() == 3 => {
                     self.calls.0 += 1;
                     let (message, fine) = self.send(op, list, answer.map(|(_, list)| list), &mut in_doubt);
-                    odd |= !fine;
+                    malformed |= !fine;
                     mine.push(message);
                 }
                 Some(("poll", _)) => {
                     self.calls.1 += 1;
                     polls = true;
                     let fine = self.poll(op, (consumer, at as u32), answer.and_then(|(_, list)| list.get(1)));
-                    odd |= done && !fine;
+                    malformed |= done && !fine;
                     unanswered |= !fine;
                 }
                 _ => {
-                    odd = true;
+                    malformed = true;
                     self.doubts.anything |= op.outcome != Outcome::Fail;
                 }
             }
@@ -327,10 +327,10 @@ impl<'h> Logs<'h> {
         if op.outcome == Outcome::Info && !in_doubt.is_empty() {
             self.unknown.push((op.position, mine, in_doubt));
         }
-        if odd {
+        if malformed {
             self.malformed.push(op.call);
         }
-        if odd || (polls && unanswered) {
+        if malformed || (polls && unanswered) {
             self.steps[consumer].push(Step::Moved { group: None, keeps: Vec::new() });
             let doubtful = polls && op.outcome == Outcome::Info && self.groups[consumer];
             self.passed += u64::from(doubtful);

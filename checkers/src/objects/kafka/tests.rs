@@ -134,8 +134,8 @@ fn transactions_that_poll_each_other_are_a_circle() {
 fn nothing_sent_or_nothing_polled_is_unknown() {
     assert_eq!(judge(&[SEND_A]).validity, Validity::Unknown);
     assert_eq!(judge(&[poll(1, r#"[["poll",{}]]"#)]).validity, Validity::Unknown);
-    let odd = judge(&[SEND_A, poll(1, r#"[["poll",{"1":[[0,"a"]]}]]"#), poll(1, r#"[["poll",{"1":[7]}]]"#)]);
-    assert_eq!(odd.validity, Validity::Unknown);
+    let malformed = judge(&[SEND_A, poll(1, r#"[["poll",{"1":[[0,"a"]]}]]"#), poll(1, r#"[["poll",{"1":[7]}]]"#)]);
+    assert_eq!(malformed.validity, Validity::Unknown);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn an_unknown_transaction_that_somebody_polled_was_committed_as_a_whole() {
     let verdict = judge(&[unknown, later, proof, beyond]);
     assert_eq!((verdict.validity, first_kind(&verdict)), (Validity::Invalid, "lost-write"));
     assert!(verdict.findings[0].title.starts_with("Lost write: \"a\", committed by #0 at offset 0 of log 1"));
-    // Nobody knows whether it was committed where nobody polled of it, nor where polls show what was not committed.
+    // Whether it was committed is not known where no process polled of it, nor where polls show what was not committed.
     assert_eq!(judge(&[unknown, later, beyond]).validity, Validity::Valid);
     let uncommitted = Kafka { isolation: Some(Isolation::ReadUncommitted) };
     assert_eq!(judge_with(&uncommitted, &[unknown, later, proof, beyond]).validity, Validity::Valid);
@@ -199,7 +199,7 @@ fn a_client_that_aborts_polls_again_what_it_had_polled() {
         assert_eq!(finding.kind, "poll-skip");
         assert!(verdict.summary.contains("aborted calls"), "{}", verdict.summary);
     }
-    // In a group others may have taken it; an answer that nobody knows says nothing.
+    // In a group others may have taken it; an answer of an unknown form says nothing.
     let joined = (1, "subscribe", "[1]", "ok", "null");
     assert_eq!(judged(&[joined, first, aborted, on]).validity, Validity::Valid);
     assert_eq!(judged(&[first, (1, "txn", POLL, "fail", "null"), on]).validity, Validity::Valid);
@@ -246,12 +246,12 @@ fn what_is_not_understood_is_doubted_where_it_can_matter() {
     let pair = (0, "send", r#"[["send",1,[3,"x"]]]"#, "ok", r#"[["send",1,[3,"x"]]]"#);
     let verdict = judge(&[pair, poll(1, r#"[["poll",{"1":[[0,[3,"x"]]]}]]"#)]);
     assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.summary);
-    let odd = |log: &'static str| (0, "send", log, "ok", r#"[["send",2,[0,"?"]]]"#);
-    let verdict = judge(&[SEND_A, odd(r#"[["send",2,"b"]]"#), failed, read]);
+    let malformed = |log: &'static str| (0, "send", log, "ok", r#"[["send",2,[0,"?"]]]"#);
+    let verdict = judge(&[SEND_A, malformed(r#"[["send",2,"b"]]"#), failed, read]);
     assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
     let other = (0, "send", r#"[["send",3,"f"]]"#, "fail", "null");
     let third = poll(1, r#"[["poll",{"3":[[0,"f"]]}]]"#);
-    assert_eq!(judge(&[SEND_A, odd(r#"[["send",2,"b"]]"#), other, third]).validity, Validity::Invalid);
+    assert_eq!(judge(&[SEND_A, malformed(r#"[["send",2,"b"]]"#), other, third]).validity, Validity::Invalid);
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn defined(history: &History, per_process: bool) -> Answer {
         .iter()
         .map(|read| read.output.to_value().as_list().unwrap_or_default().iter().filter_map(row).collect())
         .collect();
-    let odd = |at: usize| reads[at].output.as_list().unwrap_or_default().len() > rows[at].len();
+    let malformed = |at: usize| reads[at].output.as_list().unwrap_or_default().len() > rows[at].len();
     let (mut global, mut local) = (0, 0);
     let (mut duplicated, mut unexpected) = (BTreeSet::new(), BTreeSet::new());
     for (read, rows) in reads.iter().zip(&rows) {
@@ -169,7 +169,7 @@ fn defined(history: &History, per_process: bool) -> Answer {
         if last.iter().any(|at| rows[*at].iter().any(|(other, _)| other == value)) {
             continue;
         }
-        let after = !last.is_empty() && last.iter().all(|at| reads[*at].call > add.reply && !odd(*at));
+        let after = !last.is_empty() && last.iter().all(|at| reads[*at].call > add.reply && !malformed(*at));
         if after { lost += 1 } else { late += 1 }
     }
     let facts = [global, local, lost, duplicated.len() as u64, unexpected.len() as u64];
@@ -182,7 +182,7 @@ fn defined(history: &History, per_process: bool) -> Answer {
         || late > 0
         || adds.iter().any(|add| nameless(&add))
         || maybe.iter().any(|(value, _)| ambiguous(value))
-        || (0..reads.len()).any(odd);
+        || (0..reads.len()).any(malformed);
     // Without a single add the workload is not this one.
     let facts = if adds.is_empty() { [0; 5] } else { facts };
     let kinds = if adds.is_empty() { BTreeSet::new() } else { kinds };

@@ -56,8 +56,8 @@ pub(super) fn rows<'h>(adds: &mut Adds<'h>, read: &Op<'h>) -> (Vec<Row<'h>>, boo
         let add = adds.tried[id as usize].filter(|_| !adds.ambiguous.contains(&id));
         rows.push(Row { id, stamp, add });
     }
-    let odd = rows.len() < list.len();
-    (rows, odd)
+    let malformed = rows.len() < list.len();
+    (rows, malformed)
 }
 
 /// Findings about lost, unexpected and duplicated rows.

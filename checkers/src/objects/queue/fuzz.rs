@@ -125,9 +125,9 @@ fn defined(history: &History) -> Answer {
             kinds.insert("duplicated-message".to_owned());
         }
     }
-    let odd = |op: &Op<'_>| {
+    let malformed = |op: &Op<'_>| {
         op.outcome == Outcome::Ok && history.name(op.function) == "drain" && op.output.as_list().is_none()
     };
-    let doubt = taken.is_empty() || history.ops().iter().any(|op| odd(&op));
+    let doubt = taken.is_empty() || history.ops().iter().any(|op| malformed(&op));
     Answer::of(kinds, doubt, vec![("unexpected", unexpected), ("duplicated", duplicated)])
 }

@@ -251,7 +251,7 @@ struct Asked<'h> {
     /// Changes that are acknowledged.
     acknowledged: Vec<Change>,
     /// Whether an answer was not understood.
-    odd: bool,
+    malformed: bool,
 }
 
 fn asked(history: &History) -> Asked<'_> {
@@ -264,7 +264,7 @@ fn asked(history: &History) -> Asked<'_> {
                 if op.outcome == Outcome::Ok {
                     match seen(&op) {
                         Some(seen) => asked.watches.push(seen),
-                        None => asked.odd = true,
+                        None => asked.malformed = true,
                     }
                 }
                 continue;
@@ -274,7 +274,7 @@ fn asked(history: &History) -> Asked<'_> {
             _ => op.input.to_value().as_list().unwrap_or_default().iter().filter_map(part).collect(),
         };
         let revision = Some(op.output).filter(|_| op.outcome == Outcome::Ok);
-        asked.odd |=
+        asked.malformed |=
             revision.is_some_and(|revision| revision.as_int().is_none() && (!revision.is_nil() || function == "put"));
         for (key, value) in parts {
             if op.outcome != Outcome::Fail {
@@ -324,7 +324,7 @@ fn told(asked: &Asked<'_>, watch: &Seen<'_>, counts: &mut Counts) {
         }
         let possible =
             |put: &(String, Value, u64)| (&put.0, Some(&put.1)) == (key, value.as_ref()) && put.2 < watch.op.reply;
-        if value.is_some() && !asked.odd && !asked.puts.iter().any(possible) {
+        if value.is_some() && !asked.malformed && !asked.puts.iter().any(possible) {
             note(counts, "watch-unexpected-event");
         }
     }
@@ -388,5 +388,5 @@ fn defined(history: &History) -> Answer {
     let kinds = counts.keys().map(|kind| (*kind).to_owned()).collect();
     let mut facts = vec![("covered", covered)];
     facts.extend(KINDS.map(|kind| (kind, counts.get(kind).copied().unwrap_or(0))));
-    Answer::of(kinds, covered == 0 || asked.odd, facts)
+    Answer::of(kinds, covered == 0 || asked.malformed, facts)
 }

@@ -170,7 +170,7 @@ impl Explain<'_, '_> {
             (EdgeKind::Wr, _) => format!("{other} observed {one}'s append of {after} to {key}"),
             (EdgeKind::Rw, _) => format!("{one} did not observe {other}'s append of {after} to {key}"),
             (_, Some(before)) if witness == NONE => format!(
-                "{one} appended {} to {key}, and nobody who read that observed {other}'s append of {after}",
+                "{one} appended {} to {key}, and no transaction that read that observed {other}'s append of {after}",
                 self.value(before)
             ),
             (_, before) => {
@@ -198,7 +198,7 @@ impl Explain<'_, '_> {
         let FlawedRead { flaw, reader, other, read, other_read, .. } = *flawed;
         let key = self.txns.key(flawed.key);
         let (element, follower) = (self.value(flawed.element), self.value(flawed.follower));
-        let call = |txn: u32| if txn == NONE { "nobody".to_owned() } else { format!("#{}", self.call(txn)) };
+        let call = |txn: u32| if txn == NONE { "no transaction".to_owned() } else { format!("#{}", self.call(txn)) };
         let (one, two) = (call(reader), call(other));
         let list = |read: u32| {
             self.narrator().list(if read == NONE { Word::NIL } else { self.txns.all_mops()[read as usize].value })

@@ -396,7 +396,7 @@ impl Checker for ClosedPredicate {
         if let Some(FlawedRead { reader, key, value, .. }) = analysis.unexplained() {
             let call = analysis.call(*reader);
             let why = format!(
-                "#{call} read {value} of key {key}, which nobody wrote, and no init says what was there at first."
+                "#{call} read {value} of key {key}, which no call wrote, and no init says what was there at first."
             );
             return Verdict::unknown(self.name(), why);
         }

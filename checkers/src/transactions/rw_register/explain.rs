@@ -85,7 +85,9 @@ impl Explain<'_, '_> {
         let why = match known.source {
             Source::Within => format!("#{one} touched {before} and then wrote or read {after}"),
             Source::Process => format!("its process touched {before} in #{one} and {after} later in #{other}"),
-            Source::Only => format!("every write follows a read of its key, and nobody else overwrote {before}"),
+            Source::Only => {
+                format!("every write follows a read of its key, and no other transaction overwrote {before}")
+            }
             Source::Guess => "so it was assumed".to_owned(),
             Source::Realtime => {
                 format!("#{one}, which touched {before}, had ended before #{other}, which touched {after}, was called")

@@ -370,7 +370,9 @@ pub(crate) fn flaw<'h>(transactions: &Transactions<'h>, flawed: &FlawedRead) -> 
         }
         Flaw::Intermediate => {
             let writer = call(flawed.writer);
-            let why = format!("#{writer} itself overwrote {value} before it ended, so that nobody else should see it.");
+            let why = format!(
+                "#{writer} itself overwrote {value} before it ended, so that no other transaction should see it."
+            );
             (format!("#{reader} read {value} of key {key}, which #{writer} wrote only in between"), why)
         }
         Flaw::Internal => {

@@ -105,15 +105,17 @@ fn duplicated_message(case: &Case<'_>) -> Option<bool> {
 fn lost_message(case: &Case<'_>) -> Option<bool> {
     let all = case.all(case.ops.first()?);
     let last = case.with(&["drain"]).iter().filter(|op| op.ok()).map(|op| op.call).max()?;
-    // A call in doubt may have taken it, unless it is a dequeue that names another element.
-    let another = |op: &Op| op.f == "dequeue" && !op.output.is_null() && op.output != *case.subject;
-    if all.iter().any(|op| !op.ok() && matches!(op.f.as_str(), "dequeue" | "drain") && !another(op)) {
+    // A drain in doubt may have taken everything, and a dequeue that names no element any one of them.
+    let unknown = |op: &Op| !op.ok() && (op.f == "drain" || op.f == "dequeue" && op.output.is_null());
+    if all.iter().any(|op| unknown(op)) {
         return Some(false);
     }
+    // One that names the element may have taken it once.
+    let named = all.iter().filter(|op| !op.ok() && op.f == "dequeue" && op.output == *case.subject).count();
     let due = |op: &&Op| op.f == "enqueue" && op.ok() && op.input == *case.subject && op.end() < last;
     let due = case.ops.iter().filter(due).count();
     let taken: usize = all.iter().map(|op| took(op, case.subject)).sum();
-    Some(case.one_object() && !case.subject.is_null() && taken < due)
+    Some(case.one_object() && !case.subject.is_null() && taken + named < due)
 }
 
 fn causal_reverse(case: &Case<'_>) -> Option<bool> {

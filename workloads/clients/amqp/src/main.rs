@@ -8,7 +8,7 @@ mod queue;
 mod settings;
 
 use crate::link::Link;
-use crate::permits::Held;
+use crate::permits::HeldPermit;
 use crate::settings::Settings;
 use dsfuzz_client::lines::SETUP;
 use dsfuzz_client::{Call, CallError, Client, Init, ObjectFunctions, Reply, run};
@@ -24,7 +24,7 @@ struct Amqp {
     /// The connection; none after it broke.
     link: Option<Link>,
     /// The permits that this client holds through its connection.
-    held: Vec<Held>,
+    held: Vec<HeldPermit>,
 }
 
 impl Client for Amqp {

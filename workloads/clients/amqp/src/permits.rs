@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// A permit that this client has taken and not given back.
-pub(crate) struct Held {
+pub(crate) struct HeldPermit {
     key: Value,
     message: BasicGetMessage,
 }
@@ -60,7 +60,7 @@ impl Amqp {
         match self.link()?.get(&self.queue_of(&call.key), within).await? {
             None => Ok(Reply::value(false)),
             Some(message) => {
-                self.held.push(Held { key: call.key.clone(), message });
+                self.held.push(HeldPermit { key: call.key.clone(), message });
                 Ok(Reply::nothing())
             }
         }

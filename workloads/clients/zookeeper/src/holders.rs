@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use zookeeper_client::{CreateMode, Error};
 
 /// What this client holds.
-pub(crate) struct Held {
+pub(crate) struct HeldZnode {
     pub(crate) key: Value,
     /// Its znode.
     path: String,
@@ -63,7 +63,7 @@ impl ZooKeeper {
         let (path, contest) = self.contest(&call.key, &json!(self.init.process), permits).await?;
         match contest {
             Contest::Won(token) => {
-                self.held.push(Held { key: call.key.clone(), path, copy: Vec::new() });
+                self.held.push(HeldZnode { key: call.key.clone(), path, copy: Vec::new() });
                 Ok(Reply::value(token))
             }
             Contest::Lost(_) => {
@@ -91,7 +91,7 @@ impl ZooKeeper {
         let (path, contest) = self.contest(&call.key, &call.value, 1).await?;
         match contest {
             Contest::Won(term) => {
-                self.held.push(Held { key: call.key.clone(), path, copy: Vec::new() });
+                self.held.push(HeldZnode { key: call.key.clone(), path, copy: Vec::new() });
                 Ok(Reply::value(json!({"leader": call.value, "term": term})))
             }
             Contest::Lost(first) => {

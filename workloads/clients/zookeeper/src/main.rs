@@ -10,7 +10,7 @@ mod session;
 mod settings;
 mod transactions;
 
-use crate::holders::Held;
+use crate::holders::HeldZnode;
 use crate::session::Session;
 use crate::settings::Settings;
 use dsfuzz_client::lines::SETUP;
@@ -27,7 +27,7 @@ struct ZooKeeper {
     /// The session; none after it was over and no new one could be opened.
     session: Option<Session>,
     /// What this client holds through its session.
-    held: Vec<Held>,
+    held: Vec<HeldZnode>,
 }
 
 impl Client for ZooKeeper {

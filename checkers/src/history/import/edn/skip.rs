@@ -1,4 +1,4 @@
-//! A form that is passed over: by its brackets and quotes alone, whatever stands between them. So a field that nobody
+//! A form that is passed over: by its brackets and quotes alone, whatever stands between them. So a field that no checker
 //! reads never refuses a history: what Clojure's printer writes there (`#object[..]`, patterns, vars, `#<..>`) is not
 //! always EDN.
 use super::space;

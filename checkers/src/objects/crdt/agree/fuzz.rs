@@ -33,14 +33,24 @@ const FACTS: [&str; 2] = ["lost_element", "final_reads"];
 /// Milliseconds without a change after which replicas stand still. Records are a millisecond apart.
 const STANDSTILL_MS: u64 = 6;
 
-/// Compares the checker with its definition on `count` random histories.
+/// Milliseconds for which a replica may be behind, in the second half of the histories.
+const CATCH_UP_MS: u64 = 9;
+
+/// Compares the checker with its definition on `count` random histories, half of them with a bound on how long a replica may be
+/// behind.
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    let checker = ReplicasAgree { standstill_ms: STANDSTILL_MS, ..ReplicasAgree::default() };
-    let fast = |history: &History| {
-        let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
-        Answer::read(&verdict, &FACTS)
+    let fast = |catch_up_ms: Option<u64>| {
+        let checker = ReplicasAgree { standstill_ms: STANDSTILL_MS, catch_up_ms, ..ReplicasAgree::default() };
+        move |history: &History| {
+            let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
+            Answer::read(&verdict, &FACTS)
+        }
     };
-    random_history::differ(seed, count, history, fast, defined)
+    let half = count / 2;
+    let one = random_history::differ(seed, count - half, history, fast(None), |history| defined(history, None))?;
+    let (from, bound) = (seed.wrapping_add(count - half), Some(CATCH_UP_MS));
+    let two = random_history::differ(from, half, history, fast(bound), |history| defined(history, bound))?;
+    Ok(Stats { histories: one.histories + two.histories, invalid: one.invalid + two.invalid })
 }
 
 /// Two nodes of which the second gets adds later, or not at all.
@@ -107,7 +117,7 @@ fn history(rng: &mut Rng) -> RandomHistory {
 }
 
 /// The definition, pair by pair.
-fn defined(history: &History) -> Answer {
+fn defined(history: &History, catch_up_ms: Option<u64>) -> Answer {
     let ops: Vec<Op<'_>> = history.ops().iter().collect();
     let adds: Vec<&Op<'_>> = ops.iter().filter(|op| history.name(op.function) == "add").collect();
     let tried: Vec<&&Op<'_>> = adds.iter().filter(|add| add.outcome != Outcome::Fail).collect();
@@ -168,7 +178,9 @@ fn defined(history: &History) -> Answer {
         let converged =
             noted(CONVERGED).is_some_and(|at| ended.is_none_or(|ended| ended <= at) && at <= last.call_time);
         let still = last.call_time >= changed + STANDSTILL_MS * 1_000_000;
-        if (converged || (still && later)) && !grew && noted(NOT_CONVERGED).is_none() {
+        let since = last.call_time - ended.unwrap_or(0);
+        let late = catch_up_ms.is_some_and(|bound| since > bound * 1_000_000);
+        if late || (converged || (still && later)) && !grew && noted(NOT_CONVERGED).is_none() {
             kinds.extend(["diverged".to_owned(), "lost-element".to_owned()]);
             lost += known.len() as u64;
         } else {

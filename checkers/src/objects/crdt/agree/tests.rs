@@ -241,3 +241,23 @@ fn a_crdt_that_may_be_behind_is_not_accused() {
     assert_eq!(kinds(&judge(&[], &nowhere)), [("lost-element", Severity::Violation)]);
     assert_eq!(judge(&[], &story("", &[reads[1], ("n1", "[1,3,4,5]")])).validity, Validity::Unknown);
 }
+
+#[test]
+fn a_node_that_never_gets_the_tail_breaks_a_promise_only_if_there_is_a_bound() {
+    let reads = [("n1", "[1,2,3,4,5]"), ("n2", "[1,2,3]"), ("n3", "[1,2,3,4,5]"), ("n2", "[1,2,3,4]")];
+    let lines = story(NOT_CONVERGED, &reads);
+    let unbounded = judge_with(&[], &lines);
+    assert_eq!(unbounded.validity, Validity::Unknown, "{}", unbounded.summary);
+    assert_eq!(kinds(&unbounded), [("replica-lags", Severity::Evidence)]);
+    assert!(unbounded.findings[0].sentences.join(" ").contains("The option catch_up says how long"));
+    let late = judge_with(&[("catch_up", "2ms")], &lines);
+    assert_eq!(late.validity, Validity::Invalid, "{}", late.summary);
+    assert_eq!(kinds(&late), [("diverged", Severity::Violation), ("lost-element", Severity::Violation)]);
+    let text = late.findings[1].sentences.join(" ");
+    assert!(
+        text.contains("to catch up after the last add and the last heal: more than the option catch_up allows"),
+        "{text}"
+    );
+    let early = judge_with(&[("catch_up", "1h")], &lines);
+    assert_eq!(early.validity, Validity::Unknown, "{}", early.summary);
+}

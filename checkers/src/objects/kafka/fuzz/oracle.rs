@@ -36,7 +36,7 @@ impl Parsed<'_> {
         self.op.outcome != Outcome::Fail
     }
 
-    fn odd(&self) -> bool {
+    fn malformed(&self) -> bool {
         self.ok() && (self.torn || self.bad_poll || !self.bad_sends.is_empty() || !self.bad_lists.is_empty())
     }
 
@@ -183,8 +183,8 @@ impl<'a, 'h> Known<'a, 'h> {
     }
 
     fn sure_of_polls(&self, key: &str) -> bool {
-        let odd = |one: &Parsed<'_>| one.ok() && (one.bad_poll || one.bad_lists.contains(key));
-        self.sure_of_sends(key) && !self.all.iter().any(odd)
+        let malformed = |one: &Parsed<'_>| one.ok() && (one.bad_poll || one.bad_lists.contains(key));
+        self.sure_of_sends(key) && !self.all.iter().any(malformed)
     }
 
     fn between(&self, key: &str, low: i64, high: i64) -> bool {
@@ -249,7 +249,7 @@ pub(super) fn defined(isolation: Option<Isolation>, history: &History) -> Answer
     let doubt = tally.doubt
         || !all.iter().any(acknowledged)
         || !all.iter().any(polled)
-        || all.iter().any(Parsed::odd)
+        || all.iter().any(Parsed::malformed)
         || tally.missing > 0;
     let mut facts = vec![("unseen", tally.unseen), ("missing", tally.missing)];
     facts.extend(KINDS.map(|kind| (kind, count(kind))));
@@ -348,7 +348,7 @@ fn resumed(known: &Known<'_, '_>, one: &Parsed<'_>, key: &str) -> (Option<i64>, 
             }
             continue;
         }
-        if other.odd() || !other.ok() && other.unanswered {
+        if other.malformed() || !other.ok() && other.unanswered {
             return (None, aborted, doubtful);
         }
         let mine: Vec<i64> = other.polled.iter().filter(|poll| poll.1 == key).map(|poll| poll.2).collect();

@@ -56,7 +56,7 @@ fn without_init_nothing_was_there() {
     let preloaded = [("ok", json!([["rp", true, {"x": 7}], ["w", "p", 1]]))];
     let verdict = judged(&Json::Null, &preloaded);
     assert_eq!(verdict.validity, Validity::Unknown);
-    assert_eq!(verdict.summary, "#1 read 7 of key x, which nobody wrote, and no init says what was there at first.");
+    assert_eq!(verdict.summary, "#1 read 7 of key x, which no call wrote, and no init says what was there at first.");
     let aborted = [("fail", json!([["w", "x", 7]])), ("ok", json!([["rp", true, {"x": 7}], ["w", "p", 1]]))];
     assert_eq!(judged(&Json::Null, &aborted).findings[0].kind, "garbage-read");
 }
