@@ -1,4 +1,6 @@
 //! The built program: exit codes, messages, output that machines read, and the plan's documentation.
+#[path = "cli/exit_codes.rs"]
+mod exit_codes;
 #[path = "cli/refused.rs"]
 mod refused;
 #[path = "cli/stored.rs"]
@@ -420,13 +422,19 @@ fn a_target_is_listed_with_its_options_objects_and_workloads() {
     assert!(target["objects"].as_array().expect("objects").contains(&"transactions".into()), "{target}");
     assert!(target["workloads"].as_array().expect("workloads").contains(&"list-append".into()), "{target}");
     let shown = scene.run(&["list", "targets", "postgres"]).stdout;
-    assert!(shown.contains("sync: true or false, by default false. ") && !shown.contains("patroni"), "{shown}");
+    assert!(shown.contains("sync: true or false, by default false. ") && !shown.contains("\n  patroni "), "{shown}");
     let explained = scene.run(&["explain", "postgres"]).stdout;
     assert!(explained.contains("option version: debian or 18.6.0, by default debian"), "{explained}");
     let output = scene.run(&["list", "targets", "postgre"]);
     assert!(output.code == 254 && output.stderr.contains("did you mean postgres? there are etcd,"), "{output:?}");
     let schema = scene.run(&["schema", "targets"]).json();
-    assert_eq!(schema["etcd"]["properties"]["election_ms"]["type"], "integer");
+    let election = &schema["etcd"]["properties"]["election_ms"];
+    assert_eq!((&election["type"], &election["maximum"]), (&"integer".into(), &50000.into()));
+    let shown = scene.run(&["list", "targets", "nats"]).stdout;
+    assert!(
+        shown.contains("replicas: a whole number from 1 to 5, at most the number of nodes, by default 3. "),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -487,7 +495,7 @@ fn page_with_tables(page: &str, arguments: &[&str]) -> String {
 #[test]
 fn the_documentation_of_the_targets_is_complete() {
     let page = page_with_tables("docs/targets.md", &["schema", "targets", "--markdown"]);
-    for (name, _) in dsfuzz::targets::builtin() {
+    for name in dsfuzz::targets::builtin() {
         let (_, section) = page.split_once(&format!("\n## {name}\n")).expect("a section");
         let section = section.split("\n## ").next().expect("the first part");
         let yaml = dsfuzz::targets::builtin_yaml(name).expect("a recipe");

@@ -32,6 +32,32 @@ fn every_example_is_a_plan_whose_target_carries_it() {
     }
 }
 
+/// What a plan may give a number or a text is said by the recipe, so that nothing else gets as far as the nodes.
+#[test]
+fn every_option_of_every_recipe_has_bounds() {
+    let built_in = targets::builtin().into_iter().map(|name| (name.to_owned(), PathBuf::new()));
+    let recipes = files::ending("recipe.yaml").into_iter().map(|file| (file.display().to_string(), PathBuf::new()));
+    let (mut lacking, mut numbers) = (Vec::new(), 0);
+    for (name, folder) in built_in.chain(recipes) {
+        let target =
+            targets::load(&name, &folder, &Default::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for (option, doc) in &target.recipe().options {
+            let bounded = match &doc.default {
+                _ if !doc.choices.is_empty() => true,
+                serde_json::Value::Number(_) => !doc.at_least.is_empty() && !doc.at_most.is_empty(),
+                serde_json::Value::String(_) => doc.matches.is_some(),
+                _ => true,
+            };
+            numbers += usize::from(doc.default.is_number());
+            lacking.extend((!bounded).then(|| format!("{name}: {option}")));
+        }
+        let nodes: Vec<String> = (1..=3).map(|node| format!("n{node}")).collect();
+        assert_eq!(target.beyond_bounds(&nodes), [""; 0], "{name}");
+    }
+    assert!(numbers > 25, "{numbers}");
+    assert_eq!(lacking, [""; 0], "these options take anything");
+}
+
 #[test]
 fn the_example_of_a_declared_workload_makes_the_calls_that_it_declares() {
     let (_, plan) =

@@ -1,11 +1,12 @@
 //! `dsfuzz client try`: whether a client program keeps the rules of the client protocol.
 use super::{Output, Paint};
 use crate::cluster::Node;
+use crate::document::did_you_mean;
 use crate::error::{Exit, Failure};
-use crate::plan::{Overrides, Plan};
+use crate::plan::{Overrides, Plan, fit};
 use crate::targets::exec::trial::{ClientTrial, TrialNotes, plain_workload, trial_of};
 use crate::targets::exec::{ExecConnect, LINE_BYTES_MAX, STDERR_ROOM_BYTES};
-use crate::targets::{self, Target};
+use crate::targets::{self, Target, TargetError};
 use clap::{Args, Subcommand};
 use dsfuzz_nemesis::Span;
 use dsfuzz_workloads::{ClientWorkload, WORKLOADS, WorkloadOptions};
@@ -53,7 +54,7 @@ pub struct TryArgs {
     /// A port of the server by its role, such as client=6379 (repeatable; of a recipe, its own ports)
     #[arg(long = "port", value_name = "ROLE=PORT")]
     pub ports: Vec<String>,
-    /// An option for the client (repeatable)
+    /// An option for the client (repeatable; of a recipe, its own options)
     #[arg(long = "option", value_name = "NAME=VALUE")]
     pub options: Vec<String>,
     /// Deadline of a call
@@ -99,30 +100,23 @@ fn trial(args: &TryArgs, folder: &Path) -> Result<ClientTrial, Failure> {
         Some(plan) => planned_workload(plan, args.workload.as_deref())?,
         None => named_workload(args.workload.as_deref().unwrap_or("register"))?,
     };
-    let planned = plan.as_ref().filter(|_| args.command.is_empty()).map(|plan| (&plan.target, plan.options.clone()));
-    let recipe = args.target.as_ref().map(|name| (name, BTreeMap::new())).or(planned);
-    let (exec, target) = match recipe {
-        Some((name, options_of)) => {
-            let target = targets::load(name, Path::new(""), &options_of).map_err(|error| usage(error.to_string()))?;
+    let target = tried_target(args, plan.as_ref())?;
+    let ports = ports(&args.ports, target.as_ref())?;
+    let exec = match &target {
+        Some(target) => {
             let node = Node { name: "n1".into(), address: args.server.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
             let workload = ClientWorkload::of(&*options.build());
-            let exec =
-                target.client_program(&workload, &[node], folder, "try").map_err(|error| usage(error.to_string()))?;
-            (exec, Some(target))
+            target.client_program(&workload, &[node], folder, "try").map_err(|error| usage(error.to_string()))?
         }
         None if args.command.is_empty() => {
             return Err(usage(
                 "name the client: `dsfuzz client try -- python3 client.py`, or --target RECIPE".to_owned(),
             ));
         }
-        None => (of_command(&args.command, folder), None),
+        None => of_command(&args.command, folder),
     };
     if let Some(why) = exec.missing() {
         return Err(usage(why));
-    }
-    let mut ports = target.as_ref().map(Target::ports).unwrap_or_default();
-    for (role, port) in pairs("--port", &args.ports)? {
-        ports.insert(role, port.parse().map_err(|_| usage(format!("--port {port}: not a port")))?);
     }
     if let Some(server) = args.server {
         if ports.is_empty() {
@@ -131,11 +125,10 @@ fn trial(args: &TryArgs, folder: &Path) -> Result<ClientTrial, Failure> {
         listening(server, &ports)?;
     }
     let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut client_options: BTreeMap<String, String> = target
-        .iter()
-        .flat_map(|target| target.options().iter().map(|(name, value)| (name.clone(), text(value))))
-        .collect();
-    client_options.extend(pairs("--option", &args.options)?);
+    let client_options = match &target {
+        Some(target) => target.options().iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+        None => pairs("--option", &args.options)?.into_iter().collect(),
+    };
     Ok(ClientTrial {
         server: args.server,
         ports,
@@ -144,6 +137,55 @@ fn trial(args: &TryArgs, folder: &Path) -> Result<ClientTrial, Failure> {
         calls: args.calls,
         ..trial_of(exec, &options)
     })
+}
+
+/// The target whose client is tried: that of --target, or without a command that of the plan; with the options of the plan and
+/// those of --option.
+fn tried_target(args: &TryArgs, plan: Option<&Plan>) -> Result<Option<Target>, Failure> {
+    let usage = |error: TargetError| Failure::Usage(error.to_string());
+    let plan = plan.filter(|_| args.target.is_none() && args.command.is_empty());
+    let Some(name) = args.target.as_ref().or(plan.map(|plan| &plan.target)) else { return Ok(None) };
+    // A path in a plan is relative to the plan.
+    let folder = args.plan.as_deref().filter(|_| plan.is_some()).and_then(Path::parent).unwrap_or(Path::new(""));
+    let mut options = plan.map(|plan| plan.options.clone()).unwrap_or_default();
+    let given = pairs("--option", &args.options)?;
+    if !given.is_empty() {
+        let target = targets::load(name, folder, &options).map_err(usage)?;
+        let docs = &target.recipe().options;
+        let typed = |(name, text): (String, String)| {
+            let value = docs.get(&name).map_or_else(|| text.clone().into(), |doc| doc.read(&text));
+            (name, value)
+        };
+        options.entry(target.name().to_owned()).or_default().extend(given.into_iter().map(typed));
+    }
+    let target = targets::load(name, folder, &options).map_err(usage)?;
+    // A lab that is not up has no nodes to count.
+    let nodes = plan.and_then(|plan| fit::nodes(plan).ok());
+    match nodes.map(|nodes| target.beyond_bounds(&nodes)).filter(|beyond| !beyond.is_empty()) {
+        Some(beyond) => Err(Failure::Usage(beyond.join("\n"))),
+        None => Ok(Some(target)),
+    }
+}
+
+/// The ports by role: those of the recipe, if there is one, with others in their place. Without a recipe any role is one.
+fn ports(given: &[String], target: Option<&Target>) -> Result<BTreeMap<String, u16>, Failure> {
+    let mut ports = target.map(Target::ports).unwrap_or_default();
+    for (role, port) in pairs("--port", given)? {
+        let usage = |why: String| Failure::Usage(format!("--port {role}={port}: {why}"));
+        if let Some(target) = target.filter(|_| !ports.contains_key(&role)) {
+            let known: Vec<&str> = ports.keys().map(String::as_str).collect();
+            let meant = did_you_mean(&role, known.iter().copied()).map(|meant| format!("did you mean {meant}? "));
+            return Err(usage(format!(
+                "no port of {} is named {role}; {}there are {}",
+                target.name(),
+                meant.unwrap_or_default(),
+                known.join(", ")
+            )));
+        }
+        let number = port.parse().ok().filter(|number| *number != 0);
+        ports.insert(role.clone(), number.ok_or_else(|| usage(format!("{port} is not a port from 1 to 65535")))?);
+    }
+    Ok(ports)
 }
 
 /// Whether the server listens at one of these ports: a client that meets no server must not be blamed for it.

@@ -31,6 +31,8 @@ struct NodeCheck {
     what: String,
     able: bool,
     needed: bool,
+    /// Not there, and `dsfuzz run` will see to it.
+    by_run: bool,
     detail: String,
 }
 
@@ -52,6 +54,7 @@ pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure>
             let able = match (look.able, look.needed) {
                 (true, _) => "yes",
                 (false, true) => "NO",
+                (false, false) if look.by_run => "not yet",
                 (false, false) => "not available (not needed by this plan)",
             };
             vec![look.node.clone(), look.what.clone(), able.into(), look.detail.clone()]
@@ -78,6 +81,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> a
             what: "kernel of its own".into(),
             able: own,
             needed: plan.cluster.own_kernel(),
+            by_run: false,
             detail: if own {
                 "no other node has its boot id"
             } else {
@@ -90,6 +94,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> a
             node: node.to_string(),
             what: ability.name,
             able: ability.able,
+            by_run: false,
             detail: ability.detail,
         }));
     }
@@ -111,26 +116,38 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> a
             what: "target's ports".into(),
             able: false,
             needed: true,
+            by_run: false,
             detail,
         }));
     }
-    for MissingPackages { node, missing, by_hand } in deployment.missing_packages().await? {
-        let detail = if missing.is_empty() {
-            "all there".into()
-        } else {
-            by_hand.clone().unwrap_or_else(|| format!("`dsfuzz run` will install {}", missing.join(", ")))
-        };
-        looks.push(NodeCheck {
-            node: node.to_string(),
-            what: "packages".into(),
-            able: missing.is_empty(),
-            needed: by_hand.is_some(),
-            detail,
-        });
-    }
+    looks.extend(packages(&deployment).await?);
     looks.sort_by_key(|look| order.iter().position(|name| *name == look.node));
     hosts.bye(false).await;
     Ok(looks)
+}
+
+/// Whether the packages are there, or come with a run.
+async fn packages(deployment: &Deployment) -> anyhow::Result<Vec<NodeCheck>> {
+    let missing = deployment.missing_packages().await?;
+    let unobtainable = deployment.unobtainable(&missing).await;
+    let check = |MissingPackages { node, missing, by_hand }| {
+        let mut reasons: Vec<String> = missing.iter().filter_map(|name| unobtainable.get(name).cloned()).collect();
+        reasons.extend(by_hand);
+        let by_run = !missing.is_empty() && reasons.is_empty();
+        NodeCheck {
+            node: node.to_string(),
+            what: "packages".into(),
+            able: missing.is_empty(),
+            needed: !reasons.is_empty(),
+            by_run,
+            detail: match (missing.is_empty(), by_run) {
+                (true, _) => "all there".into(),
+                (_, true) => format!("`dsfuzz run` will install {}", missing.join(", ")),
+                _ => reasons.join("; "),
+            },
+        }
+    };
+    Ok(missing.into_iter().map(check).collect())
 }
 
 /// Whether the agents hear each other, as the proof of a partition needs it.
@@ -174,6 +191,7 @@ async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<
             BlockedKind::Closed => one_way || (cuts && !has_ports),
             BlockedKind::Unknown => cuts,
         },
+        by_run: false,
         detail: wall.detail,
     };
     let walls = executor.walls(&view).await;
@@ -184,6 +202,7 @@ async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<
         what: "pings".into(),
         able: true,
         needed: false,
+        by_run: false,
         detail: "every other node and this one hear each other".into(),
     };
     let well = view.names().filter(|name| !walled.iter().any(|node| node == name)).map(heard);

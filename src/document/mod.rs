@@ -2,21 +2,20 @@
 //!
 //! Never: knows what a document means.
 mod problem;
-mod typed;
 mod yaml;
 
+pub(crate) use dsfuzz_client::tree::{Mistake, PathStep, read, show};
 pub use problem::{DocumentError, SourceLocation, did_you_mean};
-pub(crate) use typed::{Mistake, PathStep, read, show};
 pub(crate) use yaml::{parse, reads_back};
 
+use dsfuzz_client::tree::{self, Problem};
 use std::io::Read as _;
 use std::path::Path;
-use typed::Problem;
 
 /// Reads a type from a YAML text such as a recipe, with the bounds and errors of a plan. `origin` names the file.
 pub fn read_yaml<T: serde::de::DeserializeOwned>(origin: &str, text: &str) -> Result<T, DocumentError> {
     let tree = yaml::parse(origin, text)?;
-    typed::read(&tree).map_err(|mistake| explain(origin, text, |_| None, mistake))
+    tree::read(&tree).map_err(|mistake| explain(origin, text, |_| None, mistake))
 }
 
 /// The text of a regular file of a plan's size. A device, a pipe or a huge file is refused unread.

@@ -2,7 +2,7 @@
 //!
 //! Size, depth and the number of values are bounded, with aliases expanded. Never: types, defaults, files.
 use super::problem::{DocumentError, SourceLocation};
-use super::typed::{PathStep, WHOLE_NUMBER, show};
+use dsfuzz_client::tree::{PathStep, WHOLE_NUMBER, show};
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::cell::{Cell, RefCell};

@@ -6,6 +6,7 @@ use super::{LabPlan, Plan, validate};
 use crate::cluster::ExecOptions;
 use crate::lab::Lab;
 use crate::targets::Target;
+use crate::targets::exec::asks_for_versions;
 use dsfuzz_checkers::FinalReads;
 use dsfuzz_nemesis::{ClusterShape, IN_FORCE_MIN, Span, Timetable};
 use dsfuzz_workloads::WorkloadOptions;
@@ -15,6 +16,9 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
     let mut mistakes = Vec::new();
     for workload in plan.workload.iter().chain(&plan.workloads) {
         mistakes.extend(target.client_mistake(workload.name(), workload.object()));
+        if asks_for_versions(&workload.build().params()) {
+            mistakes.extend(target.without_versions(workload.name(), workload.object()));
+        }
     }
     mistakes.extend(plan.cluster.exec.as_ref().and_then(ExecOptions::missing_program));
     mistakes.extend(moving_beside_others(plan));
@@ -23,6 +27,9 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
         mistakes.push(mistake);
         Vec::new()
     });
+    if !nodes.is_empty() {
+        mistakes.extend(target.beyond_bounds(&nodes));
+    }
     // The plan names them, except for a lab that is up.
     mistakes.extend(validate::too_many_clients(&plan.load, nodes.len()).map(|(_, message)| message));
     if let Some(share) = plan.load.on_leader.filter(|_| !target.recipe().has_leaders()) {

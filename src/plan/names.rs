@@ -74,12 +74,12 @@ fn options(target: &Target) -> Vec<OptionDoc> {
 
 /// Built-in targets.
 pub fn targets() -> Vec<Entry> {
-    let entry = |(name, doc): (&str, &str)| {
-        let Some(target) = built_in(name) else { return Entry::new(name, doc) };
-        let entry = Entry { options: options(&target), ..Entry::new(name, doc) };
-        entry.with("objects", objects(&target)).with("workloads", carried(&target))
+    let entry = |name: &str| {
+        let target = built_in(name)?;
+        let entry = Entry { options: options(&target), ..Entry::new(name, target.recipe().doc.trim()) };
+        Some(entry.with("objects", objects(&target)).with("workloads", carried(&target)))
     };
-    crate::targets::builtin().into_iter().map(entry).collect()
+    crate::targets::builtin().into_iter().filter_map(entry).collect()
 }
 
 /// The JSON schema of the options of each built-in target (`options: {NAME: {..}}` in a plan).
@@ -90,22 +90,22 @@ pub fn targets_schema() -> Value {
         json!({"type": "object", "properties": properties, "additionalProperties": false})
     };
     let targets = crate::targets::builtin().into_iter();
-    targets.filter_map(|(name, _)| Some((name.to_owned(), of(&built_in(name)?)))).collect::<Map<_, _>>().into()
+    targets.filter_map(|name| Some((name.to_owned(), of(&built_in(name)?)))).collect::<Map<_, _>>().into()
 }
 
 /// The tables of `docs/targets.md`: each built-in target with its options.
 pub fn targets_markdown() -> String {
     let mut text = String::new();
     for entry in targets() {
-        let Some(target) = built_in(&entry.name) else { continue };
         let list =
             |what: &str| entry.belongs[what].iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let _ = writeln!(text, "## {}\n\n{}\n", entry.name, target.recipe().doc.trim());
+        let _ = writeln!(text, "## {}\n\n{}\n", entry.name, entry.doc);
         let _ = writeln!(text, "Objects: {}.\n\nWorkloads: {}.\n", list("objects"), list("workloads"));
         let _ = writeln!(text, "| option | is | default | |\n|---|---|---|---|");
+        let bar = |text: &str| text.replace('|', "\\|");
         for OptionDoc { name, takes, default, doc } in entry.options {
             let default = default.map_or("left out".to_owned(), |default| format!("`{default}`"));
-            let _ = writeln!(text, "| `{name}` | {takes} | {default} | {} |", doc.trim().replace('|', "\\|"));
+            let _ = writeln!(text, "| `{name}` | {} | {default} | {} |", bar(&takes), bar(doc.trim()));
         }
         text.push('\n');
     }
@@ -115,7 +115,7 @@ pub fn targets_markdown() -> String {
 /// Workloads.
 pub fn workloads() -> Vec<Entry> {
     let targets = crate::targets::builtin().into_iter();
-    let targets = targets.filter_map(|(target, _)| Some((target, carried(&built_in(target)?))));
+    let targets = targets.filter_map(|target| Some((target, carried(&built_in(target)?))));
     let targets: Vec<(&str, Vec<String>)> = targets.collect();
     let entry = |workload: &WorkloadOptions| {
         let (doc, built) = (workload.doc(), workload.build());

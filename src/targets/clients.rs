@@ -11,9 +11,11 @@ type ConnectInside = fn(&ClientWorkload) -> Arc<dyn Connect>;
 #[derive(Debug)]
 pub(super) struct BuiltInClient {
     /// Its name in recipes.
-    name: &'static str,
+    pub(super) name: &'static str,
     /// The objects whose functions it carries out. A recipe may name fewer.
     pub(super) objects: &'static [&'static str],
+    /// Whether its registers have versions (`versions` of `sessions`).
+    pub(super) versions: bool,
     /// Opens it, if it is part of this program; else it is the program `dsfuzz-client-NAME`.
     pub(super) inside: Option<ConnectInside>,
 }
@@ -23,17 +25,22 @@ const BUILT_IN: &[BuiltInClient] = &[
     BuiltInClient {
         name: etcd::NAME,
         objects: etcd::OBJECTS,
+        versions: true,
         inside: Some(|workload| Arc::new(etcd::EtcdConnect::of(workload))),
     },
-    BuiltInClient { name: "amqp", objects: &["queue", "lock", "semaphore"], inside: None },
-    BuiltInClient { name: "http", objects: HTTP, inside: None },
-    BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, inside: None },
-    BuiltInClient { name: "nats", objects: &["register", "set", "crdt", "ids", "queue", "log"], inside: None },
-    BuiltInClient { name: "redis", objects: REDIS, inside: None },
-    BuiltInClient { name: "tarantool", objects: TARANTOOL, inside: None },
-    BuiltInClient { name: "postgres", objects: SQL, inside: None },
-    BuiltInClient { name: "mysql", objects: SQL, inside: None },
+    BuiltInClient { name: "amqp", objects: AMQP, versions: false, inside: None },
+    BuiltInClient { name: "http", objects: HTTP, versions: false, inside: None },
+    BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, versions: true, inside: None },
+    BuiltInClient { name: "nats", objects: NATS, versions: true, inside: None },
+    BuiltInClient { name: "redis", objects: REDIS, versions: false, inside: None },
+    BuiltInClient { name: "tarantool", objects: TARANTOOL, versions: true, inside: None },
+    BuiltInClient { name: "postgres", objects: SQL, versions: true, inside: None },
+    BuiltInClient { name: "mysql", objects: SQL, versions: true, inside: None },
 ];
+
+const AMQP: &[&str] = &["queue", "lock", "semaphore"];
+
+const NATS: &[&str] = &["register", "set", "crdt", "ids", "queue", "log"];
 
 const HTTP: &[&str] =
     &["register", "set", "counter", "ids", "queue", "bank", "transactions", "lock", "lease", "semaphore"];
@@ -94,5 +101,29 @@ impl BuiltInClient {
             format!("the program {program} is not beside dsfuzz: `make build` builds it, or `cargo build -p {program}`")
         };
         crate::folders::beside(&program).ok_or_else(missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// The sources of a client program.
+    fn sources(folder: &Path) -> String {
+        let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        files.filter(|file| file.is_file()).map(|file| std::fs::read_to_string(file).expect("a text")).collect()
+    }
+
+    /// The programs are crates of their own, which this one does not know.
+    #[test]
+    fn the_list_says_which_programs_have_versions() {
+        for client in BUILT_IN.iter().filter(|client| client.inside.is_none()) {
+            let name = if client.objects == SQL { "sql" } else { client.name };
+            let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("workloads/clients/{name}/src")));
+            assert!(sources.contains("impl Client for") || sources.contains("> Client for"), "{name}");
+            let says = sources.contains("const VERSIONS: bool = true;");
+            assert_eq!(client.versions, says, "{}", client.name);
+        }
     }
 }

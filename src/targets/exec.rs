@@ -22,6 +22,7 @@ use dsfuzz_workloads::{
 };
 pub(super) use process::plain_words;
 use process::{OutputLine, Program};
+pub use protocol::asks_for_versions;
 use protocol::{ClientLine, Init, InitRefusal, ReplyContext};
 pub use shared::Programs;
 use shared::Seat;
@@ -167,7 +168,7 @@ impl ExecConnect {
                 errors: self.errors.clone(),
                 node: endpoint.node.clone(),
                 nodes: self.nodes.iter().map(|node| node.name.clone()).collect(),
-                versions: protocol::versions(&self.workload.params),
+                versions: asks_for_versions(&self.workload.params),
             },
             next_id: 1,
             setup: wants_setup.then(|| Call {

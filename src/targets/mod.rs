@@ -42,75 +42,31 @@ const ELECTION: Duration = Duration::from_secs(5);
 const INTERPRETERS: [&str; 6] = ["python", "sh", "bash", "node", "ruby", "perl"];
 const ELECTION_MAX: Duration = Duration::from_secs(3600);
 
-/// A built-in recipe.
-struct BuiltIn {
-    name: &'static str,
-    doc: &'static str,
-    yaml: &'static str,
-}
+/// A built-in recipe: its name and its text.
+type BuiltIn = (&'static str, &'static str);
 
 /// Every built-in recipe. A new one is a file in `recipes/` and an entry here.
 const BUILT_IN: &[BuiltIn] = &[
-    BuiltIn {
-        name: "etcd",
-        doc: "etcd, one member on each node, from Debian's packages or any binary; register and set over its HTTP gateway.",
-        yaml: include_str!("recipes/etcd.yaml"),
-    },
-    BuiltIn {
-        name: "zookeeper",
-        doc: "ZooKeeper, one server on each node; reads are answered by the client's own server.",
-        yaml: include_str!("recipes/zookeeper.yaml"),
-    },
-    BuiltIn {
-        name: "postgres",
-        doc: "PostgreSQL with streaming replication and no failover.",
-        yaml: include_str!("recipes/postgres.yaml"),
-    },
-    BuiltIn {
-        name: "patroni",
-        doc: "PostgreSQL with Patroni for failover by way of etcd, one of each on every node.",
-        yaml: include_str!("recipes/patroni.yaml"),
-    },
-    BuiltIn {
-        name: "galera",
-        doc: "MariaDB with Galera, one on each node, all of them writable.",
-        yaml: include_str!("recipes/galera.yaml"),
-    },
-    BuiltIn {
-        name: "rabbitmq",
-        doc: "RabbitMQ, one broker on each node; queues are quorum queues, mirrored or classic.",
-        yaml: include_str!("recipes/rabbitmq.yaml"),
-    },
-    BuiltIn {
-        name: "nats",
-        doc: "NATS with JetStream, one server on each node; 2.9 of Debian, or releases up to 2.15.",
-        yaml: include_str!("recipes/nats.yaml"),
-    },
-    BuiltIn {
-        name: "redis-sentinel",
-        doc: "Redis or Valkey with Sentinel for failover, one of each on every node.",
-        yaml: include_str!("recipes/redis-sentinel.yaml"),
-    },
-    BuiltIn {
-        name: "redis-cluster",
-        doc: "Redis Cluster or Valkey Cluster, two servers on each node.",
-        yaml: include_str!("recipes/redis-cluster.yaml"),
-    },
-    BuiltIn {
-        name: "tarantool",
-        doc: "Tarantool, one instance on each node, with synchronous spaces; the first node leads, or a majority chooses.",
-        yaml: include_str!("recipes/tarantool.yaml"),
-    },
+    ("etcd", include_str!("recipes/etcd.yaml")),
+    ("zookeeper", include_str!("recipes/zookeeper.yaml")),
+    ("postgres", include_str!("recipes/postgres.yaml")),
+    ("patroni", include_str!("recipes/patroni.yaml")),
+    ("galera", include_str!("recipes/galera.yaml")),
+    ("rabbitmq", include_str!("recipes/rabbitmq.yaml")),
+    ("nats", include_str!("recipes/nats.yaml")),
+    ("redis-sentinel", include_str!("recipes/redis-sentinel.yaml")),
+    ("redis-cluster", include_str!("recipes/redis-cluster.yaml")),
+    ("tarantool", include_str!("recipes/tarantool.yaml")),
 ];
 
-/// The built-in targets: name and one sentence.
-pub fn builtin() -> Vec<(&'static str, &'static str)> {
-    BUILT_IN.iter().map(|target| (target.name, target.doc)).collect()
+/// The names of the built-in targets.
+pub fn builtin() -> Vec<&'static str> {
+    BUILT_IN.iter().map(|(name, _)| *name).collect()
 }
 
 /// The recipe of a built-in target as YAML, from which a new recipe may start.
 pub fn builtin_yaml(name: &str) -> Option<&'static str> {
-    BUILT_IN.iter().find(|target| target.name == name).map(|target| target.yaml)
+    BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, yaml)| *yaml)
 }
 
 /// A recipe with the options of a plan.
@@ -152,11 +108,9 @@ fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, PathBuf),
     let origin = file.display().to_string();
     match crate::document::read_regular(&file) {
         Ok(text) => Ok((text, origin, file.parent().map_or_else(PathBuf::new, Path::to_owned))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(TargetError::Unknown {
-            name: path.to_owned(),
-            builtin: BUILT_IN.iter().map(|target| target.name).collect::<Vec<_>>().join(", "),
-            tried: origin,
-        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(TargetError::Unknown { name: path.to_owned(), builtin: builtin().join(", "), tried: origin })
+        }
         Err(source) => Err(TargetError::File { path: origin, source }),
     }
 }
@@ -246,6 +200,28 @@ impl Target {
     /// The effective options.
     pub fn options(&self) -> &BTreeMap<String, serde_json::Value> {
         &self.options
+    }
+
+    /// The options whose values are beyond a bound that depends on the plan's nodes and on other options, one sentence each.
+    pub fn beyond_bounds(&self, nodes: &[String]) -> Vec<String> {
+        let sentence = |(name, option): (&String, &recipe::OptionDoc)| {
+            let value = self.options.get(name)?;
+            let number = |key: &str, text: &str| {
+                let place = format!("options.{name}.{key}");
+                let filled = template::of_plan(&self.options, nodes, &self.origin, &place, text)?;
+                filled.trim().parse::<f64>().map_err(|_| TargetError::Recipe {
+                    origin: self.origin.clone(),
+                    place: format!("{place}: "),
+                    message: format!("{filled:?} is no number"),
+                })
+            };
+            let default = if *value == option.default { ", its default," } else { "" };
+            match option.beyond(value, number) {
+                Ok(beyond) => Some(format!("option {}.{name}: {value}{default} is {}", self.name(), beyond?)),
+                Err(error) => Some(error.to_string()),
+            }
+        };
+        self.recipe.options.iter().filter_map(sentence).collect()
     }
 
     /// Longest time until it serves again after it lost nodes (see [`Recipe::election`]).
@@ -340,6 +316,29 @@ impl Target {
         let script = || self.missing_script(&client.command.as_ref()?.0);
         let why = self.missing_client(workload, object).or_else(script)?;
         Some(format!("the client of {} for workload {workload} cannot be started: {why}", self.recipe.name))
+    }
+
+    /// The reason why registers of this workload have no versions, if its client is a built-in one without.
+    pub fn without_versions(&self, workload: &str, object: &str) -> Option<String> {
+        let client = self.client_without_versions(workload, object)?;
+        let has = |name: &&str| {
+            let target = load(name, Path::new(""), &BTreeMap::new()).ok();
+            target.is_some_and(|target| {
+                target.carries(workload, object) && target.client_without_versions(workload, object).is_none()
+            })
+        };
+        let with: Vec<&str> = builtin().into_iter().filter(has).collect();
+        Some(format!(
+            "{workload}: versions: the client {client} of {} says no versions; leave the option out, or take a target whose client does: {}",
+            self.name(),
+            with.join(", ")
+        ))
+    }
+
+    /// The built-in client for this workload, if its registers have no versions.
+    fn client_without_versions(&self, workload: &str, object: &str) -> Option<&'static str> {
+        let name = self.client(workload, object).ok()?.builtin.as_deref()?;
+        clients::find(name).ok().filter(|client| !client.versions).map(|client| client.name)
     }
 
     /// The missing script of an interpreter's command line.
@@ -444,8 +443,10 @@ impl Target {
             stderr_dir: PathBuf::new(),
             stderr_room: Arc::new(AtomicU64::new(exec::STDERR_ROOM_BYTES)),
             line_bytes_max: exec::LINE_BYTES_MAX,
-            programs: (client.clients_per_program > 1)
-                .then(|| Arc::new(exec::Programs::with_seats(client.clients_per_program))),
+            programs: match client.clients_per_program() {
+                1 => None,
+                seats => Some(Arc::new(exec::Programs::with_seats(seats))),
+            },
         }
     }
 
@@ -498,9 +499,9 @@ mod tests {
 
     #[test]
     fn every_built_in_recipe_loads_and_fills_in() {
-        for (name, doc) in builtin() {
+        for name in builtin() {
             let target = load(name, Path::new("."), &BTreeMap::new()).unwrap();
-            assert_eq!((target.name(), doc.is_empty()), (name, false));
+            assert_eq!((target.name(), target.recipe().doc.is_empty()), (name, false));
             let nodes = [1, 2, 3]
                 .map(|number| Node { name: Arc::from(format!("n{number}")), address: [10, 0, 0, number].into() });
             assert_eq!(target.layout(&nodes, "/var/lib/dsfuzz").unwrap().nodes.len(), 3);
@@ -513,11 +514,52 @@ mod tests {
         assert!(refused("serialisable", json!(true)).contains("did you mean serializable?"));
         assert!(refused("serializable", json!("yes")).ends_with("etcd.serializable: \"yes\" is not true or false"));
         assert!(refused("version", json!(3)).ends_with("etcd.version: 3 is not debian or 3.5.1"));
-        assert!(refused("election_ms", json!(0.5)).ends_with("0.5 is not a whole number"));
+        assert!(refused("election_ms", json!(0.5)).contains("0.5 is not a whole number from 5 to 50000"));
         let target = load("etcd", Path::new("."), &options("serializable", json!(true))).unwrap();
         let node = Node { name: Arc::from("n1"), address: [127, 0, 0, 1].into() };
         let endpoint = target.endpoint(&node, 4, Terms::load(std::time::Duration::from_secs(5)));
         assert_eq!((endpoint.options["serializable"].as_str(), endpoint.ports["client"]), ("true", 2379));
+    }
+
+    #[test]
+    fn a_value_beyond_a_bound_of_its_option_is_refused_with_the_bound() {
+        let given = |target: &str, given: serde_json::Value| {
+            let given = given.as_object().expect("options").clone().into_iter().collect();
+            BTreeMap::from([(target.to_owned(), given)])
+        };
+        let refused = |target: &str, options: serde_json::Value| {
+            load(target, Path::new("."), &given(target, options)).expect_err("beyond").to_string()
+        };
+        assert_eq!(
+            refused("zookeeper", json!({"tick_ms": 0})),
+            "option zookeeper.tick_ms: 0 is not a whole number from 100 to 20000"
+        );
+        assert_eq!(
+            refused("nats", json!({"replicas": 0})),
+            "option nats.replicas: 0 is not a whole number from 1 to 5, at most the number of nodes"
+        );
+        let nodes: Vec<String> = (1..=3).map(|node| format!("n{node}")).collect();
+        let beyond = |target: &str, options: serde_json::Value, count: usize| {
+            load(target, Path::new("."), &given(target, options)).expect("a target").beyond_bounds(&nodes[..count])
+        };
+        assert_eq!(
+            beyond("nats", json!({"replicas": 4}), 3),
+            ["option nats.replicas: 4 is more than 3 (the number of nodes)"]
+        );
+        assert_eq!(
+            beyond("nats", json!({}), 1),
+            ["option nats.replicas: 3, its default, is more than 1 (the number of nodes)"]
+        );
+        assert_eq!(beyond("nats", json!({"replicas": 3}), 3), [""; 0]);
+        assert_eq!(
+            beyond("zookeeper", json!({"tick_ms": 500, "session_ms": 999}), 3),
+            ["option zookeeper.session_ms: 999 is less than 1000 (tick_ms * 2)"]
+        );
+        assert_eq!(beyond("zookeeper", json!({"tick_ms": 500, "session_ms": 1000}), 3), [""; 0]);
+        assert_eq!(
+            beyond("redis-sentinel", json!({"wait": 3}), 3),
+            ["option redis-sentinel.wait: 3 is more than 2 (the number of nodes - 1)"]
+        );
     }
 
     #[test]

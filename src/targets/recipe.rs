@@ -4,6 +4,7 @@
 mod client;
 mod command;
 mod condition;
+mod option;
 mod package;
 mod role;
 mod step;
@@ -13,6 +14,7 @@ pub use command::Argv;
 pub(super) use command::word;
 pub use condition::Condition;
 pub use dsfuzz_checkers::FinalReads;
+pub use option::{Bounds, OptionDoc};
 pub use package::{PACKAGES_DIR, Package};
 pub use role::{AtOnce, Authority, Converged, Copies, RoleProbe, RoleRule};
 pub use step::{File, Gathered, On, Step};
@@ -23,7 +25,6 @@ use dsfuzz_checkers::history::leads_by_name;
 use dsfuzz_nemesis::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The version of recipes that this release reads.
@@ -145,79 +146,6 @@ impl ExitsInFaults {
             ExitsInFaults::Violation => "violation",
             ExitsInFaults::Off => "off",
         }
-    }
-}
-
-/// An option of the target or its clients.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct OptionDoc {
-    /// What it is where the plan says nothing; a plan's value must be of the same type.
-    pub default: serde_json::Value,
-    /// One sentence.
-    pub doc: String,
-    /// The only values allowed, if given.
-    #[serde(default)]
-    pub choices: Vec<serde_json::Value>,
-    /// Its value is a secret: it is redacted in everything that a run leaves behind.
-    #[serde(default)]
-    pub secret: bool,
-}
-
-impl OptionDoc {
-    /// The values that it takes, in words.
-    pub fn takes(&self) -> String {
-        match self.choices.split_last() {
-            Some((last, [])) => value_text(last),
-            Some((last, others)) => {
-                format!("{} or {}", others.iter().map(value_text).collect::<Vec<_>>().join(", "), value_text(last))
-            }
-            None => match &self.default {
-                Value::Bool(_) => "true or false".to_owned(),
-                Value::Number(number) if number.is_f64() => "a number".to_owned(),
-                Value::Number(_) => "a whole number".to_owned(),
-                _ => "a text".to_owned(),
-            },
-        }
-    }
-
-    /// Whether it takes this value.
-    pub fn accepts(&self, value: &Value) -> bool {
-        let same_type = match (&self.default, value) {
-            (Value::Number(default), Value::Number(number)) => default.is_f64() || !number.is_f64(),
-            (default, value) => std::mem::discriminant(default) == std::mem::discriminant(value),
-        };
-        same_type && (self.choices.is_empty() || self.choices.contains(value))
-    }
-
-    /// Its JSON schema.
-    pub fn schema(&self) -> Value {
-        let mut schema = json!({"description": self.doc.trim(), "default": self.default});
-        if self.choices.is_empty() {
-            schema["type"] = match &self.default {
-                Value::Bool(_) => "boolean",
-                Value::Number(number) if number.is_f64() => "number",
-                Value::Number(_) => "integer",
-                _ => "string",
-            }
-            .into();
-        } else {
-            schema["enum"] = self.choices.clone().into();
-        }
-        schema
-    }
-
-    /// Its default as it stands in a plan; none for an empty text.
-    pub fn default_text(&self) -> Option<String> {
-        Some(value_text(&self.default)).filter(|text| !text.is_empty())
-    }
-}
-
-/// A value of an option as it stands in a plan.
-fn value_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
     }
 }
 
@@ -427,8 +355,8 @@ impl Recipe {
         }
         self.validate_steps()?;
         for (name, option) in &self.options {
-            if option.default.is_object() || option.default.is_array() || option.default.is_null() {
-                return wrong(format!("options.{name}.default"), "must be a text, a number or a boolean");
+            if let Some((key, message)) = option.mistake() {
+                return wrong(format!("options.{name}.{key}"), &message);
             }
         }
         if self.final_reads == FinalReads::Leader && self.role.is_none() {
@@ -554,6 +482,22 @@ mod tests {
                 "clients[0].builtin: unknown; built in is: etcd",
             ),
             ("clients: []", "clients: []\noptions: {a: {default: [], doc: d}}", "options.a.default"),
+            (
+                "clients: []",
+                "clients: []\noptions: {a: {default: 7, doc: d, at_least: 8}}",
+                "options.a.default: 7 is not a whole number of at least 8",
+            ),
+            (
+                "clients: []",
+                "clients: []\noptions: {a: {default: x, doc: d, at_most: 8}}",
+                "options.a.at_most: only a number",
+            ),
+            (
+                "clients: []",
+                "clients: []\noptions: {a: {default: 7, doc: d, matches: x}}",
+                "options.a.matches: only a text",
+            ),
+            ("clients: []", "clients: []\noptions: {a: {default: x, doc: d, matches: '('}}", "options.a.matches: "),
             ("clients: []", "clients: []\nfiles: [{path: /x, content: x, mode: rw}]", "files[0].mode"),
             ("clients: []", "clients: []\nauthority: {rule: leader}", "rule"),
             ("clients: []", "clients: []\nfinal_reads: leader", "has no `role`"),

@@ -86,6 +86,27 @@ pub(super) fn of_options(
     Scope::over(minijinja::Value::from_serialize(Options { options }), origin).text(place, template)
 }
 
+/// Fills in a text that is the same for all nodes and may use options and the names of the nodes.
+pub(super) fn of_plan(
+    options: &BTreeMap<String, serde_json::Value>,
+    nodes: &[String],
+    origin: &str,
+    place: &str,
+    template: &str,
+) -> Result<String, TargetError> {
+    #[derive(Serialize)]
+    struct NodeName<'a> {
+        name: &'a str,
+    }
+    #[derive(Serialize)]
+    struct PlanNames<'a> {
+        options: &'a BTreeMap<String, serde_json::Value>,
+        nodes: Vec<NodeName<'a>>,
+    }
+    let nodes = nodes.iter().map(|name| NodeName { name }).collect();
+    Scope::over(minijinja::Value::from_serialize(PlanNames { options, nodes }), origin).text(place, template)
+}
+
 /// Fills in texts for one node.
 pub(super) struct Scope {
     engine: Environment<'static>,

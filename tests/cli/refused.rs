@@ -93,6 +93,54 @@ fn settings_that_would_silently_not_be_in_force_are_refused_by_plan_doctor_and_r
     refused_by_all(&own(OWN, &RECIPE.replacen("doc:", "election: soon\ndoc:", 1)), "election: not a duration");
 }
 
+/// Before, these passed `plan` and failed, or waited without end, in the lab.
+#[test]
+fn a_value_that_a_target_does_not_take_is_refused_with_its_bound() {
+    for (target, workload, given, said) in [
+        ("zookeeper", "register", "session_ms: -5", "zookeeper.session_ms: -5 is not a whole number from 1 to 400000"),
+        ("zookeeper", "register", "tick_ms: 0", "zookeeper.tick_ms: 0 is not a whole number from 100 to 20000"),
+        ("zookeeper", "register", "session_ms: 21000", "zookeeper.session_ms: 21000 is more than 20000 (tick_ms * 20)"),
+        (
+            "nats",
+            "set",
+            "replicas: 9",
+            "nats.replicas: 9 is not a whole number from 1 to 5, at most the number of nodes",
+        ),
+        ("nats", "set", "replicas: 4", "nats.replicas: 4 is more than 3 (the number of nodes)"),
+        ("rabbitmq", "queue", "net_ticktime: 0", "rabbitmq.net_ticktime: 0 is not a whole number from "),
+        ("patroni", "register", "ttl: 5", "patroni.ttl: 5 is not a whole number from 20 to "),
+        ("etcd", "register", "binary: ''", "etcd.binary: \"\" is not a text that matches `^\\S+$`"),
+        (
+            "etcd",
+            "register",
+            "heartbeat_ms: 500",
+            "etcd.election_ms: 1000, its default, is less than 2500 (heartbeat_ms * 5)",
+        ),
+        ("redis-sentinel", "register", "wait: 3", "redis-sentinel.wait: 3 is more than 2 (the number of nodes - 1)"),
+    ] {
+        let plan = format!(
+            "name: p\ncluster: {{lab: 3}}\ntarget: {target}\nworkload: {workload}\noptions: {{{target}: {{{given}}}}}\n"
+        );
+        refused_by_all(&Scene::new(&plan), &format!("option {said}"));
+    }
+    let recipe = RECIPE.replace(
+        "doc: Whether it syncs.",
+        "doc: Whether it syncs.}, copies: {default: 1, doc: d, at_most: '{{ nodes }}'",
+    );
+    refused_by_all(&own(OWN, &recipe), "options.copies.at_most: ");
+}
+
+#[test]
+fn versions_of_registers_are_refused_where_the_client_has_none() {
+    let plan = |target: &str| {
+        format!("name: p\ncluster: {{lab: 3}}\ntarget: {target}\nworkload: {{sessions: {{versions: true}}}}\n")
+    };
+    let said = "sessions: versions: the client redis of redis-sentinel says no versions; leave the option out, or take a \
+                target whose client does: etcd, zookeeper, postgres, patroni, galera, nats, tarantool";
+    refused_by_all(&Scene::new(&plan("redis-sentinel")), said);
+    assert_eq!(Scene::new(&plan("etcd")).run(&["plan", "plan.yaml"]).code, 0);
+}
+
 #[test]
 fn a_target_that_is_no_regular_file_is_refused_unread() {
     for target in ["/dev/zero", "./pipe"] {

@@ -8,6 +8,9 @@ fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/client_try").join(name)
 }
 
+/// The deadline of a call. Clients give a server a third of it.
+const DEADLINE: &str = "4s";
+
 /// A running server with nothing in it.
 struct Server {
     child: Child,
@@ -39,7 +42,7 @@ fn tried(workload: &str, mistake: &str) -> (i32, Vec<(String, Value, Vec<String>
 fn tried_of(client: &str, workload: &str, mistake: &str) -> (i32, Vec<(String, Value, Vec<String>)>) {
     let server = Server::start();
     let mut command = Command::new(env!("CARGO_BIN_EXE_dsfuzz"));
-    command.args(["client", "try", "--json", "--workload", workload, "--server", "127.0.0.1", "--deadline", "1s"]);
+    command.args(["client", "try", "--json", "--workload", workload, "--server", "127.0.0.1", "--deadline", DEADLINE]);
     command.args(["--port", &format!("client={}", server.port), "--", "python3"]).arg(file(client)).arg(mistake);
     // What it keeps of a client that breaks rules goes with the test.
     let kept = tempfile::tempdir().expect("a folder");
@@ -174,7 +177,7 @@ fn a_plan_says_what_a_declared_workload_calls() {
     let tried = |plan: &Path, mistake: &str| {
         let server = Server::start();
         let mut command = Command::new(env!("CARGO_BIN_EXE_dsfuzz"));
-        command.args(["client", "try", "--server", "127.0.0.1", "--deadline", "1s", "--plan"]).arg(plan);
+        command.args(["client", "try", "--server", "127.0.0.1", "--deadline", DEADLINE, "--plan"]).arg(plan);
         command.args(["--port", &format!("client={}", server.port), "--", "python3"]);
         let output = command.arg(file("client.py")).arg(mistake).output().expect("it runs");
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
@@ -197,7 +200,7 @@ fn what_cannot_be_tried_is_told() {
             Command::new(env!("CARGO_BIN_EXE_dsfuzz")).args(["client", "try"]).args(arguments).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    let cases: [(&[&str], i32, &str); 6] = [
+    let cases: [(&[&str], i32, &str); 10] = [
         (&[], 254, "name the client"),
         (&["--workload", "sett", "--", "x"], 254, "--workload sett: unknown; there are register, "),
         (
@@ -207,6 +210,14 @@ fn what_cannot_be_tried_is_told() {
         ),
         (&["--", "no-such-program", "x"], 254, "no program `no-such-program` is in PATH"),
         (&["--target", "etcd"], 254, "part of dsfuzz"),
+        (
+            &["--target", "zookeeper", "--port", "clientt=1234"],
+            254,
+            "--port clientt=1234: no port of zookeeper is named clientt; did you mean client? there are client, election, peer",
+        ),
+        (&["--target", "zookeeper", "--port", "client=0"], 254, "--port client=0: 0 is not a port from 1 to 65535"),
+        (&["--target", "zookeeper", "--option", "tick_ms=0"], 254, "option zookeeper.tick_ms: 0 is not a whole number"),
+        (&["--target", "zookeeper", "--option", "tik_ms=1000"], 254, "did you mean tick_ms? there are force_sync"),
         (&["--server", "127.0.0.1", "--", "python3", "x.py"], 254, "--port client=6379"),
     ];
     for (arguments, code, words) in cases {

@@ -35,7 +35,7 @@ impl Client for Slow {
 }
 
 /// What a client holds is free when it is closed. A call in flight that gets it then would be taken for a second holder.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn no_client_is_closed_while_a_call_is_in_flight() {
     let (bench, slow) = (Bench::new(), Slow::default());
     let limits = DriverOptions { time: Duration::from_millis(200), ..options(4) };

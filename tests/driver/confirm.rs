@@ -89,7 +89,7 @@ async fn nodes_that_differ_for_good_are_read_until_they_stand_still() {
     assert_eq!(history.ops().len(), 3);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn confirming_ends_with_the_time_of_the_phase() {
     let answer = |node: &str, number| if node == "n2" { set(&[number as i64]) } else { set(&[1, 2, 3]) };
     let (settled, history) = read_in_mode(FinalReads::EachNode, None, Duration::from_millis(500), answer).await;

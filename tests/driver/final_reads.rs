@@ -32,7 +32,7 @@ async fn workloads_share_the_workers_and_final_reads_see_every_element() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn final_reads_are_repeated_and_what_is_missed_is_named() {
     let bench = Bench::new();
     let set: Arc<dyn Workload> =
@@ -163,7 +163,7 @@ async fn an_object_that_is_certainly_absent_is_an_answer() {
     assert_eq!(count(&history, Outcome::Fail), 3);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn where_a_leader_has_authority_a_replica_may_refuse() {
     let answer = |_: &str, _| CallResult::fail("read-only: a replica");
     // Each node refuses, and n1 leads: it alone is asked again until the end.

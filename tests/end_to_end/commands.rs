@@ -1,5 +1,6 @@
 //! The commands beside `run` and `check`, on real nodes.
 use crate::nodes::Lab;
+use crate::program::ProgramOutput;
 use crate::stage::{Stage, eventually};
 use nix::sys::signal::Signal;
 use std::io::{Read as _, Write as _};
@@ -45,6 +46,29 @@ fn labs_and_doctors_answer_for_their_nodes() {
     stage.run(&["lab", "down", &lab.name]).exits(0).says(&["is down"]);
     stage.run(&["heal", "--lab", &lab.name]).exits(254).says(&["no lab named"]);
     stage.run(&["lab", "down", &lab.name]).exits(254).says(&["no lab named"]);
+}
+
+/// Without an index no package can be had, whatever its name.
+#[test]
+fn a_package_that_cannot_be_had_is_told_by_doctor_as_by_run() {
+    let stage = Stage::new();
+    let recipe = "\
+schema: 1
+name: nopkg
+doc: Not to be had.
+packages: [{pypi: dsfuzz-no-such-package, version: 9.9.9, provides: [bin/x]}]
+processes: [{name: nopkg, start: [sleep, '1000'], ports: {client: 2379}}]
+clients: [{interface: http, workloads: [register], builtin: etcd}]
+";
+    stage.write("recipe.yaml", recipe);
+    let plan = PLAN.replace("target: etcd", "target: ./recipe.yaml") + "cluster: {lab: 1}\n";
+    let plan = stage.write("plan.yaml", &plan);
+    for verb in ["doctor", "run"] {
+        let output = stage.command(&[verb, &plan]).env("PIP_NO_INDEX", "1").output().expect("ran");
+        let output = ProgramOutput::of(output).exits(255);
+        let output = output.says(&["package dsfuzz-no-such-package 9.9.9: pip download failed"]);
+        assert!(!output.stdout.contains("not needed by this plan)  package dsfuzz"), "{output}");
+    }
 }
 
 #[test]

@@ -213,17 +213,8 @@ impl Generator for CounterCalls {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::next_call;
     use std::fmt::Write;
-
-    fn next_call(generator: &mut dyn Generator) -> Call {
-        let next = generator.next();
-        assert_eq!(generator.next(), next, "asking consumes nothing");
-        generator.taken();
-        match next {
-            Next::Call(call) => call,
-            other => panic!("{other:?}"),
-        }
-    }
 
     #[test]
     fn a_seed_means_the_same_choices_in_every_version() {

@@ -92,19 +92,8 @@ impl Workload for Locks {
 mod tests {
     use super::*;
     use crate::client::{Call, CallResult};
+    use crate::testing::next_call;
     use crate::workload::Next;
-
-    fn call(generator: &mut dyn Generator) -> Call {
-        let next = generator.next();
-        assert_eq!(generator.next(), next, "asking consumes nothing");
-        match next {
-            Next::Call(call) => {
-                generator.taken();
-                call
-            }
-            other => panic!("{other:?}"),
-        }
-    }
 
     fn said(call: &Call) -> String {
         format!("{} {}", call.f, call.key)
@@ -117,7 +106,7 @@ mod tests {
             let mut generator = build(&options).generator(7, 1, 3);
             let mut calls = Vec::new();
             for _ in 0..8 {
-                let acquire = call(&mut *generator);
+                let acquire = next_call(&mut *generator);
                 calls.push(said(&acquire));
                 generator.observe(&acquire, &refused);
             }
@@ -126,7 +115,7 @@ mod tests {
         let mut generator = build(&options).generator(7, 1, 3);
         for key in GOLDEN.map(|line| line.replace("acquire ", "")) {
             for f in ["acquire", "release"] {
-                let made = call(&mut *generator);
+                let made = next_call(&mut *generator);
                 assert_eq!(said(&made), format!("{f} {key}"));
                 generator.observe(&made, &CallResult::Ok(Value::Nil));
             }
@@ -139,17 +128,17 @@ mod tests {
         let (mut holder, mut other) = (workload.generator(7, 0, 2), workload.generator(7, 1, 2));
         let (mut waited, mut most) = (0, 0);
         for _ in 0..200 {
-            let acquire = call(&mut *holder);
+            let acquire = next_call(&mut *holder);
             assert_eq!((&*acquire.f, &acquire.key), ("acquire", &Value::Nil));
             holder.observe(&acquire, &CallResult::Ok(Value::Nil));
             let mut calls = 0;
             while holder.next() == Next::Wait {
-                let refused = call(&mut *other);
+                let refused = next_call(&mut *other);
                 other.observe(&refused, &CallResult::Ok(Value::Bool(false)));
                 calls += 1;
             }
             (waited, most) = (waited + calls, most.max(calls));
-            let release = call(&mut *holder);
+            let release = next_call(&mut *holder);
             assert_eq!(&*release.f, "release");
             holder.observe(&release, &CallResult::Ok(Value::Nil));
         }
@@ -161,13 +150,13 @@ mod tests {
         let workload = build(&LockOptions { keys: Some(2), hold: 1000 });
         let mut workers: Vec<_> = (0..2).map(|worker| workload.generator(7, worker, 2)).collect();
         for worker in &mut workers {
-            let acquire = call(&mut **worker);
+            let acquire = next_call(&mut **worker);
             worker.observe(&acquire, &CallResult::Ok(Value::Nil));
         }
-        assert_eq!(&*call(&mut *workers[0]).f, "release");
+        assert_eq!(&*next_call(&mut *workers[0]).f, "release");
         let alone = workers.pop();
         drop(workers);
-        assert_eq!(&*call(&mut *alone.expect("the other")).f, "release");
+        assert_eq!(&*next_call(&mut *alone.expect("the other")).f, "release");
     }
 
     #[test]
@@ -175,7 +164,7 @@ mod tests {
         let workload = build(&LockOptions { keys: None, hold: 0 });
         let mut generator = workload.generator(7, 0, 1);
         let mut answered = |expected: &str, answer: CallResult| {
-            let made = call(&mut *generator);
+            let made = next_call(&mut *generator);
             assert_eq!(&*made.f, expected, "{answer:?}");
             generator.observe(&made, &answer);
         };

@@ -18,10 +18,11 @@ use super::error::TargetError;
 use super::join_all::join_all;
 use super::layout::{Layout, NodeLayout, PlannedProcess};
 use super::node_commands;
-use super::recipe::StartOrder;
+use super::recipe::{Package, StartOrder};
 use crate::cluster::Remote;
 use dsfuzz_nemesis::protocol::{Command, Service, ServiceState};
 use dsfuzz_workloads::BoxFuture;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,6 +142,19 @@ impl Deployment {
             act
         });
         join_all(acts.collect()).await.into_iter().collect()
+    }
+
+    /// The missing packages of a registry that cannot be had, by name, with the reason. Those that can are on the control node
+    /// afterwards; no node is touched.
+    pub async fn unobtainable(&self, missing: &[MissingPackages]) -> BTreeMap<String, String> {
+        let lacks = |package: &&Package| missing.iter().any(|node| node.missing.contains(&package.pypi));
+        let mut reasons = BTreeMap::new();
+        for package in self.layout.packages.iter().filter(|package| !package.pypi.is_empty()).filter(lacks) {
+            if let Err(error) = registry::fetch(package).await {
+                reasons.insert(package.pypi.clone(), error.to_string());
+            }
+        }
+        reasons
     }
 
     /// Writes the files and defines the services.

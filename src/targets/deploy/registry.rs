@@ -22,12 +22,15 @@ const PYTHON: &str = "3.14";
 /// One download at a time: nodes that lack the same package ask for it at once.
 static DOWNLOADS: Mutex<()> = Mutex::const_new(());
 
+/// The folder of the unpacked package on the control node, or why there is none. No node is touched.
+pub(super) async fn fetch(package: &Package) -> Result<PathBuf, TargetError> {
+    let _one = DOWNLOADS.lock().await;
+    download(&cache(), package, &[]).await.map_err(|message| named(package, message))
+}
+
 /// Brings a package to a node that lacks it.
 pub(super) async fn bring(remote: &dyn Remote, package: &Package) -> Result<(), TargetError> {
-    let folder = {
-        let _one = DOWNLOADS.lock().await;
-        download(&cache(), package, &[]).await.map_err(|message| named(package, message))?
-    };
+    let folder = fetch(package).await?;
     // In a lab the node may see the folder of this machine by now.
     if super::packages::missing(remote, std::slice::from_ref(package)).await?.is_empty() {
         return Ok(());

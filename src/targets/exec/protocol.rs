@@ -140,12 +140,12 @@ pub(super) struct ReplyContext {
     pub(super) node: Arc<str>,
     /// All nodes of the plan.
     pub(super) nodes: Vec<Arc<str>>,
-    /// Whether registers have versions ([`versions`]).
+    /// Whether registers have versions ([`asks_for_versions`]).
     pub(super) versions: bool,
 }
 
 /// Whether the registers of a workload with these parameters have versions.
-pub(super) fn versions(params: &Value) -> bool {
+pub fn asks_for_versions(params: &Value) -> bool {
     open(params).get("versions") == Some(&Json::Bool(true))
 }
 

@@ -230,11 +230,20 @@ impl Drop for Seat {
     }
 }
 
+/// Most lines of one write: those that came while the last one went on.
+const LINES_AT_ONCE: usize = 64;
+
 async fn write(mut input: ChildStdin, mut lines: mpsc::UnboundedReceiver<Option<String>>) {
-    while let Some(Some(mut line)) = lines.recv().await {
-        line.push('\n');
-        if input.write_all(line.as_bytes()).await.is_err() || input.flush().await.is_err() {
-            // The reader sees its end.
+    let mut waiting = Vec::new();
+    while lines.recv_many(&mut waiting, LINES_AT_ONCE).await > 0 {
+        let ends = waiting.iter().any(Option::is_none);
+        let mut text = String::new();
+        for line in waiting.drain(..).map_while(|line| line) {
+            text.push_str(&line);
+            text.push('\n');
+        }
+        // An error: the reader sees its end.
+        if input.write_all(text.as_bytes()).await.is_err() || input.flush().await.is_err() || ends {
             return;
         }
     }

@@ -35,10 +35,10 @@ pub struct ClientDoc {
     /// What the client's own error codes mean; adds to and overrides the protocol's table.
     #[serde(default)]
     pub errors: BTreeMap<String, Certainty>,
-    /// How many clients one program of `command` serves at the most. From 2 on, every line has the field `client`, and the program
-    /// answers one client while another waits.
-    #[serde(default = "default_clients_per_program")]
-    pub clients_per_program: u32,
+    /// How many clients one program serves at the most: 1 if left out, 16 of a built-in client. From 2 on, every line has the
+    /// field `client`, and the program answers one client while another waits.
+    #[serde(default)]
+    pub clients_per_program: Option<u32>,
     /// Deadline for the program to start and answer `init`.
     #[serde(default = "default_init_deadline")]
     pub init_deadline: Span,
@@ -64,9 +64,8 @@ pub enum Certainty {
 /// Most clients of one program.
 const CLIENTS_PER_PROGRAM_MAX: u32 = 1_000;
 
-fn default_clients_per_program() -> u32 {
-    1
-}
+/// Clients of one program of a built-in client. One program wakes once for several answers, so that a call costs less.
+const CLIENTS_PER_BUILT_IN: u32 = 16;
 
 fn default_init_deadline() -> Span {
     Span::seconds(10)
@@ -82,6 +81,11 @@ impl ClientDoc {
             || known.is_some_and(|client| client.objects.contains(&object))
     }
 
+    /// How many clients one program serves at the most.
+    pub fn clients_per_program(&self) -> u32 {
+        self.clients_per_program.unwrap_or(if self.builtin.is_some() { CLIENTS_PER_BUILT_IN } else { 1 })
+    }
+
     /// Rules that the types do not express: the key and its mistake.
     pub(super) fn mistake(&self) -> Option<(&'static str, String)> {
         if self.builtin.is_some() == self.command.is_some() {
@@ -90,12 +94,9 @@ impl ClientDoc {
         if let Some(Err(unknown)) = self.builtin.as_deref().map(clients::find) {
             return Some((".builtin", unknown));
         }
-        let clients = self.clients_per_program;
+        let clients = self.clients_per_program();
         if !(1..=CLIENTS_PER_PROGRAM_MAX).contains(&clients) {
             return Some((".clients_per_program", format!("{clients}: between 1 and {CLIENTS_PER_PROGRAM_MAX}")));
-        }
-        if self.builtin.is_some() && clients > 1 {
-            return Some((".clients_per_program", "a built-in client serves one client in each program".to_owned()));
         }
         let reserved = self.errors.iter().find(|(code, _)| ABSENT.starts_with(&format!("{}:", code.trim())));
         reserved

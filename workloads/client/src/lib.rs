@@ -1,4 +1,5 @@
-//! The client protocol: the [lines] between dsfuzz and a client, and the [loop](program) of a client program.
+//! The client protocol: the [lines] between dsfuzz and a client, and the [loop](program) of a client program; what a recipe says to
+//! a client ([settings]), read from a [tree] of values.
 //!
 //! A client program is a type that implements [`Client`] and a `main` that calls [`run`]:
 //!
@@ -34,6 +35,7 @@ pub mod program;
 pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod tree;
 
 pub use lines::{Call, Init, NodeAddress};
 pub use program::{CallError, Client, ObjectFunctions, Reply, in_time, run};

@@ -1,14 +1,18 @@
 //! [`run`]: the loop of a client program around a type that implements [`Client`].
 //!
-//! It reads a request, carries it out, writes the answer and flushes it. A program ends with its standard input.
+//! It reads a request, carries it out, writes the answer and flushes it. A program ends with its standard input. Lines with the
+//! field `client` are for several clients ([`several`]).
 use crate::lines::{Answer, Call, ErrorLine, Init, NotOk, Request, SETUP, VERSION};
+use serde::Deserialize;
 use serde_json::Value;
 use std::future::Future;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, BufReader, Lines};
+
+mod several;
 
 /// How often the timer of an idle program is due.
 const TICK: Duration = Duration::from_millis(500);
@@ -169,10 +173,24 @@ fn objects<C: Client>() -> std::collections::BTreeMap<&'static str, &'static [&'
     C::OBJECTS.iter().copied().collect()
 }
 
+/// Serves the client of each line that names one, or the one client of lines that name none.
 async fn serve<C: Client>(input: BufReader<impl AsyncRead + Unpin + Send>) -> std::io::Result<()> {
     let mut lines = input.lines();
-    let Some(line) = lines.next_line().await? else { return Ok(()) };
-    let mut client = match opened::<C>(&line).await {
+    let Some(first) = lines.next_line().await? else { return Ok(()) };
+    match serde_json::from_str::<ClientField>(&first).unwrap_or_default().client {
+        None => serve_one::<C>(&first, lines).await,
+        Some(_) => several::serve::<C>(first, lines, std::io::stdout()).await,
+    }
+}
+
+/// The field that tells clients apart.
+#[derive(Default, Deserialize)]
+struct ClientField {
+    client: Option<u64>,
+}
+
+async fn serve_one<C: Client>(first: &str, mut lines: Lines<impl AsyncBufRead + Unpin>) -> std::io::Result<()> {
+    let mut client = match opened::<C>(serde_json::from_str(first)).await {
         Ok((client, functions)) => {
             write(&Answer::InitOk { version: VERSION, functions })?;
             client
@@ -181,14 +199,7 @@ async fn serve<C: Client>(input: BufReader<impl AsyncRead + Unpin + Send>) -> st
     };
     while let Some(line) = lines.next_line().await? {
         match serde_json::from_str(&line) {
-            Ok(Request::Invoke(call)) => {
-                let id = call.id;
-                write(&match client.call(&call).await {
-                    Ok(Reply { value, node }) => Answer::Ok { id, value, node },
-                    Err(error) if error.certain => Answer::Fail(error.line(Some(id))),
-                    Err(error) => Answer::Info(error.line(Some(id))),
-                })?;
-            }
+            Ok(Request::Invoke(call)) => write(&answered(&mut client, &call).await)?,
             Ok(Request::Close) => break,
             Ok(Request::Init(_)) => return Err(std::io::Error::other("a second `init`")),
             Err(error) => return Err(std::io::Error::other(format!("{error}: {line}"))),
@@ -198,9 +209,18 @@ async fn serve<C: Client>(input: BufReader<impl AsyncRead + Unpin + Send>) -> st
     Ok(())
 }
 
+async fn answered<C: Client>(client: &mut C, call: &Call) -> Answer {
+    let id = call.id;
+    match client.call(call).await {
+        Ok(Reply { value, node }) => Answer::Ok { id, value, node },
+        Err(error) if error.certain => Answer::Fail(error.line(Some(id))),
+        Err(error) => Answer::Info(error.line(Some(id))),
+    }
+}
+
 /// Opens the client that the first line asks for, with the functions that it carries out.
-async fn opened<C: Client>(line: &str) -> Result<(C, Vec<String>), CallError> {
-    let init = match serde_json::from_str(line) {
+async fn opened<C: Client>(first: serde_json::Result<Request>) -> Result<(C, Vec<String>), CallError> {
+    let init = match first {
         Ok(Request::Init(init)) => *init,
         Ok(_) => return Err(CallError::fail("malformed", "the first line is not `init`")),
         Err(error) => return Err(CallError::fail("malformed", format!("`init` cannot be read: {error}"))),

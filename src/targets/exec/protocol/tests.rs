@@ -135,7 +135,10 @@ fn a_workload_with_versions_is_answered_with_them() {
         let got = asked(f, json);
         assert!(matches!(&got, ClientLine::Unbelieved(why) if why.contains(expected)), "{f} {json}: {got:?}");
     }
-    assert!(versions(&Value::Map([("versions".into(), Value::Bool(true))].into())) && !versions(&Value::Nil));
+    assert!(
+        asks_for_versions(&Value::Map([("versions".into(), Value::Bool(true))].into()))
+            && !asks_for_versions(&Value::Nil)
+    );
 }
 
 #[test]

@@ -33,6 +33,8 @@ struct ProxyState {
     /// Answers since the passage was set.
     answers: AtomicU64,
     cut: AtomicBool,
+    /// Whether the client has sent anything since the passage was set.
+    asked: AtomicBool,
     /// Bytes that the client sent over connections made after the cut.
     sent_again: AtomicU64,
 }
@@ -52,6 +54,7 @@ impl Proxy {
             passage: watch::Sender::new(Passage::Open),
             answers: AtomicU64::new(0),
             cut: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
             sent_again: AtomicU64::new(0),
         });
         let shared = state.clone();
@@ -69,6 +72,7 @@ impl Proxy {
     pub(super) fn set(&self, passage: Passage) {
         self.state.answers.store(0, SeqCst);
         self.state.cut.store(false, SeqCst);
+        self.state.asked.store(false, SeqCst);
         self.state.sent_again.store(0, SeqCst);
         self.state.passage.send_replace(passage);
     }
@@ -76,6 +80,11 @@ impl Proxy {
     /// Whether an answer was dropped since.
     pub(super) fn has_cut(&self) -> bool {
         self.state.cut.load(SeqCst)
+    }
+
+    /// Whether the client has sent anything since.
+    pub(super) fn was_asked(&self) -> bool {
+        self.state.asked.load(SeqCst)
     }
 
     /// Bytes that the client sent over new connections since an answer was dropped.
@@ -99,6 +108,7 @@ async fn through(client: TcpStream, address: IpAddr, port: u16, state: Arc<Proxy
 async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &ProxyState, after_cut: bool) {
     let mut buffer = vec![0; 65_536];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        state.asked.store(true, SeqCst);
         if after_cut {
             state.sent_again.fetch_add(count as u64, SeqCst);
         }

@@ -76,7 +76,7 @@ impl ClientTrial {
             errors: exec.errors.clone(),
             node: node.clone(),
             nodes: vec![node],
-            versions: protocol::versions(&exec.workload.params),
+            versions: protocol::asks_for_versions(&exec.workload.params),
         };
         Ok(Session { program, meaning, next_id: 1, wants_setup })
     }

@@ -2,7 +2,7 @@
 use super::super::process::OutputLine;
 use super::super::process::Program;
 use super::super::protocol;
-use super::{Passage, Progress, Rule};
+use super::{Passage, Progress, Proxy, Rule};
 use crate::targets::node_commands::head;
 use dsfuzz_checkers::Value;
 use dsfuzz_workloads::Call;
@@ -53,8 +53,8 @@ impl Progress<'_> {
         self.server.set(Passage::Held);
         let terms = self.trial.terms();
         send(&mut program, &protocol::invoke_line(1, &call, terms, Some(0))).await?;
-        // The program has begun it when the other client's call comes.
-        tokio::time::sleep(deadline / 10).await;
+        // The program has begun it when the other client's call comes. A call that needs no server says nothing of that.
+        self.server.until(Proxy::was_asked, deadline / 4).await;
         let unknown = Call { f: "no-such-function".into(), key: Value::Nil, value: Value::Nil, ..call.clone() };
         send(&mut program, &protocol::invoke_line(1, &unknown, terms, Some(1))).await?;
         // Half of the deadline: the other client's call is given up at the end of it.

@@ -1,6 +1,7 @@
-//! What a recipe says to this client (`settings`). Templates write texts, so numbers and truths may be texts.
-use dsfuzz_client::CallError;
+//! [`Settings`]: what a recipe says to this client (`settings`).
+use dsfuzz_client::{CallError, settings};
 use lapin::types::{AMQPValue, FieldTable};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// The settings.
@@ -19,51 +20,45 @@ pub(crate) struct Settings {
     pub(crate) heartbeat: u16,
 }
 
-impl Settings {
-    pub(crate) fn of(said: &Value) -> Result<Settings, CallError> {
-        let mut settings = Settings {
+/// What a recipe may say.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Said {
+    queue: String,
+    queue_type: String,
+    arguments: Map<String, Value>,
+    vhost: String,
+    user: String,
+    password: String,
+    #[serde(deserialize_with = "settings::truth")]
+    confirm: bool,
+    #[serde(deserialize_with = "settings::number")]
+    heartbeat: u16,
+}
+
+impl Default for Said {
+    fn default() -> Said {
+        Said {
             queue: "dsfuzz".to_owned(),
-            arguments: FieldTable::default(),
+            queue_type: "quorum".to_owned(),
+            arguments: Map::new(),
             vhost: "/".to_owned(),
             user: "guest".to_owned(),
             password: "guest".to_owned(),
             confirm: true,
             heartbeat: 5,
-        };
-        let mut queue_type = "quorum".to_owned();
-        let none = Map::new();
-        for (name, value) in said.as_object().unwrap_or(&none) {
-            let wrong =
-                |expected: &str| CallError::fail("malformed", format!("settings: {name}: {value} is not {expected}"));
-            let text = || value.as_str().map(str::to_owned).ok_or_else(|| wrong("a text"));
-            match name.as_str() {
-                "queue" => settings.queue = text()?,
-                "queue_type" => queue_type = text()?,
-                "vhost" => settings.vhost = text()?,
-                "user" => settings.user = text()?,
-                "password" => settings.password = text()?,
-                "confirm" => settings.confirm = truth(value).ok_or_else(|| wrong("true or false"))?,
-                "heartbeat" => settings.heartbeat = seconds(value).ok_or_else(|| wrong("a number of seconds"))?,
-                "arguments" => settings.arguments = table(value.as_object().ok_or_else(|| wrong("an object"))?),
-                _ => return Err(unknown(name)),
-            }
         }
-        settings.arguments.insert("x-queue-type".into(), AMQPValue::LongString(queue_type.into()));
-        Ok(settings)
     }
 }
 
-fn unknown(name: &str) -> CallError {
-    let known = "queue, queue_type, arguments, vhost, user, password, confirm, heartbeat";
-    CallError::fail("malformed", format!("settings: {name} is unknown; there are {known}"))
-}
-
-fn truth(value: &Value) -> Option<bool> {
-    value.as_bool().or_else(|| value.as_str()?.to_ascii_lowercase().parse().ok())
-}
-
-fn seconds(value: &Value) -> Option<u16> {
-    value.as_u64().and_then(|number| number.try_into().ok()).or_else(|| value.as_str()?.parse().ok())
+impl Settings {
+    /// Those of a recipe.
+    pub(crate) fn of(said: &Value) -> Result<Settings, CallError> {
+        let Said { queue, queue_type, arguments, vhost, user, password, confirm, heartbeat } = settings::of(said)?;
+        let mut arguments = table(&arguments);
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString(queue_type.into()));
+        Ok(Settings { queue, arguments, vhost, user, password, confirm, heartbeat })
+    }
 }
 
 fn table(entries: &Map<String, Value>) -> FieldTable {
@@ -101,8 +96,15 @@ mod tests {
         assert_eq!((settings.confirm, settings.heartbeat), (false, 7));
         assert_eq!(settings.arguments.inner().get("x-queue-type"), Some(&AMQPValue::LongString("classic".into())));
         let refused = Settings::of(&json!({"confirms": true})).expect_err("unknown");
-        assert!(refused.certain && refused.text.contains("confirms is unknown"), "{refused:?}");
-        assert!(Settings::of(&json!({"confirm": "maybe"})).is_err());
+        assert!(
+            refused.certain
+                && refused.text.contains("unknown key `confirms` in `settings`; there are queue, queue_type,"),
+            "{refused:?}"
+        );
+        let refused = Settings::of(&json!({"confirm": "maybe"})).expect_err("no truth value");
+        assert_eq!(refused.text, "`settings.confirm`: \"maybe\" is not true or false");
+        let refused = Settings::of(&json!({"heartbeat": 70000})).expect_err("too many seconds");
+        assert_eq!(refused.text, "`settings.heartbeat`: 70000 is not a whole number from 0 to 65535");
     }
 
     #[test]

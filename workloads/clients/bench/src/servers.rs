@@ -1,4 +1,6 @@
 //! [`Server`]: a server of Debian on loopback, on a free port, in a temporary folder. It ends by its process id.
+use std::fmt::Display;
+use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -33,6 +35,15 @@ impl System {
             System::Nats => "nats",
         }
     }
+
+    /// Debian's package of its server.
+    fn package(self) -> &'static str {
+        match self {
+            System::Postgres => "postgresql",
+            System::Redis => "redis-server",
+            System::Nats => "nats-server",
+        }
+    }
 }
 
 /// A running server.
@@ -60,39 +71,60 @@ impl Server {
     /// Starts a server and waits until it listens.
     ///
     /// # Errors
-    /// If its program is missing, or does not listen.
+    /// If its program is missing, or does not listen. The error names the system, the step and what to do.
     pub fn start(system: System) -> Result<Server> {
-        let folder = tempfile::tempdir()?;
+        let folder = tempfile::tempdir().map_err(|error| failed(system, "a temporary folder", &error))?;
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777))?;
         if system == System::Postgres {
-            let mut init = as_postgres(&postgres_program("initdb")?)?;
-            init.args(["-A", "trust", "-U", "postgres", "-N", "--locale=C", "-E", "UTF8", "-D"]);
-            let made = init.arg(folder.path().join("data")).current_dir("/").output()?;
-            if !made.status.success() {
-                return Err(Error::other(format!("initdb: {}", String::from_utf8_lossy(&made.stderr))));
-            }
+            initialize_postgres(folder.path())?;
         }
+        let log = folder.path().join("log");
+        let mut last = String::new();
         for _ in 0..ATTEMPTS {
             let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+            let words = File::create(&log)?;
             let mut child = command(system, folder.path(), port)?
                 .current_dir("/")
                 .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
+                .stdout(words.try_clone()?)
+                .stderr(words)
                 .spawn()
-                .map_err(|error| Error::new(error.kind(), format!("{}: {error}", system.name())))?;
+                .map_err(|error| failed(system, "its server cannot be started", &error))?;
             let end = Instant::now() + START;
-            while Instant::now() < end && child.try_wait()?.is_none() {
+            last = loop {
+                if let Some(status) = child.try_wait()? {
+                    break format!("its server ended before it listened ({status})");
+                }
                 if TcpStream::connect(("127.0.0.1", port)).is_ok() {
                     return Ok(Server { child, port, system, _folder: folder });
                 }
+                if Instant::now() > end {
+                    break format!("its server did not listen on port {port} within {} s", START.as_secs());
+                }
                 std::thread::sleep(PAUSE);
-            }
+            };
             let _ = child.kill();
             let _ = child.wait();
         }
-        Err(Error::new(ErrorKind::TimedOut, format!("{} does not listen", system.name())))
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        let said = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
+        Err(failed(system, &format!("in {ATTEMPTS} attempts {last}"), &format!("its last words: {said}")))
     }
+}
+
+/// An error that names the system, the step, and what to do.
+fn failed(system: System, step: &str, why: &dyn Display) -> Error {
+    let (name, package) = (system.name(), system.package());
+    Error::other(format!("{name}: {step}: {why}; is it installed (Debian: {package}), and is this machine idle?"))
+}
+
+/// Makes PostgreSQL's folder of data.
+fn initialize_postgres(folder: &Path) -> Result<()> {
+    let step = |why: &dyn Display| failed(System::Postgres, "initdb", why);
+    let mut init = as_postgres(&postgres_program("initdb")?)?;
+    init.args(["-A", "trust", "-U", "postgres", "-N", "--locale=C", "-E", "UTF8", "-D"]);
+    let made = init.arg(folder.join("data")).current_dir("/").output().map_err(|error| step(&error))?;
+    if made.status.success() { Ok(()) } else { Err(step(&String::from_utf8_lossy(&made.stderr).trim())) }
 }
 
 fn command(system: System, folder: &Path, port: u16) -> Result<Command> {

@@ -1,5 +1,5 @@
 //! What a recipe says to this client (`settings`): the request of each function, and what its reply means.
-use dsfuzz_client::CallError;
+use dsfuzz_client::{CallError, settings};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -77,19 +77,19 @@ fn client_port() -> String {
 
 impl Settings {
     pub(crate) fn of(said: &Value) -> Result<Settings, CallError> {
-        let malformed = |text: String| CallError::fail("malformed", format!("settings: {text}"));
-        let settings: Settings = Settings::deserialize(said).map_err(|error| malformed(error.to_string()))?;
+        let settings: Settings = settings::of(said)?;
         for (name, function) in &settings.functions {
+            let wrong = |key: &str, text: String| Err(settings::mistake(&["functions", name, key], text));
             if let Some(code) = function.fail.keys().find(|code| !FAILURES.contains(&code.as_str())) {
                 let known = FAILURES.join(", ");
-                return Err(malformed(format!("{name}: fail: {code} is no code of a failure; there are {known}")));
+                return wrong("fail", format!("{code} is no code of a failure; there are {known}"));
             }
             match &function.repeat {
                 Some(repeated) if !settings.functions.contains_key(repeated) => {
-                    return Err(malformed(format!("{name}: repeat: there is no function {repeated}")));
+                    return wrong("repeat", format!("there is no function {repeated}"));
                 }
                 None if !function.path.starts_with('/') => {
-                    return Err(malformed(format!("{name}: path: `{}` does not begin with /", function.path)));
+                    return wrong("path", format!("`{}` does not begin with /", function.path));
                 }
                 _ => {}
             }
@@ -139,13 +139,21 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (functions, said) in [
-            (json!({"f": {"path": "/x", "fail": {"timeout": [504]}}}), "timeout is no code of a failure"),
+            (
+                json!({"f": {"path": "/x", "fail": {"timeout": [504]}}}),
+                "`settings.functions.f.fail`: timeout is no code of a failure",
+            ),
             (json!({"f": {"path": "x"}}), "does not begin with /"),
             (json!({"f": {"repeat": "g"}}), "no function g"),
-            (json!({"f": {"path": "/x", "absnt": [404]}}), "unknown field `absnt`"),
+            (
+                json!({"f": {"path": "/x", "absnt": [404]}}),
+                "unknown key `absnt` in `settings.functions.f`; there are method, path",
+            ),
         ] {
             let error = Settings::of(&json!({"functions": functions})).expect_err("a mistake");
             assert!(error.text.contains(said), "{error:?}");
         }
+        let none = Settings::of(&json!({})).expect_err("a mistake");
+        assert_eq!(none.text, "`settings.functions` is missing");
     }
 }

@@ -2,41 +2,33 @@
 //!
 //! Needs `python3`. The service is a child of the test, on a free port of loopback, and is killed by its process id.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-use dsfuzz_client::testing::{Program, Proxy, free_port, init, shown};
+use dsfuzz_client::testing::{Program, Proxy, ServerProcess, await_closed, free_port, init, shown, started};
 use serde_json::{Value, json};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_dsfuzz-client-http");
 const SERVICE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../examples/http-service/service.py");
 
 struct Service {
-    child: Child,
+    process: ServerProcess,
     port: u16,
     _folder: tempfile::TempDir,
 }
 
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl Service {
     fn start() -> Service {
+        started("the service", Service::try_start)
+    }
+
+    fn try_start() -> Option<Service> {
         let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
         let mut command = Command::new("python3");
         command.arg(SERVICE).args(["127.0.0.1", &port.to_string()]).arg(folder.path().join("journal"));
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("python3");
-        let started = Service { child, port, _folder: folder };
-        let end = Instant::now() + Duration::from_secs(30);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < end, "the service does not listen within 30 s");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        started
+        let mut process = ServerProcess::spawn("python3", &mut command);
+        let up = process.is_up(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
+        up.then_some(Service { process, port, _folder: folder })
     }
 
     fn client(&self, object: &str) -> Program {
@@ -128,7 +120,7 @@ fn a_cut_connection_is_in_doubt_and_nothing_is_sent_twice() {
     // An idle connection that the server closes is replaced before the next request.
     client.call("write", 1, 2);
     proxy.cut();
-    std::thread::sleep(Duration::from_millis(200));
+    await_closed(proxy.port);
     assert_eq!(shown(&client.call("write", 1, 3)).0, "ok");
     assert_eq!(proxy.connections(), 3);
 }
@@ -138,10 +130,7 @@ fn no_answer_is_in_doubt() {
     let service = Service::start();
     let mut client = service.client("register");
     client.deadline_ms = 1_000;
-    let signal = |signal: &str| {
-        assert!(Command::new("kill").args([signal, &service.child.id().to_string()]).status().unwrap().success());
-    };
-    signal("-STOP");
+    service.process.signal("-STOP");
     assert_eq!(shown(&client.call("write", 1, 2)), ("info", "timeout", json!(null)));
-    signal("-CONT");
+    service.process.signal("-CONT");
 }

@@ -50,6 +50,15 @@ fn as_user(command: &mut Command) {
     }
 }
 
+/// The option that gives a server a folder for temporary files, which this makes. Never: shares it, since a server that starts
+/// removes all temporary tables that it finds there.
+fn own_temporary_files(folder: &Path) -> String {
+    let temporary = folder.join("tmp");
+    std::fs::create_dir_all(&temporary).unwrap();
+    std::fs::set_permissions(&temporary, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    format!("--tmpdir={}", temporary.display())
+}
+
 impl Running {
     async fn start(extra: &[&str]) -> Running {
         let folder = tempfile::tempdir().unwrap();
@@ -57,7 +66,7 @@ impl Running {
         let data = folder.path().join("data");
         let mut install = Command::new("mariadb-install-db");
         install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", NO_AIO]);
-        install.arg(format!("--datadir={}", data.display()));
+        install.arg(format!("--datadir={}", data.display())).arg(own_temporary_files(folder.path()));
         as_user(&mut install);
         let output = install.output().expect("MariaDB (Debian: mariadb-server)");
         let said = [output.stdout, output.stderr].concat();
@@ -95,7 +104,7 @@ impl Running {
         {
             server.arg(format!("--{name}={}", value.display()));
         }
-        server.arg(format!("--port={port}")).args(extra);
+        server.arg(format!("--port={port}")).arg(own_temporary_files(folder)).args(extra);
         as_user(&mut server);
         let child = server.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let mut running = Running { child, port, folder: None };

@@ -12,11 +12,8 @@ pub(crate) struct Settings {
     pub(crate) storage: Storage,
     pub(crate) read: ReadFrom,
     /// The name of the stream. Left out: `dsfuzz-` and the workload; that of a bucket for registers.
-    #[serde(deserialize_with = "settings::text")]
     pub(crate) stream: Option<String>,
-    #[serde(deserialize_with = "settings::text")]
     pub(crate) user: Option<String>,
-    #[serde(deserialize_with = "settings::text")]
     pub(crate) password: Option<String>,
     /// The name of the port, as the recipe names it.
     pub(crate) port: String,
@@ -61,17 +58,20 @@ impl Default for Settings {
 impl Settings {
     /// Those of a recipe.
     pub(crate) fn read(init: &Init) -> Result<Settings, CallError> {
-        let malformed = |text: String| CallError::fail("malformed", format!("settings: {text}"));
         let mut settings: Settings = settings::read(init)?;
         if settings.replicas == 0 {
             settings.replicas = if init.nodes.len() < 3 { 1 } else { 3 };
         }
         if settings.replicas > 5 {
-            return Err(malformed(format!("{} replicas; a stream has at most 5", settings.replicas)));
+            let text = format!("{} is more than 5, the most that a stream has", settings.replicas);
+            return Err(settings::mistake(&["replicas"], text));
         }
         let odd = |name: &&String| name.contains(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c));
         match settings.stream.as_ref().filter(odd) {
-            Some(name) => Err(malformed(format!("stream: `{name}` has other signs than letters, digits, - and _"))),
+            Some(name) => {
+                let text = format!("`{name}` has other signs than letters, digits, - and _");
+                Err(settings::mistake(&["stream"], text))
+            }
             None => Ok(settings),
         }
     }
@@ -100,10 +100,10 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (settings, named) in [
-            (json!({"replicas": 7}), "at most 5"),
-            (json!({"storage": "disk"}), "unknown variant `disk`"),
+            (json!({"replicas": 7}), "`settings.replicas`: 7 is more than 5"),
+            (json!({"storage": "disk"}), "`settings.storage`: unknown name `disk`; there are file, memory"),
             (json!({"stream": "a.b"}), "`a.b` has other signs"),
-            (json!({"raed": "leader"}), "unknown field `raed`"),
+            (json!({"raed": "leader"}), "unknown key `raed` in `settings`; there are replicas, storage, read"),
         ] {
             let error = read(settings.clone(), 3).expect_err("a mistake");
             assert!(error.contains(named), "{settings}: {error}");

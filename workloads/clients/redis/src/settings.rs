@@ -22,11 +22,8 @@ pub(crate) struct Settings {
     #[serde(skip)]
     pub(crate) reads_replicas: bool,
     /// The hash tag of all keys, so that transactions of a cluster may touch several.
-    #[serde(deserialize_with = "settings::text")]
     pub(crate) hash_tag: Option<String>,
-    #[serde(deserialize_with = "settings::text")]
     pub(crate) user: Option<String>,
-    #[serde(deserialize_with = "settings::text")]
     pub(crate) password: Option<String>,
     #[serde(deserialize_with = "settings::number")]
     pub(crate) db: u64,
@@ -94,7 +91,7 @@ impl Settings {
             ReplicaReads::All => true,
         };
         if settings.cluster && settings.db != 0 {
-            return Err(CallError::fail("malformed", "settings: a Redis Cluster has no `db` but 0"));
+            return Err(settings::mistake(&["db"], "a Redis Cluster has none but 0"));
         }
         Ok(settings)
     }
@@ -129,10 +126,10 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (settings, named) in [
-            (json!({"wait": "few"}), "\"few\" is not a number"),
-            (json!({"cluster": 2}), "2 is not true or false"),
-            (json!({"weight": 1}), "unknown field `weight`"),
-            (json!({"cluster": true, "db": 1}), "no `db`"),
+            (json!({"wait": "few"}), "`settings.wait`: \"few\" is not a whole number from 0 up"),
+            (json!({"cluster": 2}), "`settings.cluster`: 2 is not true or false"),
+            (json!({"weight": 1}), "unknown key `weight` in `settings`"),
+            (json!({"cluster": true, "db": 1}), "`settings.db`: a Redis Cluster has none but 0"),
         ] {
             let error = read(settings.clone()).expect_err("a mistake");
             assert!(error.contains(named), "{settings}: {error}");

@@ -64,22 +64,17 @@ struct Session<D> {
     in_transaction: bool,
 }
 
-fn malformed(text: impl ToString) -> CallError {
-    CallError::fail("malformed", text)
-}
-
 impl<D: Driver> Client for SqlClient<D> {
     const OBJECTS: &'static [ObjectFunctions] = OBJECTS;
     const VERSIONS: bool = true;
 
     async fn open(init: Init) -> Result<SqlClient<D>, CallError> {
-        let mut settings = Settings::parse(&init.settings).map_err(malformed)?;
+        let mut settings = Settings::parse(&init.settings)?;
         settings.versions |= init.versions();
         let first = D::DIALECTS.first().copied().unwrap_or_default();
         let address = address(&init, &settings, first)?;
-        let classes =
-            ErrorClasses::new(first, &settings.errors).map_err(|error| malformed(format!("settings: {error}")))?;
-        let statements = Statements::new(&init.object, first, &settings.sql).map_err(malformed)?;
+        let classes = ErrorClasses::new(first, &settings.errors)?;
+        let statements = Statements::new(&init.object, first, &settings.sql)?;
         let mut client = SqlClient {
             init,
             settings,
@@ -115,10 +110,7 @@ impl<D: Driver> Client for SqlClient<D> {
 
 /// Where and as whom to connect.
 fn address(init: &Init, settings: &Settings, dialect: Dialect) -> Result<Address, CallError> {
-    let ports = || init.ports.keys().cloned().collect::<Vec<_>>().join(", ");
-    let port = init.ports.get(&settings.port).copied().ok_or_else(|| {
-        malformed(format!("settings: port: the recipe has no port `{}`; it has: {}", settings.port, ports()))
-    })?;
+    let port = dsfuzz_client::settings::port(init, &settings.port)?;
     let (user, database) = if dialect.is_mysql() { ("dsfuzz", "dsfuzz") } else { ("postgres", "postgres") };
     let or = |text: &Option<String>, default: &str| text.clone().unwrap_or_else(|| default.to_owned());
     Ok(Address {
@@ -195,9 +187,8 @@ impl<D: Driver> SqlClient<D> {
         }
         if version.dialect != self.dialect {
             self.dialect = version.dialect;
-            self.classes = ErrorClasses::new(self.dialect, &self.settings.errors).map_err(malformed)?;
-            self.statements =
-                Statements::new(&self.init.object, self.dialect, &self.settings.sql).map_err(malformed)?;
+            self.classes = ErrorClasses::new(self.dialect, &self.settings.errors)?;
+            self.statements = Statements::new(&self.init.object, self.dialect, &self.settings.sql)?;
         }
         Ok(())
     }
@@ -423,7 +414,7 @@ mod tests {
         let settings = |value| Settings::parse(&value).expect("settings");
         let init = init_with("register", json!({}));
         let refused = address(&init, &settings(json!({"port": "sql"})), Dialect::Postgresql).expect_err("no port");
-        assert!(refused.text.contains("no port `sql`; it has: client"), "{refused:?}");
+        assert!(refused.text.contains("no port of n1 is named sql; there are client"), "{refused:?}");
         let found = address(&init, &settings(json!({"user": "u"})), Dialect::Mariadb).expect("an address");
         assert_eq!((found.user, found.password, found.database), ("u".into(), String::new(), "dsfuzz".into()));
     }

@@ -1,6 +1,6 @@
 //! [`SqlError`] and its class: whether the statement certainly had no effect, and the code of the client protocol.
 use crate::settings::Dialect;
-use dsfuzz_client::CallError;
+use dsfuzz_client::{CallError, settings};
 use std::collections::BTreeMap;
 
 /// What went wrong with a statement.
@@ -137,12 +137,13 @@ pub enum Stage {
 
 impl ErrorClasses {
     /// Those of a dialect, with the recipe's `errors`.
-    pub fn new(dialect: Dialect, errors: &BTreeMap<String, String>) -> Result<ErrorClasses, String> {
+    pub fn new(dialect: Dialect, errors: &BTreeMap<String, String>) -> Result<ErrorClasses, CallError> {
         let mut given = BTreeMap::new();
         for (code, meaning) in errors {
             let known = CODES.iter().find(|known| *known == meaning).copied();
             if known.is_none() && meaning != "unknown" {
-                return Err(format!("errors: {code}: `{meaning}` is none of {}, unknown", CODES.join(", ")));
+                let text = format!("`{meaning}` is none of {}, unknown", CODES.join(", "));
+                return Err(settings::mistake(&["errors", code], text));
             }
             given.insert(code.clone(), known);
         }
@@ -255,7 +256,7 @@ mod tests {
         assert_eq!(classes("aborted").expect("known").definite("40001", ""), Some("aborted"));
         assert_eq!(classes("unknown").expect("known").definite("40001", ""), None);
         let refused = classes("fail").expect_err("no code");
-        assert!(refused.contains("`fail` is none of conflict"), "{refused}");
+        assert!(refused.text.contains("`settings.errors.40001`: `fail` is none of conflict"), "{refused:?}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! [`Settings`]: what a recipe says to a SQL client (`settings`).
-use serde::{Deserialize, Deserializer};
+use dsfuzz_client::{CallError, settings};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// A kind of server.
@@ -82,7 +83,7 @@ pub struct Settings {
     /// A query that answers with the address or the name of the node at the other end of the connection.
     pub answered_by: Option<String>,
     /// Registers have versions.
-    #[serde(deserialize_with = "flag")]
+    #[serde(deserialize_with = "settings::truth")]
     pub versions: bool,
     /// How an element gets onto a list.
     pub lists: Lists,
@@ -122,59 +123,28 @@ impl Default for Settings {
     }
 }
 
-/// A flag, which a template writes as text.
-fn flag<'de, D: Deserializer<'de>>(input: D) -> Result<bool, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Flag {
-        Bool(bool),
-        Text(String),
-    }
-    match Flag::deserialize(input)? {
-        Flag::Bool(flag) => Ok(flag),
-        Flag::Text(text) => match &*text.to_ascii_lowercase() {
-            "true" => Ok(true),
-            "false" | "" => Ok(false),
-            _ => Err(serde::de::Error::custom(format!("`{text}` is neither true nor false"))),
-        },
-    }
-}
-
 /// The isolation levels of the standard.
 const LEVELS: [&str; 4] = ["read uncommitted", "read committed", "repeatable read", "serializable"];
 
 impl Settings {
     /// From the settings of `init`, checked.
-    pub fn parse(value: &serde_json::Value) -> Result<Settings, String> {
-        let mut settings = match value {
-            serde_json::Value::Null => Settings::default(),
-            value => serde_json::from_value(value.clone()).map_err(|error| format!("settings: {error}"))?,
-        };
-        for text in [
-            &mut settings.database,
-            &mut settings.user,
-            &mut settings.isolation,
-            &mut settings.schema,
-            &mut settings.read_only_when,
-            &mut settings.refuse_when,
-            &mut settings.answered_by,
-        ] {
-            *text = text.take().filter(|text| !text.trim().is_empty());
-        }
+    pub fn parse(said: &serde_json::Value) -> Result<Settings, CallError> {
+        let mut settings: Settings = settings::of(said)?;
         for list in [&mut settings.each, &mut settings.final_each, &mut settings.after_setup] {
             list.retain(|statement| !statement.trim().is_empty());
         }
         if let Some(level) = &settings.isolation {
             let plain = level.to_ascii_lowercase().replace(['-', '_'], " ");
             if !LEVELS.contains(&&*plain) {
-                return Err(format!("settings: isolation: `{level}` is none of {}", LEVELS.join(", ")));
+                let text = format!("`{level}` is none of {}", LEVELS.join(", "));
+                return Err(settings::mistake(&["isolation"], text));
             }
             settings.isolation = Some(plain);
         }
         for (name, text) in [("prefix", Some(&settings.prefix)), ("schema", settings.schema.as_ref())] {
             let odd = text.and_then(|text| text.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '_'));
             if let Some(odd) = odd {
-                return Err(format!("settings: {name}: `{odd}` is no letter, digit or underscore"));
+                return Err(settings::mistake(&[name], format!("`{odd}` is no letter, digit or underscore")));
             }
         }
         Ok(settings)
@@ -197,13 +167,16 @@ mod tests {
         assert_eq!(Settings::parse(&serde_json::Value::Null), Ok(Settings::default()));
         for (wrong, expected) in [
             (json!({"isolation": "weak"}), "`weak` is none of read uncommitted"),
-            (json!({"prefix": "a;b"}), "prefix: `;`"),
-            (json!({"isolatoin": "serializable"}), "unknown field `isolatoin`"),
-            (json!({"versions": "yes"}), "neither true nor false"),
-            (json!({"dialect": "oracle"}), "oracle"),
+            (json!({"prefix": "a;b"}), "`settings.prefix`: `;` is no letter"),
+            (json!({"isolatoin": "serializable"}), "unknown key `isolatoin` in `settings`; there are dialect,"),
+            (json!({"versions": "yes"}), "`settings.versions`: \"yes\" is not true or false"),
+            (
+                json!({"dialect": "oracle"}),
+                "`settings.dialect`: unknown name `oracle`; there are postgresql, cockroachdb,",
+            ),
         ] {
             let error = Settings::parse(&wrong).expect_err("a mistake");
-            assert!(error.contains(expected), "{error}");
+            assert!(error.text.contains(expected), "{error:?}");
         }
     }
 }

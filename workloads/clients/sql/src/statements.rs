@@ -1,6 +1,7 @@
 //! [`STATEMENTS`]: every statement on an object, by name, for both families of dialects. A recipe may replace each by its name.
 use crate::render::parameters;
 use crate::settings::Dialect;
+use dsfuzz_client::{CallError, settings};
 use std::collections::BTreeMap;
 
 /// A statement.
@@ -194,7 +195,7 @@ pub struct Statements(BTreeMap<&'static str, String>);
 
 impl Statements {
     /// Those of the dialect, with the recipe's in place of some.
-    pub fn new(object: &str, dialect: Dialect, given: &BTreeMap<String, String>) -> Result<Statements, String> {
+    pub fn new(object: &str, dialect: Dialect, given: &BTreeMap<String, String>) -> Result<Statements, CallError> {
         let docs = || STATEMENTS.iter().filter(|doc| doc.object == object);
         let mut statements: BTreeMap<&'static str, String> = docs()
             .map(|doc| (doc.name, if dialect.is_mysql() { doc.mysql } else { doc.postgres }.to_owned()))
@@ -211,13 +212,15 @@ impl Statements {
                     continue;
                 }
                 let known: Vec<&str> = docs().map(|doc| doc.name).collect();
-                return Err(format!("settings: sql: no statement `{name}`; {object} has {}", known.join(", ")));
+                let text = format!("no statement `{name}`; {object} has {}", known.join(", "));
+                return Err(settings::mistake(&["sql"], text));
             };
             let fits = |name: &&str| *name == "table" || *name == "log" || doc.parameters.contains(name);
             if let Some(odd) = parameters(text).into_iter().find(|name| !fits(name)) {
                 let known: Vec<String> =
                     ["table"].iter().chain(doc.parameters).map(|name| format!(":{name}")).collect();
-                return Err(format!("settings: sql: {name}: no parameter :{odd}; there are {}", known.join(", ")));
+                let text = format!("no parameter :{odd}; there are {}", known.join(", "));
+                return Err(settings::mistake(&["sql", name], text));
             }
             statements.insert(doc.name, text.clone());
         }
@@ -286,9 +289,12 @@ mod tests {
         assert_eq!(new("write", "call put(:key, :value)").expect("fits").get("write"), "call put(:key, :value)");
         // `enqueue` is a statement of another object.
         assert_eq!(new("enqueue", "x"), Statements::new("register", Dialect::Postgresql, &BTreeMap::new()));
-        assert!(new("wirte", "x").expect_err("unknown").contains("register has read, write, cas, create"));
+        assert!(new("wirte", "x").expect_err("unknown").text.contains("register has read, write, cas, create"));
         assert!(
-            new("read", "select :value").expect_err("unknown").contains("no parameter :value; there are :table, :key")
+            new("read", "select :value")
+                .expect_err("unknown")
+                .text
+                .contains("no parameter :value; there are :table, :key")
         );
     }
 }

@@ -302,7 +302,7 @@ pub(crate) async fn locks<D: Driver>(server: &impl Server) {
     second.close().await;
     // The server may take a moment to see that the session is over.
     let mut end = call(&mut first, "acquire", k(), null()).await;
-    for _ in 0..100 {
+    for _ in 0..1000 {
         if end == Ok(null()) {
             break;
         }
@@ -461,7 +461,7 @@ pub(crate) async fn conflicts<D: Driver + 'static>(server: &impl Server, more: V
 
 /// What a read answers at last, if it takes the server a moment to get there.
 async fn settled<D: Driver>(client: &mut SqlClient<D>, expected: Value) -> Value {
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
     loop {
         let read = call(client, "read", Value::Null, Value::Null).await.unwrap();
         if read == expected || std::time::Instant::now() > end {

@@ -8,9 +8,7 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Without a password: the user `guest`.
-    #[serde(deserialize_with = "settings::text")]
     pub(crate) user: Option<String>,
-    #[serde(deserialize_with = "settings::text")]
     pub(crate) password: Option<String>,
     /// The name of the port, as the recipe names it.
     pub(crate) port: String,

@@ -1,6 +1,6 @@
 //! [`Session`]: a session with one server. The library connects again to this server alone while the session lives; a request is sent
 //! once, whatever happens to its connection.
-use crate::settings::{BeforeRead, Settings};
+use crate::settings::{Auth, BeforeRead, Settings};
 use dsfuzz_client::{CallError, Init};
 use serde_json::Value;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Session {
         };
         let place = format!("{}:{port}", init.address);
         let mut connector = Client::connector().with_session_timeout(settings.session_timeout).with_fail_eagerly();
-        if let Some((scheme, credential)) = &settings.auth {
+        if let Some(Auth { scheme, credential }) = &settings.auth {
             connector = connector.with_auth(scheme, credential.as_bytes());
         }
         let refused = |error| match error {

@@ -1,6 +1,8 @@
-//! What a recipe says to this client (`settings`). Templates write texts, so numbers and truths may be texts.
-use dsfuzz_client::CallError;
-use serde_json::{Map, Value};
+//! [`Settings`]: what a recipe says to this client (`settings`).
+use dsfuzz_client::{CallError, settings};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+use serde_json::Value;
 use std::time::Duration;
 
 /// What comes before a read, which the client's own server answers.
@@ -15,77 +17,82 @@ pub(crate) enum BeforeRead {
 }
 
 /// The settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
+    #[serde(rename = "sync")]
     pub(crate) before_read: BeforeRead,
     /// What the client asks for; servers allow 2 to 20 of their ticks.
+    #[serde(rename = "session_timeout_ms", deserialize_with = "timeout")]
     pub(crate) session_timeout: Duration,
     /// The znode below which everything stands.
+    #[serde(deserialize_with = "path")]
     pub(crate) root: String,
-    /// Scheme and credential, such as `digest` and `user:password`. Only this user may then use the znodes.
-    pub(crate) auth: Option<(String, String)>,
+    /// Only this user may then use the znodes.
+    pub(crate) auth: Option<Auth>,
     /// Whether replies about registers have their version.
+    #[serde(deserialize_with = "settings::truth")]
     pub(crate) versions: bool,
 }
 
-impl Settings {
-    pub(crate) fn of(said: &Value) -> Result<Settings, CallError> {
-        let mut settings = Settings {
+/// A user.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Auth {
+    /// Such as `digest`.
+    pub(crate) scheme: String,
+    /// Such as `user:password`.
+    pub(crate) credential: String,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
             before_read: BeforeRead::Nothing,
             session_timeout: Duration::from_secs(6),
             root: "/dsfuzz".to_owned(),
             auth: None,
             versions: false,
-        };
-        let none = Map::new();
-        for (name, value) in said.as_object().unwrap_or(&none) {
-            let wrong =
-                |expected: &str| CallError::fail("malformed", format!("settings: {name}: {value} is not {expected}"));
-            match name.as_str() {
-                "sync" => settings.before_read = before_read(value).ok_or_else(|| wrong("none, sync or write"))?,
-                "session_timeout_ms" => {
-                    let time = milliseconds(value).ok_or_else(|| wrong("a number of milliseconds"))?;
-                    settings.session_timeout = time;
-                }
-                "root" => {
-                    let root = value.as_str().filter(|root| root.len() > 1 && root.starts_with('/'));
-                    settings.root = root.ok_or_else(|| wrong("the path of a znode, such as /dsfuzz"))?.to_owned();
-                }
-                "auth" => settings.auth = Some(auth(value).ok_or_else(|| wrong("an object of scheme and credential"))?),
-                "versions" => settings.versions = truth(value).ok_or_else(|| wrong("true or false"))?,
-                _ => {
-                    let known = "sync, session_timeout_ms, root, auth, versions";
-                    return Err(CallError::fail(
-                        "malformed",
-                        format!("settings: {name} is unknown; there are {known}"),
-                    ));
-                }
-            }
         }
-        Ok(settings)
     }
 }
 
-fn truth(value: &Value) -> Option<bool> {
-    value.as_bool().or_else(|| value.as_str()?.to_ascii_lowercase().parse().ok())
-}
-
-fn before_read(value: &Value) -> Option<BeforeRead> {
-    match (truth(value), value.as_str()) {
-        (Some(true), _) | (_, Some("sync")) => Some(BeforeRead::Sync),
-        (Some(false), _) | (_, Some("none")) => Some(BeforeRead::Nothing),
-        (_, Some("write")) => Some(BeforeRead::Write),
-        _ => None,
+impl Settings {
+    /// Those of a recipe.
+    pub(crate) fn of(said: &Value) -> Result<Settings, CallError> {
+        settings::of(said)
     }
 }
 
-fn milliseconds(value: &Value) -> Option<Duration> {
-    let number = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
-    (1..=u64::from(u32::MAX / 2)).contains(&number).then(|| Duration::from_millis(number))
+impl<'de> Deserialize<'de> for BeforeRead {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<BeforeRead, D::Error> {
+        let value = Value::deserialize(from)?;
+        match (settings::as_truth(&value), value.as_str()) {
+            (Some(true), _) | (_, Some("sync")) => Ok(BeforeRead::Sync),
+            (Some(false), _) | (_, Some("none")) => Ok(BeforeRead::Nothing),
+            (_, Some("write")) => Ok(BeforeRead::Write),
+            _ => Err(D::Error::custom(format!("{value} is not none, sync or write"))),
+        }
+    }
 }
 
-fn auth(value: &Value) -> Option<(String, String)> {
-    Some((value["scheme"].as_str()?.to_owned(), value["credential"].as_str()?.to_owned()))
+/// A time in milliseconds, not zero, that the protocol can say.
+fn timeout<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    const MOST: u64 = i32::MAX as u64;
+    let number: u64 = settings::number(from)?;
+    match number {
+        1..=MOST => Ok(Duration::from_millis(number)),
+        _ => Err(D::Error::custom(format!("{number} is not a whole number from 1 to {MOST}"))),
+    }
+}
+
+/// The path of a znode.
+fn path<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let path = String::deserialize(from)?;
+    match path.len() > 1 && path.starts_with('/') {
+        true => Ok(path),
+        false => Err(D::Error::custom(format!("`{path}` is not the path of a znode, such as /dsfuzz"))),
+    }
 }
 
 #[cfg(test)]
@@ -100,11 +107,20 @@ mod tests {
         assert_eq!(Settings::of(&json!({"sync": "none"})).expect("settings").before_read, BeforeRead::Nothing);
         assert_eq!(Settings::of(&json!({"sync": "write"})).expect("settings").before_read, BeforeRead::Write);
         let refused = Settings::of(&json!({"syncs": true})).expect_err("unknown");
-        assert!(refused.certain && refused.text.contains("syncs is unknown"), "{refused:?}");
-        for wrong in
-            [json!({"sync": "perhaps"}), json!({"session_timeout_ms": 0}), json!({"root": "/"}), json!({"auth": "x"})]
-        {
-            assert!(Settings::of(&wrong).is_err(), "{wrong}");
+        assert!(
+            refused.certain
+                && refused.text.contains("unknown key `syncs` in `settings`; there are sync, session_timeout_ms"),
+            "{refused:?}"
+        );
+        for (wrong, said) in [
+            (json!({"sync": "perhaps"}), "`settings.sync`: \"perhaps\" is not none, sync or write"),
+            (json!({"session_timeout_ms": 0}), "`settings.session_timeout_ms`: 0 is not a whole number from 1 to"),
+            (json!({"root": "/"}), "`settings.root`: `/` is not the path of a znode"),
+            (json!({"auth": "x"}), "`settings.auth`: a map of keys and values is expected"),
+            (json!({"auth": {"scheme": "digest"}}), "`settings.auth.credential` is missing"),
+        ] {
+            let refused = Settings::of(&wrong).expect_err("a mistake");
+            assert!(refused.text.contains(said), "{refused:?}");
         }
     }
 }

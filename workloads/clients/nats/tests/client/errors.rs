@@ -1,86 +1,87 @@
 //! Each class of errors: what had certainly no effect, and what may have had one.
-use crate::PROGRAM;
-use crate::program::{Opening, Program, is, kind};
 use crate::server::Server;
-use dsfuzz_client::testing::free_port;
+use crate::{plain, refused, start};
+use dsfuzz_client::lines::Init;
+use dsfuzz_client::testing::{Program, await_unread, free_port, init, kind, text};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const NIL: Value = Value::Null;
 
 fn open(port: u16, settings: Value) -> Program {
-    Opening::new(port, "set").settings(settings).start(PROGRAM)
+    start(init("set", port, settings, NIL))
 }
 
 #[test]
 fn a_second_setup_of_a_run_is_right_and_another_runs_stream_is_refused() {
     let server = Server::start("");
     for object in ["set", "register", "queue"] {
-        Opening::new(server.port, object).start(PROGRAM).ok("setup", NIL, NIL);
-        Opening::new(server.port, object).start(PROGRAM).ok("setup", NIL, NIL);
-        let other = Opening { run: "run-2".to_owned(), ..Opening::new(server.port, object) };
-        let answer = other.start(PROGRAM).ask("setup", NIL, NIL);
-        assert_eq!(kind(&answer), is("fail", "exists"), "{answer}");
-        assert!(answer["error"]["text"].as_str().unwrap().contains("dsfuzz run run-1"), "{answer}");
+        start(plain(object, server.port)).ok("setup", ());
+        start(plain(object, server.port)).ok("setup", ());
+        let other = Init { run: "run-2".to_owned(), ..plain(object, server.port) };
+        let answer = start(other).call("setup", (), ());
+        assert_eq!(kind(&answer), ("fail", "exists"), "{answer:?}");
+        assert!(text(&answer).contains("dsfuzz run this-run"), "{answer:?}");
     }
     // One with the same subjects under another name.
     let answer = server.ask("$JS.API.STREAM.CREATE.mine", r#"{"name":"mine","subjects":["other.>"]}"#).unwrap();
-    assert!(!answer.contains("error"), "{answer}");
-    let answer = open(server.port, json!({"stream": "other"})).ask("setup", NIL, NIL);
-    assert_eq!(kind(&answer), is("fail", "exists"), "{answer}");
+    assert!(!answer.contains("error"), "{answer:?}");
+    let answer = open(server.port, json!({"stream": "other"})).call("setup", (), ());
+    assert_eq!(kind(&answer), ("fail", "exists"), "{answer:?}");
 }
 
 #[test]
 fn what_a_server_cannot_give_is_refused_before_the_load() {
     let server = Server::start("");
-    let answer = open(server.port, json!({"replicas": 3})).ask("setup", NIL, NIL);
-    assert_eq!(kind(&answer), is("fail", "js-resources"), "{answer}");
-    let answer = open(server.port, json!({"replica": 3})).opened.clone();
-    assert!(answer["error"]["text"].as_str().unwrap().contains("unknown field `replica`"), "{answer}");
+    let answer = open(server.port, json!({"replicas": 3})).call("setup", (), ());
+    assert_eq!(kind(&answer), ("fail", "js-resources"), "{answer:?}");
+    let answer = refused(init("set", server.port, json!({"replica": 3}), NIL));
+    assert!(text(&answer).contains("unknown field `replica`"), "{answer:?}");
 }
 
 #[test]
 fn users_are_told_and_a_wrong_password_is_denied() {
     let server = Server::start("authorization { user: me, password: right }");
-    open(server.port, json!({"user": "me", "password": "right"})).ok("setup", NIL, NIL);
+    open(server.port, json!({"user": "me", "password": "right"})).ok("setup", ());
     for settings in [json!({"user": "me", "password": "wrong"}), json!({})] {
-        let answer = open(server.port, settings).opened.clone();
-        assert_eq!(answer["error"]["code"], "denied", "{answer}");
+        let answer = refused(init("set", server.port, settings, NIL));
+        assert_eq!(kind(&answer), ("error", "denied"), "{answer:?}");
     }
 }
 
 #[test]
 fn a_server_that_is_gone_refuses_and_one_that_dies_leaves_doubt() {
-    let answer = open(free_port(), json!({})).opened.clone();
-    assert_eq!(answer["error"]["code"], "refused", "{answer}");
+    let answer = refused(plain("set", free_port()));
+    assert_eq!(kind(&answer), ("error", "refused"), "{answer:?}");
 
     let server = Server::start("");
     let mut client = open(server.port, json!({}));
-    client.ok("setup", NIL, NIL);
+    client.ok("setup", ());
     server.signal("-STOP");
-    client.send("add", NIL, json!(2));
-    std::thread::sleep(Duration::from_millis(200));
+    client.send("add", (), 2);
+    await_unread(server.port);
     server.signal("-KILL");
     let answer = client.answer();
-    assert_eq!(kind(&answer), is("info", "lost"), "{answer}");
+    assert_eq!(kind(&answer), ("info", "lost"), "{answer:?}");
     // From then on nothing is sent.
-    let answer = client.ask("add", NIL, json!(3));
-    assert_eq!(kind(&answer), is("fail", "refused"), "{answer}");
+    let answer = client.call("add", (), 3);
+    assert_eq!(kind(&answer), ("fail", "refused"), "{answer:?}");
 }
 
 #[test]
 fn a_server_that_is_silent_is_given_up_before_the_deadline() {
     let server = Server::start("");
-    let mut client = Opening::new(server.port, "set").deadline(800).start(PROGRAM);
-    client.ok("setup", NIL, NIL);
+    let mut client = open(server.port, json!({}));
+    client.ok("setup", ());
+    client.deadline_ms = 800;
     server.signal("-STOP");
-    let began = Instant::now();
-    assert_eq!(client.not_ok("add", NIL, json!(1)), is("info", "timeout"));
-    assert!(began.elapsed() < Duration::from_millis(800), "{:?}", began.elapsed());
+    let answer = client.call("add", (), 1);
+    assert_eq!(kind(&answer), ("info", "timeout"));
+    assert_eq!(text(&answer), "no answer within 760 ms");
     server.signal("-CONT");
 }
 
@@ -127,9 +128,9 @@ impl CuttingServer {
 fn nothing_is_sent_twice_and_no_second_connection_is_opened() {
     let server = CuttingServer::start("2.10.0");
     let mut client = open(server.port, json!({}));
-    let answer = client.ask("add", NIL, json!(1));
-    assert_eq!(kind(&answer), is("info", "lost"), "{answer}");
-    assert_eq!(client.not_ok("add", NIL, json!(2)), is("fail", "refused"));
+    let answer = client.call("add", (), 1);
+    assert_eq!(kind(&answer), ("info", "lost"), "{answer:?}");
+    assert_eq!(kind(&client.call("add", (), 2)), ("fail", "refused"));
     // A library that connects again does so at once, or after some milliseconds.
     std::thread::sleep(Duration::from_millis(1500));
     assert_eq!((server.connections.load(Ordering::SeqCst), server.messages.load(Ordering::SeqCst)), (1, 1));
@@ -138,8 +139,8 @@ fn nothing_is_sent_twice_and_no_second_connection_is_opened() {
 #[test]
 fn a_server_that_is_too_old_is_refused_before_the_load() {
     let server = CuttingServer::start("2.8.4");
-    let answer = open(server.port, json!({})).ask("setup", NIL, NIL);
-    assert_eq!(kind(&answer), is("fail", "not-supported"));
-    assert!(answer["error"]["text"].as_str().unwrap().contains("2.8.4, and 2.9 is the least"), "{answer}");
+    let answer = open(server.port, json!({})).call("setup", (), ());
+    assert_eq!(kind(&answer), ("fail", "not-supported"));
+    assert!(text(&answer).contains("2.8.4, and 2.9 is the least"), "{answer:?}");
     assert_eq!(server.messages.load(Ordering::SeqCst), 0);
 }

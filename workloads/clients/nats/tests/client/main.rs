@@ -5,10 +5,27 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 mod errors;
 mod objects;
-#[path = "../../../redis/tests/client/program.rs"]
-mod program;
 mod replicas;
 mod server;
 
+use dsfuzz_client::lines::{Answer, Init};
+use dsfuzz_client::testing::{Program, init};
+use serde_json::{Value, json};
+
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_dsfuzz-client-nats");
+
+/// What a client of an object is told that has neither settings nor parameters.
+fn plain(object: &str, port: u16) -> Init {
+    init(object, port, json!({}), Value::Null)
+}
+
+/// A client that is connected.
+fn start(init: Init) -> Program {
+    Program::open(PROGRAM, init).unwrap()
+}
+
+/// The answer to a client that does not connect.
+fn refused(init: Init) -> Answer {
+    Program::open(PROGRAM, init).unwrap_err()
+}

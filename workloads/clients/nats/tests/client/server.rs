@@ -1,23 +1,16 @@
 //! Real servers on loopback, alone and as a cluster.
-use dsfuzz_client::testing::free_port;
+use dsfuzz_client::testing::{ServerProcess, free_port, started};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// A nats-server with JetStream. It is killed when it goes.
 pub(crate) struct Server {
-    child: Child,
+    process: ServerProcess,
     pub(crate) port: u16,
     _folder: tempfile::TempDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// What differs between servers.
@@ -28,7 +21,7 @@ struct Config {
 }
 
 impl Config {
-    fn spawn(&self, folder: &Path) -> Child {
+    fn spawn(&self, folder: &Path) -> ServerProcess {
         let Config { name, port, more } = self;
         let store = folder.join("js");
         let text = format!(
@@ -36,60 +29,32 @@ impl Config {
         );
         let file = folder.join("nats.conf");
         std::fs::write(&file, text).unwrap();
-        Command::new("nats-server")
-            .arg("-c")
-            .arg(&file)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the nats-server program (Debian: nats-server)")
+        ServerProcess::spawn("nats-server (Debian: nats-server)", Command::new("nats-server").arg("-c").arg(&file))
     }
 }
 
 impl Server {
     /// A server alone, with this in its configuration too.
     pub(crate) fn start(more: &str) -> Server {
-        // A port that was free may be another's a moment later: then others are tried.
-        (0..5)
-            .find_map(|_| {
-                let server = Server::spawn(&Config { name: "n1".to_owned(), port: free_port(), more: more.to_owned() });
-                server.serves()
-            })
-            .expect("nats-server ended five times at its start")
+        started("nats-server", || {
+            let config = Config { name: "n1".to_owned(), port: free_port(), more: more.to_owned() };
+            Server::spawn(&config).serves()
+        })
     }
 
     fn spawn(config: &Config) -> Server {
         let folder = tempfile::tempdir().unwrap();
-        Server { child: config.spawn(folder.path()), port: config.port, _folder: folder }
+        Server { process: config.spawn(folder.path()), port: config.port, _folder: folder }
     }
 
-    /// Itself once it greets; none if it ended.
+    /// Itself once it listens; none if it ended.
     fn serves(mut self) -> Option<Server> {
-        let end = Instant::now() + Duration::from_secs(30);
-        loop {
-            if self.child.try_wait().unwrap().is_some() {
-                return None;
-            }
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-                return Some(self);
-            }
-            assert!(Instant::now() < end, "nats-server does not listen within 30 s");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let port = self.port;
+        self.process.is_up(|| TcpStream::connect(("127.0.0.1", port)).is_ok()).then_some(self)
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-        // A stop takes hold of each thread when it gets to it.
-        let threads = format!("/proc/{}/task", self.child.id());
-        let stopped = |thread: std::fs::DirEntry| {
-            let state = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-            state.rsplit(") ").next().is_some_and(|state| state.starts_with('T'))
-        };
-        while signal == "-STOP" && !std::fs::read_dir(&threads).unwrap().flatten().all(stopped) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.process.signal(signal);
     }
 
     /// The reply to a request of JetStream, with nothing but the text protocol; none if none came in time.
@@ -107,7 +72,7 @@ impl Server {
 
 /// Three servers of one cluster, n1 to n3, whose JetStream has a leader.
 pub(crate) fn cluster() -> Vec<Server> {
-    (0..5).find_map(|_| try_cluster()).expect("no cluster in five attempts")
+    started("a cluster", try_cluster)
 }
 
 fn try_cluster() -> Option<Vec<Server>> {

@@ -6,8 +6,26 @@
 mod cluster;
 mod errors;
 mod objects;
-mod program;
 mod server;
+
+use dsfuzz_client::lines::{Answer, Init};
+use dsfuzz_client::testing::{Program, init};
+use serde_json::{Value, json};
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_dsfuzz-client-redis");
+
+/// What a client of an object is told that has neither settings nor parameters.
+fn plain(object: &str, port: u16) -> Init {
+    init(object, port, json!({}), Value::Null)
+}
+
+/// A client that is connected.
+fn start(init: Init) -> Program {
+    Program::open(PROGRAM, init).unwrap()
+}
+
+/// The answer to a client that does not connect.
+fn refused(init: Init) -> Answer {
+    Program::open(PROGRAM, init).unwrap_err()
+}

@@ -1,25 +1,18 @@
 //! Real servers on loopback, and servers that answer wrongly.
-use dsfuzz_client::testing::free_port_of;
+use dsfuzz_client::testing::{ServerProcess, free_port_of, started};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A redis-server in a folder of its own. It is killed when it goes.
 pub(crate) struct Server {
-    child: Child,
+    process: ServerProcess,
     pub(crate) address: String,
     pub(crate) port: u16,
     _folder: tempfile::TempDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Server {
@@ -27,62 +20,34 @@ impl Server {
         Server::start_at("127.0.0.1", arguments)
     }
 
-    /// A port that was free may be another's a moment later: then others are tried.
     pub(crate) fn start_at(address: &str, arguments: &[&str]) -> Server {
-        (0..5).find_map(|_| Server::try_start(address, arguments)).expect("redis-server ended five times at its start")
+        started("redis-server", || Server::try_start(address, arguments))
     }
 
     fn try_start(address: &str, arguments: &[&str]) -> Option<Server> {
         let folder = tempfile::tempdir().unwrap();
         // The bus of a cluster has the port plus 10000.
         let port = std::iter::repeat_with(|| free_port_of(address)).find(|port| *port < 55_000)?;
-        let child = Command::new("redis-server")
+        let mut command = Command::new("redis-server");
+        command
             .args(["--bind", address, "--port", &port.to_string(), "--save", "", "--protected-mode", "no"])
             .args(["--repl-diskless-sync-delay", "0", "--dir"])
             .arg(folder.path())
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the redis-server program (Debian: redis-server)");
-        let mut server = Server { child, address: address.to_owned(), port, _folder: folder };
-        let end = Instant::now() + Duration::from_secs(30);
-        loop {
-            if server.child.try_wait().unwrap().is_some() {
-                return None;
-            }
-            if server.raw(&["PING"]).is_some_and(|reply| reply.starts_with('+') || reply.starts_with("-NOAUTH")) {
-                return Some(server);
-            }
-            assert!(Instant::now() < end, "redis-server does not answer within 30 s");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+            .args(arguments);
+        let mut process = ServerProcess::spawn("redis-server (Debian: redis-server)", &mut command);
+        let answers =
+            |reply: Option<String>| reply.is_some_and(|reply| reply.starts_with('+') || reply.starts_with("-NOAUTH"));
+        let up = process.is_up(|| answers(asked(address, port, &["PING"])));
+        up.then(|| Server { process, address: address.to_owned(), port, _folder: folder })
     }
 
     /// The first bytes of the reply to a command, as they are.
     pub(crate) fn raw(&self, words: &[&str]) -> Option<String> {
-        let mut stream = TcpStream::connect((self.address.as_str(), self.port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-        let words: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
-        let count = words.matches('$').count();
-        stream.write_all(format!("*{count}\r\n{words}").as_bytes()).ok()?;
-        let mut buffer = [0u8; 8192];
-        let read = stream.read(&mut buffer).ok()?;
-        Some(String::from_utf8_lossy(&buffer[..read]).into_owned())
+        asked(&self.address, self.port, words)
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-        // A stop takes hold of each thread when it gets to it.
-        let threads = format!("/proc/{}/task", self.child.id());
-        let stopped = |thread: std::fs::DirEntry| {
-            let state = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-            state.rsplit(") ").next().is_some_and(|state| state.starts_with('T'))
-        };
-        while signal == "-STOP" && !std::fs::read_dir(&threads).unwrap().flatten().all(stopped) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.process.signal(signal);
     }
 
     /// Waits until the reply to a command contains a text.
@@ -97,6 +62,18 @@ impl Server {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// The first bytes of the reply to a command.
+fn asked(address: &str, port: u16, words: &[&str]) -> Option<String> {
+    let mut stream = TcpStream::connect((address, port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    let count = words.len();
+    let words: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
+    stream.write_all(format!("*{count}\r\n{words}").as_bytes()).ok()?;
+    let mut buffer = [0u8; 8192];
+    let read = stream.read(&mut buffer).ok()?;
+    Some(String::from_utf8_lossy(&buffer[..read]).into_owned())
 }
 
 /// A server that answers each request with the next of these replies, then closes; it counts the requests.

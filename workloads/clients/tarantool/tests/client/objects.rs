@@ -1,7 +1,7 @@
 //! Every object on a real instance, in both engines, and judged by the scripts of the setup.
 use crate::PROGRAM;
-use crate::server::{Server, kind};
-use dsfuzz_client::testing::{Program, init, shown};
+use crate::server::Server;
+use dsfuzz_client::testing::{Program, init, kind, shown};
 use serde_json::{Value, json};
 
 const ENGINES: [&str; 2] = ["memtx", "vinyl"];

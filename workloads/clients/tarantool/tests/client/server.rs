@@ -1,34 +1,25 @@
 //! Real instances on loopback.
 use crate::PROGRAM;
-use dsfuzz_client::lines::Answer;
-use dsfuzz_client::testing::{Program, free_port, init, shown};
+use dsfuzz_client::testing::{Program, ServerProcess, free_port, init, started};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// A tarantool in a folder of its own. It is killed when it goes.
 pub(crate) struct Server {
-    child: Child,
+    process: ServerProcess,
     pub(crate) port: u16,
     console: u16,
     _folder: tempfile::TempDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Server {
     /// An instance with these options of `box.cfg` beside those that every one has. `guest` may do everything, and so may `dsfuzz`
     /// with the password `right`.
     pub(crate) fn start(options: &str) -> Server {
-        // A port that was free may be another's a moment later: then others are tried.
-        (0..5).find_map(|_| Server::try_start(options)).expect("tarantool ended five times at its start")
+        started("tarantool", || Server::try_start(options))
     }
 
     fn try_start(options: &str) -> Option<Server> {
@@ -46,25 +37,9 @@ impl Server {
         );
         let file = folder.path().join("init.lua");
         std::fs::write(&file, script).unwrap();
-        let child = Command::new("tarantool")
-            .arg(file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the tarantool program (Debian: tarantool)");
-        let mut server = Server { child, port, console, _folder: folder };
-        let end = Instant::now() + Duration::from_secs(60);
-        loop {
-            if server.child.try_wait().unwrap().is_some() {
-                return None;
-            }
-            if TcpStream::connect(("127.0.0.1", console)).is_ok() {
-                return Some(server);
-            }
-            assert!(Instant::now() < end, "tarantool does not start within 60 s");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let mut process = ServerProcess::spawn("tarantool (Debian: tarantool)", Command::new("tarantool").arg(file));
+        let up = process.is_up(|| TcpStream::connect(("127.0.0.1", console)).is_ok());
+        up.then_some(Server { process, port, console, _folder: folder })
     }
 
     /// What an expression is on the instance, as its console writes it.
@@ -91,7 +66,7 @@ impl Server {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+        self.process.signal(signal);
     }
 
     pub(crate) fn open(&self, object: &str, settings: Value, params: Value) -> Program {
@@ -115,10 +90,4 @@ pub(crate) fn pair(options: &str) -> (Server, Server) {
     ));
     leader.until("box.info.replication[2] and box.info.replication[2].downstream.status == 'follow'");
     (leader, replica)
-}
-
-/// An answer without its reply.
-pub(crate) fn kind(answer: &Answer) -> (&'static str, &str) {
-    let (kind, code, _) = shown(answer);
-    (kind, code)
 }

@@ -1,7 +1,7 @@
-//! From a tree of values to a type. Every mistake carries its path in the tree.
+//! From a tree of JSON values to a type: plans, recipes, settings. Every mistake carries its path in the tree, and says what is allowed there.
 //!
 //! A variant is a one-key map (`kill: {nodes: leader}`); its bare name has every option at its default.
-//! Never: knows of YAML.
+//! Never: knows of YAML, speaks of Rust's types.
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Unexpected, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -9,13 +9,15 @@ use std::sync::LazyLock;
 
 /// One step of a path into a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum PathStep {
+pub enum PathStep {
+    /// A key of a map.
     Key(String),
+    /// A position in a list.
     Index(usize),
 }
 
 /// A path in the form `nemesis.faults[1].partition`.
-pub(crate) fn show(path: &[PathStep]) -> String {
+pub fn show(path: &[PathStep]) -> String {
     let mut text = String::new();
     for step in path {
         match step {
@@ -29,26 +31,47 @@ pub(crate) fn show(path: &[PathStep]) -> String {
 
 /// The problem at one path of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Problem {
+pub enum Problem {
     /// A key that is not one of the known.
-    UnknownKey { key: String, known: Vec<String> },
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The known ones.
+        known: Vec<String>,
+    },
     /// A variant's name that is not one of the known.
-    UnknownName { name: String, known: Vec<&'static str> },
+    UnknownName {
+        /// The name.
+        name: String,
+        /// The known ones.
+        known: Vec<&'static str>,
+    },
     /// A missing key.
-    Missing { key: String },
+    Missing {
+        /// The key.
+        key: String,
+    },
     /// Any other problem, with its cure.
-    Other { message: String, help: Option<String> },
+    Other {
+        /// One sentence.
+        message: String,
+        /// The cure.
+        help: Option<String>,
+    },
 }
 
 /// A mistake and its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mistake {
-    pub(crate) path: Vec<PathStep>,
-    pub(crate) what: Problem,
+pub struct Mistake {
+    /// Where it is.
+    pub path: Vec<PathStep>,
+    /// What is wrong there.
+    pub what: Problem,
 }
 
 impl Mistake {
-    pub(crate) fn at(path: &[&str], message: impl Into<String>, help: Option<&str>) -> Mistake {
+    /// A problem at this path; a number is a position in a list.
+    pub fn at(path: &[&str], message: impl Into<String>, help: Option<&str>) -> Mistake {
         Mistake {
             path: path
                 .iter()
@@ -59,7 +82,7 @@ impl Mistake {
     }
 
     /// A key of the map at this path that is not one of the known.
-    pub(crate) fn unknown_key(path: &[&str], key: &str, known: Vec<String>) -> Mistake {
+    pub fn unknown_key(path: &[&str], key: &str, known: Vec<String>) -> Mistake {
         Mistake { what: Problem::UnknownKey { key: key.into(), known }, ..Mistake::at(path, "", None) }
     }
 
@@ -67,7 +90,9 @@ impl Mistake {
         Mistake { path: Vec::new(), what }
     }
 
-    fn under(mut self, step: PathStep) -> Mistake {
+    /// The same mistake, seen from one step further up.
+    #[must_use]
+    pub fn under(mut self, step: PathStep) -> Mistake {
         self.path.insert(0, step);
         self
     }
@@ -75,7 +100,30 @@ impl Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:?}", show(&self.path), self.what)
+        let here = |f: &mut fmt::Formatter<'_>, before: &str, after: &str| match self.path.as_slice() {
+            [] => Ok(()),
+            path => write!(f, "{before}`{}`{after}", show(path)),
+        };
+        match &self.what {
+            Problem::UnknownKey { key, known } => {
+                write!(f, "unknown key `{key}`")?;
+                here(f, " in ", "")?;
+                write!(f, "; there are {}", known.join(", "))
+            }
+            Problem::UnknownName { name, known } => {
+                here(f, "", ": ")?;
+                write!(f, "unknown name `{name}`; there are {}", known.join(", "))
+            }
+            Problem::Missing { key } => {
+                let path = [&self.path[..], &[PathStep::Key(key.clone())]].concat();
+                write!(f, "`{}` is missing", show(&path))
+            }
+            Problem::Other { message, help } => {
+                here(f, "", ": ")?;
+                f.write_str(message)?;
+                help.iter().try_for_each(|help| write!(f, "; {help}"))
+            }
+        }
     }
 }
 
@@ -127,7 +175,7 @@ impl de::Error for Mistake {
 }
 
 /// The whole numbers that a plan can hold.
-pub(crate) const WHOLE_NUMBER: &str = "a whole number from 0 to 18446744073709551615";
+pub const WHOLE_NUMBER: &str = "a whole number from 0 to 18446744073709551615";
 
 fn expected_in_words(expected: &str) -> String {
     match expected {
@@ -163,7 +211,10 @@ fn found_in_words(found: &Unexpected<'_>) -> String {
 }
 
 /// The type in the tree.
-pub(crate) fn read<T: de::DeserializeOwned>(tree: &Value) -> Result<T, Mistake> {
+///
+/// # Errors
+/// The first mistake.
+pub fn read<T: de::DeserializeOwned>(tree: &Value) -> Result<T, Mistake> {
     T::deserialize(Tree(tree))
 }
 
