@@ -1,27 +1,18 @@
 //! Partitions on real nodes with several addresses: a lab, real agents, the packet filter. These tests need root.
-use dsfuzz::lab::{self, Lab, Owner};
+mod labs;
+
+use dsfuzz::lab::Lab;
 use dsfuzz::run::hosts::Hosts;
 use dsfuzz::run::nemesis::{Executor, FaultOutcome};
 use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
 use dsfuzz_nemesis::{ClusterShape, ClusterView, FaultOptions, NemesisOptions, NodeView, Span, Timetable, timetable};
+use labs::{in_node, new_lab};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn new_lab(what: &str, nodes: u16) -> Lab {
-    assert!(nix::unistd::geteuid().is_root(), "the tests of partitions need root, for a lab");
-    lab::use_program(env!("CARGO_BIN_EXE_dsfuzz"));
-    Lab::up(&format!("{what}-{}", std::process::id()), nodes, Owner::ThisProcess).expect("a lab")
-}
-
-fn in_node(lab: &Lab, node: &str, script: &str) -> String {
-    let done = lab.node_command(node, &["sh", "-c", script]).expect("a command").output().expect("ran");
-    assert!(done.status.success(), "{script}: {}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8_lossy(&done.stdout).trim().to_owned()
-}
 
 /// Every node gets an address in a second network and one of IPv6, on the same wire.
 fn more_addresses(lab: &Lab) {

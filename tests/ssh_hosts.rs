@@ -1,6 +1,9 @@
 //! Hosts of other people, each a real sshd in a lab: logins with a second factor. These tests need root, and say so.
+mod labs;
+
 use dsfuzz::cluster::{AgentBinaries, ConnectOptions, Node, NodeConnectError, Remote, Secret, Session, SshTarget, run};
-use dsfuzz::lab::{self, Lab, Owner};
+use dsfuzz::lab::Lab;
+use labs::{in_node, new_lab};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -8,23 +11,12 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn new_lab(what: &str) -> Lab {
-    assert!(nix::unistd::geteuid().is_root(), "the tests of SSH need root, for a lab");
-    lab::use_program(env!("CARGO_BIN_EXE_dsfuzz"));
-    Lab::up(&format!("{what}-{}", std::process::id()), 1, Owner::ThisProcess).expect("a lab")
-}
-
-fn in_node(lab: &Lab, script: &str) {
-    let done = lab.node_command("n1", &["sh", "-c", script]).expect("a command").output().expect("ran");
-    assert!(done.status.success(), "{script}: {}", String::from_utf8_lossy(&done.stderr));
-}
-
 /// Another sshd in the node, and how it is reached.
 fn second_sshd(lab: &Lab, port: u16, settings: &str, here: &Path) -> (Node, SshTarget) {
     let config =
         format!("Port {port}\nHostKey /etc/dsfuzz-lab/hostkey\nPidFile none\nStrictModes no\nUseDNS no\n{settings}\n");
     let path = format!("/etc/dsfuzz-lab/sshd-{port}");
-    in_node(lab, &format!("cat > {path} <<'E'\n{config}E\n/usr/sbin/sshd -f {path}"));
+    in_node(lab, "n1", &format!("cat > {path} <<'E'\n{config}E\n/usr/sbin/sshd -f {path}"));
     let (name, mut target) = lab.nodes().swap_remove(0);
     (target.port, target.known_hosts, target.strict) = (port, here.join("known_hosts"), false);
     (name, target)
@@ -51,12 +43,12 @@ fn hostname(session: &Session) -> String {
 
 #[test]
 fn questions_after_the_key_are_answered_by_the_password_or_told() {
-    let (lab, here) = (new_lab("questions"), tempfile::tempdir().expect("a folder"));
+    let (lab, here) = (new_lab("questions", 1), tempfile::tempdir().expect("a folder"));
     let hash = Command::new("openssl").args(["passwd", "-6", "pass word"]).output().expect("openssl").stdout;
     let hash = String::from_utf8(hash).expect("text");
-    in_node(&lab, &format!("sed -i 's|^root:[^:]*:|root:{}:|' /etc/shadow", hash.trim()));
+    in_node(&lab, "n1", &format!("sed -i 's|^root:[^:]*:|root:{}:|' /etc/shadow", hash.trim()));
     let pam = "auth required pam_unix.so\\naccount required pam_permit.so\\nsession required pam_permit.so";
-    in_node(&lab, &format!("printf '{pam}\\n' > /etc/pam.d/sshd"));
+    in_node(&lab, "n1", &format!("printf '{pam}\\n' > /etc/pam.d/sshd"));
     let (name, mut target) = second_sshd(
         &lab,
         2401,

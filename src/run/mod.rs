@@ -49,7 +49,8 @@ use stop::{StopRequest, Urgency};
 use tokio::sync::watch;
 
 const CLIENTS: Duration = Duration::from_secs(300);
-const CONNECT: Duration = Duration::from_secs(60);
+/// A session gives up after 60 s ([`crate::cluster::ConnectOptions`]) and names its node and its step.
+const CONNECT: Duration = Duration::from_secs(70);
 const HEAL: Duration = Duration::from_secs(30);
 const INSTALL: Duration = Duration::from_secs(600);
 /// Deadline of making tables, queues and streams.

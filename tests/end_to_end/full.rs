@@ -6,11 +6,12 @@ use crate::stage::Stage;
 const PLAN: &str = "name: full\ntarget: TARGET\nworkload: {register: {keys: 4}}\ncheck: [linearizable]\n\
                     load: {clients: 1n, rate: 50/s, time: 2s, settle: 20s}\nevidence: {ok_min: 10}\n";
 
-/// Fills the node's disk to the last byte with this file.
+/// Fills the node's disk to the last byte with this file. The disk has taken it all: otherwise the next to write would wait for it,
+/// and on a busy machine for longer than a connection may take.
 fn fill(lab: &Lab<'_>, path: &str) {
     let script = format!(
         "mkdir -p $(dirname {path}); fallocate -l $(df --output=avail -B1 /var/lib/dsfuzz | tail -1) {path}; \
-         dd if=/dev/zero of={path}.more bs=4k 2>/dev/null; echo $(df --output=avail -B1 /var/lib/dsfuzz | tail -1)"
+         dd if=/dev/zero of={path}.more bs=4k 2>/dev/null; sync -f {path}; echo $(df --output=avail -B1 /var/lib/dsfuzz | tail -1)"
     );
     assert_eq!(lab.ask("n1", &script), "0");
 }

@@ -75,14 +75,15 @@ clients: [{interface: http, workloads: [register], builtin: etcd}]
         },
         Case {
             what: "a disk that is nearly full",
-            spoil: "fallocate -l $(( $(df --output=avail -B1 /var/lib/dsfuzz | tail -1) - 30000000 )) /var/lib/dsfuzz/fill",
+            spoil: "fallocate -l $(( $(df --output=avail -B1 /var/lib/dsfuzz | tail -1) - 30000000 )) /var/lib/dsfuzz/fill; sync -f /var/lib/dsfuzz",
             cluster: good.clone(),
             target: "etcd",
             says: &["the disk is full", "MiB are free", "make room"],
         },
         Case {
             what: "a disk without any room",
-            spoil: "rm -rf /var/lib/dsfuzz/agent*; dd if=/dev/zero of=/var/lib/dsfuzz/more bs=4k 2>/dev/null",
+            // What is not on the disk yet would be waited for by the next to write.
+            spoil: "rm -rf /var/lib/dsfuzz/agent*; dd if=/dev/zero of=/var/lib/dsfuzz/more bs=4k 2>/dev/null; sync -f /var/lib/dsfuzz",
             cluster: good.clone(),
             target: "etcd",
             says: &["No space left", "room"],

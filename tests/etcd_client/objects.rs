@@ -86,13 +86,13 @@ async fn the_client_carries_every_workload_whose_object_it_names() {
 async fn a_lock_is_held_by_one_until_it_is_released_closed_or_its_lease_is_over() {
     let etcd = Etcd::start().await;
     let lock = || json!({"lock": {}});
-    let mut one = Tried::open(&etcd, 1, lock(), &[("session_ttl", "1")]).await;
+    let mut one = Tried::open(&etcd, 1, lock(), &[("session_ttl", "4")]).await;
     let mut two = Tried::open(&etcd, 2, lock(), &[]).await;
     let first: i64 = one.ok("acquire", json!(null)).await.parse().unwrap();
     assert_eq!(two.ok("acquire", json!(null)).await, "false");
     assert_eq!(two.fails("release", json!(null)).await, "not-held");
     // It is kept alive beyond its time.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(two.ok("acquire", json!(null)).await, "false");
     one.ok("release", json!(null)).await;
     let second: i64 = two.ok("acquire", json!(null)).await.parse().unwrap();
@@ -104,7 +104,7 @@ async fn a_lock_is_held_by_one_until_it_is_released_closed_or_its_lease_is_over(
     // A client that is dropped renews no more.
     drop(one);
     let mut three = Tried::open(&etcd, 3, lock(), &[]).await;
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while three.ok("acquire", json!(null)).await == "false" {
         assert!(Instant::now() < end, "the lease of a dropped client does not lapse");
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -130,16 +130,16 @@ async fn a_semaphore_has_as_many_permits_as_the_workload_says() {
 #[tokio::test]
 async fn a_lease_lasts_as_long_as_it_is_renewed() {
     let etcd = Etcd::start().await;
-    let lease = || json!({"lease": {"ttl_ms": 2000}});
+    let lease = || json!({"lease": {"ttl_ms": 6000}});
     let (mut one, mut two) = (Tried::open(&etcd, 1, lease(), &[]).await, Tried::open(&etcd, 2, lease(), &[]).await);
-    let time = || json!({"ttl_ms": 2000});
-    assert_eq!(one.ok("acquire", time()).await, r#"{"ttl_ms":2000}"#);
+    let time = || json!({"ttl_ms": 6000});
+    assert_eq!(one.ok("acquire", time()).await, r#"{"ttl_ms":6000}"#);
     for _ in 0..3 {
-        tokio::time::sleep(Duration::from_millis(900)).await;
-        assert_eq!(one.ok("renew", time()).await, r#"{"ttl_ms":2000}"#);
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        assert_eq!(one.ok("renew", time()).await, r#"{"ttl_ms":6000}"#);
         assert_eq!(two.ok("acquire", time()).await, "false");
     }
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while two.ok("acquire", time()).await == "false" {
         assert!(Instant::now() < end, "a lease that is not renewed does not lapse");
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,12 +1,15 @@
 //! Sessions against a real sshd, in a lab. These tests need root, and say so.
 mod hosts;
+#[path = "../labs/mod.rs"]
+mod labs;
 
 use dsfuzz::cluster::{
     AgentBinaries, Cluster, ConnectOptions, Node, NodeConnectError, Remote, RemoteError, Secret, Session, SshTarget,
     download, run, upload,
 };
-use dsfuzz::lab::{self, Lab, Owner};
+use dsfuzz::lab::Lab;
 use dsfuzz_nemesis::protocol::{self, Request};
+use labs::{in_node, new_lab};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
@@ -18,18 +21,6 @@ const SECOND: Duration = Duration::from_secs(1);
 fn lab() -> &'static Lab {
     static LAB: OnceLock<Lab> = OnceLock::new();
     LAB.get_or_init(|| new_lab("ssh", 3))
-}
-
-fn new_lab(what: &str, nodes: u16) -> Lab {
-    assert!(nix::unistd::geteuid().is_root(), "the tests of SSH need root, for a lab");
-    lab::use_program(env!("CARGO_BIN_EXE_dsfuzz"));
-    Lab::up(&format!("{what}-{}", std::process::id()), nodes, Owner::ThisProcess).expect("a lab")
-}
-
-fn in_node(lab: &Lab, node: &str, script: &str) -> String {
-    let done = lab.node_command(node, &["sh", "-c", script]).expect("a command").output().expect("ran");
-    assert!(done.status.success(), "{script}: {}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8_lossy(&done.stdout).trim().to_owned()
 }
 
 fn stand_in() -> Arc<AgentBinaries> {

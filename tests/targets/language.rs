@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const THREE: [&str; 3] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A recipe of one process, with more keys.
 fn target(keys: &str) -> Target {

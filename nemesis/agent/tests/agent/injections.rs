@@ -89,11 +89,11 @@ fn a_drop_that_somebody_removed_is_not_proven() {
 #[test]
 fn drops_are_renewed_beyond_their_timeout() {
     let node = Node::new();
-    // Elements hold for 1.25 s with this lease.
-    let mut agent = node.agent("r", 500);
+    // Elements hold for 5 s with this lease.
+    let mut agent = node.agent("r", 2000);
     agent.inject(1, Injection::Drop { from: vec![[127, 0, 0, 2].into(), "fd00::7".parse().expect("address")] });
     let begin = std::time::Instant::now();
-    while begin.elapsed() < Duration::from_secs(3) {
+    while begin.elapsed() < Duration::from_secs(6) {
         agent.done(Request::Heartbeat);
         agent.proven(1);
     }

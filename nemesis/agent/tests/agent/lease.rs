@@ -164,7 +164,7 @@ fn a_killed_guardian_is_replaced_and_the_new_one_heals() {
 #[test]
 fn a_stopped_agent_is_killed_by_its_guardian_which_heals() {
     let node = Node::new();
-    let mut agent = node.agent("a", 500);
+    let mut agent = node.agent("a", 3000);
     agent.inject(1, Injection::Drop { from: vec![[127, 0, 0, 2].into()] });
     node.sh(&format!("kill -STOP {}", agent.pids.0));
     agent.ended(&node);

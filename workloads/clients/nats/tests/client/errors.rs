@@ -2,7 +2,7 @@
 use crate::server::Server;
 use crate::{plain, refused, start};
 use dsfuzz_client::lines::Init;
-use dsfuzz_client::testing::{Program, await_unread, free_port, init, kind, text};
+use dsfuzz_client::testing::{Program, await_closed, await_unread, free_port, init, kind, text};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -67,7 +67,8 @@ fn a_server_that_is_gone_refuses_and_one_that_dies_leaves_doubt() {
     server.signal("-KILL");
     let answer = client.answer();
     assert_eq!(kind(&answer), ("info", "lost"), "{answer:?}");
-    // From then on nothing is sent.
+    // Once the client has seen the end, nothing is sent.
+    await_closed(server.port);
     let answer = client.call("add", (), 3);
     assert_eq!(kind(&answer), ("fail", "refused"), "{answer:?}");
 }

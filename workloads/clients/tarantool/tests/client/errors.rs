@@ -123,6 +123,7 @@ fn a_server_that_is_gone_refuses_and_one_that_dies_leaves_doubt() {
     });
     assert_eq!(kind(&answer), ("info", "lost"));
     // From then on nothing is sent.
+    await_cut(server.port);
     assert_eq!(kind(&client.call("add", (), 3)), ("fail", "refused"));
 }
 
