@@ -133,7 +133,8 @@ impl PlanArgs {
     /// The target of the loaded plan; an error if the two do not fit. Touches no node.
     pub fn target(&self, plan: &Plan) -> Result<Target, Failure> {
         let target = targets::load(&plan.target, self.folder(), &plan.options)
-            .map_err(|error| Failure::Usage(error.to_string()))?;
+            .map_err(|error| Failure::Usage(error.to_string()))?
+            .under(plan.all_workloads());
         secrets::keep(target.names());
         target.secrets().for_each(secrets::learn_all);
         let mistakes = fit::mistakes(plan, &target);

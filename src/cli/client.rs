@@ -160,11 +160,9 @@ fn tried_target(args: &TryArgs, plan: Option<&Plan>) -> Result<Option<Target>, F
     }
     let target = targets::load(name, folder, &options).map_err(usage)?;
     // A lab that is not up has no nodes to count.
-    let nodes = plan.and_then(|plan| fit::nodes(plan).ok());
-    match nodes.map(|nodes| target.beyond_bounds(&nodes)).filter(|beyond| !beyond.is_empty()) {
-        Some(beyond) => Err(Failure::Usage(beyond.join("\n"))),
-        None => Ok(Some(target)),
-    }
+    let nodes = plan.and_then(|plan| fit::nodes(plan).ok()).unwrap_or_default();
+    let beyond = target.beyond_bounds(&nodes);
+    if beyond.is_empty() { Ok(Some(target)) } else { Err(Failure::Usage(beyond.join("\n"))) }
 }
 
 /// The ports by role: those of the recipe, if there is one, with others in their place. Without a recipe any role is one.
@@ -216,7 +214,7 @@ fn named_workload(name: &str) -> Result<WorkloadOptions, Failure> {
 
 /// The workload of a plan; of several, the one of this name.
 fn planned_workload(plan: &Plan, name: Option<&str>) -> Result<WorkloadOptions, Failure> {
-    let workloads: Vec<&WorkloadOptions> = plan.workload.iter().chain(&plan.workloads).collect();
+    let workloads: Vec<&WorkloadOptions> = plan.all_workloads().collect();
     let has: Vec<&str> = workloads.iter().map(|workload| workload.name()).collect();
     let has = has.join(", ");
     let chosen = match (name, &workloads[..]) {

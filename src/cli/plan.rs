@@ -220,7 +220,7 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
         },
     ));
     rows.push(("target", plan.target.clone()));
-    for workload in plan.workload.iter().chain(&plan.workloads) {
+    for workload in plan.all_workloads() {
         rows.push(("workload", written(workload)));
     }
     let rate = plan.load.rate.map_or_else(|| "as fast as possible".into(), |rate| rate.to_string());

@@ -215,6 +215,7 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
         _ => sentence,
     };
     let mut notes: Vec<String> = rules.not_asked().collect();
+    notes.extend(never_ok::notes(history, info));
     notes.extend(empty.iter().map(|promise| {
         if promise.not_asked() {
             return format!("{}: {}", promise.checker, promise.summary);

@@ -1,13 +1,13 @@
-//! [`NeverOk`]: functions of which no call succeeded because of the plan, the recipe or the client. Pure.
+//! [`NeverOk`]: functions of which no call was Ok. Pure.
 //!
-//! A statement with a syntax error, or a request to a path that does not exist, fails in the same way from the first call on. That
-//! says nothing about the target. Never: blames an error that a fault, an election or the state of an object can cause.
-use super::errors::code_of;
+//! Where most calls failed by permanent errors, such as a statement with a syntax error, the plan, the recipe or the client is
+//! wrong, and the run says nothing about the target. Never: blames an error that a fault, an election or the state of an object
+//! can cause; of those a note names the most frequent one.
 use crate::store::RunInfo;
 use dsfuzz_checkers::history::NameId;
 use dsfuzz_checkers::{History, Outcome};
-use dsfuzz_workloads::CallResult;
-use dsfuzz_workloads::codes::{ABORTED, CODES, DENIED, MALFORMED, NOT_FOUND, NOT_SUPPORTED, UNKNOWN};
+use dsfuzz_workloads::codes::{DENIED, NOT_FOUND, UNKNOWN, code_of, is_permanent};
+use dsfuzz_workloads::{Call, CallResult};
 use std::collections::{BTreeMap, HashSet};
 
 /// Begins the sentence about such a function.
@@ -15,271 +15,161 @@ pub const AT_FAULT: &str = "the plan, the recipe or the client is wrong: ";
 
 /// Fewest calls of a function that are judged.
 const CALLS_MIN: u64 = 3;
-/// Fewest calls where only the sameness of their errors speaks.
-const ALIKE_MIN: u64 = 10;
+/// Fewest failed calls of a function for a note.
+const NOTED_MIN: u64 = 10;
 /// Errors of one function that are told apart.
-const TEXTS_MAX: usize = 32;
+const ERRORS_MAX: usize = 32;
 /// Longest part of an error that is compared and quoted.
-const TEXT_CHARS_MAX: usize = 200;
-
-/// What an error says of the next call of the same function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ErrorKind {
-    /// It fails, too: the request cannot be carried out as it is.
-    Certain,
-    /// It fails, too, if all errors are this one.
-    IfAlike,
-    /// Nothing: another node, another moment or another state of the object may be all that it needs.
-    Passing,
-}
-
-/// The error of a read without the code by which a client says that a read has no effect: `aborted: unknown: status 404`.
-fn bare(error: &str) -> &str {
-    let inner = error.strip_prefix(ABORTED.code).and_then(|rest| rest.strip_prefix(": "));
-    inner.filter(|inner| CODES.iter().any(|known| known.code == code_of(inner))).unwrap_or(error)
-}
-
-fn kind(error: &str) -> ErrorKind {
-    let code = code_of(bare(error));
-    if incurable(error) {
-        ErrorKind::Certain
-    } else if [UNKNOWN.code, NOT_FOUND.code].contains(&code) {
-        ErrorKind::IfAlike
-    } else {
-        ErrorKind::Passing
-    }
-}
-
-/// Whether no wait and no other node cures the error of a call.
-pub fn incurable(error: &str) -> bool {
-    let code = code_of(bare(error));
-    code.starts_with(MALFORMED.code) || [NOT_SUPPORTED.code, DENIED.code].contains(&code)
-}
+const ERROR_CHARS_MAX: usize = 200;
 
 /// The failed calls of one function.
 #[derive(Clone, Debug, Default)]
 struct Failures {
     calls: u64,
-    /// Calls with an error that is certain to come again.
-    certain: u64,
-    /// Calls whose errors say nothing.
-    passing: u64,
-    /// Calls that had failed before any fault was in force.
-    early: u64,
-    /// By error without its digits: its number and an example.
-    texts: BTreeMap<String, (u64, String)>,
-    /// Calls with one more error than are told apart.
-    others: u64,
+    /// Calls with a permanent error.
+    permanent: u64,
+    /// By error: its number and an example.
+    errors: BTreeMap<String, (u64, String)>,
 }
 
 impl Failures {
-    fn add(&mut self, error: &str, early: bool) {
+    fn add(&mut self, error: &str) {
         self.calls += 1;
-        self.early += u64::from(early);
-        match kind(error) {
-            ErrorKind::Passing => {
-                self.passing += 1;
-                return;
-            }
-            ErrorKind::Certain => self.certain += 1,
-            ErrorKind::IfAlike => {}
-        }
-        let example: String = error.chars().take(TEXT_CHARS_MAX).collect();
-        let text: String = example.chars().filter(|c| !c.is_ascii_digit()).collect();
-        if self.texts.len() < TEXTS_MAX || self.texts.contains_key(&text) {
-            self.texts.entry(text).or_insert((0, example)).0 += 1;
-        } else {
-            self.others += 1;
+        self.permanent += u64::from(is_permanent(error));
+        let example: String = error.chars().take(ERROR_CHARS_MAX).collect();
+        let kind = without_values(&example);
+        if self.errors.len() < ERRORS_MAX || self.errors.contains_key(&kind) {
+            self.errors.entry(kind).or_insert((0, example)).0 += 1;
         }
     }
 
     /// Whether the target has no part in it.
     fn at_fault(&self) -> bool {
-        let alike = self.texts.len() == 1 && self.passing + self.others == 0;
-        self.certain >= CALLS_MIN || alike && self.calls >= ALIKE_MIN && self.early > 0
+        self.permanent >= CALLS_MIN && self.permanent * 2 > self.calls
     }
 
-    /// The error of most calls.
-    fn most(&self) -> Option<&(u64, String)> {
-        self.texts.values().max_by_key(|(count, _)| *count)
+    /// Whether the most frequent error may be a mistake of the plan.
+    fn is_doubtful(&self) -> bool {
+        let codes = [UNKNOWN.code, NOT_FOUND.code, DENIED.code];
+        let doubtful = |(count, error): &(u64, String)| count * 2 > self.calls && codes.contains(&code_of(error));
+        self.calls >= NOTED_MIN && self.most_frequent().is_some_and(doubtful)
+    }
+
+    fn most_frequent(&self) -> Option<&(u64, String)> {
+        self.errors.values().max_by_key(|(count, _)| *count)
+    }
+
+    /// `no call of read was Ok: all 6 failed, each with: malformed: syntax error`.
+    fn describe(&self, f: &str, of: &str) -> Option<String> {
+        let (count, error) = self.most_frequent()?;
+        let calls = self.calls;
+        let most = if *count == calls { "each".to_owned() } else { format!("{count} of them") };
+        Some(format!("no call of {f}{of} was Ok: all {calls} failed, {most} with: {error}"))
     }
 }
 
-/// The failed calls of functions that never succeeded, by workload and function.
+/// An error without the values in it: its first number, which is often a status, and its words.
+fn without_values(error: &str) -> String {
+    let digit = |c: char| c.is_ascii_digit();
+    let from = error.find(digit).unwrap_or(error.len());
+    let (before, rest) = error.split_at(from);
+    let (status, rest) = rest.split_at(rest.find(|c| !digit(c)).unwrap_or(rest.len()));
+    let words: String = rest.chars().filter(|c| !c.is_ascii_digit()).collect();
+    format!("{before}{status}{words}")
+}
+
+/// The calls of functions that were never Ok, by workload and function.
 #[derive(Clone, Debug, Default)]
 pub struct NeverOk {
-    /// None: a call of it succeeded.
+    /// None: a call of it was Ok.
     functions: BTreeMap<(String, String), Option<Failures>>,
 }
 
 impl NeverOk {
-    /// Counts the end of a call; `early`: before any fault was in force.
-    pub fn add(&mut self, workload: &str, f: &str, result: &CallResult, early: bool) {
+    /// Notes that a call begins: while it is open, nothing is said of its function.
+    pub fn begin(&mut self, call: &Call) {
+        let key = (call.workload.to_string(), call.f.to_string());
+        self.functions.entry(key).or_insert_with(|| Some(Failures::default()));
+    }
+
+    /// Counts the end of a call.
+    pub fn end(&mut self, call: &Call, result: &CallResult) {
         let error = match result {
             CallResult::Ok(_) => None,
             CallResult::Fail(why) | CallResult::Info(why) => Some(&**why),
         };
-        self.count(workload, f, error, early);
+        self.count(&call.workload, &call.f, error);
     }
 
-    fn count(&mut self, workload: &str, f: &str, error: Option<&str>, early: bool) {
+    fn count(&mut self, workload: &str, f: &str, error: Option<&str>) {
         let key = (workload.to_owned(), f.to_owned());
         let failures = self.functions.entry(key).or_insert_with(|| Some(Failures::default()));
         match (failures, error) {
-            (Some(failures), Some(error)) => failures.add(error, early),
+            (Some(failures), Some(error)) => failures.add(error),
             (failures, None) => *failures = None,
             (None, Some(_)) => {}
         }
     }
 
-    /// The functions at fault in one sentence; none without any.
-    pub fn sentence(&self) -> Option<String> {
-        let at_fault = self.functions.iter().filter_map(|(name, failures)| Some((name, failures.as_ref()?)));
-        let mut at_fault: Vec<_> = at_fault.filter(|(_, failures)| failures.at_fault()).collect();
-        at_fault.sort_by_key(|(_, failures)| std::cmp::Reverse(failures.calls));
-        let (((workload, f), failures), others) = at_fault.split_first()?;
-        let (count, error) = failures.most()?;
-        let calls = failures.calls;
-        let most = if *count == calls { "each".to_owned() } else { format!("{count} of them") };
-        let workloads: Vec<&String> = self.functions.keys().map(|(workload, _)| workload).collect();
-        let of =
-            if workloads.iter().all(|other| *other == workload) { String::new() } else { format!(" of {workload}") };
-        let others: Vec<&str> = others.iter().map(|((_, f), _)| f.as_str()).collect();
-        let others =
-            if others.is_empty() { String::new() } else { format!("; nor did any call of {}", others.join(", ")) };
-        Some(format!("{AT_FAULT}no call of {f}{of} succeeded, all {calls} failed, {most} with: {error}{others}"))
+    /// ` of WORKLOAD`, if there are several.
+    fn of(&self, workload: &String) -> String {
+        let several = self.functions.keys().any(|(other, _)| other != workload);
+        if several { format!(" of {workload}") } else { String::new() }
     }
 
-    /// The sentence if every function that was called is at fault. `alike`: also where only the sameness of its errors says so.
-    pub fn sentence_of_all(&self, alike: bool) -> Option<String> {
-        let at_fault = |failures: &Failures| failures.at_fault() && (alike || failures.certain >= CALLS_MIN);
-        let all = self.functions.values().all(|failures| failures.as_ref().is_some_and(at_fault));
+    fn failures(&self) -> impl Iterator<Item = (&(String, String), &Failures)> {
+        self.functions.iter().filter_map(|(name, failures)| Some((name, failures.as_ref()?)))
+    }
+
+    /// The functions at fault in one sentence; none without any.
+    pub fn sentence(&self) -> Option<String> {
+        let mut at_fault: Vec<_> = self.failures().filter(|(_, failures)| failures.at_fault()).collect();
+        at_fault.sort_by_key(|(_, failures)| std::cmp::Reverse(failures.calls));
+        let (((workload, f), failures), others) = at_fault.split_first()?;
+        let first = failures.describe(f, &self.of(workload))?;
+        let others: Vec<&str> = others.iter().map(|((_, f), _)| f.as_str()).collect();
+        let others =
+            if others.is_empty() { String::new() } else { format!("; nor was any call of {}", others.join(", ")) };
+        Some(format!("{AT_FAULT}{first}{others}"))
+    }
+
+    /// The sentence if every function that was called is at fault.
+    pub fn sentence_of_all(&self) -> Option<String> {
+        let all = self.functions.values().all(|failures| failures.as_ref().is_some_and(Failures::at_fault));
         self.sentence().filter(|_| all)
+    }
+
+    /// One sentence for each function that may be asked wrongly.
+    fn notes(&self) -> Vec<String> {
+        let doubtful = self.failures().filter(|(_, failures)| failures.is_doubtful() && !failures.at_fault());
+        doubtful.filter_map(|((workload, f), failures)| failures.describe(f, &self.of(workload))).collect()
     }
 }
 
-/// The functions of a run of which no call succeeded, and which are at fault themselves.
-pub(super) fn sentence(history: &History, info: &RunInfo) -> Option<String> {
-    if info.file || info.harness_failures.iter().any(|failure| failure.starts_with(AT_FAULT)) {
-        return None;
-    }
-    let first_fault = history.faults.iter().filter_map(|fault| fault.begun.map(|mark| mark.time)).min();
+/// The functions of a run that were never Ok.
+fn of(history: &History) -> NeverOk {
     let succeeded: HashSet<(NameId, NameId)> =
         history.ops().iter().filter(|op| op.outcome == Outcome::Ok).map(|op| (op.workload, op.function)).collect();
     let mut never = NeverOk::default();
     for op in history.ops().iter().filter(|op| !succeeded.contains(&(op.workload, op.function))) {
-        let early = first_fault.is_none_or(|begun| op.reply_time < begun);
         let error = op.error.map_or("", |error| history.name(error));
-        never.count(history.name(op.workload), history.name(op.function), Some(error), early);
+        never.count(history.name(op.workload), history.name(op.function), Some(error));
     }
-    never.sentence()
+    never
+}
+
+/// The sentence about the functions of a run that are at fault themselves.
+pub(super) fn sentence(history: &History, info: &RunInfo) -> Option<String> {
+    if info.file || info.harness_failures.iter().any(|failure| failure.starts_with(AT_FAULT)) {
+        return None;
+    }
+    of(history).sentence()
+}
+
+/// Notes about functions of a run that may be asked wrongly.
+pub(super) fn notes(history: &History, info: &RunInfo) -> Vec<String> {
+    if info.file { Vec::new() } else { of(history).notes() }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Rules, judge};
-    use super::*;
-    use dsfuzz_checkers::{Options, Validity};
-
-    fn never(f: &str, errors: &[&str], times: usize, early: bool) -> NeverOk {
-        let mut never = NeverOk::default();
-        for error in errors.iter().cycle().take(times) {
-            never.count("register", f, Some(error), early);
-        }
-        never
-    }
-
-    const SYNTAX: &str = "malformed: 42601: syntax error at or near \"INSRT\"";
-
-    #[test]
-    fn a_statement_that_the_server_never_accepts_is_a_mistake_of_the_plan() {
-        let mut one = never("write", &[SYNTAX], 3, false);
-        assert_eq!(
-            one.sentence().as_deref(),
-            Some(
-                "the plan, the recipe or the client is wrong: no call of write succeeded, all 3 failed, each with: malformed: \
-                  42601: syntax error at or near \"INSRT\""
-            )
-        );
-        assert_eq!(never("write", &[SYNTAX], 2, true).sentence(), None, "two calls say too little");
-        // Errors of faults in between change nothing.
-        let mixed = never("write", &[SYNTAX, "timeout", "not connected: refused: n1"], 9, true).sentence();
-        assert!(mixed.is_some_and(|said| said.contains("all 9 failed, 3 of them with: malformed: 42601")));
-        one.count("register", "write", None, false);
-        assert_eq!(one.sentence(), None, "one of them succeeded");
-    }
-
-    #[test]
-    fn an_unknown_error_speaks_only_if_all_are_alike_and_began_before_any_fault() {
-        let at = |number: u64| format!("unknown: status 404: no path for request {number}");
-        let texts: Vec<String> = (0..10).map(at).collect();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let said = never("read", &texts, 10, true).sentence().expect("at fault");
-        assert!(said.contains("all 10 failed, each with: unknown: status 404: no path for request 0"), "{said}");
-        assert_eq!(never("read", &texts, 9, true).sentence(), None);
-        assert!(
-            never("read", &["aborted: unknown: status 404"], 10, true).sentence().is_some(),
-            "a read has no effect"
-        );
-        assert_eq!(never("read", &["aborted: timeout: no answer"], 10, true).sentence(), None);
-        assert_eq!(never("read", &texts, 30, false).sentence(), None, "a fault may be the reason");
-        assert_eq!(never("read", &[&at(1), "unknown: status 500: broken"], 30, true).sentence(), None);
-        assert_eq!(never("read", &[&at(1), "timeout"], 30, true).sentence(), None);
-    }
-
-    #[test]
-    fn what_a_state_a_fault_or_an_election_refuses_is_no_mistake() {
-        for error in
-            ["precondition: it was 3", "empty", "not-leader: n2 leads", "timeout", "conflict", "not-held", "crash"]
-        {
-            assert_eq!(never("cas", &[error], 50, true).sentence(), None, "{error}");
-        }
-    }
-
-    #[test]
-    fn all_are_at_fault_only_if_no_function_works() {
-        let mut both = never("write", &[SYNTAX], 8, true);
-        for _ in 0..4 {
-            both.count("register", "read", Some("denied: 42501: permission denied"), true);
-        }
-        let said = both.sentence_of_all(false).expect("all");
-        assert!(said.contains("no call of write succeeded") && said.ends_with("; nor did any call of read"), "{said}");
-        both.count("register", "cas", Some("timeout"), true);
-        assert_eq!(both.sentence_of_all(true), None, "of cas nothing is known");
-        assert!(both.sentence().is_some());
-        let alike = never("write", &["unknown: status 404"], 10, true);
-        assert!(alike.sentence_of_all(false).is_none() && alike.sentence_of_all(true).is_some());
-    }
-
-    #[test]
-    fn a_run_with_a_function_that_never_works_says_so_first() {
-        let cas = |at: u64| {
-            format!(
-                "{{\"type\":\"invoke\",\"index\":{at},\"time\":{at},\"worker\":0,\"process\":0,\"node\":\"n1\",\"workload\":\"register\",\
-                 \"f\":\"cas\",\"value\":[1,2]}}\n{{\"type\":\"fail\",\"index\":{next},\"time\":{next},\"process\":0,\
-                 \"error\":\"malformed: 42601: no such column\"}}\n",
-                next = at + 1
-            )
-        };
-        let before = [
-            r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"2026-01-01T00:00:00Z"}"#,
-            r#"{"type":"invoke","index":1,"time":1,"worker":0,"process":0,"node":"n1","workload":"register","f":"write","value":1}"#,
-            r#"{"type":"ok","index":2,"time":2,"process":0}"#,
-            r#"{"type":"invoke","index":3,"time":3,"worker":0,"process":0,"node":"n1","workload":"register","f":"read"}"#,
-            r#"{"type":"ok","index":4,"time":4,"process":0,"value":1}"#,
-        ];
-        let end = r#"{"type":"end","index":11,"time":11}"#;
-        let lines = format!("{}\n{}{end}", before.join("\n"), [cas(5), cas(7), cas(9)].concat());
-        let history = dsfuzz_checkers::history::read_jsonl(lines.as_bytes()).expect("a history");
-        let rules = Rules { checkers: vec![("linearizable".into(), Options::default())], ..Rules::default() };
-        let verdict = judge(&history, &rules, &RunInfo::default());
-        assert_eq!((verdict.validity, verdict.exit), (Validity::Unknown, 255), "{}", verdict.sentence);
-        assert_eq!(
-            verdict.sentence,
-            "the plan, the recipe or the client is wrong: no call of cas succeeded, all 3 failed, each with: malformed: 42601: \
-             no such column"
-        );
-        let file = judge(&history, &rules, &RunInfo { file: true, ..RunInfo::default() });
-        assert_eq!(file.validity, Validity::Valid, "a history without a run has no plan: {}", file.sentence);
-    }
-}
+mod tests;

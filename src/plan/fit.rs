@@ -14,7 +14,7 @@ use dsfuzz_workloads::WorkloadOptions;
 /// Reasons why this plan cannot run on this target, one sentence each.
 pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
     let mut mistakes = Vec::new();
-    for workload in plan.workload.iter().chain(&plan.workloads) {
+    for workload in plan.all_workloads() {
         mistakes.extend(target.client_mistake(workload.name(), workload.object()));
         if asks_for_versions(&workload.build().params()) {
             mistakes.extend(target.without_versions(workload.name(), workload.object()));
@@ -38,7 +38,7 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
             target.name()
         ));
     }
-    if plan.load.final_reads == Some(FinalReads::Leader) && target.recipe().has_several_leaders() {
+    if plan.load.final_reads == Some(FinalReads::Leader) && target.has_several_leaders() {
         mistakes.push(format!(
             "load.final_reads: leader: several nodes of {} lead at once, each with a part of the data, so that no leader holds all; \
              any-node asks each node for its own",
@@ -64,7 +64,7 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
 
 /// The mistake of a declared workload whose replies nothing judges.
 fn unjudged(plan: &Plan) -> Option<String> {
-    let mut workloads = plan.workload.iter().chain(&plan.workloads);
+    let mut workloads = plan.all_workloads();
     let bare = |workload: &WorkloadOptions| match workload {
         WorkloadOptions::Declared(options) => options.checkers.is_empty(),
         _ => false,
@@ -77,7 +77,7 @@ fn unjudged(plan: &Plan) -> Option<String> {
 /// The mistake of a plan whose sessions move between nodes while the same clients carry other workloads: each move closes the
 /// client, and with it what the others hold or have subscribed to.
 fn moving_beside_others(plan: &Plan) -> Option<String> {
-    let mut workloads = plan.workload.iter().chain(&plan.workloads);
+    let mut workloads = plan.all_workloads();
     let moves = |workload: &WorkloadOptions| match workload {
         WorkloadOptions::Sessions(options) => options.move_every.is_some(),
         _ => false,
@@ -115,7 +115,7 @@ pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
             fault.facts().name
         )
     }));
-    let blind = plan.workload.iter().chain(&plan.workloads);
+    let blind = plan.all_workloads();
     warnings.extend(blind.filter_map(|workload| {
         Some(format!("{}: {}; the run can only be unknown or invalid", workload.name(), workload.blind()?))
     }));
@@ -135,7 +135,7 @@ fn no_safety(plan: &Plan) -> Option<String> {
     }
     let measures = |name: &&str| dsfuzz_checkers::checker(name).is_some_and(|checker| checker.measures_only());
     let only = if names.iter().all(measures) { ", and the run can only be unknown or invalid" } else { "" };
-    let workloads = plan.workload.iter().chain(&plan.workloads).flat_map(|workload| workload.build().checkers());
+    let workloads = plan.all_workloads().flat_map(|workload| workload.build().checkers());
     let mut fitting: Vec<&str> = workloads.filter(|name| !NOT_SAFETY.contains(name)).collect();
     fitting.sort_unstable();
     fitting.dedup();

@@ -67,6 +67,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Every workload, `workload` first.
+    pub fn all_workloads(&self) -> impl Iterator<Item = &WorkloadOptions> + Clone {
+        self.workload.iter().chain(&self.workloads)
+    }
+
     /// How long final reads must show no change before differing replicas count as stable, by the plan's checkers.
     pub fn standstill(&self) -> Duration {
         let asked = self.check.iter().filter_map(|check| dsfuzz_checkers::standstill(check.name(), &check.options()));

@@ -325,7 +325,7 @@ fn misfit(plan: &Plan, options: &dsfuzz_checkers::Options) -> Option<(String, St
     };
     let model = dsfuzz_checkers::MODELS.iter().find(|doc| Some(doc.name) == text("model"))?;
     let judged = |name: &str| text("workload").is_none_or(|workload| workload == name);
-    let workloads = plan.workload.iter().chain(&plan.workloads).filter(|workload| judged(workload.name()));
+    let workloads = plan.all_workloads().filter(|workload| judged(workload.name()));
     let called: Vec<(&str, Vec<std::sync::Arc<str>>)> =
         workloads.map(|workload| (workload.name(), workload.build().functions())).collect();
     let knows = |doc: &dsfuzz_checkers::ModelDoc| {
@@ -360,7 +360,7 @@ fn option_mistake(at: &str, checker: &str, error: OptionError) -> Mistake {
 
 /// A checker that can judge no workload of the plan: a sentence, and which checkers can.
 fn cannot_judge(plan: &Plan, doc: &CheckerDoc, options: &Options) -> Option<(String, String)> {
-    let workloads = || plan.workload.iter().chain(&plan.workloads);
+    let workloads = || plan.all_workloads();
     let only = options.text("workload").ok().flatten();
     if let Some(only) = only.filter(|only| workloads().all(|workload| workload.name() != *only)) {
         let names: Vec<&str> = workloads().map(WorkloadOptions::name).collect();

@@ -115,8 +115,8 @@ pub enum StopReason {
     Signal,
     /// Recording failed. Holds the reason.
     Recorder(String),
-    /// No call of any function can succeed, by a mistake of the plan, the recipe or the client. Holds the sentence.
-    Hopeless(String),
+    /// Every function failed by permanent errors: a mistake of the plan, the recipe or the client. Holds the sentence.
+    PermanentErrors(String),
 }
 
 /// The outcome of the load.
@@ -275,12 +275,12 @@ impl Shared {
         teams
     }
 
-    /// Ends a load that cannot be recorded, or of which no call can succeed.
+    /// Ends a load that cannot be recorded, or whose calls all fail by permanent errors.
     fn look(&self, begun: tokio::time::Instant) {
         if let Some(why) = self.recorder.failure() {
             self.halt(StopReason::Recorder(why));
-        } else if let Some(sentence) = self.first_calls.hopeless(begun.elapsed()) {
-            self.halt(StopReason::Hopeless(sentence));
+        } else if let Some(sentence) = self.first_calls.permanent_error(begun.elapsed()) {
+            self.halt(StopReason::PermanentErrors(sentence));
         }
     }
 

@@ -78,7 +78,7 @@ pub struct FinishedRun {
 
 /// Runs a job. An error is a failure before anything could be judged; later failures are part of the verdict.
 pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receiver<StopRequest>) -> Result<FinishedRun> {
-    let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?;
+    let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?.under(job.plan.all_workloads());
     let workloads = workloads(&job.plan);
     let nodes: Vec<Node> = job.nodes.iter().map(|(node, _)| node.clone()).collect();
     secrets::keep(nodes.iter().map(|node| &*node.name));
@@ -110,7 +110,7 @@ pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receive
 
 /// The workloads of a plan.
 fn workloads(plan: &Plan) -> Vec<Arc<dyn Workload>> {
-    plan.workload.iter().chain(&plan.workloads).map(|options| Arc::from(options.build())).collect()
+    plan.all_workloads().map(|options| Arc::from(options.build())).collect()
 }
 
 fn connect(target: &Target, workloads: &[Arc<dyn Workload>], nodes: &[Node], dir: &RunDir) -> Result<Arc<dyn Connect>> {
@@ -383,11 +383,11 @@ impl Run {
             let ran = began.elapsed().as_secs();
             self.phases.unseen(format!("the load was stopped by a signal after {ran} s of {planned} s"));
         }
-        let hopeless = match &summary.stopped {
-            driver::StopReason::Hopeless(sentence) => Some(sentence),
+        let at_fault = match &summary.stopped {
+            driver::StopReason::PermanentErrors(sentence) => Some(sentence),
             _ => None,
         };
-        for sentence in hopeless.into_iter().chain(&summary.harness) {
+        for sentence in at_fault.into_iter().chain(&summary.harness) {
             self.phases.harness_failed(sentence);
         }
         if hosts.eviction().is_some() {
@@ -400,7 +400,7 @@ impl Run {
             let why = self.phases.last_problem();
             self.phases.harness_failed(format!("faults may be left on the nodes (`dsfuzz heal` undoes them): {why}"));
         }
-        if hosts.are_lost() || hopeless.is_some() {
+        if hosts.are_lost() || at_fault.is_some() {
             // Later reads would belong to another run, or fail as all others did.
         } else if !self.asked_to(Urgency::Hurry) {
             self.recover(deployment, recorder).await;

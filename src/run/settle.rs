@@ -1,9 +1,9 @@
 //! The settle phase: the final reads of every workload, by the mode that the plan or the recipe chooses.
 //!
 //! Reads use fresh clients and processes. A read without an effect is repeated until it is Ok or time is up. If each node
-//! answers for itself and two answers differ, both nodes are read again until they agree or stand still (`confirm`). A read whose
-//! error no wait cures is given up. Never: takes a failed read for an answer, or repeats a read with an effect whose outcome is
-//! unknown.
+//! answers for itself and two answers differ, both nodes are read again until they agree or stand still (`confirm`). A read
+//! whose error is permanent is given up after a time. Never: takes a failed read for an answer, or repeats a read with an effect
+//! whose outcome is unknown.
 mod confirm;
 mod reader;
 mod summary;
@@ -163,7 +163,7 @@ impl SharedSettle {
                 left.push_front((place, call, error));
                 break;
             }
-            let error = match reader.read(&call).await {
+            let error = match reader.read(place, &call).await {
                 ReadOutcome::Answered(answer) => {
                     reader.answers.insert(place, answer.digest);
                     self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
@@ -174,12 +174,12 @@ impl SharedSettle {
                     refused.push((place, call, why));
                     continue;
                 }
-                ReadOutcome::Hopeless(why) => {
-                    given_up.push((place, call, why));
-                    continue;
-                }
                 ReadOutcome::Refused(why) | ReadOutcome::Failed(why) | ReadOutcome::Unknown(why) => why,
             };
+            if reader.gives_up(place) {
+                given_up.push((place, call, error));
+                continue;
+            }
             // The other keys get their turn first, so that one stuck key does not hide them.
             left.push_back((place, call, error));
             reader.pause().await;
@@ -198,7 +198,7 @@ impl SharedSettle {
             (0..self.options.nodes.len()).map(|position| Reader::new(self.clone(), position)).collect();
         let mut left: VecDeque<(usize, Call, Arc<str>)> =
             calls.into_iter().enumerate().map(|(place, call)| (place, call, Arc::from("no node led"))).collect();
-        let (mut last, mut given_up) = (0, Vec::new());
+        let mut last = 0;
         while let Some((place, call, error)) = left.pop_front() {
             if self.over() {
                 left.push_front((place, call, error));
@@ -211,16 +211,13 @@ impl SharedSettle {
                 continue;
             };
             last = position;
-            match readers[position].read(&call).await {
-                ReadOutcome::Answered(_) => {}
-                ReadOutcome::Hopeless(why) => given_up.push((place, call, why)),
-                ReadOutcome::Refused(why) | ReadOutcome::Failed(why) | ReadOutcome::Unknown(why) => {
-                    left.push_back((place, call, why));
-                    readers[position].pause().await;
-                }
+            if let ReadOutcome::Refused(why) | ReadOutcome::Failed(why) | ReadOutcome::Unknown(why) =
+                readers[position].read(place, &call).await
+            {
+                left.push_back((place, call, why));
+                readers[position].pause().await;
             }
         }
-        left.extend(given_up);
         let mut summary = SettleSummary::default();
         for (position, reader) in readers.into_iter().enumerate() {
             let left = if position == last { std::mem::take(&mut left) } else { VecDeque::new() };
@@ -243,7 +240,7 @@ impl SharedSettle {
                         given_up.push_back((place, call, error));
                         continue;
                     }
-                    match self.drain(reader, &call).await {
+                    match self.drain(reader, place, &call).await {
                         ReadsOutcome::Once => {}
                         ReadsOutcome::Empty => {
                             self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
@@ -256,6 +253,10 @@ impl SharedSettle {
             }
             // A read to the end is done; a read that certainly had no effect anywhere is tried again.
             open.retain(|(place, ..)| !self.is_answered(*place));
+            let (wrong, rest) =
+                open.into_iter().partition(|(place, ..)| readers.iter().all(|reader| reader.gives_up(*place)));
+            open = rest;
+            given_up[0].extend::<UnansweredCalls>(wrong);
             if !open.is_empty() {
                 readers[0].pause().await;
             }
@@ -269,14 +270,14 @@ impl SharedSettle {
 
     /// Reads at one node: once, or until it is empty. Repeated only after an answer, or after an end that certainly had no
     /// effect.
-    async fn drain(&self, reader: &mut Reader, call: &Call) -> ReadsOutcome {
+    async fn drain(&self, reader: &mut Reader, place: usize, call: &Call) -> ReadsOutcome {
         loop {
-            match reader.read(call).await {
+            match reader.read(place, call).await {
                 ReadOutcome::Answered(_) if self.options.mode == FinalReads::Once => return ReadsOutcome::Once,
                 ReadOutcome::Answered(answer) if answer.empty => return ReadsOutcome::Empty,
                 ReadOutcome::Answered(_) => {}
                 // The read may have removed an element: a repetition may return less.
-                ReadOutcome::Unknown(why) | ReadOutcome::Hopeless(why) => return ReadsOutcome::GivenUp(why),
+                ReadOutcome::Unknown(why) => return ReadsOutcome::GivenUp(why),
                 // The next node gets its turn.
                 ReadOutcome::Refused(why) | ReadOutcome::Failed(why) => return ReadsOutcome::No(why),
             }

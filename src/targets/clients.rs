@@ -16,6 +16,9 @@ pub(super) struct BuiltInClient {
     pub(super) objects: &'static [&'static str],
     /// Whether its registers have versions (`versions` of `sessions`).
     pub(super) versions: bool,
+    /// How many clients one program serves, if a recipe does not say. 1 where the library offers no way to cut a connection: the
+    /// end of the program cuts it.
+    pub(super) clients_per_program: u32,
     /// Opens it, if it is part of this program; else it is the program `dsfuzz-client-NAME`.
     pub(super) inside: Option<ConnectInside>,
 }
@@ -26,16 +29,17 @@ const BUILT_IN: &[BuiltInClient] = &[
         name: etcd::NAME,
         objects: etcd::OBJECTS,
         versions: true,
+        clients_per_program: 1,
         inside: Some(|workload| Arc::new(etcd::EtcdConnect::of(workload))),
     },
-    BuiltInClient { name: "amqp", objects: AMQP, versions: false, inside: None },
-    BuiltInClient { name: "http", objects: HTTP, versions: false, inside: None },
-    BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, versions: true, inside: None },
-    BuiltInClient { name: "nats", objects: NATS, versions: true, inside: None },
-    BuiltInClient { name: "redis", objects: REDIS, versions: false, inside: None },
-    BuiltInClient { name: "tarantool", objects: TARANTOOL, versions: true, inside: None },
-    BuiltInClient { name: "postgres", objects: SQL, versions: true, inside: None },
-    BuiltInClient { name: "mysql", objects: SQL, versions: true, inside: None },
+    BuiltInClient { name: "amqp", objects: AMQP, versions: false, clients_per_program: 1, inside: None },
+    BuiltInClient { name: "http", objects: HTTP, versions: false, clients_per_program: 16, inside: None },
+    BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, versions: true, clients_per_program: 1, inside: None },
+    BuiltInClient { name: "nats", objects: NATS, versions: true, clients_per_program: 16, inside: None },
+    BuiltInClient { name: "redis", objects: REDIS, versions: false, clients_per_program: 16, inside: None },
+    BuiltInClient { name: "tarantool", objects: TARANTOOL, versions: true, clients_per_program: 16, inside: None },
+    BuiltInClient { name: "postgres", objects: SQL, versions: true, clients_per_program: 16, inside: None },
+    BuiltInClient { name: "mysql", objects: SQL, versions: true, clients_per_program: 16, inside: None },
 ];
 
 const AMQP: &[&str] = &["queue", "lock", "semaphore"];

@@ -29,7 +29,7 @@ pub use recipe::Recipe;
 
 use crate::cluster::{Node, Remote};
 use dsfuzz_nemesis::Span;
-use dsfuzz_workloads::{ClientWorkload, Connect, Endpoint, Terms, WORKLOADS};
+use dsfuzz_workloads::{ClientWorkload, Connect, Endpoint, Terms, WORKLOADS, WorkloadOptions};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,6 +78,7 @@ pub struct Target {
     folder: PathBuf,
     election: Duration,
     failover: bool,
+    several_leaders: bool,
 }
 
 /// Loads a built-in target by its name, or a recipe by its path (relative to `base_dir`, the plan's folder; a folder stands
@@ -97,7 +98,8 @@ pub fn load(
     let options = effective_options(&recipe, given)?;
     let election = election(&recipe, &options, &origin)?;
     let failover = failover(&recipe, &options, &origin)?;
-    Ok(Target { recipe, options, origin, folder, election, failover })
+    let several_leaders = recipe.has_several_leaders(&[]);
+    Ok(Target { recipe, options, origin, folder, election, failover, several_leaders })
 }
 
 fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, PathBuf), TargetError> {
@@ -208,6 +210,10 @@ impl Target {
             let value = self.options.get(name)?;
             let number = |key: &str, text: &str| {
                 let place = format!("options.{name}.{key}");
+                // Without the nodes, such as in `client try`, a bound by their number is left out.
+                if nodes.is_empty() && text.contains("nodes") {
+                    return Ok(f64::NAN);
+                }
                 let filled = template::of_plan(&self.options, nodes, &self.origin, &place, text)?;
                 filled.trim().parse::<f64>().map_err(|_| TargetError::Recipe {
                     origin: self.origin.clone(),
@@ -222,6 +228,18 @@ impl Target {
             }
         };
         self.recipe.options.iter().filter_map(sentence).collect()
+    }
+
+    /// The target under these workloads of a plan.
+    #[must_use]
+    pub fn under<'a>(self, workloads: impl Iterator<Item = &'a WorkloadOptions>) -> Target {
+        let several_leaders = self.recipe.has_several_leaders(&workloads.collect::<Vec<_>>());
+        Target { several_leaders, ..self }
+    }
+
+    /// Whether several nodes lead at once by its design.
+    pub fn has_several_leaders(&self) -> bool {
+        self.several_leaders
     }
 
     /// Longest time until it serves again after it lost nodes (see [`Recipe::election`]).
@@ -241,7 +259,7 @@ impl Target {
     pub fn facts(&self) -> TargetFacts {
         TargetFacts {
             leads: self.recipe.has_leaders(),
-            several_leaders: self.recipe.has_several_leaders(),
+            several_leaders: self.several_leaders,
             failover: self.failover,
             trusted_terms: self.recipe.has_trusted_terms(),
             election_ms: u64::try_from(self.election.as_millis()).unwrap_or(u64::MAX),
@@ -445,6 +463,7 @@ impl Target {
             line_bytes_max: exec::LINE_BYTES_MAX,
             programs: match client.clients_per_program() {
                 1 => None,
+                seats if client.builtin.is_some() => Some(Arc::new(exec::Programs::of_built_in(seats))),
                 seats => Some(Arc::new(exec::Programs::with_seats(seats))),
             },
         }

@@ -23,6 +23,7 @@ use super::error::TargetError;
 use super::probe::{Pick, Probe};
 use dsfuzz_checkers::history::leads_by_name;
 use dsfuzz_nemesis::Span;
+use dsfuzz_workloads::WorkloadOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -313,9 +314,9 @@ impl Recipe {
         self.role.iter().flat_map(|probe| &probe.roles).any(RoleRule::leads)
     }
 
-    /// Whether several nodes lead at once by the target's design.
-    pub fn has_several_leaders(&self) -> bool {
-        self.has_leaders() && self.role.as_ref().is_some_and(|probe| probe.leaders == AtOnce::Several)
+    /// Whether several nodes lead at once in a plan with these workloads.
+    pub fn has_several_leaders(&self, workloads: &[&WorkloadOptions]) -> bool {
+        self.has_leaders() && self.role.as_ref().is_some_and(|probe| probe.leaders.several(workloads))
     }
 
     /// Whether leadership claims have trustworthy terms: read together with the role, or logged.

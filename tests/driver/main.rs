@@ -512,7 +512,7 @@ async fn a_load_of_which_no_call_can_succeed_ends_early() {
         })
     });
     let summary = bench.load(scripted, vec![register()], options(3)).await;
-    let StopReason::Hopeless(why) = &summary.stopped else { panic!("{:?}", summary.stopped) };
+    let StopReason::PermanentErrors(why) = &summary.stopped else { panic!("{:?}", summary.stopped) };
     assert!(why.contains("the plan, the recipe or the client is wrong") && why.contains("42601"), "{why}");
     assert!(bench.history().end_time < 20_000_000_000);
     // One function that works is enough to go on.

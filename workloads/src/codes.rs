@@ -87,10 +87,39 @@ impl ErrorCode {
     }
 }
 
+/// The code of an error, without the one by which a client says that a failed read had no effect: `unknown` of
+/// `aborted: unknown: status 404`.
+pub fn code_of(error: &str) -> &str {
+    let code = |error| str::split(error, ':').next().unwrap_or_default().trim();
+    let inner = error.strip_prefix(ABORTED.code).and_then(|rest| rest.strip_prefix(':')).map(str::trim_start);
+    let inner = inner.map(code).filter(|inner| CODES.iter().any(|known| known.code == *inner));
+    inner.unwrap_or_else(|| code(error))
+}
+
+/// Whether the call fails on every node and at every time: the request cannot be carried out as it is.
+pub fn is_permanent(error: &str) -> bool {
+    let code = code_of(error);
+    code.starts_with(MALFORMED.code) || code == NOT_SUPPORTED.code
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn only_a_request_that_cannot_be_carried_out_is_permanent() {
+        for error in
+            ["malformed: 42601: syntax error", "malformed-request: x", "aborted: malformed: x", "not-supported: cas"]
+        {
+            assert!(is_permanent(error), "{error}");
+        }
+        // A user may be let in later, and an object may come to be.
+        for error in ["denied: no such user", "not-found: x", "unknown: malformed", "aborted: a deadlock", "timeout"] {
+            assert!(!is_permanent(error), "{error}");
+        }
+        assert_eq!((code_of("aborted: unknown: status 404"), code_of("aborted: a deadlock")), ("unknown", "aborted"));
+    }
 
     #[test]
     fn every_code_is_listed_once() {

@@ -75,5 +75,5 @@ pub(super) fn lapsed(history: &History, ends: &[Op<'_>]) -> Option<String> {
     let end = ends.iter().find(|op| was_lost(history, op))?;
     let error = end.error.map_or("", |error| history.name(error));
     let (holder, call) = (holder(history, end), end.call);
-    Some(format!("release #{call} told {holder} that its session or lease had ended ({error})"))
+    Some(format!("release #{call} failed because the session or lease of {holder} had ended ({error})"))
 }

@@ -1,16 +1,14 @@
-//! [`FirstCalls`]: whether any call of a load succeeds. A load whose every function fails by a mistake of its plan ends early.
+//! [`FirstCalls`]: whether any call of a load is Ok. A load whose every function fails by permanent errors ends early.
 use crate::judge::never_ok::NeverOk;
 use dsfuzz_workloads::{Call, CallResult};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Time after which errors that no wait can cure end a load.
-const CERTAIN_AFTER: Duration = Duration::from_secs(5);
-/// Time after which unknown errors that are all alike end a load: longer than an election.
-const ALIKE_AFTER: Duration = Duration::from_secs(20);
+/// Time after which permanent errors end a load.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The calls of a load until the first one succeeds.
+/// The calls of a load until the first one is Ok.
 #[derive(Default)]
 pub(super) struct FirstCalls {
     succeeded: AtomicBool,
@@ -18,23 +16,29 @@ pub(super) struct FirstCalls {
 }
 
 impl FirstCalls {
-    /// Counts the end of a call.
-    pub(super) fn ended(&self, call: &Call, result: &CallResult) {
-        if self.succeeded.load(Ordering::Relaxed) {
-            return;
-        }
-        if matches!(result, CallResult::Ok(_)) {
-            self.succeeded.store(true, Ordering::Relaxed);
-            return;
-        }
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).add(&call.workload, &call.f, result, true);
+    fn failed(&self) -> Option<MutexGuard<'_, NeverOk>> {
+        let open = !self.succeeded.load(Ordering::Relaxed);
+        open.then(|| self.failed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Why no call will ever succeed, this long after the first one; none if one has, or if one may.
-    pub(super) fn hopeless(&self, since: Duration) -> Option<String> {
-        if self.succeeded.load(Ordering::Relaxed) || since < CERTAIN_AFTER {
-            return None;
+    /// Notes that a call begins.
+    pub(super) fn begin(&self, call: &Call) {
+        if let Some(mut failed) = self.failed() {
+            failed.begin(call);
         }
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).sentence_of_all(since >= ALIKE_AFTER)
+    }
+
+    /// Counts the end of a call.
+    pub(super) fn end(&self, call: &Call, result: &CallResult) {
+        if matches!(result, CallResult::Ok(_)) {
+            self.succeeded.store(true, Ordering::Relaxed);
+        } else if let Some(mut failed) = self.failed() {
+            failed.end(call, result);
+        }
+    }
+
+    /// Why no call can be Ok, this long after the begin of the load; none if one was, or if one may be.
+    pub(super) fn permanent_error(&self, since: Duration) -> Option<String> {
+        if since < PATIENCE { None } else { self.failed()?.sentence_of_all() }
     }
 }

@@ -228,6 +228,7 @@ impl Worker {
             return false;
         }
         self.has_called = true;
+        self.shared.first_calls.begin(call);
         self.shared.loads[self.node].began(&call.f, self.shared.start);
         self.turns.taken();
         true
@@ -276,7 +277,7 @@ impl Worker {
 
     fn end(&mut self, call: &Call, response: &CallResponse) {
         self.shared.recorder.complete(self.process, response);
-        self.shared.first_calls.ended(call, &response.result);
+        self.shared.first_calls.end(call, &response.result);
         self.turns.observe(call, &response.result);
     }
 

@@ -94,7 +94,7 @@ async fn again(
             continue;
         }
         // A failed read says nothing about the node's data.
-        if let ReadOutcome::Answered(answer) = reader.read(&calls[place]).await {
+        if let ReadOutcome::Answered(answer) = reader.read(place, &calls[place]).await {
             reader.answers.insert(place, answer.digest);
         }
     }

@@ -1,9 +1,9 @@
 //! [`Reader`]: makes the final reads of one node, one after the other.
 use super::super::driver::{Backoff, call_once, connect_once, discard, turned_true};
 use super::{Missed, SettleSummary, SharedSettle, UnansweredCalls};
-use crate::judge::never_ok::incurable;
 use dsfuzz_checkers::{ABSENT, Value};
 use dsfuzz_rng::Rng;
+use dsfuzz_workloads::codes::is_permanent;
 use dsfuzz_workloads::{Call, CallResult, Client, Terms};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,8 +12,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-/// Attempts in a row that end with an error which no wait cures, after which a read is given up.
-const INCURABLE_MAX: u32 = 3;
+/// Attempts of one read in a row, all with a permanent error, after which it is given up, and the time that they must span: a
+/// proxy or a node that starts may answer nonsense for a while.
+const PERMANENT_MAX: (u32, Duration) = (3, Duration::from_secs(15));
 
 /// The outcome of an attempt.
 pub(super) enum ReadOutcome {
@@ -21,8 +22,6 @@ pub(super) enum ReadOutcome {
     Answered(ReadReply),
     /// The node refuses to be read, with one of the codes for that.
     Refused(Arc<str>),
-    /// No further attempt can succeed: the request itself is wrong, or the client.
-    Hopeless(Arc<str>),
     /// It certainly had no effect.
     Failed(Arc<str>),
     /// It may have had an effect.
@@ -84,8 +83,8 @@ pub(super) struct Reader {
     backoff: Backoff,
     rng: Rng,
     summary: SettleSummary,
-    /// Attempts in a row that ended with an error which no wait cures.
-    incurable: u32,
+    /// Attempts in a row that ended with a permanent error, and the time of the first, by the call's position.
+    permanent: BTreeMap<usize, (u32, Instant)>,
     /// The digest of the last answer to each call, by the call's position.
     pub(super) answers: BTreeMap<usize, u64>,
 }
@@ -101,7 +100,7 @@ impl Reader {
             backoff: Backoff::default(),
             rng: Rng::new(shared.options.seed, "settle", position as u64),
             summary: SettleSummary::default(),
-            incurable: 0,
+            permanent: BTreeMap::new(),
             answers: BTreeMap::new(),
             shared,
         }
@@ -125,8 +124,25 @@ impl Reader {
         }
     }
 
-    /// One attempt, after the call that each client makes before it.
-    pub(super) async fn read(&mut self, call: &Call) -> ReadOutcome {
+    /// Whether this node's attempts at the call at this position have failed by permanent errors for long enough.
+    pub(super) fn gives_up(&self, place: usize) -> bool {
+        let (attempts, time) = PERMANENT_MAX;
+        self.permanent.get(&place).is_some_and(|(count, first)| *count >= attempts && first.elapsed() >= time)
+    }
+
+    /// One attempt at the call at this position, after the call that each client makes before it.
+    pub(super) async fn read(&mut self, place: usize, call: &Call) -> ReadOutcome {
+        let outcome = self.attempt(call).await;
+        match &outcome {
+            ReadOutcome::Failed(why) | ReadOutcome::Unknown(why) if is_permanent(why) => {
+                self.permanent.entry(place).or_insert((0, Instant::now())).0 += 1;
+            }
+            _ => drop(self.permanent.remove(&place)),
+        }
+        outcome
+    }
+
+    async fn attempt(&mut self, call: &Call) -> ReadOutcome {
         let before = self.shared.before.clone();
         let needed = before.iter().position(|(of, _)| of == call);
         if let Some((position, (_, first))) = needed.and_then(|position| Some((position, before.get(position)?)))
@@ -184,9 +200,6 @@ impl Reader {
     }
 
     fn outcome(&mut self, answer: CallResult) -> ReadOutcome {
-        let wrong = matches!(&answer, CallResult::Fail(why) | CallResult::Info(why) if incurable(why));
-        self.incurable = if wrong { self.incurable + 1 } else { 0 };
-        let hopeless = self.incurable >= INCURABLE_MAX;
         match answer {
             CallResult::Ok(value) => {
                 self.backoff.answered();
@@ -204,14 +217,13 @@ impl Reader {
                 let code = why.split(':').next().unwrap_or_default();
                 match self.shared.options.refusals.iter().any(|refusal| refusal == code) {
                     true => ReadOutcome::Refused(why),
-                    false if hopeless => ReadOutcome::Hopeless(why),
                     false => ReadOutcome::Failed(why),
                 }
             }
             CallResult::Info(why) => {
                 let node = self.shared.options.nodes[self.position].name.clone();
                 self.summary.count_failure(&why, &node);
-                if hopeless { ReadOutcome::Hopeless(why) } else { ReadOutcome::Unknown(why) }
+                ReadOutcome::Unknown(why)
             }
         }
     }

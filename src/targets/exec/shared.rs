@@ -20,6 +20,8 @@ use tokio::sync::{mpsc, watch};
 #[derive(Debug)]
 pub struct Programs {
     seats: u32,
+    /// Whether they are known to serve several, so that no client waits for the first answer.
+    known: bool,
     running: Mutex<Vec<Arc<SharedProgram>>>,
     /// Programs started, for the names of their standard errors.
     started: AtomicU32,
@@ -32,7 +34,7 @@ struct SharedProgram {
     /// Lines to it. None: it is to end in order.
     lines: mpsc::UnboundedSender<Option<String>>,
     /// Whether it has printed a line that names its client, so that it can serve several.
-    tells: watch::Sender<bool>,
+    names_clients: watch::Sender<bool>,
     end: watch::Sender<EndOfProgram>,
 }
 
@@ -75,14 +77,19 @@ pub(super) struct Seat {
 impl Programs {
     /// No program yet; each will have seats for this number of clients.
     pub fn with_seats(seats: u32) -> Programs {
-        Programs { seats, running: Mutex::default(), started: AtomicU32::new(0) }
+        Programs { seats, known: false, running: Mutex::default(), started: AtomicU32::new(0) }
+    }
+
+    /// The same, of a program that is known to serve several clients.
+    pub fn of_built_in(seats: u32) -> Programs {
+        Programs { known: true, ..Programs::with_seats(seats) }
     }
 
     /// A place in a running program, else in a new one. A program whose first client is not yet answered is waited for: it may
     /// be one that serves one client only.
     pub(super) async fn seat(&self, connect: &ExecConnect) -> Result<Seat, String> {
         let (seat, first) = self.reserve(connect)?;
-        if first || seat.program.tells().await {
+        if first || self.known || seat.program.names_clients().await {
             return Ok(seat);
         }
         Err("its program ended before it answered the `init` of its first client".to_owned())
@@ -111,7 +118,7 @@ impl SharedProgram {
         let shared = Arc::new(SharedProgram {
             state: Mutex::default(),
             lines,
-            tells: watch::Sender::new(false),
+            names_clients: watch::Sender::new(false),
             end: watch::Sender::new(EndOfProgram::Runs),
         });
         tokio::spawn(write(input, to_write));
@@ -119,13 +126,13 @@ impl SharedProgram {
         Ok(shared)
     }
 
-    /// Waits until it has told its clients apart; false if it ended before.
-    async fn tells(&self) -> bool {
-        let (mut tells, mut end) = (self.tells.subscribe(), self.end.subscribe());
+    /// Waits until it has named its client in an answer; false if it ended before.
+    async fn names_clients(&self) -> bool {
+        let (mut names, mut end) = (self.names_clients.subscribe(), self.end.subscribe());
         let ended = async { end.wait_for(|end| *end != EndOfProgram::Runs).await.is_ok() };
-        let told = async { tells.wait_for(|tells| *tells).await.is_ok() };
+        let named = async { names.wait_for(|names| *names).await.is_ok() };
         tokio::select! {
-            told = told => told,
+            named = named => named,
             _ = ended => false,
         }
     }
@@ -135,15 +142,15 @@ impl SharedProgram {
         let client = serde_json::from_str::<ClientField>(&line).ok().and_then(|field| field.client);
         let state = lock(&self.state);
         let Some(client) = client.filter(|client| *client < state.next) else {
-            let tells = *self.tells.borrow();
+            let names = *self.names_clients.borrow();
             let why =
-                if tells { "" } else { "; a program that names none serves one client (`clients_per_program: 1`)" };
+                if names { "" } else { "; a program that names none serves one client (`clients_per_program: 1`)" };
             return Err(format!(
                 "the client answered {}; expected \"client\":N of a client in every line{why}",
                 head(&line)
             ));
         };
-        self.tells.send_replace(true);
+        self.names_clients.send_replace(true);
         if let Some(sender) = state.clients.get(&client) {
             // A receiver that is gone has left.
             let _ = sender.send(OutputLine::Text(line));
@@ -170,7 +177,8 @@ impl SharedProgram {
         state.full |= given_up;
         let _ = self.lines.send(Some(protocol::close_line(Some(client))));
         if state.clients.is_empty() {
-            let end = if state.full || !closed { EndOfProgram::Killed } else { EndOfProgram::InOrder };
+            // In order also where a call hangs: other clients may still be closing their connections.
+            let end = if closed { EndOfProgram::InOrder } else { EndOfProgram::Killed };
             state.full = true;
             self.end.send_if_modified(|now| {
                 let changed = *now < end;

@@ -35,7 +35,7 @@ pub struct ClientDoc {
     /// What the client's own error codes mean; adds to and overrides the protocol's table.
     #[serde(default)]
     pub errors: BTreeMap<String, Certainty>,
-    /// How many clients one program serves at the most: 1 if left out, 16 of a built-in client. From 2 on, every line has the
+    /// How many clients one program serves at the most. Left out: 1, or what suits the built-in client. From 2 on, every line has the
     /// field `client`, and the program answers one client while another waits.
     #[serde(default)]
     pub clients_per_program: Option<u32>,
@@ -64,9 +64,6 @@ pub enum Certainty {
 /// Most clients of one program.
 const CLIENTS_PER_PROGRAM_MAX: u32 = 1_000;
 
-/// Clients of one program of a built-in client. One program wakes once for several answers, so that a call costs less.
-const CLIENTS_PER_BUILT_IN: u32 = 16;
-
 fn default_init_deadline() -> Span {
     Span::seconds(10)
 }
@@ -83,7 +80,8 @@ impl ClientDoc {
 
     /// How many clients one program serves at the most.
     pub fn clients_per_program(&self) -> u32 {
-        self.clients_per_program.unwrap_or(if self.builtin.is_some() { CLIENTS_PER_BUILT_IN } else { 1 })
+        let built_in = self.builtin.as_deref().and_then(|name| clients::find(name).ok());
+        self.clients_per_program.or(built_in.map(|client| client.clients_per_program)).unwrap_or(1)
     }
 
     /// Rules that the types do not express: the key and its mistake.

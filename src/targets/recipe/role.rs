@@ -2,6 +2,7 @@
 use super::super::probe::{Condition, Pick, Question};
 use dsfuzz_checkers::history::leads_by_name;
 use dsfuzz_nemesis::Span;
+use dsfuzz_workloads::WorkloadOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -14,7 +15,8 @@ pub struct RoleProbe {
     pub ask: Question,
     /// Roles with what makes them out; the first that fits counts.
     pub roles: Vec<RoleRule>,
-    /// How many nodes lead at once by the target's design: `one`, or `several`, of which each leads a shard of the data.
+    /// How many nodes lead at once by the target's design: `one`; `several`, of which each leads a shard of the data; or one for
+    /// each stream, queue or the like that a plan uses.
     #[serde(default)]
     pub leaders: AtOnce,
     /// Where the term stands in the answer.
@@ -41,6 +43,26 @@ pub enum AtOnce {
     One,
     /// Several: shards.
     Several,
+    /// One for each workload of the plan, whose data is one stream, table or the like.
+    ForEachWorkload,
+    /// One for each key of each workload, whose data is one queue or the like for each key.
+    ForEachKey,
+}
+
+impl AtOnce {
+    /// Whether a plan with these workloads has several leaders.
+    pub fn several(self, workloads: &[&WorkloadOptions]) -> bool {
+        let keys = |workload: &&&WorkloadOptions| {
+            let options = serde_json::to_value(workload).unwrap_or_default();
+            options.pointer(&format!("/{}/keys", workload.name())).and_then(serde_json::Value::as_u64) > Some(1)
+        };
+        match self {
+            AtOnce::One => false,
+            AtOnce::Several => true,
+            AtOnce::ForEachWorkload => workloads.len() > 1,
+            AtOnce::ForEachKey => workloads.len() > 1 || workloads.iter().any(|workload| keys(&workload)),
+        }
+    }
 }
 
 /// What makes out a role.

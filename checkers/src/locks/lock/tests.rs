@@ -139,7 +139,7 @@ fn a_double_hold_by_a_holder_whose_session_had_ended_says_so() {
     assert_eq!((finding.kind.as_str(), verdict.validity), ("double-hold", Validity::Invalid));
     assert!(
         finding.title.ends_with(
-            "; release #5 told process 1 on n1 that its session or lease had ended (not-held: the session is over)"
+            "; release #5 failed because the session or lease of process 1 on n1 had ended (not-held: the session is over)"
         ),
         "{}",
         finding.title

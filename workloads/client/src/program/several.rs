@@ -21,6 +21,9 @@ struct Seat {
 /// The number of the call that has no answer yet; 0: none.
 type OpenCall = Arc<AtomicU64>;
 
+/// In [`OpenCall`]: the client is not connected yet.
+const OPENING: u64 = u64::MAX;
+
 /// Serves clients until a `close` that names none, or until the input ends.
 pub(super) async fn serve<C: Client>(
     first: String,
@@ -62,7 +65,7 @@ pub(super) async fn serve<C: Client>(
 impl Seat {
     fn take<C: Client>(client: u64, init: Init, output: &Arc<Output>, tasks: &mut JoinSet<()>) -> Seat {
         let (calls, receiver) = mpsc::unbounded_channel();
-        let open_call = OpenCall::default();
+        let open_call = OpenCall::new(AtomicU64::new(OPENING));
         let task = tasks.spawn(serve_client::<C>(client, init, receiver, open_call.clone(), output.clone()));
         Seat { calls, open_call, task }
     }
@@ -73,7 +76,7 @@ impl Seat {
         let _ = self.calls.send(call);
     }
 
-    /// Within a call its connection is cut, so that the target frees what it held.
+    /// Within a call, and while it connects, its connection is cut, so that the target frees what it held.
     fn leave(self) {
         if self.open_call.load(Ordering::Relaxed) != 0 {
             self.task.abort();
@@ -90,6 +93,7 @@ async fn serve_client<C: Client>(
 ) {
     let mut client = match opened::<C>(Ok(Request::Init(Box::new(init)))).await {
         Ok((client, functions)) => {
+            open_call.store(0, Ordering::Relaxed);
             output.add(number, Answer::InitOk { version: VERSION, functions });
             client
         }
@@ -120,7 +124,7 @@ fn panicked(ended: std::result::Result<(Id, ()), JoinError>, seats: &HashMap<u64
     output.add(
         client,
         match seat.open_call.load(Ordering::Relaxed) {
-            0 => Answer::Error(error.line(None)),
+            0 | OPENING => Answer::Error(error.line(None)),
             call => Answer::Info(error.line(Some(call))),
         },
     );

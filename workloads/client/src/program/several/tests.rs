@@ -21,12 +21,12 @@ impl Drop for Connection {
 }
 
 thread_local! {
-    /// Who is told what becomes of connections: a test and its clients have one thread.
-    static TOLD: std::cell::RefCell<Option<mpsc::UnboundedSender<&'static str>>> = const { std::cell::RefCell::new(None) };
+    /// Where the ends of connections go: a test and its clients have one thread.
+    static EVENTS: std::cell::RefCell<Option<mpsc::UnboundedSender<&'static str>>> = const { std::cell::RefCell::new(None) };
 }
 
-fn told() -> mpsc::UnboundedSender<&'static str> {
-    TOLD.with_borrow(|told| told.clone().unwrap())
+fn events() -> mpsc::UnboundedSender<&'static str> {
+    EVENTS.with_borrow(|events| events.clone().unwrap())
 }
 
 impl Client for List {
@@ -36,7 +36,11 @@ impl Client for List {
         match init.node.as_str() {
             "refuses" => Err(CallError::fail("refused", "no server here")),
             "panics" => panic!("no server here"),
-            _ => Ok(List { elements: Vec::new(), _connection: Connection(told()) }),
+            "hangs" => {
+                let _connection = Connection(events());
+                std::future::pending().await
+            }
+            _ => Ok(List { elements: Vec::new(), _connection: Connection(events()) }),
         }
     }
 
@@ -54,7 +58,7 @@ impl Client for List {
     }
 
     async fn close(self) {
-        let _ = told().send("closed");
+        let _ = events().send("closed");
     }
 }
 
@@ -87,7 +91,7 @@ impl Program {
         let (input, far) = tokio::io::duplex(1 << 16);
         let (sender, output) = mpsc::unbounded_channel();
         let (connection, connections) = mpsc::unbounded_channel();
-        TOLD.set(Some(connection));
+        EVENTS.set(Some(connection));
         let serving = tokio::spawn(async move {
             let mut lines = BufReader::new(far).lines();
             let first = lines.next_line().await?.unwrap();
@@ -163,6 +167,18 @@ async fn a_client_that_leaves_within_a_call_is_cut_and_one_that_waits_is_closed(
     program.say(json!({"type": "close", "client": 1})).await;
     assert_eq!(program.connections.recv().await, Some("closed"));
     program.say(json!({"type": "close"})).await;
+    program.serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_it_connects_is_cut() {
+    let mut program = Program::start(&["n1", "hangs"]).await;
+    program.line(0).await;
+    program.say(json!({"type": "close", "client": 1})).await;
+    assert_eq!(program.connections.recv().await, Some("cut"));
+    let mut program = Program::start(&["hangs"]).await;
+    program.say(json!({"type": "close"})).await;
+    assert_eq!(program.connections.recv().await, Some("cut"), "the program's end does not wait for it");
     program.serving.await.unwrap().unwrap();
 }
 
