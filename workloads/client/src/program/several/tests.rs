@@ -37,6 +37,7 @@ impl Client for List {
             "refuses" => Err(CallError::fail("refused", "no server here")),
             "panics" => panic!("no server here"),
             "hangs" => {
+                let _ = events().send("connects");
                 let _connection = Connection(events());
                 std::future::pending().await
             }
@@ -124,6 +125,11 @@ impl Program {
         lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
     }
 
+    /// What happens next to a connection.
+    async fn event(&mut self) -> Option<&'static str> {
+        tokio::time::timeout(Duration::from_secs(60), self.connections.recv()).await.unwrap()
+    }
+
     /// The next line of this client.
     async fn line(&mut self, client: u64) -> Value {
         loop {
@@ -163,9 +169,9 @@ async fn a_client_that_leaves_within_a_call_is_cut_and_one_that_waits_is_closed(
     program.line(1).await;
     program.call(0, 1, "add", json!(100)).await;
     program.say(json!({"type": "close", "client": 0})).await;
-    assert_eq!(program.connections.recv().await, Some("cut"));
+    assert_eq!(program.event().await, Some("cut"));
     program.say(json!({"type": "close", "client": 1})).await;
-    assert_eq!(program.connections.recv().await, Some("closed"));
+    assert_eq!(program.event().await, Some("closed"));
     program.say(json!({"type": "close"})).await;
     program.serving.await.unwrap().unwrap();
 }
@@ -174,11 +180,13 @@ async fn a_client_that_leaves_within_a_call_is_cut_and_one_that_waits_is_closed(
 async fn a_client_that_leaves_while_it_connects_is_cut() {
     let mut program = Program::start(&["n1", "hangs"]).await;
     program.line(0).await;
+    assert_eq!(program.event().await, Some("connects"));
     program.say(json!({"type": "close", "client": 1})).await;
-    assert_eq!(program.connections.recv().await, Some("cut"));
+    assert_eq!(program.event().await, Some("cut"));
     let mut program = Program::start(&["hangs"]).await;
+    assert_eq!(program.event().await, Some("connects"));
     program.say(json!({"type": "close"})).await;
-    assert_eq!(program.connections.recv().await, Some("cut"), "the program's end does not wait for it");
+    assert_eq!(program.event().await, Some("cut"), "the program's end does not wait for it");
     program.serving.await.unwrap().unwrap();
 }
 
@@ -188,7 +196,7 @@ async fn a_doubtful_answer_cuts_the_connection() {
     program.line(0).await;
     program.call(0, 1, "add", json!(102)).await;
     assert_eq!(program.line(0).await["error"]["code"], "lost");
-    assert_eq!(program.connections.recv().await, Some("cut"));
+    assert_eq!(program.event().await, Some("cut"));
 }
 
 #[tokio::test]
