@@ -60,13 +60,6 @@ impl<'h> Group<'h> {
         let ops = history.ops();
         self.ops.iter().map(move |&at| ops.at(at as usize))
     }
-
-    /// Whether several processes called this function.
-    pub(crate) fn contended(&self, history: &'h History, function: &str) -> bool {
-        let mut called = self.ops(history).filter(|op| history.name(op.function) == function).map(|op| op.session);
-        let first = called.next();
-        called.any(|session| Some(session) != first)
-    }
 }
 
 /// The objects of all workloads that call any function of `needs`, with their calls of the functions in `takes`; in the order of

@@ -2,4 +2,5 @@
 pub(crate) mod fencing;
 pub(crate) mod lease;
 pub(crate) mod lock;
+mod want;
 mod words;

@@ -15,7 +15,7 @@ use crate::targets::recipe::Exits;
 use dsfuzz_checkers::{Budget, CHECKERS, CRASHES, History, Options, Phase, Severity, Validity, Value, Verdict};
 use dsfuzz_nemesis::FaultOptions;
 use dsfuzz_nemesis::facts::Leaves;
-use dsfuzz_workloads::{Workload, WorkloadOptions};
+use dsfuzz_workloads::{Part, Workload, WorkloadOptions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -97,6 +97,13 @@ impl Rules {
             }
         }
         let workloads = plan.workload.iter().chain(&plan.workloads);
+        // Where no client may join the hanging ones, none of them is asked for.
+        let joins = |workload: &WorkloadOptions| {
+            let built = workload.build();
+            Part::ALL.iter().any(|part| built.part(*part, 0, 0, 1).is_some())
+        };
+        let joining = if workloads.clone().any(joins) { plan.load.joining } else { 0 };
+        let load = LoadPlan { joining, ..plan.load.clone() };
         let blind = workloads.filter_map(|workload| Some(format!("{}: {}", workload.name(), workload.blind()?)));
         Rules {
             checkers,
@@ -105,7 +112,7 @@ impl Rules {
             evidence: Some(plan.evidence.clone()),
             kinds,
             rate: plan.load.rate.map(|rate| rate.0),
-            load: Some(plan.load.clone()),
+            load: Some(load),
             if_seen,
             not_asked,
             blind: blind.collect(),

@@ -14,13 +14,14 @@
 //!
 //! Findings: `double-hold` (lock), `too-many-holders` (semaphore), `release-by-non-holder` (lock: an acknowledged
 //! release by a process that released as often as it acquired; option `idempotent_release` allows it), and as evidence
-//! `acquired-while-held` (the holder itself acquired again: a lock may be reentrant). Unknown: nothing acquired, or
-//! only one process ever asked, arguments of acquire that differ and may name locks.
+//! `acquired-while-held` (the holder itself acquired again: a lock may be reentrant). Unknown: nothing acquired, no more ever held or
+//! wanted at once than there is, or arguments of acquire that differ and may name locks.
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;
 
+use super::want::{Want, most_at_once};
 use super::words;
 pub(crate) use crate::calls::names::NamedBy;
 use crate::calls::{Named, Naming, SessionEnds, at, by_key, object, refusal, took, was_lost, workloads_with};
@@ -207,12 +208,27 @@ impl Lock {
         Some(Known { holds: done, malformed })
     }
 
-    /// Whether several processes asked, and for more than there is.
-    fn contended(&self, history: &History, lock: &Named<'_>) -> bool {
-        let acquires = lock.group.ops(history).filter(|op| history.name(op.function) == "acquire");
-        let asked = acquires.fold(0_u64, |sum, op| sum.saturating_add(permits(&op).unwrap_or(1)));
-        let enough = self.exclusive || self.permits.is_none_or(|permits| asked > permits);
-        enough && lock.group.contended(history, "acquire")
+    /// Whether several processes may have wanted more than there is at one moment: each from its call of acquire on, until its hold
+    /// is certainly over, or until it was refused.
+    fn contended(&self, history: &History, lock: &Named<'_>, holds: &[Hold]) -> bool {
+        let over = |op: Op<'_>| if op.outcome == Outcome::Info { u64::MAX } else { op.reply };
+        let mut ends: HashMap<u32, u64> = HashMap::new();
+        for hold in holds {
+            let released = hold.ended_by.map(|position| at(history, position));
+            let released = released
+                .filter(|op| history.name(op.function) == "release" && op.session == at(history, hold.acquire).session);
+            let end = ends.entry(hold.acquire).or_default();
+            *end = released.map_or(u64::MAX, over).max(*end);
+        }
+        let positions = lock.group.ops.iter().map(|&position| (position, at(history, position)));
+        let acquires = positions.filter(|(_, op)| history.name(op.function) == "acquire");
+        let wants = acquires.map(|(position, op)| Want {
+            session: op.session,
+            from: op.call,
+            to: ends.get(&position).copied().unwrap_or_else(|| over(op)),
+            permits: permits(&op).unwrap_or(1),
+        });
+        most_at_once(wants, self.exclusive).is_some_and(|most| most > self.permits.unwrap_or(u64::MAX))
     }
 
     /// Counts what is certainly held at the beginning of every hold.
@@ -421,7 +437,7 @@ impl Checker for Lock {
             for lock in &names.locks {
                 let Some(known) = self.holds(history, lock, &ends, &mut poll, &mut report) else { break 'keys };
                 held += known.holds.len();
-                contended += usize::from(!known.holds.is_empty() && self.contended(history, lock));
+                contended += usize::from(!known.holds.is_empty() && self.contended(history, lock, &known.holds));
                 malformed.extend(known.malformed);
                 most = most.max(self.sweep(history, lock, &known.holds, &mut poll, &mut report));
             }
@@ -432,11 +448,12 @@ impl Checker for Lock {
         let otherwise = match self.permits {
             None => unknown("How many permits there are is not known: set the option permits.".to_owned()),
             Some(_) if held == 0 => unknown("Nothing was ever acquired.".to_owned()),
-            Some(_) if contended == 0 && self.exclusive => {
-                unknown("Only one process ever asked for a lock that was held, so nothing was contended.".to_owned())
-            }
+            Some(_) if contended == 0 && self.exclusive => unknown(
+                "No process ever asked for a lock while another one had or wanted it, so nothing was contended."
+                    .to_owned(),
+            ),
             Some(permits) if contended == 0 => unknown(format!(
-                "Of no semaphore did several processes ask for more than {permits} in all, so nothing was contended."
+                "Of no semaphore were more than {permits} permits ever held or wanted at once, so nothing was contended."
             )),
             Some(permits) => {
                 let text =

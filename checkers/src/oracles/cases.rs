@@ -123,10 +123,13 @@ pub(crate) fn registers(n: u64) -> Vec<Call> {
     (0..n).flat_map(round).collect()
 }
 
-/// Two processes by turns acquire and release a lock.
+/// Two processes by turns acquire and release a lock, and the other one is refused meanwhile.
 pub(crate) fn held(n: u64, reply: impl Fn(u64) -> Json) -> Vec<Call> {
-    let pair = |at: u64| [call(at % 2, "acquire", Null, Null, reply(at)), call(at % 2, "release", Null, Null, Null)];
-    (0..n).flat_map(pair).collect()
+    let turn = |at: u64| {
+        let refused = Call { outcome: "fail", ..call((at + 1) % 2, "acquire", Null, Null, Null) };
+        [call(at % 2, "acquire", Null, Null, reply(at)), refused, call(at % 2, "release", Null, Null, Null)]
+    };
+    (0..n).flat_map(turn).collect()
 }
 
 #[cfg(test)]

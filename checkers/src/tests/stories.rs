@@ -147,7 +147,7 @@ fn two_certain_holds_of_one_lock() {
     let foreign = "1 acquire 0 null -> ok\n 2 release 0 null -> ok\n 2 acquire 0 null -> fail";
     assert_eq!(kinds(&judge("lock", &[], foreign)), ["release-by-non-holder"]);
     valid(&judge("lock", &[("idempotent_release", Value::Bool(true))], foreign));
-    unknown(&judge("lock", &[], "1 acquire 0 null -> ok\n 1 release 0 null -> ok"), "Only one process");
+    unknown(&judge("lock", &[], "1 acquire 0 null -> ok\n 1 release 0 null -> ok"), "nothing was contended");
     unknown(&judge("lock", &[], "1 acquire 0 null -> fail\n 2 acquire 0 null -> fail"), "Nothing was ever");
     let again = judge("lock", &[], "1 acquire 0 null -> ok\n 1 acquire 0 null -> ok\n 2 acquire 0 null -> fail");
     valid(&again);
@@ -177,9 +177,16 @@ fn a_refused_release_gives_nothing_back() {
     let other = judge("lock", &argument, &format!("{named}\n 3 acquire 0 \"b\" -> ok\n 1 release 0 \"a\" -> fail"));
     assert_eq!((kinds(&other), &other.findings[0].ops[..]), (vec!["double-hold"], &[0, 4][..]));
     valid(&judge("lock", &[], &story.replace("fail", "info")));
-    valid(&judge("lock", &[], &story.replace("fail", "ok")));
+    let in_turn = story.replace("fail", "ok");
+    unknown(&judge("lock", &[], &in_turn), "nothing was contended");
+    unknown(&judge("lease", &long, &in_turn), "nothing was contended");
+    unknown(&judge("semaphore", &[("permits", 1.into())], &in_turn), "nothing was contended");
+    let refused = format!("{in_turn}\n 1 acquire 0 null -> fail");
+    valid(&judge("lock", &[], &refused));
+    valid(&judge("lease", &long, &refused));
+    valid(&judge("semaphore", &[("permits", 1.into())], &refused));
+    unknown(&judge("semaphore", &[("permits", 2.into())], &refused), "nothing was contended");
     assert_eq!(kinds(&judge("semaphore", &[("permits", 1.into())], story)), ["too-many-holders"]);
-    valid(&judge("lease", &long, &story.replace("fail", "ok")));
 }
 
 #[test]
@@ -306,7 +313,8 @@ fn a_lock_that_was_given_back_by_name_is_not_held() {
         1 release null null -> ok
         2 acquire null "a" -> ok
         2 release null "a" -> ok
-        2 acquire null "b" -> ok"#;
+        2 acquire null "b" -> ok
+        1 acquire null "b" -> fail"#;
     valid(&judge("lock", std::slice::from_ref(&argument), in_turn));
     let nested = in_turn.replacen("release null \"a\"", "read null \"a\"", 1);
     unknown(&judge("lock", std::slice::from_ref(&argument), &nested), "which of them it gives back");

@@ -218,8 +218,8 @@ pub(super) fn ok_around(kind: &str, met: &[&EffectiveFault<'_>], min: u64, elect
 
 pub(super) fn asked_during(met: &EffectiveFault<'_>, node: &str, asked: f64, min: f64) -> String {
     format!(
-        "{node} was asked {} calls a second in {}, and at least {} a second are asked for on each node. Let more clients \
-         join those that hang (`load.joining`), or make the load stronger (`load.clients`, `load.rate`); with \
+        "{node} was asked {} calls a second in {}, and at least {} a second are asked for on each node. Use more clients \
+         (`load.clients`), let more of them join those that hang (`load.joining`), or raise `load.rate`; with \
          `load.joining: 0` nothing is asked for.",
         tenths(asked),
         named(met.fault),

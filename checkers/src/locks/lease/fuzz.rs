@@ -21,7 +21,7 @@ pub(crate) const DOC: CheckerCases = CheckerCases {
     )]),
     right_and_wrong: Ok(&[(
         &[("ttl_ms", "10000")],
-        "1 acquire 0 null -> ok\n 1 release 0 null -> ok\n 2 acquire 0 null -> ok",
+        "1 acquire 0 null -> ok\n 2 acquire 0 null -> fail\n 1 release 0 null -> ok\n 2 acquire 0 null -> ok",
         "1 acquire 0 null -> ok\n 2 acquire 0 null -> ok",
     )]),
     long: Ok(Long::of(|n| held(n, |_| json!({"ttl_ms": 2})))),

@@ -17,7 +17,7 @@ pub(crate) const LOCK: CheckerCases = CheckerCases {
     too_little: Ok(&[(&[], "1 acquire 0 null -> ok\n 1 acquire 1 null -> fail\n 2 acquire 1 null -> fail")]),
     right_and_wrong: Ok(&[(
         &[],
-        "1 acquire 0 null -> ok\n 1 release 0 null -> ok\n 2 acquire 0 null -> ok",
+        "1 acquire 0 null -> ok\n 2 acquire 0 null -> fail\n 1 release 0 null -> ok\n 2 acquire 0 null -> ok",
         "1 acquire 0 null -> ok\n 2 acquire 0 null -> ok",
     )]),
     long: Ok(Long::of(|n| held(n, |_| Null))),
@@ -30,7 +30,7 @@ pub(crate) const SEMAPHORE: CheckerCases = CheckerCases {
     too_little: Ok(&[(&[("permits", "3")], "1 acquire 0 null -> ok\n 2 acquire 0 2 -> ok")]),
     right_and_wrong: Ok(&[(
         &[("permits", "1")],
-        "1 acquire 0 null -> ok\n 1 release 0 null -> ok\n 2 acquire 0 null -> ok",
+        "1 acquire 0 null -> ok\n 2 acquire 0 null -> fail\n 1 release 0 null -> ok\n 2 acquire 0 null -> ok",
         "1 acquire 0 null -> ok\n 2 acquire 0 null -> ok",
     )]),
     long: Ok(Long { options: &[("permits", "1")], ..Long::of(|n| held(n, |_| Null)) }),

@@ -13,7 +13,8 @@ fn released(reply: &str) -> History {
         call(1, 1, "acquire", r#"{"type":"ok""#),
         call(3, 1, "release", reply),
         call(5, 2, "acquire", r#"{"type":"ok""#),
-        call(7, 2, "release", r#"{"type":"ok""#),
+        call(7, 3, "acquire", r#"{"type":"fail""#),
+        call(9, 2, "release", r#"{"type":"ok""#),
     ])
 }
 

@@ -296,6 +296,18 @@ impl<D: Driver> SqlClient<D> {
         if outcome.affected == 0 { Ok(outcome) } else { without_warnings(outcome) }
     }
 
+    /// A statement on its own that must change a row. Where the server counts none, its effect is unknown: a trigger may have
+    /// made the change. What counts no rows, such as a call of a procedure, is taken as it is.
+    pub(crate) async fn change_some(&mut self, name: &str, statement: &str) -> Result<Outcome, CallError> {
+        let outcome = self.change(statement).await?;
+        let verb = statement.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+        if outcome.affected == 0 && ["insert", "update", "replace", "upsert", "merge"].contains(&verb.as_str()) {
+            let text = format!("the statement `{name}` of the recipe changed no row: {statement}");
+            return Err(CallError::info("malformed", text));
+        }
+        Ok(outcome)
+    }
+
     /// The release of a session's lock. PostgreSQL warns of one that is not held, which the answer says too.
     pub(crate) async fn run_release(&mut self, statement: &str) -> Result<Outcome, CallError> {
         self.run(statement).await.map_err(|error| self.classes.call_error(&error, Stage::Commits))

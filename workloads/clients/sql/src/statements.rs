@@ -205,7 +205,8 @@ impl Statements {
             ("rows", Dialect::Tidb) => statements.insert("add", ROWS_TIDB.to_owned()),
             _ => None,
         };
-        for (name, text) in given {
+        // An empty one is left out: templates of a recipe write texts.
+        for (name, text) in given.iter().filter(|(_, text)| !text.trim().is_empty()) {
             // One recipe carries several objects, so that a name of another object is no mistake.
             let Some(doc) = docs().find(|doc| doc.name == name) else {
                 if STATEMENTS.iter().any(|doc| doc.name == name) {

@@ -12,7 +12,7 @@ const DRAIN_MAX: i64 = 1000;
 pub(super) async fn enqueue<D: Driver>(client: &mut SqlClient<D>, call: &Call) -> Result<Value, CallError> {
     let values = [("key", key(call)?.into()), ("value", int(&call.value, "the element")?.into())];
     let statement = client.statement("enqueue", "", &values);
-    client.change(&statement).await.map(|_| Value::Null)
+    client.change_some("enqueue", &statement).await.map(|_| Value::Null)
 }
 
 /// The first element that no other transaction is taking; null if there is none.

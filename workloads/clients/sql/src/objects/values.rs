@@ -23,7 +23,7 @@ pub(super) async fn write_register<D: Driver>(client: &mut SqlClient<D>, call: &
     let values = [("key", key(call)?.into()), ("value", int(&call.value, "the value")?.into())];
     let statement = client.statement("write", "", &values);
     if !client.settings.versions {
-        return client.change(&statement).await.map(|_| Value::Null);
+        return client.change_some("write", &statement).await.map(|_| Value::Null);
     }
     client.begin().await?;
     client.step(&statement).await?;
@@ -79,7 +79,7 @@ pub(super) async fn cas_register<D: Driver>(client: &mut SqlClient<D>, call: &Ca
 pub(super) async fn add_to_set<D: Driver>(client: &mut SqlClient<D>, call: &Call) -> Result<Value, CallError> {
     let values = [("key", key(call)?.into()), ("value", int(&call.value, "the element")?.into())];
     let statement = client.statement("add", "", &values);
-    client.change(&statement).await.map(|_| Value::Null)
+    client.change_some("add", &statement).await.map(|_| Value::Null)
 }
 
 pub(super) async fn read_set<D: Driver>(client: &mut SqlClient<D>, call: &Call) -> Result<Value, CallError> {
@@ -90,7 +90,7 @@ pub(super) async fn read_set<D: Driver>(client: &mut SqlClient<D>, call: &Call) 
 pub(super) async fn add_to_counter<D: Driver>(client: &mut SqlClient<D>, call: &Call) -> Result<Value, CallError> {
     let values = [("key", key(call)?.into()), ("value", int(&call.value, "the number")?.into())];
     let statement = client.statement("add", "", &values);
-    client.change(&statement).await.map(|_| Value::Null)
+    client.change_some("add", &statement).await.map(|_| Value::Null)
 }
 
 pub(super) async fn read_counter<D: Driver>(client: &mut SqlClient<D>, call: &Call) -> Result<Value, CallError> {
