@@ -65,9 +65,41 @@ pub(super) fn client_faults(history: &History, info: &RunInfo) -> Option<String>
     Some(format!("the client of {} gave {answers} that cannot be true, first #{}: {text}", info.target, first.call))
 }
 
+/// Notes about calls that are in doubt by a fault of the client alone.
+pub(super) fn client_notes(rows: &[ErrorRow]) -> Vec<String> {
+    let in_doubt =
+        |row: &&ErrorRow| row.outcome == "info" && (row.code == "crash" || row.code.starts_with("malformed"));
+    let note = |row: &ErrorRow| {
+        let calls = if row.count == 1 { "1 call is".to_owned() } else { format!("{} calls are", row.count) };
+        let (first, example) = (row.first, &row.example);
+        format!("{calls} in doubt because the client broke the protocol or ended, first #{first}: {example}")
+    };
+    rows.iter().filter(in_doubt).map(note).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calls_that_a_broken_client_left_in_doubt_are_noted() {
+        let row = |code: &str, outcome: &str| ErrorRow {
+            code: code.to_owned(),
+            outcome: outcome.to_owned(),
+            final_read: false,
+            count: 139,
+            first: 7,
+            example: format!("{code}: reconnecting..."),
+            nodes: Vec::new(),
+        };
+        let rows = [row("malformed", "info"), row("malformed", "fail"), row("timeout", "info"), row("crash", "info")];
+        let notes = client_notes(&rows);
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert_eq!(
+            notes[0],
+            "139 calls are in doubt because the client broke the protocol or ended, first #7: malformed: reconnecting..."
+        );
+    }
 
     #[test]
     fn codes_are_what_stands_before_the_colon() {

@@ -223,6 +223,8 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
     };
     let mut notes: Vec<String> = rules.not_asked().collect();
     notes.extend(never_ok::notes(history, info));
+    let errors = errors::table(history);
+    notes.extend(errors::client_notes(&errors).into_iter().filter(|_| !info.file));
     notes.extend(empty.iter().map(|promise| {
         if promise.not_asked() {
             return format!("{}: {}", promise.checker, promise.summary);
@@ -249,7 +251,7 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
         notes,
         load,
         harness,
-        errors: errors::table(history),
+        errors,
         exit: i32::from(exit.code()),
         promises,
         dsfuzz: env!("CARGO_PKG_VERSION").into(),
