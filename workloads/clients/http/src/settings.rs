@@ -84,6 +84,20 @@ impl Settings {
                 let known = FAILURES.join(", ");
                 return wrong("fail", format!("{code} is no code of a failure; there are {known}"));
             }
+            if let Some(value) = function.value.as_ref().filter(|value| !value.is_empty() && !value.starts_with('/')) {
+                let text = format!(
+                    "`{value}` is no JSON pointer: `/{value}` is the entry of this name, and `\"\"` the whole body"
+                );
+                return wrong("value", text);
+            }
+            let lists = [("absent", &function.absent), ("held", &function.held)];
+            let given = function.ok.iter().map(|ok| ("ok", ok)).chain(lists);
+            let given = given.chain(function.fail.values().map(|statuses| ("fail", statuses)));
+            for (key, statuses) in given {
+                if let Some(status) = statuses.iter().find(|status| !(100..=599).contains(*status)) {
+                    return wrong(key, format!("{status} is no status from 100 to 599"));
+                }
+            }
             match &function.repeat {
                 Some(repeated) if !settings.functions.contains_key(repeated) => {
                     return wrong("repeat", format!("there is no function {repeated}"));
@@ -119,6 +133,24 @@ impl Function {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_can_never_be_true_is_refused() {
+        for (function, says) in [
+            (json!({"path": "/x", "value": "v"}), "`settings.functions.read.value`: `v` is no JSON pointer: `/v`"),
+            (json!({"path": "/x", "absent": [40]}), "`settings.functions.read.absent`: 40 is no status"),
+            (
+                json!({"path": "/x", "fail": {"precondition": [4090]}}),
+                "`settings.functions.read.fail`: 4090 is no status",
+            ),
+        ] {
+            let refused = Settings::of(&json!({"functions": {"read": function}})).expect_err("refused");
+            assert!(refused.text.contains(says), "{}", refused.text);
+        }
+        for value in ["", "/v", "/0/v"] {
+            assert!(Settings::of(&json!({"functions": {"read": {"path": "/x", "value": value}}})).is_ok(), "{value}");
+        }
+    }
 
     #[test]
     fn a_status_means_what_the_recipe_says_and_else_nothing() {
