@@ -304,7 +304,12 @@ fn an_expired_session_has_lost_its_locks() {
         std::thread::sleep(Duration::from_millis(100));
     }
     holder.go_on();
-    assert_eq!(kind(&holder.call("release", (), ())), ("fail", "not-held"));
+    let mut release = holder.call("release", (), ());
+    if kind(&release) == ("info", "lost") {
+        // The call was sent on the old connection before the client saw its end.
+        release = holder.call("release", (), ());
+    }
+    assert_eq!(kind(&release), ("fail", "not-held"));
     assert_eq!(holder.ok("acquire", ()), json!(false), "a new session was opened");
     other.ok("release", ());
     assert!(holder.ok("acquire", ()).is_i64());
