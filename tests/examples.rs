@@ -26,7 +26,7 @@ fn every_example_is_a_plan_whose_target_carries_it() {
         let at = file.display();
         let target = targets::load(&plan.target, file.parent().expect("a folder"), &plan.options)
             .unwrap_or_else(|error| panic!("{at}: {error}"));
-        for workload in plan.workload.iter().chain(&plan.workloads) {
+        for workload in plan.all_workloads() {
             assert!(target.carries(workload.name(), workload.object()), "{at}: {}", workload.name());
         }
     }

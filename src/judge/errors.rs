@@ -3,6 +3,7 @@ use crate::store::{ErrorRow, RunInfo};
 use crate::targets::exec::UNBELIEVED;
 use dsfuzz_checkers::history::NameId;
 use dsfuzz_checkers::{History, Op, Outcome};
+use dsfuzz_workloads::codes::{CRASH, MALFORMED};
 use std::collections::BTreeMap;
 
 /// Longest code; a longer text without a colon is no code.
@@ -68,7 +69,7 @@ pub(super) fn client_faults(history: &History, info: &RunInfo) -> Option<String>
 /// Notes about calls that are in doubt by a fault of the client alone.
 pub(super) fn client_notes(rows: &[ErrorRow]) -> Vec<String> {
     let in_doubt =
-        |row: &&ErrorRow| row.outcome == "info" && (row.code == "crash" || row.code.starts_with("malformed"));
+        |row: &&ErrorRow| row.outcome == "info" && (row.code == CRASH.code || row.code.starts_with(MALFORMED.code));
     let note = |row: &ErrorRow| {
         let calls = if row.count == 1 { "1 call is".to_owned() } else { format!("{} calls are", row.count) };
         let (first, example) = (row.first, &row.example);

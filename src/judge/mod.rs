@@ -16,6 +16,8 @@ use dsfuzz_checkers::{Budget, CHECKERS, CRASHES, History, Options, Phase, Severi
 use dsfuzz_nemesis::FaultOptions;
 use dsfuzz_nemesis::facts::Leaves;
 use dsfuzz_workloads::{Part, Workload, WorkloadOptions};
+use never_ok::NeverOk;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -61,7 +63,7 @@ impl Rules {
     /// The rules of a plan on a target: the plan's checkers, or those of its workloads. `split-brain` runs by default only if
     /// there are leaders or cuts to judge.
     pub fn of_plan(plan: &Plan, facts: &TargetFacts) -> Rules {
-        let workloads = plan.workload.iter().chain(&plan.workloads);
+        let workloads = plan.all_workloads();
         let workloads: Vec<Box<dyn Workload>> = workloads.map(WorkloadOptions::build).collect();
         let named = workloads.iter().flat_map(|workload| workload.checkers());
         let mut checkers: Vec<(String, Options)> = match plan.check.is_empty() {
@@ -96,7 +98,7 @@ impl Rules {
                 if_seen.push(SPLIT_BRAIN.into());
             }
         }
-        let workloads = plan.workload.iter().chain(&plan.workloads);
+        let workloads = plan.all_workloads();
         // Where no client may join the hanging ones, none of them is asked for.
         let joins = |workload: &WorkloadOptions| {
             let built = workload.build();
@@ -183,13 +185,12 @@ fn with_exits(options: &mut Options, exits: &Exits) {
 
 /// Judges the history. `info` carries the health of the run.
 pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
-    let faulty = errors::client_faults(history, info).or_else(|| never_ok::sentence(history, info));
-    let faulty = faulty.filter(|sentence| !info.harness_failures.contains(sentence));
-    if let Some(sentence) = faulty {
-        let mut info = info.clone();
-        info.harness_failures.push(sentence);
-        return judge(history, rules, &info);
+    let never_ok = never_ok::of(history, info);
+    let mut info = Cow::Borrowed(info);
+    if let Some(sentence) = at_fault(history, &info, &never_ok) {
+        info.to_mut().harness_failures.push(sentence);
     }
+    let info = &*info;
     let mut rules = rules.with_final_reads(&info.final_reads);
     // A run of an earlier version, or one without a load: no process was watched, and no plan asked for it.
     if rules.crashes_implied && history.processes.is_empty() {
@@ -222,7 +223,7 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
         _ => sentence,
     };
     let mut notes: Vec<String> = rules.not_asked().collect();
-    notes.extend(never_ok::notes(history, info));
+    notes.extend(never_ok.notes());
     let errors = errors::table(history);
     notes.extend(errors::client_notes(&errors).into_iter().filter(|_| !info.file));
     notes.extend(empty.iter().map(|promise| {
@@ -257,6 +258,13 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
         dsfuzz: env!("CARGO_PKG_VERSION").into(),
         asked: None,
     }
+}
+
+/// The fault of the client, the plan or the recipe for which no verdict may rest on the run, unless the run knows it.
+fn at_fault(history: &History, info: &RunInfo, never_ok: &NeverOk) -> Option<String> {
+    let known = &info.harness_failures;
+    let never_ok = || never_ok.sentence().filter(|_| !known.iter().any(|known| known.starts_with(never_ok::AT_FAULT)));
+    errors::client_faults(history, info).or_else(never_ok).filter(|sentence| !known.contains(sentence))
 }
 
 /// Whether a checker that runs by default found nothing to judge.

@@ -17,7 +17,7 @@ pub const AT_FAULT: &str = "the plan, the recipe or the client is wrong: ";
 const CALLS_MIN: u64 = 3;
 /// Fewest failed calls of a function for a note.
 const NOTED_MIN: u64 = 10;
-/// Errors of one function that are told apart.
+/// Most different errors of one function that are counted.
 const ERRORS_MAX: usize = 32;
 /// Longest part of an error that is compared and quoted.
 const ERROR_CHARS_MAX: usize = 200;
@@ -140,14 +140,17 @@ impl NeverOk {
     }
 
     /// One sentence for each function that may be asked wrongly.
-    fn notes(&self) -> Vec<String> {
+    pub(super) fn notes(&self) -> Vec<String> {
         let doubtful = self.failures().filter(|(_, failures)| failures.is_doubtful() && !failures.at_fault());
         doubtful.filter_map(|((workload, f), failures)| failures.describe(f, &self.of(workload))).collect()
     }
 }
 
-/// The functions of a run that were never Ok.
-fn of(history: &History) -> NeverOk {
+/// The functions of a run that were never Ok; of a file none, which has no plan.
+pub(super) fn of(history: &History, info: &RunInfo) -> NeverOk {
+    if info.file {
+        return NeverOk::default();
+    }
     let succeeded: HashSet<(NameId, NameId)> =
         history.ops().iter().filter(|op| op.outcome == Outcome::Ok).map(|op| (op.workload, op.function)).collect();
     let mut never = NeverOk::default();
@@ -156,19 +159,6 @@ fn of(history: &History) -> NeverOk {
         never.count(history.name(op.workload), history.name(op.function), Some(error));
     }
     never
-}
-
-/// The sentence about the functions of a run that are at fault themselves.
-pub(super) fn sentence(history: &History, info: &RunInfo) -> Option<String> {
-    if info.file || info.harness_failures.iter().any(|failure| failure.starts_with(AT_FAULT)) {
-        return None;
-    }
-    of(history).sentence()
-}
-
-/// Notes about functions of a run that may be asked wrongly.
-pub(super) fn notes(history: &History, info: &RunInfo) -> Vec<String> {
-    if info.file { Vec::new() } else { of(history).notes() }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use dsfuzz_workloads::WorkloadOptions;
 /// None where it judges the run as a whole, or where the plan names the workload.
 pub(super) fn of(plan: &Plan, checker: &str, options: &Options) -> Option<Vec<String>> {
     let doc = CHECKERS.iter().find(|doc| doc.name == checker)?;
-    let workloads: Vec<&WorkloadOptions> = plan.workload.iter().chain(&plan.workloads).collect();
+    let workloads: Vec<&WorkloadOptions> = plan.all_workloads().collect();
     if doc.judges.runs || workloads.len() < 2 || options.0.contains_key("workload") {
         return None;
     }

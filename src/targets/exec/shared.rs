@@ -7,7 +7,7 @@ use super::ExecConnect;
 use super::process::{OutputLine, Program};
 use super::protocol;
 use crate::targets::node_commands::head;
-use serde::Deserialize;
+use dsfuzz_client::lines::ClientField;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,12 +56,6 @@ enum EndOfProgram {
     /// Its last client was given up, or it broke the protocol.
     Killed,
     Ended,
-}
-
-/// The field that tells clients apart.
-#[derive(Deserialize)]
-struct ClientField {
-    client: Option<u64>,
 }
 
 /// A client's place in a program.

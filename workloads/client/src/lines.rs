@@ -44,6 +44,13 @@ pub struct AnswerLine {
     pub client: Option<u64>,
 }
 
+/// The field of a line that names its client, whatever else stands in the line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct ClientField {
+    /// The client of the program.
+    pub client: Option<u64>,
+}
+
 /// Where and how a client connects, and what it is to carry out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Init {

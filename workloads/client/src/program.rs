@@ -2,8 +2,7 @@
 //!
 //! It reads a request, carries it out, writes the answer and flushes it. A program ends with its standard input. Lines with the
 //! field `client` are for several clients ([`several`]).
-use crate::lines::{Answer, Call, ErrorLine, Init, NotOk, Request, SETUP, VERSION};
-use serde::Deserialize;
+use crate::lines::{Answer, Call, ClientField, ErrorLine, Init, NotOk, Request, SETUP, VERSION};
 use serde_json::Value;
 use std::future::Future;
 use std::io::{IsTerminal, Write};
@@ -181,12 +180,6 @@ async fn serve<C: Client>(input: BufReader<impl AsyncRead + Unpin + Send>) -> st
         None => serve_one::<C>(&first, lines).await,
         Some(_) => several::serve::<C>(first, lines, std::io::stdout()).await,
     }
-}
-
-/// The field that tells clients apart.
-#[derive(Default, Deserialize)]
-struct ClientField {
-    client: Option<u64>,
 }
 
 async fn serve_one<C: Client>(first: &str, mut lines: Lines<impl AsyncBufRead + Unpin>) -> std::io::Result<()> {

@@ -32,7 +32,12 @@ pub fn free_port_of(address: &str) -> u16 {
     TcpListener::bind((address, 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
-/// What a client on loopback is told of an object.
+/// The first line for a client of an object without settings and parameters.
+pub fn plain(object: &str, port: u16) -> Init {
+    init(object, port, json!({}), Value::Null)
+}
+
+/// The first line for a client on loopback.
 pub fn init(object: &str, port: u16, settings: Value, params: Value) -> Init {
     Init {
         version: VERSION,

@@ -147,7 +147,7 @@ impl Output {
         self.ready.notify_one();
     }
 
-    /// Writes what is there, whenever something is.
+    /// Writes the pending lines whenever some are added.
     async fn write(output: Arc<Output>) -> Result<()> {
         loop {
             output.ready.notified().await;

@@ -14,7 +14,7 @@ pub struct Program {
     is_final: bool,
     /// The functions that it carries out.
     pub functions: Vec<String>,
-    /// The deadline that calls are told, in milliseconds.
+    /// The deadline of each call, in milliseconds.
     pub deadline_ms: u64,
 }
 

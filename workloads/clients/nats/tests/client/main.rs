@@ -9,16 +9,10 @@ mod replicas;
 mod server;
 
 use dsfuzz_client::lines::{Answer, Init};
-use dsfuzz_client::testing::{Program, init};
-use serde_json::{Value, json};
+use dsfuzz_client::testing::{Program, plain};
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_dsfuzz-client-nats");
-
-/// What a client of an object is told that has neither settings nor parameters.
-fn plain(object: &str, port: u16) -> Init {
-    init(object, port, json!({}), Value::Null)
-}
 
 /// A client that is connected.
 fn start(init: Init) -> Program {
