@@ -4,10 +4,12 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// First of the subordinate users.
-const RANGE: u32 = 1_200_000_000;
+/// Users of this test process, each with a number of its own.
+static USERS: AtomicU32 = AtomicU32::new(0);
+const RANGE_LENGTH: u32 = 65_536;
 const NAME: &str = "labber";
 
 /// The users that a node has.
@@ -21,6 +23,8 @@ enum Map {
 struct PlainUser {
     folder: tempfile::TempDir,
     uid: u32,
+    /// The first of its subordinate users.
+    first: u32,
     map: Map,
 }
 
@@ -30,7 +34,7 @@ struct Said {
 }
 
 impl PlainUser {
-    fn new(map: Map, number: u32) -> PlainUser {
+    fn new(map: Map) -> PlainUser {
         assert!(nix::unistd::geteuid().is_root(), "these tests need root, to become a user without it");
         let folder = tempfile::Builder::new().prefix("rootless").tempdir_in("/tmp").expect("a folder");
         let own = |path: &str| folder.path().join(path);
@@ -40,7 +44,8 @@ impl PlainUser {
         for name in ["dsfuzz", "dsfuzz-agent"] {
             fs::copy(program.with_file_name(name), own("bin").join(name)).expect("cargo build --workspace");
         }
-        let uid = 30_000 + std::process::id() % 10_000 + number * 10_000;
+        let number = std::process::id() % 1000 * 20 + USERS.fetch_add(1, Ordering::Relaxed);
+        let (uid, first) = (30_000 + number, 1_200_000_000 + number * RANGE_LENGTH);
         fs::create_dir(own("home")).expect("made");
         chown(own("home"), Some(uid), Some(uid)).expect("given away");
         let add = |file: &str, line: String| {
@@ -49,9 +54,9 @@ impl PlainUser {
         };
         add("passwd", format!("{NAME}:x:{uid}:{uid}::{}:/bin/sh", own("home").display()));
         add("group", format!("{NAME}:x:{uid}:"));
-        let range = if map == Map::Range { format!("{NAME}:{RANGE}:65536\n") } else { String::new() };
+        let range = if map == Map::Range { format!("{NAME}:{first}:{RANGE_LENGTH}\n") } else { String::new() };
         fs::write(own("subids"), range).expect("written");
-        PlainUser { folder, uid, map }
+        PlainUser { folder, uid, first, map }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -103,7 +108,7 @@ impl PlainUser {
     fn left(&self) -> Vec<String> {
         let folders = fs::read_dir(self.labs()).into_iter().flatten().flatten().map(|entry| entry.path());
         let folders = folders.filter(|path| path.is_dir()).map(|path| path.display().to_string());
-        let ours = |uid: u32| uid == self.uid || (RANGE..RANGE + 65_536).contains(&uid) && self.map == Map::Range;
+        let ours = |uid: u32| uid == self.uid || (self.first..self.first + RANGE_LENGTH).contains(&uid);
         let processes = fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| {
             let _: u32 = entry.file_name().to_str()?.parse().ok()?;
             let uid = fs::metadata(entry.path()).ok()?.uid();
@@ -130,8 +135,8 @@ impl Drop for PlainUser {
     }
 }
 
-fn a_lab_is_whole(map: Map, number: u32) {
-    let user = PlainUser::new(map, number);
+fn a_lab_is_whole(map: Map) {
+    let user = PlainUser::new(map);
     let passwd = fs::read("/etc/passwd").expect("read");
     user.says(&["lab", "up", "2"]);
     let listed = user.says(&["lab", "list"]);
@@ -174,18 +179,18 @@ fn a_lab_is_whole(map: Map, number: u32) {
 
 #[test]
 fn a_lab_with_subordinate_users_is_whole_and_confined() {
-    a_lab_is_whole(Map::Range, 0);
+    a_lab_is_whole(Map::Range);
 }
 
 #[test]
 fn a_lab_with_one_user_is_whole_and_confined() {
-    a_lab_is_whole(Map::Single, 1);
+    a_lab_is_whole(Map::Single);
 }
 
 #[test]
 fn what_a_killed_supervisor_leaves_goes_with_the_next_command() {
-    for (map, number) in [(Map::Range, 0), (Map::Single, 1)] {
-        let user = PlainUser::new(map, number);
+    for map in [Map::Range, Map::Single] {
+        let user = PlainUser::new(map);
         user.says(&["lab", "up", "2"]);
         let owner = if map == Map::Range { "chown 7:7 /var/log/f; " } else { "" };
         user.in_node("n1", &format!("mkdir -p /var/log/d; touch /var/log/f /var/log/d/f; {owner}chmod 0 /var/log/d"));
@@ -201,12 +206,11 @@ fn what_a_killed_supervisor_leaves_goes_with_the_next_command() {
 
 #[test]
 fn a_lab_that_does_not_come_up_says_why_and_leaves_nothing() {
-    for (map, number) in [(Map::Range, 0), (Map::Single, 1)] {
-        let user = PlainUser::new(map, number);
+    for map in [Map::Range, Map::Single] {
+        let user = PlainUser::new(map);
         fs::write(user.path("broken"), "#!/bin/false\n").expect("written");
         fs::set_permissions(user.path("broken"), fs::Permissions::from_mode(0o755)).expect("a program");
-        let broken =
-            format!("mount --bind {} $(command -v sshd || echo /usr/sbin/sshd)", user.path("broken").display());
+        let broken = format!("mount --bind {} $(command -v ip)", user.path("broken").display());
         let said = user.run_after(&broken, &["lab", "up", "2"]);
         assert_eq!(said.code, Some(255), "{}", said.text);
         assert!(said.text.contains("lab default did not come up"), "{}", said.text);
@@ -216,7 +220,7 @@ fn a_lab_that_does_not_come_up_says_why_and_leaves_nothing() {
 
 #[test]
 fn a_machine_without_user_namespaces_is_named_as_the_cause() {
-    let user = PlainUser::new(Map::Single, 0);
+    let user = PlainUser::new(Map::Single);
     // The kernel makes none for a process whose root is not that of its mount namespace.
     fs::create_dir(user.path("root")).expect("made");
     let chroot = format!("mount --rbind / {at}; enter='chroot {at}'", at = user.path("root").display());
@@ -250,8 +254,8 @@ nemesis:
 
 #[test]
 fn a_run_without_root_has_every_fault_proven_and_healed() {
-    for (map, number) in [(Map::Range, 0), (Map::Single, 1)] {
-        let user = PlainUser::new(map, number);
+    for map in [Map::Range, Map::Single] {
+        let user = PlainUser::new(map);
         fs::write(user.path("plan.yaml"), PLAN).expect("written");
         let said = user.run(&["run", &user.path("plan.yaml").display().to_string(), "--seed", "5"]);
         assert_eq!(said.code, Some(0), "{map:?}: {}", said.text);
