@@ -62,6 +62,13 @@ impl Leadership {
     }
 }
 
+impl From<Vec<String>> for Leadership {
+    /// These leaders, before whom none led.
+    fn from(now: Vec<String>) -> Leadership {
+        Leadership { now, former: Vec::new() }
+    }
+}
+
 /// The leadership of the present.
 pub type Leaders = watch::Receiver<Leadership>;
 
