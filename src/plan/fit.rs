@@ -153,15 +153,13 @@ fn short_faults(plan: &Plan) -> impl Iterator<Item = String> {
     // A fault is proven, and proven again, within its duration.
     let enough = Span(2 * IN_FORCE_MIN);
     let faults = plan.nemesis.iter().flat_map(|nemesis| nemesis.all_faults());
-    faults.filter_map(move |(fault, lasts)| {
-        (lasts < enough).then(|| {
-            format!(
-                "{}: a fault of {lasts} proves too little: evidence counts faults that are proven to be in force for {} \
-                 or longer; `for: {enough}` or longer will do",
-                fault.facts().name,
-                Span(IN_FORCE_MIN)
-            )
-        })
+    faults.filter(move |(_, lasts)| *lasts < enough).map(move |(fault, lasts)| {
+        format!(
+            "{}: a fault of {lasts} proves too little: evidence counts faults that are proven to be in force for {} or \
+             longer; `for: {enough}` or longer will do",
+            fault.facts().name,
+            Span(IN_FORCE_MIN)
+        )
     })
 }
 
