@@ -219,6 +219,7 @@ impl Run {
                     self.progress.line(&sentence);
                     self.phases.unseen(format!("calls of another run may be among those recorded: {sentence}"));
                 }
+                let deployment = deployment.with_disk_layers(self.job.plan.needs_disk_layers());
                 if self.able(&hosts, &deployment).await {
                     self.deployed(&hosts, deployment).await;
                 }
@@ -306,6 +307,8 @@ impl Run {
             }
             deployment.start(START).await?;
             deployment.await_ready(START).await?;
+            // What the start and its steps wrote without a sync is no matter of the target's promises.
+            deployment.keep_disks().await?;
             Ok(old_logs)
         });
         let started = if installed { self.phases.run("start", START + START, start).await } else { None };

@@ -17,6 +17,16 @@ pub enum Injection {
         /// Names of services.
         services: Vec<String>,
     },
+    /// Kills all processes of the services, then loses what is not synced in the folders under layers
+    /// ([`super::Request::DiskLayers`]). Undo: starts the services again.
+    LosePower {
+        /// Names of services.
+        services: Vec<String>,
+        /// Decides which sectors survive.
+        seed: u64,
+        /// Chance of each sector that is not synced to survive, in percent.
+        torn: u8,
+    },
     /// Stops all processes of the services (cgroup v2 freeze, else SIGSTOP).
     Pause {
         /// Names of services.
@@ -77,6 +87,7 @@ impl Injection {
     pub fn services(&self) -> Option<&[String]> {
         match self {
             Injection::Kill { services }
+            | Injection::LosePower { services, .. }
             | Injection::Pause { services }
             | Injection::ShiftClock { services, .. }
             | Injection::StrobeClock { services, .. } => Some(services),
@@ -93,7 +104,7 @@ impl Injection {
                 changes_clock: false,
                 leftover: Leftover::NothingAfterExpiry,
             },
-            Injection::Kill { .. } => InjectionFacts {
+            Injection::Kill { .. } | Injection::LosePower { .. } => InjectionFacts {
                 ends_with_boot: false,
                 expires: false,
                 changes_clock: false,
@@ -130,6 +141,7 @@ mod tests {
         vec![
             Injection::Drop { from: vec![[10, 0, 0, 1].into()] },
             Injection::Kill { services: services() },
+            Injection::LosePower { services: services(), seed: 1, torn: 0 },
             Injection::Pause { services: services() },
             Injection::ShiftClock { services: services(), offset_ns: 1 },
             Injection::StrobeClock { services: services(), offset_ns: 1, period_ms: 1 },
@@ -148,7 +160,7 @@ mod tests {
 
     #[test]
     fn undo_journals_of_earlier_agents_stay_readable() {
-        let names = ["drop", "kill", "pause", "shift-clock", "strobe-clock", "step-clock"];
+        let names = ["drop", "kill", "lose-power", "pause", "shift-clock", "strobe-clock", "step-clock"];
         for (injection, name) in each().iter().zip(names) {
             let written = serde_json::to_value(injection).expect("written");
             assert!(written.get(name).is_some(), "{written}");
