@@ -5,16 +5,20 @@
 //! process in the node.
 use super::DATA_DIR;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, getsockopt, recvmsg, sockopt::PeerCredentials};
 use std::io::{IoSliceMut, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::time::Duration;
 
 /// Its address in the node's network namespace; the agent knows it too.
 const ADDRESS: &[u8] = b"dsfuzz-lab-mount";
 /// The type of the mounts.
 const KIND: &str = "fuse.dsfuzz";
+/// How long a request may take to come.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest request.
 const REQUEST_BYTES_MAX: usize = 4096;
 
@@ -23,9 +27,27 @@ pub(super) fn listen() -> std::io::Result<UnixListener> {
     UnixListener::bind_addr(&SocketAddr::from_abstract_name(ADDRESS)?)
 }
 
-/// Answers requests, one after the other.
-pub(super) fn serve(listener: &UnixListener) {
-    for mut stream in listener.incoming().flatten() {
+/// Answers requests, one after the other, until the node's first process has ended.
+pub(super) fn serve_until_end(listener: &UnixListener, init: &OwnedFd) -> std::io::Result<()> {
+    loop {
+        let mut both = [PollFd::new(init.as_fd(), PollFlags::POLLIN), PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut both, PollTimeout::NONE) {
+            Ok(_) | Err(nix::Error::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let [ended, asked] = both.map(|fd| fd.any().unwrap_or(false));
+        if ended {
+            return Ok(());
+        }
+        if asked {
+            answer(listener);
+        }
+    }
+}
+
+fn answer(listener: &UnixListener) {
+    let Ok((mut stream, _)) = listener.accept() else { return };
+    if stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).is_ok() {
         let answer = act(&stream).map_or_else(|reason| reason, |()| "done".to_owned());
         drop(stream.write_all(answer.as_bytes()));
     }

@@ -116,7 +116,8 @@ fn outer(plan: &NodePlan) -> Result<i32> {
         drop(helper);
         return init_main(plan);
     };
-    std::thread::spawn(move || mounts::serve(&helper));
+    // A process that has unshared its PID namespace can start no thread.
+    mounts::serve_until_end(&helper, &sys::pidfd(u32::try_from(init.as_raw())?)?)?;
     match waitpid(init, None)? {
         WaitStatus::Exited(_, code) => Ok(code),
         other => {
