@@ -218,7 +218,7 @@ faults! {
     Pause = pause(PauseOptions, PauseFault),
     /// Kills the target's processes and loses what they had not synced to disk; they are started again at the end.
     PowerLoss = power_loss(PowerLossOptions, PowerLossFault),
-    /// Shifts the wall clock: one jump, or back and forth.
+    /// Skews the wall clock: one jump, back and forth, too fast or slow, or standing still.
     Clock = clock(ClockOptions, ClockFault),
 }
 
@@ -279,7 +279,8 @@ mod tests {
                 {"partition": {"shape": ["majority", "one-way", "bridge", "isolate-leader"], "for": null}},
                 {"kill": {"nodes": "minority", "for": null}},
                 {"pause": {"nodes": ["leader", {"node": "n3"}], "for": "5s"}},
-                {"clock": {"jump": "1m", "strobe": {"by": "10s", "period": "50ms"}, "nodes": "all", "for": null}}
+                {"clock": {"jump": "1m", "strobe": {"by": "10s", "period": "50ms"}, "drift": ["5%", "200ppm"], "freeze": true,
+                    "per_node": true, "nodes": "all", "for": null}}
             ]
         });
         let options: NemesisOptions = serde_json::from_value(written.clone()).expect("read");

@@ -307,8 +307,6 @@ impl Run {
             }
             deployment.start(START).await?;
             deployment.await_ready(START).await?;
-            // What the start and its steps wrote without a sync is no matter of the target's promises.
-            deployment.keep_disks().await?;
             Ok(old_logs)
         });
         let started = if installed { self.phases.run("start", START + START, start).await } else { None };
@@ -348,7 +346,11 @@ impl Run {
             watching.abort();
             return;
         }
-        let preparing = unless(self.halt.clone(), async { load.set_up().await.map_err(|why| anyhow!(why)) });
+        let preparing = unless(self.halt.clone(), async {
+            load.set_up().await.map_err(|why| anyhow!(why))?;
+            // What was made without a sync before the load is no matter of the target's promises.
+            Ok(deployment.keep_disks().await?)
+        });
         if self.phases.run("setup", SETUP * 2, preparing).await.is_none() {
             if !self.asked_to(Urgency::Stop) {
                 let why = self.phases.last_problem();

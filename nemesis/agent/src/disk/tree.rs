@@ -46,6 +46,10 @@ impl Entry {
     fn of(folder: &Arc<Node>, name: &OsStr) -> Entry {
         Entry { folder: Arc::clone(folder), name: name.to_owned() }
     }
+
+    fn path(&self) -> PathBuf {
+        self.folder.name().join(&self.name)
+    }
 }
 
 /// What was removed: its name in the hidden folder, and the object.
@@ -262,6 +266,7 @@ impl Tree {
         let moving = self.find(&mut state, &from.folder, &from.name)?;
         if flags.contains(RenameFlags::RENAME_EXCHANGE) {
             rename(&from, &to, flags)?;
+            state.exchanged(&from, &to);
             state.changes.push(NameChange::Exchanged { one: from, other: to });
             return Ok(());
         }
@@ -278,7 +283,7 @@ impl Tree {
             // A file that replaces another brings its data: ext4 allocates and writes them with the rename (auto_da_alloc).
             moving.sync();
         }
-        *moving.name.lock().unwrap_or_else(PoisonError::into_inner) = to.folder.name().join(&to.name);
+        state.renamed(&from, &to);
         state.changes.push(NameChange::Moved { from, to, replaced });
         Ok(())
     }
@@ -325,6 +330,30 @@ impl Tree {
 impl TreeState {
     fn folder(&self, number: u64) -> io::Result<Arc<Node>> {
         self.nodes.get(&number).cloned().ok_or_else(missing)
+    }
+
+    /// Gives an object, and those below it, their new names.
+    fn renamed(&self, from: &Entry, to: &Entry) {
+        let (from, to) = (from.path(), to.path());
+        self.rename_paths(|path| path.strip_prefix(&from).ok().map(|rest| to.join(rest)));
+    }
+
+    fn exchanged(&self, one: &Entry, other: &Entry) {
+        let (one, other) = (one.path(), other.path());
+        self.rename_paths(|path| {
+            let moved = |from: &Path, to: &Path| path.strip_prefix(from).ok().map(|rest| to.join(rest));
+            moved(&one, &other).or_else(|| moved(&other, &one))
+        });
+    }
+
+    fn rename_paths(&self, renamed: impl Fn(&Path) -> Option<PathBuf>) {
+        for node in self.nodes.values() {
+            let mut name = node.name.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(new) = renamed(&name) {
+                // Joining with nothing adds a slash.
+                *name = new.components().collect();
+            }
+        }
     }
 
     fn hidden_name(&mut self) -> OsString {
@@ -380,9 +409,13 @@ impl TreeState {
             NameChange::Removed { entry, removed } => self.bring_back(&entry, &removed),
             NameChange::Moved { from, to, replaced } => {
                 rename(&to, &from, RenameFlags::empty())?;
+                self.renamed(&to, &from);
                 replaced.map_or(Ok(()), |removed| self.bring_back(&to, &removed))
             }
-            NameChange::Exchanged { one, other } => rename(&one, &other, RenameFlags::RENAME_EXCHANGE),
+            NameChange::Exchanged { one, other } => {
+                self.exchanged(&one, &other);
+                rename(&one, &other, RenameFlags::RENAME_EXCHANGE)
+            }
         }
     }
 

@@ -65,9 +65,11 @@ put('mapped', b'-'*8192); put('mapped-unsynced', b'-'*8192)
 f = os.open('mapped', os.O_RDWR); m = mmap.mmap(f, 8192); m[0:6] = b'mapped'; m.flush(); os.close(f)
 put('new', b'new'); os.rename('new', 'replaced'); sync_folder()
 os.mkdir('deep'); put('deep/file', b'deep')
+os.mkdir('first'); put('first/file', b'old '*3000); os.rename('first', 'second'); sync_folder()
 put('gone', b'gone'); os.remove('gone'); sync_folder()
 # From here on nothing is synced.
 put('overwritten', b'new', False)
+put('second/file', b'new', False)
 put('appended', b'more', False, os.O_APPEND|os.O_WRONLY)
 os.truncate('truncated', 5)
 os.truncate('cut-and-grown', 5); os.truncate('cut-and-grown', 9000)
@@ -90,7 +92,7 @@ fn a_power_loss_takes_what_is_not_synced_and_nothing_else() {
     let proof = agent.proven(1);
     assert!(proof.detail.iter().any(|line| line.contains("bytes of ")), "{proof:?}");
     let old = "old ".repeat(3000).trim_end().to_owned();
-    for name in ["overwritten", "appended", "renamed", "removed", "truncated", "cut-and-grown"] {
+    for name in ["second/file", "overwritten", "appended", "renamed", "removed", "truncated", "cut-and-grown"] {
         assert_eq!(content(&node, &format!("data/{name}")).trim_end(), old, "{name}");
     }
     let kept = [
@@ -105,7 +107,7 @@ fn a_power_loss_takes_what_is_not_synced_and_nothing_else() {
     }
     assert!(content(&node, "data/mapped").starts_with("mapped--"));
     assert!(content(&node, "data/mapped-unsynced").starts_with("--------"));
-    for name in ["other", "created", "folder", "gone", "new", "symlink", "hardlink"] {
+    for name in ["first", "other", "created", "folder", "gone", "new", "symlink", "hardlink"] {
         assert_eq!(content(&node, &format!("data/{name}")), "none", "{name}");
     }
     assert_eq!(content(&node, "data/log.txt"), "a line");
