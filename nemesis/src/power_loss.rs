@@ -5,7 +5,7 @@ use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
-use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
+use crate::options::{AgentPaths, FaultDefinition, FaultOptions, FaultSource, Symbolic, SymbolicFault, Written};
 use crate::protocol::{Injection, ability};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
@@ -63,6 +63,14 @@ impl FaultDefinition for PowerLossOptions {
 
     fn leaderless(&mut self) {}
 
+    fn named_faults(&self) -> Vec<String> {
+        crate::aim::named_faults(self.nodes.items())
+    }
+
+    fn together(&mut self) -> Result<(), String> {
+        crate::aim::take_together(&mut self.nodes)
+    }
+
     fn agent_paths(&self) -> AgentPaths {
         AgentPaths::NotNeeded
     }
@@ -116,6 +124,10 @@ impl Symbolic for PowerLossFault {
         self.nodes.at_leader()
     }
 
+    fn needs_leader(&self) -> bool {
+        self.nodes.needs_leader()
+    }
+
     fn turn_to_leader(&mut self) -> bool {
         self.nodes.turn_to_leader()
     }
@@ -126,6 +138,12 @@ impl Symbolic for PowerLossFault {
             seed: self.seed,
             torn: self.torn,
         })
+    }
+
+    fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
+        // Options cannot say which sectors survive.
+        let nodes = self.nodes.written(of).filter(|_| self.torn == 0)?;
+        Some(FaultOptions::PowerLoss(PowerLossOptions { nodes, ..PowerLossOptions::default() }))
     }
 }
 

@@ -9,6 +9,7 @@ pub mod names;
 mod overrides;
 mod quantities;
 pub mod reference;
+pub mod schedule;
 mod validate;
 
 pub use check::CheckPlan;
@@ -75,8 +76,8 @@ impl Plan {
 
     /// Whether a fault of the plan needs layers over the target's folders.
     pub fn needs_disk_layers(&self) -> bool {
-        let mut faults = self.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
-        faults.any(|fault| fault.facts().needs.on(self.cluster.own_kernel()).contains(&ability::DISK_LAYER))
+        let mut kinds = self.nemesis.iter().flat_map(NemesisOptions::kinds);
+        kinds.any(|facts| facts.needs.on(self.cluster.own_kernel()).contains(&ability::DISK_LAYER))
     }
 
     /// How long final reads must show no change before differing replicas count as stable, by the plan's checkers.
