@@ -525,7 +525,8 @@ fn every_kind_of_fault_has_a_form_that_is_measured() {
     assert_eq!(variants::missing(), Vec::<&str>::new(), "tests/prove/variants.rs needs a row");
     for variant in variants::VARIANTS {
         let fault = format!("{{{}: {}}}", variant.kind, variant.options);
-        let read: Result<dsfuzz_nemesis::FaultOptions, _> = serde_yaml::from_str(&fault);
+        let written: Value = serde_yaml::from_str(&fault).expect("YAML");
+        let read = serde_json::from_value::<dsfuzz_nemesis::FaultOptions>(written);
         assert!(read.is_ok(), "{}: {fault}: {read:?}", variant.name);
     }
 }
