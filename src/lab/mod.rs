@@ -6,6 +6,7 @@
 mod base;
 mod cgroup;
 mod filter;
+mod mounts;
 mod needs;
 mod node;
 mod state;
