@@ -4,7 +4,9 @@
 //! superblock of a shared file system.
 use super::state::parent_and_arguments;
 use super::users::{self, Users};
-use super::{DATA_DIR, base, cgroup, control_address, make_key, mounts, needs, node_address, node_name, supervisor, sys};
+use super::{
+    DATA_DIR, base, cgroup, control_address, make_key, mounts, needs, node_address, node_name, supervisor, sys,
+};
 use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
