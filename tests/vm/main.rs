@@ -9,6 +9,7 @@ mod doctor;
 mod faults;
 mod image;
 mod machines;
+mod netem;
 mod power;
 mod program;
 mod refused;
@@ -27,8 +28,13 @@ const USAGE: &str = "options: --only NAME,NAME (checks, in their order)";
 type Check = fn(&mut Machines) -> Vec<String>;
 
 /// Every check, in the order in which they run.
-const CHECKS: [(&str, Check); 4] =
-    [("refused", refused::refused), ("doctor", doctor::doctor), ("power", power::power), ("faults", faults::faults)];
+const CHECKS: [(&str, Check); 5] = [
+    ("refused", refused::refused),
+    ("power", power::power),
+    ("netem", netem::netem),
+    ("doctor", doctor::doctor),
+    ("faults", faults::faults),
+];
 
 /// The argument by which the program starts itself again inside its namespaces.
 const INSIDE: &str = "--inside";
