@@ -64,7 +64,7 @@ pub(crate) fn faults(machines: &mut Machines) -> Vec<String> {
     }
     let said = dsfuzz(&["run", &path, "--seed", "1", "--json"]);
     let run = printed(&said);
-    let (mut lines, mut changes) = (Vec::new(), Vec::new());
+    let (mut lines, mut changes, mut all_stops) = (Vec::new(), Vec::new(), 0);
     for (index, node) in addresses.iter().enumerate() {
         machines.ssh(index, "systemctl stop watch");
         let (found, line) = clock_changes(&machines.ssh(index, "cat /run/watch"));
@@ -73,6 +73,7 @@ pub(crate) fn faults(machines: &mut Machines) -> Vec<String> {
         let daemon = machines
             .ssh(index, "systemctl is-active systemd-timesyncd; journalctl -b -u systemd-timesyncd -o cat --no-pager");
         let stops = daemon.lines().filter(|line| line.starts_with("Stopped ")).count();
+        all_stops += stops;
         lines.push(format!(
             "{node}: systemd-timesyncd is {}, was stopped {stops} times",
             daemon.lines().next().unwrap_or("")
@@ -92,6 +93,7 @@ pub(crate) fn faults(machines: &mut Machines) -> Vec<String> {
     let jumps = changes.iter().filter(|by| (by.abs() - HOUR_NS).abs() <= RESTORED_NS).count();
     let drifts = changes.iter().filter(|by| (200_000_000..1_500_000_000).contains(&by.abs())).count();
     assert!(jumps >= 1 && drifts >= 1 && jumps + drifts == changes.len(), "{changes:?}\n{all}");
+    assert_eq!(all_stops, changes.len(), "the time daemon was not stopped for each real clock:\n{all}");
     for (index, node) in addresses.iter().enumerate() {
         assert_eq!(machines.ssh(index, SET_UP), set_up[index], "{node}: its set-up has changed");
     }

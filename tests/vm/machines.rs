@@ -14,7 +14,6 @@ const BOOT: Duration = Duration::from_secs(600);
 
 /// A virtual machine.
 pub(crate) struct Machine {
-    pub(crate) name: &'static str,
     pub(crate) address: &'static str,
     process: Option<Child>,
 }
@@ -84,7 +83,7 @@ impl Machines {
         }
         fs::create_dir_all(&disks).expect("a folder");
         let acceleration = acceleration(&image);
-        let machines = NODES.map(|(name, address)| Machine { name, address, process: None }).into();
+        let machines = NODES.map(|(_, address)| Machine { address, process: None }).into();
         Machines { image, acceleration, machines }
     }
 
