@@ -13,10 +13,10 @@ pub(crate) fn doctor(machines: &mut Machines) -> Vec<String> {
     let said = dsfuzz(&["doctor", &plan("doctor", &text)]).exits(0);
     let said = said.says(&["no other node has its boot id", "step-clock", "these nodes can be tested"]);
     let mut lines: Vec<String> = said.stdout.lines().map(str::to_owned).collect();
-    for index in 0..addresses.len() {
+    for (index, address) in addresses.iter().enumerate() {
         let first = machines
             .ssh(index, "cat /proc/1/comm; uname -r; systemctl is-system-running || true; stat -fc %T /sys/fs/cgroup");
-        lines.push(format!("{}: {}", addresses[index], first.replace('\n', ", ")));
+        lines.push(format!("{address}: {}", first.replace('\n', ", ")));
         assert!(first.starts_with("systemd\n") && first.ends_with("cgroup2fs"), "{first}");
     }
     lines
