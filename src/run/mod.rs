@@ -21,6 +21,7 @@ pub mod reach;
 pub mod recorder;
 pub mod roles;
 pub mod settle;
+mod signals;
 pub mod stop;
 
 pub use export::read_back;

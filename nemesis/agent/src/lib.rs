@@ -13,6 +13,7 @@ mod claim;
 mod clock;
 mod deaths;
 mod files;
+mod follow;
 mod guard;
 mod injections;
 mod injector;
