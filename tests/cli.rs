@@ -3,6 +3,8 @@
 mod exit_codes;
 #[path = "cli/refused.rs"]
 mod refused;
+#[path = "cli/replayed.rs"]
+mod replayed;
 #[path = "cli/stored.rs"]
 mod stored;
 

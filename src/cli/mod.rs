@@ -23,6 +23,7 @@ mod runs;
 mod schema;
 mod serve;
 pub mod signals;
+mod stored;
 mod verify;
 
 pub use arguments::{Cli, Color, Command, Global, OverrideArgs, PlanArgs};
