@@ -1,6 +1,8 @@
 //! The built program: exit codes, messages, output that machines read, and the plan's documentation.
 #[path = "cli/exit_codes.rs"]
 mod exit_codes;
+#[path = "cli/packed.rs"]
+mod packed;
 #[path = "cli/refused.rs"]
 mod refused;
 #[path = "cli/replayed.rs"]

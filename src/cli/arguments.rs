@@ -68,6 +68,10 @@ pub enum Command {
     /// Deploy a cluster, run the load, inject faults, heal, collect, judge, report
     #[command(visible_alias = "test")]
     Run(super::run::RunArgs),
+    /// Run a stored run again and again, with faults and without: how often its finding comes back
+    Replay(super::replay::ReplayArgs),
+    /// Pack a stored run into an archive for an issue report, without secrets
+    Pack(super::pack::PackArgs),
     /// Judge a stored run, or a history recorded by another tool
     #[command(visible_alias = "analyze")]
     Check(super::check::CheckArgs),

@@ -68,7 +68,7 @@ fn new_folder(args: &RunArgs, plan: &str, out: &Output) -> Result<RunDir, Failur
 }
 
 pub(super) fn main(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let args = &RunArgs { plan: stored::resolved(&args.plan, &out.results), ..args.clone() };
+    let args = &RunArgs { plan: stored::resolved(&args.plan, &out.results)?, ..args.clone() };
     let mut made = PartialRun::default();
     let done = run(args, out, &mut made);
     if let Err(failure) = &done {
@@ -90,7 +90,7 @@ struct PartialRun {
 fn run(args: &RunArgs, out: &mut Output, made: &mut PartialRun) -> Result<Exit, Failure> {
     let (mut plan, overrides) = args.plan.load_with(args.faults())?;
     let repeats = stored::run_in(&args.plan.file)?;
-    let repeats = repeats.map(|run| StoredRun { faults: stored::faults(&plan), ..run });
+    let repeats = repeats.map(|run| StoredRun { faults: stored::faults(&run, &plan, &overrides), ..run });
     let seed = plan.draw_seed();
     let dir = new_folder(args, &plan.name, out)?;
     made.dir = Some(dir.clone());

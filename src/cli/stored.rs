@@ -1,7 +1,8 @@
 //! The plan of a stored run, from its folder, so that it can be run again on any machine.
 use super::PlanArgs;
-use crate::document::DocumentError;
+use crate::document::{self, DocumentError};
 use crate::error::Failure;
+use crate::pack::{is_archive, unpack};
 use crate::plan::{LabPlan, Overrides, Plan};
 use crate::secrets::REDACTED;
 use crate::store::{self, FORMAT_VERSION, Inputs, REVISION, ReplayFaults, RunDir, RunInfo, StoredRun, VERSION};
@@ -49,16 +50,40 @@ pub(super) fn run_in(path: &Path) -> Result<Option<StoredRun>, Failure> {
     Ok(Some(StoredRun { dir, info, faults: ReplayFaults::Drawn }))
 }
 
-/// The plan's file, or the folder of the stored run that is named as other commands name one (`latest`, PLAN/TIME).
-pub(super) fn resolved(args: &PlanArgs, results: &Path) -> PlanArgs {
+/// The plan's file; or the folder of the stored run that is named as other commands name one (`latest`, PLAN/TIME), or by its
+/// archive, which is unpacked among the results.
+pub(super) fn resolved(args: &PlanArgs, results: &Path) -> Result<PlanArgs, Failure> {
     let spec = args.file.to_string_lossy();
-    let found = if args.file.exists() { None } else { store::find(results, &spec).ok() };
-    PlanArgs { file: found.map_or_else(|| args.file.clone(), |run| run.path().to_owned()), ..args.clone() }
+    let found = if is_archive(&args.file) {
+        Some(unpack(&args.file, results).map_err(|error| Failure::Usage(format!("{error:#}")))?)
+    } else if args.file.exists() {
+        None
+    } else {
+        store::find(results, &spec).ok()
+    };
+    let file = found.map_or_else(|| args.file.clone(), |run| run.path().to_owned());
+    Ok(PlanArgs { file, ..args.clone() })
 }
 
 /// The faults with which a stored run is repeated by this plan.
-pub(super) fn faults(plan: &Plan) -> ReplayFaults {
-    if plan.nemesis.is_some() { ReplayFaults::Drawn } else { ReplayFaults::None }
+pub(super) fn faults(run: &StoredRun, plan: &Plan, overrides: &Overrides) -> ReplayFaults {
+    match &plan.nemesis {
+        None => ReplayFaults::None,
+        Some(_) if overrides.write("nemesis") || measured(run).is_none() => ReplayFaults::Drawn,
+        Some(_) => ReplayFaults::Measured,
+    }
+}
+
+/// The measured faults of a run whose faults were drawn. A schedule of the plan's own is kept: its triggers say more than times.
+fn measured(run: &StoredRun) -> Option<Value> {
+    let text = std::fs::read_to_string(run.dir.path().join("schedule.yaml")).ok()?;
+    let measured = document::parse("schedule.yaml", &text).ok()?;
+    let plan = std::fs::read_to_string(run.dir.plan()).ok()?;
+    let plan = document::parse("plan.yaml", &plan).ok()?;
+    let has = |schedule: &Value| schedule.as_array().is_some_and(|faults| !faults.is_empty());
+    let schedule = measured.pointer("/nemesis/schedule").filter(|schedule| has(schedule))?;
+    let own = plan.pointer("/nemesis/schedule").is_some_and(has);
+    (!own).then(|| schedule.clone())
 }
 
 /// The plan of a stored run with the changes of the user.
@@ -73,6 +98,10 @@ pub(super) fn plan(run: &StoredRun, overrides: &Overrides, faults: PlannedOrNot)
     }
     if let Some(LabPlan::Named(_)) = as_stored.cluster.lab {
         base.fixed("the stored run", &["cluster", "lab"], Some(run.info.nodes.len().into()));
+    }
+    if let Some(schedule) = measured(run).filter(|_| !overrides.write("nemesis")) {
+        base.fixed("schedule.yaml of the run", &["nemesis", "faults"], None);
+        base.fixed("schedule.yaml of the run", &["nemesis", "schedule"], Some(schedule));
     }
     let all = changed(base.then(overrides.clone()), faults);
     let plan = Plan::load_stored(&run.dir.plan(), &all).map_err(|error| of_another_version(run, error))?;
@@ -135,6 +164,13 @@ fn recipe(run: &StoredRun, plan: &Plan) -> Result<String, Failure> {
             ))),
         };
     };
+    if !inputs.redacted.is_empty() {
+        return Err(Failure::Usage(format!(
+            "secrets were taken out of {} when the run in {} was stored or packed; name the recipe with --set target=PATH",
+            inputs.redacted.join(", "),
+            run.dir.path().display()
+        )));
+    }
     if let Some(damage) = inputs.damage(&run.dir) {
         return Err(Failure::Usage(format!(
             "the stored files of the run are damaged: {damage}; name the recipe with --set target=PATH"

@@ -24,9 +24,12 @@ pub struct Inputs {
     pub recipe: String,
     /// Every file, the recipe first.
     pub files: Vec<InputFile>,
-    /// Files, and secrets in files, that are not stored, one sentence each.
+    /// Files that are not stored, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<String>,
+    /// Files without the secrets that stood in them, which therefore are not as they ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<String>,
 }
 
 /// A file of `inputs/`.
@@ -101,10 +104,11 @@ fn read(found: &InputFiles) -> (Inputs, Vec<Content>) {
             Err(error) => absent.push(format!("{path} cannot be read: {error}")),
         }
     }
+    let mut redacted = Vec::new();
     for (name, content, _) in &mut contents {
         let clean = std::str::from_utf8(content).ok().and_then(secrets::changed);
         if let Some(clean) = clean {
-            absent.push(format!("secrets of {name}"));
+            redacted.push(name.clone());
             *content = clean.into_bytes();
         }
     }
@@ -118,6 +122,7 @@ fn read(found: &InputFiles) -> (Inputs, Vec<Content>) {
         recipe: name(&found.recipe),
         files: contents.iter().map(file).collect(),
         absent,
+        redacted,
     };
     (inputs, contents)
 }
@@ -126,6 +131,6 @@ fn name(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

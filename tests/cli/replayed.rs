@@ -1,6 +1,6 @@
 //! Stored runs that are run again: from their folders, on any machine.
 use super::Scene;
-use dsfuzz::store::{self, RunDir, RunInfo};
+use dsfuzz::store::{self, RunDir, RunInfo, RunVerdict};
 use std::path::{Path, PathBuf};
 
 /// A node whose ssh port nobody listens on: the run stores what it is made from, and ends before it touches anything.
@@ -8,15 +8,20 @@ const PLAN: &str = "name: p\ncluster: {nodes: [127.0.0.1], ssh: {port: 1}}\ntarg
                     load: {time: 10s}\nnemesis: {faults: [{kill: {}}]}\nevidence: {proven_per_kind_min: {kill: 2}}\n\
                     options: {mine: {level: 3}}\n";
 
-const RECIPE: &str = "schema: 1\nname: mine\ndoc: A target for this test.\n\
+pub(super) const RECIPE: &str = "schema: 1\nname: mine\ndoc: A target for this test.\n\
     options:\n  level: {default: 1, doc: d}\n  password: {default: '', doc: d}\n\
     processes: [{name: mine, start: [\"true\"], ports: {client: 1}, ready: {ask: {tcp: client}}}]\n\
     clients: [{interface: x, workloads: [set], command: [python3, client.py], files: [../lib/loop.py]}]\n";
 
 /// A plan with a recipe of its own, and its run.
 fn ran(extra: &[&str]) -> (Scene, RunDir) {
+    ran_with(RECIPE, extra)
+}
+
+/// The same with this recipe.
+pub(super) fn ran_with(recipe: &str, extra: &[&str]) -> (Scene, RunDir) {
     let scene = Scene::new(PLAN);
-    for (path, text) in [("t/recipe.yaml", RECIPE), ("t/client.py", "#!client\n"), ("lib/loop.py", "#!loop\n")] {
+    for (path, text) in [("t/recipe.yaml", recipe), ("t/client.py", "#!client\n"), ("lib/loop.py", "#!loop\n")] {
         let path = scene.folder.path().join(path);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         std::fs::write(path, text).expect("written");
@@ -27,12 +32,12 @@ fn ran(extra: &[&str]) -> (Scene, RunDir) {
     (scene, run)
 }
 
-fn newest(scene: &Scene) -> RunDir {
+pub(super) fn newest(scene: &Scene) -> RunDir {
     let rows = store::list(&scene.folder.path().join("results")).expect("runs");
     RunDir::at(rows.first().expect("a run").path.clone())
 }
 
-fn info(run: &RunDir) -> RunInfo {
+pub(super) fn info(run: &RunDir) -> RunInfo {
     RunInfo::load(run).expect("run.json")
 }
 
@@ -113,6 +118,32 @@ fn what_a_folder_does_not_hold_is_named_with_the_way_out() {
     refused("a run of a later version", "is of format 99, made by dsfuzz");
     std::fs::write(copy.join("run.json"), "{").expect("written");
     refused("a damaged account", "this run cannot be run again");
+}
+
+#[test]
+fn a_replay_asks_for_a_run_with_a_finding() {
+    let (scene, run) = ran(&[]);
+    let refused = |arguments: &[&str], says: &str| {
+        let output = scene.run(&[&["replay"], arguments].concat());
+        assert_eq!(output.code, 254, "{output:?}");
+        assert!(output.stderr.contains(says), "{says}: {output:?}");
+    };
+    refused(&["plan.yaml"], "plan.yaml is no stored run");
+    refused(&["p"], "broke no promise, so that nothing can come back");
+    refused(&["p", "-n", "0"], "0 is not in 1..");
+    let mut verdict = RunVerdict::load(&run).expect("a verdict");
+    let promise = serde_json::json!({"checker": "set", "validity": "invalid", "summary": "s", "findings": [
+        {"kind": "lost-element", "severity": "violation", "title": "t", "sentences": [], "ops": []}]});
+    verdict.promises.push(serde_json::from_value(promise).expect("a promise"));
+    std::fs::write(run.verdict(), serde_json::to_vec(&verdict).expect("JSON")).expect("written");
+    refused(&["p", "--finding", "set/phantom"], "it has set/lost-element");
+    // No node can be reached: three runs with faults fail, each after one without.
+    let output = scene.run(&["replay", "p", "-n", "4", "--json"]);
+    assert_eq!(output.code, 255, "{output:?}");
+    let document: serde_json::Value = serde_json::from_str(&output.stdout).expect("a document");
+    assert_eq!(document["sentence"], "set/lost-element: reproduced 0 of 0 (95 %: 0 to 100 %); without faults 0 of 0");
+    assert!(document["gave_up"].as_str().expect("a reason").contains("127.0.0.1"), "{document}");
+    assert_eq!(document["runs"].as_array().expect("runs").len(), 3, "{document}");
 }
 
 fn change(folder: &Path, change: impl Fn(&mut serde_json::Value)) {
