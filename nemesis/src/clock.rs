@@ -209,6 +209,10 @@ impl Symbolic for ClockFault {
         self.nodes.at_leader()
     }
 
+    fn needs_leader(&self) -> bool {
+        self.nodes.needs_leader()
+    }
+
     fn turn_to_leader(&mut self) -> bool {
         // A wrong clock need not move the leadership, so it cannot replace a fault that does.
         false
@@ -233,7 +237,12 @@ mod tests {
             services: vec!["db".into(), "proxy".into()],
             own_kernel,
         };
-        ClusterView { nodes: (1..=3).map(node).collect(), leaders: vec!["n2".into()], control_boot_id: "boot".into() }
+        ClusterView {
+            nodes: (1..=3).map(node).collect(),
+            leaders: vec!["n2".into()],
+            control_boot_id: "boot".into(),
+            ..ClusterView::default()
+        }
     }
 
     fn drawn(options: &ClockOptions, seed: u64) -> SymbolicFault {

@@ -108,6 +108,10 @@ pub(crate) trait Symbolic {
     fn describe(&self) -> String;
     /// Whether it takes the leader of the moment.
     fn aims_at_leader(&self) -> bool;
+    /// Whether only the roles of the moment say which nodes it takes.
+    fn needs_leader(&self) -> bool {
+        self.aims_at_leader()
+    }
     /// Aims it at the leader, if the plan left the choice of nodes open. Returns whether it did.
     fn turn_to_leader(&mut self) -> bool;
     /// Binds it to nodes.
@@ -123,7 +127,7 @@ macro_rules! faults {
             $($(#[$meta])* $variant(crate::$module::$options),)*
         }
 
-        /// A fault with every draw made; only the leader is left to be bound.
+        /// A fault with every draw made; only the roles of the moment are left to be bound.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum SymbolicFault {
@@ -186,6 +190,11 @@ macro_rules! faults {
             /// Whether it takes the leader of the moment.
             pub fn aims_at_leader(&self) -> bool {
                 match self { $(SymbolicFault::$variant(fault) => fault.aims_at_leader(),)* }
+            }
+
+            /// Whether only the roles of the moment say which nodes it takes.
+            pub fn needs_leader(&self) -> bool {
+                match self { $(SymbolicFault::$variant(fault) => fault.needs_leader(),)* }
             }
 
             pub(crate) fn turn_to_leader(&mut self) -> bool {
@@ -287,7 +296,10 @@ mod tests {
         let mistakes = options.mistakes(&["n1".into(), "n2".into()]);
         assert_eq!(
             mistakes,
-            ["kill: nodes: minorty is neither a node (n1, n2) nor one of one, minority, majority, all, leader"]
+            [
+                "kill: nodes: minorty is neither a node (n1, n2) nor one of one, minority, majority, all, leader, follower, \
+              followers, ex-leader"
+            ]
         );
         assert!(options.mistakes(&["minorty".into()]).is_empty());
     }
