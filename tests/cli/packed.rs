@@ -10,6 +10,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+type Builder = tar::Builder<GzEncoder<Vec<u8>>>;
+
 const IN_ENV: &str = "in-the-recipes-environment-3b7";
 const DEFAULT: &str = "default-of-a-secret-option-4c8";
 const SHORT: &str = "pw1";
@@ -125,7 +127,7 @@ fn an_archive_is_run_again_among_the_results_of_another_machine() {
 #[test]
 fn an_archive_that_leads_out_of_its_folder_is_refused() {
     let scene = Scene::new(super::PLAN);
-    let refused = |what: &str, build: &dyn Fn(&mut tar::Builder<GzEncoder<Vec<u8>>>)| {
+    let refused = |what: &str, build: &dyn Fn(&mut Builder)| {
         let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
         build(&mut tar);
         let bytes = tar.into_inner().and_then(GzEncoder::finish).expect("an archive");
@@ -137,7 +139,7 @@ fn an_archive_that_leads_out_of_its_folder_is_refused() {
         let left: Vec<String> = left.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         assert!(!left.iter().any(|name| name == "p" || name.starts_with(".unpacking")), "{what}: {left:?}");
     };
-    let file = |tar: &mut tar::Builder<GzEncoder<Vec<u8>>>, path: &str, kind: tar::EntryType, link: &str| {
+    let file = |tar: &mut Builder, path: &str, kind: tar::EntryType, link: &str| {
         let mut header = tar::Header::new_gnu();
         // The library itself refuses to write such paths.
         header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
