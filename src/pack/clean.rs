@@ -40,7 +40,9 @@ impl Cleaner {
         }
         for (name, value) in std::env::vars_os() {
             let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
-            if secrets::names_a_secret(&name) && value.chars().count() >= VARIABLE_CHARS_MIN {
+            // `PWD` names the working folder.
+            let path = value.starts_with('/');
+            if secrets::names_a_secret(&name) && !path && value.chars().count() >= VARIABLE_CHARS_MIN {
                 secrets::learn(&value);
             }
         }
