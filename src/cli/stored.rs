@@ -76,7 +76,7 @@ pub(super) fn faults(run: &StoredRun, plan: &Plan, overrides: &Overrides) -> Rep
 
 /// The measured faults of a run whose faults were drawn. A schedule of the plan's own is kept: its triggers say more than times.
 fn measured(run: &StoredRun) -> Option<Value> {
-    let text = std::fs::read_to_string(run.dir.path().join("schedule.yaml")).ok()?;
+    let text = std::fs::read_to_string(run.dir.schedule()).ok()?;
     let measured = document::parse("schedule.yaml", &text).ok()?;
     let plan = std::fs::read_to_string(run.dir.plan()).ok()?;
     let plan = document::parse("plan.yaml", &plan).ok()?;
