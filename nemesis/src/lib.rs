@@ -17,6 +17,7 @@ pub mod options;
 pub mod order;
 pub mod partition;
 pub mod pause;
+pub mod power_loss;
 pub mod protocol;
 pub mod schedule;
 mod services;

@@ -323,6 +323,8 @@ faults! {
     Kill = kill(KillOptions, KillFault),
     /// Freezes the target's processes; they resume at the end.
     Pause = pause(PauseOptions, PauseFault),
+    /// Kills the target's processes and loses what they had not synced to disk; they are started again at the end.
+    PowerLoss = power_loss(PowerLossOptions, PowerLossFault),
     /// Skews the wall clock: one jump, back and forth, too fast or slow, or standing still.
     Clock = clock(ClockOptions, ClockFault),
 }
