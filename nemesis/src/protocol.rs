@@ -12,7 +12,7 @@ mod injection;
 
 pub use ability::Ability;
 pub use claim::{CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name};
-pub use injection::{Injection, InjectionFacts, Leftover};
+pub use injection::{Injection, InjectionFacts, Leftover, OwnCommands, OwnProcesses};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -229,7 +229,7 @@ pub struct CoreFile {
 }
 
 /// A command to run to its end.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// Program and arguments; one element alone is a script for `/bin/sh`.
     pub argv: Vec<String>,

@@ -17,6 +17,7 @@ pub use overrides::Overrides;
 
 use crate::cluster::{ExecOptions, SshOptions};
 use dsfuzz_checkers::FinalReads;
+use dsfuzz_nemesis::own::OwnOptions;
 use dsfuzz_nemesis::{NemesisOptions, Span};
 use dsfuzz_workloads::WorkloadOptions;
 use schemars::JsonSchema;
@@ -70,6 +71,11 @@ impl Plan {
     /// Every workload, `workload` first.
     pub fn all_workloads(&self) -> impl Iterator<Item = &WorkloadOptions> + Clone {
         self.workload.iter().chain(&self.workloads)
+    }
+
+    /// The faults of the plan's or the recipe's own.
+    pub fn own_faults(&self) -> impl Iterator<Item = &OwnOptions> {
+        self.nemesis.iter().flat_map(NemesisOptions::own)
     }
 
     /// How long final reads must show no change before differing replicas count as stable, by the plan's checkers.

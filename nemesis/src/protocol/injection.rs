@@ -1,6 +1,8 @@
 //! [`Injection`]: the action of an agent on its own node for a fault, and its facts for agent and control node.
+use super::Command;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// The action of an agent on its own node for a fault. A new one has its variant and facts here, and its file in the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +71,51 @@ pub enum Injection {
         /// As in `StepClock`.
         own_kernel: bool,
     },
+    /// Runs the commands of a fault that the recipe or the plan defines.
+    Own {
+        /// The fault's name.
+        name: String,
+        /// Names of the target's services.
+        services: Vec<String>,
+        /// Its commands on this node.
+        commands: Box<OwnCommands>,
+    },
+}
+
+/// The commands of a fault of one's own on a node. Each has its deadline.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnCommands {
+    /// Begins it.
+    pub begin: Command,
+    /// Ends with 0 while it is in force, and only then.
+    pub prove: Command,
+    /// Undoes it. Safe to repeat, and after a `begin` that failed half-way.
+    pub heal: Command,
+    /// Ends with 0 when it is gone.
+    pub healed: Command,
+    /// What becomes of the target's services.
+    #[serde(default)]
+    pub processes: OwnProcesses,
+}
+
+/// What becomes of the target's processes on a node in a fault of one's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OwnProcesses {
+    /// They run on.
+    #[default]
+    Stay,
+    /// They are stopped before `begin`, and start again after `heal`.
+    Stop,
+    /// They are stopped before `begin` and before `heal`, and start again after each.
+    Restart,
+}
+
+impl OwnCommands {
+    /// How long these commands may take together.
+    pub fn may_take(commands: &[&Command]) -> Duration {
+        Duration::from_millis(commands.iter().map(|command| command.deadline_ms).sum())
+    }
 }
 
 /// The facts of a kind of injection. There are no defaults: each kind states all of them.
@@ -102,7 +149,8 @@ impl Injection {
             | Injection::ShiftClock { services, .. }
             | Injection::StrobeClock { services, .. }
             | Injection::DriftClock { services, .. }
-            | Injection::FreezeClock { services } => Some(services),
+            | Injection::FreezeClock { services }
+            | Injection::Own { services, .. } => Some(services),
             Injection::Drop { .. } | Injection::StepClock { .. } | Injection::SlewClock { .. } => None,
         }
     }
@@ -137,6 +185,12 @@ impl Injection {
                 changes_clock: true,
                 leftover: Leftover::NothingAfterExpiry,
             },
+            Injection::Own { .. } => InjectionFacts {
+                ends_with_boot: false,
+                expires: false,
+                changes_clock: false,
+                leftover: Leftover::Other("a later run starts its target anew"),
+            },
             Injection::StepClock { .. } | Injection::SlewClock { .. } => InjectionFacts {
                 ends_with_boot: false,
                 expires: false,
@@ -163,6 +217,7 @@ mod tests {
             Injection::DriftClock { services: services(), rate_ppm: 1 },
             Injection::FreezeClock { services: services() },
             Injection::SlewClock { rate_ppm: 1, control_boot_id: "b".to_owned(), own_kernel: true },
+            Injection::Own { name: "o".to_owned(), services: services(), commands: Box::default() },
         ]
     }
 

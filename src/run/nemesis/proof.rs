@@ -32,6 +32,8 @@ pub(super) struct LookBefore {
     pub(super) problems: Vec<String>,
     /// The one that needs an advice of its own.
     pub(super) problem: Option<FaultProblem>,
+    /// The output of the commands that began the fault.
+    pub(super) said: Vec<String>,
 }
 
 /// The services at which the fault is aimed, by node.
@@ -51,7 +53,7 @@ impl Executor {
                 let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
                 let (open, problems) = self.open_paths(&all, self.limits.round).await;
                 let problems = problems.into_iter().map(|problem| format!("before: {problem}")).collect();
-                (open, LookBefore { problems, problem: None })
+                (open, LookBefore { problems, ..LookBefore::default() })
             }
             Verification::State => {
                 let mut before = self.services_before(fault).await;
@@ -76,7 +78,7 @@ impl Executor {
     async fn services_before(&self, fault: &ResolvedFault) -> LookBefore {
         let aimed = aimed_services(fault);
         let asks = aimed.keys().map(|node| ((*node).to_owned(), Request::Services)).collect();
-        let LookBefore { mut problems, mut problem } = LookBefore::default();
+        let LookBefore { mut problems, mut problem, said } = LookBefore::default();
         for (node, answer) in everywhere(&self.remotes, asks, self.limits.look).await {
             let states = match answer {
                 Ok(Response::Services(states)) => states,
@@ -101,7 +103,7 @@ impl Executor {
                 }
             }
         }
-        LookBefore { problems, problem }
+        LookBefore { problems, problem, said }
     }
 
     async fn clocks_before(&self, fault: &ResolvedFault) -> Vec<String> {
@@ -130,9 +132,9 @@ impl Executor {
         id: u64,
         (fault, open): (&ResolvedFault, &OpenPaths),
         since: CountedFrom,
-        deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
-        let end = Instant::now() + deadline;
+        let limits = self.limits_of(fault);
+        let end = Instant::now() + limits.prove;
         let mut pause = LOOK_AGAIN_FIRST;
         loop {
             let left = end.saturating_duration_since(Instant::now()).max(LOOK_AGAIN_FIRST);
@@ -147,7 +149,7 @@ impl Executor {
                         Err(errors) => Err(errors),
                     }
                 }
-                Verification::State => self.verify_state(id, fault, left).await,
+                Verification::State => self.verify_state(id, fault, left.min(limits.look)).await,
             };
             if verified.is_ok() || Instant::now() + pause >= end {
                 return verified;
@@ -163,7 +165,7 @@ impl Executor {
         fault: &ResolvedFault,
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
-        let proofs = self.proofs(id, fault, deadline.min(self.limits.look)).await?;
+        let proofs = self.proofs(id, fault, deadline).await?;
         let describe = |(node, proof): &(String, Proof)| format!("{node}: {}", proof.detail.join("; "));
         let (hold, miss): (Vec<_>, Vec<_>) = proofs.iter().partition(|(_, proof)| proof.holds);
         if miss.is_empty() {

@@ -20,7 +20,7 @@ use super::layout::{Layout, NodeLayout, PlannedProcess};
 use super::node_commands;
 use super::recipe::{Package, StartOrder};
 use crate::cluster::Remote;
-use dsfuzz_nemesis::protocol::{Command, Service, ServiceState};
+use dsfuzz_nemesis::protocol::{Command, OwnCommands, Service, ServiceState};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -82,6 +82,11 @@ impl Deployment {
         self.at(node)
             .map(|(plan, _)| plan.processes.iter().map(|process| process.service.clone()).collect())
             .unwrap_or_default()
+    }
+
+    /// The commands of the recipe's and the plan's faults, by node and name.
+    pub fn faults(&self) -> BTreeMap<String, BTreeMap<String, OwnCommands>> {
+        self.layout.nodes.iter().map(|plan| (plan.node.name.to_string(), plan.faults.clone())).collect()
     }
 
     /// Addresses of a node from the recipe.

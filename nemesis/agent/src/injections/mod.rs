@@ -5,6 +5,7 @@
 mod clock;
 mod drop;
 mod kill;
+mod own;
 mod pause;
 mod step;
 mod time_daemons;
@@ -92,6 +93,7 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
         Injection::FreezeClock { services } => {
             Box::new(clock::Clock { services, skew: Skew::Drift { rate_ppm: -1_000_000 } })
         }
+        Injection::Own { name, services, commands } => Box::new(own::Own { name, services, commands }),
         Injection::StepClock { offset_ns, control_boot_id, own_kernel } => {
             let skew = RealSkew::Step { offset_ns: *offset_ns };
             Box::new(step::RealClock::of_node(skew, control_boot_id, *own_kernel))

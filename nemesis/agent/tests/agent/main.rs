@@ -4,5 +4,6 @@ mod deaths;
 mod injections;
 mod lease;
 mod node;
+mod own;
 mod requests;
 mod undo;
