@@ -72,7 +72,8 @@ pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
     let seed = plan.draw_seed();
     let target = args.target(&plan)?;
     let nodes = fit::nodes(&plan).map_err(Failure::Usage)?;
-    let steps = steps(&target, &nodes, plan.cluster.dir().unwrap_or(NODE_DIR), out.verbose)?;
+    let own: Vec<&str> = plan.own_faults().map(|own| own.name.as_str()).collect();
+    let steps = steps(&target, &nodes, plan.cluster.dir().unwrap_or(NODE_DIR), out.verbose, &own)?;
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
     let timetable = timetable(&plan, &target, seed, &nodes);
     let rules = Rules::of_plan(&plan, &target.facts());
@@ -105,8 +106,8 @@ fn shown(command: &Command) -> String {
 }
 
 /// Packages, files and commands of the target's recipe, on the first node. `whole`: also those of the second node, the contents
-/// of files, and the commands that prepare, form, recover and wipe.
-fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<Vec<DryStep>, Failure> {
+/// of files, and the commands that prepare, form, recover and wipe, and those of the faults of one's own with these names.
+fn steps(target: &Target, nodes: &[String], base: &str, whole: bool, own: &[&str]) -> Result<Vec<DryStep>, Failure> {
     let stand_in = |(position, name): (usize, &String)| {
         // Before the nodes exist only their names are known; documentation addresses (RFC 5737) stand in.
         let address = Ipv4Addr::new(192, 0, 2, u8::try_from(position + 1).unwrap_or(u8::MAX));
@@ -118,6 +119,13 @@ fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<V
     let mut steps: Vec<DryStep> = layout.packages.iter().map(|name| package(&name.to_string())).collect();
     for node in layout.nodes.iter().take(if whole { 2 } else { 1 }) {
         steps.extend(steps_on(node, whole));
+        let faults = node.faults.iter().filter(|(name, _)| whole && own.contains(&name.as_str()));
+        steps.extend(faults.flat_map(|(name, fault)| {
+            let commands =
+                [("begin", &fault.begin), ("prove", &fault.prove), ("heal", &fault.heal), ("healed", &fault.healed)];
+            let what = |(key, command): (&str, &Command)| format!("{name}, {key}: {}", shown(command));
+            commands.map(|command| DryStep::new(&node.node.name, "fault", what(command)))
+        }));
     }
     Ok(steps)
 }
