@@ -145,6 +145,14 @@ impl FaultDefinition for OwnOptions {
 
     fn leaderless(&mut self) {}
 
+    fn named_faults(&self) -> Vec<String> {
+        crate::aim::named_faults(self.nodes.items())
+    }
+
+    fn together(&mut self) -> Result<(), String> {
+        crate::aim::take_together(&mut self.nodes)
+    }
+
     fn agent_paths(&self) -> AgentPaths {
         AgentPaths::NotNeeded
     }
@@ -183,6 +191,10 @@ impl Symbolic for OwnFault {
 
     fn aims_at_leader(&self) -> bool {
         self.nodes.at_leader()
+    }
+
+    fn needs_leader(&self) -> bool {
+        self.nodes.needs_leader()
     }
 
     fn turn_to_leader(&mut self) -> bool {

@@ -3,7 +3,7 @@ use super::{Output, Paint, PlanArgs};
 use crate::cluster::Node;
 use crate::error::{Exit, Failure};
 use crate::judge::Rules;
-use crate::plan::{LabPlan, Plan, fit, on_one_line};
+use crate::plan::{LabPlan, Plan, fit, on_one_line, schedule};
 use crate::run::NODE_DIR;
 use crate::targets::Target;
 use crate::targets::layout::NodeLayout;
@@ -14,6 +14,17 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+
+/// `dsfuzz plan`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DryRunArgs {
+    /// The plan.
+    #[command(flatten)]
+    pub plan: PlanArgs,
+    /// Print only the faults of this seed, as the `schedule` of a plan
+    #[arg(long)]
+    pub as_schedule: bool,
+}
 
 /// The dry run as one document.
 #[derive(Debug, Serialize)]
@@ -47,7 +58,7 @@ struct DryRun {
 struct DryStep {
     /// The node; `all` for packages.
     node: String,
-    /// `install`, `configure`, `start`; with -v also `wipe`, `prepare`, `form`, `recovery`.
+    /// `install`, `configure`, `disk`, `start`; with -v also `wipe`, `prepare`, `form`, `recovery`.
     phase: String,
     /// A command line or a file's path; with -v the file's content in further lines.
     what: String,
@@ -62,18 +73,35 @@ struct DryFault {
     begin_ms: u64,
     /// How long, in milliseconds.
     lasts_ms: u64,
+    /// Its id in the plan's schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// What it waits for, instead of a time of the load; `begin_ms` counts from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
     /// The fault in words, aimed symbolically.
     fault: String,
 }
 
-pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
+pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mut Output) -> Result<Exit, Failure> {
     let (mut plan, _overrides) = args.load()?;
     let drawn = plan.seed.is_none();
     let seed = plan.draw_seed();
     let target = args.target(&plan)?;
     let nodes = fit::nodes(&plan).map_err(Failure::Usage)?;
-    let own: Vec<&str> = plan.own_faults().map(|own| own.name.as_str()).collect();
-    let steps = steps(&target, &nodes, plan.cluster.dir().unwrap_or(NODE_DIR), out.verbose, &own)?;
+    if *as_schedule {
+        fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
+        let schedule =
+            dsfuzz_nemesis::schedule::as_schedule(&fit::timetable(&plan, &target, seed, nodes.len()), &nodes);
+        match out.json {
+            true => out.document(&schedule)?,
+            false => schedule::to_yaml(&schedule).lines().for_each(|line| out.line(crate::harmless::plain_line(line))),
+        }
+        return Ok(Exit::Valid);
+    }
+    let own = plan.own_faults().map(|own| own.name.as_str()).collect();
+    let view = StepView { whole: out.verbose, disk_layers: plan.needs_disk_layers(), own };
+    let steps = steps(&target, &nodes, plan.cluster.dir().unwrap_or(NODE_DIR), &view)?;
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
     let timetable = timetable(&plan, &target, seed, &nodes);
     let rules = Rules::of_plan(&plan, &target.facts());
@@ -105,9 +133,18 @@ fn shown(command: &Command) -> String {
     format!("{}{user}", command.argv.join(" "))
 }
 
-/// Packages, files and commands of the target's recipe, on the first node. `whole`: also those of the second node, the contents
-/// of files, and the commands that prepare, form, recover and wipe, and those of the faults of one's own with these names.
-fn steps(target: &Target, nodes: &[String], base: &str, whole: bool, own: &[&str]) -> Result<Vec<DryStep>, Failure> {
+/// Which steps are shown.
+struct StepView<'a> {
+    /// Also those of the second node, the contents of files, and the commands that prepare, form, recover and wipe.
+    whole: bool,
+    /// The plan's faults need layers over the target's folders.
+    disk_layers: bool,
+    /// The faults of one's own whose commands are shown, where `whole`.
+    own: Vec<&'a str>,
+}
+
+/// Packages, files and commands of the target's recipe, on the first node.
+fn steps(target: &Target, nodes: &[String], base: &str, view: &StepView<'_>) -> Result<Vec<DryStep>, Failure> {
     let stand_in = |(position, name): (usize, &String)| {
         // Before the nodes exist only their names are known; documentation addresses (RFC 5737) stand in.
         let address = Ipv4Addr::new(192, 0, 2, u8::try_from(position + 1).unwrap_or(u8::MAX));
@@ -117,9 +154,9 @@ fn steps(target: &Target, nodes: &[String], base: &str, whole: bool, own: &[&str
     let layout = target.layout(&nodes, base).map_err(|error| Failure::Usage(error.to_string()))?;
     let package = |package: &str| DryStep::new("all", "install", format!("package {package}"));
     let mut steps: Vec<DryStep> = layout.packages.iter().map(|name| package(&name.to_string())).collect();
-    for node in layout.nodes.iter().take(if whole { 2 } else { 1 }) {
-        steps.extend(steps_on(node, whole));
-        let faults = node.faults.iter().filter(|(name, _)| whole && own.contains(&name.as_str()));
+    for node in layout.nodes.iter().take(if view.whole { 2 } else { 1 }) {
+        steps.extend(steps_on(node, view));
+        let faults = node.faults.iter().filter(|(name, _)| view.whole && view.own.contains(&name.as_str()));
         steps.extend(faults.flat_map(|(name, fault)| {
             let commands =
                 [("begin", &fault.begin), ("prove", &fault.prove), ("heal", &fault.heal), ("healed", &fault.healed)];
@@ -131,7 +168,8 @@ fn steps(target: &Target, nodes: &[String], base: &str, whole: bool, own: &[&str
 }
 
 /// The steps on one node.
-fn steps_on(node: &NodeLayout, whole: bool) -> Vec<DryStep> {
+fn steps_on(node: &NodeLayout, view: &StepView<'_>) -> Vec<DryStep> {
+    let whole = view.whole;
     let step = |phase: &str, what: String| DryStep::new(&node.node.name, phase, what);
     let commands = |phase: &str, commands: &[Command]| {
         commands.iter().map(|command| step(phase, shown(command))).collect::<Vec<_>>()
@@ -145,6 +183,9 @@ fn steps_on(node: &NodeLayout, whole: bool) -> Vec<DryStep> {
         let owner = file.owner.as_ref().map(|owner| format!(", of {owner}")).unwrap_or_default();
         let content = if whole { format!(" (mode {:o}{owner})\n{}", file.mode, file.content) } else { String::new() };
         steps.push(step("configure", format!("{}{content}", file.path)));
+    }
+    if view.disk_layers {
+        steps.push(step("disk", format!("a layer over {}, for the faults of its disk", node.dir)));
     }
     if whole {
         steps.extend(commands("prepare", &node.prepare));
@@ -181,8 +222,8 @@ fn asked(plan: &Plan, target: &Target) -> Vec<String> {
         None => "every node asked by a client of the load".to_owned(),
         Some(min) => format!("{min} nodes asked by a client of the load"),
     });
-    let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
-    let kinds: BTreeSet<&str> = faults.map(|fault| fault.facts().name).collect();
+    let kinds = plan.nemesis.iter().flat_map(|nemesis| nemesis.kinds());
+    let kinds: BTreeSet<&str> = kinds.map(|facts| facts.name).collect();
     let election = Span(target.election());
     let facts = target.facts();
     let leader = if facts.failover { "" } else { " and its leader" };
@@ -207,6 +248,8 @@ fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> Vec<D
         id: planned.id,
         begin_ms: millis(planned.at),
         lasts_ms: millis(planned.lasts),
+        name: planned.entry.as_ref().map(|entry| entry.name.clone()),
+        after: planned.trigger().map(ToString::to_string),
         fault: planned.describe(),
     };
     fit::timetable(plan, target, seed, nodes.len()).faults.iter().map(fault).collect()
@@ -241,6 +284,10 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
     rows.push(("load", load));
     match &plan.nemesis {
         None => rows.push(("faults", "none".into())),
+        Some(nemesis) if !nemesis.schedule.is_empty() => {
+            let titles = std::iter::once("schedule").chain(std::iter::repeat(""));
+            rows.extend(titles.zip(nemesis.schedule.iter().map(schedule::line)));
+        }
         Some(nemesis) => {
             rows.push(("faults", format!("one every {}, each for {}", nemesis.every, nemesis.lasts)));
             rows.extend(nemesis.faults.iter().map(|fault| ("", written(fault))));
@@ -260,11 +307,10 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
         let name = title(out, if index == 0 { "timetable" } else { "" });
         let begin = fault.begin_ms as f64 / 1000.0;
         let lasts = fault.lasts_ms as f64 / 1000.0;
-        out.line(format!(
-            "{name} {:<10} {begin:>7.1} s for {lasts:>5.1} s  {}",
-            format!("fault {}", fault.id),
-            fault.fault
-        ));
+        let id = fault.name.clone().unwrap_or_else(|| fault.id.to_string());
+        let after = fault.after.as_ref().map(|after| format!(", {:.3} s after {after}", begin)).unwrap_or_default();
+        let begin = if fault.after.is_some() { format!("{:>9}", "triggered") } else { format!("{begin:>7.1} s") };
+        out.line(format!("{name} {:<10} {begin} for {lasts:>5.1} s  {}{after}", format!("fault {id}"), fault.fault));
     }
 }
 

@@ -9,6 +9,7 @@ pub mod names;
 mod overrides;
 mod quantities;
 pub mod reference;
+pub mod schedule;
 mod validate;
 
 pub use check::CheckPlan;
@@ -18,6 +19,7 @@ pub use overrides::Overrides;
 use crate::cluster::{ExecOptions, SshOptions};
 use dsfuzz_checkers::FinalReads;
 use dsfuzz_nemesis::own::OwnOptions;
+use dsfuzz_nemesis::protocol::ability;
 use dsfuzz_nemesis::{NemesisOptions, Span};
 use dsfuzz_workloads::WorkloadOptions;
 use schemars::JsonSchema;
@@ -76,6 +78,12 @@ impl Plan {
     /// The faults of the plan's or the recipe's own.
     pub fn own_faults(&self) -> impl Iterator<Item = &OwnOptions> {
         self.nemesis.iter().flat_map(NemesisOptions::own)
+    }
+
+    /// Whether a fault of the plan needs layers over the target's folders.
+    pub fn needs_disk_layers(&self) -> bool {
+        let mut kinds = self.nemesis.iter().flat_map(NemesisOptions::kinds);
+        kinds.any(|facts| facts.needs.on(self.cluster.own_kernel()).contains(&ability::DISK_LAYER))
     }
 
     /// How long final reads must show no change before differing replicas count as stable, by the plan's checkers.

@@ -27,7 +27,7 @@ pub use export::read_back;
 pub use job::{Job, NODE_DIR};
 
 use crate::cluster::Node;
-use crate::plan::Plan;
+use crate::plan::{Plan, schedule};
 use crate::store::{self, RunDir, RunInfo, RunVerdict};
 use crate::targets::recipe::FinalReads;
 use crate::targets::{self, Convergence, Deployment, NotReady, Target};
@@ -221,6 +221,7 @@ impl Run {
                     self.progress.line(&sentence);
                     self.phases.unseen(format!("calls of another run may be among those recorded: {sentence}"));
                 }
+                let deployment = deployment.with_disk_layers(self.job.plan.needs_disk_layers());
                 if self.able(&hosts, &deployment).await {
                     self.deployed(&hosts, deployment).await;
                 }
@@ -347,7 +348,11 @@ impl Run {
             watching.abort();
             return;
         }
-        let preparing = unless(self.halt.clone(), async { load.set_up().await.map_err(|why| anyhow!(why)) });
+        let preparing = unless(self.halt.clone(), async {
+            load.set_up().await.map_err(|why| anyhow!(why))?;
+            // What was made without a sync before the load is no matter of the target's promises.
+            Ok(deployment.keep_disks().await?)
+        });
         if self.phases.run("setup", SETUP * 2, preparing).await.is_none() {
             if !self.asked_to(Urgency::Stop) {
                 let why = self.phases.last_problem();
@@ -372,9 +377,12 @@ impl Run {
             watching.abort();
             return;
         };
-        let load::FinishedLoad { began, readiness, summary, slip_ms, probing } = ran;
+        let load::FinishedLoad { began, readiness, summary, faults, probing } = ran;
         self.phases.info.readiness = Some(readiness);
-        self.phases.info.timetable_slip_ms = slip_ms;
+        self.phases.info.timetable_slip_ms = faults.slip_ms;
+        if let Err(error) = std::fs::write(self.job.dir.schedule(), schedule::to_yaml(&faults.schedule)) {
+            self.progress.line(&format!("the faults could not be stored as a schedule: {error}"));
+        }
         let problem = match &summary.stopped {
             driver::StopReason::Recorder(why) => why.clone(),
             _ => String::new(),

@@ -28,8 +28,11 @@ pub const VDSO_CLOCK: &str = "vdso-clock";
 pub const STEP_CLOCK: &str = "step-clock";
 /// The program `tc` is there.
 pub const TC: &str = "tc";
+/// A file system of ours (FUSE) can be laid over a folder.
+pub const DISK_LAYER: &str = "disk-layer";
 /// Bytes that are free in the agent's folder, as the detail.
 pub const DISK_FREE_BYTES: &str = "disk-free-bytes";
 
 /// All names, in the agent's order.
-pub const ALL: [&str; 9] = [ROOT, NFT, NFT_TIMEOUT, CGROUP2, FREEZE, VDSO_CLOCK, STEP_CLOCK, TC, DISK_FREE_BYTES];
+pub const ALL: [&str; 10] =
+    [ROOT, NFT, NFT_TIMEOUT, CGROUP2, FREEZE, VDSO_CLOCK, STEP_CLOCK, TC, DISK_LAYER, DISK_FREE_BYTES];
