@@ -3,6 +3,7 @@ use super::input::{ReportInput, Source};
 use super::sections::Page;
 use super::summary::OutcomeCounts;
 use super::words::{self, escape};
+use crate::store::{ReplayFaults, ReplayOf};
 use dsfuzz_checkers::{Fault, Mark};
 use std::fmt::Write;
 use std::path::Path;
@@ -283,6 +284,23 @@ pub(super) fn setup(input: &ReportInput<'_>, page: &Page) -> anyhow::Result<Stri
     }
     html.push_str("</section>\n");
     Ok(html)
+}
+
+/// The run that this one repeats, as a link where its report is in the same results.
+pub(super) fn repeated(input: &ReportInput<'_>, page: &Page, replay: &ReplayOf) -> String {
+    let report = format!("../../{}/report.html", replay.run);
+    let how = match replay.faults {
+        ReplayFaults::Drawn => "",
+        ReplayFaults::Measured => ", with its measured faults",
+        ReplayFaults::None => ", without faults",
+    };
+    let name = escape(&replay.run);
+    // The name comes from a file that may be another user's.
+    let inside = Path::new(&replay.run).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    match inside && input.dir.path().join(&report).is_file() {
+        true => format!("<a href=\"{}{}\">{name}</a>{how}", page.base(input), words::link(&report)),
+        false => format!("{name}{how}"),
+    }
 }
 
 /// Links to the files beside the report.
