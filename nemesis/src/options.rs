@@ -323,6 +323,8 @@ faults! {
     Kill = kill(KillOptions, KillFault),
     /// Freezes the target's processes; they resume at the end.
     Pause = pause(PauseOptions, PauseFault),
+    /// Makes a disk full, slow, read-only or faulty, or damages files of the target.
+    Disk = disk(DiskOptions, DiskFault),
     /// Kills the target's processes and loses what they had not synced to disk; they are started again at the end.
     PowerLoss = power_loss(PowerLossOptions, PowerLossFault),
     /// Skews the wall clock: one jump, back and forth, too fast or slow, or standing still.

@@ -8,10 +8,12 @@
 //! agent heals everything it did and ends. Its guardian does so if the agent itself is killed.
 pub mod ability;
 mod claim;
+mod disk_effect;
 mod injection;
 
 pub use ability::Ability;
 pub use claim::{CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name};
+pub use disk_effect::{DiskCall, DiskDamage, DiskEffect, DiskError};
 pub use injection::{Injection, InjectionFacts, Leftover};
 
 use serde::{Deserialize, Serialize};
@@ -282,6 +284,9 @@ pub struct DiskFolder {
     pub path: String,
     /// Files in it that are always safe and never fail, such as logs that the harness reads; `*` allowed in the last part.
     pub exempt: Vec<String>,
+    /// Keep a copy of its files as they are, for [`DiskDamage::OldCopy`].
+    #[serde(default)]
+    pub copy: bool,
 }
 
 /// A response of the agent.
