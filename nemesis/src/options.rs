@@ -2,7 +2,7 @@
 use crate::aim::PlannedAim;
 use crate::facts::{FaultFacts, VerifiedBy};
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
-use crate::schedule::{ScheduledFault, ScheduledKind};
+use crate::schedule::{Begin, ScheduledFault, ScheduledKind};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
@@ -91,7 +91,9 @@ impl NemesisOptions {
             let name = fault.facts().name;
             fault.leader_words().into_iter().map(move |words| format!("{name}: {words}"))
         };
-        self.all_faults().flat_map(|(fault, _)| words(fault)).collect()
+        let waits = self.schedule.iter().filter(|entry| matches!(&entry.begin, Begin::When(when) if when.is_leader()));
+        let waits = waits.map(|entry| format!("fault {}: when: role: leader", entry.id));
+        self.all_faults().flat_map(|(fault, _)| words(fault)).chain(waits).collect()
     }
 
     /// The options for a target without a leading role: open choices take no leader.

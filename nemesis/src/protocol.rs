@@ -124,6 +124,18 @@ pub enum Request {
         /// Absolute path, `*` allowed in the last part.
         pattern: String,
     },
+    /// Waits for new lines of logs in which a regular expression is found. Answer: [`Response::Followed`], at the first such line
+    /// or when the time is up.
+    Follow {
+        /// Absolute paths, `*` allowed in the last part.
+        logs: Vec<String>,
+        /// Regular expressions for a part of a line.
+        patterns: Vec<String>,
+        /// The positions of the earlier answer. None: nothing is awaited, and the answer has the present ends of the files.
+        positions: Option<BTreeMap<String, u64>>,
+        /// How long to wait; at most 10 s.
+        wait_ms: u64,
+    },
     /// Injects a fault. The undo is journalled first. Answer: [`Response::Injected`].
     #[serde(rename = "act")]
     Inject {
@@ -352,6 +364,13 @@ pub enum Response {
     },
     /// Answer to List: path and size.
     Files(Vec<(String, u64)>),
+    /// Answer to Follow.
+    Followed {
+        /// The lines, once for each pattern that is found in them.
+        lines: Vec<FollowedLine>,
+        /// How far each file was read.
+        positions: BTreeMap<String, u64>,
+    },
     /// Answer to Inject.
     Injected {
         /// One sentence for each step.
@@ -420,6 +439,17 @@ pub struct HeardPing {
     pub address: IpAddr,
     /// Number of datagrams.
     pub count: u32,
+}
+
+/// A line of a log in which a pattern is found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowedLine {
+    /// The file.
+    pub log: String,
+    /// The position of the pattern in the request.
+    pub pattern: usize,
+    /// Its first 500 characters.
+    pub line: String,
 }
 
 /// The state of a service.

@@ -21,6 +21,7 @@ pub mod reach;
 pub mod recorder;
 pub mod roles;
 pub mod settle;
+mod signals;
 pub mod stop;
 
 pub use export::read_back;
@@ -32,7 +33,7 @@ use crate::store::{self, RunDir, RunInfo, RunVerdict};
 use crate::targets::recipe::FinalReads;
 use crate::targets::{self, Convergence, Deployment, NotReady, Target};
 use crate::{judge, report, secrets};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use dsfuzz_checkers::history::standstill;
 use dsfuzz_checkers::history::{ProcessEvent, ProcessStep};
 use dsfuzz_checkers::{History, Phase};
@@ -84,9 +85,9 @@ pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receive
     secrets::keep(nodes.iter().map(|node| &*node.name));
     let connect = connect(&target, &workloads, &nodes, &job.dir)?;
     let timetable = job.timetable(&target);
-    std::fs::write(job.dir.plan(), job.plan.to_yaml()?).context("the effective plan cannot be stored")?;
+    let made_from = job.keep_inputs(&target)?;
     let mut run = Run {
-        phases: Phases::new(job.info(&target, &timetable), job.dir.clone(), progress.clone()),
+        phases: Phases::new(job.info(&target, &timetable, made_from), job.dir.clone(), progress.clone()),
         halt: halt_on(stop.clone(), Urgency::Stop),
         stop,
         progress,

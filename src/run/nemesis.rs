@@ -75,8 +75,9 @@ impl Default for Limits {
             view: Duration::from_secs(1),
             inject: Duration::from_secs(5),
             look: Duration::from_secs(1),
-            round: Duration::from_millis(500),
-            prove: Duration::from_secs(2),
+            // A host that is slow, or far away, takes part in the proof of a cut.
+            round: Duration::from_millis(1500),
+            prove: Duration::from_secs(4),
             undo: Duration::from_secs(5),
             heal: Duration::from_secs(15),
             heal_proof: Duration::from_secs(3),

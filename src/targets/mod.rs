@@ -10,6 +10,7 @@ pub mod etcd;
 pub mod exec;
 mod facts;
 mod http;
+mod inputs;
 mod join_all;
 pub mod layout;
 pub mod logs;
@@ -22,6 +23,7 @@ pub use alarms::Alarm;
 pub use deploy::{Convergence, Deployment, DiskRoom, FetchedLog, MissingPackages, NotReady, RoleAnswer};
 pub use error::TargetError;
 pub use facts::TargetFacts;
+pub use inputs::InputFiles;
 pub(crate) use join_all::join_all;
 pub use layout::Layout;
 pub use logs::LogClaim;
@@ -76,6 +78,9 @@ pub struct Target {
     options: BTreeMap<String, serde_json::Value>,
     origin: String,
     folder: PathBuf,
+    /// The recipe as it was read, and its file if it is not built in.
+    text: String,
+    file: Option<PathBuf>,
     election: Duration,
     failover: bool,
     several_leaders: bool,
@@ -88,9 +93,13 @@ pub fn load(
     base_dir: &Path,
     options: &BTreeMap<String, BTreeMap<String, serde_json::Value>>,
 ) -> Result<Target, TargetError> {
-    let (text, origin, folder) = match builtin_yaml(name_or_path) {
-        Some(yaml) => (yaml.to_owned(), format!("{name_or_path}.yaml (built in)"), base_dir.to_owned()),
+    let (text, origin, file) = match builtin_yaml(name_or_path) {
+        Some(yaml) => (yaml.to_owned(), format!("{name_or_path}.yaml (built in)"), None),
         None => read_recipe(name_or_path, base_dir)?,
+    };
+    let folder = match &file {
+        Some(file) => file.parent().map_or_else(PathBuf::new, Path::to_owned),
+        None => base_dir.to_owned(),
     };
     let recipe = Recipe::parse(&text, &origin)?;
     foreign_options(&recipe, options)?;
@@ -99,17 +108,17 @@ pub fn load(
     let election = election(&recipe, &options, &origin)?;
     let failover = failover(&recipe, &options, &origin)?;
     let several_leaders = recipe.has_several_leaders(&[]);
-    Ok(Target { recipe, options, origin, folder, election, failover, several_leaders })
+    Ok(Target { recipe, options, origin, folder, text, file, election, failover, several_leaders })
 }
 
-fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, PathBuf), TargetError> {
+fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, Option<PathBuf>), TargetError> {
     let mut file = base_dir.join(path);
     if file.is_dir() {
         file = file.join("recipe.yaml");
     }
     let origin = file.display().to_string();
     match crate::document::read_regular(&file) {
-        Ok(text) => Ok((text, origin, file.parent().map_or_else(PathBuf::new, Path::to_owned))),
+        Ok(text) => Ok((text, origin, Some(file))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(TargetError::Unknown { name: path.to_owned(), builtin: builtin().join(", "), tried: origin })
         }
@@ -299,17 +308,6 @@ impl Target {
             }
         }
         Ok(packages)
-    }
-
-    /// The text of a file in the recipe's folder, or the reason why there is none.
-    fn file(&self, path: &str) -> Result<String, String> {
-        let inside = Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
-        if !inside {
-            return Err(format!("{path:?} must be a path inside the recipe's folder"));
-        }
-        let path = self.folder.join(path);
-        let bytes = crate::document::read_regular(&path);
-        bytes.map_err(|error| format!("{} cannot be read: {error}", path.display()))
     }
 
     /// The recipe filled in for these nodes, each with the target's folder `<base>/<target>`. Touches nothing.
