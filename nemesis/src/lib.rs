@@ -10,6 +10,7 @@ pub mod aim;
 mod bag;
 pub mod choice;
 pub mod clock;
+pub mod disk;
 pub mod facts;
 pub mod fault;
 pub mod kill;

@@ -2,7 +2,7 @@
 use crate::aim::PlannedAim;
 use crate::facts::{FaultFacts, VerifiedBy};
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
-use crate::schedule::{ScheduledFault, ScheduledKind};
+use crate::schedule::{Begin, ScheduledFault, ScheduledKind};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
@@ -107,7 +107,9 @@ impl NemesisOptions {
             let name = fault.facts().name;
             fault.leader_words().into_iter().map(move |words| format!("{name}: {words}"))
         };
-        self.all_faults().flat_map(|(fault, _)| words(fault)).collect()
+        let waits = self.schedule.iter().filter(|entry| matches!(&entry.begin, Begin::When(when) if when.is_leader()));
+        let waits = waits.map(|entry| format!("fault {}: when: role: leader", entry.id));
+        self.all_faults().flat_map(|(fault, _)| words(fault)).chain(waits).collect()
     }
 
     /// The options for a target without a leading role: open choices take no leader.
@@ -339,6 +341,8 @@ faults! {
     Kill = kill(KillOptions, KillFault),
     /// Freezes the target's processes; they resume at the end.
     Pause = pause(PauseOptions, PauseFault),
+    /// Makes a disk full, slow, read-only or faulty, or damages files of the target.
+    Disk = disk(DiskOptions, DiskFault),
     /// Kills the target's processes and loses what they had not synced to disk; they are started again at the end.
     PowerLoss = power_loss(PowerLossOptions, PowerLossFault),
     /// Skews the wall clock: one jump, back and forth, too fast or slow, or standing still.

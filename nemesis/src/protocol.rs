@@ -8,10 +8,12 @@
 //! agent heals everything it did and ends. Its guardian does so if the agent itself is killed.
 pub mod ability;
 mod claim;
+mod disk_effect;
 mod injection;
 
 pub use ability::Ability;
 pub use claim::{CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name};
+pub use disk_effect::{DiskCall, DiskDamage, DiskEffect, DiskError};
 pub use injection::{Injection, InjectionFacts, Leftover, OwnCommands, OwnProcesses};
 
 use serde::{Deserialize, Serialize};
@@ -121,6 +123,18 @@ pub enum Request {
     List {
         /// Absolute path, `*` allowed in the last part.
         pattern: String,
+    },
+    /// Waits for new lines of logs in which a regular expression is found. Answer: [`Response::Followed`], at the first such line
+    /// or when the time is up.
+    Follow {
+        /// Absolute paths, `*` allowed in the last part.
+        logs: Vec<String>,
+        /// Regular expressions for a part of a line.
+        patterns: Vec<String>,
+        /// The positions of the earlier answer. None: nothing is awaited, and the answer has the present ends of the files.
+        positions: Option<BTreeMap<String, u64>>,
+        /// How long to wait; at most 10 s.
+        wait_ms: u64,
     },
     /// Injects a fault. The undo is journalled first. Answer: [`Response::Injected`].
     #[serde(rename = "act")]
@@ -282,6 +296,9 @@ pub struct DiskFolder {
     pub path: String,
     /// Files in it that are always safe and never fail, such as logs that the harness reads; `*` allowed in the last part.
     pub exempt: Vec<String>,
+    /// Keep a copy of its files as they are, for [`DiskDamage::OldCopy`].
+    #[serde(default)]
+    pub copy: bool,
 }
 
 /// A response of the agent.
@@ -347,6 +364,13 @@ pub enum Response {
     },
     /// Answer to List: path and size.
     Files(Vec<(String, u64)>),
+    /// Answer to Follow.
+    Followed {
+        /// The lines, once for each pattern that is found in them.
+        lines: Vec<FollowedLine>,
+        /// How far each file was read.
+        positions: BTreeMap<String, u64>,
+    },
     /// Answer to Inject.
     Injected {
         /// One sentence for each step.
@@ -415,6 +439,17 @@ pub struct HeardPing {
     pub address: IpAddr,
     /// Number of datagrams.
     pub count: u32,
+}
+
+/// A line of a log in which a pattern is found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowedLine {
+    /// The file.
+    pub log: String,
+    /// The position of the pattern in the request.
+    pub pattern: usize,
+    /// Its first 500 characters.
+    pub line: String,
 }
 
 /// The state of a service.

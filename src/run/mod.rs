@@ -21,6 +21,7 @@ pub mod reach;
 pub mod recorder;
 pub mod roles;
 pub mod settle;
+mod signals;
 pub mod stop;
 
 pub use export::read_back;
@@ -221,7 +222,10 @@ impl Run {
                     self.progress.line(&sentence);
                     self.phases.unseen(format!("calls of another run may be among those recorded: {sentence}"));
                 }
-                let deployment = deployment.with_disk_layers(self.job.plan.needs_disk_layers());
+                let deployment = {
+                    let plan = &self.job.plan;
+                    deployment.with_disk_layers(plan.needs_disk_layers(), plan.needs_disk_copies())
+                };
                 if self.able(&hosts, &deployment).await {
                     self.deployed(&hosts, deployment).await;
                 }

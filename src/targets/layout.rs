@@ -216,8 +216,8 @@ pub(super) fn settings(
 
 impl NodeLayout {
     /// The target's folder as one under a layer. Its logs are always safe, since the harness reads them.
-    pub fn disk_folder(&self) -> DiskFolder {
-        DiskFolder { path: self.dir.clone(), exempt: self.logs.iter().map(|log| log.path.clone()).collect() }
+    pub fn disk_folder(&self, copy: bool) -> DiskFolder {
+        DiskFolder { path: self.dir.clone(), exempt: self.logs.iter().map(|log| log.path.clone()).collect(), copy }
     }
 
     /// The steps of a fresh start on this node, in order, a line for each, for `dsfuzz plan`.

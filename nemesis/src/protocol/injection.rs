@@ -1,5 +1,5 @@
 //! [`Injection`]: the action of an agent on its own node for a fault, and its facts for agent and control node.
-use super::Command;
+use super::{Command, DiskDamage, DiskEffect};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -28,6 +28,24 @@ pub enum Injection {
         seed: u64,
         /// Chance of each sector that is not synced to survive, in percent.
         torn: u8,
+    },
+    /// Calls to files in the folders under layers fail or wait.
+    DisturbDisk {
+        /// Names of services.
+        services: Vec<String>,
+        /// What calls meet.
+        effect: DiskEffect,
+        /// Decides which calls fail.
+        seed: u64,
+    },
+    /// Kills all processes of the services, then damages files in the folders under layers. Undo: starts the services again.
+    DamageDisk {
+        /// Names of services.
+        services: Vec<String>,
+        /// What is done to the files.
+        damage: DiskDamage,
+        /// Decides where.
+        seed: u64,
     },
     /// Stops all processes of the services (cgroup v2 freeze, else SIGSTOP).
     Pause {
@@ -156,6 +174,8 @@ impl Injection {
         match self {
             Injection::Kill { services }
             | Injection::LosePower { services, .. }
+            | Injection::DisturbDisk { services, .. }
+            | Injection::DamageDisk { services, .. }
             | Injection::Pause { services }
             | Injection::ShiftClock { services, .. }
             | Injection::StrobeClock { services, .. }
@@ -175,11 +195,17 @@ impl Injection {
                 changes_clock: false,
                 leftover: Leftover::NothingAfterExpiry,
             },
-            Injection::Kill { .. } | Injection::LosePower { .. } => InjectionFacts {
+            Injection::Kill { .. } | Injection::LosePower { .. } | Injection::DamageDisk { .. } => InjectionFacts {
                 ends_with_boot: false,
                 expires: false,
                 changes_clock: false,
                 leftover: Leftover::Other("a later run starts its target anew"),
+            },
+            Injection::DisturbDisk { .. } => InjectionFacts {
+                ends_with_boot: true,
+                expires: false,
+                changes_clock: false,
+                leftover: Leftover::Other("the layer over its folder is taken away with its target"),
             },
             Injection::Pause { .. } => InjectionFacts {
                 ends_with_boot: true,
@@ -222,6 +248,8 @@ mod tests {
             Injection::Drop { from: vec![[10, 0, 0, 1].into()] },
             Injection::Kill { services: services() },
             Injection::LosePower { services: services(), seed: 1, torn: 0 },
+            Injection::DisturbDisk { services: services(), effect: DiskEffect::Full, seed: 1 },
+            Injection::DamageDisk { services: services(), damage: DiskDamage::OldCopy, seed: 1 },
             Injection::Pause { services: services() },
             Injection::ShiftClock { services: services(), offset_ns: 1 },
             Injection::StrobeClock { services: services(), offset_ns: 1, period_ms: 1 },
@@ -248,6 +276,8 @@ mod tests {
             "drop",
             "kill",
             "lose-power",
+            "disturb-disk",
+            "damage-disk",
             "pause",
             "shift-clock",
             "strobe-clock",

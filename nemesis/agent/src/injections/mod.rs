@@ -3,6 +3,8 @@
 //!
 //! A new injection needs a variant with its facts in `protocol/injection.rs`, a file here, and a line in `implementation`.
 mod clock;
+mod damage_disk;
+mod disturb_disk;
 mod drop;
 mod kill;
 mod own;
@@ -80,6 +82,12 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
     match injection {
         Injection::Drop { from } => Box::new(drop::Drop { from }),
         Injection::Kill { services } => Box::new(kill::Kill { services }),
+        Injection::DisturbDisk { services, effect, seed } => {
+            Box::new(disturb_disk::DisturbDisk { services, effect: *effect, seed: *seed })
+        }
+        Injection::DamageDisk { services, damage, seed } => {
+            Box::new(damage_disk::DamageDisk { services, damage: *damage, seed: *seed })
+        }
         Injection::LosePower { services, seed, torn } => {
             Box::new(power_loss::LosePower { services, seed: *seed, torn: *torn })
         }

@@ -2,6 +2,7 @@
 mod clocks;
 mod deaths;
 mod disk;
+mod disk_faults;
 mod injections;
 mod lease;
 mod node;
