@@ -2,8 +2,10 @@
 mod clocks;
 mod deaths;
 mod disk;
+mod disk_faults;
 mod injections;
 mod lease;
 mod node;
+mod own;
 mod requests;
 mod undo;
