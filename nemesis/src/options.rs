@@ -49,6 +49,20 @@ impl NemesisOptions {
 }
 
 impl NemesisOptions {
+    /// Port roles that the recipe lacks, and options that do not fit each other, one sentence each. `roles`: the recipe's.
+    pub fn role_mistakes(&self, roles: &[String]) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        for fault in &self.faults {
+            let name = fault.facts().name;
+            mistakes.extend(fault.contradictions().into_iter().map(|sentence| format!("{name}: {sentence}")));
+            for (option, role) in fault.port_roles().into_iter().filter(|(_, role)| !roles.contains(role)) {
+                let known = if roles.is_empty() { "none".to_owned() } else { roles.join(", ") };
+                mistakes.push(format!("{name}: {option}: the recipe has no port role {role} (it has {known})"));
+            }
+        }
+        mistakes
+    }
+
     /// The faults that the plan aims at the leader by name, such as `kill: nodes: leader`. A partition without a shape names
     /// no leader.
     pub fn aimed_at_leader(&self) -> Vec<String> {
@@ -92,6 +106,18 @@ pub(crate) trait FaultDefinition {
     fn leaderless(&mut self);
     /// How agents must hear each other to verify it.
     fn agent_paths(&self) -> AgentPaths;
+    /// Port roles of the recipe in the options, each with the option that names it.
+    fn port_roles(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+    /// Abilities of a node that these options need, beside those of the kind.
+    fn more_needs(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+    /// Options that do not fit each other, one sentence each.
+    fn contradictions(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// The source of its faults on this number of nodes, or the reason why there is none.
     fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String>;
 }
@@ -157,6 +183,26 @@ macro_rules! faults {
             /// How agents must hear each other to verify it.
             pub fn agent_paths(&self) -> AgentPaths {
                 match self { $(FaultOptions::$variant(options) => options.agent_paths(),)* }
+            }
+
+            /// Port roles of the recipe in its options, each with the option that names it.
+            pub fn port_roles(&self) -> Vec<(&'static str, String)> {
+                match self { $(FaultOptions::$variant(options) => options.port_roles(),)* }
+            }
+
+            /// Abilities of a node that its options need, beside those of its kind.
+            pub fn more_needs(&self) -> Vec<&'static str> {
+                match self { $(FaultOptions::$variant(options) => options.more_needs(),)* }
+            }
+
+            /// Whether its faults cut whole links between nodes, not only some ports.
+            pub fn cuts_links(&self) -> bool {
+                let connected = self.facts().leaves == crate::facts::Leaves::ConnectedNodes;
+                connected && !self.port_roles().iter().any(|(option, _)| *option == "ports")
+            }
+
+            fn contradictions(&self) -> Vec<String> {
+                match self { $(FaultOptions::$variant(options) => options.contradictions(),)* }
             }
 
             fn leaderless(&mut self) {
@@ -237,6 +283,7 @@ mod tests {
             address: [10, 0, 0, number].into(),
             others: Vec::new(),
             ports: Vec::new(),
+            port_roles: std::collections::BTreeMap::new(),
             services: vec!["db".to_owned()],
             own_kernel: false,
         };
@@ -265,7 +312,10 @@ mod tests {
         let written = json!({
             "every": "10s", "for": "6s", "quiet_start": "5s", "quiet_end": null,
             "faults": [
-                {"partition": {"shape": ["majority", "one-way", "bridge", "isolate-leader"], "for": null}},
+                {"partition": {
+                    "shape": ["majority", "one-way", "bridge", "isolate-leader"], "how": "reject", "ports": ["peer", "raft"],
+                    "clients": false, "for": null
+                }},
                 {"kill": {"nodes": "minority", "for": null}},
                 {"pause": {"nodes": ["leader", {"node": "n3"}], "for": "5s"}},
                 {"clock": {"jump": "1m", "strobe": {"by": "10s", "period": "50ms"}, "nodes": "all", "for": null}}

@@ -12,7 +12,7 @@ mod injection;
 
 pub use ability::Ability;
 pub use claim::{CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name};
-pub use injection::{Injection, InjectionFacts, Leftover};
+pub use injection::{CutHow, Injection, InjectionFacts, Leftover, PacketEffect, PacketMatch};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -424,6 +424,20 @@ pub struct Proof {
     pub detail: Vec<String>,
     /// Packets dropped so far by the fault's rule.
     pub dropped_packets: u64,
+    /// The counts of its `packet` injections.
+    #[serde(default)]
+    pub counts: Vec<PacketCounts>,
+}
+
+/// The counts of a `packet` injection since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PacketCounts {
+    /// It takes packets of clients, not of the nodes.
+    pub clients: bool,
+    /// Packets that it took.
+    pub seen: u64,
+    /// Those of them that met the effect.
+    pub hit: u64,
 }
 
 /// An undo without a request.

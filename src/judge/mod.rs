@@ -14,7 +14,6 @@ use crate::targets::TargetFacts;
 use crate::targets::recipe::Exits;
 use dsfuzz_checkers::{Budget, CHECKERS, CRASHES, History, Options, Phase, Severity, Validity, Value, Verdict};
 use dsfuzz_nemesis::FaultOptions;
-use dsfuzz_nemesis::facts::Leaves;
 use dsfuzz_workloads::{Part, Workload, WorkloadOptions};
 use never_ok::NeverOk;
 use std::borrow::Cow;
@@ -87,7 +86,7 @@ impl Rules {
         let faults = || plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults).map(FaultOptions::facts);
         let kinds: BTreeSet<&str> = faults().map(|facts| facts.name).collect();
         let kinds: Vec<String> = kinds.into_iter().map(String::from).collect();
-        let cuts = faults().any(|facts| facts.leaves == Leaves::ConnectedNodes);
+        let cuts = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults).any(FaultOptions::cuts_links);
         let (mut if_seen, mut not_asked) = (Vec::new(), Vec::new());
         if plan.check.is_empty() && !cuts {
             if !facts.leads || facts.several_leaders {

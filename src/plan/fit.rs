@@ -49,6 +49,8 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
         if !nodes.is_empty() {
             mistakes.extend(nemesis.mistakes(&nodes));
         }
+        let roles: Vec<String> = target.ports().into_keys().collect();
+        mistakes.extend(nemesis.role_mistakes(&roles));
         if !target.recipe().has_leaders() {
             let name = target.name();
             mistakes.extend(nemesis.aimed_at_leader().into_iter().map(|words| {

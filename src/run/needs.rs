@@ -49,6 +49,7 @@ pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<MissingAbility> {
     for fault in plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults) {
         let facts = fault.facts();
         facts.needs.on(plan.cluster.own_kernel()).iter().for_each(|need| needs(facts.name, need));
+        fault.more_needs().into_iter().for_each(|need| needs(facts.name, need));
     }
     lacking
 }

@@ -7,6 +7,7 @@ mod heal;
 mod links;
 mod outcome;
 mod paths;
+mod ports;
 mod proof;
 mod remotes;
 #[cfg(test)]

@@ -14,7 +14,8 @@ pub(crate) fn abilities(state_dir: &StateDir) -> Vec<Ability> {
     vec![
         able(ability::ROOT, root),
         able(ability::NFT, scratch_table(state_dir, "")),
-        able(ability::NFT_TIMEOUT, scratch_table(state_dir, "timed")),
+        able(ability::NFT_TIMEOUT, scratch_table(state_dir, TIMED_SET)),
+        able(ability::NFT_REJECT, scratch_table(state_dir, REJECTS)),
         able(
             ability::CGROUP2,
             cgroup::root().map(|root| root.display().to_string()).ok_or("no cgroup2 is mounted".to_owned()),
@@ -39,18 +40,22 @@ fn able(name: &str, outcome: Result<String, String>) -> Ability {
     Ability { name: name.to_owned(), able, detail }
 }
 
-/// Makes a table without hooks, if asked with a set of expiring elements, and removes it.
-fn scratch_table(state_dir: &StateDir, kind: &str) -> Result<String, String> {
+/// A set of expiring elements.
+const TIMED_SET: &str = "add set {table} s { type ipv4_addr; flags timeout; }
+add element {table} s { 192.0.2.1 timeout 300ms }
+";
+/// Rules that refuse packets of an address that only documentation has.
+const REJECTS: &str = "add chain {table} c { type filter hook prerouting priority -300; }
+add rule {table} c ip saddr 192.0.2.1 meta l4proto tcp reject with tcp reset
+add rule {table} c ip saddr 192.0.2.1 reject
+";
+
+/// Makes a table with these objects, and removes it.
+fn scratch_table(state_dir: &StateDir, objects: &str) -> Result<String, String> {
     let table = format!("inet dsfuzz_probe_{}", state_dir.tag());
-    let set = if kind.is_empty() {
-        String::new()
-    } else {
-        format!(
-            "add set {table} s {{ type ipv4_addr; flags timeout; }}\nadd element {table} s {{ 192.0.2.1 timeout 300ms }}\n"
-        )
-    };
+    let objects = objects.replace("{table}", &table);
     // The proof of a cut reads its table, which needs an nft with JSON output.
-    let made = nft::script(&format!("add table {table}\n{set}")).map_err(without_capability).and_then(|()| {
+    let made = nft::script(&format!("add table {table}\n{objects}")).map_err(without_capability).and_then(|()| {
         match nft::list(&table) {
             Ok(Some(_)) => Ok(()),
             Ok(None) => Err(format!("nft: the table {table} was made and is not there")),

@@ -18,6 +18,8 @@ pub const ROOT: &str = "root";
 pub const NFT: &str = "nft";
 /// Elements of sets in `nft` expire.
 pub const NFT_TIMEOUT: &str = "nft-timeout";
+/// Rules in `nft` reject packets on arrival.
+pub const NFT_REJECT: &str = "nft-reject";
 /// Services can have a cgroup of version 2.
 pub const CGROUP2: &str = "cgroup2";
 /// Such a cgroup can be frozen.
@@ -32,4 +34,5 @@ pub const TC: &str = "tc";
 pub const DISK_FREE_BYTES: &str = "disk-free-bytes";
 
 /// All names, in the agent's order.
-pub const ALL: [&str; 9] = [ROOT, NFT, NFT_TIMEOUT, CGROUP2, FREEZE, VDSO_CLOCK, STEP_CLOCK, TC, DISK_FREE_BYTES];
+pub const ALL: [&str; 10] =
+    [ROOT, NFT, NFT_TIMEOUT, NFT_REJECT, CGROUP2, FREEZE, VDSO_CLOCK, STEP_CLOCK, TC, DISK_FREE_BYTES];

@@ -12,6 +12,13 @@ pub enum Injection {
         /// Senders.
         from: Vec<IpAddr>,
     },
+    /// Some packets meet a fault on arrival (nftables, table `inet dsfuzz`, set elements with a timeout that the agent renews).
+    Packet {
+        /// The packets.
+        packets: PacketMatch,
+        /// What happens to them.
+        effect: PacketEffect,
+    },
     /// Kills all processes of the services with SIGKILL. Undo: starts them again.
     Kill {
         /// Names of services.
@@ -50,6 +57,45 @@ pub enum Injection {
     },
 }
 
+/// The packets that an [`Injection::Packet`] takes, as they arrive at its node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PacketMatch {
+    /// Those of these senders.
+    From {
+        /// The senders' addresses. Never that of the control node, unless `ports` are given and do not hold SSH's.
+        senders: Vec<IpAddr>,
+        /// Only those to or from these ports, TCP and UDP; none: all packets.
+        ports: Vec<u16>,
+    },
+    /// Those to these ports of this node, from everyone except the cluster's nodes: what clients send.
+    Clients {
+        /// The addresses of all nodes.
+        nodes: Vec<IpAddr>,
+        /// The ports. Never SSH's.
+        ports: Vec<u16>,
+    },
+}
+
+/// What happens to the packets of an [`Injection::Packet`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PacketEffect {
+    /// They vanish, or their sender gets a refusal.
+    Cut(CutHow),
+}
+
+/// How a cut treats packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CutHow {
+    /// They vanish: connections stall.
+    #[default]
+    Drop,
+    /// The sender gets a TCP reset, or an ICMP message that the port is unreachable: connections end at once.
+    Reject,
+}
+
 /// The facts of a kind of injection. There are no defaults: each kind states all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InjectionFacts {
@@ -80,14 +126,14 @@ impl Injection {
             | Injection::Pause { services }
             | Injection::ShiftClock { services, .. }
             | Injection::StrobeClock { services, .. } => Some(services),
-            Injection::Drop { .. } | Injection::StepClock { .. } => None,
+            Injection::Drop { .. } | Injection::Packet { .. } | Injection::StepClock { .. } => None,
         }
     }
 
     /// The facts of its kind.
     pub fn facts(&self) -> InjectionFacts {
         match self {
-            Injection::Drop { .. } => InjectionFacts {
+            Injection::Drop { .. } | Injection::Packet { .. } => InjectionFacts {
                 ends_with_boot: true,
                 expires: true,
                 changes_clock: false,
@@ -129,6 +175,10 @@ mod tests {
         let services = || vec!["db".to_owned()];
         vec![
             Injection::Drop { from: vec![[10, 0, 0, 1].into()] },
+            Injection::Packet {
+                packets: PacketMatch::From { senders: vec![[10, 0, 0, 1].into()], ports: vec![1] },
+                effect: PacketEffect::Cut(CutHow::Drop),
+            },
             Injection::Kill { services: services() },
             Injection::Pause { services: services() },
             Injection::ShiftClock { services: services(), offset_ns: 1 },
@@ -148,7 +198,7 @@ mod tests {
 
     #[test]
     fn undo_journals_of_earlier_agents_stay_readable() {
-        let names = ["drop", "kill", "pause", "shift-clock", "strobe-clock", "step-clock"];
+        let names = ["drop", "packet", "kill", "pause", "shift-clock", "strobe-clock", "step-clock"];
         for (injection, name) in each().iter().zip(names) {
             let written = serde_json::to_value(injection).expect("written");
             assert!(written.get(name).is_some(), "{written}");

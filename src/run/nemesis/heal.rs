@@ -4,9 +4,9 @@ use super::links::OpenPaths;
 use super::remotes::{everywhere, unexpected};
 use super::{Executor, FaultOutcome, millis};
 use dsfuzz_checkers::history::FaultStep;
+use dsfuzz_nemesis::ResolvedFault;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::{Request, Response, SelfHeal};
-use dsfuzz_nemesis::{ResolvedFault, Verification};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,13 +49,16 @@ impl Executor {
     ) {
         let begun = Instant::now();
         log.record(FaultStep::HealBegun, Vec::new());
-        let nodes: Vec<String> = fault.injections.iter().map(|(node, _)| node.clone()).collect();
+        let mut nodes: Vec<String> = fault.injections.iter().map(|(node, _)| node.clone()).collect();
+        nodes.sort();
+        nodes.dedup();
         let id = log.id();
         let undos = self.undo_until_gone(&nodes, || Request::Undo { fault: id }).await;
         let mut problems: Vec<String> =
             undos.values().filter_map(|undo| undo.as_ref().err()).flatten().cloned().collect();
-        if let (true, Verification::Links { silent, alive }) = (problems.is_empty(), &fault.verification) {
-            problems = self.unheard_after_heal(silent, alive, open).await;
+        let links = fault.verification.links();
+        if problems.is_empty() && !links.is_empty() {
+            problems = self.unheard_after_heal(&links, open).await;
         }
         // After a reconnection: the old agent may have healed before this request.
         self.note_self_heals(nodes, outcome).await;
@@ -63,8 +66,7 @@ impl Executor {
             let took_ms = millis(begun.elapsed());
             (outcome.healed, outcome.heal_ms) = (true, Some(took_ms));
             let seen = undos.iter().filter_map(|(node, undo)| Some(gone(node, undo.as_ref().ok()?)));
-            let links = matches!(fault.verification, Verification::Links { .. })
-                .then(|| "every link is heard again".to_owned());
+            let links = (!links.is_empty()).then(|| "every link is heard again".to_owned());
             let took = format!("healed and proven in {took_ms} ms");
             log.record(FaultStep::Healed, seen.chain(links).chain([took]).collect());
         } else {
@@ -113,11 +115,10 @@ impl Executor {
         }
     }
 
-    async fn unheard_after_heal(&self, silent: &[Link], alive: &[Link], open: &OpenPaths) -> Vec<String> {
-        let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
+    async fn unheard_after_heal(&self, all: &[Link], open: &OpenPaths) -> Vec<String> {
         let end = Instant::now() + self.limits.heal_proof;
         loop {
-            let problems = self.closed_paths(&all, open, self.limits.round).await;
+            let problems = self.closed_paths(all, open, self.limits.round).await;
             if problems.is_empty() || Instant::now() + RETRY_FIRST >= end {
                 return problems;
             }

@@ -248,7 +248,7 @@ impl Executor {
     }
 
     /// Sends datagrams on all paths of these links, and handshakes on those that were open to them.
-    async fn heard_again(
+    pub(super) async fn heard_again(
         &self,
         peers: &Peers,
         links: &[Link],
@@ -418,7 +418,7 @@ struct Handshakes {
 }
 
 /// Silent links that should be open, one sentence each. Paths to an address that has left its node do not count.
-fn missing(
+pub(super) fn missing(
     peers: &Peers,
     silent: &[Link],
     alive: &[Link],

@@ -5,18 +5,20 @@
 mod clock;
 mod drop;
 mod kill;
+mod packet;
 mod pause;
+mod rules;
 mod step;
 
 use crate::clock::{ClockKeeper, Shift};
 use crate::journal::UndoEntry;
+use crate::nft;
 use crate::service::Services;
 use dsfuzz_nemesis::protocol::{Injection, Proof};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 pub(crate) use self::clock::{refresh as refresh_clocks, shift_of};
-pub(crate) use self::drop::renew as renew_drops;
 
 /// The parts of the node's state that injections use.
 pub(crate) struct Context<'a> {
@@ -30,6 +32,8 @@ pub(crate) struct Context<'a> {
     pub(crate) hold_ns: u64,
     /// The control node's address.
     pub(crate) control: Option<IpAddr>,
+    /// The port at which this node's sshd hears the control node.
+    pub(crate) ssh_port: Option<u16>,
 }
 
 /// What the agent does for one injection. An undo is safe to repeat, and safe after an injection that failed half-way.
@@ -59,6 +63,7 @@ pub(crate) trait Inject {
 fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
     match injection {
         Injection::Drop { from } => Box::new(drop::Drop { from }),
+        Injection::Packet { packets, effect } => Box::new(packet::Packet { packets, effect }),
         Injection::Kill { services } => Box::new(kill::Kill { services }),
         Injection::Pause { services } => Box::new(pause::Pause { services }),
         Injection::ShiftClock { services, offset_ns } => {
@@ -97,6 +102,17 @@ pub(crate) fn undo(entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
     implementation(&entry.injection).undo(entry, context)
 }
 
+/// Whether the injection has rules in our table of the packet filter.
+pub(crate) fn in_table(injection: &Injection) -> bool {
+    matches!(injection, Injection::Drop { .. } | Injection::Packet { .. })
+}
+
+/// Renews the timeouts of all rules in force, in one transaction.
+pub(crate) fn renew_rules(entries: &[UndoEntry], hold_ns: u64) -> Result<(), String> {
+    let script = drop::renewal(entries, hold_ns) + &packet::renewal(entries, hold_ns);
+    if script.is_empty() { Ok(()) } else { nft::script(&script) }
+}
+
 /// The services that an injection names.
 pub(crate) fn services_of(injection: &Injection) -> &[String] {
     injection.services().unwrap_or_default()
@@ -104,7 +120,7 @@ pub(crate) fn services_of(injection: &Injection) -> &[String] {
 
 /// A proof without observations yet: it holds until [`note`] adds one that does not.
 pub(crate) fn new_proof() -> Proof {
-    Proof { holds: true, detail: Vec::new(), dropped_packets: 0 }
+    Proof { holds: true, detail: Vec::new(), dropped_packets: 0, counts: Vec::new() }
 }
 
 /// Adds an observation to a proof. The proof holds if all its observations do.

@@ -3,5 +3,6 @@ mod deaths;
 mod injections;
 mod lease;
 mod node;
+mod packets;
 mod requests;
 mod undo;

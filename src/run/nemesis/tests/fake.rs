@@ -93,6 +93,7 @@ impl FakeCluster {
             name,
             others: Vec::new(),
             ports: vec![80],
+            port_roles: BTreeMap::new(),
             services: vec!["db".to_owned()],
             own_kernel: false,
         };
@@ -237,7 +238,12 @@ impl FakeNode {
     }
 
     fn proof(&self, holds: bool) -> Response {
-        Response::Proof(Proof { holds, detail: vec!["looked".to_owned()], dropped_packets: self.dropped })
+        Response::Proof(Proof {
+            holds,
+            detail: vec!["looked".to_owned()],
+            dropped_packets: self.dropped,
+            counts: Vec::new(),
+        })
     }
 
     fn service(&self) -> ServiceState {
