@@ -172,7 +172,7 @@ fn executor(lab: &Lab, hosts: &Arc<Hosts>, recorder: &Arc<Recorder>) -> Executor
         services: vec![SERVICE.to_owned()],
         own_kernel: false,
     });
-    let view = ClusterView { nodes: nodes.collect(), leaders: vec!["n3".to_owned()], control_boot_id: String::new() };
+    let view = ClusterView { nodes: nodes.collect(), leaders: vec!["n3".to_owned()], ..ClusterView::default() };
     let (log, now) = (Arc::clone(recorder), Arc::clone(recorder));
     Executor::new(
         Arc::clone(hosts) as Arc<_>,

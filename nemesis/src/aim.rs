@@ -21,8 +21,16 @@ pub enum Aim {
     All,
     /// The leader of the moment.
     Leader,
+    /// One node that does not lead.
+    Follower,
+    /// Every node that does not lead.
+    Followers,
+    /// The node that led last and does not lead now.
+    ExLeader,
     /// The node of this name.
     Node(String),
+    /// The nodes of these names, together.
+    Nodes(Vec<String>),
 }
 
 const WORDS: &[(&str, Aim)] = &[
@@ -31,6 +39,9 @@ const WORDS: &[(&str, Aim)] = &[
     ("majority", Aim::Majority),
     ("all", Aim::All),
     ("leader", Aim::Leader),
+    ("follower", Aim::Follower),
+    ("followers", Aim::Followers),
+    ("ex-leader", Aim::ExLeader),
 ];
 
 /// The largest minority of this many nodes, but at least one node: of two, one.
@@ -48,12 +59,19 @@ impl Aim {
     pub fn draw(&self, rng: &mut Rng, nodes: usize) -> PlannedAim {
         let order = NodeOrder::draw(rng, nodes, *self == Aim::Leader);
         let count = match self {
-            Aim::One | Aim::Leader | Aim::Node(_) => 1,
+            Aim::One | Aim::Leader | Aim::Follower | Aim::ExLeader | Aim::Node(_) => 1,
             Aim::Minority => rng.between(1, minority_max(nodes) as u64) as usize,
             Aim::Majority => majority_min(nodes),
             Aim::All => nodes,
+            Aim::Followers => nodes.saturating_sub(1),
+            Aim::Nodes(names) => names.len(),
         };
         PlannedAim { aim: self.clone(), count, order }
+    }
+
+    /// Whether only the roles of the moment say which nodes it takes.
+    pub fn needs_leader(&self) -> bool {
+        matches!(self, Aim::Leader | Aim::Follower | Aim::Followers | Aim::ExLeader)
     }
 }
 
@@ -61,6 +79,7 @@ impl fmt::Display for Aim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Aim::Node(name) => f.write_str(name),
+            Aim::Nodes(names) => f.write_str(&names.join(" ")),
             word => f.write_str(WORDS.iter().find(|(_, aim)| aim == word).map_or("", |(word, _)| word)),
         }
     }
@@ -78,6 +97,7 @@ impl Serialize for Aim {
         match self {
             // In the form of a map, so that a node named `all` stays a node.
             Aim::Node(name) => serializer.collect_map([("node", name)]),
+            Aim::Nodes(names) => serializer.collect_map([("nodes", names)]),
             word => serializer.collect_str(word),
         }
     }
@@ -89,24 +109,42 @@ impl<'de> Deserialize<'de> for Aim {
         impl<'de> de::Visitor<'de> for Visitor {
             type Value = Aim;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("one, minority, majority, all, leader, or a node's name")
+                write!(f, "{}, a node's name, or {{nodes: [names]}}", words().join(", "))
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Aim, E> {
                 Ok(Aim::from(text))
             }
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Aim, A::Error> {
-                match map.next_entry::<String, String>()? {
-                    Some((key, name)) if key == "node" => match map.next_key::<String>()? {
-                        None => Ok(Aim::Node(name)),
-                        Some(other) => Err(de::Error::unknown_field(&other, &["node"])),
-                    },
-                    Some((key, _)) => Err(de::Error::unknown_field(&key, &["node"])),
-                    None => Err(de::Error::missing_field("node")),
+                const KEYS: &[&str] = &["node", "nodes"];
+                let aim = match map.next_key::<String>()?.as_deref() {
+                    Some("node") => Aim::Node(map.next_value()?),
+                    Some("nodes") => together(map.next_value()?).map_err(de::Error::custom)?,
+                    Some(other) => return Err(de::Error::unknown_field(other, KEYS)),
+                    None => return Err(de::Error::missing_field("node")),
+                };
+                match map.next_key::<String>()? {
+                    None => Ok(aim),
+                    Some(other) => Err(de::Error::custom(format!("{other}: a second key beside the nodes"))),
                 }
             }
         }
         deserializer.deserialize_any(Visitor)
     }
+}
+
+/// The nodes of these names, together.
+fn together(names: Vec<String>) -> Result<Aim, String> {
+    if names.is_empty() {
+        return Err("nodes: an empty list: name at least one".to_owned());
+    }
+    match names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        Some((_, twice)) => Err(format!("nodes: {twice} stands there twice")),
+        None => Ok(Aim::Nodes(names)),
+    }
+}
+
+fn words() -> Vec<&'static str> {
+    WORDS.iter().map(|(word, _)| *word).collect()
 }
 
 impl JsonSchema for Aim {
@@ -115,16 +153,25 @@ impl JsonSchema for Aim {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
+        let description = format!(
+            "Which nodes: {}, a node's name, {{node: name}}, or several together, {{nodes: [names]}}.",
+            words().join(", ")
+        );
         json_schema!({
-            "description": "Which nodes: one, minority, majority, all, leader, a node's name, or {node: name}.",
+            "description": description,
             "anyOf": [
-                {"enum": words},
+                {"enum": words()},
                 {"type": "string", "description": "A node's name."},
                 {
                     "type": "object",
                     "properties": {"node": {"type": "string"}},
                     "required": ["node"],
+                    "additionalProperties": false
+                },
+                {
+                    "type": "object",
+                    "properties": {"nodes": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true}},
+                    "required": ["nodes"],
                     "additionalProperties": false
                 }
             ]
@@ -147,14 +194,21 @@ impl PlannedAim {
     /// In symbols: `minority: #4 #1`, `leader`, `n3`.
     pub fn words(&self) -> String {
         match &self.aim {
-            Aim::Leader | Aim::Node(_) | Aim::All => self.aim.to_string(),
+            Aim::Leader | Aim::Follower | Aim::Followers | Aim::ExLeader | Aim::Node(_) | Aim::Nodes(_) | Aim::All => {
+                self.aim.to_string()
+            }
             Aim::One | Aim::Minority | Aim::Majority => format!("{}: {}", self.aim, self.order.words(self.count)),
         }
     }
 
-    /// Whether it waits for the leader.
+    /// Whether it takes the leader.
     pub fn at_leader(&self) -> bool {
         self.order.leader_first
+    }
+
+    /// Whether only the roles of the moment say which nodes it takes.
+    pub fn needs_leader(&self) -> bool {
+        self.at_leader() || self.aim.needs_leader()
     }
 
     /// Makes the leader one of its nodes, if the plan left the choice open. Returns whether it did.
@@ -166,12 +220,13 @@ impl PlannedAim {
 
     /// The nodes' positions in the view, sorted.
     pub fn bind(&self, view: &ClusterView) -> Result<BoundOrder, Unresolved> {
-        if let Aim::Node(name) = &self.aim {
-            let position = view.nodes.iter().position(|node| node.name == *name);
-            let position = position.ok_or_else(|| Unresolved(unknown_node(name, view.names())))?;
-            return Ok(BoundOrder { positions: vec![position], note: None });
-        }
-        let mut bound = self.order.bind(view)?;
+        let mut bound = match &self.aim {
+            Aim::Node(name) => named_positions(view, std::slice::from_ref(name))?,
+            Aim::Nodes(names) => named_positions(view, names)?,
+            Aim::ExLeader => former_leader(view)?,
+            Aim::Follower | Aim::Followers => self.order.bind_followers(view)?,
+            Aim::One | Aim::Minority | Aim::Majority | Aim::All | Aim::Leader => self.order.bind(view)?,
+        };
         bound.positions.truncate(self.count);
         bound.positions.sort_unstable();
         Ok(bound)
@@ -192,7 +247,7 @@ impl PlannedAim {
         }
         let names = view.join(&bound.positions);
         let what = match &self.aim {
-            Aim::Node(_) => format!("{kind} {how}{names}"),
+            Aim::Node(_) | Aim::Nodes(_) => format!("{kind} {how}{names}"),
             aim => format!("{kind} {how}{aim}: {names}"),
         };
         Ok(ResolvedFault {
@@ -206,20 +261,113 @@ impl PlannedAim {
     }
 }
 
-/// The names among these aims.
-pub(crate) fn named(aims: &[Aim]) -> Vec<String> {
-    let name = |aim: &Aim| if let Aim::Node(name) = aim { Some(name.clone()) } else { None };
-    aims.iter().filter_map(name).collect()
+fn named_positions(view: &ClusterView, names: &[String]) -> Result<BoundOrder, Unresolved> {
+    let position = |name: &String| view.names().position(|known| known == name);
+    let position = |name| position(name).ok_or_else(|| Unresolved(unknown_node(name, view.names())));
+    Ok(BoundOrder { positions: names.iter().map(position).collect::<Result<_, _>>()?, note: None })
 }
 
-/// The plan's words for the leader among these aims.
+/// A drawn node cannot stand in for it: no draw makes a node that led before.
+fn former_leader(view: &ClusterView) -> Result<BoundOrder, Unresolved> {
+    match view.former_leaders.first() {
+        Some(name) => named_positions(view, std::slice::from_ref(name)),
+        None => Err(Unresolved("ex-leader: no node is known that led before and does not lead now".to_owned())),
+    }
+}
+
+/// The names among these aims.
+pub(crate) fn named(aims: &[Aim]) -> Vec<String> {
+    let names = |aim: &Aim| match aim {
+        Aim::Node(name) => vec![name.clone()],
+        Aim::Nodes(names) => names.clone(),
+        _ => Vec::new(),
+    };
+    aims.iter().flat_map(names).collect()
+}
+
+/// The plan's words for the leader, and for nodes that only a leader defines, among these aims.
 pub(crate) fn leader_words(aims: &[Aim]) -> Vec<String> {
-    aims.iter().filter(|aim| **aim == Aim::Leader).map(|aim| format!("nodes: {aim}")).collect()
+    aims.iter().filter(|aim| aim.needs_leader()).map(|aim| format!("nodes: {aim}")).collect()
 }
 
 /// The error for a name that no node has.
 pub(crate) fn unknown_node<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
-    let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
-    format!("nodes: {name} is neither a node ({}) nor one of {}", names.join(", "), words.join(", "))
+    format!("nodes: {name} is neither a node ({}) nor one of {}", names.join(", "), words().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn view(leaders: &[&str], former: &[&str]) -> ClusterView {
+        let node = |number: u8| NodeView {
+            name: format!("n{number}"),
+            address: [10, 0, 0, number].into(),
+            others: Vec::new(),
+            ports: Vec::new(),
+            port_roles: std::collections::BTreeMap::new(),
+            services: vec!["db".to_owned()],
+            own_kernel: false,
+        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        ClusterView {
+            nodes: (1..=5).map(node).collect(),
+            leaders: names(leaders),
+            former_leaders: names(former),
+            ..ClusterView::default()
+        }
+    }
+
+    fn aim(json: serde_json::Value) -> Aim {
+        serde_json::from_value(json).expect("an aim")
+    }
+
+    fn bind(aim: &Aim, seed: u64, view: &ClusterView) -> Result<(Vec<usize>, bool), Unresolved> {
+        let bound = aim.draw(&mut Rng::new(seed, "aim", 0), 5).bind(view)?;
+        Ok((bound.positions, bound.note.is_some()))
+    }
+
+    #[test]
+    fn followers_are_the_nodes_that_do_not_lead() {
+        let mut drawn = std::collections::BTreeSet::new();
+        for seed in 0..50 {
+            let view = view(&["n2"], &["n4"]);
+            assert_eq!(bind(&Aim::Followers, seed, &view), Ok((vec![0, 2, 3, 4], false)));
+            let (one, noted) = bind(&Aim::Follower, seed, &view).expect("a follower");
+            assert!(one.len() == 1 && one != [1] && !noted, "seed {seed}: {one:?}");
+            drawn.insert(one[0]);
+            assert_eq!(bind(&Aim::ExLeader, seed, &view), Ok((vec![3], false)));
+        }
+        assert_eq!(drawn.into_iter().collect::<Vec<_>>(), [0, 2, 3, 4], "each follower is drawn by some seed");
+    }
+
+    #[test]
+    fn without_a_leader_a_drawn_node_stands_in_but_none_for_a_former_leader() {
+        for seed in 0..50 {
+            let (all, noted) = bind(&Aim::Followers, seed, &view(&[], &["n1"])).expect("followers");
+            assert_eq!((all.len(), noted), (4, true));
+            assert_eq!(
+                bind(&Aim::ExLeader, seed, &view(&["n2"], &[])).map_err(|why| why.0.contains("ex-leader")),
+                Err(true)
+            );
+        }
+        assert!(bind(&Aim::Follower, 1, &view(&["n1", "n2", "n3", "n4", "n5"], &[])).is_err());
+    }
+
+    #[test]
+    fn nodes_taken_together_are_bound_in_the_plans_order() {
+        let together = aim(json!({"nodes": ["n3", "n1"]}));
+        assert_eq!(serde_json::to_value(&together).expect("written"), json!({"nodes": ["n3", "n1"]}));
+        assert_eq!(bind(&together, 1, &view(&[], &[])), Ok((vec![0, 2], false)));
+        assert_eq!(together.draw(&mut Rng::new(1, "aim", 0), 5).words(), "n3 n1");
+        assert!(bind(&aim(json!({"nodes": ["n3", "n9"]})), 1, &view(&[], &[])).is_err());
+        assert_eq!(named(&[together, Aim::Node("n4".to_owned())]), ["n3", "n1", "n4"]);
+        for wrong in
+            [json!({"nodes": []}), json!({"nodes": ["n1", "n1"]}), json!({"node": "n1", "nodes": ["n2"]}), json!({})]
+        {
+            assert!(serde_json::from_value::<Aim>(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
 }

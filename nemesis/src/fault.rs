@@ -37,9 +37,14 @@ impl PlannedFault {
         self.fault.describe()
     }
 
-    /// Whether it waits for the leader of the moment.
+    /// Whether it takes the leader of the moment.
     pub fn aims_at_leader(&self) -> bool {
         self.fault.aims_at_leader()
+    }
+
+    /// Whether only the roles of the moment say which nodes it takes, so that it waits for a leader.
+    pub fn needs_leader(&self) -> bool {
+        self.fault.needs_leader()
     }
 }
 
@@ -91,6 +96,8 @@ pub struct ClusterView {
     pub nodes: Vec<NodeView>,
     /// The nodes that lead, as far as known: one, or several where the target has shards.
     pub leaders: Vec<String>,
+    /// The nodes that led before and do not lead now, the latest first.
+    pub former_leaders: Vec<String>,
     /// Boot id of the control node. A clock step is refused on a node with the same one.
     pub control_boot_id: String,
 }

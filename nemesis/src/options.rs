@@ -134,6 +134,10 @@ pub(crate) trait Symbolic {
     fn describe(&self) -> String;
     /// Whether it takes the leader of the moment.
     fn aims_at_leader(&self) -> bool;
+    /// Whether only the roles of the moment say which nodes it takes.
+    fn needs_leader(&self) -> bool {
+        self.aims_at_leader()
+    }
     /// Aims it at the leader, if the plan left the choice of nodes open. Returns whether it did.
     fn turn_to_leader(&mut self) -> bool;
     /// Binds it to nodes.
@@ -149,7 +153,7 @@ macro_rules! faults {
             $($(#[$meta])* $variant(crate::$module::$options),)*
         }
 
-        /// A fault with every draw made; only the leader is left to be bound.
+        /// A fault with every draw made; only the roles of the moment are left to be bound.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum SymbolicFault {
@@ -234,6 +238,11 @@ macro_rules! faults {
                 match self { $(SymbolicFault::$variant(fault) => fault.aims_at_leader(),)* }
             }
 
+            /// Whether only the roles of the moment say which nodes it takes.
+            pub fn needs_leader(&self) -> bool {
+                match self { $(SymbolicFault::$variant(fault) => fault.needs_leader(),)* }
+            }
+
             pub(crate) fn turn_to_leader(&mut self) -> bool {
                 match self { $(SymbolicFault::$variant(fault) => fault.turn_to_leader(),)* }
             }
@@ -253,7 +262,7 @@ faults! {
     Kill = kill(KillOptions, KillFault),
     /// Freezes the target's processes; they resume at the end.
     Pause = pause(PauseOptions, PauseFault),
-    /// Shifts the wall clock: one jump, or back and forth.
+    /// Skews the wall clock: one jump, back and forth, too fast or slow, or standing still.
     Clock = clock(ClockOptions, ClockFault),
 }
 
@@ -318,7 +327,8 @@ mod tests {
                 }},
                 {"kill": {"nodes": "minority", "for": null}},
                 {"pause": {"nodes": ["leader", {"node": "n3"}], "for": "5s"}},
-                {"clock": {"jump": "1m", "strobe": {"by": "10s", "period": "50ms"}, "nodes": "all", "for": null}}
+                {"clock": {"jump": "1m", "strobe": {"by": "10s", "period": "50ms"}, "drift": ["5%", "200ppm"], "freeze": true,
+                    "per_node": true, "nodes": "all", "for": null}}
             ]
         });
         let options: NemesisOptions = serde_json::from_value(written.clone()).expect("read");
@@ -337,7 +347,10 @@ mod tests {
         let mistakes = options.mistakes(&["n1".into(), "n2".into()]);
         assert_eq!(
             mistakes,
-            ["kill: nodes: minorty is neither a node (n1, n2) nor one of one, minority, majority, all, leader"]
+            [
+                "kill: nodes: minorty is neither a node (n1, n2) nor one of one, minority, majority, all, leader, follower, \
+              followers, ex-leader"
+            ]
         );
         assert!(options.mistakes(&["minorty".into()]).is_empty());
     }

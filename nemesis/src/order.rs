@@ -34,14 +34,7 @@ impl NodeOrder {
 
     /// Puts the leader in its place; of several leaders, the first one in the drawn order. Without a known leader the drawn node replaces it, and the note says so.
     pub fn bind(&self, view: &ClusterView) -> Result<BoundOrder, Unresolved> {
-        if self.positions.len() != view.nodes.len() {
-            return Err(Unresolved(format!(
-                "the timetable was made for {} nodes, the cluster has {}",
-                self.positions.len(),
-                view.nodes.len()
-            )));
-        }
-        let mut bound = BoundOrder { positions: self.positions.clone(), note: None };
+        let mut bound = self.drawn(view)?;
         if !self.leader_first {
             return Ok(bound);
         }
@@ -57,6 +50,32 @@ impl NodeOrder {
             }
         }
         Ok(bound)
+    }
+
+    /// The nodes that do not lead, in the drawn order. Without a known leader the last drawn node is left out in its place, and
+    /// the note says so.
+    pub(crate) fn bind_followers(&self, view: &ClusterView) -> Result<BoundOrder, Unresolved> {
+        let mut bound = self.drawn(view)?;
+        if view.leaders.is_empty() && bound.positions.len() > 1 {
+            let left_out = bound.positions.pop().map(|position| view.name(position)).unwrap_or_default();
+            bound.note = Some(format!("no leader known: {left_out}, drawn in the plan, stands in for it"));
+        }
+        bound.positions.retain(|position| !view.leaders.contains(&view.nodes[*position].name));
+        match bound.positions.is_empty() {
+            true => Err(Unresolved("follower: every node leads".to_owned())),
+            false => Ok(bound),
+        }
+    }
+
+    fn drawn(&self, view: &ClusterView) -> Result<BoundOrder, Unresolved> {
+        if self.positions.len() != view.nodes.len() {
+            return Err(Unresolved(format!(
+                "the timetable was made for {} nodes, the cluster has {}",
+                self.positions.len(),
+                view.nodes.len()
+            )));
+        }
+        Ok(BoundOrder { positions: self.positions.clone(), note: None })
     }
 
     /// The first `count` nodes in symbols: `leader`, `leader+1`, `#4 #1` (counted from 1 in the plan's order).

@@ -104,6 +104,10 @@ impl<K: ServiceKind> Symbolic for ServiceFault<K> {
         self.nodes.at_leader()
     }
 
+    fn needs_leader(&self) -> bool {
+        self.nodes.needs_leader()
+    }
+
     fn turn_to_leader(&mut self) -> bool {
         self.nodes.turn_to_leader()
     }

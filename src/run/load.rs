@@ -5,7 +5,7 @@ use super::nemesis::{EventSink, Executor, Limits, Now, Views};
 use super::prepared::{self, READY_WITHIN};
 use super::progress::{Progress, Snapshot};
 use super::recorder::Recorder;
-use super::roles::{Leaders, Prober};
+use super::roles::{Leaders, Leadership, Prober};
 use super::settle::SettleOptions;
 use super::{Run, clients, clocks, either};
 use crate::cluster::{Node, NodeAccess};
@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long a fault that is aimed at the leader waits for an election.
+/// How long a fault that needs a leader waits for an election.
 const ELECTION: Duration = Duration::from_secs(3);
 
 /// The parts of a run that are active while clients run.
@@ -30,7 +30,7 @@ pub(super) struct Load {
     recorder: Arc<Recorder>,
     executor: Arc<Executor>,
     prober: Option<Prober>,
-    leaders: watch::Sender<Vec<String>>,
+    leaders: watch::Sender<Leadership>,
     hosts: Arc<Hosts>,
     timetable: Timetable,
     connect: Arc<dyn Connect>,
@@ -63,7 +63,7 @@ struct Active(Mutex<BTreeMap<u64, String>>);
 impl Load {
     pub(super) fn new(run: &Run, hosts: &Arc<Hosts>, deployment: &Deployment, recorder: &Arc<Recorder>) -> Load {
         let active = Arc::new(Active::default());
-        let leaders = watch::Sender::new(Vec::new());
+        let leaders = watch::Sender::new(Leadership::default());
         let executor = Executor::new(
             hosts.clone(),
             hosts.run_name(),
@@ -322,12 +322,12 @@ fn views(run: &Run, deployment: &Deployment, leaders: Leaders) -> Views {
     Arc::new(move |for_leader| {
         let (nodes, control_boot_id, mut leaders) = (nodes.clone(), control_boot_id.clone(), leaders.clone());
         Box::pin(async move {
-            // Right after a heal an election may be under way. A fault aimed at the leader waits for it; any other fault
+            // Right after a heal an election may be under way. A fault that needs a leader waits for it; any other fault
             // does not.
             let wait = if for_leader { ELECTION } else { Duration::ZERO };
-            let _ = tokio::time::timeout(wait, leaders.wait_for(|leaders| !leaders.is_empty())).await;
-            let leaders = leaders.borrow().clone();
-            ClusterView { nodes, leaders, control_boot_id }
+            let _ = tokio::time::timeout(wait, leaders.wait_for(|leadership| !leadership.now.is_empty())).await;
+            let Leadership { now, former } = leaders.borrow().clone();
+            ClusterView { nodes, leaders: now, former_leaders: former, control_boot_id }
         })
     })
 }

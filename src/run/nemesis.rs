@@ -37,8 +37,8 @@ use tokio::time::Instant;
 
 /// Writes an event into the journal, fills in its index and time, and returns them.
 pub type EventSink = Arc<dyn Fn(FaultEvent) -> Mark + Send + Sync>;
-/// The present view of the cluster. True: the fault is aimed at the leader and may wait for an election. False: at once, with
-/// the known leader.
+/// The present view of the cluster. True: the fault needs a leader and may wait for an election. False: at once, with the known
+/// leader.
 pub type Views = Arc<dyn Fn(bool) -> BoxFuture<'static, ClusterView> + Send + Sync>;
 /// Nanoseconds on the journal's clock.
 pub type Now = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -194,7 +194,7 @@ impl Executor {
     }
 
     async fn resolve(&self, planned: &PlannedFault) -> Result<ResolvedFault, String> {
-        let view = tokio::time::timeout(self.limits.view, (self.view)(planned.aims_at_leader())).await;
+        let view = tokio::time::timeout(self.limits.view, (self.view)(planned.needs_leader())).await;
         let mut view =
             view.map_err(|_| format!("no view of the cluster within {} ms", self.limits.view.as_millis()))?;
         self.remember(&view);

@@ -38,8 +38,39 @@ pub struct Prober {
     pub several: bool,
 }
 
-/// The nodes that lead at present, as far as known; several only where the target has shards.
-pub type Leaders = watch::Receiver<Vec<String>>;
+/// The nodes that lead, and those that led before, as far as known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// The leaders of the present; several only where the target has shards.
+    pub now: Vec<String>,
+    /// The nodes that led before and do not lead now, the latest first.
+    pub former: Vec<String>,
+}
+
+impl Leadership {
+    /// Sets the leaders; returns whether they changed.
+    fn set(&mut self, now: Vec<String>) -> bool {
+        if self.now == now {
+            return false;
+        }
+        for before in std::mem::replace(&mut self.now, now) {
+            self.former.retain(|former| *former != before);
+            self.former.insert(0, before);
+        }
+        self.former.retain(|former| !self.now.contains(former));
+        true
+    }
+}
+
+impl From<Vec<String>> for Leadership {
+    /// These leaders, before whom none led.
+    fn from(now: Vec<String>) -> Leadership {
+        Leadership { now, former: Vec::new() }
+    }
+}
+
+/// The leadership of the present.
+pub type Leaders = watch::Receiver<Leadership>;
 
 /// A node's last claim.
 #[derive(Clone, Debug)]
@@ -55,7 +86,7 @@ const STALE_AFTER: u32 = 6;
 
 impl Prober {
     /// Asks until `stop` turns true. `leaders` holds the leaders by the claims.
-    pub async fn run(self, nodes: Vec<String>, leaders: watch::Sender<Vec<String>>, stop: watch::Receiver<bool>) {
+    pub async fn run(self, nodes: Vec<String>, leaders: watch::Sender<Leadership>, stop: watch::Receiver<bool>) {
         let claims: Arc<Mutex<BTreeMap<String, LastClaim>>> = Arc::default();
         let leaders = Arc::new(leaders);
         let mut tasks = JoinSet::new();
@@ -69,7 +100,7 @@ impl Prober {
         self,
         node: String,
         claims: Arc<Mutex<BTreeMap<String, LastClaim>>>,
-        leaders: Arc<watch::Sender<Vec<String>>>,
+        leaders: Arc<watch::Sender<Leadership>>,
         mut stop: watch::Receiver<bool>,
     ) {
         let mut ticks = tokio::time::interval(self.every.max(Duration::from_millis(1)));
@@ -92,11 +123,7 @@ impl Prober {
             }
             let stale = (self.every * STALE_AFTER).max(self.deadline);
             let now = current_leaders(&claims, Instant::now(), stale, self.several);
-            leaders.send_if_modified(|before| {
-                let changed = *before != now;
-                *before = now;
-                changed
-            });
+            leaders.send_if_modified(|leadership| leadership.set(now));
         }
     }
 
@@ -194,6 +221,25 @@ mod tests {
         assert_eq!(current_leaders(&claims(&of, start), now, stale, true), ["n2"], "the claim of n1 is stale");
     }
 
+    #[test]
+    fn a_former_leader_is_one_that_led_and_does_not_lead_now() {
+        let mut leadership = Leadership::default();
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        for (now, former) in [
+            (&["n1"][..], &[][..]),
+            (&[], &["n1"]),
+            (&["n1"], &[]),
+            (&["n2"], &["n1"]),
+            (&["n3"], &["n2", "n1"]),
+            (&["n1"], &["n3", "n2"]),
+            (&["n1", "n2"], &["n3"]),
+        ] {
+            assert!(leadership.set(names(now)));
+            assert!(!leadership.set(names(now)), "nothing changed");
+            assert_eq!(leadership, Leadership { now: names(now), former: names(former) });
+        }
+    }
+
     /// Records of a prober that ran for this time on these answers.
     async fn probe(ask: AskRole, lasts: Duration) -> (Vec<RoleClaim>, Option<String>) {
         let records: Arc<Mutex<Vec<RoleClaim>>> = Arc::default();
@@ -223,12 +269,12 @@ mod tests {
             deadline: Duration::from_millis(500),
             several: false,
         };
-        let (leader, leader_now) = watch::channel(Vec::new());
+        let (leader, leader_now) = watch::channel(Leadership::default());
         let (stop, stopped) = watch::channel(false);
         let nodes = vec!["n1".to_owned(), "n2".to_owned()];
         let running = tokio::spawn(prober.run(nodes, leader, stopped));
         tokio::time::sleep(lasts).await;
-        let leads = leader_now.borrow().first().cloned();
+        let leads = leader_now.borrow().now.first().cloned();
         stop.send_replace(true);
         running.await.expect("the prober ends");
         let records = records.lock().expect("records").clone();

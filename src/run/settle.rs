@@ -124,7 +124,7 @@ impl SharedSettle {
     }
 
     fn leads(&self, position: usize) -> bool {
-        self.options.leaders.borrow().iter().any(|leader| **leader == *self.options.nodes[position].name)
+        self.options.leaders.borrow().now.iter().any(|leader| **leader == *self.options.nodes[position].name)
     }
 
     /// All nodes in parallel, each its own reads.

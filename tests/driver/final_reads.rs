@@ -88,7 +88,7 @@ pub(super) async fn read_in_mode(
         }
     }
     let bench = Bench::new();
-    let leads = watch::Sender::new(leader.map(str::to_owned).into_iter().collect());
+    let leads = watch::Sender::new(Leadership::from(leader.map(str::to_owned).into_iter().collect::<Vec<_>>()));
     let options = SettleOptions { mode, leaders: leads.subscribe(), time, ..settle_options(6) };
     let set: Arc<dyn Workload> =
         Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(1), ..SetOptions::default() }).build());
@@ -178,7 +178,7 @@ async fn read_with_authority(
     answer: impl Fn(&str, u64) -> CallResult + Send + Sync + 'static,
 ) -> (SettleSummary, History) {
     let bench = Bench::new();
-    let leads = watch::Sender::new(vec!["n1".to_owned()]);
+    let leads = watch::Sender::new(Leadership::from(vec!["n1".to_owned()]));
     let options = SettleOptions { authority: true, leaders: leads.subscribe(), time, ..settle_options(6) };
     let set: Arc<dyn Workload> =
         Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(1), ..SetOptions::default() }).build());
@@ -312,7 +312,7 @@ pub(super) fn settle_options(first_process: u64) -> SettleOptions {
         nodes: nodes(3),
         mode: FinalReads::EachNode,
         authority: false,
-        leaders: watch::Sender::new(Vec::new()).subscribe(),
+        leaders: watch::Sender::new(Leadership::default()).subscribe(),
         refusals: vec!["not-leader".to_owned(), "read-only".to_owned()],
         time: LONG,
         deadline: LONG,

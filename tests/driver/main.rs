@@ -9,6 +9,7 @@ mod workloads;
 use dsfuzz::run::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint, OnLeader, StopReason};
 use dsfuzz::run::journal;
 use dsfuzz::run::recorder::Recorder;
+use dsfuzz::run::roles::Leadership;
 use dsfuzz::run::settle::{SettleOptions, SettleSummary, settle};
 use dsfuzz_checkers::{FinalReads, History, Op, Outcome, Phase, Value};
 use dsfuzz_workloads::log::LogOptions;

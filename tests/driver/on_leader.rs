@@ -4,12 +4,12 @@ use dsfuzz_workloads::lock::LockOptions;
 use std::collections::BTreeMap;
 
 /// Answers Ok after a moment; at the call of each of these numbers the leaders become those beside it.
-fn led(moves: Vec<(u64, &'static [&'static str])>) -> (Scripted, watch::Receiver<Vec<String>>) {
+fn led(moves: Vec<(u64, &'static [&'static str])>) -> (Scripted, watch::Receiver<Leadership>) {
     let names = |nodes: &[&str]| nodes.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let (sender, leaders) = watch::channel(Vec::new());
+    let (sender, leaders) = watch::channel(Leadership::default());
     let scripted = Scripted::new(move |number, call| {
         for (_, nodes) in moves.iter().filter(|(at, _)| *at == number) {
-            sender.send_replace(names(nodes));
+            sender.send_replace(names(nodes).into());
         }
         let reply = if &*call.f == "acquire" { Value::Nil } else { Value::Bool(true) };
         Box::pin(async move {
@@ -20,7 +20,7 @@ fn led(moves: Vec<(u64, &'static [&'static str])>) -> (Scripted, watch::Receiver
     (scripted, leaders)
 }
 
-fn following(clients: u32, of: u32, leaders: watch::Receiver<Vec<String>>, ops_max: u64) -> DriverOptions {
+fn following(clients: u32, of: u32, leaders: watch::Receiver<Leadership>, ops_max: u64) -> DriverOptions {
     DriverOptions { on_leader: OnLeader { clients, leaders }, ops_max: Some(ops_max), ..options(of) }
 }
 
@@ -66,7 +66,7 @@ async fn clients_follow_the_leader_as_new_processes_and_stay_while_none_is_known
 async fn a_leader_that_is_known_at_the_begin_is_called_first_by_the_first_process() {
     let bench = Bench::new();
     let (scripted, _leaders) = led(Vec::new());
-    let leaders = watch::Sender::new(vec!["n3".to_owned()]).subscribe();
+    let leaders = watch::Sender::new(Leadership::from(vec!["n3".to_owned()])).subscribe();
     bench.load(scripted, vec![register()], following(4, 4, leaders, 200)).await;
     let all_on_n3: BTreeMap<u32, _> = (0..4).map(|worker| (worker, vec![stay("n3", u64::from(worker))])).collect();
     assert_eq!(stays(&bench.history()), all_on_n3);

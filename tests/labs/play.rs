@@ -22,7 +22,7 @@ fn executor(lab: &Lab, hosts: &Arc<Hosts>) -> (Executor, Arc<Mutex<Vec<FaultEven
         services: Vec::new(),
         own_kernel: false,
     });
-    let view = ClusterView { nodes: nodes.collect(), leaders: vec!["n1".to_owned()], control_boot_id: String::new() };
+    let view = ClusterView { nodes: nodes.collect(), leaders: vec!["n1".to_owned()], ..ClusterView::default() };
     let log = Arc::clone(&output);
     let born = Instant::now();
     let now = move || u64::try_from(born.elapsed().as_nanos()).expect("a short test");

@@ -16,6 +16,7 @@ fn view(nodes: usize, leader: Option<usize>) -> ClusterView {
         nodes: (0..nodes).map(node).collect(),
         leaders: leader.map(|position| format!("n{}", position + 1)).into_iter().collect(),
         control_boot_id: String::new(),
+        ..ClusterView::default()
     }
 }
 

@@ -32,6 +32,9 @@ pub fn free_port_of(address: &str) -> u16 {
     TcpListener::bind((address, 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
+/// The deadline of a call in tests that are not about deadlines: longer than any call on a busy machine.
+pub const DEADLINE_MS: u64 = 60_000;
+
 /// The first line for a client of an object without settings and parameters.
 pub fn plain(object: &str, port: u16) -> Init {
     init(object, port, json!({}), Value::Null)
@@ -54,7 +57,7 @@ pub fn init(object: &str, port: u16, settings: Value, params: Value) -> Init {
         nodes: vec![NodeAddress { name: "n1".to_owned(), address: "127.0.0.1".to_owned(), ports: BTreeMap::new() }],
         run: "this-run".to_owned(),
         scratch: String::new(),
-        deadline_ms: 5_000,
+        deadline_ms: DEADLINE_MS,
         is_final: false,
     }
 }

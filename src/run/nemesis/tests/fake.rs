@@ -101,6 +101,7 @@ impl FakeCluster {
             nodes: self.names().into_iter().map(node).collect(),
             leaders: leader.map(str::to_owned).into_iter().collect(),
             control_boot_id: "control".to_owned(),
+            ..ClusterView::default()
         }
     }
 

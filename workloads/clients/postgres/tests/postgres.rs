@@ -197,7 +197,7 @@ async fn a_standby_refuses_changes_and_a_cancelled_wait_for_it_is_a_warning() {
         f: "read".into(),
         key: Value::Null,
         value: Value::Null,
-        deadline_ms: 5000,
+        deadline_ms: dsfuzz_client::testing::DEADLINE_MS,
         is_final: true,
     };
     assert_eq!(strict.call(&last).await.unwrap().value, json!([]));

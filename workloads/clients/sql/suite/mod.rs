@@ -1,5 +1,5 @@
 //! The tests that every SQL client passes against a real server: each object, setup, errors. Included by the tests of the programs.
-use dsfuzz_client::testing::{Proxy, free_port};
+use dsfuzz_client::testing::{DEADLINE_MS, Proxy, free_port};
 use dsfuzz_client::{Call, CallError, Client, Init, Reply};
 use dsfuzz_client_sql::{Driver, SqlClient};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ pub(crate) fn init(server: &impl Server, object: &str, workload: &str, more: Val
     let ports = json!({"client": server.port()});
     let node = |name, address| json!({"name": name, "address": address, "ports": ports});
     let init = json!({"version": 1, "node": "n1", "address": "127.0.0.1", "ports": ports, "process": 0, "workload": workload,
-        "object": object, "settings": settings, "params": params, "run": "r1", "deadline_ms": 5000,
+        "object": object, "settings": settings, "params": params, "run": "r1", "deadline_ms": DEADLINE_MS,
         "nodes": [node("n1", "127.0.0.1"), node("n2", "127.0.0.2")]});
     serde_json::from_value(init).unwrap()
 }
@@ -47,7 +47,7 @@ pub(crate) async fn reply<D: Driver>(
     key: Value,
     value: Value,
 ) -> Result<Reply, CallError> {
-    client.call(&Call { id: 1, f: f.to_owned(), key, value, deadline_ms: 5000, is_final: false }).await
+    client.call(&Call { id: 1, f: f.to_owned(), key, value, deadline_ms: DEADLINE_MS, is_final: false }).await
 }
 
 pub(crate) async fn call<D: Driver>(
@@ -279,7 +279,8 @@ pub(crate) async fn decisions<D: Driver>(server: &impl Server) {
     let more = init(server, "saga", "saga", json!({"each": left}));
     let mut more = open::<D>(more).await;
     steps(&mut more, &[("log", json!(5), null(), Ok(json!([["step", 1], ["step", 2]])))]).await;
-    let last = Call { id: 1, f: "log".to_owned(), key: json!(5), value: null(), deadline_ms: 5000, is_final: true };
+    let last =
+        Call { id: 1, f: "log".to_owned(), key: json!(5), value: null(), deadline_ms: DEADLINE_MS, is_final: true };
     assert_eq!(saga.call(&last).await.map(|reply| reply.value), Ok(compensated()));
     assert_eq!(call(&mut more, "log", json!(5), null()).await, Ok(compensated()));
 }
@@ -406,8 +407,14 @@ pub(crate) async fn final_reads<D: Driver>(server: &impl Server, level: &str) {
     let asks = json!({"isolation": "read committed", "sql": {"read": level}, "final_each": ["select 1"]});
     let mut asking = open::<D>(init(server, "set", "finals", asks)).await;
     steps(&mut client, &[("add", Value::Null, json!(1), Ok(Value::Null))]).await;
-    let mut ask =
-        Call { id: 1, f: "read".to_owned(), key: Value::Null, value: Value::Null, deadline_ms: 5000, is_final: false };
+    let mut ask = Call {
+        id: 1,
+        f: "read".to_owned(),
+        key: Value::Null,
+        value: Value::Null,
+        deadline_ms: DEADLINE_MS,
+        is_final: false,
+    };
     assert_eq!(asking.call(&ask).await.unwrap().value, json!([0]));
     ask.is_final = true;
     assert_eq!(asking.call(&ask).await.unwrap().value, json!([1]));
