@@ -160,3 +160,83 @@ fn a_role_whose_ports_do_not_answer_cannot_be_proven_cut() {
     nothing_is_left(&lab);
     lab.down().expect("down");
 }
+
+/// One-way latencies of datagrams between two nodes, in milliseconds, sorted: a program in each, and the one clock of the kernel.
+fn latencies(lab: &Lab, from: &str, to: &str, address: &str) -> Vec<f64> {
+    let receive = "import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((sys.argv[1], 6006)); s.settimeout(5); print('up', flush=True)
+for _ in range(100): print((time.monotonic_ns() - int(s.recv(99))) / 1e6, flush=True)";
+    let send = "import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(100): s.sendto(b'%d' % time.monotonic_ns(), (sys.argv[1], 6006)); time.sleep(0.003)";
+    let mut receiver = Program::in_node(lab, to, receive, &[address]);
+    receiver.says("up");
+    let done = lab.node_command(from, &["python3", "-c", send, address]).expect("a command").status().expect("ran");
+    assert!(done.success());
+    let mut late: Vec<f64> = (0..100)
+        .map(|_| {
+            let mut line = String::new();
+            receiver.lines.read_line(&mut line).expect("read");
+            line.trim().parse().expect("a number: no datagram is lost")
+        })
+        .collect();
+    late.sort_by(f64::total_cmp);
+    late
+}
+
+#[test]
+fn a_delay_of_one_directed_link_is_measured_by_a_program_of_its_own() {
+    let lab = new_lab("delay", 3);
+    let link = json!({"from": "n1", "to": "n2"});
+    let fault = json!({"packet": {"delay": {"mean": "50ms", "jitter": "5ms"}, "link": link}});
+    let mut seen = Vec::new();
+    let (report, output) = play(&lab, fault, || {
+        for (from, to, address) in [("n1", "n2", "10.77.0.2"), ("n2", "n1", "10.77.0.1"), ("n1", "n3", "10.77.0.3")] {
+            let late = latencies(&lab, from, to, address);
+            println!("{from} to {to}: median {:.2} ms, 10 to 90 % {:.2} to {:.2} ms", late[50], late[10], late[90]);
+            seen.push(late);
+        }
+    });
+    println!("{}", detail(&output, FaultStep::Proven));
+    assert!(report.proven && report.reproven && report.healed, "{report:?}");
+    let median = |at: usize| seen[at][50];
+    assert!((40.0..=60.0).contains(&median(0)), "{:?}", seen[0]);
+    assert!(seen[0][0] > 44.0, "one came too early: {:?}", seen[0]);
+    assert!(median(1) < 10.0 && median(2) < 10.0, "{} {}", median(1), median(2));
+    let after = latencies(&lab, "n1", "n2", "10.77.0.2");
+    assert!(after[50] < 10.0, "{after:?}");
+    nothing_is_left(&lab);
+    lab.down().expect("down");
+}
+
+#[test]
+fn each_packet_fault_is_proven_and_healed() {
+    let lab = new_lab("packet", 3);
+    let mut unproven = Vec::new();
+    for (effect, place) in [
+        (json!({"loss": 30}), json!({"nodes": "leader", "direction": "in"})),
+        (json!({"loss": {"percent": 30, "burst": 4}}), json!({"link": {"from": "n2", "to": "n3"}})),
+        (json!({"every_nth": 3}), json!({"nodes": "leader", "direction": "out"})),
+        (json!({"duplicate": 20}), json!({"nodes": "leader"})),
+        (json!({"corrupt": 20}), json!({"nodes": "leader"})),
+        (json!({"rate": 1000}), json!({"nodes": "leader", "direction": "in"})),
+        (json!({"mtu": 600}), json!({"nodes": "all"})),
+        (json!({"delay": {"mean": "80ms", "jitter": "20ms"}}), json!({"nodes": "leader"})),
+        (json!({"reorder": {"percent": 25, "by": "10ms"}}), json!({"nodes": "leader", "direction": "out"})),
+        (json!({"flap": {"period": "200ms", "down": "80ms"}}), json!({"link": {"from": "n3", "to": "n1"}})),
+        (json!({"loss": 40}), json!({"link": {"from": "n1", "to": "n2"}, "ports": "peer"})),
+    ] {
+        let mut options = effect;
+        options.as_object_mut().expect("options").extend(place.as_object().expect("a place").clone());
+        let (report, output) = play(&lab, json!({"packet": options}), || ());
+        let last = output.iter().map(|event| format!("{:?}: {}", event.step, event.detail.join(" | ")));
+        let told: Vec<String> = last.filter(|line| !line.starts_with("Planned")).collect();
+        println!("{}\n  {}", report.what, told.join("\n  "));
+        if !(report.proven && report.reproven && report.healed) {
+            unproven.push(report.what);
+        }
+        nothing_is_left(&lab);
+    }
+    assert_eq!(unproven, [""; 0]);
+    lab.down().expect("down");
+}

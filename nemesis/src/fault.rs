@@ -2,7 +2,7 @@
 //! agents and their [`Verification`].
 use crate::facts::FaultFacts;
 use crate::options::SymbolicFault;
-use crate::protocol::Injection;
+use crate::protocol::{Injection, PacketEffect};
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -170,6 +170,15 @@ pub enum Verification {
         /// Uncut.
         alive: Vec<Link>,
     },
+    /// By volleys of datagrams between the agents, measured before the fault and again, and by what the receivers' rules counted.
+    Packets {
+        /// What happens to packets.
+        effect: PacketEffect,
+        /// The links on which it happens.
+        taken: Vec<Link>,
+        /// The others, on which nothing must happen.
+        others: Vec<Link>,
+    },
     /// Each agent looks at its own node.
     State,
 }
@@ -181,6 +190,7 @@ impl Verification {
             Verification::Links { silent, alive } | Verification::Ports { silent, alive, .. } => {
                 silent.iter().chain(alive).cloned().collect()
             }
+            Verification::Packets { taken, others, .. } => taken.iter().chain(others).cloned().collect(),
             Verification::State => Vec::new(),
         }
     }

@@ -15,6 +15,7 @@ pub mod fault;
 pub mod kill;
 pub mod options;
 pub mod order;
+pub mod packet;
 pub mod partition;
 pub mod pause;
 pub mod protocol;

@@ -262,6 +262,8 @@ faults! {
     Kill = kill(KillOptions, KillFault),
     /// Freezes the target's processes; they resume at the end.
     Pause = pause(PauseOptions, PauseFault),
+    /// Disturbs packets between nodes: loss, delay, duplicates and more; never those of the control node.
+    Packet = packet(PacketOptions, PacketFault),
     /// Skews the wall clock: one jump, back and forth, too fast or slow, or standing still.
     Clock = clock(ClockOptions, ClockFault),
 }
@@ -306,13 +308,17 @@ mod tests {
             let mut draws = options.draws(5).expect("five nodes");
             for seed in 0..20 {
                 let fault = draws.draw(&mut Rng::new(seed, "facts", 0)).resolve(&view).expect("resolved");
-                let links = matches!(fault.verification, Verification::Links { .. });
-                assert_eq!((fault.kind, links), (facts.name, facts.verified_by == VerifiedBy::Links));
+                let by = match fault.verification {
+                    Verification::Links { .. } | Verification::Ports { .. } => VerifiedBy::Links,
+                    Verification::Packets { .. } => VerifiedBy::Packets,
+                    Verification::State => VerifiedBy::State,
+                };
+                assert_eq!((fault.kind, by), (facts.name, facts.verified_by));
                 assert_eq!(!fault.cut.is_empty(), facts.leaves == Leaves::ConnectedNodes, "{fault:?}");
                 let skews = fault.injections.iter().any(|(_, injection)| injection.facts().changes_clock);
                 assert_eq!(skews, facts.samples_clocks, "{fault:?}");
             }
-            assert_eq!(options.agent_paths() != AgentPaths::NotNeeded, facts.verified_by == VerifiedBy::Links);
+            assert_eq!(options.agent_paths() == AgentPaths::NotNeeded, facts.verified_by == VerifiedBy::State);
         }
     }
 

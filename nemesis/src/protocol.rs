@@ -164,6 +164,18 @@ pub enum Request {
         /// The round's number.
         round: u64,
     },
+    /// Sends a volley of datagrams to the agents of peers. Answer: [`Response::Pinged`] once all are sent.
+    Volley {
+        /// The volley.
+        volley: Volley,
+        /// Targets, each with the sender's own address.
+        to: Vec<PingTarget>,
+    },
+    /// The volleys of a round that arrived here. Answer: [`Response::HeardVolleys`].
+    HeardVolleys {
+        /// The round's number.
+        round: u64,
+    },
     /// Opens TCP connections and closes them at once. Answer: [`Response::Reached`] when all are open or the time is up.
     Reach {
         /// Targets, each with the sender's own address.
@@ -358,6 +370,8 @@ pub enum Response {
     },
     /// Answer to Heard.
     Heard(Vec<HeardPing>),
+    /// Answer to HeardVolleys.
+    HeardVolleys(Vec<HeardVolley>),
     /// Answer to Reach.
     Reached {
         /// Positions with a completed handshake.
@@ -400,6 +414,48 @@ pub struct HeardPing {
     pub address: IpAddr,
     /// Number of datagrams.
     pub count: u32,
+}
+
+/// A volley of datagrams to each of several targets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volley {
+    /// The round's number.
+    pub round: u64,
+    /// The sender's name, carried in the datagrams.
+    pub from: String,
+    /// Datagrams to each target.
+    pub count: u32,
+    /// Bytes of a datagram, without the headers of UDP and IP; never fewer than its head needs.
+    pub bytes: u32,
+    /// Bytes of every second datagram; zero: as the others.
+    pub large_bytes: u32,
+    /// Microseconds from one datagram to the next on a path.
+    pub gap_us: u32,
+}
+
+/// The part of a volley that arrived on one path.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeardVolley {
+    /// The sender's name.
+    pub from: String,
+    /// [`PingTarget::source`].
+    pub source: Option<IpAddr>,
+    /// [`PingTarget::address`].
+    pub address: Option<IpAddr>,
+    /// Datagrams that arrived.
+    pub count: u32,
+    /// Without those that arrived before.
+    pub distinct: u32,
+    /// Those with a changed byte.
+    pub damaged: u32,
+    /// Those that arrived after a later one.
+    pub overtaken: u32,
+    /// The large ones, each once.
+    pub large: u32,
+    /// Bytes of the distinct ones.
+    pub bytes: u64,
+    /// For each distinct one: the receiver's clock at its arrival less the sender's when it was sent, in microseconds.
+    pub late_us: Vec<i64>,
 }
 
 /// The state of a service.

@@ -2,7 +2,7 @@
 use crate::cgroup::{self, Cgroup};
 use crate::state_dir::StateDir;
 use crate::sys::{self, Settable};
-use crate::{clock, launch, nft};
+use crate::{clock, launch, nft, packet_queue};
 use dsfuzz_nemesis::protocol::ability::{self, Ability};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,6 +16,8 @@ pub(crate) fn abilities(state_dir: &StateDir) -> Vec<Ability> {
         able(ability::NFT, scratch_table(state_dir, "")),
         able(ability::NFT_TIMEOUT, scratch_table(state_dir, TIMED_SET)),
         able(ability::NFT_REJECT, scratch_table(state_dir, REJECTS)),
+        able(ability::NFT_PACKET, packets(state_dir)),
+        able(ability::NFQUEUE, queue(state_dir)),
         able(
             ability::CGROUP2,
             cgroup::root().map(|root| root.display().to_string()).ok_or("no cgroup2 is mounted".to_owned()),
@@ -50,9 +52,45 @@ add rule {table} c ip saddr 192.0.2.1 meta l4proto tcp reject with tcp reset
 add rule {table} c ip saddr 192.0.2.1 reject
 ";
 
+/// Rules of packet faults for packets of an address that only documentation has.
+const PACKETS: &str = "add chain {table} c { type filter hook prerouting priority -310; }
+add counter {table} n
+add rule {table} c ip saddr 192.0.2.1 numgen random mod 1000 < 300 counter name n drop
+add rule {table} c ip saddr 192.0.2.1 numgen inc mod 4 0 counter name n drop
+add rule {table} c ip saddr 192.0.2.1 numgen random mod 1000 < 300 @th,320,8 set @th,320,8 ^ 0x55 counter name n
+add rule {table} c ip saddr 192.0.2.1 limit rate over 1000 bytes/second burst 3000 bytes counter name n drop
+add rule {table} c ip saddr 192.0.2.1 meta length > 1000 counter name n drop
+";
+/// A rule that duplicates packets of that address.
+const DUPLICATES: &str = "add chain {table} c { type filter hook prerouting priority -310; }
+add rule {table} c ip saddr 192.0.2.1 dup to ip daddr
+";
+
+/// The rules of packet faults.
+fn packets(state_dir: &StateDir) -> Result<String, String> {
+    scratch_table(state_dir, PACKETS)?;
+    scratch("ip", state_dir, DUPLICATES, |_| Ok(()))
+}
+
+/// A queue of packets, and the rule that fills it.
+fn queue(state_dir: &StateDir) -> Result<String, String> {
+    scratch("inet", state_dir, "add chain {table} c\n", |table| packet_queue::rehearse(table, "c"))?;
+    Ok("a queue was opened, filled by a rule, and closed".to_owned())
+}
+
 /// Makes a table with these objects, and removes it.
 fn scratch_table(state_dir: &StateDir, objects: &str) -> Result<String, String> {
-    let table = format!("inet dsfuzz_probe_{}", state_dir.tag());
+    scratch("inet", state_dir, objects, |_| Ok(()))
+}
+
+/// The same in this family, with a step while the table is there.
+fn scratch(
+    family: &str,
+    state_dir: &StateDir,
+    objects: &str,
+    step: impl FnOnce(&str) -> Result<(), String>,
+) -> Result<String, String> {
+    let table = format!("{family} dsfuzz_probe_{}", state_dir.tag());
     let objects = objects.replace("{table}", &table);
     // The proof of a cut reads its table, which needs an nft with JSON output.
     let made = nft::script(&format!("add table {table}\n{objects}")).map_err(without_capability).and_then(|()| {
@@ -64,6 +102,7 @@ fn scratch_table(state_dir: &StateDir, objects: &str) -> Result<String, String> 
             )),
         }
     });
+    let made = made.and_then(|()| step(&table));
     let removed = nft::script(&format!("add table {table}\ndelete table {table}\n"));
     made.and(removed).map(|()| "a scratch table was made and removed".to_owned())
 }

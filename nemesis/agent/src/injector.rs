@@ -3,6 +3,7 @@
 use crate::clock::ClockKeeper;
 use crate::injections::{self, Context};
 use crate::journal::{Journal, UndoEntry};
+use crate::packet_queue::PacketQueues;
 use crate::process::BootId;
 use crate::service::Services;
 use crate::state_dir::StateDir;
@@ -29,6 +30,8 @@ pub(crate) struct Injector {
     boot_id: BootId,
     control: Option<IpAddr>,
     ssh_port: Option<u16>,
+    queues: PacketQueues,
+    ping_port: Option<u16>,
     run: String,
     lease_ms: u64,
     ending: bool,
@@ -57,6 +60,8 @@ impl Injector {
             boot_id: BootId::current(),
             control: control_address(ssh.as_deref()),
             ssh_port: ssh_port(ssh.as_deref()),
+            queues: PacketQueues::default(),
+            ping_port: None,
             run: String::new(),
             lease_ms: LEASE_MS,
             ending: false,
@@ -71,6 +76,11 @@ impl Injector {
     pub(crate) fn greet(&mut self, run: &str, lease_ms: u64) {
         self.run = run.to_owned();
         self.lease_ms = lease_ms;
+    }
+
+    /// Sets the port at which this node's agent hears datagrams.
+    pub(crate) fn hear_at(&mut self, port: u16) {
+        self.ping_port = Some(port);
     }
 
     /// Refuses injections from now on.
@@ -117,8 +127,16 @@ impl Injector {
 
     fn with_context<T>(&mut self, others: &[UndoEntry], step: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let hold_ns = self.hold_ns();
-        let (services, keeper) = (&self.services, &mut self.keeper);
-        step(&mut Context { services, others, keeper, hold_ns, control: self.control, ssh_port: self.ssh_port })
+        step(&mut Context {
+            services: &self.services,
+            others,
+            keeper: &mut self.keeper,
+            queues: &mut self.queues,
+            hold_ns,
+            control: self.control,
+            ssh_port: self.ssh_port,
+            ping_port: self.ping_port,
+        })
     }
 
     /// Proves that a fault is in force.

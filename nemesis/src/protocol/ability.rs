@@ -20,6 +20,10 @@ pub const NFT: &str = "nft";
 pub const NFT_TIMEOUT: &str = "nft-timeout";
 /// Rules in `nft` reject packets on arrival.
 pub const NFT_REJECT: &str = "nft-reject";
+/// Rules in `nft` lose, double, damage, count and limit packets.
+pub const NFT_PACKET: &str = "nft-packet";
+/// The kernel has queues of packets that a program serves, and rules that fill them.
+pub const NFQUEUE: &str = "nfqueue";
 /// Services can have a cgroup of version 2.
 pub const CGROUP2: &str = "cgroup2";
 /// Such a cgroup can be frozen.
@@ -34,5 +38,17 @@ pub const TC: &str = "tc";
 pub const DISK_FREE_BYTES: &str = "disk-free-bytes";
 
 /// All names, in the agent's order.
-pub const ALL: [&str; 10] =
-    [ROOT, NFT, NFT_TIMEOUT, NFT_REJECT, CGROUP2, FREEZE, VDSO_CLOCK, STEP_CLOCK, TC, DISK_FREE_BYTES];
+pub const ALL: [&str; 12] = [
+    ROOT,
+    NFT,
+    NFT_TIMEOUT,
+    NFT_REJECT,
+    NFT_PACKET,
+    NFQUEUE,
+    CGROUP2,
+    FREEZE,
+    VDSO_CLOCK,
+    STEP_CLOCK,
+    TC,
+    DISK_FREE_BYTES,
+];

@@ -1,4 +1,5 @@
 //! [`Injection`]: the action of an agent on its own node for a fault, and its facts for agent and control node.
+use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -104,6 +105,129 @@ pub enum PacketMatch {
 pub enum PacketEffect {
     /// They vanish, or their sender gets a refusal.
     Cut(CutHow),
+    /// Some are lost, each for itself.
+    Loss {
+        /// How many of a thousand.
+        permille: u32,
+    },
+    /// Every n-th is lost.
+    EveryNth {
+        /// At least 2.
+        n: u32,
+    },
+    /// Some arrive twice.
+    Duplicate {
+        /// How many of a thousand.
+        permille: u32,
+    },
+    /// One byte of some is changed, behind the transport's header.
+    Corrupt {
+        /// How many of a thousand.
+        permille: u32,
+    },
+    /// Those beyond a bandwidth are lost.
+    Rate {
+        /// The bandwidth.
+        bytes_per_second: u64,
+    },
+    /// Large ones are lost.
+    TooBig {
+        /// The largest that pass.
+        bytes: u32,
+    },
+    /// Some are lost, several in a row.
+    Bursts {
+        /// How many of a thousand, in the mean.
+        permille: u32,
+        /// Mean length of a row.
+        mean: u32,
+        /// Of the draws.
+        seed: u64,
+    },
+    /// All are late.
+    Delay {
+        /// In the mean.
+        mean_us: u64,
+        /// Up to so much more or less.
+        jitter_us: u64,
+        /// Of the draws.
+        seed: u64,
+    },
+    /// Some are late, so that others overtake them.
+    Reorder {
+        /// How many of a thousand.
+        permille: u32,
+        /// How late.
+        by_us: u64,
+        /// Of the draws.
+        seed: u64,
+    },
+    /// All are lost at the begin of each period.
+    Flap {
+        /// The period.
+        period_ms: u64,
+        /// The time in which they are lost.
+        down_ms: u64,
+    },
+}
+
+impl PacketEffect {
+    /// The bytes that a bandwidth lets pass at once after a pause: a twentieth of a second, but two large packets.
+    pub fn rate_burst_bytes(bytes_per_second: u64) -> u64 {
+        (bytes_per_second / 20).max(3000)
+    }
+
+    /// Whether a queue of the kernel and a thread of the agent do it; else rules of the packet filter alone do.
+    pub fn is_queued(&self) -> bool {
+        matches!(
+            self,
+            PacketEffect::Bursts { .. }
+                | PacketEffect::Delay { .. }
+                | PacketEffect::Reorder { .. }
+                | PacketEffect::Flap { .. }
+        )
+    }
+
+    /// The effect with this seed, if it draws from one.
+    pub(crate) fn seeded(self, new: u64) -> PacketEffect {
+        let mut effect = self;
+        if let PacketEffect::Bursts { seed, .. }
+        | PacketEffect::Delay { seed, .. }
+        | PacketEffect::Reorder { seed, .. } = &mut effect
+        {
+            *seed = new;
+        }
+        effect
+    }
+
+    /// In words: `loss 20 %`, `delay 50ms +-5ms`.
+    pub fn words(&self) -> String {
+        let percent = |permille: u32| format!("{} %", f64::from(permille) / 10.0);
+        let micros = |micros: u64| Span(std::time::Duration::from_micros(micros));
+        match self {
+            PacketEffect::Cut(CutHow::Drop) => "cut".to_owned(),
+            PacketEffect::Cut(CutHow::Reject) => "cut by reject".to_owned(),
+            PacketEffect::Loss { permille } => format!("loss {}", percent(*permille)),
+            PacketEffect::EveryNth { n } => format!("loss of every {n}th"),
+            PacketEffect::Duplicate { permille } => format!("duplicate {}", percent(*permille)),
+            PacketEffect::Corrupt { permille } => format!("corrupt {}", percent(*permille)),
+            PacketEffect::Rate { bytes_per_second } => format!("rate {} kbit/s", bytes_per_second / 125),
+            PacketEffect::TooBig { bytes } => format!("mtu {bytes}"),
+            PacketEffect::Bursts { permille, mean, .. } => {
+                format!("loss {} in bursts of {mean}", percent(*permille))
+            }
+            PacketEffect::Delay { mean_us, jitter_us: 0, .. } => format!("delay {}", micros(*mean_us)),
+            PacketEffect::Delay { mean_us, jitter_us, .. } => {
+                format!("delay {} +-{}", micros(*mean_us), micros(*jitter_us))
+            }
+            PacketEffect::Reorder { permille, by_us, .. } => {
+                format!("reorder {} by {}", percent(*permille), micros(*by_us))
+            }
+            PacketEffect::Flap { period_ms, down_ms } => {
+                format!("flap {} down every {}", Span::millis(*down_ms), Span::millis(*period_ms))
+            }
+        }
+    }
 }
 
 /// How a cut treats packets.

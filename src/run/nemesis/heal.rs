@@ -4,9 +4,9 @@ use super::links::OpenPaths;
 use super::remotes::{everywhere, unexpected};
 use super::{Executor, FaultOutcome, millis};
 use dsfuzz_checkers::history::FaultStep;
-use dsfuzz_nemesis::ResolvedFault;
 use dsfuzz_nemesis::fault::Link;
-use dsfuzz_nemesis::protocol::{Request, Response, SelfHeal};
+use dsfuzz_nemesis::protocol::{PacketEffect, Request, Response, SelfHeal};
+use dsfuzz_nemesis::{ResolvedFault, Verification};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -59,6 +59,9 @@ impl Executor {
         let links = fault.verification.links();
         if problems.is_empty() && !links.is_empty() {
             problems = self.unheard_after_heal(&links, open).await;
+            if let (true, Verification::Packets { effect, .. }) = (problems.is_empty(), &fault.verification) {
+                problems = self.disturbed_after_heal(effect, open).await;
+            }
         }
         // After a reconnection: the old agent may have healed before this request.
         self.note_self_heals(nodes, outcome).await;
@@ -119,6 +122,17 @@ impl Executor {
         let end = Instant::now() + self.limits.heal_proof;
         loop {
             let problems = self.closed_paths(all, open, self.limits.round).await;
+            if problems.is_empty() || Instant::now() + RETRY_FIRST >= end {
+                return problems;
+            }
+            tokio::time::sleep(RETRY_FIRST).await;
+        }
+    }
+
+    async fn disturbed_after_heal(&self, effect: &PacketEffect, open: &OpenPaths) -> Vec<String> {
+        let end = Instant::now() + self.limits.heal_proof;
+        loop {
+            let problems = self.still_disturbed(effect, open).await;
             if problems.is_empty() || Instant::now() + RETRY_FIRST >= end {
                 return problems;
             }

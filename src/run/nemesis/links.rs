@@ -46,6 +46,10 @@ impl Round {
 #[derive(Clone, Debug, Default)]
 pub(super) struct OpenPaths {
     pub(super) paths: BTreeSet<NetworkPath>,
+    /// How late datagrams were before the fault, on one path of each link, in microseconds between two clocks.
+    pub(super) late_us: BTreeMap<NetworkPath, i64>,
+    /// The time of that measurement.
+    pub(super) measured: Option<Instant>,
 }
 
 impl OpenPaths {
@@ -111,7 +115,7 @@ impl Executor {
         if !round.errors.is_empty() {
             return Err(round.errors);
         }
-        let mut open = OpenPaths { paths: round.heard.clone() };
+        let mut open = OpenPaths { paths: round.heard.clone(), ..OpenPaths::default() };
         let silent: Vec<Link> = links.iter().filter(|link| !peers.is_heard(link, &open.paths)).cloned().collect();
         let mut candidates = peers.paths(&silent, Transport::Tcp);
         candidates.extend(peers.named_unheard(links, &open.paths));

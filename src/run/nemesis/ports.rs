@@ -67,7 +67,8 @@ impl Executor {
         }
         let (of_role, others): (BTreeSet<NetworkPath>, BTreeSet<NetworkPath>) =
             open.paths.iter().cloned().partition(|path| self.has_role(path, roles));
-        let mut problems = missing(&peers, &[], &all, &OpenPaths { paths: others }, &heard, &sent);
+        let mut problems =
+            missing(&peers, &[], &all, &OpenPaths { paths: others, ..OpenPaths::default() }, &heard, &sent);
         let (cut, kept): (Vec<&NetworkPath>, Vec<&NetworkPath>) = of_role.iter().partition(|path| path.needs(silent));
         let leaks = cut.iter().filter(|path| heard.contains(**path));
         problems.extend(

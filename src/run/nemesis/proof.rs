@@ -74,6 +74,11 @@ impl Executor {
                 let problems = problems.into_iter().map(|problem| format!("before: {problem}")).collect();
                 (open, LookBefore { problems, problem: None })
             }
+            Verification::Packets { .. } => {
+                let (open, problems) = self.baseline(&fault.verification.links(), self.limits.round).await;
+                let problems = problems.into_iter().map(|problem| format!("before: {problem}")).collect();
+                (open, LookBefore { problems, problem: None })
+            }
             Verification::State => {
                 let mut before = self.services_before(fault).await;
                 before.problems.extend(self.clocks_before(fault).await);
@@ -168,6 +173,9 @@ impl Executor {
                 }
                 (Ok(before), Verification::Ports { roles, silent, alive }) => {
                     self.verify_ports(id, (fault, roles), &before, (silent, alive, open), left).await
+                }
+                (Ok(before), Verification::Packets { effect, taken, others }) => {
+                    self.verify_packets(id, (fault, effect), &before, (taken, others, open), left).await
                 }
                 (Ok(_), Verification::State) => self.verify_state(id, fault, left).await,
             };

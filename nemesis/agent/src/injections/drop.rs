@@ -2,7 +2,7 @@
 //! The sets' elements expire in the kernel and are renewed with the lease.
 //!
 //! The hook is `prerouting`, which also sees what goes on to a container of this node.
-use super::{Context, Inject, in_table, new_proof, note};
+use super::{Context, Inject, new_proof, note, tables};
 use crate::journal::UndoEntry;
 use crate::nft::{self, TABLE};
 use dsfuzz_nemesis::protocol::{Injection, Proof};
@@ -101,7 +101,7 @@ impl Inject for Drop<'_> {
         let drops: Vec<&UndoEntry> =
             context.others.iter().filter(|other| matches!(other.injection, Injection::Drop { .. })).collect();
         let mut script = String::new();
-        if !context.others.iter().any(|other| in_table(&other.injection)) {
+        if !context.others.iter().any(|other| tables(&other.injection).contains(&TABLE)) {
             // The table is no longer needed. Adding it first makes the deletion safe to repeat.
             line(&mut script, format_args!("add table {TABLE}"));
             line(&mut script, format_args!("delete table {TABLE}"));

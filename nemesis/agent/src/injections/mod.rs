@@ -14,6 +14,7 @@ mod time_daemons;
 use crate::clock::{ClockKeeper, Shift};
 use crate::journal::UndoEntry;
 use crate::nft;
+use crate::packet_queue::PacketQueues;
 use crate::service::Services;
 use clock::Skew;
 use dsfuzz_nemesis::protocol::{Injection, Proof};
@@ -35,6 +36,10 @@ pub(crate) struct Context<'a> {
     pub(crate) hold_ns: u64,
     /// The control node's address.
     pub(crate) control: Option<IpAddr>,
+    /// The queues of packets that this agent serves.
+    pub(crate) queues: &'a mut PacketQueues,
+    /// The port at which this agent hears datagrams.
+    pub(crate) ping_port: Option<u16>,
     /// The port at which this node's sshd hears the control node.
     pub(crate) ssh_port: Option<u16>,
 }
@@ -131,9 +136,9 @@ pub(crate) fn undo(entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
     implementation(&entry.injection).undo(entry, context)
 }
 
-/// Whether the injection has rules in our table of the packet filter.
-pub(crate) fn in_table(injection: &Injection) -> bool {
-    matches!(injection, Injection::Drop { .. } | Injection::Packet { .. })
+/// The tables of the packet filter in which the injection has rules.
+fn tables(injection: &Injection) -> &'static [&'static str] {
+    packet::tables_of(injection)
 }
 
 /// Renews the timeouts of all rules in force, in one transaction.
