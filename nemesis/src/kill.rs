@@ -1,7 +1,7 @@
 //! Kill: SIGKILL for the target's processes on some nodes; the heal starts them again.
 use crate::aim::Aim;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
-use crate::options::SymbolicFault;
+use crate::options::{FaultOptions, SymbolicFault};
 use crate::protocol::{Injection, ability};
 use crate::services::{ServiceFault, ServiceKind, ServiceOptions};
 
@@ -38,5 +38,9 @@ impl ServiceKind for Kill {
 
     fn symbolic(fault: KillFault) -> SymbolicFault {
         SymbolicFault::Kill(fault)
+    }
+
+    fn options(options: KillOptions) -> FaultOptions {
+        FaultOptions::Kill(options)
     }
 }

@@ -420,6 +420,10 @@ impl Symbolic for PacketFault {
         self.link.is_none() && self.nodes.at_leader()
     }
 
+    fn needs_leader(&self) -> bool {
+        self.link.is_none() && self.nodes.needs_leader()
+    }
+
     fn turn_to_leader(&mut self) -> bool {
         // It need not move the leadership, so it cannot replace a fault that does.
         false

@@ -1,7 +1,7 @@
 //! Pause: stops the target's processes on some nodes without their notice; the heal lets them go on.
 use crate::aim::Aim;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
-use crate::options::SymbolicFault;
+use crate::options::{FaultOptions, SymbolicFault};
 use crate::protocol::{Injection, ability};
 use crate::services::{ServiceFault, ServiceKind, ServiceOptions};
 
@@ -38,5 +38,9 @@ impl ServiceKind for Pause {
 
     fn symbolic(fault: PauseFault) -> SymbolicFault {
         SymbolicFault::Pause(fault)
+    }
+
+    fn options(options: PauseOptions) -> FaultOptions {
+        FaultOptions::Pause(options)
     }
 }

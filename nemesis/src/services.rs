@@ -5,7 +5,7 @@ use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::FaultFacts;
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
-use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
+use crate::options::{AgentPaths, FaultDefinition, FaultOptions, FaultSource, Symbolic, SymbolicFault, Written};
 use crate::protocol::Injection;
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
@@ -22,6 +22,8 @@ pub trait ServiceKind: schemars::JsonSchema + Sized + 'static {
     fn injection(services: Vec<String>) -> Injection;
     /// The fault as one of all kinds.
     fn symbolic(fault: ServiceFault<Self>) -> SymbolicFault;
+    /// The options as those of one of all kinds.
+    fn options(options: ServiceOptions<Self>) -> FaultOptions;
 }
 
 /// Options of a fault of the target's services.
@@ -62,6 +64,14 @@ impl<K: ServiceKind> FaultDefinition for ServiceOptions<K> {
     }
 
     fn leaderless(&mut self) {}
+
+    fn named_faults(&self) -> Vec<String> {
+        crate::aim::named_faults(self.nodes.items())
+    }
+
+    fn together(&mut self) -> Result<(), String> {
+        crate::aim::take_together(&mut self.nodes)
+    }
 
     fn agent_paths(&self) -> AgentPaths {
         AgentPaths::NotNeeded
@@ -114,5 +124,10 @@ impl<K: ServiceKind> Symbolic for ServiceFault<K> {
 
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
         self.nodes.resolve(view, K::FACTS.name, "", |node| K::injection(node.services.clone()))
+    }
+
+    fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
+        let options = ServiceOptions::<K> { nodes: self.nodes.written(of)?, lasts: None, kind: PhantomData };
+        Some(K::options(options))
     }
 }

@@ -58,9 +58,9 @@ impl Executor {
             undos.values().filter_map(|undo| undo.as_ref().err()).flatten().cloned().collect();
         let links = fault.verification.links();
         if problems.is_empty() && !links.is_empty() {
-            problems = self.unheard_after_heal(&links, open).await;
+            problems = self.unheard_after_heal(id, &links, open).await;
             if let (true, Verification::Packets { effect, .. }) = (problems.is_empty(), &fault.verification) {
-                problems = self.disturbed_after_heal(effect, open).await;
+                problems = self.disturbed_after_heal(id, effect, open).await;
             }
         }
         // After a reconnection: the old agent may have healed before this request.
@@ -69,7 +69,13 @@ impl Executor {
             let took_ms = millis(begun.elapsed());
             (outcome.healed, outcome.heal_ms) = (true, Some(took_ms));
             let seen = undos.iter().filter_map(|(node, undo)| Some(gone(node, undo.as_ref().ok()?)));
-            let links = (!links.is_empty()).then(|| "every link is heard again".to_owned());
+            let links = (!links.is_empty()).then(|| {
+                let disturbed = self.in_force.disturbed_by_others(id);
+                match links.iter().filter(|link| disturbed.contains(link)).count() {
+                    0 => "every link is heard again".to_owned(),
+                    still => format!("every link is heard again but {still} that another fault cuts"),
+                }
+            });
             let took = format!("healed and proven in {took_ms} ms");
             log.record(FaultStep::Healed, seen.chain(links).chain([took]).collect());
         } else {
@@ -118,10 +124,10 @@ impl Executor {
         }
     }
 
-    async fn unheard_after_heal(&self, all: &[Link], open: &OpenPaths) -> Vec<String> {
+    async fn disturbed_after_heal(&self, id: u64, effect: &PacketEffect, open: &OpenPaths) -> Vec<String> {
         let end = Instant::now() + self.limits.heal_proof;
         loop {
-            let problems = self.closed_paths(all, open, self.limits.round).await;
+            let problems = self.still_disturbed(id, effect, open).await;
             if problems.is_empty() || Instant::now() + RETRY_FIRST >= end {
                 return problems;
             }
@@ -129,10 +135,15 @@ impl Executor {
         }
     }
 
-    async fn disturbed_after_heal(&self, effect: &PacketEffect, open: &OpenPaths) -> Vec<String> {
+    async fn unheard_after_heal(&self, id: u64, all: &[Link], open: &OpenPaths) -> Vec<String> {
         let end = Instant::now() + self.limits.heal_proof;
         loop {
-            let problems = self.still_disturbed(effect, open).await;
+            // A link that another fault cuts stays silent. That this one is gone there was shown by the agents.
+            let own = self.own_links(id, all, open);
+            let problems = match own.is_empty() {
+                true => Vec::new(),
+                false => self.closed_paths(&own, open, self.limits.round).await,
+            };
             if problems.is_empty() || Instant::now() + RETRY_FIRST >= end {
                 return problems;
             }

@@ -24,13 +24,14 @@ type Heard = BTreeMap<NetworkPath, HeardVolley>;
 
 impl Executor {
     /// The open paths of these links, with how late datagrams are on one path of each; the problems.
-    pub(super) async fn baseline(&self, all: &[Link], deadline: Duration) -> (OpenPaths, Vec<String>) {
-        let (mut open, mut problems) = self.open_paths(all, deadline).await;
+    pub(super) async fn baseline(&self, id: u64, all: &[Link]) -> (OpenPaths, Vec<String>) {
+        let (mut open, mut problems) = self.open_paths_beside(id, all).await;
         if !problems.is_empty() {
             return (open, problems);
         }
         let mut measured = BTreeSet::new();
-        for link in all {
+        // Nothing can be measured where another fault does something to packets.
+        for link in &self.own_links(id, all, &open) {
             let of_link = |path: &&NetworkPath| path.via == Transport::Udp && path.is_of(std::slice::from_ref(link));
             let main = self.remotes.ping_address(&link.1).map(|(address, _)| address.to_canonical());
             let mut paths: Vec<&NetworkPath> = open.paths.iter().filter(of_link).collect();
@@ -71,7 +72,9 @@ impl Executor {
         let of = |links: &[Link]| -> BTreeSet<NetworkPath> {
             open.late_us.keys().filter(|path| path.is_of(links)).cloned().collect()
         };
-        let (taken, others) = (of(taken), of(others));
+        let cut = self.in_force.cut_by_others(id);
+        let uncut: Vec<Link> = taken.iter().filter(|link| !cut.contains(link)).cloned().collect();
+        let (taken, others) = (of(&uncut), of(&self.own_links(id, others, open)));
         let sent = packet_proof::volley(effect);
         let begun = Instant::now();
         let flights = [(taken.clone(), sent.clone()), (others.clone(), PLAIN)];
@@ -88,7 +91,13 @@ impl Executor {
                 before.iter().find(|(name, _)| name == node).map(|(_, proof)| counts(proof)).unwrap_or_default();
             let now = counts(proof);
             let paths = taken.iter().filter(|path| path.to == *node);
-            let paths = paths.map(|path| measured(path, &heard, open)).collect();
+            let paths: Vec<PathMeasured> = paths.map(|path| measured(path, &heard, open)).collect();
+            if paths.is_empty() {
+                seen.push(format!(
+                    "{node}: its rules stand; another fault cuts its links, so that nothing can be measured"
+                ));
+                continue;
+            }
             let (hit, all) = (now.hit.saturating_sub(earlier.hit), now.seen.saturating_sub(earlier.seen));
             let measured = NodeMeasured { node: node.clone(), paths, seen: all, hit, took };
             match packet_proof::in_force(effect, &sent, &measured) {
@@ -104,8 +113,10 @@ impl Executor {
     }
 
     /// After a heal: what still happens to datagrams on the measured paths.
-    pub(super) async fn still_disturbed(&self, effect: &PacketEffect, open: &OpenPaths) -> Vec<String> {
-        let paths: BTreeSet<NetworkPath> = open.late_us.keys().cloned().collect();
+    pub(super) async fn still_disturbed(&self, id: u64, effect: &PacketEffect, open: &OpenPaths) -> Vec<String> {
+        let disturbed: Vec<Link> = self.in_force.disturbed_by_others(id).into_iter().collect();
+        let paths = open.late_us.keys().filter(|path| !path.is_of(&disturbed));
+        let paths: BTreeSet<NetworkPath> = paths.cloned().collect();
         match self.volleys(&[(paths.clone(), PLAIN)], Duration::ZERO).await {
             Ok(heard) => untouched(&paths, &heard, open, delay_of(effect)).err().unwrap_or_default(),
             Err(errors) => errors,

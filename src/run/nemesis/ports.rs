@@ -14,12 +14,13 @@ impl Executor {
     /// answers.
     pub(super) async fn open_ports(
         &self,
+        id: u64,
         roles: &[String],
         silent: &[Link],
         all: &[Link],
         deadline: Duration,
     ) -> (OpenPaths, Vec<String>) {
-        let (mut open, problems) = self.open_paths(all, deadline).await;
+        let (mut open, problems) = self.open_paths_beside(id, all).await;
         if !problems.is_empty() {
             return (open, problems);
         }
@@ -60,6 +61,7 @@ impl Executor {
     ) -> Result<Vec<String>, Vec<String>> {
         let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
         let peers = self.peers(&all, deadline).await?;
+        let own = self.own_links(id, &all, open);
         let round = deadline.min(self.limits.round);
         let (heard, errors, sent) = self.heard_again(&peers, &all, &[], open, round).await;
         if !errors.is_empty() {
@@ -68,13 +70,14 @@ impl Executor {
         let (of_role, others): (BTreeSet<NetworkPath>, BTreeSet<NetworkPath>) =
             open.paths.iter().cloned().partition(|path| self.has_role(path, roles));
         let mut problems =
-            missing(&peers, &[], &all, &OpenPaths { paths: others, ..OpenPaths::default() }, &heard, &sent);
+            missing(&peers, &[], &own, &OpenPaths { paths: others, ..OpenPaths::default() }, &heard, &sent);
         let (cut, kept): (Vec<&NetworkPath>, Vec<&NetworkPath>) = of_role.iter().partition(|path| path.needs(silent));
         let leaks = cut.iter().filter(|path| heard.contains(**path));
         problems.extend(
             leaks.map(|path| format!("{} still speaks with {} {path}, though that is cut", path.from, path.to)),
         );
-        let lost = kept.iter().filter(|path| !heard.contains(**path));
+        let disturbed: Vec<Link> = self.in_force.disturbed_by_others(id).into_iter().collect();
+        let lost = kept.iter().filter(|path| !heard.contains(**path) && !path.needs(&disturbed));
         problems.extend(lost.map(|path| format!("{} does not speak with {} {path}", path.from, path.to)));
         if !problems.is_empty() {
             return Err(problems);
@@ -82,7 +85,7 @@ impl Executor {
         let roles = roles.join(", ");
         let seen = vec![
             format!("no handshake on {} address pairs of ports {roles}, {} others speak", cut.len(), kept.len()),
-            format!("the agents' datagrams arrive on all {} links", all.len()),
+            format!("the agents' datagrams arrive on all {} links", own.len()),
         ];
         let counts = self.counted(id, fault, before, |_| 1, deadline).await?;
         Ok([seen, counts].concat())

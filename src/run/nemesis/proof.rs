@@ -1,5 +1,6 @@
 //! Looks at the nodes before a fault, and the verification that it is in force.
 use super::Executor;
+use super::in_force::Hold;
 use super::links::OpenPaths;
 use super::remotes::{everywhere, unexpected};
 use crate::cluster::RemoteError;
@@ -60,28 +61,28 @@ fn of_clients(proof: &Proof) -> Option<u64> {
 
 impl Executor {
     /// A look before the fault. For a cut also the open paths, since only their silence proves anything.
-    pub(super) async fn look_before(&self, fault: &ResolvedFault) -> (OpenPaths, LookBefore) {
+    pub(super) async fn look_before(&self, id: u64, fault: &ResolvedFault) -> (OpenPaths, LookBefore) {
         match &fault.verification {
             Verification::Links { silent, alive } => {
                 let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
-                let (open, problems) = self.open_paths(&all, self.limits.round).await;
+                let (open, problems) = self.open_paths_beside(id, &all).await;
                 let problems = problems.into_iter().map(|problem| format!("before: {problem}")).collect();
                 (open, LookBefore { problems, problem: None })
             }
             Verification::Ports { roles, silent, alive } => {
                 let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
-                let (open, problems) = self.open_ports(roles, silent, &all, self.limits.round).await;
+                let (open, problems) = self.open_ports(id, roles, silent, &all, self.limits.round).await;
                 let problems = problems.into_iter().map(|problem| format!("before: {problem}")).collect();
                 (open, LookBefore { problems, problem: None })
             }
             Verification::Packets { .. } => {
-                let (open, problems) = self.baseline(&fault.verification.links(), self.limits.round).await;
+                let (open, problems) = self.baseline(id, &fault.verification.links()).await;
                 let problems = problems.into_iter().map(|problem| format!("before: {problem}")).collect();
                 (open, LookBefore { problems, problem: None })
             }
             Verification::State => {
-                let mut before = self.services_before(fault).await;
-                before.problems.extend(self.clocks_before(fault).await);
+                let mut before = self.services_before(id, fault).await;
+                before.problems.extend(self.clocks_before(id, fault).await);
                 (OpenPaths::default(), before)
             }
         }
@@ -99,10 +100,13 @@ impl Executor {
         everywhere(&self.remotes, asks, self.limits.look).await.into_iter().any(runs)
     }
 
-    async fn services_before(&self, fault: &ResolvedFault) -> LookBefore {
+    async fn services_before(&self, id: u64, fault: &ResolvedFault) -> LookBefore {
         let aimed = aimed_services(fault);
         let asks = aimed.keys().map(|node| ((*node).to_owned(), Request::Services)).collect();
         let LookBefore { mut problems, mut problem } = LookBefore::default();
+        let by_fault = |name: Option<&str>| name.map(|name| format!(", by fault {name}")).unwrap_or_default();
+        let kills = fault.injections.iter().all(|(_, injection)| matches!(injection, Injection::Kill { .. }));
+        let stops = kills || fault.injections.iter().all(|(_, injection)| matches!(injection, Injection::Pause { .. }));
         for (node, answer) in everywhere(&self.remotes, asks, self.limits.look).await {
             let states = match answer {
                 Ok(Response::Services(states)) => states,
@@ -116,13 +120,22 @@ impl Executor {
                 }
             };
             for service in aimed.get(node.as_str()).copied().unwrap_or_default() {
+                let holders = self.in_force.holders(id, &node, service);
+                let held = |hold: Hold| holders.iter().find(|(_, other)| *other == hold).map(|(name, _)| name.as_str());
                 match states.iter().find(|state| state.name == *service) {
+                    // Two kills hold it down, two pauses stop it, and a stopped process can be killed.
+                    Some(state) if state.pids.is_empty() && kills && held(Hold::Dead).is_some() => {}
+                    Some(state) if state.paused && stops && held(Hold::Still).is_some() => {}
                     None => problems.push(format!("{node}: {service} was not defined before")),
                     Some(state) if state.pids.is_empty() => {
                         problem = Some(FaultProblem::NotRunning);
-                        problems.push(format!("{node}: {service} was not running before"));
+                        let by = by_fault(held(Hold::Dead));
+                        problems.push(format!("{node}: {service} was not running before{by}"));
                     }
-                    Some(state) if state.paused => problems.push(format!("{node}: {service} was paused before")),
+                    Some(state) if state.paused => {
+                        let by = by_fault(held(Hold::Still));
+                        problems.push(format!("{node}: {service} was paused before{by}"));
+                    }
                     Some(_) => {}
                 }
             }
@@ -130,8 +143,9 @@ impl Executor {
         LookBefore { problems, problem }
     }
 
-    async fn clocks_before(&self, fault: &ResolvedFault) -> Vec<String> {
+    async fn clocks_before(&self, id: u64, fault: &ResolvedFault) -> Vec<String> {
         let shifts = fault.injections.iter().filter(|(_, injection)| injection.facts().changes_clock);
+        let shifts = shifts.filter(|(node, _)| !self.in_force.other_clock(id, node));
         let asks = shifts.map(|(node, _)| (node.clone(), Request::Clocks)).collect();
         let mut problems = Vec::new();
         for (node, answer) in everywhere(&self.remotes, asks, self.limits.look).await {
@@ -212,9 +226,22 @@ impl Executor {
         (silent, alive, open): (&[Link], &[Link], &OpenPaths),
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
-        let cut = self.cut_paths(silent, alive, open, deadline.min(self.limits.round)).await?;
-        let seen = self.counted(id, fault, before, |node| open.pairs_to(node, silent), deadline).await?;
-        Ok([cut, seen].concat())
+        let alive = self.own_links(id, alive, open);
+        let cut = self.cut_paths(silent, &alive, open, deadline.min(self.limits.round)).await?;
+        let mut seen = vec![cut];
+        // Packets that another fault's rule drops first are not counted by this one.
+        let counted = self.own_links(id, silent, open);
+        if counted.len() < silent.len() {
+            let shared = silent.iter().filter(|link| !counted.contains(link)).cloned().collect();
+            let by = self.in_force.cutters(id, &shared).join(", ");
+            seen.push(vec![format!("{} of its links are cut by fault {by} too: there its rules stand", shared.len())]);
+        }
+        let least = |node: &str| match open.pairs_to(node, &counted) {
+            0 if counted.len() < silent.len() => 0,
+            pairs => pairs.max(1),
+        };
+        seen.push(self.counted(id, fault, before, least, deadline).await?);
+        Ok(seen.concat())
     }
 
     /// Verifies that the receivers' rules are there and counted packets since `before`: from its peers at least `least`, and one
@@ -236,8 +263,9 @@ impl Executor {
             let earlier = before.iter().find(|(name, _)| *name == node).map(|(_, proof)| proof);
             if cuts_peers(fault, &node) {
                 let earlier = earlier.map_or(0, |proof| proof.dropped_packets);
-                let (dropped, least) = (proof.dropped_packets.saturating_sub(earlier), least(&node).max(1));
+                let (dropped, least) = (proof.dropped_packets.saturating_sub(earlier), least(&node));
                 match dropped {
+                    _ if least == 0 => seen.push(format!("{node}: its rule stands")),
                     0 => problems
                         .push(format!("{node}: its rule dropped nothing in this round ({earlier} packets so far)")),
                     few if few < least => {
