@@ -285,7 +285,7 @@ impl Executor {
     }
 
     /// The proofs of all agents with an injection, in the order of the injections; errors if one gave no response.
-    async fn proofs(
+    pub(super) async fn proofs(
         &self,
         id: u64,
         fault: &ResolvedFault,
