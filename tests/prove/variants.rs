@@ -1,0 +1,32 @@
+//! The faults that are shown: each kind in each of its forms.
+
+/// A form of a kind of fault.
+pub(crate) struct Variant {
+    /// Its name in tables.
+    pub(crate) name: &'static str,
+    /// The kind, as a plan names it.
+    pub(crate) kind: &'static str,
+    /// Its options, as a plan writes them.
+    pub(crate) options: &'static str,
+}
+
+const fn variant(name: &'static str, kind: &'static str, options: &'static str) -> Variant {
+    Variant { name, kind, options }
+}
+
+/// Every form. A kind without a row fails `complete`.
+pub(crate) const VARIANTS: &[Variant] = &[
+    variant("partition", "partition", "{shape: [majority, halves, bridge, ring, isolate-one]}"),
+    variant("partition-one-way", "partition", "{shape: one-way}"),
+    variant("kill", "kill", "{nodes: minority}"),
+    variant("kill-all", "kill", "{nodes: all}"),
+    variant("pause", "pause", "{nodes: majority}"),
+    variant("clock-jump", "clock", "{jump: 60s, nodes: majority}"),
+    variant("clock-strobe", "clock", "{strobe: {by: 20s, period: 50ms}, nodes: majority}"),
+];
+
+/// The kinds of fault without a row; none if the list is complete.
+pub(crate) fn missing() -> Vec<&'static str> {
+    let known = |kind: &str| VARIANTS.iter().any(|variant| variant.kind == kind);
+    dsfuzz_nemesis::FAULTS.iter().map(|facts| facts.name).filter(|kind| !known(kind)).collect()
+}
