@@ -18,6 +18,7 @@ pub mod order;
 pub mod packet;
 pub mod partition;
 pub mod pause;
+pub mod power_loss;
 pub mod protocol;
 pub mod schedule;
 mod services;

@@ -379,6 +379,8 @@ faults! {
     Pause = pause(PauseOptions, PauseFault),
     /// Disturbs packets between nodes: loss, delay, duplicates and more; never those of the control node.
     Packet = packet(PacketOptions, PacketFault),
+    /// Kills the target's processes and loses what they had not synced to disk; they are started again at the end.
+    PowerLoss = power_loss(PowerLossOptions, PowerLossFault),
     /// Skews the wall clock: one jump, back and forth, too fast or slow, or standing still.
     Clock = clock(ClockOptions, ClockFault),
 }

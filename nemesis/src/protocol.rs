@@ -183,6 +183,12 @@ pub enum Request {
         /// How long to wait for the handshakes.
         wait_ms: u64,
     },
+    /// Lays layers over these folders, in which a target keeps its data, and takes those over others away. What is in the
+    /// folders is safe from a power loss then. Answer: [`Response::Done`].
+    DiskLayers {
+        /// The folders. None: no layer is left.
+        folders: Vec<DiskFolder>,
+    },
     /// The services' clocks and the node's own. Answer: [`Response::Clocks`].
     Clocks,
     /// The abilities of this node, tested harmlessly. Answer: [`Response::Abilities`].
@@ -279,6 +285,15 @@ pub struct Service {
     pub user: String,
     /// File to which its output is appended.
     pub log: String,
+}
+
+/// A folder under a layer: data that are not synced can be lost in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskFolder {
+    /// Absolute path.
+    pub path: String,
+    /// Files in it that are always safe and never fail, such as logs that the harness reads; `*` allowed in the last part.
+    pub exempt: Vec<String>,
 }
 
 /// A response of the agent.

@@ -4,6 +4,7 @@
 //! namespace, and no node can set the real clock, reboot, load modules or make device nodes.
 mod cgroup;
 mod filter;
+mod mounts;
 mod needs;
 mod node;
 mod state;

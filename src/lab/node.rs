@@ -2,7 +2,7 @@
 //!
 //! Never: gives a process in the node a way to change the machine: its clock, modules, devices, mounts, sysctls, or the
 //! superblock of a shared file system.
-use super::{DATA_DIR, cgroup, control_address, make_key, needs, node_address, node_name, supervisor, sys};
+use super::{DATA_DIR, cgroup, control_address, make_key, mounts, needs, node_address, node_name, supervisor, sys};
 use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -110,9 +110,14 @@ fn outer(plan: &NodePlan) -> Result<i32> {
         | CloneFlags::CLONE_NEWPID;
     unshare(spaces).context("making the node's namespaces")?;
     say("net");
+    // In the node's network, and before the fork, so that it is there when the node is.
+    let helper = mounts::listen().context("the helper for mounts")?;
     let Some(init) = sys::fork()? else {
+        drop(helper);
         return init_main(plan);
     };
+    // A process that has unshared its PID namespace can start no thread.
+    mounts::serve_until_end(&helper, &sys::pidfd(u32::try_from(init.as_raw())?)?)?;
     match waitpid(init, None)? {
         WaitStatus::Exited(_, code) => Ok(code),
         other => {
@@ -272,7 +277,9 @@ fn mounts(plan: &NodePlan) -> Result<String> {
     fresh("sysfs", "sys", safe | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY, "")?;
     fresh("cgroup2", "sys/fs/cgroup", safe | MsFlags::MS_NOEXEC, "")?;
     fresh("tmpfs", "dev", MsFlags::MS_NOSUID, "mode=755")?;
-    for device in ["null", "zero", "full", "random", "urandom", "tty"] {
+    // A machine without FUSE has no layers over folders, and `doctor` says so.
+    let fuse = ["fuse"].into_iter().filter(|device| Path::new("/dev").join(device).exists());
+    for device in ["null", "zero", "full", "random", "urandom", "tty"].into_iter().chain(fuse) {
         File::create(root.join("dev").join(device))?;
         let at = root.join("dev").join(device);
         bind(&Path::new("/dev").join(device), &at)?;

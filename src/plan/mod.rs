@@ -18,6 +18,7 @@ pub use overrides::Overrides;
 
 use crate::cluster::{ExecOptions, SshOptions};
 use dsfuzz_checkers::FinalReads;
+use dsfuzz_nemesis::protocol::ability;
 use dsfuzz_nemesis::{NemesisOptions, Span};
 use dsfuzz_workloads::WorkloadOptions;
 use schemars::JsonSchema;
@@ -71,6 +72,12 @@ impl Plan {
     /// Every workload, `workload` first.
     pub fn all_workloads(&self) -> impl Iterator<Item = &WorkloadOptions> + Clone {
         self.workload.iter().chain(&self.workloads)
+    }
+
+    /// Whether a fault of the plan needs layers over the target's folders.
+    pub fn needs_disk_layers(&self) -> bool {
+        let mut kinds = self.nemesis.iter().flat_map(NemesisOptions::kinds);
+        kinds.any(|facts| facts.needs.on(self.cluster.own_kernel()).contains(&ability::DISK_LAYER))
     }
 
     /// How long final reads must show no change before differing replicas count as stable, by the plan's checkers.

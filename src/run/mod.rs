@@ -219,6 +219,7 @@ impl Run {
                     self.progress.line(&sentence);
                     self.phases.unseen(format!("calls of another run may be among those recorded: {sentence}"));
                 }
+                let deployment = deployment.with_disk_layers(self.job.plan.needs_disk_layers());
                 if self.able(&hosts, &deployment).await {
                     self.deployed(&hosts, deployment).await;
                 }
@@ -345,7 +346,11 @@ impl Run {
             watching.abort();
             return;
         }
-        let preparing = unless(self.halt.clone(), async { load.set_up().await.map_err(|why| anyhow!(why)) });
+        let preparing = unless(self.halt.clone(), async {
+            load.set_up().await.map_err(|why| anyhow!(why))?;
+            // What was made without a sync before the load is no matter of the target's promises.
+            Ok(deployment.keep_disks().await?)
+        });
         if self.phases.run("setup", SETUP * 2, preparing).await.is_none() {
             if !self.asked_to(Urgency::Stop) {
                 let why = self.phases.last_problem();

@@ -10,7 +10,7 @@ use super::recipe::{
 use super::template::{NodeNames, Scope, TemplateVariables};
 use super::{Target, recipe};
 use crate::cluster::Node;
-use dsfuzz_nemesis::protocol::{Command, Service};
+use dsfuzz_nemesis::protocol::{Command, DiskFolder, Service};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -213,6 +213,11 @@ pub(super) fn settings(
 }
 
 impl NodeLayout {
+    /// The target's folder as one under a layer. Its logs are always safe, since the harness reads them.
+    pub fn disk_folder(&self) -> DiskFolder {
+        DiskFolder { path: self.dir.clone(), exempt: self.logs.iter().map(|log| log.path.clone()).collect() }
+    }
+
     /// The steps of a fresh start on this node, in order, a line for each, for `dsfuzz plan`.
     pub fn sentences(&self) -> Vec<String> {
         let run = |when: &str, command: &Command| format!("{when}: {}", command.argv.join(" "));

@@ -1,5 +1,6 @@
 //! The abilities of this node, found by harmless tests rather than by versions.
 use crate::cgroup::{self, Cgroup};
+use crate::disk::Disks;
 use crate::state_dir::StateDir;
 use crate::sys::{self, Settable};
 use crate::{clock, launch, nft, packet_queue};
@@ -8,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Tests everything.
-pub(crate) fn abilities(state_dir: &StateDir) -> Vec<Ability> {
+pub(crate) fn abilities(state_dir: &StateDir, disks: &Disks) -> Vec<Ability> {
     let uid = sys::effective_uid();
     let root = if uid == 0 { Ok("user id 0".to_owned()) } else { Err(format!("user id {uid}")) };
     vec![
@@ -29,6 +30,7 @@ pub(crate) fn abilities(state_dir: &StateDir) -> Vec<Ability> {
         able(ability::VDSO_CLOCK, clock::rehearse()),
         able(ability::STEP_CLOCK, step_clock()),
         able(ability::TC, program("tc")),
+        able(ability::DISK_LAYER, disks.rehearse()),
         able(
             ability::DISK_FREE_BYTES,
             sys::free_bytes(state_dir.dir()).map(|bytes| bytes.to_string()).map_err(|error| error.to_string()),

@@ -333,6 +333,26 @@ impl Injector {
         self.journal.live().iter().any(|entry| injections::shift(entry).is_some() || injections::is_kept(entry))
     }
 
+    /// Puts layers right that died: their services are killed, since their files are gone, and started again over new layers.
+    pub(crate) fn mend_disks(&mut self) {
+        let services = Arc::clone(&self.services);
+        let dead = services.disks().dead();
+        if dead.is_empty() || self.ending {
+            return;
+        }
+        let running: Vec<String> =
+            services.names().into_iter().filter(|name| !services.processes(name).is_empty()).collect();
+        self.state_dir.log(&format!("layers over {dead:?} died; services {running:?} are killed and started again"));
+        running.iter().for_each(|name| services.begin_kill(name));
+        let mut failed: Vec<String> = dead.iter().filter_map(|folder| services.disks().bury(folder).err()).collect();
+        failed.extend(running.iter().filter_map(|name| services.kill(name).err()));
+        failed.extend(dead.iter().filter_map(|folder| services.disks().lay_again(folder).err()));
+        failed.extend(running.iter().filter_map(|name| self.start(name, true).err()));
+        if !failed.is_empty() {
+            self.state_dir.log(&format!("layers are not put right: {}", failed.join("; ")));
+        }
+    }
+
     /// Starts a service, with the clock in force for it.
     pub(crate) fn start(&mut self, service: &str, again: bool) -> Result<u32, String> {
         let expiry_ns = sys::realtime_ns().saturating_add_unsigned(self.hold_ns());

@@ -24,6 +24,8 @@ const LEASE_MS: u64 = 30_000;
 const TICK: Duration = Duration::from_millis(20);
 /// Ticks between two renewals of the claim on the node.
 const CLAIM_TICKS: u64 = 25;
+/// Ticks between two looks at the layers over folders.
+const DISK_TICKS: u64 = 10;
 /// How long injections in progress may delay the heal at the end; then the guardian heals.
 const LAST_ACT: Duration = Duration::from_secs(8);
 /// Requests at one time.
@@ -288,8 +290,9 @@ impl Agent {
             Request::Volley { volley, to } => Response::Pinged { unsent: self.pings.send_volley(&volley, &to)? },
             Request::HeardVolleys { round } => Response::HeardVolleys(self.pings.heard_volleys(round)),
             Request::Heard { round } => Response::Heard(self.pings.heard(round)),
+            Request::DiskLayers { folders } => self.services.disks().set(&folders).map(|()| Response::Done)?,
             Request::Clocks => self.clocks(),
-            Request::Abilities => Response::Abilities(abilities::abilities(&self.state_dir)),
+            Request::Abilities => Response::Abilities(abilities::abilities(&self.state_dir, self.services.disks())),
             Request::AwaitClients => Response::Clients(self.claim.await_clients()),
             Request::Bye { stop_services } => self.bye(stop_services)?,
         };
@@ -365,6 +368,7 @@ impl Agent {
             if !failed.is_empty() {
                 return Err(failed.join("; "));
             }
+            self.services.disks().take_all_away()?;
         }
         self.services.sweep();
         if proof.holds { Ok(Response::Done) } else { Err(format!("not all is undone: {}", proof.detail.join("; "))) }
@@ -383,6 +387,10 @@ impl Agent {
             }
             if ticks.is_multiple_of(10) {
                 self.tell_guardian(false);
+            }
+            if ticks.is_multiple_of(DISK_TICKS) && !self.services.disks().dead().is_empty() {
+                let agent = Arc::clone(self);
+                std::thread::spawn(move || agent.injector().mend_disks());
             }
             if ticks.is_multiple_of(CLAIM_TICKS) {
                 self.renew_claim(&mut claimed_ns);

@@ -3,6 +3,7 @@
 use crate::cgroup::{self, Cgroup};
 use crate::clock::{self, Shift};
 use crate::deaths::{self, Deaths, HarnessAction};
+use crate::disk::Disks;
 use crate::process::BootId;
 use crate::state_dir::{StateDir, write_whole};
 use crate::{files, launch, process, sys};
@@ -66,6 +67,7 @@ pub(crate) struct Services {
     cgroups: Option<PathBuf>,
     known: Mutex<BTreeMap<String, ServiceRecord>>,
     deaths: Deaths,
+    disks: Disks,
 }
 
 impl Services {
@@ -90,7 +92,13 @@ impl Services {
             cgroups,
             known: Mutex::new(known),
             deaths: Deaths::default(),
+            disks: Disks::open(state_dir),
         }
+    }
+
+    /// The layers over the folders of their data.
+    pub(crate) fn disks(&self) -> &Disks {
+        &self.disks
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, ServiceRecord>> {
@@ -434,6 +442,14 @@ impl Services {
             return Ok(());
         }
         self.kill_all(name)
+    }
+
+    /// Sends SIGKILL to all processes of a service, for the harness, and does not wait.
+    pub(crate) fn begin_kill(&self, name: &str) {
+        self.ask_to_end(name, HarnessAction::Kill);
+        if !self.cgroup(name).is_some_and(|cgroup| cgroup.kill()) {
+            self.processes(name).iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGKILL)));
+        }
     }
 
     /// Kills all processes of a service with SIGKILL, including new ones; returns when none is left.

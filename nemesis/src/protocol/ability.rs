@@ -34,11 +34,13 @@ pub const VDSO_CLOCK: &str = "vdso-clock";
 pub const STEP_CLOCK: &str = "step-clock";
 /// The program `tc` is there.
 pub const TC: &str = "tc";
+/// A file system of ours (FUSE) can be laid over a folder.
+pub const DISK_LAYER: &str = "disk-layer";
 /// Bytes that are free in the agent's folder, as the detail.
 pub const DISK_FREE_BYTES: &str = "disk-free-bytes";
 
 /// All names, in the agent's order.
-pub const ALL: [&str; 12] = [
+pub const ALL: [&str; 13] = [
     ROOT,
     NFT,
     NFT_TIMEOUT,
@@ -50,5 +52,6 @@ pub const ALL: [&str; 12] = [
     VDSO_CLOCK,
     STEP_CLOCK,
     TC,
+    DISK_LAYER,
     DISK_FREE_BYTES,
 ];

@@ -25,6 +25,16 @@ pub enum Injection {
         /// Names of services.
         services: Vec<String>,
     },
+    /// Kills all processes of the services, then loses what is not synced in the folders under layers
+    /// ([`super::Request::DiskLayers`]). Undo: starts the services again.
+    LosePower {
+        /// Names of services.
+        services: Vec<String>,
+        /// Decides which sectors survive.
+        seed: u64,
+        /// Chance of each sector that is not synced to survive, in percent.
+        torn: u8,
+    },
     /// Stops all processes of the services (cgroup v2 freeze, else SIGSTOP).
     Pause {
         /// Names of services.
@@ -268,6 +278,7 @@ impl Injection {
     pub fn services(&self) -> Option<&[String]> {
         match self {
             Injection::Kill { services }
+            | Injection::LosePower { services, .. }
             | Injection::Pause { services }
             | Injection::ShiftClock { services, .. }
             | Injection::StrobeClock { services, .. }
@@ -289,7 +300,7 @@ impl Injection {
                 changes_clock: false,
                 leftover: Leftover::NothingAfterExpiry,
             },
-            Injection::Kill { .. } => InjectionFacts {
+            Injection::Kill { .. } | Injection::LosePower { .. } => InjectionFacts {
                 ends_with_boot: false,
                 expires: false,
                 changes_clock: false,
@@ -333,6 +344,7 @@ mod tests {
                 effect: PacketEffect::Cut(CutHow::Drop),
             },
             Injection::Kill { services: services() },
+            Injection::LosePower { services: services(), seed: 1, torn: 0 },
             Injection::Pause { services: services() },
             Injection::ShiftClock { services: services(), offset_ns: 1 },
             Injection::StrobeClock { services: services(), offset_ns: 1, period_ms: 1 },
@@ -358,6 +370,7 @@ mod tests {
             "drop",
             "packet",
             "kill",
+            "lose-power",
             "pause",
             "shift-clock",
             "strobe-clock",

@@ -53,6 +53,8 @@ pub struct NotReady {
 pub struct Deployment {
     layout: Layout,
     remotes: Vec<Arc<dyn Remote>>,
+    /// Whether a layer is laid over the target's folder, for faults of its disk.
+    disk_layers: bool,
 }
 
 /// The packages that a node lacks.
@@ -69,7 +71,13 @@ pub struct MissingPackages {
 impl Deployment {
     /// A deployment of a layout by the agents of its nodes, in the same order.
     pub fn new(layout: Layout, remotes: Vec<Arc<dyn Remote>>) -> Deployment {
-        Deployment { layout, remotes }
+        Deployment { layout, remotes, disk_layers: false }
+    }
+
+    /// With layers over the target's folders, if `wanted`.
+    pub fn with_disk_layers(mut self, wanted: bool) -> Deployment {
+        self.disk_layers = wanted;
+        self
     }
 
     /// The layout.
@@ -178,6 +186,7 @@ impl Deployment {
     /// the first one is ready. Then call [`Deployment::await_ready`].
     pub async fn start(&self, deadline: Duration) -> Result<(), TargetError> {
         let end = Instant::now() + deadline;
+        self.keep_disks().await?;
         match self.layout.start_order {
             StartOrder::Together => self.start_some(|_| true, end).await?,
             StartOrder::FirstThenOthers => {
@@ -230,6 +239,15 @@ impl Deployment {
             }
             sleep(PAUSE).await;
         }
+    }
+
+    /// Lays layers over the target's folders, if wanted. With layers, all that is in the folders is safe from a power loss then.
+    pub async fn keep_disks(&self) -> Result<(), TargetError> {
+        if !self.disk_layers {
+            return Ok(());
+        }
+        let lay = |plan: &NodeLayout| vec![plan.disk_folder()];
+        self.each(|plan, remote| Box::pin(node_commands::disk_layers(remote, lay(plan)))).await.map(drop)
     }
 
     async fn start_some(&self, meant: impl Fn(usize) -> bool, end: Instant) -> Result<(), TargetError> {
@@ -339,6 +357,8 @@ async fn wipe(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetError>
         node_commands::define(remote, &process.service).await?;
         node_commands::stop(remote, &process.service.name, 9, Duration::ZERO).await?;
     }
+    // A folder under a layer cannot be removed.
+    node_commands::disk_layers(remote, Vec::new()).await?;
     let mut argv = vec!["rm".to_owned(), "-rf".to_owned(), "--".to_owned()];
     argv.extend(plan.wipe_paths.iter().cloned());
     if !plan.wipe_paths.is_empty() {

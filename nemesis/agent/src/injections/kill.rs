@@ -35,38 +35,48 @@ impl Inject for Kill<'_> {
     }
 
     fn undo(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
-        let mut proof = new_proof();
-        let mut started = Vec::new();
-        for name in self.services {
-            let held = context
-                .others
-                .iter()
-                .find(|other| matches!(&other.injection, Injection::Kill { services } if services.contains(name)));
-            if let Some(other) = held {
-                note(&mut proof, true, format!("service {name}: stays dead for fault {}", other.fault));
-                continue;
-            }
-            if !context.services.defined(name) {
-                note(&mut proof, true, format!("service {name}: no longer defined, nothing to start"));
-                continue;
-            }
-            started.push(name.as_str());
-        }
-        start_again(&started, context, &mut proof);
-        proof
+        undo(self.services, context)
     }
 
     /// The undo would start a service that had ended for another reason, so only running services are killed.
     fn refusal(&self, context: &Context<'_>) -> Option<String> {
-        let killed = |name: &String| {
-            context
-                .others
-                .iter()
-                .any(|other| matches!(&other.injection, Injection::Kill { services } if services.contains(name)))
-        };
-        let idle = self.services.iter().find(|name| context.services.processes(name).is_empty() && !killed(name));
-        idle.map(|name| format!("service {name}: it does not run, so there is nothing to kill"))
+        idle(self.services, context)
     }
+}
+
+/// Whether an injection keeps a service dead.
+fn keeps_dead(injection: &Injection, name: &String) -> bool {
+    match injection {
+        Injection::Kill { services } | Injection::LosePower { services, .. } => services.contains(name),
+        _ => false,
+    }
+}
+
+/// The reason not to kill services: one does not run, for another reason than a kill.
+pub(super) fn idle(services: &[String], context: &Context<'_>) -> Option<String> {
+    let killed = |name: &String| context.others.iter().any(|other| keeps_dead(&other.injection, name));
+    let idle = services.iter().find(|name| context.services.processes(name).is_empty() && !killed(name));
+    idle.map(|name| format!("service {name}: it does not run, so there is nothing to kill"))
+}
+
+/// Starts killed services again, but for those that another injection keeps dead.
+pub(super) fn undo(services: &[String], context: &Context<'_>) -> Proof {
+    let mut proof = new_proof();
+    let mut started = Vec::new();
+    for name in services {
+        let held = context.others.iter().find(|other| keeps_dead(&other.injection, name));
+        if let Some(other) = held {
+            note(&mut proof, true, format!("service {name}: stays dead for fault {}", other.fault));
+            continue;
+        }
+        if !context.services.defined(name) {
+            note(&mut proof, true, format!("service {name}: no longer defined, nothing to start"));
+            continue;
+        }
+        started.push(name.as_str());
+    }
+    start_again(&started, context, &mut proof);
+    proof
 }
 
 /// Starts services again, with the clock in force for them, and notes the outcome of each.

@@ -7,6 +7,7 @@ mod drop;
 mod kill;
 mod packet;
 mod pause;
+mod power_loss;
 mod rules;
 mod step;
 mod time_daemons;
@@ -88,6 +89,9 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
         Injection::Drop { from } => Box::new(drop::Drop { from }),
         Injection::Packet { packets, effect } => Box::new(packet::Packet { packets, effect }),
         Injection::Kill { services } => Box::new(kill::Kill { services }),
+        Injection::LosePower { services, seed, torn } => {
+            Box::new(power_loss::LosePower { services, seed: *seed, torn: *torn })
+        }
         Injection::Pause { services } => Box::new(pause::Pause { services }),
         Injection::ShiftClock { services, offset_ns } => {
             Box::new(clock::Clock { services, skew: Skew::Offset { offset_ns: *offset_ns } })

@@ -1,6 +1,7 @@
 //! A real agent in namespaces of the tests' own: see [`node`]. Needs root, unshare, nsenter, setpriv, ip, nft and python3.
 mod clocks;
 mod deaths;
+mod disk;
 mod injections;
 mod lease;
 mod node;
