@@ -2,7 +2,7 @@
 //! agents and their [`Verification`].
 use crate::facts::FaultFacts;
 use crate::options::SymbolicFault;
-use crate::protocol::{Injection, PacketEffect};
+use crate::protocol::{Injection, OwnCommands, PacketEffect};
 use crate::schedule::Trigger;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
@@ -125,6 +125,8 @@ pub struct ClusterView {
     pub leaders: Vec<String>,
     /// The nodes that led before and do not lead now, the latest first.
     pub former_leaders: Vec<String>,
+    /// The faults of the recipe's and the plan's own, by node and name.
+    pub own: BTreeMap<String, BTreeMap<String, OwnCommands>>,
     /// Boot id of the control node. A clock step is refused on a node with the same one.
     pub control_boot_id: String,
     /// The faults of the schedule that were bound before, by id.

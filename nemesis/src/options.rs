@@ -2,7 +2,7 @@
 use crate::aim::PlannedAim;
 use crate::facts::{FaultFacts, Leaves, VerifiedBy};
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
-use crate::schedule::{ScheduledFault, ScheduledKind};
+use crate::schedule::{Begin, ScheduledFault, ScheduledKind};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
@@ -106,6 +106,22 @@ impl NemesisOptions {
         mistakes
     }
 
+    /// The faults of one's own.
+    pub fn own(&self) -> impl Iterator<Item = &crate::own::OwnOptions> {
+        self.all_faults().filter_map(|(fault, _)| match fault {
+            FaultOptions::Own(own) => Some(own),
+            _ => None,
+        })
+    }
+
+    /// The mistakes of the faults of one's own, beside faults of these names in the recipe.
+    pub fn own_mistakes(&self, in_recipe: &[&str]) -> Vec<String> {
+        let defined = |name: &str| self.own().filter(|own| own.is_defined_here() && own.name == name).count();
+        let twice = self.own().filter(|own| own.is_defined_here() && defined(&own.name) > 1);
+        let twice = twice.map(|own| format!("own: {}: the plan defines two faults of this name", own.name)).take(1);
+        self.own().filter_map(|own| own.mistake(in_recipe)).chain(twice).collect()
+    }
+
     /// The faults that the plan aims at the leader by name, such as `kill: nodes: leader`. A partition without a shape names
     /// no leader.
     pub fn aimed_at_leader(&self) -> Vec<String> {
@@ -113,7 +129,9 @@ impl NemesisOptions {
             let name = fault.facts().name;
             fault.leader_words().into_iter().map(move |words| format!("{name}: {words}"))
         };
-        self.all_faults().flat_map(|(fault, _)| words(fault)).collect()
+        let waits = self.schedule.iter().filter(|entry| matches!(&entry.begin, Begin::When(when) if when.is_leader()));
+        let waits = waits.map(|entry| format!("fault {}: when: role: leader", entry.id));
+        self.all_faults().flat_map(|(fault, _)| words(fault)).chain(waits).collect()
     }
 
     /// The options for a target without a leading role: open choices take no leader.
@@ -379,10 +397,14 @@ faults! {
     Pause = pause(PauseOptions, PauseFault),
     /// Disturbs packets between nodes: loss, delay, duplicates and more; never those of the control node.
     Packet = packet(PacketOptions, PacketFault),
+    /// Makes a disk full, slow, read-only or faulty, or damages files of the target.
+    Disk = disk(DiskOptions, DiskFault),
     /// Kills the target's processes and loses what they had not synced to disk; they are started again at the end.
     PowerLoss = power_loss(PowerLossOptions, PowerLossFault),
     /// Skews the wall clock: one jump, back and forth, too fast or slow, or standing still.
     Clock = clock(ClockOptions, ClockFault),
+    /// A fault that the recipe or the plan defines by commands.
+    Own = own(OwnOptions, OwnFault),
 }
 
 #[cfg(test)]
@@ -421,6 +443,9 @@ mod tests {
         };
         for facts in FAULTS {
             let options: FaultOptions = serde_json::from_value(json!({facts.name: {}})).expect("defaults");
+            let own =
+                |node: u8| (format!("n{node}"), [(String::new(), crate::protocol::OwnCommands::default())].into());
+            let view = ClusterView { own: (1..=5).map(own).collect(), ..view.clone() };
             let mut draws = options.draws(5).expect("five nodes");
             for seed in 0..20 {
                 let fault = draws.draw(&mut Rng::new(seed, "facts", 0)).resolve(&view).expect("resolved");

@@ -8,11 +8,15 @@
 //! agent heals everything it did and ends. Its guardian does so if the agent itself is killed.
 pub mod ability;
 mod claim;
+mod disk_effect;
 mod injection;
+mod packets;
 
 pub use ability::Ability;
 pub use claim::{CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name};
-pub use injection::{CutHow, Injection, InjectionFacts, Leftover, PacketEffect, PacketMatch};
+pub use disk_effect::{DiskCall, DiskDamage, DiskEffect, DiskError};
+pub use injection::{Injection, InjectionFacts, Leftover, OwnCommands, OwnProcesses};
+pub use packets::{CutHow, HeardVolley, PacketCounts, PacketEffect, PacketMatch, Volley};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -121,6 +125,18 @@ pub enum Request {
     List {
         /// Absolute path, `*` allowed in the last part.
         pattern: String,
+    },
+    /// Waits for new lines of logs in which a regular expression is found. Answer: [`Response::Followed`], at the first such line
+    /// or when the time is up.
+    Follow {
+        /// Absolute paths, `*` allowed in the last part.
+        logs: Vec<String>,
+        /// Regular expressions for a part of a line.
+        patterns: Vec<String>,
+        /// The positions of the earlier answer. None: nothing is awaited, and the answer has the present ends of the files.
+        positions: Option<BTreeMap<String, u64>>,
+        /// How long to wait; at most 10 s.
+        wait_ms: u64,
     },
     /// Injects a fault. The undo is journalled first. Answer: [`Response::Injected`].
     #[serde(rename = "act")]
@@ -247,7 +263,7 @@ pub struct CoreFile {
 }
 
 /// A command to run to its end.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// Program and arguments; one element alone is a script for `/bin/sh`.
     pub argv: Vec<String>,
@@ -294,6 +310,9 @@ pub struct DiskFolder {
     pub path: String,
     /// Files in it that are always safe and never fail, such as logs that the harness reads; `*` allowed in the last part.
     pub exempt: Vec<String>,
+    /// Keep a copy of its files as they are, for [`DiskDamage::OldCopy`].
+    #[serde(default)]
+    pub copy: bool,
 }
 
 /// A response of the agent.
@@ -359,6 +378,13 @@ pub enum Response {
     },
     /// Answer to List: path and size.
     Files(Vec<(String, u64)>),
+    /// Answer to Follow.
+    Followed {
+        /// The lines, once for each pattern that is found in them.
+        lines: Vec<FollowedLine>,
+        /// How far each file was read.
+        positions: BTreeMap<String, u64>,
+    },
     /// Answer to Inject.
     Injected {
         /// One sentence for each step.
@@ -431,46 +457,15 @@ pub struct HeardPing {
     pub count: u32,
 }
 
-/// A volley of datagrams to each of several targets.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Volley {
-    /// The round's number.
-    pub round: u64,
-    /// The sender's name, carried in the datagrams.
-    pub from: String,
-    /// Datagrams to each target.
-    pub count: u32,
-    /// Bytes of a datagram, without the headers of UDP and IP; never fewer than its head needs.
-    pub bytes: u32,
-    /// Bytes of every second datagram; zero: as the others.
-    pub large_bytes: u32,
-    /// Microseconds from one datagram to the next on a path.
-    pub gap_us: u32,
-}
-
-/// The part of a volley that arrived on one path.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeardVolley {
-    /// The sender's name.
-    pub from: String,
-    /// [`PingTarget::source`].
-    pub source: Option<IpAddr>,
-    /// [`PingTarget::address`].
-    pub address: Option<IpAddr>,
-    /// Datagrams that arrived.
-    pub count: u32,
-    /// Without those that arrived before.
-    pub distinct: u32,
-    /// Those with a changed byte.
-    pub damaged: u32,
-    /// Those that arrived after a later one.
-    pub overtaken: u32,
-    /// The large ones, each once.
-    pub large: u32,
-    /// Bytes of the distinct ones.
-    pub bytes: u64,
-    /// For each distinct one: the receiver's clock at its arrival less the sender's when it was sent, in microseconds.
-    pub late_us: Vec<i64>,
+/// A line of a log in which a pattern is found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowedLine {
+    /// The file.
+    pub log: String,
+    /// The position of the pattern in the request.
+    pub pattern: usize,
+    /// Its first 500 characters.
+    pub line: String,
 }
 
 /// The state of a service.
@@ -498,17 +493,6 @@ pub struct Proof {
     /// The counts of its `packet` injections.
     #[serde(default)]
     pub counts: Vec<PacketCounts>,
-}
-
-/// The counts of a `packet` injection since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PacketCounts {
-    /// It takes packets of clients, not of the nodes.
-    pub clients: bool,
-    /// Packets that it took.
-    pub seen: u64,
-    /// Those of them that met the effect.
-    pub hit: u64,
 }
 
 /// An undo without a request.

@@ -214,9 +214,9 @@ impl Hosts {
         response.into_iter().map(|(node, response)| (node, abilities(response))).collect()
     }
 
-    /// Nodes that share their kernel neither with another node nor with this machine.
-    pub fn own_kernels(&self) -> Vec<Arc<str>> {
-        self.cluster.own_kernels()
+    /// What each node shares its kernel with; none on a node that owns it.
+    pub fn kernel_sharers(&self) -> Vec<(Arc<str>, Option<String>)> {
+        self.cluster.kernel_sharers()
     }
 
     /// Ends the agents in order.

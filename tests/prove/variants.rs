@@ -23,6 +23,11 @@ pub(crate) const VARIANTS: &[Variant] = &[
     variant("pause", "pause", "{nodes: majority}"),
     variant("clock-jump", "clock", "{jump: 60s, nodes: majority}"),
     variant("clock-strobe", "clock", "{strobe: {by: 20s, period: 50ms}, nodes: majority}"),
+    variant("clock-drift", "clock", "{drift: 20%, nodes: majority}"),
+    variant("clock-freeze", "clock", "{freeze: true, nodes: majority}"),
+    variant("clock-per-node", "clock", "{jump: 60s, drift: 20%, per_node: true, nodes: majority}"),
+    variant("own", "own", "{name: compact, nodes: one}"),
+    variant("own-leave", "own", "{name: leave, nodes: one}"),
 ];
 
 /// The kinds of fault without a row; none if the list is complete.

@@ -14,6 +14,7 @@ mod clock;
 mod deaths;
 mod disk;
 mod files;
+mod follow;
 mod guard;
 mod injections;
 mod injector;

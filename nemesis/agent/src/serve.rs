@@ -7,7 +7,7 @@ use crate::injector::Injector;
 use crate::ping::Pings;
 use crate::service::Services;
 use crate::state_dir::StateDir;
-use crate::{abilities, addresses, files, process, reach, run, sys};
+use crate::{abilities, addresses, files, follow, process, reach, run, sys};
 use dsfuzz_nemesis::protocol::{
     self, ClaimEntry, Claimant, GREETING, PROTOCOL_VERSION, Request, RequestFrame, Response, ResponseFrame,
 };
@@ -274,6 +274,9 @@ impl Agent {
                 return Ok((Response::Chunk { size }, chunk));
             }
             Request::List { pattern } => files::list(&pattern)?,
+            Request::Follow { logs, patterns, positions, wait_ms } => {
+                follow::follow(&logs, &patterns, positions, Duration::from_millis(wait_ms))?
+            }
             Request::Inject { fault, injection } => self.inject(fault, injection)?,
             Request::Prove { fault } => Response::Proof(self.injector().prove(fault)),
             Request::Undo { fault } => Response::Proof(self.undone(|injector| injector.undo(fault))),

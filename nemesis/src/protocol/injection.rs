@@ -1,7 +1,8 @@
 //! [`Injection`]: the action of an agent on its own node for a fault, and its facts for agent and control node.
-use dsfuzz_span::Span;
+use super::{Command, DiskDamage, DiskEffect, PacketEffect, PacketMatch};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// The action of an agent on its own node for a fault. A new one has its variant and facts here, and its file in the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,24 @@ pub enum Injection {
         seed: u64,
         /// Chance of each sector that is not synced to survive, in percent.
         torn: u8,
+    },
+    /// Calls to files in the folders under layers fail or wait.
+    DisturbDisk {
+        /// Names of services.
+        services: Vec<String>,
+        /// What calls meet.
+        effect: DiskEffect,
+        /// Decides which calls fail.
+        seed: u64,
+    },
+    /// Kills all processes of the services, then damages files in the folders under layers. Undo: starts the services again.
+    DamageDisk {
+        /// Names of services.
+        services: Vec<String>,
+        /// What is done to the files.
+        damage: DiskDamage,
+        /// Decides where.
+        seed: u64,
     },
     /// Stops all processes of the services (cgroup v2 freeze, else SIGSTOP).
     Pause {
@@ -87,168 +106,51 @@ pub enum Injection {
         /// As in `StepClock`.
         own_kernel: bool,
     },
-}
-
-/// The packets that an [`Injection::Packet`] takes, as they arrive at its node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PacketMatch {
-    /// Those of these senders.
-    From {
-        /// The senders' addresses. Never that of the control node, unless `ports` are given and do not hold SSH's.
-        senders: Vec<IpAddr>,
-        /// Only those to or from these ports, TCP and UDP; none: all packets.
-        ports: Vec<u16>,
-    },
-    /// Those to these ports of this node, from everyone except the cluster's nodes: what clients send.
-    Clients {
-        /// The addresses of all nodes.
-        nodes: Vec<IpAddr>,
-        /// The ports. Never SSH's.
-        ports: Vec<u16>,
+    /// Runs the commands of a fault that the recipe or the plan defines.
+    Own {
+        /// The fault's name.
+        name: String,
+        /// Names of the target's services.
+        services: Vec<String>,
+        /// Its commands on this node.
+        commands: Box<OwnCommands>,
     },
 }
 
-/// What happens to the packets of an [`Injection::Packet`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PacketEffect {
-    /// They vanish, or their sender gets a refusal.
-    Cut(CutHow),
-    /// Some are lost, each for itself.
-    Loss {
-        /// How many of a thousand.
-        permille: u32,
-    },
-    /// Every n-th is lost.
-    EveryNth {
-        /// At least 2.
-        n: u32,
-    },
-    /// Some arrive twice.
-    Duplicate {
-        /// How many of a thousand.
-        permille: u32,
-    },
-    /// One byte of some is changed, behind the transport's header.
-    Corrupt {
-        /// How many of a thousand.
-        permille: u32,
-    },
-    /// Those beyond a bandwidth are lost.
-    Rate {
-        /// The bandwidth.
-        bytes_per_second: u64,
-    },
-    /// Large ones are lost.
-    TooBig {
-        /// The largest that pass.
-        bytes: u32,
-    },
-    /// Some are lost, several in a row.
-    Bursts {
-        /// How many of a thousand, in the mean.
-        permille: u32,
-        /// Mean length of a row.
-        mean: u32,
-        /// Of the draws.
-        seed: u64,
-    },
-    /// All are late.
-    Delay {
-        /// In the mean.
-        mean_us: u64,
-        /// Up to so much more or less.
-        jitter_us: u64,
-        /// Of the draws.
-        seed: u64,
-    },
-    /// Some are late, so that others overtake them.
-    Reorder {
-        /// How many of a thousand.
-        permille: u32,
-        /// How late.
-        by_us: u64,
-        /// Of the draws.
-        seed: u64,
-    },
-    /// All are lost at the begin of each period.
-    Flap {
-        /// The period.
-        period_ms: u64,
-        /// The time in which they are lost.
-        down_ms: u64,
-    },
+/// The commands of a fault of one's own on a node. Each has its deadline.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnCommands {
+    /// Begins it.
+    pub begin: Command,
+    /// Ends with 0 while it is in force, and only then.
+    pub prove: Command,
+    /// Undoes it. Safe to repeat, and after a `begin` that failed half-way.
+    pub heal: Command,
+    /// Ends with 0 when it is gone.
+    pub healed: Command,
+    /// What becomes of the target's services.
+    #[serde(default)]
+    pub processes: OwnProcesses,
 }
 
-impl PacketEffect {
-    /// The bytes that a bandwidth lets pass at once after a pause: a twentieth of a second, but two large packets.
-    pub fn rate_burst_bytes(bytes_per_second: u64) -> u64 {
-        (bytes_per_second / 20).max(3000)
-    }
-
-    /// Whether a queue of the kernel and a thread of the agent do it; else rules of the packet filter alone do.
-    pub fn is_queued(&self) -> bool {
-        matches!(
-            self,
-            PacketEffect::Bursts { .. }
-                | PacketEffect::Delay { .. }
-                | PacketEffect::Reorder { .. }
-                | PacketEffect::Flap { .. }
-        )
-    }
-
-    /// The effect with this seed, if it draws from one.
-    pub(crate) fn seeded(self, new: u64) -> PacketEffect {
-        let mut effect = self;
-        if let PacketEffect::Bursts { seed, .. }
-        | PacketEffect::Delay { seed, .. }
-        | PacketEffect::Reorder { seed, .. } = &mut effect
-        {
-            *seed = new;
-        }
-        effect
-    }
-
-    /// In words: `loss 20 %`, `delay 50ms +-5ms`.
-    pub fn words(&self) -> String {
-        let percent = |permille: u32| format!("{} %", f64::from(permille) / 10.0);
-        let micros = |micros: u64| Span(std::time::Duration::from_micros(micros));
-        match self {
-            PacketEffect::Cut(CutHow::Drop) => "cut".to_owned(),
-            PacketEffect::Cut(CutHow::Reject) => "cut by reject".to_owned(),
-            PacketEffect::Loss { permille } => format!("loss {}", percent(*permille)),
-            PacketEffect::EveryNth { n } => format!("loss of every {n}th"),
-            PacketEffect::Duplicate { permille } => format!("duplicate {}", percent(*permille)),
-            PacketEffect::Corrupt { permille } => format!("corrupt {}", percent(*permille)),
-            PacketEffect::Rate { bytes_per_second } => format!("rate {} kbit/s", bytes_per_second / 125),
-            PacketEffect::TooBig { bytes } => format!("mtu {bytes}"),
-            PacketEffect::Bursts { permille, mean, .. } => {
-                format!("loss {} in bursts of {mean}", percent(*permille))
-            }
-            PacketEffect::Delay { mean_us, jitter_us: 0, .. } => format!("delay {}", micros(*mean_us)),
-            PacketEffect::Delay { mean_us, jitter_us, .. } => {
-                format!("delay {} +-{}", micros(*mean_us), micros(*jitter_us))
-            }
-            PacketEffect::Reorder { permille, by_us, .. } => {
-                format!("reorder {} by {}", percent(*permille), micros(*by_us))
-            }
-            PacketEffect::Flap { period_ms, down_ms } => {
-                format!("flap {} down every {}", Span::millis(*down_ms), Span::millis(*period_ms))
-            }
-        }
-    }
-}
-
-/// How a cut treats packets.
+/// What becomes of the target's processes on a node in a fault of one's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum CutHow {
-    /// They vanish: connections stall.
+pub enum OwnProcesses {
+    /// They run on.
     #[default]
-    Drop,
-    /// The sender gets a TCP reset, or an ICMP message that the port is unreachable: connections end at once.
-    Reject,
+    Stay,
+    /// They are stopped before `begin`, and start again after `heal`.
+    Stop,
+    /// They are stopped before `begin` and before `heal`, and start again after each.
+    Restart,
+}
+
+impl OwnCommands {
+    /// How long these commands may take together.
+    pub fn may_take(commands: &[&Command]) -> Duration {
+        Duration::from_millis(commands.iter().map(|command| command.deadline_ms).sum())
+    }
 }
 
 /// The facts of a kind of injection. There are no defaults: each kind states all of them.
@@ -279,11 +181,14 @@ impl Injection {
         match self {
             Injection::Kill { services }
             | Injection::LosePower { services, .. }
+            | Injection::DisturbDisk { services, .. }
+            | Injection::DamageDisk { services, .. }
             | Injection::Pause { services }
             | Injection::ShiftClock { services, .. }
             | Injection::StrobeClock { services, .. }
             | Injection::DriftClock { services, .. }
-            | Injection::FreezeClock { services } => Some(services),
+            | Injection::FreezeClock { services }
+            | Injection::Own { services, .. } => Some(services),
             Injection::Drop { .. }
             | Injection::Packet { .. }
             | Injection::StepClock { .. }
@@ -300,11 +205,17 @@ impl Injection {
                 changes_clock: false,
                 leftover: Leftover::NothingAfterExpiry,
             },
-            Injection::Kill { .. } | Injection::LosePower { .. } => InjectionFacts {
+            Injection::Kill { .. } | Injection::LosePower { .. } | Injection::DamageDisk { .. } => InjectionFacts {
                 ends_with_boot: false,
                 expires: false,
                 changes_clock: false,
                 leftover: Leftover::Other("a later run starts its target anew"),
+            },
+            Injection::DisturbDisk { .. } => InjectionFacts {
+                ends_with_boot: true,
+                expires: false,
+                changes_clock: false,
+                leftover: Leftover::Other("the layer over its folder is taken away with its target"),
             },
             Injection::Pause { .. } => InjectionFacts {
                 ends_with_boot: true,
@@ -321,6 +232,12 @@ impl Injection {
                 changes_clock: true,
                 leftover: Leftover::NothingAfterExpiry,
             },
+            Injection::Own { .. } => InjectionFacts {
+                ends_with_boot: false,
+                expires: false,
+                changes_clock: false,
+                leftover: Leftover::Other("a later run starts its target anew"),
+            },
             Injection::StepClock { .. } | Injection::SlewClock { .. } => InjectionFacts {
                 ends_with_boot: false,
                 expires: false,
@@ -334,6 +251,7 @@ impl Injection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::CutHow;
 
     fn each() -> Vec<Injection> {
         let services = || vec!["db".to_owned()];
@@ -345,6 +263,8 @@ mod tests {
             },
             Injection::Kill { services: services() },
             Injection::LosePower { services: services(), seed: 1, torn: 0 },
+            Injection::DisturbDisk { services: services(), effect: DiskEffect::Full, seed: 1 },
+            Injection::DamageDisk { services: services(), damage: DiskDamage::OldCopy, seed: 1 },
             Injection::Pause { services: services() },
             Injection::ShiftClock { services: services(), offset_ns: 1 },
             Injection::StrobeClock { services: services(), offset_ns: 1, period_ms: 1 },
@@ -352,6 +272,7 @@ mod tests {
             Injection::DriftClock { services: services(), rate_ppm: 1 },
             Injection::FreezeClock { services: services() },
             Injection::SlewClock { rate_ppm: 1, control_boot_id: "b".to_owned(), own_kernel: true },
+            Injection::Own { name: "o".to_owned(), services: services(), commands: Box::default() },
         ]
     }
 
@@ -371,6 +292,8 @@ mod tests {
             "packet",
             "kill",
             "lose-power",
+            "disturb-disk",
+            "damage-disk",
             "pause",
             "shift-clock",
             "strobe-clock",

@@ -2,7 +2,7 @@
 use super::fault_log::FaultLog;
 use super::links::OpenPaths;
 use super::remotes::{everywhere, unexpected};
-use super::{Executor, FaultOutcome, millis};
+use super::{Executor, FaultOutcome, Limits, millis};
 use dsfuzz_checkers::history::FaultStep;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::{PacketEffect, Request, Response, SelfHeal};
@@ -31,7 +31,7 @@ impl Executor {
     /// run and on a signal.
     pub async fn heal_all(&self) -> Vec<NodeHeal> {
         let names = self.remotes.names();
-        let undos = self.undo_until_gone(&names, || Request::UndoAll).await;
+        let undos = self.undo_until_gone(&names, || Request::UndoAll, self.limits).await;
         let heals: Vec<NodeHeal> = names.iter().map(|node| node_heal(node, &undos)).collect();
         let mut nobody = None;
         self.record_self_heals(names, &mut nobody).await;
@@ -53,7 +53,7 @@ impl Executor {
         nodes.sort();
         nodes.dedup();
         let id = log.id();
-        let undos = self.undo_until_gone(&nodes, || Request::Undo { fault: id }).await;
+        let undos = self.undo_until_gone(&nodes, || Request::Undo { fault: id }, self.limits_of(fault)).await;
         let mut problems: Vec<String> =
             undos.values().filter_map(|undo| undo.as_ref().err()).flatten().cloned().collect();
         let links = fault.verification.links();
@@ -95,14 +95,15 @@ impl Executor {
         &self,
         nodes: &[String],
         ask: impl Fn() -> Request,
+        limits: Limits,
     ) -> BTreeMap<String, Result<Vec<String>, Vec<String>>> {
-        let end = Instant::now() + self.limits.heal;
+        let end = Instant::now() + limits.heal;
         let mut undos = BTreeMap::new();
         let mut left = nodes.to_vec();
         let mut pause = RETRY_FIRST;
         loop {
             let asks = left.iter().map(|node| (node.clone(), ask())).collect();
-            let deadline = self.limits.undo.min(end.saturating_duration_since(Instant::now())).max(RETRY_FIRST);
+            let deadline = limits.undo.min(end.saturating_duration_since(Instant::now())).max(RETRY_FIRST);
             for (node, answer) in everywhere(&self.remotes, asks, deadline).await {
                 let undo = match answer {
                     Ok(Response::Proof(proof)) if proof.holds => Ok(proof.detail),

@@ -33,6 +33,8 @@ pub(super) struct LookBefore {
     pub(super) problems: Vec<String>,
     /// The one that needs an advice of its own.
     pub(super) problem: Option<FaultProblem>,
+    /// The output of the commands that began the fault.
+    pub(super) said: Vec<String>,
 }
 
 /// The services at which the fault is aimed, by node.
@@ -67,18 +69,18 @@ impl Executor {
                 let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
                 let (open, problems) = self.open_paths_beside(id, &all).await;
                 let problems = problems.into_iter().map(|problem| format!("before: {problem}")).collect();
-                (open, LookBefore { problems, problem: None })
+                (open, LookBefore { problems, ..LookBefore::default() })
             }
             Verification::Ports { roles, silent, alive } => {
                 let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
                 let (open, problems) = self.open_ports(id, roles, silent, &all, self.limits.round).await;
                 let problems = problems.into_iter().map(|problem| format!("before: {problem}")).collect();
-                (open, LookBefore { problems, problem: None })
+                (open, LookBefore { problems, ..LookBefore::default() })
             }
             Verification::Packets { .. } => {
                 let (open, problems) = self.baseline(id, &fault.verification.links()).await;
                 let problems = problems.into_iter().map(|problem| format!("before: {problem}")).collect();
-                (open, LookBefore { problems, problem: None })
+                (open, LookBefore { problems, ..LookBefore::default() })
             }
             Verification::State => {
                 let mut before = self.services_before(id, fault).await;
@@ -103,7 +105,7 @@ impl Executor {
     async fn services_before(&self, id: u64, fault: &ResolvedFault) -> LookBefore {
         let aimed = aimed_services(fault);
         let asks = aimed.keys().map(|node| ((*node).to_owned(), Request::Services)).collect();
-        let LookBefore { mut problems, mut problem } = LookBefore::default();
+        let LookBefore { mut problems, mut problem, said } = LookBefore::default();
         let by_fault = |name: Option<&str>| name.map(|name| format!(", by fault {name}")).unwrap_or_default();
         let kills = fault.injections.iter().all(|(_, injection)| matches!(injection, Injection::Kill { .. }));
         let stops = kills || fault.injections.iter().all(|(_, injection)| matches!(injection, Injection::Pause { .. }));
@@ -140,7 +142,7 @@ impl Executor {
                 }
             }
         }
-        LookBefore { problems, problem }
+        LookBefore { problems, problem, said }
     }
 
     async fn clocks_before(&self, id: u64, fault: &ResolvedFault) -> Vec<String> {
@@ -172,7 +174,9 @@ impl Executor {
         since: CountedFrom,
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
-        let end = Instant::now() + deadline;
+        let limits = self.limits_of(fault);
+        // Commands of a fault of one's own have deadlines of their own.
+        let end = Instant::now() + if limits.prove > self.limits.prove { limits.prove } else { deadline };
         let mut pause = LOOK_AGAIN_FIRST;
         loop {
             let left = end.saturating_duration_since(Instant::now()).max(LOOK_AGAIN_FIRST);
@@ -191,7 +195,7 @@ impl Executor {
                 (Ok(before), Verification::Packets { effect, taken, others }) => {
                     self.verify_packets(id, (fault, effect), &before, (taken, others, open), left).await
                 }
-                (Ok(_), Verification::State) => self.verify_state(id, fault, left).await,
+                (Ok(_), Verification::State) => self.verify_state(id, fault, left.min(limits.look)).await,
             };
             if verified.is_ok() || Instant::now() + pause >= end {
                 return verified;
@@ -207,7 +211,7 @@ impl Executor {
         fault: &ResolvedFault,
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
-        let proofs = self.proofs(id, fault, deadline.min(self.limits.look)).await?;
+        let proofs = self.proofs(id, fault, deadline).await?;
         let describe = |(node, proof): &(String, Proof)| format!("{node}: {}", proof.detail.join("; "));
         let (hold, miss): (Vec<_>, Vec<_>) = proofs.iter().partition(|(_, proof)| proof.holds);
         if miss.is_empty() {

@@ -3,8 +3,11 @@
 //!
 //! A new injection needs a variant with its facts in `protocol/injection.rs`, a file here, and a line in `implementation`.
 mod clock;
+mod damage_disk;
+mod disturb_disk;
 mod drop;
 mod kill;
+mod own;
 mod packet;
 mod pause;
 mod power_loss;
@@ -89,6 +92,12 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
         Injection::Drop { from } => Box::new(drop::Drop { from }),
         Injection::Packet { packets, effect } => Box::new(packet::Packet { packets, effect }),
         Injection::Kill { services } => Box::new(kill::Kill { services }),
+        Injection::DisturbDisk { services, effect, seed } => {
+            Box::new(disturb_disk::DisturbDisk { services, effect: *effect, seed: *seed })
+        }
+        Injection::DamageDisk { services, damage, seed } => {
+            Box::new(damage_disk::DamageDisk { services, damage: *damage, seed: *seed })
+        }
         Injection::LosePower { services, seed, torn } => {
             Box::new(power_loss::LosePower { services, seed: *seed, torn: *torn })
         }
@@ -106,6 +115,7 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
         Injection::FreezeClock { services } => {
             Box::new(clock::Clock { services, skew: Skew::Drift { rate_ppm: -1_000_000 } })
         }
+        Injection::Own { name, services, commands } => Box::new(own::Own { name, services, commands }),
         Injection::StepClock { offset_ns, control_boot_id, own_kernel } => {
             let skew = RealSkew::Step { offset_ns: *offset_ns };
             Box::new(step::RealClock::of_node(skew, control_boot_id, *own_kernel))
