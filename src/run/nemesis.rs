@@ -7,7 +7,10 @@ mod heal;
 mod in_force;
 mod links;
 mod outcome;
+mod packet_proof;
+mod packets;
 mod paths;
+mod ports;
 mod proof;
 mod remotes;
 mod scheduled;
@@ -277,7 +280,7 @@ impl Executor {
         let mut view =
             view.map_err(|_| format!("no view of the cluster within {} ms", self.limits.view.as_millis()))?;
         self.remember(&view);
-        if planned.facts().verified_by == VerifiedBy::Links {
+        if planned.facts().verified_by != VerifiedBy::State {
             self.learn_addresses(&mut view).await;
         }
         resolve(planned, &view).map_err(|why| why.to_string())
