@@ -8,11 +8,15 @@
 //! agent heals everything it did and ends. Its guardian does so if the agent itself is killed.
 pub mod ability;
 mod claim;
+mod disk_effect;
 mod injection;
+mod packets;
 
 pub use ability::Ability;
 pub use claim::{CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name};
-pub use injection::{Injection, InjectionFacts, Leftover};
+pub use disk_effect::{DiskCall, DiskDamage, DiskEffect, DiskError};
+pub use injection::{Injection, InjectionFacts, Leftover, OwnCommands, OwnProcesses};
+pub use packets::{CutHow, HeardVolley, PacketCounts, PacketEffect, PacketMatch, Volley};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -176,6 +180,18 @@ pub enum Request {
         /// The round's number.
         round: u64,
     },
+    /// Sends a volley of datagrams to the agents of peers. Answer: [`Response::Pinged`] once all are sent.
+    Volley {
+        /// The volley.
+        volley: Volley,
+        /// Targets, each with the sender's own address.
+        to: Vec<PingTarget>,
+    },
+    /// The volleys of a round that arrived here. Answer: [`Response::HeardVolleys`].
+    HeardVolleys {
+        /// The round's number.
+        round: u64,
+    },
     /// Opens TCP connections and closes them at once. Answer: [`Response::Reached`] when all are open or the time is up.
     Reach {
         /// Targets, each with the sender's own address.
@@ -247,7 +263,7 @@ pub struct CoreFile {
 }
 
 /// A command to run to its end.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// Program and arguments; one element alone is a script for `/bin/sh`.
     pub argv: Vec<String>,
@@ -294,6 +310,9 @@ pub struct DiskFolder {
     pub path: String,
     /// Files in it that are always safe and never fail, such as logs that the harness reads; `*` allowed in the last part.
     pub exempt: Vec<String>,
+    /// Keep a copy of its files as they are, for [`DiskDamage::OldCopy`].
+    #[serde(default)]
+    pub copy: bool,
 }
 
 /// A response of the agent.
@@ -392,6 +411,8 @@ pub enum Response {
     },
     /// Answer to Heard.
     Heard(Vec<HeardPing>),
+    /// Answer to HeardVolleys.
+    HeardVolleys(Vec<HeardVolley>),
     /// Answer to Reach.
     Reached {
         /// Positions with a completed handshake.
@@ -469,6 +490,9 @@ pub struct Proof {
     pub detail: Vec<String>,
     /// Packets dropped so far by the fault's rule.
     pub dropped_packets: u64,
+    /// The counts of its `packet` injections.
+    #[serde(default)]
+    pub counts: Vec<PacketCounts>,
 }
 
 /// An undo without a request.

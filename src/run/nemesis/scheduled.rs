@@ -78,7 +78,7 @@ impl Executor {
             return outcome;
         }
         let ahead = match planned.facts().verified_by {
-            VerifiedBy::Links => AHEAD_LINKS,
+            VerifiedBy::Links | VerifiedBy::Packets => AHEAD_LINKS,
             VerifiedBy::State => AHEAD_STATE,
         };
         let early = due.checked_sub(ahead).unwrap_or(due);
