@@ -19,6 +19,7 @@ pub use overrides::Overrides;
 use crate::cluster::{ExecOptions, SshOptions};
 use dsfuzz_checkers::FinalReads;
 use dsfuzz_nemesis::disk::DiskKind;
+use dsfuzz_nemesis::own::OwnOptions;
 use dsfuzz_nemesis::protocol::ability;
 use dsfuzz_nemesis::{FaultOptions, NemesisOptions, Span};
 use dsfuzz_workloads::WorkloadOptions;
@@ -73,6 +74,11 @@ impl Plan {
     /// Every workload, `workload` first.
     pub fn all_workloads(&self) -> impl Iterator<Item = &WorkloadOptions> + Clone {
         self.workload.iter().chain(&self.workloads)
+    }
+
+    /// The faults of the plan's or the recipe's own.
+    pub fn own_faults(&self) -> impl Iterator<Item = &OwnOptions> {
+        self.nemesis.iter().flat_map(NemesisOptions::own)
     }
 
     /// Whether a fault of the plan needs layers over the target's folders.

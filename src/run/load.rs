@@ -342,21 +342,24 @@ fn views(run: &Run, deployment: &Deployment, leaders: Leaders) -> Views {
         address: node.address,
         others: deployment.addresses(&node.name),
         ports: deployment.ports(&node.name),
+        port_roles: deployment.port_roles(&node.name),
         services: deployment.services(&node.name).into_iter().map(|service| service.name).collect(),
         own_kernel,
     };
     let nodes: Vec<NodeView> = run.job.nodes.iter().map(view).collect();
+    let own = deployment.faults();
     let control_boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let control_boot_id = control_boot_id.trim().to_string();
     Arc::new(move |for_leader| {
         let (nodes, control_boot_id, mut leaders) = (nodes.clone(), control_boot_id.clone(), leaders.clone());
+        let own = own.clone();
         Box::pin(async move {
             // Right after a heal an election may be under way. A fault that needs a leader waits for it; any other fault
             // does not.
             let wait = if for_leader { ELECTION } else { Duration::ZERO };
             let _ = tokio::time::timeout(wait, leaders.wait_for(|leadership| !leadership.now.is_empty())).await;
             let Leadership { now, former } = leaders.borrow().clone();
-            ClusterView { nodes, leaders: now, former_leaders: former, control_boot_id, ..ClusterView::default() }
+            ClusterView { nodes, leaders: now, former_leaders: former, own, control_boot_id, ..ClusterView::default() }
         })
     })
 }

@@ -79,7 +79,9 @@ pub struct FinishedRun {
 
 /// Runs a job. An error is a failure before anything could be judged; later failures are part of the verdict.
 pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receiver<StopRequest>) -> Result<FinishedRun> {
-    let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?.under(job.plan.all_workloads());
+    let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?
+        .under(job.plan.all_workloads())
+        .defining(job.plan.own_faults());
     let workloads = workloads(&job.plan);
     let nodes: Vec<Node> = job.nodes.iter().map(|(node, _)| node.clone()).collect();
     secrets::keep(nodes.iter().map(|node| &*node.name));

@@ -20,7 +20,7 @@ use super::layout::{Layout, NodeLayout, PlannedProcess};
 use super::node_commands;
 use super::recipe::{Package, StartOrder};
 use crate::cluster::Remote;
-use dsfuzz_nemesis::protocol::{Command, Service, ServiceState};
+use dsfuzz_nemesis::protocol::{Command, OwnCommands, Service, ServiceState};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -94,6 +94,11 @@ impl Deployment {
             .unwrap_or_default()
     }
 
+    /// The commands of the recipe's and the plan's faults, by node and name.
+    pub fn faults(&self) -> BTreeMap<String, BTreeMap<String, OwnCommands>> {
+        self.layout.nodes.iter().map(|plan| (plan.node.name.to_string(), plan.faults.clone())).collect()
+    }
+
     /// Addresses of a node from the recipe.
     pub fn addresses(&self, node: &str) -> Vec<IpAddr> {
         self.at(node).map(|(plan, _)| plan.addresses.clone()).unwrap_or_default()
@@ -102,6 +107,11 @@ impl Deployment {
     /// The target's ports on a node.
     pub fn ports(&self, node: &str) -> Vec<u16> {
         self.at(node).map(|(plan, _)| plan.ports.values().copied().collect()).unwrap_or_default()
+    }
+
+    /// The target's ports on a node, by role.
+    pub fn port_roles(&self, node: &str) -> BTreeMap<String, u16> {
+        self.at(node).map(|(plan, _)| plan.ports.clone()).unwrap_or_default()
     }
 
     fn at(&self, node: &str) -> Option<(&NodeLayout, &Arc<dyn Remote>)> {

@@ -6,5 +6,7 @@ mod disk_faults;
 mod injections;
 mod lease;
 mod node;
+mod own;
+mod packets;
 mod requests;
 mod undo;
