@@ -5,6 +5,8 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 ARCH := $(shell uname -m)
 STATIC := $(ARCH)-unknown-linux-gnu
 DSFUZZ := target/release/dsfuzz
+# Stands in run.json of every run.
+export DSFUZZ_REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 
 .PHONY: demo test test-vm bench check prove build program agent fuzz-checkers fuzz-readers corpora
 

@@ -1,8 +1,12 @@
 //! The built program: exit codes, messages, output that machines read, and the plan's documentation.
 #[path = "cli/exit_codes.rs"]
 mod exit_codes;
+#[path = "cli/packed.rs"]
+mod packed;
 #[path = "cli/refused.rs"]
 mod refused;
+#[path = "cli/replayed.rs"]
+mod replayed;
 #[path = "cli/stored.rs"]
 mod stored;
 #[path = "prove/variants.rs"]
