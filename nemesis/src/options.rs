@@ -49,6 +49,27 @@ impl NemesisOptions {
 }
 
 impl NemesisOptions {
+    /// The mistakes of the options of single faults, one sentence each.
+    pub fn option_mistakes(&self) -> Vec<String> {
+        let of = |fault: &FaultOptions| {
+            let name = fault.facts().name;
+            let mistakes = fault.mistakes(fault.lasts().unwrap_or(self.lasts));
+            mistakes.into_iter().map(move |mistake| format!("{name}: {mistake}"))
+        };
+        self.faults.iter().flat_map(of).collect()
+    }
+
+    /// The mistakes of these options for a recipe with these processes, one sentence each: names that no process has.
+    pub fn process_mistakes(&self, processes: &[String]) -> Vec<String> {
+        let named = self.faults.iter().filter_map(|fault| Some((fault.facts().name, fault.named_process()?)));
+        named
+            .filter(|(_, name)| !processes.contains(name))
+            .map(|(fault, name)| {
+                format!("{fault}: process: {name} is no process of the recipe, which has {}", processes.join(", "))
+            })
+            .collect()
+    }
+
     /// The faults that the plan aims at the leader by name, such as `kill: nodes: leader`. A partition without a shape names
     /// no leader.
     pub fn aimed_at_leader(&self) -> Vec<String> {
@@ -84,6 +105,14 @@ pub(crate) trait FaultDefinition {
     fn lasts(&self) -> Option<Span>;
     /// Names of nodes in the options.
     fn named_nodes(&self) -> Vec<String>;
+    /// The process of the recipe in the options.
+    fn named_process(&self) -> Option<String> {
+        None
+    }
+    /// The mistakes of the options for a fault of this duration, one sentence each.
+    fn mistakes(&self, _lasts: Span) -> Vec<String> {
+        Vec::new()
+    }
     /// Whether it may silence every node at once.
     fn silences_all(&self) -> bool;
     /// The plan's words for the leader in the options.
@@ -145,12 +174,21 @@ macro_rules! faults {
 
             /// The duration, if the plan sets it for this fault.
             pub fn lasts(&self) -> Option<Span> {
-                match self { $(FaultOptions::$variant(options) => options.lasts(),)* }
+                match self { $(FaultOptions::$variant(options) => FaultDefinition::lasts(options),)* }
             }
 
             /// Names of nodes in its options.
             pub fn named_nodes(&self) -> Vec<String> {
                 match self { $(FaultOptions::$variant(options) => options.named_nodes(),)* }
+            }
+
+            /// The process of the recipe in its options.
+            pub fn named_process(&self) -> Option<String> {
+                match self { $(FaultOptions::$variant(options) => options.named_process(),)* }
+            }
+
+            fn mistakes(&self, lasts: Span) -> Vec<String> {
+                match self { $(FaultOptions::$variant(options) => FaultDefinition::mistakes(options, lasts),)* }
             }
 
             /// Whether it may silence every node at once.
@@ -275,16 +313,28 @@ mod tests {
             "every": "10s", "for": "6s", "quiet_start": "5s", "quiet_end": null,
             "faults": [
                 {"partition": {"shape": ["majority", "one-way", "bridge", "isolate-leader"], "for": null}},
-                {"kill": {"nodes": "minority", "for": null}},
-                {"pause": {"nodes": ["leader", {"node": "n3"}], "for": "5s"}},
+                {"kill": {
+                    "nodes": "minority", "for": null, "process": "db", "only": "children", "match": "worker [0-9]+",
+                    "signal": "term", "grace": "2s", "start": {"stagger": "1s", "order": "reverse"}
+                }},
+                {"pause": {
+                    "nodes": ["leader", {"node": "n3"}], "for": "5s", "process": null, "only": "first", "match": null
+                }},
                 {"clock": {"jump": "1m", "strobe": {"by": "10s", "period": "50ms"}, "nodes": "all", "for": null}}
             ]
         });
         let options: NemesisOptions = serde_json::from_value(written.clone()).expect("read");
         assert_eq!(serde_json::to_value(&options).expect("written"), written);
         assert_eq!(options.faults[2].lasts(), Some(Span::seconds(5)));
-        for wrong in [json!({"kill": {"node": "one"}}), json!({"partition": {"shape": "thirds"}}), json!({"burn": {}})]
-        {
+        for wrong in [
+            json!({"kill": {"node": "one"}}),
+            json!({"partition": {"shape": "thirds"}}),
+            json!({"burn": {}}),
+            json!({"kill": {"match": "("}}),
+            json!({"kill": {"match": ""}}),
+            json!({"pause": {"only": "last"}}),
+            json!({"kill": {"signal": "stop"}}),
+        ] {
             assert!(serde_json::from_value::<FaultOptions>(wrong.clone()).is_err(), "{wrong}");
         }
     }
@@ -302,6 +352,22 @@ mod tests {
             ]
         );
         assert!(options.mistakes(&["minorty".into()]).is_empty());
+    }
+
+    #[test]
+    fn mistakes_in_options_are_named() {
+        let options: NemesisOptions = serde_json::from_value(json!({"faults": [
+            {"kill": {"signal": "term", "grace": "6s"}}, {"kill": {"signal": "term", "for": "7s", "grace": "6s"}},
+            {"pause": {"process": "patrony"}}, {"kill": {"grace": "1m"}}
+        ]}))
+        .expect("read");
+        assert_eq!(
+            options.option_mistakes(),
+            ["kill: grace: 6s is not shorter than the duration 6s: the fault would end before it is in force"]
+        );
+        let processes = ["etcd".to_owned(), "patroni".to_owned()];
+        let wrong = "pause: process: patrony is no process of the recipe, which has etcd, patroni";
+        assert_eq!(options.process_mistakes(&processes), [wrong]);
     }
 
     #[test]

@@ -9,10 +9,12 @@
 pub mod ability;
 mod claim;
 mod injection;
+mod selection;
 
 pub use ability::Ability;
 pub use claim::{CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name};
 pub use injection::{Injection, InjectionFacts, Leftover};
+pub use selection::{Only, PickedProcess, ProcessSelection};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -21,7 +21,7 @@ use crate::cluster::RemoteError;
 use dsfuzz_checkers::history::{FaultEvent, FaultProblem, FaultStep, Mark};
 use dsfuzz_nemesis::facts::VerifiedBy;
 use dsfuzz_nemesis::fault::Link;
-use dsfuzz_nemesis::protocol::{Injection, Request};
+use dsfuzz_nemesis::protocol::Request;
 use dsfuzz_nemesis::{ClusterView, NodeView, PlannedFault, ResolvedFault, Timetable, resolve};
 use dsfuzz_workloads::BoxFuture;
 use fault_log::{FaultLog, FaultLogs};
@@ -188,7 +188,7 @@ impl Executor {
             self.prove_again(&log, (&fault, &open), outcome).await;
         }
         self.note_self_heals(fault.injections.iter().map(|(node, _)| node.clone()).collect(), outcome).await;
-        self.heal(&log, (&fault, &open), outcome).await;
+        self.heal(&log, (&fault, &open), stop, outcome).await;
         late.into_iter().map(|node| (planned.id, node)).collect()
     }
 
@@ -260,7 +260,7 @@ impl Executor {
             tokio::select! {
                 biased;
                 () = stopped(stop) => Err(vec!["stopped before it was proven".to_owned()]),
-                verified = self.verify(log.id(), (fault, open), CountedFrom::Injection, self.limits.prove) => verified,
+                verified = self.verify(log.id(), (fault, open), CountedFrom::Injection, self.limits.prove + grace(fault)) => verified,
             }
         } else {
             Err(before.problems)
@@ -303,9 +303,15 @@ impl Executor {
 
     /// The cause for which an injected fault is not in force, where that is known: a killed service has processes again.
     async fn problem_after(&self, fault: &ResolvedFault) -> Option<FaultProblem> {
-        let kills = fault.injections.iter().any(|(_, injection)| matches!(injection, Injection::Kill { .. }));
+        let kills = fault.injections.iter().any(|(_, injection)| injection.kills_all());
         (kills && self.runs_again(fault).await).then_some(FaultProblem::RunsAgain)
     }
+}
+
+/// How long after its injections a fault may still take to be in force.
+fn grace(fault: &ResolvedFault) -> Duration {
+    let graces = fault.injections.iter().map(|(_, injection)| injection.grace_ms());
+    Duration::from_millis(graces.max().unwrap_or(0))
 }
 
 /// The reason for the end of a wait.

@@ -1,4 +1,5 @@
 //! [`Injection`]: the action of an agent on its own node for a fault, and its facts for agent and control node.
+use super::{PickedProcess, ProcessSelection};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -17,10 +18,36 @@ pub enum Injection {
         /// Names of services.
         services: Vec<String>,
     },
+    /// Ends processes of the services by a signal. Undo: starts each service again whose first process is gone.
+    EndProcesses {
+        /// Names of services.
+        services: Vec<String>,
+        /// Which processes.
+        processes: ProcessSelection,
+        /// The signal's number.
+        signal: i32,
+        /// How long they may take to end; the control node waits so long for the proof.
+        grace_ms: u64,
+        /// The control node undoes it this long after the begin of the heal.
+        start_after_ms: u64,
+        /// The processes, which the agent fills in.
+        #[serde(default)]
+        picked: Vec<PickedProcess>,
+    },
     /// Stops all processes of the services (cgroup v2 freeze, else SIGSTOP).
     Pause {
         /// Names of services.
         services: Vec<String>,
+    },
+    /// Stops processes of the services by SIGSTOP.
+    PauseProcesses {
+        /// Names of services.
+        services: Vec<String>,
+        /// Which processes.
+        processes: ProcessSelection,
+        /// The processes, which the agent fills in.
+        #[serde(default)]
+        picked: Vec<PickedProcess>,
     },
     /// Shifts the services' wall clock (in their vDSO), also of processes started while it is in force.
     ShiftClock {
@@ -77,11 +104,32 @@ impl Injection {
     pub fn services(&self) -> Option<&[String]> {
         match self {
             Injection::Kill { services }
+            | Injection::EndProcesses { services, .. }
             | Injection::Pause { services }
+            | Injection::PauseProcesses { services, .. }
             | Injection::ShiftClock { services, .. }
             | Injection::StrobeClock { services, .. } => Some(services),
             Injection::Drop { .. } | Injection::StepClock { .. } => None,
         }
+    }
+
+    /// Whether it kills every process of its services at once.
+    pub fn kills_all(&self) -> bool {
+        match self {
+            Injection::Kill { .. } => true,
+            Injection::EndProcesses { processes, signal, .. } => processes.is_all() && *signal == SIGKILL,
+            _ => false,
+        }
+    }
+
+    /// How long after it was made it may still take to be in force.
+    pub fn grace_ms(&self) -> u64 {
+        if let Injection::EndProcesses { grace_ms, .. } = self { *grace_ms } else { 0 }
+    }
+
+    /// How long after the begin of the heal its undo comes.
+    pub fn undo_after_ms(&self) -> u64 {
+        if let Injection::EndProcesses { start_after_ms, .. } = self { *start_after_ms } else { 0 }
     }
 
     /// The facts of its kind.
@@ -93,7 +141,7 @@ impl Injection {
                 changes_clock: false,
                 leftover: Leftover::NothingAfterExpiry,
             },
-            Injection::Kill { .. } => InjectionFacts {
+            Injection::Kill { .. } | Injection::EndProcesses { .. } => InjectionFacts {
                 ends_with_boot: false,
                 expires: false,
                 changes_clock: false,
@@ -104,6 +152,12 @@ impl Injection {
                 expires: false,
                 changes_clock: false,
                 leftover: Leftover::Other("its processes were sent SIGKILL"),
+            },
+            Injection::PauseProcesses { .. } => InjectionFacts {
+                ends_with_boot: true,
+                expires: false,
+                changes_clock: false,
+                leftover: Leftover::Other("its processes may be stopped: kill -CONT continues them"),
             },
             Injection::ShiftClock { .. } | Injection::StrobeClock { .. } => InjectionFacts {
                 ends_with_boot: true,
@@ -121,6 +175,9 @@ impl Injection {
     }
 }
 
+/// The signal that no process can catch.
+const SIGKILL: i32 = 9;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +188,19 @@ mod tests {
             Injection::Drop { from: vec![[10, 0, 0, 1].into()] },
             Injection::Kill { services: services() },
             Injection::Pause { services: services() },
+            Injection::EndProcesses {
+                services: services(),
+                processes: ProcessSelection::default(),
+                signal: 15,
+                grace_ms: 1,
+                start_after_ms: 1,
+                picked: Vec::new(),
+            },
+            Injection::PauseProcesses {
+                services: services(),
+                processes: ProcessSelection::default(),
+                picked: Vec::new(),
+            },
             Injection::ShiftClock { services: services(), offset_ns: 1 },
             Injection::StrobeClock { services: services(), offset_ns: 1, period_ms: 1 },
             Injection::StepClock { offset_ns: 1, control_boot_id: "b".to_owned(), own_kernel: true },
@@ -148,7 +218,8 @@ mod tests {
 
     #[test]
     fn undo_journals_of_earlier_agents_stay_readable() {
-        let names = ["drop", "kill", "pause", "shift-clock", "strobe-clock", "step-clock"];
+        let names =
+            ["drop", "kill", "pause", "end-processes", "pause-processes", "shift-clock", "strobe-clock", "step-clock"];
         for (injection, name) in each().iter().zip(names) {
             let written = serde_json::to_value(injection).expect("written");
             assert!(written.get(name).is_some(), "{written}");

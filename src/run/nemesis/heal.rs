@@ -2,7 +2,7 @@
 use super::fault_log::FaultLog;
 use super::links::OpenPaths;
 use super::remotes::{everywhere, unexpected};
-use super::{Executor, FaultOutcome, millis};
+use super::{Executor, FaultOutcome, millis, wait};
 use dsfuzz_checkers::history::FaultStep;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::{Request, Response, SelfHeal};
@@ -10,6 +10,7 @@ use dsfuzz_nemesis::{ResolvedFault, Verification};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 const RETRY_FIRST: Duration = Duration::from_millis(20);
@@ -45,13 +46,14 @@ impl Executor {
         &self,
         log: &FaultLog<'_>,
         (fault, open): (&ResolvedFault, &OpenPaths),
+        stop: &mut watch::Receiver<bool>,
         outcome: &mut FaultOutcome,
     ) {
         let begun = Instant::now();
         log.record(FaultStep::HealBegun, Vec::new());
         let nodes: Vec<String> = fault.injections.iter().map(|(node, _)| node.clone()).collect();
         let id = log.id();
-        let undos = self.undo_until_gone(&nodes, || Request::Undo { fault: id }).await;
+        let undos = self.undo_in_turn(id, fault, stop).await;
         let mut problems: Vec<String> =
             undos.values().filter_map(|undo| undo.as_ref().err()).flatten().cloned().collect();
         if let (true, Verification::Links { silent, alive }) = (problems.is_empty(), &fault.verification) {
@@ -71,6 +73,33 @@ impl Executor {
             outcome.problems.extend(problems.iter().cloned());
             log.record(FaultStep::Unhealed, problems);
         }
+    }
+
+    /// Undoes one fault on its nodes, on each at its time after the begin of the heal; on all that are left when a stop is
+    /// requested.
+    async fn undo_in_turn(
+        &self,
+        id: u64,
+        fault: &ResolvedFault,
+        stop: &mut watch::Receiver<bool>,
+    ) -> BTreeMap<String, Result<Vec<String>, Vec<String>>> {
+        let begun = Instant::now();
+        let mut turns: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+        for (node, injection) in &fault.injections {
+            turns.entry(injection.undo_after_ms()).or_default().push(node.clone());
+        }
+        let several = turns.len() > 1;
+        let mut undos = BTreeMap::new();
+        for (after_ms, nodes) in turns {
+            wait(begun + Duration::from_millis(after_ms), stop).await;
+            let since_ms = millis(begun.elapsed());
+            let mut undone = self.undo_until_gone(&nodes, || Request::Undo { fault: id }).await;
+            for detail in undone.values_mut().flatten().filter(|_| several) {
+                detail.push(format!("undone {since_ms} ms after the begin of the heal"));
+            }
+            undos.append(&mut undone);
+        }
+        undos
     }
 
     /// Undoes again on nodes whose injection had no response in time: it may have happened after the undo.

@@ -9,6 +9,15 @@ use std::time::Duration;
 /// How long a process must live to count as started.
 const SETTLING: Duration = Duration::from_millis(50);
 
+/// The processes of a service beside which its first one is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// None: a service with processes runs and is left alone.
+    Nothing,
+    /// Any that are left, such as those whose supervisor alone was killed.
+    Others,
+}
+
 /// Kills all processes of these services.
 pub(super) struct Kill<'a> {
     pub(super) services: &'a [String],
@@ -38,12 +47,8 @@ impl Inject for Kill<'_> {
         let mut proof = new_proof();
         let mut started = Vec::new();
         for name in self.services {
-            let held = context
-                .others
-                .iter()
-                .find(|other| matches!(&other.injection, Injection::Kill { services } if services.contains(name)));
-            if let Some(other) = held {
-                note(&mut proof, true, format!("service {name}: stays dead for fault {}", other.fault));
+            if let Some(fault) = dead_for(name, context) {
+                note(&mut proof, true, format!("service {name}: stays dead for fault {fault}"));
                 continue;
             }
             if !context.services.defined(name) {
@@ -52,30 +57,43 @@ impl Inject for Kill<'_> {
             }
             started.push(name.as_str());
         }
-        start_again(&started, context, &mut proof);
+        start_again(&started, Beside::Nothing, context, &mut proof);
         proof
     }
 
     /// The undo would start a service that had ended for another reason, so only running services are killed.
     fn refusal(&self, context: &Context<'_>) -> Option<String> {
-        let killed = |name: &String| {
-            context
-                .others
-                .iter()
-                .any(|other| matches!(&other.injection, Injection::Kill { services } if services.contains(name)))
-        };
-        let idle = self.services.iter().find(|name| context.services.processes(name).is_empty() && !killed(name));
+        let idle = self
+            .services
+            .iter()
+            .find(|name| context.services.processes(name).is_empty() && dead_for(name, context).is_none());
         idle.map(|name| format!("service {name}: it does not run, so there is nothing to kill"))
     }
 }
 
+/// The other fault in force for which a service has no process.
+pub(super) fn dead_for(name: &str, context: &Context<'_>) -> Option<u64> {
+    let ends = |injection: &Injection| match injection {
+        Injection::Kill { services } => services.iter().any(|service| service == name),
+        Injection::EndProcesses { services, processes, .. } => {
+            processes.is_all() && services.iter().any(|service| service == name)
+        }
+        _ => false,
+    };
+    context.others.iter().find(|other| ends(&other.injection)).map(|other| other.fault)
+}
+
 /// Starts services again, with the clock in force for them, and notes the outcome of each.
-pub(super) fn start_again(names: &[&str], context: &Context<'_>, proof: &mut Proof) {
+pub(super) fn start_again(names: &[&str], beside: Beside, context: &Context<'_>, proof: &mut Proof) {
     let mut started = Vec::new();
     for name in names {
         let expiry_ns = sys::realtime_ns().saturating_add_unsigned(context.hold_ns);
         let shift = shift_of(name, context.others).map(|shift| (shift, expiry_ns));
-        match context.services.start(name, true, shift) {
+        let start = match beside {
+            Beside::Nothing => context.services.start(name, true, shift),
+            Beside::Others => context.services.start_first(name, shift),
+        };
+        match start {
             Ok(_) => started.push(name),
             Err(reason) => note(proof, false, reason),
         }

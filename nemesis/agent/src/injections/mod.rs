@@ -4,9 +4,12 @@
 //! A new injection needs a variant with its facts in `protocol/injection.rs`, a file here, and a line in `implementation`.
 mod clock;
 mod drop;
+mod end;
 mod kill;
 mod pause;
+mod pick;
 mod step;
+mod stop;
 
 use crate::clock::{ClockKeeper, Shift};
 use crate::journal::UndoEntry;
@@ -34,6 +37,12 @@ pub(crate) struct Context<'a> {
 
 /// What the agent does for one injection. An undo is safe to repeat, and safe after an injection that failed half-way.
 pub(crate) trait Inject {
+    /// The injection with what only this node knows, such as the numbers of processes. The journal keeps it, so that a proof and an
+    /// undo by a later agent know it too.
+    fn bound(&self, _: &Context<'_>) -> Result<Option<Injection>, String> {
+        Ok(None)
+    }
+
     /// The reason to refuse the injection: it would break nothing on this node (its service is not running), or it is not
     /// safe here. A refused injection is not journalled.
     fn refusal(&self, _: &Context<'_>) -> Option<String> {
@@ -60,6 +69,12 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
     match injection {
         Injection::Drop { from } => Box::new(drop::Drop { from }),
         Injection::Kill { services } => Box::new(kill::Kill { services }),
+        Injection::EndProcesses { services, processes, signal, picked, .. } => {
+            Box::new(end::End { services, processes, signal: *signal, picked, injection })
+        }
+        Injection::PauseProcesses { services, processes, picked } => {
+            Box::new(stop::Stop { services, processes, picked, injection })
+        }
         Injection::Pause { services } => Box::new(pause::Pause { services }),
         Injection::ShiftClock { services, offset_ns } => {
             Box::new(clock::Clock { services, offset_ns: *offset_ns, period_ms: None })
@@ -72,6 +87,12 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
             Box::new(step::Step { offset_ns: *offset_ns, control_boot_id, own_kernel: *own_kernel, clock })
         }
     }
+}
+
+/// The injection with what only this node knows.
+pub(crate) fn bound(injection: Injection, context: &Context<'_>) -> Result<Injection, String> {
+    let bound = implementation(&injection).bound(context)?;
+    Ok(bound.unwrap_or(injection))
 }
 
 /// The reason to refuse an injection: a service that is not defined, or the injection's own reason.

@@ -3,5 +3,6 @@ mod deaths;
 mod injections;
 mod lease;
 mod node;
+mod parts;
 mod requests;
 mod undo;
