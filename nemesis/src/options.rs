@@ -254,7 +254,7 @@ faults! {
     Kill = kill(KillOptions, KillFault),
     /// Freezes the target's processes; they resume at the end.
     Pause = pause(PauseOptions, PauseFault),
-    /// Shifts the wall clock: one jump, or back and forth.
+    /// Skews the wall clock: one jump, back and forth, too fast or slow, or standing still.
     Clock = clock(ClockOptions, ClockFault),
 }
 
@@ -320,7 +320,8 @@ mod tests {
                 {"pause": {
                     "nodes": ["leader", {"node": "n3"}], "for": "5s", "process": null, "only": "first", "match": null
                 }},
-                {"clock": {"jump": "1m", "strobe": {"by": "10s", "period": "50ms"}, "nodes": "all", "for": null}}
+                {"clock": {"jump": "1m", "strobe": {"by": "10s", "period": "50ms"}, "drift": ["5%", "200ppm"], "freeze": true,
+                    "per_node": true, "nodes": "all", "for": null}}
             ]
         });
         let options: NemesisOptions = serde_json::from_value(written.clone()).expect("read");

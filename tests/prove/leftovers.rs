@@ -17,6 +17,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("pause", "pause: {nodes: majority}"),
     ("clock-jump", "clock: {jump: 60s, nodes: majority}"),
     ("clock-strobe", "clock: {strobe: {by: 20s, period: 50ms}, nodes: majority}"),
+    ("clock-drift", "clock: {drift: 20%, freeze: true, per_node: true, nodes: majority}"),
 ];
 const NODES: u16 = 5;
 /// Within which every node must be clean after control was killed.

@@ -90,6 +90,7 @@ impl Injector {
         if let Some(reason) = self.with_context(&others, |context| injections::refusal(&injection, context)) {
             return Err(reason);
         }
+        let stopped = injections::stops(&injection)?;
         let entry = self.journal.begin(UndoEntry {
             seq: 0,
             run: self.run.clone(),
@@ -98,6 +99,7 @@ impl Injector {
             boot_ns: sys::boottime_ns(),
             real_ns: sys::realtime_ns(),
             injection,
+            stopped,
         })?;
         let outcome = self.with_context(&others, |context| injections::perform(&entry, context));
         if let Err(reason) = outcome {
@@ -288,11 +290,12 @@ impl Injector {
         failed.is_empty()
     }
 
-    /// Shifts the clocks of new processes.
+    /// Shifts the clocks of new processes, and goes on with a drift of the real clock.
     pub(crate) fn watch_clocks(&mut self) {
         let live = self.journal.live();
         let hold_ns = self.hold_ns();
-        let failed = injections::refresh_clocks(&live, &self.services, &mut self.keeper, hold_ns, false);
+        let mut failed = injections::refresh_clocks(&live, &self.services, &mut self.keeper, hold_ns, false);
+        failed.extend(live.iter().filter_map(|entry| injections::keep(entry).err()));
         self.complain(&failed);
     }
 
@@ -305,9 +308,9 @@ impl Injector {
         self.complaint = complaint;
     }
 
-    /// Whether any clock is shifted.
+    /// Whether any clock is shifted, so that [`Injector::watch_clocks`] has work.
     pub(crate) fn shifts_clocks(&self) -> bool {
-        self.journal.live().iter().any(|entry| injections::shift(entry).is_some())
+        self.journal.live().iter().any(|entry| injections::shift(entry).is_some() || injections::is_kept(entry))
     }
 
     /// Starts a service, with the clock in force for it.
@@ -351,6 +354,7 @@ mod tests {
             boot_ns,
             real_ns: 0,
             injection,
+            stopped: Vec::new(),
         };
         let live = [
             entry(1, 100, Injection::Drop { from: Vec::new() }),

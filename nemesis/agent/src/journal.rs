@@ -39,6 +39,9 @@ pub(crate) struct UndoEntry {
     /// The injection; `act` on disk, where agents of earlier releases may have left it.
     #[serde(rename = "act")]
     pub(crate) injection: Injection,
+    /// What ran on the node, was stopped by the injection, and runs again after the undo.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stopped: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -228,6 +231,7 @@ mod tests {
             boot_ns: 1,
             real_ns: 2,
             injection,
+            stopped: Vec::new(),
         }
     }
 

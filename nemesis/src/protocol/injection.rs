@@ -65,6 +65,18 @@ pub enum Injection {
         /// Time between two flips.
         period_ms: u64,
     },
+    /// Makes the services' wall clock too fast or too slow from now on.
+    DriftClock {
+        /// Names of services.
+        services: Vec<String>,
+        /// Parts per million, negative for a slow clock; above -1 000 000.
+        rate_ppm: i64,
+    },
+    /// The services' wall clock stands still at the present time.
+    FreezeClock {
+        /// Names of services.
+        services: Vec<String>,
+    },
     /// Steps the node's real clock. Refused unless the node owns its kernel (`own_kernel`), its boot id is not
     /// `control_boot_id`, and a harmless probe says that the clock may be set.
     StepClock {
@@ -73,6 +85,15 @@ pub enum Injection {
         /// Boot id of the control node.
         control_boot_id: String,
         /// The plan says that this node owns its kernel, and the control node saw no other node with its boot id.
+        own_kernel: bool,
+    },
+    /// Makes the node's real clock too fast or too slow, by small steps. Refused as `StepClock` is.
+    SlewClock {
+        /// Parts per million, negative for a slow clock.
+        rate_ppm: i64,
+        /// Boot id of the control node.
+        control_boot_id: String,
+        /// As in `StepClock`.
         own_kernel: bool,
     },
 }
@@ -108,8 +129,10 @@ impl Injection {
             | Injection::Pause { services }
             | Injection::PauseProcesses { services, .. }
             | Injection::ShiftClock { services, .. }
-            | Injection::StrobeClock { services, .. } => Some(services),
-            Injection::Drop { .. } | Injection::StepClock { .. } => None,
+            | Injection::StrobeClock { services, .. }
+            | Injection::DriftClock { services, .. }
+            | Injection::FreezeClock { services } => Some(services),
+            Injection::Drop { .. } | Injection::StepClock { .. } | Injection::SlewClock { .. } => None,
         }
     }
 
@@ -159,13 +182,16 @@ impl Injection {
                 changes_clock: false,
                 leftover: Leftover::Other("its processes may be stopped: kill -CONT continues them"),
             },
-            Injection::ShiftClock { .. } | Injection::StrobeClock { .. } => InjectionFacts {
+            Injection::ShiftClock { .. }
+            | Injection::StrobeClock { .. }
+            | Injection::DriftClock { .. }
+            | Injection::FreezeClock { .. } => InjectionFacts {
                 ends_with_boot: true,
                 expires: true,
                 changes_clock: true,
                 leftover: Leftover::NothingAfterExpiry,
             },
-            Injection::StepClock { .. } => InjectionFacts {
+            Injection::StepClock { .. } | Injection::SlewClock { .. } => InjectionFacts {
                 ends_with_boot: false,
                 expires: false,
                 changes_clock: true,
@@ -204,6 +230,9 @@ mod tests {
             Injection::ShiftClock { services: services(), offset_ns: 1 },
             Injection::StrobeClock { services: services(), offset_ns: 1, period_ms: 1 },
             Injection::StepClock { offset_ns: 1, control_boot_id: "b".to_owned(), own_kernel: true },
+            Injection::DriftClock { services: services(), rate_ppm: 1 },
+            Injection::FreezeClock { services: services() },
+            Injection::SlewClock { rate_ppm: 1, control_boot_id: "b".to_owned(), own_kernel: true },
         ]
     }
 
@@ -218,8 +247,19 @@ mod tests {
 
     #[test]
     fn undo_journals_of_earlier_agents_stay_readable() {
-        let names =
-            ["drop", "kill", "pause", "end-processes", "pause-processes", "shift-clock", "strobe-clock", "step-clock"];
+        let names = [
+            "drop",
+            "kill",
+            "pause",
+            "end-processes",
+            "pause-processes",
+            "shift-clock",
+            "strobe-clock",
+            "step-clock",
+            "drift-clock",
+            "freeze-clock",
+            "slew-clock",
+        ];
         for (injection, name) in each().iter().zip(names) {
             let written = serde_json::to_value(injection).expect("written");
             assert!(written.get(name).is_some(), "{written}");

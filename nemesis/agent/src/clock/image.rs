@@ -2,16 +2,17 @@
 //! assembled into read-only data of the agent and never runs there.
 //!
 //! Each entry makes the real system call and then, for CLOCK_REALTIME and its coarse form, adds the offset of the current
-//! parameter block unless that has expired (expiry 0: has always expired). Changes go to the next block of four, then to the
-//! index: a reader that was interrupted in between finishes with the block it began with.
+//! parameter block, and its rate times the time since the base, unless the block has expired (expiry 0: has always expired).
+//! Changes go to the next block of four, then to the index: a reader that was interrupted in between finishes with the block it
+//! began with.
 #![expect(unsafe_code, reason = "reads the bytes of the assembled image between its symbols")]
 
 /// Begins the image; names its version.
-pub(super) const MAGIC: &[u8; 8] = b"DSFVDSO1";
-/// Parameter blocks, each of four 64-bit numbers: offset, period, base, expiry.
+pub(super) const MAGIC: &[u8; 8] = b"DSFVDSO2";
+/// Parameter blocks, each of 64-bit numbers: offset, period, base, expiry, rate.
 pub(super) const BLOCKS: u64 = 4;
-/// Bytes of a parameter block.
-pub(super) const BLOCK_BYTES: u64 = 32;
+/// Bytes of a parameter block; a power of two, a cache line.
+pub(super) const BLOCK_BYTES: u64 = 64;
 /// Where the blocks begin, behind the index and the mask of clocks.
 pub(super) const BLOCKS_AT: u64 = 16;
 
@@ -31,7 +32,7 @@ std::arch::global_asm!(
     .balign 16
     .globl dsfuzz_vdso_begin, dsfuzz_vdso_gettime, dsfuzz_vdso_timeofday, dsfuzz_vdso_time, dsfuzz_vdso_data, dsfuzz_vdso_end
 dsfuzz_vdso_begin:
-    .ascii "DSFVDSO1"
+    .ascii "DSFVDSO2"
 dsfuzz_vdso_gettime:                # int clock_gettime(clockid edi, timespec *rsi)
     mov   eax, 228
     syscall
@@ -98,7 +99,7 @@ dsfuzz_vdso_time:                   # time_t time(time_t *rdi)
 4:                                  # rax: true ns in, shown ns out; uses rcx, rdx, r8, r9
     mov   rcx, [rip + dsfuzz_vdso_data]
     and   ecx, 3
-    shl   ecx, 5
+    shl   ecx, 6
     lea   r8, [rip + dsfuzz_vdso_data + 16]
     add   r8, rcx
     cmp   rax, [r8 + 24]            # expired?
@@ -113,13 +114,18 @@ dsfuzz_vdso_time:                   # time_t time(time_t *rdi)
     test  al, 1
     mov   rax, r9
     jnz   6f
-5:  add   rax, [r8]
+5:  mov   r9, rax
+    sub   rax, [r8 + 16]            # since the base
+    imul  qword ptr [r8 + 32]       # times the rate, a signed 32.32 fixed-point number
+    shrd  rax, rdx, 32
+    add   rax, r9
+    add   rax, [r8]
 6:  ret
     .balign 16
 dsfuzz_vdso_data:
     .quad 0                         # which block is current
     .quad 0x21                      # CLOCK_REALTIME and CLOCK_REALTIME_COARSE
-    .fill 16, 8, 0
+    .fill 32, 8, 0
 dsfuzz_vdso_end:
     .popsection
 "#

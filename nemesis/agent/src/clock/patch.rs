@@ -74,6 +74,7 @@ impl PatchedProcess {
             offset_ns: number(block)?,
             period_ns: number(block + 8)?.cast_unsigned(),
             base_ns: number(block + 16)?,
+            rate_q32: number(block + 32)?,
         };
         (number(block + 24)? > real_ns).then_some(shift)
     }
@@ -83,7 +84,7 @@ impl PatchedProcess {
         let data = self.at + self.image.data;
         let index = self.read(data).map(u64::from_le_bytes)?;
         let next = (index + 1) % image::BLOCKS;
-        let numbers = [shift.offset_ns, shift.period_ns.cast_signed(), shift.base_ns, expiry_ns];
+        let numbers = [shift.offset_ns, shift.period_ns.cast_signed(), shift.base_ns, expiry_ns, shift.rate_q32];
         let block: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         self.write(data + image::BLOCKS_AT + next * image::BLOCK_BYTES, &block)?;
         self.write(data, &next.to_le_bytes())
@@ -102,7 +103,7 @@ impl PatchedProcess {
         if !self.still_there() {
             self.write(self.at, self.image.bytes)?;
         } else {
-            self.set(Shift { offset_ns: 0, period_ns: 0, base_ns: 0 }, 0)?;
+            self.set(Shift::default(), 0)?;
         }
         for (place, jump, saved) in self.hooks() {
             let mut code = self.read(place)?;
@@ -121,7 +122,7 @@ impl PatchedProcess {
         if !self.still_there() {
             return Ok(());
         }
-        self.set(Shift { offset_ns: 0, period_ns: 0, base_ns: 0 }, 0)?;
+        self.set(Shift::default(), 0)?;
         self.stopped(|| {
             for (place, jump, saved) in self.hooks() {
                 if self.read(place)?[..5] == jump {

@@ -1,4 +1,5 @@
-//! Shifts the wall clock of some services, or flips it between true and shifted. The last injection in force decides.
+//! Skews the wall clock of some services: by an offset, always or in turns, by a wrong rate, or to a standstill. The last injection
+//! in force decides.
 use super::{Context, Inject, new_proof, note, services_of, shift};
 use crate::clock::{ClockKeeper, PatchedProcess, Shift};
 use crate::journal::UndoEntry;
@@ -37,24 +38,39 @@ pub(crate) fn refresh(
     failed
 }
 
-/// Shifts the wall clock of these services, always or (with a period) back and forth.
+/// Skews the wall clock of these services.
 pub(super) struct Clock<'a> {
     pub(super) services: &'a [String],
-    pub(super) offset_ns: i64,
-    /// None: always shifted.
-    pub(super) period_ms: Option<u64>,
+    pub(super) skew: Skew,
+}
+
+/// How a clock is wrong.
+#[derive(Clone, Copy)]
+pub(super) enum Skew {
+    /// By an offset.
+    Offset { offset_ns: i64 },
+    /// By an offset and right in turn.
+    Strobe { offset_ns: i64, period_ms: u64 },
+    /// By its rate; -1 000 000 stands still.
+    Drift { rate_ppm: i64 },
 }
 
 impl Inject for Clock<'_> {
     fn shift(&self, entry: &UndoEntry) -> Option<Shift> {
-        let period_ns = self.period_ms.map_or(0, |period_ms| period_ms.saturating_mul(1_000_000));
-        Some(Shift { offset_ns: self.offset_ns, period_ns, base_ns: entry.real_ns })
+        let base_ns = entry.real_ns;
+        Some(match self.skew {
+            Skew::Offset { offset_ns } => Shift { offset_ns, base_ns, ..Shift::default() },
+            Skew::Strobe { offset_ns, period_ms } => {
+                Shift { offset_ns, base_ns, period_ns: period_ms.saturating_mul(1_000_000), rate_q32: 0 }
+            }
+            Skew::Drift { rate_ppm } => Shift::drift(rate_ppm, base_ns),
+        })
     }
 
     fn perform(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
         let wanted = shift(entry).ok_or("no clock injection")?;
         wanted.sane()?;
-        if self.period_ms == Some(0) {
+        if matches!(self.skew, Skew::Strobe { period_ms: 0, .. }) {
             return Err("a strobe needs a period of at least 1 ms".to_owned());
         }
         let mut detail = Vec::new();
@@ -64,7 +80,7 @@ impl Inject for Clock<'_> {
             if !failed.is_empty() {
                 return Err(format!("service {name}: {}", failed.join("; ")));
             }
-            detail.push(format!("service {name}: the clock of processes {pids:?} is off by {} ns", wanted.offset_ns));
+            detail.push(format!("service {name}: the clock of processes {pids:?} {}", wanted.words()));
         }
         Ok(detail)
     }
@@ -94,7 +110,7 @@ impl Inject for Clock<'_> {
                 note(
                     &mut proof,
                     failed.is_empty(),
-                    format!("service {name}: another fault shifts it by {} ns", shift.offset_ns),
+                    format!("service {name}: by another fault its clock {}", shift.words()),
                 );
                 continue;
             }
@@ -134,12 +150,9 @@ fn look(entry: &UndoEntry, context: &Context<'_>) -> Proof {
             let seen = PatchedProcess::open(pid).map(|target| target.shift(sys::realtime_ns()));
             match seen {
                 Ok(seen) => {
-                    let shown = seen.map_or(0, |shift| shift.offset_ns);
-                    note(
-                        &mut proof,
-                        seen == wanted && seen.is_some(),
-                        format!("process {pid}: its vDSO adds {shown} ns"),
-                    );
+                    let words = seen.map_or("is right".to_owned(), |shift| shift.words());
+                    let detail = format!("process {pid}: its clock {words}");
+                    note(&mut proof, seen == wanted && seen.is_some(), detail);
                 }
                 Err(_) if process::stat(pid).is_none_or(|stat| !stat.lives()) => {}
                 Err(reason) => note(&mut proof, false, format!("process {pid}: {reason}")),

@@ -10,13 +10,16 @@ mod pause;
 mod pick;
 mod step;
 mod stop;
+mod time_daemons;
 
 use crate::clock::{ClockKeeper, Shift};
 use crate::journal::UndoEntry;
 use crate::service::Services;
+use clock::Skew;
 use dsfuzz_nemesis::protocol::{Injection, Proof};
 use std::net::IpAddr;
 use std::sync::Arc;
+use step::RealSkew;
 
 pub(crate) use self::clock::{refresh as refresh_clocks, shift_of};
 pub(crate) use self::drop::renew as renew_drops;
@@ -62,6 +65,21 @@ pub(crate) trait Inject {
     fn shift(&self, _: &UndoEntry) -> Option<Shift> {
         None
     }
+
+    /// What runs on the node, is stopped by the injection and runs again after the undo. It is journalled with the injection.
+    fn stops(&self) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
+    }
+
+    /// Whether [`Inject::keep`] has work.
+    fn is_kept(&self) -> bool {
+        false
+    }
+
+    /// Goes on with the injection; called many times a second.
+    fn keep(&self, _: &UndoEntry) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// The implementation of each injection.
@@ -77,14 +95,25 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
         }
         Injection::Pause { services } => Box::new(pause::Pause { services }),
         Injection::ShiftClock { services, offset_ns } => {
-            Box::new(clock::Clock { services, offset_ns: *offset_ns, period_ms: None })
+            Box::new(clock::Clock { services, skew: Skew::Offset { offset_ns: *offset_ns } })
         }
         Injection::StrobeClock { services, offset_ns, period_ms } => {
-            Box::new(clock::Clock { services, offset_ns: *offset_ns, period_ms: Some(*period_ms) })
+            let skew = Skew::Strobe { offset_ns: *offset_ns, period_ms: *period_ms };
+            Box::new(clock::Clock { services, skew })
+        }
+        Injection::DriftClock { services, rate_ppm } => {
+            Box::new(clock::Clock { services, skew: Skew::Drift { rate_ppm: *rate_ppm } })
+        }
+        Injection::FreezeClock { services } => {
+            Box::new(clock::Clock { services, skew: Skew::Drift { rate_ppm: -1_000_000 } })
         }
         Injection::StepClock { offset_ns, control_boot_id, own_kernel } => {
-            let clock = &step::KernelClock;
-            Box::new(step::Step { offset_ns: *offset_ns, control_boot_id, own_kernel: *own_kernel, clock })
+            let skew = RealSkew::Step { offset_ns: *offset_ns };
+            Box::new(step::RealClock::of_node(skew, control_boot_id, *own_kernel))
+        }
+        Injection::SlewClock { rate_ppm, control_boot_id, own_kernel } => {
+            let skew = RealSkew::Drift { rate_ppm: *rate_ppm };
+            Box::new(step::RealClock::of_node(skew, control_boot_id, *own_kernel))
         }
     }
 }
@@ -137,4 +166,19 @@ pub(crate) fn note(proof: &mut Proof, holds: bool, detail: String) {
 /// The shift of the services' clocks that an injection asks for.
 pub(crate) fn shift(entry: &UndoEntry) -> Option<Shift> {
     implementation(&entry.injection).shift(entry)
+}
+
+/// What an injection will stop on the node.
+pub(crate) fn stops(injection: &Injection) -> Result<Vec<String>, String> {
+    implementation(injection).stops()
+}
+
+/// Whether an injection goes on after it was made, so that it must be kept.
+pub(crate) fn is_kept(entry: &UndoEntry) -> bool {
+    implementation(&entry.injection).is_kept()
+}
+
+/// Goes on with an injection.
+pub(crate) fn keep(entry: &UndoEntry) -> Result<(), String> {
+    implementation(&entry.injection).keep(entry)
 }

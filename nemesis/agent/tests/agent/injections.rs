@@ -258,9 +258,12 @@ fn the_real_clock_is_not_stepped_where_it_is_shared() {
     let boot_id = agent.hello("r", LEASE_MS);
     // Never with `own_kernel`: this kernel is the host's.
     for control_boot_id in [boot_id, "another".to_owned()] {
-        let injection = Injection::StepClock { offset_ns: 1, control_boot_id, own_kernel: false };
-        let reason = agent.fails(Request::Inject { fault: 1, injection });
-        assert!(reason.contains("not stepped"), "{reason}");
+        let step = Injection::StepClock { offset_ns: 1, control_boot_id: control_boot_id.clone(), own_kernel: false };
+        let slew = Injection::SlewClock { rate_ppm: 1, control_boot_id, own_kernel: false };
+        for injection in [step, slew] {
+            let reason = agent.fails(Request::Inject { fault: 1, injection });
+            assert!(reason.contains("not changed"), "{reason}");
+        }
     }
     assert_eq!(agent.undone().1, Vec::<u64>::new());
 }

@@ -1,4 +1,5 @@
 //! A real agent in namespaces of the tests' own: see [`node`]. Needs root, unshare, nsenter, setpriv, ip, nft and python3.
+mod clocks;
 mod deaths;
 mod injections;
 mod lease;
