@@ -124,7 +124,7 @@ impl StartAgain {
             StartOrder::Reverse => at.of.saturating_sub(at.in_plan + 1),
             StartOrder::Drawn => at.drawn,
         };
-        millis(self.stagger).saturating_mul(turn as u64)
+        self.stagger.as_millis().saturating_mul(turn as u64)
     }
 }
 
@@ -160,8 +160,8 @@ pub type KillFault = ServiceFault<Killing>;
 impl ServiceOptions for KillOptions {
     type Effect = Killing;
 
-    fn nodes(&self) -> &Choice<Aim> {
-        &self.nodes
+    fn nodes(&self) -> Choice<Aim> {
+        self.nodes.clone()
     }
 
     fn lasts(&self) -> Option<Span> {
@@ -208,7 +208,7 @@ impl ServiceEffect for Killing {
         if processes.is_all() && self.signal == Signal::Kill && start_after_ms == 0 {
             return Injection::Kill { services };
         }
-        let grace_ms = if self.signal == Signal::Kill { 0 } else { millis(self.grace) };
+        let grace_ms = if self.signal == Signal::Kill { 0 } else { self.grace.as_millis() };
         let signal = self.signal.number();
         Injection::EndProcesses { services, processes, signal, grace_ms, start_after_ms, picked: Vec::new() }
     }
@@ -216,8 +216,4 @@ impl ServiceEffect for Killing {
     fn symbolic(fault: KillFault) -> SymbolicFault {
         SymbolicFault::Kill(fault)
     }
-}
-
-fn millis(span: Span) -> u64 {
-    u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)
 }

@@ -18,6 +18,7 @@ pub mod order;
 pub mod partition;
 pub mod pause;
 pub mod protocol;
+pub mod restart;
 mod services;
 pub mod timetable;
 

@@ -141,6 +141,10 @@ pub(crate) trait Symbolic {
     fn needs_leader(&self) -> bool {
         self.aims_at_leader()
     }
+    /// Whether its nodes are taken one after the other, each when the one before is ready again.
+    fn rolling(&self) -> bool {
+        false
+    }
     /// Aims it at the leader, if the plan left the choice of nodes open. Returns whether it did.
     fn turn_to_leader(&mut self) -> bool;
     /// Binds it to nodes.
@@ -235,6 +239,11 @@ macro_rules! faults {
                 match self { $(SymbolicFault::$variant(fault) => fault.needs_leader(),)* }
             }
 
+            /// Whether its nodes are taken one after the other, each when the one before is ready again.
+            pub fn rolling(&self) -> bool {
+                match self { $(SymbolicFault::$variant(fault) => fault.rolling(),)* }
+            }
+
             pub(crate) fn turn_to_leader(&mut self) -> bool {
                 match self { $(SymbolicFault::$variant(fault) => fault.turn_to_leader(),)* }
             }
@@ -255,6 +264,8 @@ faults! {
     /// Freezes the target's processes; they resume at the end.
     Pause = pause(PauseOptions, PauseFault),
     /// Skews the wall clock: one jump, back and forth, too fast or slow, or standing still.
+    /// Restarts the target's processes again and again, or on one node after the other.
+    Restart = restart(RestartOptions, RestartFault),
     Clock = clock(ClockOptions, ClockFault),
 }
 
@@ -320,6 +331,10 @@ mod tests {
                 {"pause": {
                     "nodes": ["leader", {"node": "n3"}], "for": "5s", "process": null, "only": "first", "match": null
                 }},
+                {"restart": {
+                    "nodes": null, "for": "20s", "process": null, "every": "1s", "rolling": true, "signal": "term",
+                    "grace": "3s"
+                }},
                 {"clock": {"jump": "1m", "strobe": {"by": "10s", "period": "50ms"}, "drift": ["5%", "200ppm"], "freeze": true,
                     "per_node": true, "nodes": "all", "for": null}}
             ]
@@ -359,12 +374,17 @@ mod tests {
     fn mistakes_in_options_are_named() {
         let options: NemesisOptions = serde_json::from_value(json!({"faults": [
             {"kill": {"signal": "term", "grace": "6s"}}, {"kill": {"signal": "term", "for": "7s", "grace": "6s"}},
-            {"pause": {"process": "patrony"}}, {"kill": {"grace": "1m"}}
+            {"pause": {"process": "patrony"}}, {"kill": {"grace": "1m"}},
+            {"restart": {"every": "6s"}}, {"restart": {"every": "100ms"}}, {"restart": {"every": "10s", "rolling": true}}
         ]}))
         .expect("read");
         assert_eq!(
             options.option_mistakes(),
-            ["kill: grace: 6s is not shorter than the duration 6s: the fault would end before it is in force"]
+            [
+                "kill: grace: 6s is not shorter than the duration 6s: the fault would end before it is in force",
+                "restart: every: 6s is not shorter than the duration 6s: there would be one restart, which is a kill",
+                "restart: every: 100ms is too short to start a process: at least 200ms",
+            ]
         );
         let processes = ["etcd".to_owned(), "patroni".to_owned()];
         let wrong = "pause: process: patrony is no process of the recipe, which has etcd, patroni";

@@ -60,8 +60,8 @@ pub type PauseFault = ServiceFault<Pausing>;
 impl ServiceOptions for PauseOptions {
     type Effect = Pausing;
 
-    fn nodes(&self) -> &Choice<Aim> {
-        &self.nodes
+    fn nodes(&self) -> Choice<Aim> {
+        self.nodes.clone()
     }
 
     fn lasts(&self) -> Option<Span> {

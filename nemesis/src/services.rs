@@ -25,6 +25,10 @@ pub(crate) trait ServiceEffect: Clone + Serialize + DeserializeOwned + 'static {
     fn process(&self) -> Option<&str>;
     /// The effect in words that stand between the fault's name and its nodes; empty if nothing but defaults is set.
     fn describe(&self) -> String;
+    /// Whether its nodes are taken one after the other.
+    fn rolling(&self) -> bool {
+        false
+    }
     /// The mistakes of the options for a fault of this duration, one sentence each.
     fn mistakes(&self, _lasts: Span) -> Vec<String> {
         Vec::new()
@@ -51,7 +55,7 @@ pub(crate) trait ServiceOptions {
     /// The kind.
     type Effect: ServiceEffect;
     /// The nodes.
-    fn nodes(&self) -> &Choice<Aim>;
+    fn nodes(&self) -> Choice<Aim>;
     /// The duration.
     fn lasts(&self) -> Option<Span>;
     /// The other options.
@@ -128,6 +132,10 @@ impl<E: ServiceEffect> Symbolic for ServiceFault<E> {
 
     fn needs_leader(&self) -> bool {
         self.nodes.needs_leader()
+    }
+
+    fn rolling(&self) -> bool {
+        self.effect.rolling()
     }
 
     fn turn_to_leader(&mut self) -> bool {

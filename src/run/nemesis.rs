@@ -9,6 +9,7 @@ mod outcome;
 mod paths;
 mod proof;
 mod remotes;
+mod rolling;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +40,8 @@ pub type EventSink = Arc<dyn Fn(FaultEvent) -> Mark + Send + Sync>;
 /// The present view of the cluster. True: the fault needs a leader and may wait for an election. False: at once, with the known
 /// leader.
 pub type Views = Arc<dyn Fn(bool) -> BoxFuture<'static, ClusterView> + Send + Sync>;
+/// Waits until a node of the target is ready again, at most this long. An error says what it waits for.
+pub type AwaitReady = Arc<dyn Fn(&str, Duration) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 /// Nanoseconds on the journal's clock.
 pub type Now = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -89,6 +92,7 @@ pub struct Executor {
     now: Now,
     limits: Limits,
     logs: FaultLogs,
+    ready: Option<AwaitReady>,
     rounds: AtomicU64,
     /// The nodes by the plan and the recipe.
     nodes: Mutex<Vec<NodeView>>,
@@ -104,6 +108,7 @@ impl Executor {
             now,
             limits: Limits::default(),
             logs: FaultLogs::new(sink),
+            ready: None,
             rounds: AtomicU64::new(0),
             nodes: Mutex::default(),
         }
@@ -112,6 +117,12 @@ impl Executor {
     /// With other limits.
     pub fn with_limits(mut self, limits: Limits) -> Executor {
         self.limits = limits;
+        self
+    }
+
+    /// With the target's readiness, for which a rolling fault waits between two nodes.
+    pub fn with_ready(mut self, ready: AwaitReady) -> Executor {
+        self.ready = Some(ready);
         self
     }
 
@@ -177,6 +188,10 @@ impl Executor {
         let slip = begun.saturating_duration_since(due);
         outcome.slip_ms = Some(millis(slip));
         outcome.begun = Some(log.begin((slip >= SLIP_NOTED).then_some(slip)));
+        if planned.fault.rolling() {
+            let end = (begun + planned.lasts.0).min(quiet_from);
+            return self.roll(&log, &fault, before, (decided, end), stop, outcome).await;
+        }
         let (failed, late) = self.inject(planned.id, &fault).await;
         let injected = failed.is_empty();
         let before = LookBefore { problems: [before.problems, failed].concat(), ..before };

@@ -22,6 +22,7 @@ mod nft;
 mod ping;
 mod process;
 mod reach;
+mod restarts;
 mod run;
 mod serve;
 mod service;

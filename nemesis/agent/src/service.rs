@@ -4,6 +4,7 @@ use crate::cgroup::{self, Cgroup};
 use crate::clock::{self, Shift};
 use crate::deaths::{self, Deaths, HarnessAction};
 use crate::process::BootId;
+use crate::restarts::RestartLoops;
 use crate::state_dir::{StateDir, write_whole};
 use crate::{files, launch, process, sys};
 use dsfuzz_nemesis::protocol::{Claimant, Death, Response, Service, ServiceState};
@@ -66,6 +67,8 @@ pub(crate) struct Services {
     cgroups: Option<PathBuf>,
     known: Mutex<BTreeMap<String, ServiceRecord>>,
     deaths: Deaths,
+    /// Threads that restart services.
+    pub(crate) restart_loops: RestartLoops,
 }
 
 impl Services {
@@ -90,6 +93,7 @@ impl Services {
             cgroups,
             known: Mutex::new(known),
             deaths: Deaths::default(),
+            restart_loops: RestartLoops::default(),
         }
     }
 

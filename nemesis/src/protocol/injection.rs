@@ -34,6 +34,17 @@ pub enum Injection {
         #[serde(default)]
         picked: Vec<PickedProcess>,
     },
+    /// Ends all processes of the services and starts them again, again and again. Undo: ends that, and starts the services.
+    RestartLoop {
+        /// Names of services.
+        services: Vec<String>,
+        /// The signal's number.
+        signal: i32,
+        /// How long they may take to end by it before they are killed.
+        grace_ms: u64,
+        /// Time from restart to restart.
+        every_ms: u64,
+    },
     /// Stops all processes of the services (cgroup v2 freeze, else SIGSTOP).
     Pause {
         /// Names of services.
@@ -126,6 +137,7 @@ impl Injection {
         match self {
             Injection::Kill { services }
             | Injection::EndProcesses { services, .. }
+            | Injection::RestartLoop { services, .. }
             | Injection::Pause { services }
             | Injection::PauseProcesses { services, .. }
             | Injection::ShiftClock { services, .. }
@@ -147,7 +159,10 @@ impl Injection {
 
     /// How long after it was made it may still take to be in force.
     pub fn grace_ms(&self) -> u64 {
-        if let Injection::EndProcesses { grace_ms, .. } = self { *grace_ms } else { 0 }
+        match self {
+            Injection::EndProcesses { grace_ms, .. } | Injection::RestartLoop { grace_ms, .. } => *grace_ms,
+            _ => 0,
+        }
     }
 
     /// How long after the begin of the heal its undo comes.
@@ -164,7 +179,7 @@ impl Injection {
                 changes_clock: false,
                 leftover: Leftover::NothingAfterExpiry,
             },
-            Injection::Kill { .. } | Injection::EndProcesses { .. } => InjectionFacts {
+            Injection::Kill { .. } | Injection::EndProcesses { .. } | Injection::RestartLoop { .. } => InjectionFacts {
                 ends_with_boot: false,
                 expires: false,
                 changes_clock: false,
@@ -222,6 +237,7 @@ mod tests {
                 start_after_ms: 1,
                 picked: Vec::new(),
             },
+            Injection::RestartLoop { services: services(), signal: 9, grace_ms: 0, every_ms: 1 },
             Injection::PauseProcesses {
                 services: services(),
                 processes: ProcessSelection::default(),
@@ -252,6 +268,7 @@ mod tests {
             "kill",
             "pause",
             "end-processes",
+            "restart-loop",
             "pause-processes",
             "shift-clock",
             "strobe-clock",

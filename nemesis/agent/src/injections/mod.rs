@@ -8,6 +8,7 @@ mod end;
 mod kill;
 mod pause;
 mod pick;
+mod restart;
 mod step;
 mod stop;
 mod time_daemons;
@@ -89,6 +90,9 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
         Injection::Kill { services } => Box::new(kill::Kill { services }),
         Injection::EndProcesses { services, processes, signal, picked, .. } => {
             Box::new(end::End { services, processes, signal: *signal, picked, injection })
+        }
+        Injection::RestartLoop { services, signal, grace_ms, every_ms } => {
+            Box::new(restart::Restart { services, signal: *signal, grace_ms: *grace_ms, every_ms: *every_ms })
         }
         Injection::PauseProcesses { services, processes, picked } => {
             Box::new(stop::Stop { services, processes, picked, injection })

@@ -165,3 +165,42 @@ fn processes_stopped_or_ended_alone_are_put_right_when_the_agent_is_killed() {
         assert_ne!(state(&node, sleeper), "S", "the undo of the kill of a child starts nothing");
     }
 }
+
+#[test]
+fn a_restart_loop_restarts_until_its_undo_which_leaves_the_service_running() {
+    for node in [Node::new(), Node::without_cgroup2()] {
+        let mut agent = node.agent("r", LEASE_MS);
+        let first = agent.service(&node, "db", &["sleep", "1001"]);
+        let restart = || Injection::RestartLoop { services: names("db"), signal: 15, grace_ms: 1000, every_ms: 200 };
+        agent.inject(1, restart());
+        node.until("it was restarted three times", || {
+            let proof = agent.proof(Request::Prove { fault: 1 });
+            let count = proof.detail[0].split(' ').rev().nth(1).and_then(|count| count.parse().ok());
+            count.unwrap_or(0) >= 3
+        });
+        agent.proven(1);
+        agent.healed(1);
+        let after = agent.pids("db");
+        assert!(after.len() == 1 && after != [first], "{after:?}");
+        // Neither the restarts nor the undo are deaths of the service; one that follows shows that they would have been told.
+        node.sh(&format!("kill -ABRT {}", after[0]));
+        let mut told = Vec::new();
+        node.until("the death is told", || {
+            let Response::Deaths { deaths, .. } = agent.ask(Request::Deaths { cores: false }) else { return false };
+            told = deaths.into_iter().map(|death| death.how).collect();
+            !told.is_empty()
+        });
+        assert_eq!(told, ["signal 6 (SIGABRT)"]);
+        // The death of the agent ends the restarts, and its guardian leaves the service running.
+        agent.start("db", true);
+        agent.inject(2, restart());
+        node.until("it was restarted", || agent.proof(Request::Prove { fault: 2 }).holds);
+        node.sh(&format!("kill -9 {}", agent.pids.0));
+        agent.ended(&node);
+        let mut next = node.ungreeted(&[]);
+        assert!(matches!(next.greet("r", LEASE_MS, ClaimEntry::Again), Response::Hello { .. }));
+        let (healed, left) = next.undone();
+        assert_eq!((healed.len(), left), (1, Vec::new()), "{healed:?}");
+        assert!(healed[0].holds && next.pids("db").len() == 1, "{healed:?}");
+    }
+}
