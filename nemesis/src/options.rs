@@ -259,13 +259,13 @@ macro_rules! faults {
 faults! {
     /// Cuts links between nodes; never those to the control node.
     Partition = partition(PartitionOptions, PartitionFault),
-    /// Kills the target's processes with SIGKILL; they are started again at the end.
+    /// Ends the target's processes by SIGKILL or another signal; they are started again at the end.
     Kill = kill(KillOptions, KillFault),
     /// Freezes the target's processes; they resume at the end.
     Pause = pause(PauseOptions, PauseFault),
-    /// Skews the wall clock: one jump, back and forth, too fast or slow, or standing still.
     /// Restarts the target's processes again and again, or on one node after the other.
     Restart = restart(RestartOptions, RestartFault),
+    /// Skews the wall clock: one jump, back and forth, too fast or slow, or standing still.
     Clock = clock(ClockOptions, ClockFault),
 }
 
