@@ -410,6 +410,8 @@ mod tests {
             detail: Vec::new(),
             ended: None,
             problem: None,
+            name: String::new(),
+            entry: None,
         });
         let Record::Fault(clean) = redacted(&record).unwrap() else { panic!("another record") };
         assert_eq!(

@@ -102,6 +102,8 @@ fn index_is_dense_times_grow_and_the_export_is_the_same_history() {
         detail: Vec::new(),
         ended: None,
         problem: None,
+        name: String::new(),
+        entry: None,
     });
     recorder.note("n1", "restarted");
     recorder.end();

@@ -175,7 +175,7 @@ pub struct Mark {
 }
 
 /// What happened to a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultStep {
     /// Planned, symbolically (`leader`), from the seed alone.
@@ -200,6 +200,12 @@ pub enum FaultStep {
     Unhealed,
     /// A node undid it by itself, at some time in the interval [`FaultEvent::ended`].
     SelfHealed,
+    /// What it waited for has happened.
+    Triggered,
+    /// What it waited for never happened: it did not come.
+    NotTriggered,
+    /// A node that it was aimed at was not known, or no time was left: it did not come.
+    Missed,
 }
 
 /// One step of a fault.
@@ -234,6 +240,12 @@ pub struct FaultEvent {
     /// For `Unproven` and `Lapsed`: the cause, where it is one that needs an advice of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<FaultProblem>,
+    /// Its id in the plan's schedule.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// For `Planned`: the fault as an entry of a schedule, in symbols. For `Resolved`: bound to its nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Box<serde_json::Value>>,
 }
 
 /// The cause for which a fault on processes is not in force.
@@ -445,6 +457,18 @@ pub struct Fault {
     /// The causes for which it was not in force, where its events name them.
     #[serde(default)]
     pub problems: Vec<FaultProblem>,
+    /// Its id in the plan's schedule; empty for a drawn fault.
+    #[serde(default)]
+    pub name: String,
+    /// What it waited for has happened.
+    #[serde(default)]
+    pub triggered: Option<Mark>,
+    /// What it waited for never happened.
+    #[serde(default)]
+    pub not_triggered: bool,
+    /// A node that it was aimed at was not known, or no time was left.
+    #[serde(default)]
+    pub missed: bool,
 }
 
 impl Fault {

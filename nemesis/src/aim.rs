@@ -1,5 +1,11 @@
 //! [`Aim`]: the nodes that a fault takes, as in a plan. [`PlannedAim`]: the same with its draws made.
+mod same_as;
+
+pub use same_as::{BoundRole, SameAs};
+
+use crate::choice::Choice;
 use crate::fault::{ClusterView, NodeView, ResolvedFault, Unresolved, Verification, noted};
+use crate::options::Written;
 use crate::order::{BoundOrder, NodeOrder};
 use crate::protocol::Injection;
 use dsfuzz_rng::Rng;
@@ -31,7 +37,24 @@ pub enum Aim {
     Node(String),
     /// The nodes of these names, together.
     Nodes(Vec<String>),
+    /// The nodes of another fault of the schedule.
+    SameAs(SameAs),
+    /// The first nodes of these, each node once.
+    First(FirstOf),
 }
+
+/// The first `first` nodes of those that the aims `of` name, in their order, each node once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstOf {
+    /// The number of nodes.
+    pub first: usize,
+    /// Aims without a draw.
+    pub of: Vec<Aim>,
+}
+
+/// [`FirstOf::first`] where all nodes of the aims are meant.
+const ALL_OF: usize = usize::MAX;
 
 const WORDS: &[(&str, Aim)] = &[
     ("one", Aim::One),
@@ -65,13 +88,28 @@ impl Aim {
             Aim::All => nodes,
             Aim::Followers => nodes.saturating_sub(1),
             Aim::Nodes(names) => names.len(),
+            Aim::SameAs(_) => nodes,
+            Aim::First(FirstOf { first, .. }) => *first,
         };
         PlannedAim { aim: self.clone(), count, order }
     }
 
     /// Whether only the roles of the moment say which nodes it takes.
     pub fn needs_leader(&self) -> bool {
-        matches!(self, Aim::Leader | Aim::Follower | Aim::Followers | Aim::ExLeader)
+        match self {
+            Aim::Leader | Aim::Follower | Aim::Followers | Aim::ExLeader => true,
+            Aim::First(FirstOf { of, .. }) => of.iter().any(Aim::needs_leader),
+            _ => false,
+        }
+    }
+
+    /// Whether the seed decides which nodes it takes.
+    pub fn is_drawn(&self) -> bool {
+        match self {
+            Aim::One | Aim::Minority | Aim::Majority | Aim::Follower => true,
+            Aim::First(FirstOf { of, .. }) => of.iter().any(Aim::is_drawn),
+            _ => false,
+        }
     }
 }
 
@@ -80,6 +118,14 @@ impl fmt::Display for Aim {
         match self {
             Aim::Node(name) => f.write_str(name),
             Aim::Nodes(names) => f.write_str(&names.join(" ")),
+            Aim::SameAs(same) => write!(f, "same as {same}"),
+            Aim::First(FirstOf { first, of }) => {
+                let names: Vec<String> = of.iter().map(Aim::to_string).collect();
+                match *first == ALL_OF {
+                    true => f.write_str(&names.join(" and ")),
+                    false => write!(f, "first {first} of {}", names.join(" ")),
+                }
+            }
             word => f.write_str(WORDS.iter().find(|(_, aim)| aim == word).map_or("", |(word, _)| word)),
         }
     }
@@ -98,6 +144,8 @@ impl Serialize for Aim {
             // In the form of a map, so that a node named `all` stays a node.
             Aim::Node(name) => serializer.collect_map([("node", name)]),
             Aim::Nodes(names) => serializer.collect_map([("nodes", names)]),
+            Aim::SameAs(same) => serializer.collect_map([("same_as", same)]),
+            Aim::First(first) => first.serialize(serializer),
             word => serializer.collect_str(word),
         }
     }
@@ -115,8 +163,13 @@ impl<'de> Deserialize<'de> for Aim {
                 Ok(Aim::from(text))
             }
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Aim, A::Error> {
-                const KEYS: &[&str] = &["node", "nodes"];
-                let aim = match map.next_key::<String>()?.as_deref() {
+                const KEYS: &[&str] = &["node", "nodes", "same_as", "first", "of"];
+                let key = map.next_key::<String>()?;
+                if let Some(first) = key.as_deref().filter(|key| ["first", "of"].contains(key)) {
+                    return first_of(first == "first", map);
+                }
+                let aim = match key.as_deref() {
+                    Some("same_as") => Aim::SameAs(map.next_value()?),
                     Some("node") => Aim::Node(map.next_value()?),
                     Some("nodes") => together(map.next_value()?).map_err(de::Error::custom)?,
                     Some(other) => return Err(de::Error::unknown_field(other, KEYS)),
@@ -130,6 +183,31 @@ impl<'de> Deserialize<'de> for Aim {
         }
         deserializer.deserialize_any(Visitor)
     }
+}
+
+/// The rest of a map whose first key is `first` or `of`.
+fn first_of<'de, A: de::MapAccess<'de>>(is_number: bool, mut map: A) -> Result<Aim, A::Error> {
+    let (mut first, mut of): (Option<usize>, Option<Vec<Aim>>) = (None, None);
+    match is_number {
+        true => first = Some(map.next_value()?),
+        false => of = Some(map.next_value()?),
+    }
+    while let Some(key) = map.next_key::<String>()? {
+        match key.as_str() {
+            "first" => first = Some(map.next_value()?),
+            "of" => of = Some(map.next_value()?),
+            other => return Err(de::Error::unknown_field(other, &["first", "of"])),
+        }
+    }
+    let first = first.ok_or_else(|| de::Error::missing_field("first"))?;
+    let of = of.ok_or_else(|| de::Error::missing_field("of"))?;
+    if first == 0 || of.is_empty() {
+        return Err(de::Error::custom("first: at least one node of at least one aim"));
+    }
+    if let Some(drawn) = of.iter().find(|aim| aim.is_drawn() || matches!(aim, Aim::First(_))) {
+        return Err(de::Error::custom(format!("of: {drawn} has no order; name nodes, leader, ex-leader or followers")));
+    }
+    Ok(Aim::First(FirstOf { first, of }))
 }
 
 /// The nodes of these names, together.
@@ -154,7 +232,9 @@ impl JsonSchema for Aim {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let description = format!(
-            "Which nodes: {}, a node's name, {{node: name}}, or several together, {{nodes: [names]}}.",
+            "Which nodes: {}, a node's name, {{node: name}}, several together, {{nodes: [names]}}, the first ones of several, \
+             {{first: 2, of: [leader, n1, n2]}}, or those of another fault of the schedule, {{same_as: id}} or \
+             {{same_as: id.leader}}. In a schedule a list means all of them.",
             words().join(", ")
         );
         json_schema!({
@@ -172,6 +252,18 @@ impl JsonSchema for Aim {
                     "type": "object",
                     "properties": {"nodes": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true}},
                     "required": ["nodes"],
+                    "additionalProperties": false
+                },
+                {
+                    "type": "object",
+                    "properties": {"same_as": {"type": "string"}},
+                    "required": ["same_as"],
+                    "additionalProperties": false
+                },
+                {
+                    "type": "object",
+                    "properties": {"first": {"type": "integer", "minimum": 1}, "of": {"type": "array", "minItems": 1}},
+                    "required": ["first", "of"],
                     "additionalProperties": false
                 }
             ]
@@ -194,16 +286,15 @@ impl PlannedAim {
     /// In symbols: `minority: #4 #1`, `leader`, `n3`.
     pub fn words(&self) -> String {
         match &self.aim {
-            Aim::Leader | Aim::Follower | Aim::Followers | Aim::ExLeader | Aim::Node(_) | Aim::Nodes(_) | Aim::All => {
-                self.aim.to_string()
-            }
             Aim::One | Aim::Minority | Aim::Majority => format!("{}: {}", self.aim, self.order.words(self.count)),
+            aim => aim.to_string(),
         }
     }
 
     /// Whether it takes the leader.
     pub fn at_leader(&self) -> bool {
-        self.order.leader_first
+        let first = |aim: &Aim| matches!(aim, Aim::First(FirstOf { of, .. }) if of.contains(&Aim::Leader));
+        self.order.leader_first || first(&self.aim)
     }
 
     /// Whether only the roles of the moment say which nodes it takes.
@@ -220,16 +311,67 @@ impl PlannedAim {
 
     /// The nodes' positions in the view, sorted.
     pub fn bind(&self, view: &ClusterView) -> Result<BoundOrder, Unresolved> {
-        let mut bound = match &self.aim {
-            Aim::Node(name) => named_positions(view, std::slice::from_ref(name))?,
-            Aim::Nodes(names) => named_positions(view, names)?,
-            Aim::ExLeader => former_leader(view)?,
-            Aim::Follower | Aim::Followers => self.order.bind_followers(view)?,
-            Aim::One | Aim::Minority | Aim::Majority | Aim::All | Aim::Leader => self.order.bind(view)?,
-        };
+        let mut bound = self.bind_in_order(&self.aim, view)?;
         bound.positions.truncate(self.count);
         bound.positions.sort_unstable();
         Ok(bound)
+    }
+
+    fn bind_in_order(&self, aim: &Aim, view: &ClusterView) -> Result<BoundOrder, Unresolved> {
+        match aim {
+            Aim::Node(name) => named_positions(view, std::slice::from_ref(name)),
+            Aim::Nodes(names) => named_positions(view, names),
+            Aim::SameAs(same) => named_positions(view, &same.names(view)?),
+            Aim::ExLeader => former_leader(view),
+            Aim::Follower | Aim::Followers => self.order.bind_followers(view),
+            Aim::Leader => {
+                let order = NodeOrder { leader_first: true, ..self.order.clone() };
+                let mut bound = order.bind(view)?;
+                bound.positions.truncate(1);
+                Ok(bound)
+            }
+            Aim::One | Aim::Minority | Aim::Majority | Aim::All => self.order.bind(view),
+            Aim::First(FirstOf { of, .. }) => {
+                let mut whole = BoundOrder { positions: Vec::new(), note: None };
+                for aim in of {
+                    let bound = self.bind_in_order(aim, view)?;
+                    whole.note = whole.note.or(bound.note);
+                    for position in bound.positions {
+                        if !whole.positions.contains(&position) {
+                            whole.positions.push(position);
+                        }
+                    }
+                }
+                Ok(whole)
+            }
+        }
+    }
+
+    /// The same aim at these nodes.
+    pub(crate) fn bound_to(self, nodes: &[String]) -> PlannedAim {
+        let order = NodeOrder { leader_first: false, ..self.order };
+        PlannedAim { aim: of_names(nodes), count: nodes.len(), order }
+    }
+
+    /// The nodes as a plan writes them; none if no aim without a draw takes them.
+    pub(crate) fn written(&self, of: Written<'_>) -> Option<Choice<Aim>> {
+        let names = match of {
+            Written::Bound(fault) => return Some(Choice::one(of_names(&fault.nodes))),
+            Written::Planned(names) => names,
+        };
+        let in_order = self.order.positions.iter().map(|position| names.get(*position).cloned());
+        let in_order: Vec<String> = in_order.collect::<Option<_>>()?;
+        let aim = match &self.aim {
+            Aim::One | Aim::Minority | Aim::Majority if self.order.leader_first && self.count == 1 => Aim::Leader,
+            Aim::One | Aim::Minority | Aim::Majority if self.order.leader_first => {
+                let of = std::iter::once(Aim::Leader).chain(in_order.into_iter().map(Aim::Node));
+                Aim::First(FirstOf { first: self.count, of: of.collect() })
+            }
+            Aim::One | Aim::Minority | Aim::Majority => of_names(&in_order[..self.count.min(in_order.len())]),
+            Aim::Follower => return None,
+            aim => aim.clone(),
+        };
+        Some(Choice::one(aim))
     }
 
     /// A fault of one injection on each node's services, which each agent verifies on its own node.
@@ -275,14 +417,48 @@ fn former_leader(view: &ClusterView) -> Result<BoundOrder, Unresolved> {
     }
 }
 
+/// The nodes of these names.
+fn of_names(names: &[String]) -> Aim {
+    match names {
+        [name] => Aim::Node(name.clone()),
+        names => Aim::Nodes(names.to_vec()),
+    }
+}
+
+/// Makes a list of aims one choice: all of them.
+pub(crate) fn take_together(nodes: &mut Choice<Aim>) -> Result<(), String> {
+    let aims = nodes.items();
+    if aims.len() > 1 {
+        if let Some(drawn) = aims.iter().find(|aim| aim.is_drawn()) {
+            return Err(format!("nodes: a list in a schedule means all of them, and {drawn} is drawn: write it alone"));
+        }
+        let name = |aim: &Aim| if let Aim::Node(name) = aim { Some(name.clone()) } else { None };
+        let names: Option<Vec<String>> = aims.iter().map(name).collect();
+        let all = || Ok(Aim::First(FirstOf { first: ALL_OF, of: aims.to_vec() }));
+        *nodes = Choice::one(names.map_or_else(all, together)?);
+    }
+    Ok(())
+}
+
 /// The names among these aims.
 pub(crate) fn named(aims: &[Aim]) -> Vec<String> {
     let names = |aim: &Aim| match aim {
         Aim::Node(name) => vec![name.clone()],
         Aim::Nodes(names) => names.clone(),
+        Aim::First(FirstOf { of, .. }) => named(of),
         _ => Vec::new(),
     };
     aims.iter().flat_map(names).collect()
+}
+
+/// The ids of other faults among these aims.
+pub(crate) fn named_faults(aims: &[Aim]) -> Vec<String> {
+    let ids = |aim: &Aim| match aim {
+        Aim::SameAs(same) => vec![same.fault.clone()],
+        Aim::First(FirstOf { of, .. }) => named_faults(of),
+        _ => Vec::new(),
+    };
+    aims.iter().flat_map(ids).collect()
 }
 
 /// The plan's words for the leader, and for nodes that only a leader defines, among these aims.

@@ -109,6 +109,14 @@ impl FaultDefinition for ClockOptions {
 
     fn leaderless(&mut self) {}
 
+    fn named_faults(&self) -> Vec<String> {
+        crate::aim::named_faults(self.nodes.items())
+    }
+
+    fn together(&mut self) -> Result<(), String> {
+        crate::aim::take_together(&mut self.nodes)
+    }
+
     fn agent_paths(&self) -> AgentPaths {
         AgentPaths::NotNeeded
     }

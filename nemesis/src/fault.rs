@@ -3,8 +3,10 @@
 use crate::facts::FaultFacts;
 use crate::options::SymbolicFault;
 use crate::protocol::Injection;
+use crate::schedule::Trigger;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// One entry of a timetable. The seed fixes all of it except the leader.
@@ -12,12 +14,28 @@ use std::net::IpAddr;
 pub struct PlannedFault {
     /// Its number in the timetable, from 1: the one in the record, in the report and in every message.
     pub id: u64,
-    /// Its begin, from the begin of the load.
+    /// Its begin, from the begin of the load, or from its trigger.
     pub at: Span,
     /// Its duration.
     pub lasts: Span,
     /// The fault in symbols.
     pub fault: SymbolicFault,
+    /// The entry of the plan's schedule; none of a drawn fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Box<ScheduleEntry>>,
+}
+
+/// What only a fault of a schedule has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleEntry {
+    /// Its id in the plan.
+    pub name: String,
+    /// What it waits for, instead of a time of the load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Trigger>,
+    /// The latest time of the load at which its trigger counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unless_by: Option<Span>,
 }
 
 impl PlannedFault {
@@ -39,6 +57,16 @@ impl PlannedFault {
     /// Whether it takes the leader of the moment.
     pub fn aims_at_leader(&self) -> bool {
         self.fault.aims_at_leader()
+    }
+
+    /// Its id in the plan's schedule; of a drawn fault, `f` and its number.
+    pub fn name(&self) -> String {
+        self.entry.as_ref().map_or_else(|| format!("f{}", self.id), |entry| entry.name.clone())
+    }
+
+    /// What it waits for, instead of a time of the load.
+    pub fn trigger(&self) -> Option<&Trigger> {
+        self.entry.as_ref()?.when.as_ref()
     }
 
     /// Whether only the roles of the moment say which nodes it takes, so that it waits for a leader.
@@ -88,6 +116,23 @@ pub struct ClusterView {
     pub former_leaders: Vec<String>,
     /// Boot id of the control node. A clock step is refused on a node with the same one.
     pub control_boot_id: String,
+    /// The faults of the schedule that were bound before, by id.
+    pub bound: BTreeMap<String, BoundFault>,
+    /// No node stands in for one that is not known.
+    pub exact: bool,
+}
+
+/// A fault of a schedule at the moment of its binding.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BoundFault {
+    /// The nodes that it took.
+    pub nodes: Vec<String>,
+    /// The nodes that led.
+    pub leaders: Vec<String>,
+    /// The nodes that had led before.
+    pub former_leaders: Vec<String>,
+    /// The node of its trigger: the one that took the role, or that logged the line.
+    pub trigger: Option<String>,
 }
 
 impl ClusterView {

@@ -2,7 +2,7 @@
 use crate::aim::Aim;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
-use crate::options::SymbolicFault;
+use crate::options::{FaultOptions, SymbolicFault};
 use crate::protocol::{Injection, Only, ability};
 use crate::services::{CommandPattern, NodePlace, ServiceEffect, ServiceFault, ServiceOptions, TakenProcesses};
 use dsfuzz_span::Span;
@@ -164,6 +164,10 @@ impl ServiceOptions for KillOptions {
         self.nodes.clone()
     }
 
+    fn nodes_mut(&mut self) -> &mut Choice<Aim> {
+        &mut self.nodes
+    }
+
     fn lasts(&self) -> Option<Span> {
         self.lasts
     }
@@ -215,5 +219,10 @@ impl ServiceEffect for Killing {
 
     fn symbolic(fault: KillFault) -> SymbolicFault {
         SymbolicFault::Kill(fault)
+    }
+
+    fn options(&self, nodes: Choice<Aim>) -> FaultOptions {
+        let Killing { taken: TakenProcesses { process, only, command }, signal, grace, start } = self.clone();
+        FaultOptions::Kill(KillOptions { nodes, lasts: None, process, only, command, signal, grace, start })
     }
 }

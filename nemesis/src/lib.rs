@@ -19,12 +19,16 @@ pub mod partition;
 pub mod pause;
 pub mod protocol;
 pub mod restart;
+pub mod schedule;
 mod services;
 pub mod timetable;
 
 pub use choice::Choice;
 pub use dsfuzz_span::Span;
 pub use facts::{FaultFacts, facts};
-pub use fault::{ClusterView, NodeView, PlannedFault, ResolvedFault, Unresolved, Verification, resolve};
+pub use fault::{
+    BoundFault, ClusterView, NodeView, PlannedFault, ResolvedFault, ScheduleEntry, Unresolved, Verification, resolve,
+};
 pub use options::{AgentPaths, FAULTS, FaultOptions, NemesisOptions, SymbolicFault};
+pub use schedule::ScheduledFault;
 pub use timetable::{ClusterShape, IN_FORCE_MIN, Timetable, timetable};

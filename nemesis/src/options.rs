@@ -1,6 +1,8 @@
 //! [`NemesisOptions`]: the `nemesis:` part of a plan, and [`FaultOptions`], the one list of faults.
-use crate::facts::FaultFacts;
+use crate::aim::PlannedAim;
+use crate::facts::{FaultFacts, VerifiedBy};
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
+use crate::schedule::{ScheduledFault, ScheduledKind};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,9 @@ pub struct NemesisOptions {
     pub quiet_end: Option<Span>,
     /// The faults to draw from.
     pub faults: Vec<FaultOptions>,
+    /// Instead of `faults`: single faults, each with its begin. They may overlap.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schedule: Vec<ScheduledFault>,
 }
 
 impl Default for NemesisOptions {
@@ -30,6 +35,7 @@ impl Default for NemesisOptions {
             quiet_start: Span::seconds(5),
             quiet_end: None,
             faults: Vec::new(),
+            schedule: Vec::new(),
         }
     }
 }
@@ -38,13 +44,42 @@ impl NemesisOptions {
     /// The mistakes of these options for nodes of these names, one sentence each: names that no node has.
     pub fn mistakes(&self, nodes: &[String]) -> Vec<String> {
         let named = self.faults.iter().flat_map(|fault| fault.named_nodes().into_iter().map(move |name| (fault, name)));
-        named
-            .filter(|(_, name)| !nodes.contains(name))
-            .map(|(fault, name)| {
-                let sentence = crate::aim::unknown_node(&name, nodes.iter().map(String::as_str));
-                format!("{}: {sentence}", fault.facts().name)
-            })
-            .collect()
+        let scheduled = crate::schedule::mistakes(&self.schedule, nodes).into_iter().map(|(_, sentence)| sentence);
+        let drawn = named.filter(|(_, name)| !nodes.contains(name)).map(|(fault, name)| {
+            let sentence = crate::aim::unknown_node(&name, nodes.iter().map(String::as_str));
+            format!("{}: {sentence}", fault.facts().name)
+        });
+        let fault_named =
+            self.faults.iter().flat_map(|fault| fault.named_faults().into_iter().map(move |id| (fault, id)));
+        let fault_named = fault_named.map(|(fault, id)| {
+            format!("{}: same_as: {id} is a fault of a schedule, and these are drawn", fault.facts().name)
+        });
+        scheduled.chain(drawn).chain(fault_named).collect()
+    }
+
+    /// The kinds of every fault, drawn or scheduled.
+    pub fn kinds(&self) -> impl Iterator<Item = &'static FaultFacts> {
+        let scheduled = self.schedule.iter().map(|entry| entry.fault.facts());
+        self.faults.iter().map(FaultOptions::facts).chain(scheduled)
+    }
+
+    /// The options of every fault, drawn or scheduled, each with its duration. A fault that stands `exactly` in a schedule has no
+    /// options.
+    pub fn all_faults(&self) -> impl Iterator<Item = (&FaultOptions, Span)> {
+        let drawn = self.faults.iter().map(|fault| (fault, fault.lasts().unwrap_or(self.lasts)));
+        let scheduled = self.schedule.iter();
+        drawn.chain(scheduled.filter_map(|entry| Some((entry.fault.options()?, entry.duration(self.lasts)))))
+    }
+
+    /// How agents must hear each other, so that every fault can be verified.
+    pub fn agent_paths(&self) -> AgentPaths {
+        let of = |facts: &FaultFacts| match facts.verified_by {
+            VerifiedBy::Links => AgentPaths::BothWays,
+            VerifiedBy::State => AgentPaths::NotNeeded,
+        };
+        let exact = self.schedule.iter().filter(|entry| entry.fault.options().is_none());
+        let exact = exact.map(|entry| of(entry.fault.facts()));
+        self.all_faults().map(|(fault, _)| fault.agent_paths()).chain(exact).max().unwrap_or(AgentPaths::NotNeeded)
     }
 }
 
@@ -77,13 +112,18 @@ impl NemesisOptions {
             let name = fault.facts().name;
             fault.leader_words().into_iter().map(move |words| format!("{name}: {words}"))
         };
-        self.faults.iter().flat_map(words).collect()
+        self.all_faults().flat_map(|(fault, _)| words(fault)).collect()
     }
 
     /// The options for a target without a leading role: open choices take no leader.
     pub fn leaderless(&self) -> NemesisOptions {
         let mut options = self.clone();
         options.faults.iter_mut().for_each(FaultOptions::leaderless);
+        for entry in &mut options.schedule {
+            if let ScheduledKind::Options(fault) = &mut entry.fault {
+                fault.leaderless();
+            }
+        }
         options
     }
 }
@@ -119,6 +159,14 @@ pub(crate) trait FaultDefinition {
     fn leader_words(&self) -> Vec<String>;
     /// Removes open choices that need a leader, if others are left.
     fn leaderless(&mut self);
+    /// Ids of faults of the schedule whose nodes it takes.
+    fn named_faults(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Makes one choice of a list of nodes: all of them together, as a schedule means it.
+    fn together(&mut self) -> Result<(), String> {
+        Ok(())
+    }
     /// How agents must hear each other to verify it.
     fn agent_paths(&self) -> AgentPaths;
     /// The source of its faults on this number of nodes, or the reason why there is none.
@@ -149,6 +197,19 @@ pub(crate) trait Symbolic {
     fn turn_to_leader(&mut self) -> bool;
     /// Binds it to nodes.
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved>;
+    /// The options that draw nothing else than this fault; none if no options do.
+    fn written(&self, _: Written<'_>) -> Option<FaultOptions> {
+        None
+    }
+}
+
+/// The nodes of a fault that is written back into options.
+#[derive(Clone, Copy)]
+pub(crate) enum Written<'a> {
+    /// As planned, in symbols; the names of all nodes in the plan's order.
+    Planned(&'a [String]),
+    /// As bound.
+    Bound(&'a ResolvedFault),
 }
 
 macro_rules! faults {
@@ -209,6 +270,34 @@ macro_rules! faults {
                 match self { $(FaultOptions::$variant(options) => options.leaderless(),)* }
             }
 
+            /// Ids of faults of the schedule whose nodes it takes.
+            pub fn named_faults(&self) -> Vec<String> {
+                match self { $(FaultOptions::$variant(options) => options.named_faults(),)* }
+            }
+
+            /// With a list of nodes as one choice: all of them.
+            pub(crate) fn together(&self) -> Result<FaultOptions, String> {
+                let mut together = self.clone();
+                match &mut together { $(FaultOptions::$variant(options) => options.together(),)* }?;
+                Ok(together)
+            }
+
+            /// Reads the value of a map's key: the options of the fault of this name. None: there is no such fault.
+            pub(crate) fn of_key<'de, A: serde::de::MapAccess<'de>>(
+                name: &str,
+                map: &mut A,
+            ) -> Result<Option<FaultOptions>, A::Error> {
+                $(if name == crate::$module::FACTS.name {
+                    return map.next_value().map(|options| Some(FaultOptions::$variant(options)));
+                })*
+                Ok(None)
+            }
+
+            /// The names with the schemas of the options.
+            pub(crate) fn schemas(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, schemars::Schema)> {
+                vec![$((crate::$module::FACTS.name, generator.subschema_for::<crate::$module::$options>()),)*]
+            }
+
             fn leader_words(&self) -> Vec<String> {
                 match self { $(FaultOptions::$variant(options) => options.leader_words(),)* }
             }
@@ -244,6 +333,10 @@ macro_rules! faults {
                 match self { $(SymbolicFault::$variant(fault) => fault.rolling(),)* }
             }
 
+            pub(crate) fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
+                match self { $(SymbolicFault::$variant(fault) => fault.written(of),)* }
+            }
+
             pub(crate) fn turn_to_leader(&mut self) -> bool {
                 match self { $(SymbolicFault::$variant(fault) => fault.turn_to_leader(),)* }
             }
@@ -253,6 +346,20 @@ macro_rules! faults {
             }
         }
     };
+}
+
+impl SymbolicFault {
+    /// The same fault on these nodes, where it stands with its nodes under the key `nodes`; else as it is.
+    pub(crate) fn bound_to(&self, nodes: &[String]) -> SymbolicFault {
+        let bound = || {
+            let mut fault = serde_json::to_value(self).ok()?;
+            let written = fault.as_object_mut()?.values_mut().next()?.get_mut("nodes")?;
+            let planned: PlannedAim = serde_json::from_value(written.clone()).ok()?;
+            *written = serde_json::to_value(planned.bound_to(nodes)).ok()?;
+            serde_json::from_value(fault).ok()
+        };
+        bound().unwrap_or_else(|| self.clone())
+    }
 }
 
 // The one list of faults: a new one is its file and its line here.
@@ -272,7 +379,7 @@ faults! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Leaves, VerifiedBy};
+    use crate::facts::Leaves;
     use crate::fault::{NodeView, Verification};
     use serde_json::json;
 

@@ -44,6 +44,7 @@ impl NodeOrder {
                 bound.positions.retain(|position| *position != leader);
                 bound.positions.insert(0, leader);
             }
+            None if view.exact => return Err(Unresolved("no leader is known".to_owned())),
             None => {
                 let stand_in = bound.positions.first().map_or("", |position| view.nodes[*position].name.as_str());
                 bound.note = Some(format!("no leader known: {stand_in}, drawn in the plan, stands in for it"));
@@ -56,6 +57,9 @@ impl NodeOrder {
     /// the note says so.
     pub(crate) fn bind_followers(&self, view: &ClusterView) -> Result<BoundOrder, Unresolved> {
         let mut bound = self.drawn(view)?;
+        if view.leaders.is_empty() && view.exact {
+            return Err(Unresolved("no leader is known".to_owned()));
+        }
         if view.leaders.is_empty() && bound.positions.len() > 1 {
             let left_out = bound.positions.pop().map(|position| view.name(position)).unwrap_or_default();
             bound.note = Some(format!("no leader known: {left_out}, drawn in the plan, stands in for it"));

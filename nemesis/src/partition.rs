@@ -2,16 +2,18 @@
 //!
 //! Receivers drop packets, so that one direction alone can be cut. They drop those of all peers' addresses and no others: a
 //! forgotten address would be a way around the cut.
+mod cut;
 pub mod shape;
 
+pub use cut::{Cut, CutLinks, CutSide, PlannedCut, PlannedSide};
 pub use shape::Shape;
 
-use crate::aim::minority_max;
+use crate::aim::{Aim, PlannedAim, minority_max};
 use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{ClusterView, Link, ResolvedFault, Unresolved, Verification, noted};
-use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
+use crate::options::{AgentPaths, FaultDefinition, FaultOptions, FaultSource, Symbolic, SymbolicFault, Written};
 use crate::order::{NodeOrder, words};
 use crate::protocol::{Injection, ability};
 use dsfuzz_rng::Rng;
@@ -38,6 +40,9 @@ pub const FACTS: FaultFacts = FaultFacts {
 pub struct PartitionOptions {
     /// The shape, or several to draw from.
     pub shape: Choice<Shape>,
+    /// Instead of a shape: the sides, such as `[leader, others]`, or links in one direction, such as `{from: n1, to: n2}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Cut>,
     /// Duration. Left out: `nemesis.for`.
     #[serde(rename = "for")]
     pub lasts: Option<Span>,
@@ -46,7 +51,7 @@ pub struct PartitionOptions {
 impl Default for PartitionOptions {
     fn default() -> PartitionOptions {
         let all = Choice::several(Shape::ALL.to_vec());
-        PartitionOptions { shape: all.unwrap_or(Choice::one(Shape::Majority)), lasts: None }
+        PartitionOptions { shape: all.unwrap_or(Choice::one(Shape::Majority)), cut: None, lasts: None }
     }
 }
 
@@ -56,7 +61,11 @@ impl FaultDefinition for PartitionOptions {
     }
 
     fn named_nodes(&self) -> Vec<String> {
-        Vec::new()
+        self.cut.as_ref().map(|cut| crate::aim::named(&cut.aims())).unwrap_or_default()
+    }
+
+    fn named_faults(&self) -> Vec<String> {
+        self.cut.as_ref().map(|cut| crate::aim::named_faults(&cut.aims())).unwrap_or_default()
     }
 
     fn silences_all(&self) -> bool {
@@ -72,13 +81,21 @@ impl FaultDefinition for PartitionOptions {
     }
 
     fn agent_paths(&self) -> AgentPaths {
-        match self.shape.items().contains(&Shape::OneWay) {
+        let one_way = match &self.cut {
+            Some(cut) => cut.may_be_one_way(),
+            None => self.shape.items().contains(&Shape::OneWay),
+        };
+        match one_way {
             true => AgentPaths::OneWay,
             false => AgentPaths::BothWays,
         }
     }
 
     fn leader_words(&self) -> Vec<String> {
+        if let Some(cut) = &self.cut {
+            let aims = cut.aims().into_iter().filter(Aim::needs_leader);
+            return aims.map(|aim| format!("cut: {aim}")).collect();
+        }
         // All shapes are the default: a plan without a shape does not ask for a leader.
         if self.shape.items() == Shape::ALL {
             return Vec::new();
@@ -91,17 +108,32 @@ impl FaultDefinition for PartitionOptions {
         if nodes < 2 {
             return Err(format!("a partition needs at least two nodes, the cluster has {nodes}"));
         }
-        Ok(Box::new(PartitionSource { shapes: Bag::of(self.shape.items().to_vec()), nodes }))
+        if self.cut.is_some() && self.shape.items() != Shape::ALL {
+            return Err("a partition with both `shape` and `cut`: leave one of them out".to_owned());
+        }
+        Ok(Box::new(PartitionSource { shapes: Bag::of(self.shape.items().to_vec()), cut: self.cut.clone(), nodes }))
     }
 }
 
 struct PartitionSource {
     shapes: Bag<Shape>,
+    cut: Option<Cut>,
     nodes: usize,
 }
 
 impl FaultSource for PartitionSource {
     fn draw(&mut self, rng: &mut Rng) -> SymbolicFault {
+        if let Some(cut) = &self.cut {
+            let cut = Some(Box::new(cut.draw(rng, self.nodes)));
+            let order = NodeOrder { positions: (0..self.nodes).collect(), leader_first: false };
+            return SymbolicFault::Partition(PartitionFault {
+                shape: Shape::Majority,
+                size: 1,
+                deaf: false,
+                order,
+                cut,
+            });
+        }
         let shape = self.shapes.draw(rng).unwrap_or(Shape::Majority);
         let order = NodeOrder::draw(rng, self.nodes, shape.waits_for_leader());
         let most = minority_max(self.nodes);
@@ -113,7 +145,7 @@ impl FaultSource for PartitionSource {
             Shape::Ring => self.nodes,
         };
         let deaf = shape == Shape::OneWay && rng.below(2) == 0;
-        SymbolicFault::Partition(PartitionFault { shape, size, deaf, order })
+        SymbolicFault::Partition(PartitionFault { shape, size, deaf, order, cut: None })
     }
 }
 
@@ -128,10 +160,13 @@ pub struct PartitionFault {
     pub deaf: bool,
     /// The nodes: the side first. In a bridge the bridge first; in a ring as they sit.
     pub order: NodeOrder,
+    /// The cut, instead of the shape.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Box<PlannedCut>>,
 }
 
 impl PartitionFault {
-    /// The directed links that are cut, where the nodes stand in this order. Sorted.
+    /// The directed links that its shape cuts, where the nodes stand in this order. Sorted.
     pub fn cut(&self, order: &[usize]) -> Vec<(usize, usize)> {
         self.shape.cut(order, self.size, self.deaf)
     }
@@ -139,6 +174,9 @@ impl PartitionFault {
 
 impl Symbolic for PartitionFault {
     fn describe(&self) -> String {
+        if let Some(cut) = &self.cut {
+            return format!("partition cut: {}", cut.words());
+        }
         let side = self.order.words(self.size);
         let sides = match self.shape {
             Shape::OneWay if self.deaf => format!("{side} deaf to the others"),
@@ -151,10 +189,17 @@ impl Symbolic for PartitionFault {
     }
 
     fn aims_at_leader(&self) -> bool {
-        self.order.leader_first
+        self.order.leader_first || self.cut.iter().flat_map(|cut| cut.aims()).any(PlannedAim::at_leader)
+    }
+
+    fn needs_leader(&self) -> bool {
+        self.order.leader_first || self.cut.iter().flat_map(|cut| cut.aims()).any(PlannedAim::needs_leader)
     }
 
     fn turn_to_leader(&mut self) -> bool {
+        if self.cut.is_some() {
+            return false;
+        }
         // A bridge or a ring leaves the leader its majority, so that no leadership would move.
         let open = matches!(self.shape, Shape::Halves | Shape::Majority | Shape::OneWay | Shape::IsolateOne);
         self.order.leader_first |= open;
@@ -163,23 +208,64 @@ impl Symbolic for PartitionFault {
 
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
         no_shared_address(view)?;
-        let bound = self.order.bind(view)?;
-        let cut = self.cut(&bound.positions);
-        let mut aimed = bound.positions[..self.size.clamp(1, bound.positions.len())].to_vec();
-        aimed.sort_unstable();
+        let (cut, aimed, what) = match &self.cut {
+            Some(planned) => {
+                let bound = planned.bind(view)?;
+                let what = noted(format!("partition cut: {}", bound.words), bound.note);
+                (bound.links, bound.side, what)
+            }
+            None => {
+                let bound = self.order.bind(view)?;
+                let mut aimed = bound.positions[..self.size.clamp(1, bound.positions.len())].to_vec();
+                aimed.sort_unstable();
+                (self.cut(&bound.positions), aimed, noted(self.resolved_words(view, &bound.positions), bound.note))
+            }
+        };
+        if cut.is_empty() {
+            return Err(Unresolved("a cut without a link".to_owned()));
+        }
         let all: Vec<(usize, usize)> = links(view.nodes.len()).collect();
         let alive: Vec<(usize, usize)> = all.into_iter().filter(|link| !cut.contains(link)).collect();
         let named = |links: &[(usize, usize)]| -> Vec<Link> {
             links.iter().map(|(from, to)| (view.name(*from), view.name(*to))).collect()
         };
         Ok(ResolvedFault {
-            what: noted(self.resolved_words(view, &bound.positions), bound.note),
+            what,
             kind: FACTS.name,
             nodes: aimed.iter().map(|position| view.name(*position)).collect(),
             injections: drops(view, &cut),
             verification: Verification::Links { silent: named(&cut), alive: named(&alive) },
             cut: named(&cut),
         })
+    }
+
+    fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
+        let cut = match (of, &self.cut) {
+            (Written::Bound(fault), _) => {
+                // The side that it takes comes first.
+                let mut names = fault.nodes.clone();
+                for name in fault.cut.iter().flat_map(|(from, to)| [from, to]) {
+                    if !names.contains(name) {
+                        names.push(name.clone());
+                    }
+                }
+                Cut::of_links(&fault.cut, &names)
+            }
+            (Written::Planned(names), Some(cut)) => cut.written(names)?,
+            (Written::Planned(names), None) if !self.order.leader_first => {
+                let name = |position: &usize| names.get(*position).cloned();
+                let links = self.cut(&self.order.positions);
+                let links: Option<Vec<Link>> = links.iter().map(|(from, to)| Some((name(from)?, name(to)?))).collect();
+                let in_order: Option<Vec<String>> = self.order.positions.iter().map(name).collect();
+                Cut::of_links(&links?, &in_order?)
+            }
+            (Written::Planned(_), None) => {
+                let alone = self.size == 1 && !matches!(self.shape, Shape::OneWay | Shape::Bridge | Shape::Ring);
+                let leader = CutSide::Aims(vec![Aim::Leader]);
+                alone.then(|| Cut::Sides(vec![leader, CutSide::Others]))?
+            }
+        };
+        Some(FaultOptions::Partition(PartitionOptions { cut: Some(cut), ..PartitionOptions::default() }))
     }
 }
 

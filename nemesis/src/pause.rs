@@ -2,7 +2,7 @@
 use crate::aim::Aim;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
-use crate::options::SymbolicFault;
+use crate::options::{FaultOptions, SymbolicFault};
 use crate::protocol::{Injection, Only, ability};
 use crate::services::{CommandPattern, NodePlace, ServiceEffect, ServiceFault, ServiceOptions, TakenProcesses};
 use dsfuzz_span::Span;
@@ -64,6 +64,10 @@ impl ServiceOptions for PauseOptions {
         self.nodes.clone()
     }
 
+    fn nodes_mut(&mut self) -> &mut Choice<Aim> {
+        &mut self.nodes
+    }
+
     fn lasts(&self) -> Option<Span> {
         self.lasts
     }
@@ -95,5 +99,10 @@ impl ServiceEffect for Pausing {
 
     fn symbolic(fault: PauseFault) -> SymbolicFault {
         SymbolicFault::Pause(fault)
+    }
+
+    fn options(&self, nodes: Choice<Aim>) -> FaultOptions {
+        let TakenProcesses { process, only, command } = self.taken.clone();
+        FaultOptions::Pause(PauseOptions { nodes, lasts: None, process, only, command })
     }
 }

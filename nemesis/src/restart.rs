@@ -3,7 +3,7 @@ use crate::aim::Aim;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::kill::Signal;
-use crate::options::SymbolicFault;
+use crate::options::{FaultOptions, SymbolicFault};
 use crate::protocol::{Injection, ProcessSelection, ability};
 use crate::services::{NodePlace, ServiceEffect, ServiceFault, ServiceOptions};
 use dsfuzz_span::Span;
@@ -89,6 +89,11 @@ impl ServiceOptions for RestartOptions {
         self.nodes.clone().unwrap_or(Choice::one(left_out))
     }
 
+    fn nodes_mut(&mut self) -> &mut Choice<Aim> {
+        let left_out = ServiceOptions::nodes(self);
+        self.nodes.get_or_insert(left_out)
+    }
+
     fn lasts(&self) -> Option<Span> {
         self.lasts
     }
@@ -161,6 +166,19 @@ impl ServiceEffect for Restarting {
 
     fn symbolic(fault: RestartFault) -> SymbolicFault {
         SymbolicFault::Restart(fault)
+    }
+
+    fn options(&self, nodes: Choice<Aim>) -> FaultOptions {
+        let Restarting { process, every, rolling, signal, grace } = self.clone();
+        FaultOptions::Restart(RestartOptions {
+            nodes: Some(nodes),
+            lasts: None,
+            process,
+            every,
+            rolling,
+            signal,
+            grace,
+        })
     }
 }
 

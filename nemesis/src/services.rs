@@ -5,7 +5,7 @@ use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::FaultFacts;
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
-use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
+use crate::options::{AgentPaths, FaultDefinition, FaultOptions, FaultSource, Symbolic, SymbolicFault, Written};
 use crate::protocol::{Injection, Only, ProcessSelection};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
@@ -37,6 +37,8 @@ pub(crate) trait ServiceEffect: Clone + Serialize + DeserializeOwned + 'static {
     fn injection(&self, services: Vec<String>, at: &NodePlace) -> Injection;
     /// The fault as one of all kinds.
     fn symbolic(fault: ServiceFault<Self>) -> SymbolicFault;
+    /// The options of a plan for it.
+    fn options(&self, nodes: Choice<Aim>) -> FaultOptions;
 }
 
 /// The place of a node among the nodes of a fault.
@@ -56,6 +58,8 @@ pub(crate) trait ServiceOptions {
     type Effect: ServiceEffect;
     /// The nodes.
     fn nodes(&self) -> Choice<Aim>;
+    /// The nodes, to be changed.
+    fn nodes_mut(&mut self) -> &mut Choice<Aim>;
     /// The duration.
     fn lasts(&self) -> Option<Span>;
     /// The other options.
@@ -88,6 +92,14 @@ impl<O: ServiceOptions> FaultDefinition for O {
     }
 
     fn leaderless(&mut self) {}
+
+    fn named_faults(&self) -> Vec<String> {
+        crate::aim::named_faults(self.nodes().items())
+    }
+
+    fn together(&mut self) -> Result<(), String> {
+        crate::aim::take_together(self.nodes_mut())
+    }
 
     fn agent_paths(&self) -> AgentPaths {
         AgentPaths::NotNeeded
@@ -162,6 +174,10 @@ impl<E: ServiceEffect> Symbolic for ServiceFault<E> {
             let place = places.get(node.name.as_str()).copied().unwrap_or(alone);
             self.effect.injection(node.services.clone(), &place)
         })
+    }
+
+    fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
+        Some(self.effect.options(self.nodes.written(of)?))
     }
 }
 

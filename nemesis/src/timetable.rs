@@ -30,6 +30,9 @@ pub struct Timetable {
     pub quiet_from: Span,
     /// Deviations from the plan, one sentence each.
     pub warnings: Vec<String>,
+    /// A schedule: each fault comes by its own begin, whatever others are in force.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overlapping: bool,
 }
 
 /// The facts of a cluster for a timetable.
@@ -68,6 +71,9 @@ pub fn timetable(seed: u64, options: &NemesisOptions, cluster: ClusterShape, loa
     let ClusterShape { nodes, leads, quiet_end, .. } = cluster;
     let leaderless = (!leads).then(|| options.leaderless());
     let options = leaderless.as_ref().unwrap_or(options);
+    if !options.schedule.is_empty() {
+        return crate::schedule::scheduled(seed, options, cluster, load);
+    }
     let mut rng = Rng::new(seed, "nemesis", 0);
     let mut plan = Timetable { quiet_from: Span(load.saturating_sub(quiet_end)), ..Timetable::default() };
     let mut kinds = kinds(options, nodes, &mut plan.warnings);
@@ -91,6 +97,7 @@ pub fn timetable(seed: u64, options: &NemesisOptions, cluster: ClusterShape, loa
             at: Span::millis(slot_start_ms + rng.between(0, room_ms)),
             lasts: Span::millis(slot.lasts_ms),
             fault: kinds[slot.kind].draws.draw(&mut rng),
+            entry: None,
         });
         slot_start_ms += slot.slot_ms;
     }

@@ -71,7 +71,7 @@ pub enum Command {
     #[command(visible_alias = "analyze")]
     Check(super::check::CheckArgs),
     /// Dry run: nodes, packages, commands, the fault timetable of this seed; touches nothing
-    Plan(PlanArgs),
+    Plan(super::plan::DryRunArgs),
     /// Draw the report of a stored run again
     Report(super::report::ReportArgs),
     /// Browse stored runs in a web page

@@ -12,7 +12,7 @@ use crate::run::reach::unreachable;
 use crate::targets::{Deployment, MissingPackages, Target};
 use clap::Args;
 use dsfuzz_checkers::history::Mark;
-use dsfuzz_nemesis::{AgentPaths, ClusterView, FaultOptions, NodeView};
+use dsfuzz_nemesis::{AgentPaths, ClusterView, NodeView};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -176,8 +176,7 @@ async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<
         }),
         Arc::new(|| 0),
     );
-    let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
-    let paths = faults.map(FaultOptions::agent_paths).max().unwrap_or(AgentPaths::NotNeeded);
+    let paths = plan.nemesis.as_ref().map_or(AgentPaths::NotNeeded, |nemesis| nemesis.agent_paths());
     // TCP proves every cut except a one-way cut. The target's own ports answer only once it runs.
     let (one_way, cuts) = (paths == AgentPaths::OneWay, paths != AgentPaths::NotNeeded);
     let has_ports = view.nodes.iter().all(|node| !node.ports.is_empty());

@@ -3,7 +3,7 @@ use super::{Output, Paint, PlanArgs};
 use crate::cluster::Node;
 use crate::error::{Exit, Failure};
 use crate::judge::Rules;
-use crate::plan::{LabPlan, Plan, fit, on_one_line};
+use crate::plan::{LabPlan, Plan, fit, on_one_line, schedule};
 use crate::run::NODE_DIR;
 use crate::targets::Target;
 use crate::targets::layout::NodeLayout;
@@ -14,6 +14,17 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+
+/// `dsfuzz plan`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DryRunArgs {
+    /// The plan.
+    #[command(flatten)]
+    pub plan: PlanArgs,
+    /// Print only the faults of this seed, as the `schedule` of a plan
+    #[arg(long)]
+    pub as_schedule: bool,
+}
 
 /// The dry run as one document.
 #[derive(Debug, Serialize)]
@@ -62,16 +73,32 @@ struct DryFault {
     begin_ms: u64,
     /// How long, in milliseconds.
     lasts_ms: u64,
+    /// Its id in the plan's schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// What it waits for, instead of a time of the load; `begin_ms` counts from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
     /// The fault in words, aimed symbolically.
     fault: String,
 }
 
-pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
+pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mut Output) -> Result<Exit, Failure> {
     let (mut plan, _overrides) = args.load()?;
     let drawn = plan.seed.is_none();
     let seed = plan.draw_seed();
     let target = args.target(&plan)?;
     let nodes = fit::nodes(&plan).map_err(Failure::Usage)?;
+    if *as_schedule {
+        fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
+        let schedule =
+            dsfuzz_nemesis::schedule::as_schedule(&fit::timetable(&plan, &target, seed, nodes.len()), &nodes);
+        match out.json {
+            true => out.document(&schedule)?,
+            false => schedule::to_yaml(&schedule).lines().for_each(|line| out.line(crate::harmless::plain_line(line))),
+        }
+        return Ok(Exit::Valid);
+    }
     let steps = steps(&target, &nodes, plan.cluster.dir().unwrap_or(NODE_DIR), out.verbose)?;
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
     let timetable = timetable(&plan, &target, seed, &nodes);
@@ -173,8 +200,8 @@ fn asked(plan: &Plan, target: &Target) -> Vec<String> {
         None => "every node asked by a client of the load".to_owned(),
         Some(min) => format!("{min} nodes asked by a client of the load"),
     });
-    let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
-    let kinds: BTreeSet<&str> = faults.map(|fault| fault.facts().name).collect();
+    let kinds = plan.nemesis.iter().flat_map(|nemesis| nemesis.kinds());
+    let kinds: BTreeSet<&str> = kinds.map(|facts| facts.name).collect();
     let election = Span(target.election());
     let facts = target.facts();
     let leader = if facts.failover { "" } else { " and its leader" };
@@ -199,6 +226,8 @@ fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> Vec<D
         id: planned.id,
         begin_ms: millis(planned.at),
         lasts_ms: millis(planned.lasts),
+        name: planned.entry.as_ref().map(|entry| entry.name.clone()),
+        after: planned.trigger().map(ToString::to_string),
         fault: planned.describe(),
     };
     fit::timetable(plan, target, seed, nodes.len()).faults.iter().map(fault).collect()
@@ -233,6 +262,10 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
     rows.push(("load", load));
     match &plan.nemesis {
         None => rows.push(("faults", "none".into())),
+        Some(nemesis) if !nemesis.schedule.is_empty() => {
+            let titles = std::iter::once("schedule").chain(std::iter::repeat(""));
+            rows.extend(titles.zip(nemesis.schedule.iter().map(schedule::line)));
+        }
         Some(nemesis) => {
             rows.push(("faults", format!("one every {}, each for {}", nemesis.every, nemesis.lasts)));
             rows.extend(nemesis.faults.iter().map(|fault| ("", written(fault))));
@@ -252,11 +285,10 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
         let name = title(out, if index == 0 { "timetable" } else { "" });
         let begin = fault.begin_ms as f64 / 1000.0;
         let lasts = fault.lasts_ms as f64 / 1000.0;
-        out.line(format!(
-            "{name} {:<10} {begin:>7.1} s for {lasts:>5.1} s  {}",
-            format!("fault {}", fault.id),
-            fault.fault
-        ));
+        let id = fault.name.clone().unwrap_or_else(|| fault.id.to_string());
+        let after = fault.after.as_ref().map(|after| format!(", {:.3} s after {after}", begin)).unwrap_or_default();
+        let begin = if fault.after.is_some() { format!("{:>9}", "triggered") } else { format!("{begin:>7.1} s") };
+        out.line(format!("{name} {:<10} {begin} for {lasts:>5.1} s  {}{after}", format!("fault {id}"), fault.fault));
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
         row("ok_fraction", "fraction of all calls that was Ok", seen.ok_fraction, asked.ok_fraction_min)
             .or_missing(|| shortfall::ok_fraction(history, seen.ok_fraction, asked.ok_fraction_min)),
     ];
+    rows.extend(scheduled(history, rules, info));
     rows.extend(nodes_asked(history, asked, rules));
     rows.extend(rules.rate.and_then(|rate| rate_reached(history, rate)));
     for (kind, numbers) in &seen.kinds {
@@ -36,7 +37,7 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
             fitted => format!("the load had room for {fitted} faults"),
         };
         let doc = format!("{kind} faults that were proven to be in force, of 0 planned ({room})");
-        let min = asked.proven_per_kind_min.of(kind);
+        let min = per_kind_min(asked, rules, kind);
         let row = row(&format!("proven_{kind}"), &doc, 0.0, min as f64);
         rows.push(row.or_missing(|| shortfall::never_came(kind, min, info)));
     }
@@ -62,7 +63,7 @@ fn of_kind(
     leaders: &[Leadership],
     (asked, rules, info): (&EvidencePlan, &Rules, &RunInfo),
 ) {
-    let min = asked.proven_per_kind_min.of(kind);
+    let min = per_kind_min(asked, rules, kind);
     let (long, planned) = (Span(IN_FORCE_MIN), numbers.planned);
     let doc = format!("{kind} faults that were proven to be in force for {long} or longer, of {planned} planned");
     let proven = row(&format!("proven_{kind}"), &doc, met.len() as f64, min as f64);
@@ -110,6 +111,22 @@ fn of_kind(
         let asked = row(&format!("asked_during_{kind}"), &doc, rate, min);
         rows.push(asked.or_missing(|| shortfall::asked_during(met, node, rate, min)));
     }
+}
+
+/// The least number of proven faults of a kind. Of a schedule every single fault is asked for, by a row of its own.
+fn per_kind_min(asked: &EvidencePlan, rules: &Rules, kind: &str) -> u64 {
+    if rules.scheduled.is_empty() { asked.proven_per_kind_min.of(kind) } else { 0 }
+}
+
+/// The faults of the plan's schedule that came: all of them are asked for.
+fn scheduled(history: &History, rules: &Rules, info: &RunInfo) -> Option<Evidence> {
+    let asked = rules.scheduled.len();
+    let came = |id: &&String| history.faults.iter().any(|fault| fault.name == **id && fault.proven.is_some());
+    let missing: Vec<&String> = rules.scheduled.iter().filter(|id| !came(id)).collect();
+    let had = asked - missing.len();
+    let doc = format!("faults of the schedule that were proven to be in force, of {asked}");
+    let row = row("scheduled_faults", &doc, had as f64, asked as f64);
+    (asked > 0).then(|| row.or_missing(|| shortfall::scheduled(history, &missing, info)))
 }
 
 /// Nodes with clients of the load, unless these are all nodes.
@@ -164,6 +181,11 @@ fn leader_changes(
         let election = Span(info.facts.election());
         changes.or_missing(|| mover.map(|met| shortfall::leader_changes(met, seen, min, election)).unwrap_or_default())
     })
+}
+
+/// The name of a fault in sentences: its id in the schedule, else its number.
+fn label(fault: &Fault) -> String {
+    if fault.name.is_empty() { fault.id.to_string() } else { fault.name.clone() }
 }
 
 fn row(name: &str, doc: &str, measured: f64, at_least: f64) -> Evidence {

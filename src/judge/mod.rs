@@ -13,7 +13,6 @@ use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict};
 use crate::targets::TargetFacts;
 use crate::targets::recipe::Exits;
 use dsfuzz_checkers::{Budget, CHECKERS, CRASHES, History, Options, Phase, Severity, Validity, Value, Verdict};
-use dsfuzz_nemesis::FaultOptions;
 use dsfuzz_nemesis::facts::Leaves;
 use dsfuzz_workloads::{Part, Workload, WorkloadOptions};
 use never_ok::NeverOk;
@@ -42,6 +41,8 @@ pub struct Rules {
     pub evidence: Option<EvidencePlan>,
     /// Kinds of fault in the plan, each once. Each must have landed.
     pub kinds: Vec<String>,
+    /// Ids of the faults of the plan's schedule. Each must have come.
+    pub scheduled: Vec<String>,
     /// The plan does not name the checker `crashes`, which judges every run all the same.
     pub crashes_implied: bool,
     /// The plan's calls a second.
@@ -84,9 +85,11 @@ impl Rules {
         judged.for_each(|(_, options)| with_exits(options, &facts.exits));
         let in_shards = checkers.iter_mut().filter(|(name, _)| name == SPLIT_BRAIN && facts.several_leaders);
         in_shards.for_each(|(_, options)| drop(options.0.insert("several_leaders".to_owned(), Value::Bool(true))));
-        let faults = || plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults).map(FaultOptions::facts);
+        let faults = || plan.nemesis.iter().flat_map(|nemesis| nemesis.kinds());
         let kinds: BTreeSet<&str> = faults().map(|facts| facts.name).collect();
         let kinds: Vec<String> = kinds.into_iter().map(String::from).collect();
+        let schedule = plan.nemesis.iter().flat_map(|nemesis| &nemesis.schedule);
+        let scheduled = schedule.map(|entry| entry.id.clone()).collect();
         let cuts = faults().any(|facts| facts.leaves == Leaves::ConnectedNodes);
         let (mut if_seen, mut not_asked) = (Vec::new(), Vec::new());
         if plan.check.is_empty() && !cuts {
@@ -113,6 +116,7 @@ impl Rules {
             budget: plan.budget.clone(),
             evidence: Some(plan.evidence.clone()),
             kinds,
+            scheduled,
             rate: plan.load.rate.map(|rate| rate.0),
             load: Some(load),
             if_seen,

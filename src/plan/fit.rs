@@ -111,8 +111,8 @@ pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
     warnings.extend(few_calls(plan));
     warnings.extend(long_deadline(plan));
     warnings.extend(faster_than_slots(plan));
-    let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
-    warnings.extend(faults.filter(|fault| fault.silences_all()).map(|fault| {
+    let faults = plan.nemesis.iter().flat_map(|nemesis| nemesis.all_faults());
+    warnings.extend(faults.map(|(fault, _)| fault).filter(|fault| fault.silences_all()).map(|fault| {
         format!(
             "{}: nodes: all leaves no node to answer: evidence asks for calls that are Ok before it and after its heal",
             fault.facts().name
@@ -155,17 +155,14 @@ fn no_safety(plan: &Plan) -> Option<String> {
 fn short_faults(plan: &Plan) -> impl Iterator<Item = String> {
     // A fault is proven, and proven again, within its duration.
     let enough = Span(2 * IN_FORCE_MIN);
-    let faults = plan.nemesis.iter().flat_map(|nemesis| nemesis.faults.iter().map(move |fault| (nemesis, fault)));
-    faults.filter_map(move |(nemesis, fault)| {
-        let lasts = fault.lasts().unwrap_or(nemesis.lasts);
-        (lasts < enough).then(|| {
-            format!(
-                "{}: a fault of {lasts} proves too little: evidence counts faults that are proven to be in force for {} \
-                 or longer; `for: {enough}` or longer will do",
-                fault.facts().name,
-                Span(IN_FORCE_MIN)
-            )
-        })
+    let faults = plan.nemesis.iter().flat_map(|nemesis| nemesis.all_faults());
+    faults.filter(move |(_, lasts)| *lasts < enough).map(move |(fault, lasts)| {
+        format!(
+            "{}: a fault of {lasts} proves too little: evidence counts faults that are proven to be in force for {} or \
+             longer; `for: {enough}` or longer will do",
+            fault.facts().name,
+            Span(IN_FORCE_MIN)
+        )
     })
 }
 

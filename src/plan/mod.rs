@@ -9,6 +9,7 @@ pub mod names;
 mod overrides;
 mod quantities;
 pub mod reference;
+pub mod schedule;
 mod validate;
 
 pub use check::CheckPlan;

@@ -4,6 +4,8 @@ use crate::cluster::{ExecOptions, SshOptions};
 use crate::document::{Mistake, did_you_mean};
 use crate::lab::NODES_MAX;
 use dsfuzz_checkers::{CHECKERS, CheckerDoc, OptionError, Options};
+use dsfuzz_nemesis::NemesisOptions;
+use dsfuzz_nemesis::schedule::{Begin, Trigger};
 use dsfuzz_workloads::WorkloadOptions;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,6 +19,8 @@ const RATE_MAX: f64 = 1_000_000.0;
 const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Most faults of one run.
 const FAULTS_MAX: u32 = 10_000;
+/// Most faults of a schedule, which all wait at the same time.
+const SCHEDULE_MAX: usize = 200;
 /// Least time between the begins of two faults, however small `every` is.
 const FAULT_SLOT_MIN: Duration = Duration::from_secs(1);
 
@@ -262,8 +266,17 @@ fn nemesis(plan: &Plan) -> Result<(), Mistake> {
             return wrong(&["nemesis", key], "this duration cannot be zero", "such as 10s");
         }
     }
-    if nemesis.faults.is_empty() {
-        return wrong(&["nemesis"], "a nemesis without faults", "name some under `faults`, or leave out `nemesis`");
+    match (nemesis.faults.is_empty(), nemesis.schedule.is_empty()) {
+        (true, true) => {
+            let help = "name some under `faults` or `schedule`, or leave out `nemesis`";
+            return wrong(&["nemesis"], "a nemesis without faults", help);
+        }
+        (false, false) => {
+            let message = "both `faults`, which are drawn over the load, and a `schedule`";
+            return wrong(&["nemesis", "schedule"], message, "leave one of the two out");
+        }
+        (true, false) => return schedule(nemesis),
+        (false, true) => {}
     }
     let faults = plan.load.time.0.as_secs_f64() / nemesis.every.0.max(FAULT_SLOT_MIN).as_secs_f64();
     if faults > f64::from(FAULTS_MAX) {
@@ -275,6 +288,32 @@ fn nemesis(plan: &Plan) -> Result<(), Mistake> {
     if quiet >= plan.load.time.0 {
         let message = format!("the quiet start and end leave no time for faults in a load of {}", plan.load.time);
         return wrong(&["nemesis"], message, "a longer `load.time`, or shorter `quiet_start` and `quiet_end`");
+    }
+    Ok(())
+}
+
+fn schedule(nemesis: &NemesisOptions) -> Result<(), Mistake> {
+    if nemesis.schedule.len() > SCHEDULE_MAX {
+        let message = format!("{} faults in one schedule", nemesis.schedule.len());
+        return wrong(&["nemesis", "schedule"], message, &format!("at most {SCHEDULE_MAX}"));
+    }
+    for (position, entry) in nemesis.schedule.iter().enumerate() {
+        let at = position.to_string();
+        if entry.duration(nemesis.lasts).0.is_zero() {
+            return wrong(&["nemesis", "schedule", &at, "for"], "this duration cannot be zero", "such as 6s");
+        }
+        if let Begin::When(trigger) = &entry.begin
+            && !matches!(trigger, Trigger::Fault { .. })
+        {
+            let help = "use {fault: ..}, or `at`";
+            return wrong(&["nemesis", "schedule", &at, "when"], "only triggers by a fault are observed yet", help);
+        }
+        if let Begin::When(Trigger::Log { pattern, .. }) = &entry.begin
+            && let Err(error) = regex_lite::Regex::new(pattern)
+        {
+            let message = format!("{pattern} is not a regular expression: {error}");
+            return wrong(&["nemesis", "schedule", &at, "when"], message, "such as {log: \"became leader\"}");
+        }
     }
     Ok(())
 }

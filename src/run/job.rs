@@ -36,9 +36,9 @@ impl Job {
     }
 
     pub(super) fn info(&self, target: &Target, timetable: &Timetable) -> RunInfo {
-        let faults = self.plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
+        let faults = self.plan.nemesis.iter().flat_map(|nemesis| nemesis.kinds());
         let mut kinds: Vec<String> = Vec::new();
-        faults.map(|fault| fault.facts().name.to_owned()).for_each(|kind| {
+        faults.map(|facts| facts.name.to_owned()).for_each(|kind| {
             if !kinds.contains(&kind) {
                 kinds.push(kind);
             }

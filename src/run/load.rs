@@ -14,7 +14,7 @@ use crate::targets::Deployment;
 use crate::targets::recipe::Authority;
 use dsfuzz_checkers::FinalReads;
 use dsfuzz_checkers::history::FaultStep;
-use dsfuzz_nemesis::{ClusterView, NodeView, Timetable};
+use dsfuzz_nemesis::{ClusterView, NodeView, ScheduledFault, Timetable};
 use dsfuzz_workloads::{Connect, Terms, Workload};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,10 +50,19 @@ pub(super) struct FinishedLoad {
     pub(super) began: std::time::Instant,
     pub(super) readiness: Readiness,
     pub(super) summary: DriverSummary,
-    /// Greatest delay of a fault behind the timetable.
-    pub(super) slip_ms: Option<u64>,
+    /// The faults that began, as they were measured, and the greatest delay of one behind the timetable.
+    pub(super) faults: MeasuredFaults,
     /// The role prober, which continues.
     pub(super) probing: Watch,
+}
+
+/// The faults of a load as they were measured.
+#[derive(Default)]
+pub(super) struct MeasuredFaults {
+    /// Those that began, as entries of a schedule.
+    pub(super) schedule: Vec<ScheduledFault>,
+    /// Greatest delay of a fault behind the timetable.
+    pub(super) slip_ms: Option<u64>,
 }
 
 /// Faults in force now, in words, for the progress line.
@@ -113,8 +122,8 @@ impl Load {
         };
         let (connect, options) = (self.connect.clone(), &self.options);
         match prepared::through_ready(connect, options, READY_WITHIN, halt.clone(), load).await {
-            Some((readiness, (began, summary, slip_ms))) => {
-                Some(FinishedLoad { began, readiness, summary, slip_ms, probing })
+            Some((readiness, (began, summary, faults))) => {
+                Some(FinishedLoad { began, readiness, summary, faults, probing })
             }
             None => {
                 probing.stop().await;
@@ -129,7 +138,7 @@ impl Load {
         connect: Arc<dyn Connect>,
         progress: &Arc<dyn Progress>,
         halt: watch::Receiver<bool>,
-    ) -> (std::time::Instant, DriverSummary, Option<u64>) {
+    ) -> (std::time::Instant, DriverSummary, MeasuredFaults) {
         let start = Instant::now();
         let (over, load_over) = watch::channel(false);
         let breaking = {
@@ -147,15 +156,18 @@ impl Load {
         };
         let mut summary = driver.run(halt).await;
         over.send_replace(true);
-        let slip_ms = match breaking.await {
-            Ok(reports) => reports.iter().filter_map(|report| report.slip_ms).max(),
+        let faults = match breaking.await {
+            Ok(outcomes) => MeasuredFaults {
+                slip_ms: outcomes.iter().filter_map(|outcome| outcome.slip_ms).max(),
+                schedule: outcomes.into_iter().filter_map(|outcome| outcome.measured).collect(),
+            },
             Err(error) => {
                 summary.harness.push(format!("the nemesis panicked: {error}"));
-                None
+                MeasuredFaults::default()
             }
         };
         ticking.abort();
-        (start.into_std(), summary, slip_ms)
+        (start.into_std(), summary, faults)
     }
 
     /// Undoes all faults on every node, with proof. An error names the nodes without proof.
@@ -335,7 +347,7 @@ fn views(run: &Run, deployment: &Deployment, leaders: Leaders) -> Views {
             let wait = if for_leader { ELECTION } else { Duration::ZERO };
             let _ = tokio::time::timeout(wait, leaders.wait_for(|leadership| !leadership.now.is_empty())).await;
             let Leadership { now, former } = leaders.borrow().clone();
-            ClusterView { nodes, leaders: now, former_leaders: former, control_boot_id }
+            ClusterView { nodes, leaders: now, former_leaders: former, control_boot_id, ..ClusterView::default() }
         })
     })
 }

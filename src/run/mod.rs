@@ -27,7 +27,7 @@ pub use export::read_back;
 pub use job::{Job, NODE_DIR};
 
 use crate::cluster::Node;
-use crate::plan::Plan;
+use crate::plan::{Plan, schedule};
 use crate::store::{self, RunDir, RunInfo, RunVerdict};
 use crate::targets::recipe::FinalReads;
 use crate::targets::{self, Convergence, Deployment, NotReady, Target};
@@ -370,9 +370,12 @@ impl Run {
             watching.abort();
             return;
         };
-        let load::FinishedLoad { began, readiness, summary, slip_ms, probing } = ran;
+        let load::FinishedLoad { began, readiness, summary, faults, probing } = ran;
         self.phases.info.readiness = Some(readiness);
-        self.phases.info.timetable_slip_ms = slip_ms;
+        self.phases.info.timetable_slip_ms = faults.slip_ms;
+        if let Err(error) = std::fs::write(self.job.dir.schedule(), schedule::to_yaml(&faults.schedule)) {
+            self.progress.line(&format!("the faults could not be stored as a schedule: {error}"));
+        }
         let problem = match &summary.stopped {
             driver::StopReason::Recorder(why) => why.clone(),
             _ => String::new(),

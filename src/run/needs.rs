@@ -46,8 +46,7 @@ pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<MissingAbility> {
         }
     };
     needs("the target", ROOM);
-    for fault in plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults) {
-        let facts = fault.facts();
+    for facts in plan.nemesis.iter().flat_map(|nemesis| nemesis.kinds()) {
         facts.needs.on(plan.cluster.own_kernel()).iter().for_each(|need| needs(facts.name, need));
     }
     lacking

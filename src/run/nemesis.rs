@@ -1,15 +1,18 @@
 //! Carries out a timetable on the agents, and records each step as an event of the history.
 //!
-//! One fault at a time: resolve, look before, inject, prove, wait, prove again, heal, prove the heal. Every step has a deadline,
-//! so that a heal never waits for long. Never: draws, judges, or retries an injection (only a heal).
+//! Each fault: resolve, look before, inject, prove, wait, prove again, heal, prove the heal. Drawn faults come one at a time, those
+//! of a schedule by their own begins. Every step has a deadline, so that a heal never waits for long. Never: draws, judges, or retries an injection (only a heal).
 mod fault_log;
 mod heal;
+mod in_force;
 mod links;
 mod outcome;
 mod paths;
 mod proof;
 mod remotes;
 mod rolling;
+mod scheduled;
+mod signals;
 #[cfg(test)]
 mod tests;
 
@@ -17,18 +20,21 @@ pub use heal::NodeHeal;
 pub use links::{BlockedKind, BlockedPath};
 pub use outcome::FaultOutcome;
 pub use remotes::{FixedRemotes, Remotes};
+pub use signals::{Fired, NoSignals, Signals};
 
 use crate::cluster::RemoteError;
 use dsfuzz_checkers::history::{FaultEvent, FaultProblem, FaultStep, Mark};
 use dsfuzz_nemesis::facts::VerifiedBy;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::Request;
-use dsfuzz_nemesis::{ClusterView, NodeView, PlannedFault, ResolvedFault, Timetable, resolve};
+use dsfuzz_nemesis::{BoundFault, ClusterView, NodeView, PlannedFault, ResolvedFault, Timetable, resolve, schedule};
 use dsfuzz_workloads::BoxFuture;
 use fault_log::{FaultLog, FaultLogs};
+use in_force::InForce;
 use links::OpenPaths;
 use proof::{CountedFrom, LookBefore};
 use remotes::everywhere;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -81,6 +87,19 @@ impl Default for Limits {
     }
 }
 
+/// The times of a fault in force.
+#[derive(Clone, Copy)]
+struct InForceUntil {
+    /// The begin of the load.
+    start: Instant,
+    /// Its due time.
+    due: Instant,
+    /// The decision to inject it.
+    decided: Instant,
+    /// The begin of the quiet end, at which it is healed at the latest.
+    quiet_from: Instant,
+}
+
 /// Delay behind the timetable from which a fault gets a note.
 const SLIP_NOTED: Duration = Duration::from_millis(100);
 
@@ -96,6 +115,12 @@ pub struct Executor {
     rounds: AtomicU64,
     /// The nodes by the plan and the recipe.
     nodes: Mutex<Vec<NodeView>>,
+    in_force: InForce,
+    /// The faults of a schedule as they were bound, by id.
+    bound: Mutex<BTreeMap<String, BoundFault>>,
+    /// The paths that were open before the first fault of a schedule.
+    baseline: Mutex<OpenPaths>,
+    signals: Arc<dyn Signals>,
 }
 
 impl Executor {
@@ -111,7 +136,17 @@ impl Executor {
             ready: None,
             rounds: AtomicU64::new(0),
             nodes: Mutex::default(),
+            in_force: InForce::default(),
+            bound: Mutex::default(),
+            baseline: Mutex::default(),
+            signals: Arc::new(NoSignals),
         }
+    }
+
+    /// With signals for the triggers of a schedule.
+    pub fn with_signals(mut self, signals: Arc<dyn Signals>) -> Executor {
+        self.signals = signals;
+        self
     }
 
     /// With other limits.
@@ -134,8 +169,12 @@ impl Executor {
         start: Instant,
         mut stop: watch::Receiver<bool>,
     ) -> Vec<FaultOutcome> {
+        let names = self.remotes.names();
         for planned in &timetable.faults {
-            self.logs.planned(planned);
+            self.logs.planned(planned, &names);
+        }
+        if timetable.overlapping {
+            return self.run_schedule(timetable, start, &stop).await;
         }
         let quiet_from = start + timetable.quiet_from.0;
         let mut outcomes = Vec::new();
@@ -151,7 +190,7 @@ impl Executor {
             } else {
                 self.undo_late(&mut late_injections).await;
                 let due = start + planned.at.0;
-                late_injections = self.one(planned, (due, quiet_from), &mut stop, &mut outcome).await;
+                late_injections = self.one(planned, (start, due, quiet_from), &mut stop, &mut outcome).await;
             }
             outcomes.push(outcome);
         }
@@ -159,12 +198,12 @@ impl Executor {
         outcomes
     }
 
-    /// One fault from beginning to end, with its due time and the begin of the quiet end. Returns the nodes whose injections
-    /// had no response in time: these may still happen.
+    /// One fault from beginning to end, with the begin of the load, its due time and the begin of the quiet end. Returns the nodes
+    /// whose injections had no response in time: these may still happen.
     async fn one(
         &self,
         planned: &PlannedFault,
-        (due, quiet_from): (Instant, Instant),
+        (start, due, quiet_from): (Instant, Instant, Instant),
         stop: &mut watch::Receiver<bool>,
         outcome: &mut FaultOutcome,
     ) -> Vec<(u64, String)> {
@@ -179,32 +218,74 @@ impl Executor {
             }
         };
         let log = log.resolved(&fault);
+        log.bound(&schedule::measured(planned, &fault, planned.at.0, planned.lasts.0));
+        let (open, before) = self.look_before(planned.id, &fault).await;
+        let times = InForceUntil { start, due, decided, quiet_from };
+        self.in_force(planned, log, (fault, open, before), times, stop, outcome).await
+    }
+
+    /// A resolved fault from its injections to its heal.
+    async fn in_force(
+        &self,
+        planned: &PlannedFault,
+        log: FaultLog<'_>,
+        (fault, open, before): (ResolvedFault, OpenPaths, LookBefore),
+        InForceUntil { start, due, decided, quiet_from }: InForceUntil,
+        stop: &mut watch::Receiver<bool>,
+        outcome: &mut FaultOutcome,
+    ) -> Vec<(u64, String)> {
+        let (id, fault, open) = (planned.id, Arc::new(fault), Arc::new(open));
         outcome.what.clone_from(&fault.what);
         outcome.nodes.clone_from(&fault.nodes);
-        log.record(FaultStep::Resolved, Vec::new());
-
-        let (open, before) = self.look_before(&fault).await;
+        self.reprove_overtaken(id, &fault).await;
+        self.in_force.enter(id, planned.name(), fault.clone(), open.clone());
         let begun = Instant::now();
         let slip = begun.saturating_duration_since(due);
         outcome.slip_ms = Some(millis(slip));
         outcome.begun = Some(log.begin((slip >= SLIP_NOTED).then_some(slip)));
         if planned.fault.rolling() {
             let end = (begun + planned.lasts.0).min(quiet_from);
-            return self.roll(&log, &fault, before, (decided, end), stop, outcome).await;
+            let late = self.roll(&log, &fault, before, (decided, end), stop, outcome).await;
+            let (at, lasts) = (begun.saturating_duration_since(start), begun.elapsed());
+            outcome.measured = Some(schedule::measured(planned, &fault, at, lasts));
+            self.in_force.leave(id);
+            return late;
         }
-        let (failed, late) = self.inject(planned.id, &fault).await;
+        let (failed, late) = self.inject(id, &fault).await;
         let injected = failed.is_empty();
         let before = LookBefore { problems: [before.problems, failed].concat(), ..before };
         self.prove(&log, (&fault, &open), before, decided, stop, outcome).await;
         if injected {
             wait((begun + planned.lasts.0).min(quiet_from), stop).await;
         }
-        if outcome.proven {
+        if self.in_force.is_overtaken(id) {
+            outcome.reproven = outcome.proven;
+        } else if outcome.proven {
             self.prove_again(&log, (&fault, &open), outcome).await;
         }
+        let (at, lasts) = (begun.saturating_duration_since(start), begun.elapsed());
+        outcome.measured = Some(schedule::measured(planned, &fault, at, lasts));
         self.note_self_heals(fault.injections.iter().map(|(node, _)| node.clone()).collect(), outcome).await;
         self.heal(&log, (&fault, &open), stop, outcome).await;
-        late.into_iter().map(|node| (planned.id, node)).collect()
+        self.in_force.leave(id);
+        late.into_iter().map(|node| (id, node)).collect()
+    }
+
+    /// Verifies once more the faults whose processes this one is about to end: after that nothing shows their effect.
+    async fn reprove_overtaken(&self, id: u64, fault: &ResolvedFault) {
+        for (other, held) in self.in_force.overtakes(id, fault) {
+            let Some(log) = self.logs.begun(other) else { continue };
+            let verified = self.verify(other, (&held.fault, &held.open), CountedFrom::Round, self.limits.look).await;
+            match verified {
+                Ok(detail) => {
+                    let why = format!("fault {id} is about to end the processes that it holds");
+                    log.record(FaultStep::Reproven, [detail, vec![why]].concat());
+                }
+                Err(problems) => {
+                    log.record(FaultStep::Lapsed, problems);
+                }
+            }
+        }
     }
 
     async fn resolve(&self, planned: &PlannedFault) -> Result<ResolvedFault, String> {
@@ -284,6 +365,7 @@ impl Executor {
             Ok(detail) => {
                 let took_ms = millis(decided.elapsed());
                 (outcome.proven, outcome.prove_ms) = (true, Some(took_ms));
+                self.in_force.proven(log.id());
                 log.record(
                     FaultStep::Proven,
                     [detail, vec![format!("proven {took_ms} ms after the decision")]].concat(),

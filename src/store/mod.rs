@@ -66,6 +66,11 @@ impl RunDir {
         self.path.join("plan.yaml")
     }
 
+    /// The faults as they were measured, as a schedule.
+    pub fn schedule(&self) -> PathBuf {
+        self.path.join("schedule.yaml")
+    }
+
     /// The facts of the run: [`RunInfo`].
     pub fn info(&self) -> PathBuf {
         self.path.join("run.json")

@@ -98,6 +98,8 @@ impl HistoryLines {
                     detail,
                     ended: (*step == FaultStep::SelfHealed).then(|| (time - S, *time)),
                     problem: None,
+                    name: String::new(),
+                    entry: None,
                 }),
             ));
         }

@@ -239,7 +239,13 @@ impl HistoryBuilder {
             FaultStep::Unhealed => fault.unhealed = true,
             FaultStep::Lapsed => fault.lapsed = true,
             FaultStep::SelfHealed => fault.self_healed = widened(fault.self_healed, event.ended),
+            FaultStep::Triggered => fault.triggered = Some(mark),
+            FaultStep::NotTriggered => fault.not_triggered = true,
+            FaultStep::Missed => fault.missed = true,
             FaultStep::Resolved | FaultStep::Unproven => {}
+        }
+        if !event.name.is_empty() {
+            fault.name = event.name;
         }
         if event.step != FaultStep::Planned && !event.what.is_empty() {
             fault.what = event.what;

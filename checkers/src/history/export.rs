@@ -43,6 +43,7 @@ fn events(history: &History) -> Vec<(Mark, Event)> {
     }
     for (at, fault) in history.faults.iter().enumerate() {
         let steps = [
+            (fault.triggered, FaultStep::Triggered),
             (fault.begun, FaultStep::Begun),
             (fault.proven, FaultStep::Proven),
             (fault.reproven, FaultStep::Reproven),
@@ -102,6 +103,8 @@ fn extras(fault: &Fault) -> impl Iterator<Item = (&Fault, FaultStep)> {
         (fault.begun.is_none(), FaultStep::Resolved),
         (fault.lapsed, FaultStep::Lapsed),
         (fault.unhealed, FaultStep::Unhealed),
+        (fault.not_triggered, FaultStep::NotTriggered),
+        (fault.missed, FaultStep::Missed),
         (fault.self_healed.is_some(), FaultStep::SelfHealed),
     ];
     steps.into_iter().filter(|(known, _)| *known).map(move |(_, step)| (fault, step))
@@ -155,6 +158,8 @@ impl<W: Write> Lines<'_, W> {
             detail: if first { fault.detail.clone() } else { Vec::new() },
             ended: fault.self_healed.filter(|_| step == FaultStep::SelfHealed),
             problem: fault.problems.first().copied().filter(|_| first),
+            name: fault.name.clone(),
+            entry: None,
         })
     }
 
@@ -313,6 +318,7 @@ fn nemesis(line: &mut String, fault: &Fault, step: FaultStep) {
         FaultStep::Healed => "stop",
         FaultStep::Proven => "proven",
         FaultStep::Reproven => "reproven",
+        FaultStep::Triggered => "triggered",
         _ => "stopping",
     };
     line.push_str(":type :info, :process :nemesis, :f ");

@@ -21,7 +21,7 @@ fn view(nodes: usize, leader: Option<usize>) -> ClusterView {
 }
 
 fn drawn(shape: Shape, nodes: usize, seed: u64) -> PartitionFault {
-    let options = PartitionOptions { shape: Choice::one(shape), lasts: None };
+    let options = PartitionOptions { shape: Choice::one(shape), ..PartitionOptions::default() };
     let mut draws = options.draws(nodes).expect("at least two nodes");
     match draws.draw(&mut Rng::new(seed, "shape", nodes as u64)) {
         SymbolicFault::Partition(fault) => fault,

@@ -148,6 +148,15 @@ impl Injection {
         }
     }
 
+    /// Whether it leaves its services without a process.
+    pub fn leaves_dead(&self) -> bool {
+        match self {
+            Injection::Kill { .. } => true,
+            Injection::EndProcesses { processes, .. } => processes.is_all(),
+            _ => false,
+        }
+    }
+
     /// Whether it kills every process of its services at once.
     pub fn kills_all(&self) -> bool {
         match self {

@@ -17,7 +17,7 @@ fn named(fault: &Fault) -> String {
     let what = if fault.what.is_empty() { &fault.planned } else { &fault.what };
     let has_nodes = fault.nodes.is_empty() || fault.nodes.iter().any(|node| what.contains(node.as_str()));
     let nodes = if has_nodes { String::new() } else { format!(" on {}", fault.nodes.join(" ")) };
-    format!("fault {} ({what}{nodes})", fault.id)
+    format!("fault {} ({what}{nodes})", super::label(fault))
 }
 
 fn is_or_are(count: u64) -> &'static str {
@@ -97,12 +97,34 @@ pub(super) fn never_came(kind: &str, min: u64, info: &RunInfo) -> String {
     )
 }
 
+/// Faults of the schedule that did not come, each with its reason.
+pub(super) fn scheduled(history: &History, missing: &[&String], info: &RunInfo) -> String {
+    let one = |id: &&&String| match history.faults.iter().find(|fault| fault.name == ***id) {
+        Some(fault) => unproven(fault),
+        None => {
+            let warnings = info.planned.iter().flat_map(|planned| &planned.warnings);
+            let why = warnings.into_iter().find(|warning| warning.starts_with(&format!("fault {id} cannot come")));
+            why.cloned().unwrap_or_else(|| format!("fault {id} is not in the record"))
+        }
+    };
+    let reasons: Vec<String> = missing.iter().take(FAULTS_MAX).map(|id| one(&id)).collect();
+    let more = missing.len().saturating_sub(FAULTS_MAX);
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+    format!(
+        "Not every fault of the schedule came, so the run does not show what the plan asks for: {}{more}. Change the trigger \
+         (`when`, `unless_by`), the time (`at`, `load.time`) or the aim of such a fault, or leave it out.",
+        reasons.join("; ")
+    )
+}
+
 /// The reason why a fault is no evidence.
 fn unproven(fault: &Fault) -> String {
     let detail = fault.detail.last().filter(|detail| !detail.is_empty());
     let detail: String = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
     let detail: String = detail.chars().take(DETAIL_CHARS_MAX).collect();
     let why = match (fault.begun, fault.proven, fault.certain()) {
+        (None, ..) if fault.not_triggered => format!("was never triggered{detail}"),
+        (None, ..) if fault.missed => format!("was missed{detail}"),
         (None, ..) => format!("never began{detail}"),
         (_, None, _) => format!("was never proven{detail}"),
         (_, _, None) => format!("was not proven again before its heal{detail}"),

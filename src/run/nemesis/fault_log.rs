@@ -2,15 +2,17 @@
 //! heal, a self-heal) name the same nodes and links.
 use super::EventSink;
 use dsfuzz_checkers::history::{FaultEvent, FaultProblem, FaultStep, Mark};
-use dsfuzz_nemesis::{PlannedFault, ResolvedFault};
-use std::collections::{BTreeMap, HashSet};
+use dsfuzz_nemesis::{PlannedFault, ResolvedFault, ScheduledFault, schedule};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The logs of all faults of a run.
 pub(super) struct FaultLogs {
     sink: EventSink,
     state: Mutex<FaultLogState>,
+    steps: watch::Sender<BTreeSet<(u64, FaultStep)>>,
 }
 
 #[derive(Default)]
@@ -30,7 +32,18 @@ struct Begun {
 
 impl FaultLogs {
     pub(super) fn new(sink: EventSink) -> FaultLogs {
-        FaultLogs { sink, state: Mutex::default() }
+        FaultLogs { sink, state: Mutex::default(), steps: watch::Sender::default() }
+    }
+
+    /// The steps that faults have reached.
+    pub(super) fn steps(&self) -> watch::Receiver<BTreeSet<(u64, FaultStep)>> {
+        self.steps.subscribe()
+    }
+
+    /// The log of a fault that has begun.
+    pub(super) fn begun(&self, fault: u64) -> Option<FaultLog<'_>> {
+        let Begun { event, injected, .. } = self.state().begun.get(&fault)?.clone();
+        Some(FaultLog { logs: self, event, injected })
     }
 
     fn state(&self) -> MutexGuard<'_, FaultLogState> {
@@ -38,9 +51,15 @@ impl FaultLogs {
     }
 
     /// Records the plan.
-    pub(super) fn planned(&self, planned: &PlannedFault) {
-        let detail = vec![format!("at {} for {}", planned.at, planned.lasts)];
-        let event = FaultEvent { what: planned.describe(), step: FaultStep::Planned, detail, ..event_of(planned) };
+    pub(super) fn planned(&self, planned: &PlannedFault, nodes: &[String]) {
+        let begin = match planned.trigger() {
+            Some(trigger) => format!("{} after {trigger}", planned.at),
+            None => format!("at {}", planned.at),
+        };
+        let detail = vec![format!("{begin} for {}", planned.lasts)];
+        let entry = serde_json::to_value(schedule::planned(planned, nodes)).ok().map(Box::new);
+        let event =
+            FaultEvent { what: planned.describe(), step: FaultStep::Planned, detail, entry, ..event_of(planned) };
         (self.sink)(event);
     }
 
@@ -112,6 +131,12 @@ impl FaultLog<'_> {
         self
     }
 
+    /// Records the nodes, and the fault as an entry of a schedule that is bound to them.
+    pub(super) fn bound(&self, entry: &ScheduledFault) {
+        let entry = serde_json::to_value(entry).ok().map(Box::new);
+        (self.logs.sink)(FaultEvent { step: FaultStep::Resolved, entry, ..self.event.clone() });
+    }
+
     /// Records that the injections are about to be requested, and a delay behind the timetable.
     pub(super) fn begin(&self, slip: Option<Duration>) -> Mark {
         let begun = Begun { event: self.event.clone(), injected: self.injected.clone(), healed: false };
@@ -132,7 +157,9 @@ impl FaultLog<'_> {
         {
             begun.healed = true;
         }
-        (self.logs.sink)(FaultEvent { step, detail, problem, ..self.event.clone() })
+        let mark = (self.logs.sink)(FaultEvent { step, detail, problem, ..self.event.clone() });
+        self.logs.steps.send_if_modified(|steps| steps.insert((self.event.fault, step)));
+        mark
     }
 }
 
@@ -150,5 +177,7 @@ fn event_of(planned: &PlannedFault) -> FaultEvent {
         detail: Vec::new(),
         ended: None,
         problem: None,
+        name: planned.entry.as_ref().map(|entry| entry.name.clone()).unwrap_or_default(),
+        entry: None,
     }
 }

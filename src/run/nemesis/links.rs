@@ -9,6 +9,7 @@ use dsfuzz_nemesis::ClusterView;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::{Request, Response};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -46,6 +47,8 @@ impl Round {
 #[derive(Clone, Debug, Default)]
 pub(super) struct OpenPaths {
     pub(super) paths: BTreeSet<NetworkPath>,
+    /// Links that another fault had cut, and that were never seen open.
+    pub(super) unseen: BTreeSet<Link>,
 }
 
 impl OpenPaths {
@@ -80,7 +83,59 @@ pub enum BlockedKind {
     Unknown,
 }
 
+/// Looks before a fault while other faults come and go.
+const LOOKS_MAX: usize = 4;
+
 impl Executor {
+    /// The open paths between all nodes, before the first fault of a schedule: later looks cannot see those that another fault
+    /// cuts.
+    pub(super) async fn look_at_all_links(&self) {
+        let names = self.remotes.names();
+        self.remember(&(self.view)(false).await);
+        let to = |from: &String| {
+            let others = names.iter().filter(|to| *to != from);
+            others.map(|to| (from.clone(), to.clone())).collect::<Vec<Link>>()
+        };
+        let links: Vec<Link> = names.iter().flat_map(to).collect();
+        let (open, _) = self.open_paths(&links, self.limits.round).await;
+        *self.baseline.lock().unwrap_or_else(PoisonError::into_inner) = open;
+    }
+
+    /// The open paths of these links before a fault, and the problems. A link that another fault cuts is open if it was before.
+    pub(super) async fn open_paths_beside(&self, id: u64, links: &[Link]) -> (OpenPaths, Vec<String>) {
+        let mut looks = 0;
+        loop {
+            let changes = self.in_force.changes();
+            let cut = self.in_force.cut_by_others(id);
+            let own: Vec<Link> = links.iter().filter(|link| !cut.contains(link)).cloned().collect();
+            let (mut open, problems) = match own.is_empty() {
+                true => (OpenPaths::default(), Vec::new()),
+                false => self.open_paths(&own, self.limits.round).await,
+            };
+            looks += 1;
+            // A fault that began or ended meanwhile may be the reason.
+            if !problems.is_empty() && changes != self.in_force.changes() && looks < LOOKS_MAX {
+                continue;
+            }
+            let baseline = self.baseline.lock().unwrap_or_else(PoisonError::into_inner);
+            for link in links.iter().filter(|link| cut.contains(link)) {
+                let known = baseline.paths.iter().filter(|path| path.is_of(std::slice::from_ref(link)));
+                let known: Vec<NetworkPath> = known.cloned().collect();
+                if known.is_empty() {
+                    open.unseen.insert(link.clone());
+                }
+                open.paths.extend(known);
+            }
+            return (open, problems);
+        }
+    }
+
+    /// Without the links that other faults cut now, and those that no look ever saw open.
+    pub(super) fn own_links(&self, id: u64, links: &[Link], open: &OpenPaths) -> Vec<Link> {
+        let cut = self.in_force.cut_by_others(id);
+        links.iter().filter(|link| !cut.contains(link) && !open.unseen.contains(link)).cloned().collect()
+    }
+
     /// The open paths of these links, and the problems: links without an open path.
     pub(super) async fn open_paths(&self, links: &[Link], deadline: Duration) -> (OpenPaths, Vec<String>) {
         match self.look(links, deadline).await {
@@ -111,7 +166,7 @@ impl Executor {
         if !round.errors.is_empty() {
             return Err(round.errors);
         }
-        let mut open = OpenPaths { paths: round.heard.clone() };
+        let mut open = OpenPaths { paths: round.heard.clone(), ..OpenPaths::default() };
         let silent: Vec<Link> = links.iter().filter(|link| !peers.is_heard(link, &open.paths)).cloned().collect();
         let mut candidates = peers.paths(&silent, Transport::Tcp);
         candidates.extend(peers.named_unheard(links, &open.paths));

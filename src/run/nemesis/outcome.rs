@@ -1,6 +1,6 @@
 //! [`FaultOutcome`]: the outcome of one planned fault, for benches and for the delay of faults.
 use dsfuzz_checkers::history::Mark;
-use dsfuzz_nemesis::PlannedFault;
+use dsfuzz_nemesis::{PlannedFault, ScheduledFault};
 use serde::Serialize;
 
 /// The outcome of one planned fault.
@@ -28,6 +28,8 @@ pub struct FaultOutcome {
     pub prove_ms: Option<u64>,
     /// From the first undo to the proof of the heal.
     pub heal_ms: Option<u64>,
+    /// As it was measured, bound to its nodes; none if it never began.
+    pub measured: Option<ScheduledFault>,
     /// Self-heals: the node, and the interval on the control node's clock.
     pub self_healed: Vec<(String, u64, u64)>,
     /// The problems, one sentence each.
@@ -48,6 +50,7 @@ impl FaultOutcome {
             healed: false,
             prove_ms: None,
             heal_ms: None,
+            measured: None,
             self_healed: Vec::new(),
             problems: Vec::new(),
         }

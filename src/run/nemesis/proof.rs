@@ -1,11 +1,12 @@
 //! Looks at the nodes before a fault, and the verification that it is in force.
 use super::Executor;
+use super::in_force::Hold;
 use super::links::OpenPaths;
 use super::remotes::{everywhere, unexpected};
 use crate::cluster::RemoteError;
 use dsfuzz_checkers::history::FaultProblem;
 use dsfuzz_nemesis::fault::Link;
-use dsfuzz_nemesis::protocol::{Proof, Request, Response};
+use dsfuzz_nemesis::protocol::{Injection, Proof, Request, Response};
 use dsfuzz_nemesis::{ResolvedFault, Verification};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -45,17 +46,17 @@ fn aimed_services(fault: &ResolvedFault) -> BTreeMap<&str, &[String]> {
 
 impl Executor {
     /// A look before the fault. For a cut also the open paths, since only their silence proves anything.
-    pub(super) async fn look_before(&self, fault: &ResolvedFault) -> (OpenPaths, LookBefore) {
+    pub(super) async fn look_before(&self, id: u64, fault: &ResolvedFault) -> (OpenPaths, LookBefore) {
         match &fault.verification {
             Verification::Links { silent, alive } => {
                 let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
-                let (open, problems) = self.open_paths(&all, self.limits.round).await;
+                let (open, problems) = self.open_paths_beside(id, &all).await;
                 let problems = problems.into_iter().map(|problem| format!("before: {problem}")).collect();
                 (open, LookBefore { problems, problem: None })
             }
             Verification::State => {
-                let mut before = self.services_before(fault).await;
-                before.problems.extend(self.clocks_before(fault).await);
+                let mut before = self.services_before(id, fault).await;
+                before.problems.extend(self.clocks_before(id, fault).await);
                 (OpenPaths::default(), before)
             }
         }
@@ -73,10 +74,13 @@ impl Executor {
         everywhere(&self.remotes, asks, self.limits.look).await.into_iter().any(runs)
     }
 
-    async fn services_before(&self, fault: &ResolvedFault) -> LookBefore {
+    async fn services_before(&self, id: u64, fault: &ResolvedFault) -> LookBefore {
         let aimed = aimed_services(fault);
         let asks = aimed.keys().map(|node| ((*node).to_owned(), Request::Services)).collect();
         let LookBefore { mut problems, mut problem } = LookBefore::default();
+        let by_fault = |name: Option<&str>| name.map(|name| format!(", by fault {name}")).unwrap_or_default();
+        let kills = fault.injections.iter().all(|(_, injection)| injection.leaves_dead());
+        let stops = kills || fault.injections.iter().all(|(_, injection)| matches!(injection, Injection::Pause { .. }));
         for (node, answer) in everywhere(&self.remotes, asks, self.limits.look).await {
             let states = match answer {
                 Ok(Response::Services(states)) => states,
@@ -90,13 +94,22 @@ impl Executor {
                 }
             };
             for service in aimed.get(node.as_str()).copied().unwrap_or_default() {
+                let holders = self.in_force.holders(id, &node, service);
+                let held = |hold: Hold| holders.iter().find(|(_, other)| *other == hold).map(|(name, _)| name.as_str());
                 match states.iter().find(|state| state.name == *service) {
+                    // Two kills hold it down, two pauses stop it, and a stopped process can be killed.
+                    Some(state) if state.pids.is_empty() && kills && held(Hold::Dead).is_some() => {}
+                    Some(state) if state.paused && stops && held(Hold::Still).is_some() => {}
                     None => problems.push(format!("{node}: {service} was not defined before")),
                     Some(state) if state.pids.is_empty() => {
                         problem = Some(FaultProblem::NotRunning);
-                        problems.push(format!("{node}: {service} was not running before"));
+                        let by = by_fault(held(Hold::Dead));
+                        problems.push(format!("{node}: {service} was not running before{by}"));
                     }
-                    Some(state) if state.paused => problems.push(format!("{node}: {service} was paused before")),
+                    Some(state) if state.paused => {
+                        let by = by_fault(held(Hold::Still));
+                        problems.push(format!("{node}: {service} was paused before{by}"));
+                    }
                     Some(_) => {}
                 }
             }
@@ -104,8 +117,9 @@ impl Executor {
         LookBefore { problems, problem }
     }
 
-    async fn clocks_before(&self, fault: &ResolvedFault) -> Vec<String> {
+    async fn clocks_before(&self, id: u64, fault: &ResolvedFault) -> Vec<String> {
         let shifts = fault.injections.iter().filter(|(_, injection)| injection.facts().changes_clock);
+        let shifts = shifts.filter(|(node, _)| !self.in_force.other_clock(id, node));
         let asks = shifts.map(|(node, _)| (node.clone(), Request::Clocks)).collect();
         let mut problems = Vec::new();
         for (node, answer) in everywhere(&self.remotes, asks, self.limits.look).await {
@@ -182,26 +196,36 @@ impl Executor {
         (silent, alive, open): (&[Link], &[Link], &OpenPaths),
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
-        let cut = self.cut_paths(silent, alive, open, deadline.min(self.limits.round)).await?;
-        let (mut seen, mut problems) = (Vec::new(), Vec::new());
+        let alive = self.own_links(id, alive, open);
+        let cut = self.cut_paths(silent, &alive, open, deadline.min(self.limits.round)).await?;
+        let (mut seen, mut problems) = (vec![cut], Vec::new());
+        // Packets that another fault's rule drops first are not counted by this one.
+        let counted = self.own_links(id, silent, open);
+        if counted.len() < silent.len() {
+            let shared = silent.iter().filter(|link| !counted.contains(link)).cloned().collect();
+            let by = self.in_force.cutters(id, &shared).join(", ");
+            seen.push(vec![format!("{} of its links are cut by fault {by} too: there its rules stand", shared.len())]);
+        }
         for (node, proof) in self.proofs(id, fault, deadline.min(self.limits.look)).await? {
             let earlier = before.iter().find(|(name, _)| *name == node).map_or(0, |(_, proof)| proof.dropped_packets);
             let dropped = proof.dropped_packets;
             if !proof.holds {
                 problems.push(format!("not in force on {node}: {}", proof.detail.join("; ")));
+            } else if open.pairs_to(&node, &counted) == 0 && counted.len() < silent.len() {
+                seen.push(vec![format!("{node}: its rule stands")]);
             } else if dropped <= earlier {
                 problems.push(format!("{node}: its rule dropped nothing in this round ({dropped} packets so far)"));
-            } else if dropped - earlier < open.pairs_to(&node, silent) {
-                let (few, pairs) = (dropped - earlier, open.pairs_to(&node, silent));
+            } else if dropped - earlier < open.pairs_to(&node, &counted) {
+                let (few, pairs) = (dropped - earlier, open.pairs_to(&node, &counted));
                 problems.push(format!("{node}: its rule dropped {few} packets of {pairs} address pairs"));
             } else {
-                seen.push(format!("{node}: its rule dropped {} packets", dropped - earlier));
+                seen.push(vec![format!("{node}: its rule dropped {} packets", dropped - earlier)]);
             }
         }
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok([cut, seen].concat())
+        Ok(seen.concat())
     }
 
     /// The proofs of all agents with an injection, in the order of the injections; errors if one gave no response.

@@ -1,5 +1,6 @@
 //! The life of a fault on a cluster in memory, as events of the journal. The clock belongs to the test.
 mod fake;
+mod schedule;
 
 use super::*;
 use dsfuzz_checkers::history::FaultStep::{

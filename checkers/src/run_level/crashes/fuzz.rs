@@ -179,6 +179,8 @@ fn history(faults: &[Planned], records: &[ProcessEvent]) -> History {
                 detail: Vec::new(),
                 ended: None,
                 problem: None,
+                name: String::new(),
+                entry: None,
             };
             (time, Record::Fault(event))
         }));

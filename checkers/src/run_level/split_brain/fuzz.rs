@@ -104,6 +104,8 @@ fn fault(random: &mut ScriptedHistory, fault: u64, step: FaultStep, cut: &BTreeS
             detail,
             ended: None,
             problem: None,
+            name: String::new(),
+            entry: None,
         })
     })
 }

@@ -3,7 +3,7 @@ use crate::cluster::{Node, Remote, RemoteError};
 use dsfuzz_nemesis::protocol::{HeardPing, Injection, PingTarget, Proof, Request, Response, SelfHeal, ServiceState};
 use dsfuzz_nemesis::{ClusterView, NodeView};
 use dsfuzz_workloads::BoxFuture;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -31,7 +31,8 @@ pub(super) struct Wrong {
 pub(super) struct FakeNode {
     pub(super) wrong: Wrong,
     injections: BTreeMap<u64, Injection>,
-    dropped: u64,
+    /// Dropped packets by fault: as in the kernel, only the first rule counts a packet.
+    dropped: BTreeMap<u64, u64>,
     heard: BTreeMap<u64, Vec<HeardPing>>,
     /// Addresses beside the first.
     pub(super) more: Vec<IpAddr>,
@@ -149,8 +150,10 @@ impl FakeCluster {
         let mut passes = false;
         self.change(name, |node| {
             let dropped = node.drops(source);
-            passes = !dropped && !node.wrong.unplugged;
-            node.dropped += if dropped && !node.wrong.unplugged { packets } else { 0 };
+            passes = dropped.is_none() && !node.wrong.unplugged;
+            if let Some(fault) = dropped.filter(|_| !node.wrong.unplugged) {
+                *node.dropped.entry(fault).or_default() += packets;
+            }
         });
         passes
     }
@@ -205,16 +208,19 @@ impl FakeCluster {
             }
             Request::Prove { fault } => {
                 let revived = node.wrong.revives && matches!(node.injections.get(&fault), Some(Injection::Kill { .. }));
-                node.proof(!revived && (node.injections.contains_key(&fault) || node.wrong.deaf_to_injections))
+                let dead = node.injections.values().any(|injection| matches!(injection, Injection::Kill { .. }));
+                let gone = dead && matches!(node.injections.get(&fault), Some(Injection::Pause { .. }));
+                let there = node.injections.contains_key(&fault) || node.wrong.deaf_to_injections;
+                node.proof(fault, !revived && !gone && there)
             }
             Request::Undo { fault } => {
                 node.injections.remove(&fault);
                 node.undone.push(fault);
-                node.proof(true)
+                node.proof(fault, true)
             }
             Request::UndoAll => {
                 node.injections.clear();
-                node.proof(true)
+                node.proof(0, true)
             }
             Request::Addresses => Response::Addresses([vec![address(name)], node.more.clone()].concat()),
             Request::Undone => Response::Undone { by_itself: node.by_itself.clone(), left: Vec::new(), now_ns },
@@ -227,18 +233,16 @@ impl FakeCluster {
 }
 
 impl FakeNode {
-    fn drops(&self, sender: IpAddr) -> bool {
-        let dropped: BTreeSet<&IpAddr> = self
-            .injections
-            .values()
-            .filter_map(|injection| if let Injection::Drop { from } = injection { Some(from) } else { None })
-            .flatten()
-            .collect();
-        dropped.contains(&sender) && !self.undropped.contains(&sender)
+    /// The fault whose rule drops packets of this sender: of several, the newest.
+    fn drops(&self, sender: IpAddr) -> Option<u64> {
+        let drops = |injection: &Injection| matches!(injection, Injection::Drop { from } if from.contains(&sender));
+        let fault = self.injections.iter().rev().find(|(_, injection)| drops(injection)).map(|(fault, _)| *fault);
+        fault.filter(|_| !self.undropped.contains(&sender))
     }
 
-    fn proof(&self, holds: bool) -> Response {
-        Response::Proof(Proof { holds, detail: vec!["looked".to_owned()], dropped_packets: self.dropped })
+    fn proof(&self, fault: u64, holds: bool) -> Response {
+        let dropped_packets = self.dropped.get(&fault).copied().unwrap_or_default();
+        Response::Proof(Proof { holds, detail: vec!["looked".to_owned()], dropped_packets })
     }
 
     fn service(&self) -> ServiceState {

@@ -1,0 +1,243 @@
+//! Carries out a schedule: each fault waits for its own begin, and they may be in force at the same time.
+use super::fault_log::FaultLog;
+use super::links::OpenPaths;
+use super::proof::LookBefore;
+use super::signals::Fired;
+use super::{Executor, FaultOutcome, InForceUntil, WaitEnd, stopped, wait};
+use dsfuzz_checkers::history::FaultStep;
+use dsfuzz_nemesis::facts::VerifiedBy;
+use dsfuzz_nemesis::schedule::{Trigger, TriggerStep};
+use dsfuzz_nemesis::{BoundFault, ClusterView, PlannedFault, ResolvedFault, Timetable, resolve, schedule};
+use std::pin::Pin;
+use std::sync::PoisonError;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long before its begin a fault is bound and the nodes are looked at, so that it begins in time.
+const AHEAD_LINKS: Duration = Duration::from_millis(100);
+/// The same for a fault that each agent verifies on its own node.
+const AHEAD_STATE: Duration = Duration::from_millis(30);
+
+/// A fault that is bound, with the looks at the nodes before it.
+struct Ready {
+    fault: ResolvedFault,
+    open: OpenPaths,
+    before: LookBefore,
+    leaders: Vec<String>,
+}
+
+impl Executor {
+    /// All faults of a schedule, each by its own begin.
+    pub(super) async fn run_schedule(
+        &self,
+        timetable: &Timetable,
+        start: Instant,
+        stop: &watch::Receiver<bool>,
+    ) -> Vec<FaultOutcome> {
+        let faults = &timetable.faults;
+        if faults.iter().any(|planned| planned.facts().verified_by == VerifiedBy::Links) {
+            self.look_at_all_links().await;
+        }
+        let lives = faults.iter().map(|planned| self.scheduled(planned, timetable, start, stop.clone()));
+        all(lives.map(Box::pin).collect()).await
+    }
+
+    async fn scheduled(
+        &self,
+        planned: &PlannedFault,
+        timetable: &Timetable,
+        start: Instant,
+        mut stop: watch::Receiver<bool>,
+    ) -> FaultOutcome {
+        let mut outcome = FaultOutcome::of(planned);
+        let quiet_from = start + timetable.quiet_from.0;
+        let log = self.logs.of(planned);
+        let fired = match planned.trigger() {
+            None => None,
+            Some(trigger) => match self.await_trigger(planned, trigger, timetable, start, &mut stop).await {
+                Ok(fired) => {
+                    log.record(FaultStep::Triggered, vec![fired.detail.clone()]);
+                    Some(fired)
+                }
+                Err(why) => {
+                    log.record(FaultStep::NotTriggered, vec![why.clone()]);
+                    outcome.problems.push(why);
+                    return outcome;
+                }
+            },
+        };
+        let due = fired.as_ref().map_or(start, |fired| fired.seen) + planned.at.0;
+        if due + planned.lasts.0 > quiet_from {
+            let why = "no time was left: it would not end before the quiet end of the load".to_owned();
+            log.record(FaultStep::Missed, vec![why.clone()]);
+            outcome.problems.push(why);
+            return outcome;
+        }
+        let ahead = match planned.facts().verified_by {
+            VerifiedBy::Links => AHEAD_LINKS,
+            VerifiedBy::State => AHEAD_STATE,
+        };
+        let early = due.checked_sub(ahead).unwrap_or(due);
+        if wait(early, &mut stop).await == WaitEnd::Stopped {
+            outcome.problems.push("stopped before it began".to_owned());
+            return outcome;
+        }
+        let decided = early.max(Instant::now());
+        let ready = match self.ready(planned, fired.as_ref()).await {
+            Ok(ready) => ready,
+            Err(why) => return missed(&log, outcome, why),
+        };
+        if wait(due, &mut stop).await == WaitEnd::Stopped {
+            outcome.problems.push("stopped before it began".to_owned());
+            return outcome;
+        }
+        let ready = match self.still_bound(planned, fired.as_ref(), ready).await {
+            Ok(ready) => ready,
+            Err(why) => return missed(&log, outcome, why),
+        };
+        let Ready { fault, open, before, .. } = ready;
+        let log = log.resolved(&fault);
+        log.bound(&schedule::measured(planned, &fault, due.saturating_duration_since(start), planned.lasts.0));
+        let times = InForceUntil { start, due, decided, quiet_from };
+        let mut late = self.in_force(planned, log, (fault, open, before), times, &mut stop, &mut outcome).await;
+        self.undo_late(&mut late).await;
+        outcome
+    }
+
+    /// Binds a fault to the present nodes, and looks at them.
+    async fn ready(&self, planned: &PlannedFault, fired: Option<&Fired>) -> Result<Ready, String> {
+        let (fault, leaders) = self.bind(planned, fired).await?;
+        let (open, before) = self.look_before(planned.id, &fault).await;
+        Ok(Ready { fault, open, before, leaders })
+    }
+
+    /// The same, or bound again where leadership has moved since.
+    async fn still_bound(&self, planned: &PlannedFault, fired: Option<&Fired>, ready: Ready) -> Result<Ready, String> {
+        let moved = planned.needs_leader() && {
+            let view = self.schedule_view(planned, fired, (self.view)(false).await);
+            view.leaders != ready.leaders
+        };
+        if moved { self.ready(planned, fired).await } else { Ok(ready) }
+    }
+
+    /// Binds with what is known now; only if that is not enough, waits for an election.
+    async fn bind(
+        &self,
+        planned: &PlannedFault,
+        fired: Option<&Fired>,
+    ) -> Result<(ResolvedFault, Vec<String>), String> {
+        let mut refused = String::new();
+        for may_wait in [false, true] {
+            let view = tokio::time::timeout(self.limits.view, (self.view)(may_wait)).await;
+            let view =
+                view.map_err(|_| format!("no view of the cluster within {} ms", self.limits.view.as_millis()))?;
+            self.remember(&view);
+            let mut view = self.schedule_view(planned, fired, view);
+            match resolve(planned, &view) {
+                Ok(_) if planned.facts().verified_by == VerifiedBy::Links => self.learn_addresses(&mut view).await,
+                Ok(_) => {}
+                Err(why) if planned.needs_leader() => {
+                    refused = why.to_string();
+                    continue;
+                }
+                Err(why) => return Err(why.to_string()),
+            }
+            let fault = resolve(planned, &view).map_err(|why| why.to_string())?;
+            let bound = BoundFault {
+                nodes: fault.nodes.clone(),
+                leaders: view.leaders.clone(),
+                former_leaders: view.former_leaders.clone(),
+                trigger: fired.and_then(|fired| fired.node.clone()),
+            };
+            self.bound.lock().unwrap_or_else(PoisonError::into_inner).insert(planned.name(), bound);
+            return Ok((fault, view.leaders));
+        }
+        Err(refused)
+    }
+
+    /// The view for a fault of a schedule: nothing stands in for what is not known, and the node of the trigger counts.
+    fn schedule_view(&self, planned: &PlannedFault, fired: Option<&Fired>, view: ClusterView) -> ClusterView {
+        let mut view = ClusterView { exact: true, ..view };
+        view.bound.clone_from(&self.bound.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(node) = fired.and_then(|fired| fired.node.clone()) {
+            // The prober may not have seen yet that this node leads.
+            let knows = |fired: &Fired| fired.leads && fired.seen.elapsed() < TRIGGER_KNOWS;
+            if fired.is_some_and(knows) && !view.leaders.contains(&node) {
+                view.former_leaders.retain(|former| *former != node);
+                view.former_leaders.splice(0..0, std::mem::take(&mut view.leaders));
+                view.leaders = vec![node.clone()];
+            }
+            let own = view.bound.entry(planned.name()).or_default();
+            own.trigger = Some(node);
+            (own.leaders, own.former_leaders) = (view.leaders.clone(), view.former_leaders.clone());
+        }
+        view
+    }
+
+    async fn await_trigger(
+        &self,
+        planned: &PlannedFault,
+        trigger: &Trigger,
+        timetable: &Timetable,
+        start: Instant,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Fired, String> {
+        let longest = timetable.quiet_from.0.saturating_sub(planned.lasts.0 + planned.at.0);
+        let unless_by = planned.entry.as_ref().and_then(|entry| entry.unless_by);
+        let latest = unless_by.map_or(longest, |by| by.0.min(longest));
+        tokio::select! {
+            biased;
+            () = stopped(stop) => Err(format!("the load ended before {trigger}")),
+            fired = self.fired(trigger, timetable) => Ok(fired),
+            () = tokio::time::sleep_until(start + latest) => {
+                Err(format!("no {trigger} within {} of the load", dsfuzz_nemesis::Span(latest)))
+            }
+        }
+    }
+
+    async fn fired(&self, trigger: &Trigger, timetable: &Timetable) -> Fired {
+        let Trigger::Fault { fault, step } = trigger else {
+            return self.signals.fired(trigger.clone(), self.view.clone()).await;
+        };
+        let id = timetable.faults.iter().find(|planned| planned.name() == *fault).map(|planned| planned.id);
+        let step = match step {
+            TriggerStep::Begun => FaultStep::Begun,
+            TriggerStep::Proven => FaultStep::Proven,
+            TriggerStep::Healed => FaultStep::Healed,
+        };
+        let mut steps = self.logs.steps();
+        let Some(id) = id else { return std::future::pending().await };
+        if steps.wait_for(|steps| steps.contains(&(id, step))).await.is_err() {
+            return std::future::pending().await;
+        }
+        Fired { node: None, seen: Instant::now(), detail: trigger.to_string(), leads: false }
+    }
+}
+
+/// How long after its trigger a fault takes the trigger's node for the leader although the prober does not say so.
+const TRIGGER_KNOWS: Duration = Duration::from_secs(1);
+
+fn missed(log: &FaultLog<'_>, mut outcome: FaultOutcome, why: String) -> FaultOutcome {
+    log.record(FaultStep::Missed, vec![why.clone()]);
+    outcome.problems.push(why);
+    outcome
+}
+
+/// Drives all of these to their ends at the same time.
+async fn all<F: Future + Unpin>(mut lives: Vec<F>) -> Vec<F::Output> {
+    let mut ended: Vec<Option<F::Output>> = lives.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (life, end) in lives.iter_mut().zip(&mut ended) {
+            if end.is_none()
+                && let Poll::Ready(output) = Pin::new(life).poll(context)
+            {
+                *end = Some(output);
+            }
+        }
+        if ended.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    ended.into_iter().flatten().collect()
+}

@@ -1,0 +1,213 @@
+//! Schedules: faults that overlap, and faults that wait for others.
+use super::*;
+use dsfuzz_checkers::history::FaultStep::{Missed, NotTriggered, Triggered};
+use dsfuzz_nemesis::schedule;
+
+impl Stage {
+    /// Runs a schedule on a minute of load.
+    async fn schedule(&self, schedule: serde_json::Value) -> Vec<FaultOutcome> {
+        let options: NemesisOptions = serde_json::from_value(json!({"schedule": schedule})).expect("options");
+        let names = self.cluster.names();
+        assert_eq!(options.mistakes(&names), [""; 0]);
+        let timetable = timetable(3, &options, shape(names.len(), 5), Duration::from_secs(45));
+        assert_eq!(timetable.warnings, [""; 0]);
+        self.executor.run(&timetable, Instant::now(), self.stop.subscribe()).await
+    }
+
+    /// The steps of one fault, with their times in milliseconds.
+    fn life(&self, name: &str) -> Vec<(FaultStep, u64)> {
+        let events = self.events();
+        let of = events.iter().filter(|event| event.name == name);
+        of.map(|event| (event.step, event.time / 1_000_000)).collect()
+    }
+
+    fn steps_of(&self, name: &str) -> Vec<FaultStep> {
+        self.life(name).into_iter().map(|(step, _)| step).collect()
+    }
+
+    fn at(&self, name: &str, step: FaultStep) -> u64 {
+        let life = self.life(name);
+        life.iter().find(|(other, _)| *other == step).unwrap_or_else(|| panic!("no {step:?} in {life:?}")).1
+    }
+
+    fn detail_of(&self, name: &str, step: FaultStep) -> String {
+        let events = self.events();
+        let event = events.iter().find(|event| event.name == name && event.step == step);
+        event.unwrap_or_else(|| panic!("no {step:?} of {name}")).detail.join(" | ")
+    }
+}
+
+const WHOLE: [FaultStep; 7] = [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed];
+
+#[tokio::test(start_paused = true)]
+async fn faults_of_a_schedule_begin_at_their_times_and_overlap() {
+    let stage = Stage::of(5, Some("n3"));
+    let outcomes = stage
+        .schedule(json!([
+            {"id": "cut", "at": "5s 400ms", "for": "6s", "partition": {"cut": ["leader", "others"]}},
+            {"id": "kill", "at": "7s", "for": "2s", "kill": {"nodes": ["n1", "n2"]}},
+            {"id": "stop", "at": "8s", "for": "6s", "pause": {"nodes": "n3"}},
+        ]))
+        .await;
+    for name in ["cut", "kill", "stop"] {
+        assert_eq!(stage.steps_of(name), WHOLE, "{name}");
+    }
+    for (outcome, (at, lasts)) in outcomes.iter().zip([(5400, 6000), (7000, 2000), (8000, 6000)]) {
+        assert!(outcome.slip_ms.is_some_and(|slip| slip < 20), "{outcome:?}");
+        let measured = outcome.measured.clone().expect("begun");
+        let schedule::Begin::At(begun) = measured.begin else { panic!("{measured:?}") };
+        assert!(begun.as_millis().abs_diff(at) < 20, "{measured:?}");
+        assert!(measured.lasts.expect("measured").as_millis().abs_diff(lasts) < 200, "{measured:?}");
+    }
+    assert!(stage.at("kill", Begun) < stage.at("cut", Healed) && stage.at("stop", Begun) < stage.at("kill", Healed));
+    let events = stage.events();
+    let entry = |step: FaultStep| {
+        let event = events.iter().find(|event| event.name == "cut" && event.step == step).expect("an event");
+        event.entry.clone().expect("the fault as an entry of a schedule")
+    };
+    assert_eq!(entry(Planned)["partition"]["cut"], json!(["leader", "others"]));
+    assert_eq!(entry(Resolved)["partition"]["cut"][0], json!({"node": "n3"}));
+    assert_eq!(stage.cluster.broken(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_two_faults_cut_is_silent_until_both_are_healed() {
+    let stage = Stage::of(3, Some("n3"));
+    stage
+        .schedule(json!([
+            {"id": "a", "at": "2s", "for": "4s", "partition": {"cut": ["n1", "n2"]}},
+            {"id": "b", "at": "4s", "for": "6s", "partition": {"cut": ["n1", ["n2", "n3"]]}},
+            {"id": "c", "at": "5s", "for": "2s", "partition": {"cut": {"from": "n2", "to": "n1"}}},
+        ]))
+        .await;
+    for name in ["a", "b", "c"] {
+        assert_eq!(stage.steps_of(name), WHOLE, "{name}: {:?}", stage.events());
+    }
+    assert!(
+        stage.detail_of("b", Proven).contains("2 of its links are cut by fault a too"),
+        "{}",
+        stage.detail_of("b", Proven)
+    );
+    assert!(stage.detail_of("a", Healed).contains("every link is heard again but 2 that another fault cuts"));
+    // While `b` alone is left, its own rules are counted on every link.
+    assert!(!stage.detail_of("b", Reproven).contains("too"), "{}", stage.detail_of("b", Reproven));
+    assert!(stage.detail_of("b", Healed).contains("every link is heard again"));
+    assert!(stage.detail_of("c", Proven).contains("its rule stands"), "{}", stage.detail_of("c", Proven));
+    assert_eq!(stage.cluster.broken(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overlapping_cut_that_did_not_happen_is_not_proven() {
+    let stage = Stage::of(3, Some("n3"));
+    stage.cluster.change("n3", |node| node.wrong.deaf_to_injections = true);
+    stage
+        .schedule(json!([
+            {"id": "a", "at": "2s", "for": "6s", "partition": {"cut": ["n1", "n2"]}},
+            {"id": "b", "at": "3s", "for": "3s", "partition": {"cut": [["n1", "n2"], "n3"]}},
+        ]))
+        .await;
+    assert_eq!(stage.steps_of("a"), WHOLE);
+    assert_eq!(stage.steps_of("b"), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
+    assert!(stage.detail_of("b", Unproven).contains("n3 hears n1, though the link is cut"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_ends_the_evidence_of_the_pause_before_it_and_not_the_pause() {
+    let stage = Stage::of(3, Some("n3"));
+    stage
+        .schedule(json!([
+            {"id": "stop", "at": "2s", "for": "8s", "pause": {"nodes": "n1"}},
+            {"id": "kill", "at": "4s", "for": "3s", "kill": {"nodes": "n1"}},
+            {"id": "again", "at": "5s", "for": "4s", "kill": {"nodes": "n1"}},
+        ]))
+        .await;
+    for name in ["stop", "kill", "again"] {
+        assert_eq!(stage.steps_of(name), WHOLE, "{name}: {:?}", stage.events());
+    }
+    assert!(stage.at("stop", Reproven) <= stage.at("kill", Begun), "{:?}", stage.life("stop"));
+    assert!(stage.detail_of("stop", Reproven).contains("is about to end the processes that it holds"));
+    assert_eq!(stage.cluster.broken(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_fault_has_ended_cannot_be_stopped() {
+    let stage = Stage::of(3, Some("n3"));
+    stage
+        .schedule(json!([
+            {"id": "kill", "at": "2s", "for": "4s", "kill": {"nodes": "n1"}},
+            {"id": "stop", "at": "3s", "for": "1s", "pause": {"nodes": "n1"}},
+        ]))
+        .await;
+    assert_eq!(stage.steps_of("kill"), WHOLE);
+    assert!(stage.steps_of("stop").contains(&Unproven), "{:?}", stage.life("stop"));
+    assert!(stage.detail_of("stop", Unproven).contains("db was not running before, by fault kill"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_follows_a_step_of_another() {
+    let stage = Stage::of(5, Some("n3"));
+    stage
+        .schedule(json!([
+            {"id": "a", "at": "2s", "for": "3s", "kill": {"nodes": "leader"}},
+            {"id": "b", "when": {"fault": "a", "step": "proven"}, "wait": "300ms", "for": "1s",
+             "pause": {"nodes": {"same_as": "a.others"}}},
+            {"id": "c", "when": {"fault": "a", "step": "healed"}, "for": "1s", "kill": {"nodes": {"same_as": "a"}}},
+            {"id": "d", "when": {"fault": "b", "step": "begun"}, "wait": "500ms", "for": "1s",
+             "pause": {"nodes": {"same_as": "a.leader"}}},
+        ]))
+        .await;
+    let triggered = [&[Planned, Triggered][..], &WHOLE[1..]].concat();
+    for name in ["b", "c"] {
+        assert_eq!(stage.steps_of(name), triggered, "{name}");
+    }
+    let after = |name: &str, (of, step): (&str, FaultStep)| stage.at(name, Begun) - stage.at(of, step);
+    assert!((300..320).contains(&after("b", ("a", Proven))), "{:?}", stage.life("b"));
+    assert!(after("c", ("a", Healed)) < 40, "{:?}", stage.life("c"));
+    let events = stage.events();
+    let nodes =
+        |name: &str| events.iter().find(|event| event.name == name && event.step == Begun).map(|e| e.nodes.clone());
+    assert_eq!(nodes("b").expect("begun"), ["n1", "n2", "n4", "n5"]);
+    assert_eq!(nodes("c").expect("begun"), ["n3"]);
+    assert_eq!(nodes("d").expect("begun"), ["n3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_come_is_on_record() {
+    let stage = Stage::of(3, None);
+    let outcomes = stage
+        .schedule(json!([
+            {"id": "no-leader", "at": "2s", "for": "1s", "kill": {"nodes": "leader"}},
+            {"id": "after", "when": {"fault": "no-leader"}, "for": "1s", "unless_by": "10s", "pause": {"nodes": "n1"}},
+            {"id": "late", "when": {"fault": "slow", "step": "healed"}, "for": "9s", "pause": {"nodes": "n1"}},
+            {"id": "slow", "at": "26s", "for": "8s", "pause": {"nodes": "n2"}},
+        ]))
+        .await;
+    assert_eq!(stage.steps_of("no-leader"), [Planned, Missed]);
+    assert!(stage.detail_of("no-leader", Missed).contains("no leader is known"));
+    assert_eq!(stage.steps_of("after"), [Planned, NotTriggered]);
+    assert_eq!(stage.at("after", NotTriggered), 10_000);
+    assert!(stage.detail_of("after", NotTriggered).contains("no fault no-leader proven within 10s of the load"));
+    assert_eq!(stage.steps_of("late"), [Planned, NotTriggered]);
+    assert_eq!(stage.steps_of("slow"), WHOLE);
+    assert!(outcomes.iter().filter(|outcome| outcome.measured.is_some()).count() == 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_heals_every_fault_in_force() {
+    let stage = Stage::of(3, Some("n3"));
+    let stopping = async {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        stage.stop.send_replace(true);
+    };
+    let running = stage.schedule(json!([
+        {"id": "a", "at": "2s", "for": "9s", "kill": {"nodes": "n1"}},
+        {"id": "b", "at": "3s", "for": "9s", "partition": {"cut": ["n2", "others"]}},
+        {"id": "c", "at": "9s", "for": "9s", "pause": {"nodes": "n2"}},
+    ]));
+    tokio::join!(running, stopping);
+    for name in ["a", "b"] {
+        assert!(stage.at(name, Healed) < 4_500, "{:?}", stage.life(name));
+    }
+    assert_eq!(stage.steps_of("c"), [Planned]);
+    assert_eq!(stage.cluster.broken(), Vec::<String>::new());
+}
