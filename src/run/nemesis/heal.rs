@@ -118,7 +118,7 @@ impl Executor {
     }
 
     /// Asks with back-off until every node has proved that the fault is gone. By node: its observations, or the reasons.
-    async fn undo_until_gone(
+    pub(super) async fn undo_until_gone(
         &self,
         nodes: &[String],
         ask: impl Fn() -> Request,

@@ -55,7 +55,7 @@ impl Executor {
                 }
             }
             let id = log.id();
-            let undone = self.undo_until_gone(&[node.clone()], || Request::Undo { fault: id }).await;
+            let undone = self.undo_until_gone(std::slice::from_ref(&node), || Request::Undo { fault: id }).await;
             problems.extend(undone.into_values().filter_map(Result::err).flatten());
             if problems.is_empty() {
                 let left = end.saturating_duration_since(Instant::now()).min(READY);
@@ -102,8 +102,12 @@ impl Executor {
                 outcome.reproven = true;
                 log.record(FaultStep::Reproven, [detail, all].concat());
             }
-            (false, true) => drop(log.record(FaultStep::Lapsed, [all, problems].concat())),
-            (false, false) => drop(log.record(FaultStep::Unproven, problems)),
+            (false, true) => {
+                log.record(FaultStep::Lapsed, [all, problems].concat());
+            }
+            (false, false) => {
+                log.record(FaultStep::Unproven, problems);
+            }
         }
     }
 }

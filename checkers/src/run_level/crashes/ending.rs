@@ -84,7 +84,7 @@ fn provoked(event: &ProcessEvent, history: &History) -> bool {
 fn provokes(fault: &Fault, event: &ProcessEvent, history: &History) -> bool {
     !ends_processes(&fault.kind)
         || fault.nodes.len() * 2 >= history.nodes.len()
-        || fault.nodes.iter().any(|node| *node == event.node)
+        || fault.nodes.iter().any(|node| **node == *event.node)
 }
 
 /// Whether faults of this kind end processes.

@@ -30,7 +30,7 @@ pub(super) fn may_be_torn(event: &ProcessEvent, history: &History) -> bool {
 
 /// Recoveries from planned kills: from the begin of each until some time after the processes were started again.
 fn kills(node: &str, history: &History) -> Vec<Interval> {
-    let possible = ends(node, history).filter_map(Fault::possible);
+    let possible = kills_of(node, history).filter_map(Fault::possible);
     possible.map(|(begin, healed)| (begin, healed.saturating_add(RECOVERY_NS))).collect()
 }
 
@@ -43,7 +43,7 @@ fn ends(node: &str, history: &History) -> Vec<Interval> {
     let ended = history.processes.iter().filter(abrupt).filter_map(|event| Some(event.between?.1));
     ended
         .map(|end| {
-            let healed = ends(node, history).filter_map(Fault::possible).map(|(_, healed)| healed);
+            let healed = kills_of(node, history).filter_map(Fault::possible).map(|(_, healed)| healed);
             let started = restarts(node, history).chain(healed).filter(|start| *start >= end).min();
             (end, started.unwrap_or(end).saturating_add(RECOVERY_NS))
         })
@@ -57,7 +57,7 @@ fn restarts<'h>(node: &'h str, history: &'h History) -> impl Iterator<Item = u64
 }
 
 /// Faults that end processes of a node.
-fn ends<'h>(node: &'h str, history: &'h History) -> impl Iterator<Item = &'h Fault> + 'h {
+fn kills_of<'h>(node: &'h str, history: &'h History) -> impl Iterator<Item = &'h Fault> + 'h {
     let aimed = move |fault: &&Fault| fault.nodes.iter().any(|aimed| aimed == node);
     history.faults.iter().filter(|fault| ends_processes(&fault.kind)).filter(aimed)
 }
