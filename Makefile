@@ -5,8 +5,10 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 ARCH := $(shell uname -m)
 STATIC := $(ARCH)-unknown-linux-gnu
 DSFUZZ := target/release/dsfuzz
+# Stands in run.json of every run.
+export DSFUZZ_REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 
-.PHONY: demo test bench check prove build program agent fuzz-checkers fuzz-readers corpora
+.PHONY: demo test test-vm bench check prove build program agent fuzz-checkers fuzz-readers corpora
 
 ## One real run: five etcd nodes on this machine, real faults, a verdict, a report.
 demo: setup-lab program
@@ -18,6 +20,11 @@ test: setup-test agent
 	$(CARGO) test --workspace --no-run
 	$(CARGO) test -p dsfuzz-checkers --features parquet --lib parquet
 	$(SUDO) env PATH="$$PATH" $(CARGO) test --workspace --no-fail-fast
+
+## Faults on real kernels: three Debian VMs under qemu. Not among the tests; ten minutes and more. Options: make test-vm ARGS="--only faults,power"
+test-vm: setup-vm
+	$(CARGO) build --workspace
+	$(SUDO) env PATH="$$PATH" $(CARGO) test --test vm -- $(ARGS)
 
 ## Speed and memory, compared in one run.
 bench: setup-test build
@@ -78,7 +85,7 @@ agent:
 	mkdir -p target/release
 	cp target/$(STATIC)/release/dsfuzz-agent target/release/dsfuzz-agent-$(ARCH)
 
-.PHONY: setup-build setup-lab setup-test setup-prove
+.PHONY: setup-build setup-lab setup-test setup-prove setup-vm
 setup-build:
 	@.ci/setup build
 setup-lab:
@@ -87,3 +94,5 @@ setup-test:
 	@.ci/setup build lab test
 setup-prove:
 	@.ci/setup build lab test prove
+setup-vm:
+	@.ci/setup build lab vm

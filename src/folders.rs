@@ -1,5 +1,6 @@
 //! Folders of this user that outlast a run, and the folders of the programs that belong to this one.
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 /// The file of a program beside this one: the agent, a client. Tests of cargo live one folder below the programs they test.
 pub fn beside(program: &str) -> Option<PathBuf> {
@@ -13,6 +14,12 @@ pub fn program_folders() -> Vec<PathBuf> {
     own.into_iter().chain(above).collect()
 }
 
+/// Whether root started this process. A process that enters a lab without root is root there, and its folders stay those of its user.
+pub fn is_root() -> bool {
+    static ROOT: OnceLock<bool> = OnceLock::new();
+    *ROOT.get_or_init(|| nix::unistd::geteuid().is_root())
+}
+
 /// The state folder: `$DSFUZZ_STATE`, else `$XDG_STATE_HOME/dsfuzz`, else `/var/lib/dsfuzz` for root and
 /// `~/.local/state/dsfuzz` for others.
 pub fn state_dir() -> PathBuf {
@@ -24,7 +31,7 @@ pub fn state_dir() -> PathBuf {
         return path.join("dsfuzz");
     }
     match set("HOME") {
-        Some(home) if !nix::unistd::geteuid().is_root() => home.join(".local/state/dsfuzz"),
+        Some(home) if !is_root() => home.join(".local/state/dsfuzz"),
         _ => PathBuf::from("/var/lib/dsfuzz"),
     }
 }

@@ -1,10 +1,16 @@
 //! The built program: exit codes, messages, output that machines read, and the plan's documentation.
 #[path = "cli/exit_codes.rs"]
 mod exit_codes;
+#[path = "cli/packed.rs"]
+mod packed;
 #[path = "cli/refused.rs"]
 mod refused;
+#[path = "cli/replayed.rs"]
+mod replayed;
 #[path = "cli/stored.rs"]
 mod stored;
+#[path = "prove/variants.rs"]
+mod variants;
 
 use serde_json::Value;
 use std::path::Path;
@@ -515,5 +521,16 @@ fn the_documentation_of_the_plan_is_complete() {
     maps.extend(schema["$defs"].as_object().unwrap().values());
     for key in maps.iter().filter_map(|map| map["properties"].as_object()).flat_map(|keys| keys.keys()) {
         assert!(expected.contains(&format!("`{key}`")), "{key} is not documented");
+    }
+}
+
+#[test]
+fn every_kind_of_fault_has_a_form_that_is_measured() {
+    assert_eq!(variants::missing(), Vec::<&str>::new(), "tests/prove/variants.rs needs a row");
+    for variant in variants::VARIANTS {
+        let fault = format!("{{{}: {}}}", variant.kind, variant.options);
+        let written: Value = serde_yaml::from_str(&fault).expect("YAML");
+        let read = serde_json::from_value::<dsfuzz_nemesis::FaultOptions>(written);
+        assert!(read.is_ok(), "{}: {fault}: {read:?}", variant.name);
     }
 }

@@ -91,7 +91,7 @@ fn a_node_is_a_machine_of_its_own_and_cannot_reach_beyond_itself() {
     assert_eq!(lab.exec("n1", &["sh", "-c", "exit 7"]).expect("ran").code(), Some(7));
     assert_eq!(lab.ssh("n1", &["exit 9"]).expect("ran").code(), Some(9));
     assert!(lab.exec("n9", &["true"]).expect_err("none").to_string().contains("no node n9"));
-    let (dir, cgroup) = (lab.dir().to_owned(), lab.cgroup().to_owned());
+    let (dir, cgroup) = (lab.dir().to_owned(), lab.cgroup().expect("a cgroup").to_path_buf());
     lab.down().expect("down");
     eventually("everything is gone", || is_gone(&dir, &cgroup));
 }
@@ -132,7 +132,7 @@ fn labs_live_side_by_side_and_are_listed() {
     drop(first);
     let first = Lab::find(&one).expect("still up");
     assert_eq!(in_node(&first, "n1", "cat /etc/which"), "first");
-    let (dir, cgroup) = (second.dir().to_owned(), second.cgroup().to_owned());
+    let (dir, cgroup) = (second.dir().to_owned(), second.cgroup().expect("a cgroup").to_path_buf());
     drop(second);
     eventually("the owned lab ends with its owner", || is_gone(&dir, &cgroup));
     first.down().expect("down");
@@ -144,7 +144,7 @@ fn after_kill_9_of_the_supervisor_the_next_command_leaves_nothing() {
     use_program();
     let lab = Lab::up(&name("killed"), 3, Owner::Detached).expect("up");
     in_node(&lab, "n1", "mkdir -p /sys/fs/cgroup/db/deep; setsid sleep 1000 >/dev/null 2>&1 &");
-    let (dir, cgroup) = (lab.dir().to_owned(), lab.cgroup().to_owned());
+    let (dir, cgroup) = (lab.dir().to_owned(), lab.cgroup().expect("a cgroup").to_path_buf());
     let (supervisor, init) = (lab.supervisor_pid(), in_node(&lab, "n1", "readlink /proc/self/ns/pid"));
     assert!(init.starts_with("pid:"));
     let pid = nix::unistd::Pid::from_raw(i32::try_from(supervisor).expect("a pid"));
@@ -178,7 +178,7 @@ fn an_owner_killed_with_9_takes_its_lab_along() {
         owner.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().expect("started");
     eventually("the owner's lab is up", || Lab::find(&name).is_ok());
     let lab = Lab::find(&name).expect("up");
-    let (dir, cgroup) = (lab.dir().to_owned(), lab.cgroup().to_owned());
+    let (dir, cgroup) = (lab.dir().to_owned(), lab.cgroup().expect("a cgroup").to_path_buf());
     in_node(&lab, "n1", "setsid sleep 1000 >/dev/null 2>&1 &");
     owner.kill().and_then(|()| owner.wait()).expect("killed");
     // Without any further command: the supervisor itself cleans up.
@@ -270,7 +270,7 @@ fn no_way_out_of_a_node_changes_its_machine() {
 fn a_lab_that_cannot_be_removed_stops_no_other() {
     use_program();
     let lab = Lab::up(&name("broken"), 1, Owner::Detached).expect("up");
-    let (dir, cgroup) = (lab.dir().to_path_buf(), lab.cgroup().to_path_buf());
+    let (dir, cgroup) = (lab.dir().to_path_buf(), lab.cgroup().expect("a cgroup").to_path_buf());
     let supervisor = nix::unistd::Pid::from_raw(i32::try_from(lab.supervisor_pid()).expect("a pid"));
     nix::sys::signal::kill(supervisor, nix::sys::signal::Signal::SIGKILL).expect("killed");
     // A mount below its folder keeps it from being removed.

@@ -8,12 +8,16 @@
 //! agent heals everything it did and ends. Its guardian does so if the agent itself is killed.
 pub mod ability;
 mod claim;
+mod disk_effect;
 mod injection;
+mod packets;
 mod selection;
 
 pub use ability::Ability;
 pub use claim::{CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name};
-pub use injection::{Injection, InjectionFacts, Leftover};
+pub use disk_effect::{DiskCall, DiskDamage, DiskEffect, DiskError};
+pub use injection::{Injection, InjectionFacts, Leftover, OwnCommands, OwnProcesses};
+pub use packets::{CutHow, HeardVolley, PacketCounts, PacketEffect, PacketMatch, Volley};
 pub use selection::{Only, PickedProcess, ProcessSelection};
 
 use serde::{Deserialize, Serialize};
@@ -124,6 +128,18 @@ pub enum Request {
         /// Absolute path, `*` allowed in the last part.
         pattern: String,
     },
+    /// Waits for new lines of logs in which a regular expression is found. Answer: [`Response::Followed`], at the first such line
+    /// or when the time is up.
+    Follow {
+        /// Absolute paths, `*` allowed in the last part.
+        logs: Vec<String>,
+        /// Regular expressions for a part of a line.
+        patterns: Vec<String>,
+        /// The positions of the earlier answer. None: nothing is awaited, and the answer has the present ends of the files.
+        positions: Option<BTreeMap<String, u64>>,
+        /// How long to wait; at most 10 s.
+        wait_ms: u64,
+    },
     /// Injects a fault. The undo is journalled first. Answer: [`Response::Injected`].
     #[serde(rename = "act")]
     Inject {
@@ -166,12 +182,30 @@ pub enum Request {
         /// The round's number.
         round: u64,
     },
+    /// Sends a volley of datagrams to the agents of peers. Answer: [`Response::Pinged`] once all are sent.
+    Volley {
+        /// The volley.
+        volley: Volley,
+        /// Targets, each with the sender's own address.
+        to: Vec<PingTarget>,
+    },
+    /// The volleys of a round that arrived here. Answer: [`Response::HeardVolleys`].
+    HeardVolleys {
+        /// The round's number.
+        round: u64,
+    },
     /// Opens TCP connections and closes them at once. Answer: [`Response::Reached`] when all are open or the time is up.
     Reach {
         /// Targets, each with the sender's own address.
         to: Vec<PingTarget>,
         /// How long to wait for the handshakes.
         wait_ms: u64,
+    },
+    /// Lays layers over these folders, in which a target keeps its data, and takes those over others away. What is in the
+    /// folders is safe from a power loss then. Answer: [`Response::Done`].
+    DiskLayers {
+        /// The folders. None: no layer is left.
+        folders: Vec<DiskFolder>,
     },
     /// The services' clocks and the node's own. Answer: [`Response::Clocks`].
     Clocks,
@@ -231,7 +265,7 @@ pub struct CoreFile {
 }
 
 /// A command to run to its end.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// Program and arguments; one element alone is a script for `/bin/sh`.
     pub argv: Vec<String>,
@@ -269,6 +303,18 @@ pub struct Service {
     pub user: String,
     /// File to which its output is appended.
     pub log: String,
+}
+
+/// A folder under a layer: data that are not synced can be lost in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskFolder {
+    /// Absolute path.
+    pub path: String,
+    /// Files in it that are always safe and never fail, such as logs that the harness reads; `*` allowed in the last part.
+    pub exempt: Vec<String>,
+    /// Keep a copy of its files as they are, for [`DiskDamage::OldCopy`].
+    #[serde(default)]
+    pub copy: bool,
 }
 
 /// A response of the agent.
@@ -334,6 +380,13 @@ pub enum Response {
     },
     /// Answer to List: path and size.
     Files(Vec<(String, u64)>),
+    /// Answer to Follow.
+    Followed {
+        /// The lines, once for each pattern that is found in them.
+        lines: Vec<FollowedLine>,
+        /// How far each file was read.
+        positions: BTreeMap<String, u64>,
+    },
     /// Answer to Inject.
     Injected {
         /// One sentence for each step.
@@ -360,6 +413,8 @@ pub enum Response {
     },
     /// Answer to Heard.
     Heard(Vec<HeardPing>),
+    /// Answer to HeardVolleys.
+    HeardVolleys(Vec<HeardVolley>),
     /// Answer to Reach.
     Reached {
         /// Positions with a completed handshake.
@@ -404,6 +459,17 @@ pub struct HeardPing {
     pub count: u32,
 }
 
+/// A line of a log in which a pattern is found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowedLine {
+    /// The file.
+    pub log: String,
+    /// The position of the pattern in the request.
+    pub pattern: usize,
+    /// Its first 500 characters.
+    pub line: String,
+}
+
 /// The state of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceState {
@@ -426,6 +492,9 @@ pub struct Proof {
     pub detail: Vec<String>,
     /// Packets dropped so far by the fault's rule.
     pub dropped_packets: u64,
+    /// The counts of its `packet` injections.
+    #[serde(default)]
+    pub counts: Vec<PacketCounts>,
 }
 
 /// An undo without a request.

@@ -1,4 +1,5 @@
 //! The top of the command line, and the flags that change a plan.
+use super::stored::{self, PlannedOrNot};
 use crate::error::Failure;
 use crate::plan::{Overrides, Plan, fit};
 use crate::secrets;
@@ -67,6 +68,10 @@ pub enum Command {
     /// Deploy a cluster, run the load, inject faults, heal, collect, judge, report
     #[command(visible_alias = "test")]
     Run(super::run::RunArgs),
+    /// Run a stored run again and again, with faults and without: how often its finding comes back
+    Replay(super::replay::ReplayArgs),
+    /// Pack a stored run into an archive for an issue report, without secrets
+    Pack(super::pack::PackArgs),
     /// Judge a stored run, or a history recorded by another tool
     #[command(visible_alias = "analyze")]
     Check(super::check::CheckArgs),
@@ -105,7 +110,7 @@ pub enum Command {
 /// A plan and the changes to it.
 #[derive(Clone, Debug, Args)]
 pub struct PlanArgs {
-    /// The plan, a YAML file
+    /// The plan, a YAML file; or the folder of a stored run, whose plan and files are used again
     #[arg(value_name = "PLAN")]
     pub file: PathBuf,
     /// The changes.
@@ -116,8 +121,16 @@ pub struct PlanArgs {
 impl PlanArgs {
     /// The plan with the changes of the environment and of the flags, and those changes.
     pub fn load(&self) -> Result<(Plan, Overrides), Failure> {
+        self.load_with(PlannedOrNot::Planned)
+    }
+
+    /// The same, with the plan's faults or without any.
+    pub(super) fn load_with(&self, faults: PlannedOrNot) -> Result<(Plan, Overrides), Failure> {
         let overrides = self.overrides.resolve(|name| std::env::var(name).ok())?;
-        let plan = Plan::load(&self.file, &overrides)?;
+        let plan = match stored::run_in(&self.file)? {
+            Some(run) => stored::plan(&run, &overrides, faults)?,
+            None => Plan::load(&self.file, &stored::changed(overrides.clone(), faults))?,
+        };
         plan.options
             .values()
             .flat_map(|group| group.iter())
@@ -134,7 +147,8 @@ impl PlanArgs {
     pub fn target(&self, plan: &Plan) -> Result<Target, Failure> {
         let target = targets::load(&plan.target, self.folder(), &plan.options)
             .map_err(|error| Failure::Usage(error.to_string()))?
-            .under(plan.all_workloads());
+            .under(plan.all_workloads())
+            .defining(plan.own_faults());
         secrets::keep(target.names());
         target.secrets().for_each(secrets::learn_all);
         let mistakes = fit::mistakes(plan, &target);

@@ -71,23 +71,22 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> a
     let base = plan.cluster.dir().unwrap_or(NODE_DIR).to_owned();
     let order: Vec<String> = nodes.iter().map(|(node, _)| node.name.to_string()).collect();
     let hosts = Hosts::connect(nodes, format!("doctor/{}", std::process::id()), false).await?;
-    let own_kernels = hosts.own_kernels();
+    let sharers = hosts.kernel_sharers();
     for (node, abilities) in hosts.abilities().await {
         let abilities = abilities.map_err(|error| anyhow::anyhow!(error))?;
         let lacking = needs::lacking(plan, &abilities);
-        let own = own_kernels.contains(&node);
+        let sharer = sharers.iter().find_map(|(name, sharer)| sharer.as_ref().filter(|_| *name == node));
         looks.push(NodeCheck {
             node: node.to_string(),
-            what: "kernel of its own".into(),
-            able: own,
+            what: needs::KERNEL.into(),
+            able: sharer.is_none(),
             needed: plan.cluster.own_kernel(),
             by_run: false,
-            detail: if own {
-                "no other node has its boot id"
-            } else {
-                "it shares its kernel: clocks are shifted for each process"
-            }
-            .into(),
+            detail: match sharer {
+                None => "no other node has its boot id".into(),
+                Some(sharer) if plan.cluster.own_kernel() => needs::shared_kernel(sharer),
+                Some(_) => "it shares its kernel: clocks are shifted for each process".into(),
+            },
         });
         looks.extend(abilities.into_iter().map(|ability| NodeCheck {
             needed: lacking.iter().any(|lack| lack.need == ability.name),
@@ -160,6 +159,7 @@ async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<
             address: node.address,
             others: deployment.addresses(&node.name),
             ports: deployment.ports(&node.name),
+            port_roles: deployment.port_roles(&node.name),
             services: Vec::new(),
             own_kernel: false,
         }

@@ -80,8 +80,9 @@ pub(super) fn main(args: &HealArgs, out: &mut Output) -> Result<Exit, Failure> {
         let name = format!("heal/{}", std::process::id());
         let hosts = Hosts::connect(source.nodes.clone(), name, args.take_over).await?;
         let healed = hosts.heal().await;
+        let layers = hosts.take_layers_away().await;
         hosts.bye(false).await;
-        healed
+        healed.and_then(|healed| layers.map(|()| healed))
     });
     runtime.shutdown_background();
     source.leave()?;

@@ -96,6 +96,9 @@ fn up(name: &str, nodes: u16, out: &mut Output) -> Result<Exit, Failure> {
     if out.json {
         out.document(&described(&lab))?;
     } else {
+        if lab.rootless() {
+            out.note(format!("lab {name} has {}; docs/hosts.md says what is missing in it", lab.users()));
+        }
         out.line(format!(
             "lab {name} is up: {nodes} {}, `cluster: {{lab: {name}}}` in a plan; `dsfuzz lab down {name}` ends it",
             if nodes == 1 { "node" } else { "nodes" }
@@ -151,9 +154,11 @@ fn list(out: &mut Output) -> Result<Exit, Failure> {
         let nodes = |lab: &Lab| {
             lab.nodes().iter().map(|(node, _)| format!("{} {}", node.name, node.address)).collect::<Vec<_>>().join(", ")
         };
-        let row = |lab: &Lab| vec![lab.name().into(), lab.supervisor_pid().to_string(), lab.data().into(), nodes(lab)];
+        let row = |lab: &Lab| {
+            vec![lab.name().into(), lab.supervisor_pid().to_string(), lab.users(), lab.data().into(), nodes(lab)]
+        };
         let rows: Vec<Vec<String>> = labs.iter().map(row).collect();
-        out.table(&["lab", "supervisor", "data", "nodes"], &rows);
+        out.table(&["lab", "supervisor", "users", "data", "nodes"], &rows);
     }
     Ok(Exit::Valid)
 }
@@ -166,7 +171,9 @@ fn described(lab: &Lab) -> serde_json::Value {
         })
     };
     let nodes: Vec<_> = lab.nodes().iter().map(node).collect();
-    serde_json::json!({"name": lab.name(), "supervisor": lab.supervisor_pid(), "data": lab.data(), "nodes": nodes})
+    serde_json::json!({
+        "name": lab.name(), "supervisor": lab.supervisor_pid(), "users": lab.users(), "data": lab.data(), "nodes": nodes,
+    })
 }
 
 /// The lab of this name, or the only one that is up.

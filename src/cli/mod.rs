@@ -15,14 +15,17 @@ mod lab;
 mod list;
 pub mod logs;
 mod output;
+mod pack;
 mod plan;
 pub mod progress;
+mod replay;
 mod report;
 mod run;
 mod runs;
 mod schema;
 mod serve;
 pub mod signals;
+mod stored;
 mod verify;
 
 pub use arguments::{Cli, Color, Command, Global, OverrideArgs, PlanArgs};
@@ -32,6 +35,8 @@ pub use export::ExportArgs;
 pub use heal::HealArgs;
 pub use lab::{LabArgs, LabCommand};
 pub use output::{Output, Paint};
+pub use pack::PackArgs;
+pub use replay::ReplayArgs;
 pub use report::ReportArgs;
 pub use run::RunArgs;
 pub use serve::ServeArgs;
@@ -67,6 +72,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 fn dispatch(cli: &Cli, out: &mut Output) -> Result<Exit, Failure> {
     match &cli.command {
         Command::Run(args) => run::main(args, out),
+        Command::Replay(args) => replay::main(args, out),
+        Command::Pack(args) => pack::main(args, out),
         Command::Check(args) => check::main(args, out),
         Command::Plan(args) => plan::main(args, out),
         Command::Report(args) => report::main(args, out),

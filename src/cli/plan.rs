@@ -58,7 +58,7 @@ struct DryRun {
 struct DryStep {
     /// The node; `all` for packages.
     node: String,
-    /// `install`, `configure`, `start`; with -v also `wipe`, `prepare`, `form`, `recovery`.
+    /// `install`, `configure`, `disk`, `start`; with -v also `wipe`, `prepare`, `form`, `recovery`.
     phase: String,
     /// A command line or a file's path; with -v the file's content in further lines.
     what: String,
@@ -99,7 +99,9 @@ pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mu
         }
         return Ok(Exit::Valid);
     }
-    let steps = steps(&target, &nodes, plan.cluster.dir().unwrap_or(NODE_DIR), out.verbose)?;
+    let own = plan.own_faults().map(|own| own.name.as_str()).collect();
+    let view = StepView { whole: out.verbose, disk_layers: plan.needs_disk_layers(), own };
+    let steps = steps(&target, &nodes, plan.cluster.dir().unwrap_or(NODE_DIR), &view)?;
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
     let timetable = timetable(&plan, &target, seed, &nodes);
     let rules = Rules::of_plan(&plan, &target.facts());
@@ -131,9 +133,18 @@ fn shown(command: &Command) -> String {
     format!("{}{user}", command.argv.join(" "))
 }
 
-/// Packages, files and commands of the target's recipe, on the first node. `whole`: also those of the second node, the contents
-/// of files, and the commands that prepare, form, recover and wipe.
-fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<Vec<DryStep>, Failure> {
+/// Which steps are shown.
+struct StepView<'a> {
+    /// Also those of the second node, the contents of files, and the commands that prepare, form, recover and wipe.
+    whole: bool,
+    /// The plan's faults need layers over the target's folders.
+    disk_layers: bool,
+    /// The faults of one's own whose commands are shown, where `whole`.
+    own: Vec<&'a str>,
+}
+
+/// Packages, files and commands of the target's recipe, on the first node.
+fn steps(target: &Target, nodes: &[String], base: &str, view: &StepView<'_>) -> Result<Vec<DryStep>, Failure> {
     let stand_in = |(position, name): (usize, &String)| {
         // Before the nodes exist only their names are known; documentation addresses (RFC 5737) stand in.
         let address = Ipv4Addr::new(192, 0, 2, u8::try_from(position + 1).unwrap_or(u8::MAX));
@@ -143,14 +154,22 @@ fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<V
     let layout = target.layout(&nodes, base).map_err(|error| Failure::Usage(error.to_string()))?;
     let package = |package: &str| DryStep::new("all", "install", format!("package {package}"));
     let mut steps: Vec<DryStep> = layout.packages.iter().map(|name| package(&name.to_string())).collect();
-    for node in layout.nodes.iter().take(if whole { 2 } else { 1 }) {
-        steps.extend(steps_on(node, whole));
+    for node in layout.nodes.iter().take(if view.whole { 2 } else { 1 }) {
+        steps.extend(steps_on(node, view));
+        let faults = node.faults.iter().filter(|(name, _)| view.whole && view.own.contains(&name.as_str()));
+        steps.extend(faults.flat_map(|(name, fault)| {
+            let commands =
+                [("begin", &fault.begin), ("prove", &fault.prove), ("heal", &fault.heal), ("healed", &fault.healed)];
+            let what = |(key, command): (&str, &Command)| format!("{name}, {key}: {}", shown(command));
+            commands.map(|command| DryStep::new(&node.node.name, "fault", what(command)))
+        }));
     }
     Ok(steps)
 }
 
 /// The steps on one node.
-fn steps_on(node: &NodeLayout, whole: bool) -> Vec<DryStep> {
+fn steps_on(node: &NodeLayout, view: &StepView<'_>) -> Vec<DryStep> {
+    let whole = view.whole;
     let step = |phase: &str, what: String| DryStep::new(&node.node.name, phase, what);
     let commands = |phase: &str, commands: &[Command]| {
         commands.iter().map(|command| step(phase, shown(command))).collect::<Vec<_>>()
@@ -164,6 +183,9 @@ fn steps_on(node: &NodeLayout, whole: bool) -> Vec<DryStep> {
         let owner = file.owner.as_ref().map(|owner| format!(", of {owner}")).unwrap_or_default();
         let content = if whole { format!(" (mode {:o}{owner})\n{}", file.mode, file.content) } else { String::new() };
         steps.push(step("configure", format!("{}{content}", file.path)));
+    }
+    if view.disk_layers {
+        steps.push(step("disk", format!("a layer over {}, for the faults of its disk", node.dir)));
     }
     if whole {
         steps.extend(commands("prepare", &node.prepare));

@@ -2,6 +2,7 @@
 use super::arguments::RESULTS;
 use super::cluster_source::{self, ClusterSource};
 use super::progress::TerminalProgress;
+use super::stored::{self, PlannedOrNot};
 use super::{Output, PlanArgs, logs, signals};
 use crate::error::{Exit, Failure};
 use crate::plan::{LabPlan, Overrides, fit};
@@ -9,7 +10,7 @@ use crate::report;
 use crate::run::progress::Progress;
 use crate::run::{FinishedRun, Job, execute, read_back};
 use crate::secrets;
-use crate::store::{self, FORMAT_VERSION, RunDir, RunInfo, RunLock, RunVerdict};
+use crate::store::{self, FORMAT_VERSION, RunDir, RunInfo, RunLock, RunVerdict, StoredRun};
 use clap::Args;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -27,6 +28,9 @@ pub struct RunArgs {
     /// End the run that uses the nodes, if there is one; without this flag, a node in use ends this run (exit 255)
     #[arg(long)]
     pub take_over: bool,
+    /// Run the plan without its faults: what the load alone brings out
+    #[arg(long)]
+    pub without_faults: bool,
     /// Close the folder of the run to other users of this machine (mode 0700) [env: DSFUZZ_PRIVATE]
     #[arg(long)]
     pub private: bool,
@@ -36,6 +40,10 @@ impl RunArgs {
     /// The flag, or the environment.
     pub fn leaves_running(&self) -> bool {
         self.leave_running || is_set("DSFUZZ_LEAVE_RUNNING")
+    }
+
+    pub(super) fn faults(&self) -> PlannedOrNot {
+        if self.without_faults { PlannedOrNot::Without } else { PlannedOrNot::Planned }
     }
 
     /// The flag, or the environment.
@@ -60,6 +68,7 @@ fn new_folder(args: &RunArgs, plan: &str, out: &Output) -> Result<RunDir, Failur
 }
 
 pub(super) fn main(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let args = &RunArgs { plan: stored::resolved(&args.plan, &out.results)?, ..args.clone() };
     let mut made = PartialRun::default();
     let done = run(args, out, &mut made);
     if let Err(failure) = &done {
@@ -79,7 +88,9 @@ struct PartialRun {
 
 /// The run. `made` has its folder as soon as it exists, for the files that are written when the run fails.
 fn run(args: &RunArgs, out: &mut Output, made: &mut PartialRun) -> Result<Exit, Failure> {
-    let (mut plan, overrides) = args.plan.load()?;
+    let (mut plan, overrides) = args.plan.load_with(args.faults())?;
+    let repeats = stored::run_in(&args.plan.file)?;
+    let repeats = repeats.map(|run| StoredRun { faults: stored::faults(&run, &plan, &overrides), ..run });
     let seed = plan.draw_seed();
     let dir = new_folder(args, &plan.name, out)?;
     made.dir = Some(dir.clone());
@@ -93,12 +104,15 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut PartialRun) -> Result<Exit, 
     }
     logs::to_file(&dir.log()).map_err(|error| Failure::harness(format!("{}: {error}", dir.log().display())))?;
     let target = args.plan.target(&plan)?;
-    let again = again(&args.plan.file, &overrides, seed, args.leaves_running(), &out.results);
+    let again = again(args, &overrides, seed, &out.results);
     let begun = RunInfo { seed, target: target.name().into(), again: again.clone(), ..new_info(&plan.name) };
     begun.save(&dir).map_err(|error| Failure::harness(format!("{}: {error}", dir.info().display())))?;
     out.note(format!("plan {}, target {}, seed {seed}", plan.name, target.name()));
     if let Some(LabPlan::Nodes(count)) = &plan.cluster.lab {
         out.note(format!("lab of {count} {}", if *count == 1 { "node" } else { "nodes" }));
+    }
+    if let Some(run) = &repeats {
+        stored::differences(run, &overrides).iter().for_each(|difference| out.note(difference));
     }
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(format!("plan: {warning}")));
     let source = ClusterSource::find(&plan.cluster, args.leaves_running())?;
@@ -110,6 +124,7 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut PartialRun) -> Result<Exit, 
         leave_running: args.leaves_running(),
         take_over: args.take_over,
         again,
+        repeats,
         plan,
     };
     let runtime = cluster_source::runtime()?;
@@ -183,23 +198,27 @@ fn keep_failure(args: &RunArgs, failure: &Failure, dir: Option<RunDir>, out: &mu
 fn new_info(plan: &str) -> RunInfo {
     RunInfo {
         format: FORMAT_VERSION,
-        dsfuzz: env!("CARGO_PKG_VERSION").into(),
+        dsfuzz: store::VERSION.into(),
+        revision: store::REVISION.into(),
         plan: plan.into(),
         started: chrono::Local::now().to_rfc3339(),
         ..RunInfo::default()
     }
 }
 
-/// The folder of a plan that could not be read: named by its file.
+/// The folder of a plan that could not be read: named by its file, or by the stored run.
 fn plan_name(file: &Path) -> String {
+    if let Ok(Some(run)) = stored::run_in(file) {
+        return run.info.plan;
+    }
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let name: String = stem.trim_start_matches('.').chars().take(64).map(plain).collect();
     if name.is_empty() { "plan".into() } else { name }
 }
 
-fn again(plan: &Path, overrides: &Overrides, seed: u64, leave_running: bool, results: &Path) -> String {
-    let mut words = vec!["dsfuzz".to_string(), "run".into(), plan.display().to_string()];
+fn again(args: &RunArgs, overrides: &Overrides, seed: u64, results: &Path) -> String {
+    let mut words = vec!["dsfuzz".to_string(), "run".into(), args.plan.file.display().to_string()];
     let mut changes = overrides.arguments().into_iter().peekable();
     while let Some(word) = changes.next() {
         if word == "--seed" {
@@ -212,7 +231,10 @@ fn again(plan: &Path, overrides: &Overrides, seed: u64, leave_running: bool, res
         words.extend(["--results".into(), results.display().to_string()]);
     }
     words.extend(["--seed".into(), seed.to_string()]);
-    if leave_running {
+    if args.without_faults {
+        words.push("--without-faults".into());
+    }
+    if args.leaves_running() {
         words.push("--leave-running".into());
     }
     words.iter().map(|word| quoted(&secrets::redact(word))).collect::<Vec<_>>().join(" ")
@@ -271,12 +293,14 @@ mod tests {
         let mut overrides = Overrides::none();
         overrides.set("load.time=9s").unwrap();
         overrides.set("name=two words").unwrap();
-        let command = again(Path::new("p.yaml"), &overrides, 7, false, Path::new(RESULTS));
+        let arguments = <crate::cli::Cli as clap::Parser>::parse_from(["dsfuzz", "run", "p.yaml"]);
+        let crate::cli::Command::Run(args) = arguments.command else { panic!("a run") };
+        let command = again(&args, &overrides, 7, Path::new(RESULTS));
         assert!(command.starts_with("dsfuzz run p.yaml"), "{command}");
         assert!(command.contains("load.time=9s") && command.contains("'name=two words'"), "{command}");
         assert_eq!(command.matches("--seed").count(), 1);
         assert!(command.ends_with("--seed 7") && !command.contains("--results"), "{command}");
-        let elsewhere = again(Path::new("p.yaml"), &Overrides::none(), 7, false, Path::new("/tmp/my runs"));
+        let elsewhere = again(&args, &Overrides::none(), 7, Path::new("/tmp/my runs"));
         assert_eq!(elsewhere, "dsfuzz run p.yaml --results '/tmp/my runs' --seed 7");
     }
 }

@@ -152,7 +152,11 @@ fn cells(row: &RunRow) -> Vec<String> {
     // A refused command may have neither.
     let known = |number: u64| if row.state.not_run() && number == 0 { "-".to_owned() } else { number.to_string() };
     let (nodes, seed) = (known(row.nodes as u64), known(row.seed));
-    vec![run, verdict.into(), row.target.clone(), nodes, seed, reason(&row.sentence)]
+    let reason = match &row.replay {
+        Some(replay) => reason(&format!("{replay}: {}", row.sentence)),
+        None => reason(&row.sentence),
+    };
+    vec![run, verdict.into(), row.target.clone(), nodes, seed, reason]
 }
 
 #[cfg(test)]

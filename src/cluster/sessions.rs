@@ -72,21 +72,31 @@ impl Cluster {
         self.sessions.iter().map(|session| Arc::clone(session) as Arc<dyn Remote>).collect()
     }
 
-    /// Nodes whose kernel is not shared with another node or with this machine, by boot id; only there may a real clock
-    /// be stepped.
-    pub fn own_kernels(&self) -> Vec<Arc<str>> {
+    /// What each node shares its kernel with, in words; none on a node that owns its kernel, by boot id. Only there may a real
+    /// clock be stepped.
+    pub fn kernel_sharers(&self) -> Vec<(Arc<str>, Option<String>)> {
         let here = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let ids: Vec<String> = self.sessions.iter().map(|session| session.hello().boot_id.trim().to_owned()).collect();
-        let own = own_boots(here.trim(), &ids);
-        let own = self.sessions.iter().zip(own).filter(|(_, own)| *own);
-        own.map(|(session, _)| Arc::clone(&session.node().name)).collect()
+        let boot = |session: &Arc<Session>| (session.node().name.clone(), session.hello().boot_id.trim().to_owned());
+        let boots: Vec<(Arc<str>, String)> = self.sessions.iter().map(boot).collect();
+        let sharers = sharers(here.trim(), &boots);
+        boots.into_iter().map(|(name, _)| name).zip(sharers).collect()
     }
 }
 
-/// Whether each boot id is of a kernel of its own. An unknown id, here or there, proves nothing.
-fn own_boots(here: &str, ids: &[String]) -> Vec<bool> {
-    let alone = |id: &String| ids.iter().filter(|other| *other == id).count() == 1;
-    ids.iter().map(|id| !here.is_empty() && !id.is_empty() && id != here && alone(id)).collect()
+/// What each kernel is shared with, by the names and boot ids of the nodes. An unknown id, here or there, proves nothing.
+fn sharers(here: &str, boots: &[(Arc<str>, String)]) -> Vec<Option<String>> {
+    let sharer = |at: usize, id: &str| {
+        if here.is_empty() || id.is_empty() {
+            return Some("an unknown machine: a boot id could not be read".to_owned());
+        }
+        if id == here {
+            return Some("this machine".to_owned());
+        }
+        let others = boots.iter().enumerate().filter(|(other, (_, boot))| *other != at && boot == id);
+        let names: Vec<&str> = others.map(|(_, (name, _))| &**name).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    boots.iter().enumerate().map(|(at, (_, id))| sharer(at, id)).collect()
 }
 
 /// Refuses a connection through a node of the cluster, which a fault will break.
@@ -112,11 +122,14 @@ mod tests {
 
     #[test]
     fn only_a_known_boot_id_that_no_other_has_is_of_a_kernel_of_its_own() {
-        assert_eq!(own_boots("a", &["b", "c", "c", "a", ""].map(str::to_owned)), [true, false, false, false, false]);
-        assert_eq!(
-            own_boots("", &["b", "c"].map(str::to_owned)),
-            [false, false],
-            "the control node's kernel is not known"
-        );
+        let boots = |ids: &[&str]| -> Vec<(Arc<str>, String)> {
+            ids.iter().enumerate().map(|(at, id)| (format!("n{at}").into(), (*id).to_owned())).collect()
+        };
+        let found = sharers("a", &boots(&["b", "c", "c", "a", ""]));
+        let found: Vec<Option<&str>> = found.iter().map(Option::as_deref).collect();
+        let unknown = Some("an unknown machine: a boot id could not be read");
+        assert_eq!(found, [None, Some("n2"), Some("n1"), Some("this machine"), unknown]);
+        let found = sharers("", &boots(&["b", "c"]));
+        assert!(found.iter().all(|sharer| sharer.as_deref() == unknown), "{found:?}");
     }
 }

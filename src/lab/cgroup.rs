@@ -34,12 +34,25 @@ fn unescaped(field: &str) -> String {
     field.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
 }
 
-/// The folder of a lab.
-pub(super) fn of_lab(name: &str, supervisor: u32) -> Result<PathBuf> {
-    Ok(mount_point()?.join(format!("{PREFIX}{name}-{supervisor}")))
+/// The folder of a lab. Without root: in the cgroup of this process, if that was delegated to its user; else none.
+pub(super) fn of_lab(name: &str, supervisor: u32, root: bool) -> Result<Option<PathBuf>> {
+    let folder = format!("{PREFIX}{name}-{supervisor}");
+    if root {
+        return Ok(Some(mount_point()?.join(folder)));
+    }
+    Ok(delegated().map(|own| own.join(folder)))
 }
 
-/// The process on this host that is process 1 of a node.
+/// The cgroup of this process, if its user may make others in it and move processes.
+fn delegated() -> Option<PathBuf> {
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = own.lines().find_map(|line| line.strip_prefix("0::"))?.trim_start_matches('/').to_owned();
+    let folder = mount_point().ok()?.join(path);
+    let writable = |path: &Path| nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).is_ok();
+    (writable(&folder) && writable(&folder.join("cgroup.procs"))).then_some(folder)
+}
+
+/// The process on this host that is process 1 of a node of a lab with cgroups.
 pub(super) fn node_init(lab: &Path, node: &str) -> Result<u32> {
     let file = lab.join(node).join(INIT_LEAF).join("cgroup.procs");
     let pids =
@@ -87,7 +100,7 @@ fn remove_below(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Folders of labs without a supervisor and without a process.
+/// Folders of root's labs without a supervisor and without a process.
 pub(super) fn leftovers() -> Vec<PathBuf> {
     let Ok(entries) = mount_point().and_then(|mount| Ok(fs::read_dir(mount)?)) else {
         return Vec::new();

@@ -1,20 +1,24 @@
-//! The lab: a cluster of real nodes on this machine, made of namespaces, with a real sshd on each.
+//! The lab: a cluster of real nodes on this machine, made of namespaces, with a real sshd on each. A user without root has it
+//! in a user namespace.
 //!
 //! A supervisor owns the lab: its death ends every process, namespace and mount. Nothing is made in the host's network
 //! namespace, and no node can set the real clock, reboot, load modules or make device nodes.
+mod base;
 mod cgroup;
 mod filter;
+mod mounts;
 mod needs;
 mod node;
 mod state;
 mod supervisor;
 pub(crate) mod sys;
 mod used;
+mod users;
 
 use crate::cluster::{Node, SshTarget};
+use crate::folders::is_root;
 use anyhow::{Context, Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::CloneFlags;
 use state::{LabRecord, ProcessIdentity};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -26,6 +30,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+use users::Users;
 
 /// The default lab of commands.
 pub const DEFAULT_NAME: &str = "default";
@@ -51,7 +56,12 @@ pub fn use_program(path: impl Into<PathBuf>) {
 /// Lets a command start in the network in which this program was before it entered a lab's.
 pub(crate) fn start_outside(command: &mut Command) -> std::io::Result<()> {
     if let Some(network) = OUTSIDE.get() {
-        sys::start_in_network(command, network.try_clone()?);
+        if !is_root() {
+            return Err(std::io::Error::other(
+                "a run in a lab without root has no way out of the lab's network, so it can download nothing",
+            ));
+        }
+        sys::start_in_network(command, None, network.try_clone()?);
     }
     Ok(())
 }
@@ -65,6 +75,9 @@ pub fn dispatch(args: &[OsString]) -> Option<i32> {
         node::COMMAND => node::main(rest),
         node::EXEC_COMMAND => node::exec_main(rest),
         node::PROBE_COMMAND => Ok(i32::from(sys::could_set_clock())),
+        users::PROBE_COMMAND => users::probe_main(),
+        users::MAP_COMMAND => users::map_main(rest),
+        users::REMOVE_COMMAND => users::remove_main(Path::new(rest.first().map_or(OsStr::new(""), |path| path))),
         _ => return None,
     };
     Some(done.unwrap_or_else(|error| {
@@ -99,7 +112,10 @@ impl Lab {
         if !(1..=NODES_MAX).contains(&nodes) {
             bail!("a lab has 1 to {NODES_MAX} nodes, not {nodes}");
         }
-        needs::check()?;
+        needs::check(is_root())?;
+        if !is_root() {
+            users::check(&own_program()?)?;
+        }
         let mut lab = Lab::begin(name, nodes, owner)?;
         let report =
             lab.child.as_mut().and_then(|child| child.stdout.take()).context("the supervisor has no output")?;
@@ -135,12 +151,13 @@ impl Lab {
         let mut command = Command::new(own_program()?);
         command.args([OsStr::new(supervisor::COMMAND), dir.as_os_str(), OsStr::new(name)]);
         command.args([nodes.to_string().as_str(), if detached { "detached" } else { "owned" }]);
+        command.arg(if is_root() { "root" } else { "rootless" });
         command.stdin(if detached { Stdio::null() } else { watched.into() }).stdout(Stdio::piped()).stderr(log);
         let child = command.current_dir("/").spawn().context("starting the lab's supervisor")?;
         let supervisor = ProcessIdentity::now(child.id()).context("the lab's supervisor ended at once")?;
-        let cgroup = cgroup::of_lab(name, child.id())?;
-        let record =
-            LabRecord { name: name.into(), nodes, supervisor, init: None, cgroup, detached, data: String::new() };
+        let cgroup = cgroup::of_lab(name, child.id(), is_root())?;
+        let (data, users) = (String::new(), Users::default());
+        let record = LabRecord { name: name.into(), nodes, supervisor, init: None, cgroup, detached, data, users };
         record.write(&dir)?;
         Ok(Lab { dir, record, owner: (!detached).then_some(ours), child: Some(child) })
     }
@@ -153,6 +170,8 @@ impl Lab {
         }
         let init = find("init ").and_then(|pid| pid.parse().ok()).and_then(ProcessIdentity::now);
         self.record.init = Some(init.context("the lab ended while it came up")?);
+        let users = find("users ").context("the lab's supervisor did not say which users its nodes have")?;
+        self.record.users = serde_json::from_str(users)?;
         self.record.data = find("ready ").context("the lab's supervisor did not report")?.to_owned();
         let known: Result<Vec<String>> = (1..=self.record.nodes).map(|index| self.known_host(index)).collect();
         fs::write(self.dir.join("known_hosts"), known?.concat())?;
@@ -180,7 +199,7 @@ impl Lab {
 
     /// The labs that are up, by name. Remains of dead labs are removed first.
     pub fn list() -> Result<Vec<Lab>> {
-        if nix::unistd::geteuid().is_root() {
+        if is_root() || state::labs_dir().is_dir() {
             Lab::sweep()?;
         }
         let mut names: Vec<String> =
@@ -221,9 +240,19 @@ impl Lab {
         &self.dir
     }
 
-    /// Its cgroup folder on this host.
-    pub fn cgroup(&self) -> &Path {
-        &self.record.cgroup
+    /// Its cgroup folder on this host, if it has one.
+    pub fn cgroup(&self) -> Option<&Path> {
+        self.record.cgroup.as_deref()
+    }
+
+    /// Whether a user without root made it.
+    pub fn rootless(&self) -> bool {
+        self.record.users.rootless()
+    }
+
+    /// The users of its nodes, in words: `root`, or `no root` with the users and the reason.
+    pub fn users(&self) -> String {
+        self.record.users.describe()
     }
 
     /// The process whose death ends the lab.
@@ -264,41 +293,61 @@ impl Lab {
         if threads != 1 {
             bail!("cannot enter the lab's network: the process has {threads} threads already (a defect in dsfuzz)");
         }
-        self.enter_thread()
+        // Its own files stay those of its user.
+        let _ = is_root();
+        let owner = users::other_namespace(self.init()?.pid)?;
+        self.enter_network(owner.as_ref())
     }
 
     /// Moves the calling thread into the lab's control network, and with it every thread and process that it starts
-    /// from now on. Other threads stay where they are.
+    /// from now on. Other threads stay where they are. A lab without root takes a process of one thread ([`Lab::enter`]).
     pub fn enter_thread(&self) -> Result<()> {
+        self.enter_network(None)
+    }
+
+    fn enter_network(&self, owner: Option<&OwnedFd>) -> Result<()> {
         let own = "/proc/thread-self/ns/net";
         let before = File::open(own).with_context(|| format!("opening {own}"))?;
         // Only the first is outside of every lab.
         let _ = OUTSIDE.set(before.into());
-        nix::sched::setns(self.control_network()?, CloneFlags::CLONE_NEWNET)
+        sys::enter(owner, &self.control_network()?)
             .with_context(|| format!("entering the network of lab {}", self.name()))
     }
 
-    fn control_network(&self) -> Result<OwnedFd> {
+    fn init(&self) -> Result<ProcessIdentity> {
         let init = self.record.init.filter(|init| init.alive());
-        let init = init.with_context(|| format!("lab {} is not up any more", self.name()))?;
-        let path = format!("/proc/{}/ns/net", init.pid);
+        init.with_context(|| format!("lab {} is not up any more", self.name()))
+    }
+
+    /// The process on this host that is process 1 of a node.
+    fn node_init(&self, node: &str) -> Result<u32> {
+        match &self.record.cgroup {
+            Some(cgroup) => cgroup::node_init(cgroup, node),
+            None => node::init_below(self.init()?.pid, self.index_of(node)?),
+        }
+    }
+
+    fn control_network(&self) -> Result<OwnedFd> {
+        let path = format!("/proc/{}/ns/net", self.init()?.pid);
         Ok(File::open(&path).with_context(|| format!("opening {path}"))?.into())
     }
 
     /// A command that runs on this host and starts in the lab's control network.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Result<Command> {
         let mut command = Command::new(program);
-        sys::start_in_network(&mut command, self.control_network()?);
+        let owner = users::other_namespace(self.init()?.pid)?;
+        sys::start_in_network(&mut command, owner, self.control_network()?);
         Ok(command)
     }
 
     /// A command that runs in a node as root, without SSH, under the node's restrictions.
     pub fn node_command<S: AsRef<OsStr>>(&self, node: &str, argv: &[S]) -> Result<Command> {
         self.index_of(node)?;
-        let init = cgroup::node_init(&self.record.cgroup, node)?;
-        let leaf = self.record.cgroup.join(node).join(cgroup::INIT_LEAF);
+        let init = self.node_init(node)?;
+        let leaf = self.record.cgroup.as_ref().map(|cgroup| cgroup.join(node).join(cgroup::INIT_LEAF));
         let mut command = Command::new(own_program()?);
-        command.arg(node::EXEC_COMMAND).arg(init.to_string()).arg(leaf).args(argv);
+        command.arg(node::EXEC_COMMAND).arg(init.to_string()).arg(leaf.unwrap_or_default());
+        command.arg(serde_json::to_string(&self.record.users)?).args(argv);
         Ok(command)
     }
 
@@ -385,7 +434,8 @@ fn lab_dirs() -> Vec<PathBuf> {
 
 fn sweep_locked() {
     let dead = lab_dirs().into_iter().map(|dir| (remove_dead(&dir), dir)).collect::<Vec<_>>();
-    let leftovers = cgroup::leftovers().into_iter().map(|path| (cgroup::remove(&path), path));
+    let leftovers = if is_root() { cgroup::leftovers() } else { Vec::new() };
+    let leftovers = leftovers.into_iter().map(|path| (cgroup::remove(&path), path));
     for (removed, path) in dead.into_iter().chain(leftovers) {
         if let Err(error) = removed {
             tracing::warn!("what an earlier lab left at {} could not be removed: {error:#}", path.display());
@@ -402,7 +452,7 @@ fn remove_dead(dir: &Path) -> Result<()> {
         if let Some(init) = record.init {
             stop(init, nix::libc::SIGKILL)?;
         }
-        cgroup::remove(&record.cgroup)?;
+        record.cgroup.as_deref().map_or(Ok(()), cgroup::remove)?;
     }
     remove_work(dir)
 }
@@ -411,9 +461,16 @@ fn remove_dead(dir: &Path) -> Result<()> {
 fn remove_work(dir: &Path) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
-        match fs::remove_dir_all(dir) {
+        let removed = match fs::remove_dir_all(dir) {
+            // Files of the nodes' other users.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && !nix::unistd::geteuid().is_root() => {
+                users::remove(&own_program()?, dir)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(Into::into),
+        };
+        match removed {
             Ok(()) => return Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) if Instant::now() > deadline => {
                 return Err(error).with_context(|| format!("removing {}", dir.display()));
             }

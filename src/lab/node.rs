@@ -2,7 +2,11 @@
 //!
 //! Never: gives a process in the node a way to change the machine: its clock, modules, devices, mounts, sysctls, or the
 //! superblock of a shared file system.
-use super::{DATA_DIR, cgroup, control_address, make_key, needs, node_address, node_name, supervisor, sys};
+use super::state::parent_and_arguments;
+use super::users::{self, Users};
+use super::{
+    DATA_DIR, base, cgroup, control_address, make_key, mounts, needs, node_address, node_name, supervisor, sys,
+};
 use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -62,9 +66,11 @@ Subsystem sftp internal-sftp
 
 struct NodePlan {
     lab: PathBuf,
-    cgroup: PathBuf,
+    /// The cgroup of the lab, if it has one.
+    cgroup: Option<PathBuf>,
     index: u16,
     nodes: u16,
+    users: Users,
 }
 
 impl NodePlan {
@@ -77,15 +83,16 @@ impl NodePlan {
     }
 }
 
-/// The node's outer process. Arguments: the lab's folder, its cgroup, the node's number, the number of nodes.
+/// The node's outer process. Arguments: the lab's folder, its cgroup or nothing, the node's number, the number of nodes, its users.
 pub(super) fn main(args: &[OsString]) -> Result<i32> {
     let number = |index: usize| args.get(index).and_then(|arg| arg.to_str()).and_then(|arg| arg.parse().ok());
     let path = |index: usize| args.get(index).map(PathBuf::from).context("a folder is missing");
     let plan = NodePlan {
         lab: path(0)?,
-        cgroup: path(1)?,
+        cgroup: path(1).ok().filter(|path| !path.as_os_str().is_empty()),
         index: number(2).context("not a node's number")?,
         nodes: number(3).context("not a number of nodes")?,
+        users: serde_json::from_str(args.get(4).and_then(|arg| arg.to_str()).unwrap_or_default())?,
     };
     let done = outer(&plan);
     if let Err(error) = &done {
@@ -102,7 +109,10 @@ fn say(line: &str) {
 fn outer(plan: &NodePlan) -> Result<i32> {
     set_pdeathsig(Signal::SIGKILL)?;
     prepare(plan)?;
-    enter_cgroup(plan)?;
+    match &plan.cgroup {
+        Some(cgroup) => enter_cgroup(&cgroup.join(plan.name()))?,
+        None => unshare(CloneFlags::CLONE_NEWCGROUP).context("making a cgroup namespace")?,
+    }
     let spaces = CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWIPC
@@ -110,9 +120,14 @@ fn outer(plan: &NodePlan) -> Result<i32> {
         | CloneFlags::CLONE_NEWPID;
     unshare(spaces).context("making the node's namespaces")?;
     say("net");
+    // In the node's network, and before the fork, so that it is there when the node is.
+    let helper = mounts::listen().context("the helper for mounts")?;
     let Some(init) = sys::fork()? else {
+        drop(helper);
         return init_main(plan);
     };
+    // A process that has unshared its PID namespace can start no thread.
+    mounts::serve_until_end(&helper, &sys::pidfd(u32::try_from(init.as_raw())?)?)?;
     match waitpid(init, None)? {
         WaitStatus::Exited(_, code) => Ok(code),
         other => {
@@ -129,9 +144,10 @@ fn prepare(plan: &NodePlan) -> Result<()> {
     for folder in ["upper", "work", "root"] {
         fs::create_dir(dir.join(folder)).with_context(|| format!("making {folder} in {}", dir.display()))?;
     }
-    let image = make_image(&dir.join("data.img"))?;
+    let rootless = plan.users.rootless();
+    let image = if rootless { None } else { Some(make_image(&dir.join("data.img"))?) };
     make_key(&dir.join("hostkey"), &plan.name())?;
-    for folder in HIDDEN {
+    for folder in HIDDEN.into_iter().filter(|_| !rootless) {
         hide(&upper, folder)?;
     }
     fs::create_dir_all(upper.join("etc/dsfuzz-lab"))?;
@@ -155,8 +171,8 @@ fn prepare(plan: &NodePlan) -> Result<()> {
     write("etc/dsfuzz-lab/sshd_config", SSHD_CONFIG.as_bytes(), 0o644)?;
     write("etc/dsfuzz-lab/hostkey", &fs::read(dir.join("hostkey"))?, 0o600)?;
     write("root/.ssh/authorized_keys", &fs::read(plan.lab.join("key.pub"))?, 0o600)?;
-    let made = image.wait_with_output().context("waiting for mkfs.ext4")?;
-    if !made.status.success() {
+    let made = image.map(|image| image.wait_with_output().context("waiting for mkfs.ext4")).transpose()?;
+    if let Some(made) = made.filter(|made| !made.status.success()) {
         bail!("mkfs.ext4: {}", String::from_utf8_lossy(&made.stderr).trim());
     }
     Ok(())
@@ -181,7 +197,7 @@ fn hide(upper: &Path, folder: &str) -> Result<()> {
     }
     let above = upper.join(folder);
     fs::create_dir_all(&above).with_context(|| format!("making {}", above.display()))?;
-    sys::set_opaque(&above).with_context(|| {
+    sys::set_opaque(&above, c"trusted.overlay.opaque").with_context(|| {
         format!("hiding /{folder}: the file system of {} does not take overlay attributes", upper.display())
     })?;
     if let Some(below) = below.filter(|_| folder != "var/lib/dsfuzz") {
@@ -193,14 +209,21 @@ fn hide(upper: &Path, folder: &str) -> Result<()> {
 
 /// The host's accounts with an unlocked root. sshd without PAM refuses a locked account, with or without a key.
 fn shadow() -> String {
-    let host = fs::read_to_string("/etc/shadow").unwrap_or_default();
-    let others: String =
-        host.lines().filter(|line| !line.starts_with("root:")).map(|line| format!("{line}\n")).collect();
+    let others = match fs::read_to_string("/etc/shadow") {
+        Ok(shadow) => {
+            shadow.lines().filter(|line| !line.starts_with("root:")).map(|line| format!("{line}\n")).collect()
+        }
+        // Only root can read it.
+        Err(_) => {
+            let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+            let names = passwd.lines().filter_map(|line| line.split(':').next()).filter(|name| *name != "root");
+            names.map(|name| format!("{name}:*:20000:0:99999:7:::\n")).collect::<String>()
+        }
+    };
     format!("root:*:20000:0:99999:7:::\n{others}")
 }
 
-fn enter_cgroup(plan: &NodePlan) -> Result<()> {
-    let root = plan.cgroup.join(plan.name());
+fn enter_cgroup(root: &Path) -> Result<()> {
     let leaf = root.join(cgroup::INIT_LEAF);
     fs::create_dir_all(&leaf).with_context(|| format!("making the cgroup {}", leaf.display()))?;
     let move_to = |cgroup: &Path| {
@@ -208,7 +231,7 @@ fn enter_cgroup(plan: &NodePlan) -> Result<()> {
             .with_context(|| format!("moving into the cgroup {}", cgroup.display()))
     };
     // The namespace's root is the cgroup of its maker. It must be empty so that leaves may have controllers.
-    move_to(&root)?;
+    move_to(root)?;
     unshare(CloneFlags::CLONE_NEWCGROUP).context("making a cgroup namespace")?;
     move_to(&leaf)
 }
@@ -243,7 +266,7 @@ fn become_node(plan: &NodePlan) -> Result<(Sshd, String)> {
     let address = node_address(plan.index);
     supervisor::ip_batch(&format!("link set lo up\naddr add {address}/24 dev eth0\nlink set eth0 up\n"))
         .context("setting up the node's network")?;
-    sys::drop_capabilities().context("giving up capabilities")?;
+    sys::drop_capabilities(plan.users.groups()).context("giving up capabilities")?;
     // Asked by a freshly started program, because every program in the node will be one.
     let probe =
         Command::new("/proc/self/exe").arg(PROBE_COMMAND).status().context("asking whether the clock is safe")?;
@@ -260,19 +283,32 @@ fn mounts(plan: &NodePlan) -> Result<String> {
     let nothing: Option<&str> = None;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(nothing, "/", nothing, private, nothing).context("making mounts private")?;
-    let layers = format!("lowerdir=/,upperdir={},workdir={}", dir.join("upper").display(), dir.join("work").display());
-    mount(Some("overlay"), &root, Some("overlay"), MsFlags::empty(), Some(layers.as_str()))
-        .with_context(|| format!("laying the node's root over / (is {} on an overlay itself?)", dir.display()))?;
-    let data = mount_data(&dir.join("data.img"), &root.join(DATA_DIR.trim_start_matches('/')))?;
+    let data_dir = root.join(DATA_DIR.trim_start_matches('/'));
+    let data = if plan.users.rootless() {
+        let labs = plan.lab.parent().context("a lab without a folder above it")?;
+        base::mount_root(&plan.lab, &dir, labs)?;
+        mount_memory(&data_dir)?;
+        "tmpfs (a lab without root has no file system in a file)".to_owned()
+    } else {
+        let layers =
+            format!("lowerdir=/,upperdir={},workdir={}", dir.join("upper").display(), dir.join("work").display());
+        mount(Some("overlay"), &root, Some("overlay"), MsFlags::empty(), Some(layers.as_str()))
+            .with_context(|| format!("laying the node's root over / (is {} on an overlay itself?)", dir.display()))?;
+        mount_data(&dir.join("data.img"), &data_dir)?
+    };
     let fresh = |kind: &str, at: &str, flags: MsFlags, options: &str| {
         mount(Some(kind), &root.join(at), Some(kind), flags, Some(options)).with_context(|| format!("mounting /{at}"))
     };
     let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     fresh("proc", "proc", safe | MsFlags::MS_NOEXEC, "")?;
     fresh("sysfs", "sys", safe | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY, "")?;
-    fresh("cgroup2", "sys/fs/cgroup", safe | MsFlags::MS_NOEXEC, "")?;
+    if plan.cgroup.is_some() {
+        fresh("cgroup2", "sys/fs/cgroup", safe | MsFlags::MS_NOEXEC, "")?;
+    }
     fresh("tmpfs", "dev", MsFlags::MS_NOSUID, "mode=755")?;
-    for device in ["null", "zero", "full", "random", "urandom", "tty"] {
+    // A machine without FUSE has no layers over folders, and `doctor` says so.
+    let fuse = ["fuse"].into_iter().filter(|device| Path::new("/dev").join(device).exists());
+    for device in ["null", "zero", "full", "random", "urandom", "tty"].into_iter().chain(fuse) {
         File::create(root.join("dev").join(device))?;
         let at = root.join("dev").join(device);
         bind(&Path::new("/dev").join(device), &at)?;
@@ -327,6 +363,10 @@ fn read_only(at: &Path) -> Result<()> {
     mount(nothing, at, nothing, flags, nothing).with_context(|| format!("making {} read-only", at.display()))
 }
 
+fn mount_memory(at: &Path) -> Result<()> {
+    mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some("size=2g,mode=755")).context("mounting the data")
+}
+
 fn mount_data(image: &Path, at: &Path) -> Result<String> {
     let mut command = Command::new(needs::program("mount")?);
     let tried = command.args(["-o", "loop,noinit_itable"]).args([image, at]).output().context("running mount")?;
@@ -334,7 +374,7 @@ fn mount_data(image: &Path, at: &Path) -> Result<String> {
         fs::set_permissions(at, fs::Permissions::from_mode(0o755))?;
         return Ok("ext4".into());
     }
-    mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some("size=2g,mode=755")).context("mounting the data")?;
+    mount_memory(at)?;
     let why = String::from_utf8_lossy(&tried.stderr).trim().replace('\n', " / ");
     Ok(format!("tmpfs (no file system in a file: {why})"))
 }
@@ -371,14 +411,20 @@ fn keep(sshd: Sshd) -> Result<i32> {
     }
 }
 
-/// Runs a command in a node. Arguments: its first process, its cgroup leaf, then the command.
+/// Runs a command in a node. Arguments: its first process, its cgroup leaf or nothing, its users, then the command.
 pub(super) fn exec_main(args: &[OsString]) -> Result<i32> {
     let pid = args.first().and_then(|arg| arg.to_str()).and_then(|arg| arg.parse().ok()).context("not a process")?;
-    let leaf = PathBuf::from(args.get(1).context("no cgroup")?);
-    let argv = args.get(2..).unwrap_or_default();
+    let leaf = args.get(1).map(PathBuf::from).filter(|leaf| !leaf.as_os_str().is_empty());
+    let users: Users = serde_json::from_str(args.get(2).and_then(|arg| arg.to_str()).unwrap_or_default())?;
+    let argv = args.get(3..).unwrap_or_default();
     let program = argv.first().map(OsString::as_os_str).unwrap_or(OsStr::new("/bin/bash"));
     let init = sys::pidfd(pid).context("the node is not running")?;
-    fs::write(leaf.join("cgroup.procs"), "0").with_context(|| format!("entering {}", leaf.display()))?;
+    if let Some(leaf) = leaf {
+        fs::write(leaf.join("cgroup.procs"), "0").with_context(|| format!("entering {}", leaf.display()))?;
+    }
+    if let Some(owner) = users::other_namespace(pid)? {
+        setns(&owner, CloneFlags::CLONE_NEWUSER).context("entering the lab's user namespace")?;
+    }
     let spaces = CloneFlags::CLONE_NEWCGROUP
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWUTS
@@ -387,7 +433,7 @@ pub(super) fn exec_main(args: &[OsString]) -> Result<i32> {
         | CloneFlags::CLONE_NEWNS;
     setns(&init, spaces).context("entering the node's namespaces")?;
     chdir("/")?;
-    sys::drop_capabilities().context("giving up capabilities")?;
+    sys::drop_capabilities(users.groups()).context("giving up capabilities")?;
     if sys::could_set_clock() {
         bail!("the command could set this machine's real clock; refused");
     }
@@ -399,4 +445,20 @@ pub(super) fn exec_main(args: &[OsString]) -> Result<i32> {
     let status = command.status().with_context(|| format!("running {}", program.display()))?;
     Ok(std::os::unix::process::ExitStatusExt::signal(&status)
         .map_or(status.code().unwrap_or(255), |signal| 128 + signal))
+}
+
+/// The process on this host that is process 1 of a node, below process 1 of its lab.
+pub(super) fn init_below(lab: u32, index: u16) -> Result<u32> {
+    let entries = fs::read_dir("/proc").context("reading /proc")?.flatten();
+    let pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let below = |parent: u32| {
+        pids.iter().copied().filter(move |pid| parent_and_arguments(*pid).is_some_and(|(of, _)| of == parent))
+    };
+    let of_node = |pid: &u32| {
+        let arguments = parent_and_arguments(*pid).map(|(_, arguments)| arguments).unwrap_or_default();
+        arguments.get(1).is_some_and(|word| word == COMMAND) && arguments.get(4) == Some(&index.to_string())
+    };
+    let outer = below(lab).find(of_node);
+    let init = outer.and_then(|outer| below(outer).next());
+    init.with_context(|| format!("{} is not running", node_name(index)))
 }

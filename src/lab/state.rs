@@ -1,4 +1,5 @@
 //! The record of each lab in the state folder.
+use super::users::Users;
 use crate::folders::state_dir;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,14 @@ impl ProcessIdentity {
     }
 }
 
+/// The parent of a process, and the arguments with which it was started.
+pub(super) fn parent_and_arguments(pid: u32) -> Option<(u32, Vec<String>)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    Some((parent, line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()))
+}
+
 fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name may contain blanks and brackets; the text after its last bracket is regular (proc_pid_stat(5)).
@@ -60,12 +69,15 @@ pub(super) struct LabRecord {
     pub(super) supervisor: ProcessIdentity,
     /// Process 1 of the lab, in whose network namespace the control node lives. None while the lab is coming up.
     pub(super) init: Option<ProcessIdentity>,
-    /// Its cgroup folder.
-    pub(super) cgroup: PathBuf,
+    /// Its cgroup folder; none without root where no cgroup is delegated to the user.
+    pub(super) cgroup: Option<PathBuf>,
     /// It outlives the command that made it.
     pub(super) detached: bool,
     /// The file system of each node's data: `ext4`, or `tmpfs` with the reason.
     pub(super) data: String,
+    /// The users of its nodes.
+    #[serde(default)]
+    pub(super) users: Users,
 }
 
 impl LabRecord {

@@ -2,7 +2,8 @@
 //! inner one is process 1 of the lab's PID namespace, owns the control network and starts the nodes.
 //!
 //! If the outer dies, the kernel kills the inner, and with it every process of the lab.
-use super::{cgroup, control_address, needs, node, node_address, node_name, remove_work, sys};
+use super::users::{self, Users};
+use super::{base, cgroup, control_address, needs, node, node_address, node_name, remove_work, sys};
 use anyhow::{Context, Result, bail};
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -28,23 +29,30 @@ struct SupervisorArguments {
     dir: PathBuf,
     nodes: u16,
     owned: bool,
-    cgroup: PathBuf,
+    cgroup: Option<PathBuf>,
+    users: Users,
 }
 
-/// The outer process. Arguments: the lab's folder, its name, the number of nodes, `owned` or `detached`.
+/// The outer process. Arguments: the lab's folder, its name, the number of nodes, `owned` or `detached`, `root` or `rootless`.
 pub(super) fn main(args: &[OsString]) -> Result<i32> {
     let text = |index: usize| args.get(index).and_then(|arg| arg.to_str()).unwrap_or_default();
-    let order = SupervisorArguments {
+    let root = text(4) == "root";
+    let mut order = SupervisorArguments {
         dir: PathBuf::from(args.first().context("no folder")?),
         nodes: text(2).parse().context("not a number of nodes")?,
         owned: text(3) == "owned",
-        cgroup: cgroup::of_lab(text(1), std::process::id())?,
+        cgroup: cgroup::of_lab(text(1), std::process::id(), root)?,
+        users: Users::Machine,
     };
     // A separate session: Ctrl-C in the owner's terminal must not end the lab before the owner has healed it.
     let _ = setsid();
     let mut signals = SigSet::empty();
     [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().for_each(|s| signals.add(s));
     signals.thread_block()?;
+    if !root {
+        order.users = users::enter_new()?;
+    }
+    say(&format!("users {}", serde_json::to_string(&order.users)?));
     unshare(CloneFlags::CLONE_NEWPID).context("making a PID namespace")?;
     let (watched, life) = std::io::pipe()?;
     let Some(inner) = sys::fork()? else {
@@ -60,7 +68,7 @@ pub(super) fn main(args: &[OsString]) -> Result<i32> {
     let _ = waitpid(inner, None);
     drop(life);
     ended?;
-    cgroup::remove(&order.cgroup)?;
+    order.cgroup.as_deref().map_or(Ok(()), cgroup::remove)?;
     remove_work(&order.dir)?;
     Ok(0)
 }
@@ -138,6 +146,9 @@ fn make_lab(order: &SupervisorArguments, life: &impl AsFd) -> Result<String> {
     mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).context("making mounts private")?;
     mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), nothing).context("mounting /proc")?;
     nix::unistd::sethostname("control")?;
+    if order.users.rootless() {
+        base::make(&order.dir.join("base"), order.users != Users::Range).context("making the base of the nodes")?;
+    }
     let mut nodes = (1..=order.nodes).map(|index| StartingNode::begin(order, index)).collect::<Result<Vec<_>>>()?;
     let control = control_address();
     ip_batch(&format!("link set lo up\nlink add br0 type bridge\naddr add {control}/24 dev br0\nlink set br0 up\n"))
@@ -168,8 +179,8 @@ impl StartingNode {
         std::fs::create_dir(&dir).with_context(|| format!("making {}", dir.display()))?;
         let log = dir.join("log");
         let mut command = Command::new("/proc/self/exe");
-        command.arg(node::COMMAND).arg(&order.dir).arg(&order.cgroup);
-        command.args([index.to_string(), order.nodes.to_string()]);
+        command.arg(node::COMMAND).arg(&order.dir).arg(order.cgroup.as_deref().unwrap_or(Path::new("")));
+        command.args([index.to_string(), order.nodes.to_string(), serde_json::to_string(&order.users)?]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&log)?);
         let mut child = command.spawn().context("starting a node")?;
         let to = child.stdin.take().context("a node without input")?;

@@ -6,7 +6,7 @@ use super::filter;
 use nix::libc;
 use nix::sched::CloneFlags;
 use nix::unistd::{ForkResult, Pid};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -41,19 +41,18 @@ pub(crate) fn fork() -> io::Result<Option<Pid>> {
     }
 }
 
-/// Marks a folder of an overlay's upper layer so that the lower one does not shine through.
-pub(crate) fn set_opaque(folder: &Path) -> io::Result<()> {
+/// Marks a folder of an overlay's upper layer, with this attribute, so that the lower one does not shine through.
+pub(crate) fn set_opaque(folder: &Path, attribute: &CStr) -> io::Result<()> {
     let path = CString::new(folder.as_os_str().as_bytes())?;
     // SAFETY: both names are NUL-terminated and the value is one readable byte.
-    let done =
-        unsafe { libc::lsetxattr(path.as_ptr(), c"trusted.overlay.opaque".as_ptr(), c"y".as_ptr().cast(), 1, 0) };
+    let done = unsafe { libc::lsetxattr(path.as_ptr(), attribute.as_ptr(), c"y".as_ptr().cast(), 1, 0) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Forbids for ever, for this process and all it starts, the system calls that reach beyond a node ([`filter`]). Needs
 /// CAP_SYS_ADMIN, so it comes before the capabilities are dropped; without it, set-user-ID programs would no longer work.
-fn forbid_calls() -> io::Result<()> {
-    let mut steps = filter::program();
+fn forbid_calls(groups: filter::Groups) -> io::Result<()> {
+    let mut steps = filter::program(groups);
     let len = u16::try_from(steps.len()).map_err(io::Error::other)?;
     let program = libc::sock_fprog { len, filter: steps.as_mut_ptr() };
     // SAFETY: the program points to `len` steps that outlive the call; the kernel copies and checks them.
@@ -62,8 +61,8 @@ fn forbid_calls() -> io::Result<()> {
 }
 
 /// Drops for ever, for this process and its children, the capabilities that reach beyond a node.
-pub(crate) fn drop_capabilities() -> io::Result<()> {
-    forbid_calls()?;
+pub(crate) fn drop_capabilities(groups: filter::Groups) -> io::Result<()> {
+    forbid_calls(groups)?;
     #[repr(C)]
     struct Header {
         version: u32,
@@ -142,10 +141,40 @@ pub(crate) fn pidfd_signal(pidfd: &OwnedFd, signal: i32) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Lets a command start in another network namespace.
-pub(crate) fn start_in_network(command: &mut Command, network: OwnedFd) {
-    // SAFETY: setns is one system call; it neither allocates nor takes locks, and the descriptor lives in the closure.
+/// Makes a mount and all mounts below it read-only, for this mount namespace alone.
+pub(crate) fn read_only_tree(at: &Path) -> io::Result<()> {
+    /// `struct mount_attr` of linux/mount.h.
+    #[repr(C)]
+    struct MountAttributes {
+        set: u64,
+        clear: u64,
+        propagation: u64,
+        user_namespace: u64,
+    }
+    const READ_ONLY: u64 = 1;
+    const RECURSIVE: libc::c_uint = 0x8000;
+    let path = CString::new(at.as_os_str().as_bytes())?;
+    let wanted = MountAttributes { set: READ_ONLY, clear: 0, propagation: 0, user_namespace: 0 };
+    // SAFETY: the path is NUL-terminated, and the structure has the size that is passed.
+    let done = unsafe {
+        let size = size_of::<MountAttributes>();
+        libc::syscall(libc::SYS_mount_setattr, libc::AT_FDCWD, path.as_ptr(), RECURSIVE, &raw const wanted, size)
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Enters a network namespace, before it the user namespace that owns it.
+pub(crate) fn enter(user: Option<&OwnedFd>, network: &OwnedFd) -> nix::Result<()> {
+    if let Some(user) = user {
+        nix::sched::setns(user, CloneFlags::CLONE_NEWUSER)?;
+    }
+    nix::sched::setns(network, CloneFlags::CLONE_NEWNET)
+}
+
+/// Lets a command start in another network namespace, and in the user namespace that owns it.
+pub(crate) fn start_in_network(command: &mut Command, user: Option<OwnedFd>, network: OwnedFd) {
+    // SAFETY: setns is a system call; it neither allocates nor takes locks, and the descriptors live in the closure.
     unsafe {
-        command.pre_exec(move || Ok(nix::sched::setns(&network, CloneFlags::CLONE_NEWNET)?));
+        command.pre_exec(move || Ok(enter(user.as_ref(), &network)?));
     }
 }

@@ -1,5 +1,5 @@
 //! Whether a run uses a lab, by the claims on its nodes.
-use super::{Lab, cgroup, node_name};
+use super::{Lab, node_name};
 use anyhow::{Context as _, Result};
 use dsfuzz_nemesis::protocol::{CLAIMS_DIR, ClaimFile, ENDING_MAX, SILENT_MAX, claim_file_name};
 use nix::fcntl::{OFlag, openat};
@@ -24,7 +24,7 @@ impl Lab {
         for index in 1..=self.record.nodes {
             let node = node_name(index);
             // A stopped node has no agent.
-            let Ok(init) = cgroup::node_init(&self.record.cgroup, &node) else { continue };
+            let Ok(init) = self.node_init(&node) else { continue };
             let network = fs::metadata(format!("/proc/{init}/ns/net")).context("reading a node's network namespace")?;
             let claims = Claims { root: PathBuf::from(format!("/proc/{init}/root")), network: network.ino() };
             match claims.held() {

@@ -16,7 +16,12 @@ impl Plan {
         Ok(text)
     }
 
-    /// The same as one JSON value.
+    /// What plans have in common that test the same, wherever their recipe lies.
+    pub fn without_target(&self) -> Result<String, serde_json::Error> {
+        Plan { target: String::new(), ..self.clone() }.to_yaml()
+    }
+
+    /// The effective plan as one JSON value.
     pub fn to_json(&self) -> Result<Value, serde_json::Error> {
         let mut tree = serde_json::to_value(self)?;
         if let Some(options) = tree.get_mut("options") {

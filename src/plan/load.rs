@@ -16,6 +16,13 @@ impl Plan {
         Plan::read(&origin, &text, &stem, Some(folder), overrides)
     }
 
+    /// The plan of a stored run, which is to be run again. Paths are relative to the working folder.
+    pub fn load_stored(path: &Path, overrides: &Overrides) -> Result<Plan, DocumentError> {
+        let origin = path.display().to_string();
+        let text = text_of(path, &origin)?;
+        Plan::read(&origin, &text, "plan", Some(Path::new("")), overrides)
+    }
+
     /// The plan in a text, such as a stored effective plan, whose paths are absolute. What ran is judged again, also by checkers
     /// that a plan which is to run may no longer name.
     pub fn from_yaml_str(text: &str) -> Result<Plan, DocumentError> {

@@ -97,6 +97,24 @@ impl Overrides {
         self.edits.push(Edit { path: path(here), value: Some(value), origin, flags });
     }
 
+    /// A change that `source` makes, which no argument repeats. None removes the key.
+    pub fn fixed(&mut self, source: &str, path: &[&str], value: Option<Value>) {
+        let path = path.iter().map(|key| (*key).to_owned()).collect();
+        self.edits.push(Edit { path, value, origin: source.to_owned(), flags: Vec::new() });
+    }
+
+    /// These changes, and then the others.
+    #[must_use]
+    pub fn then(mut self, later: Overrides) -> Overrides {
+        self.edits.extend(later.edits);
+        self
+    }
+
+    /// Whether one of them writes this key of the top level.
+    pub fn write(&self, key: &str) -> bool {
+        self.edits.iter().any(|edit| edit.path.first().is_some_and(|first| first == key))
+    }
+
     /// The arguments that make the same changes again.
     pub fn arguments(&self) -> Vec<String> {
         self.edits.iter().flat_map(|edit| edit.flags.iter().cloned()).collect()

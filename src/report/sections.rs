@@ -6,6 +6,7 @@ use super::input::{ReportInput, Source, part};
 use super::lanes;
 use super::logs;
 use super::palette::{self, Palette};
+use super::tables;
 use super::words::{self, escape};
 use dsfuzz_checkers::{Finding, Validity, Verdict};
 use std::fmt::Write;
@@ -77,6 +78,9 @@ pub(super) fn banner(input: &ReportInput<'_>, page: &Page) -> anyhow::Result<Str
     }
     facts.push(("started", escape(info.started.get(..19).unwrap_or(&info.started))));
     facts.push(("dsfuzz", escape(&info.dsfuzz)));
+    if let Some(replay) = &info.replay {
+        facts.push(("replay of", tables::repeated(input, page, replay)));
+    }
     if let Some(signal) = &info.stopped_by {
         facts.push(("stopped by", escape(signal)));
     }

@@ -3,6 +3,7 @@ use super::input::{ReportInput, Source};
 use super::sections::Page;
 use super::summary::OutcomeCounts;
 use super::words::{self, escape};
+use crate::store::{ReplayFaults, ReplayOf};
 use dsfuzz_checkers::{Fault, Mark};
 use std::fmt::Write;
 use std::path::Path;
@@ -67,15 +68,21 @@ fn row(html: &mut String, input: &ReportInput<'_>, fault: &Fault) {
     let _ = write!(
         html,
         "<tr id=\"fault-{id}\" data-fault=\"{id}\"><th scope=\"row\"><i class=\"swatch fault-{colour}\"></i>{kind} \
-         <small>{id}</small><td>{planned}<td>{what}{detail}<td class=\"n\">{begun}<td class=\"n\">{proven}<td \
+         <small>{id}{name}</small><td>{planned}<td>{what}{detail}<td class=\"n\">{begun}<td class=\"n\">{proven}<td \
          class=\"n\">{again}<td class=\"n\">{healed}<td class=\"n\">{rates}<td class=\"n\">{losses}</tr>",
         id = fault.id,
         colour = super::palette::fault_colour(&fault.kind),
         kind = escape(&fault.kind),
+        name = if fault.name.is_empty() { String::new() } else { format!(" {}", escape(&fault.name)) },
         planned = escape(&words::shorten(&fault.planned, 160)),
         what = escape(&words::shorten(what, 300)),
         detail = detail(fault),
-        begun = missing(fault.begun, "–"),
+        begun = match fault.begun {
+            None if fault.missed || fault.not_triggered => {
+                format!("<span class=\"warn\">{}</span>", words::never_begun(fault))
+            }
+            begun => missing(begun, "–"),
+        },
         proven = missing(fault.proven, "not proven"),
         again = missing(fault.reproven, "no"),
     );
@@ -283,6 +290,23 @@ pub(super) fn setup(input: &ReportInput<'_>, page: &Page) -> anyhow::Result<Stri
     }
     html.push_str("</section>\n");
     Ok(html)
+}
+
+/// The run that this one repeats, as a link where its report is in the same results.
+pub(super) fn repeated(input: &ReportInput<'_>, page: &Page, replay: &ReplayOf) -> String {
+    let report = format!("../../{}/report.html", replay.run);
+    let how = match replay.faults {
+        ReplayFaults::Drawn => "",
+        ReplayFaults::Measured => ", with its measured faults",
+        ReplayFaults::None => ", without faults",
+    };
+    let name = escape(&replay.run);
+    // The name comes from a file that may be another user's.
+    let inside = Path::new(&replay.run).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    match inside && input.dir.path().join(&report).is_file() {
+        true => format!("<a href=\"{}{}\">{name}</a>{how}", page.base(input), words::link(&report)),
+        false => format!("{name}{how}"),
+    }
 }
 
 /// Links to the files beside the report.

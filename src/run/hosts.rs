@@ -160,6 +160,13 @@ impl Hosts {
         }
     }
 
+    /// Takes away the layers over the folders of targets, also where a target still runs.
+    pub async fn take_layers_away(&self) -> Result<()> {
+        let asked = self.everywhere(Request::DiskLayers { folders: Vec::new() }, UNDO).await;
+        let failed: Vec<String> = asked.into_iter().filter_map(|(_, answer)| answer.err()).collect();
+        if failed.is_empty() { Ok(()) } else { Err(anyhow!("layers are left: {}", failed.join("; "))) }
+    }
+
     /// Waits, on every node, until the clients of its previous run are gone. Returns a sentence for each node on which that is
     /// unknown. It is known if the previous control process ran on this machine and has ended.
     pub async fn clients_gone(&self) -> Result<Vec<String>> {
@@ -207,9 +214,9 @@ impl Hosts {
         response.into_iter().map(|(node, response)| (node, abilities(response))).collect()
     }
 
-    /// Nodes that share their kernel neither with another node nor with this machine.
-    pub fn own_kernels(&self) -> Vec<Arc<str>> {
-        self.cluster.own_kernels()
+    /// What each node shares its kernel with; none on a node that owns it.
+    pub fn kernel_sharers(&self) -> Vec<(Arc<str>, Option<String>)> {
+        self.cluster.kernel_sharers()
     }
 
     /// Ends the agents in order.

@@ -1,9 +1,10 @@
 //! [`Job`]: a plan with its seed, its nodes and its folder.
 use crate::cluster::{Node, NodeAccess};
 use crate::plan::Plan;
-use crate::store::{FORMAT_VERSION, NodeInfo, PlannedFaults, RunDir, RunInfo};
+use crate::store::{self, FORMAT_VERSION, Inputs, NodeInfo, PlannedFaults, RunDir, RunInfo, StoredRun};
 use crate::targets::Target;
 use crate::targets::recipe::FinalReads;
+use anyhow::{Context as _, Result};
 use dsfuzz_nemesis::Timetable;
 use std::path::PathBuf;
 
@@ -28,6 +29,8 @@ pub struct Job {
     pub take_over: bool,
     /// The command that runs it again.
     pub again: String,
+    /// The stored run that it repeats, if it does.
+    pub repeats: Option<StoredRun>,
 }
 
 impl Job {
@@ -35,7 +38,16 @@ impl Job {
         crate::plan::fit::timetable(&self.plan, target, self.seed, self.nodes.len())
     }
 
-    pub(super) fn info(&self, target: &Target, timetable: &Timetable) -> RunInfo {
+    /// Stores the plan and the files that the run is made from; what `run.json` says of them, and of the run that it repeats.
+    pub(super) fn keep_inputs(&self, target: &Target) -> Result<RunInfo> {
+        std::fs::write(self.dir.plan(), self.plan.to_yaml()?).context("the effective plan cannot be stored")?;
+        let inputs = Inputs::keep(&self.dir, target)?;
+        let plan = self.plan.without_target()?;
+        let replay = self.repeats.as_ref().map(|stored| stored.replay(&plan, &inputs));
+        Ok(RunInfo { inputs: Some(inputs), replay, ..RunInfo::default() })
+    }
+
+    pub(super) fn info(&self, target: &Target, timetable: &Timetable, made_from: RunInfo) -> RunInfo {
         let faults = self.plan.nemesis.iter().flat_map(|nemesis| nemesis.kinds());
         let mut kinds: Vec<String> = Vec::new();
         faults.map(|facts| facts.name.to_owned()).for_each(|kind| {
@@ -52,7 +64,8 @@ impl Job {
         };
         RunInfo {
             format: FORMAT_VERSION,
-            dsfuzz: env!("CARGO_PKG_VERSION").into(),
+            dsfuzz: store::VERSION.into(),
+            revision: store::REVISION.into(),
             plan: self.plan.name.clone(),
             seed: self.seed,
             started: chrono::Local::now().to_rfc3339(),
@@ -63,7 +76,7 @@ impl Job {
             planned,
             nodes: self.nodes.iter().map(node).collect(),
             again: self.again.clone(),
-            ..RunInfo::default()
+            ..made_from
         }
     }
 

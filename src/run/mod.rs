@@ -21,6 +21,7 @@ pub mod reach;
 pub mod recorder;
 pub mod roles;
 pub mod settle;
+mod signals;
 pub mod stop;
 
 pub use export::read_back;
@@ -32,7 +33,7 @@ use crate::store::{self, RunDir, RunInfo, RunVerdict};
 use crate::targets::recipe::FinalReads;
 use crate::targets::{self, Convergence, Deployment, NotReady, Target};
 use crate::{judge, report, secrets};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use dsfuzz_checkers::history::standstill;
 use dsfuzz_checkers::history::{ProcessEvent, ProcessStep};
 use dsfuzz_checkers::{History, Phase};
@@ -78,15 +79,17 @@ pub struct FinishedRun {
 
 /// Runs a job. An error is a failure before anything could be judged; later failures are part of the verdict.
 pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receiver<StopRequest>) -> Result<FinishedRun> {
-    let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?.under(job.plan.all_workloads());
+    let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?
+        .under(job.plan.all_workloads())
+        .defining(job.plan.own_faults());
     let workloads = workloads(&job.plan);
     let nodes: Vec<Node> = job.nodes.iter().map(|(node, _)| node.clone()).collect();
     secrets::keep(nodes.iter().map(|node| &*node.name));
     let connect = connect(&target, &workloads, &nodes, &job.dir)?;
     let timetable = job.timetable(&target);
-    std::fs::write(job.dir.plan(), job.plan.to_yaml()?).context("the effective plan cannot be stored")?;
+    let made_from = job.keep_inputs(&target)?;
     let mut run = Run {
-        phases: Phases::new(job.info(&target, &timetable), job.dir.clone(), progress.clone()),
+        phases: Phases::new(job.info(&target, &timetable, made_from), job.dir.clone(), progress.clone()),
         halt: halt_on(stop.clone(), Urgency::Stop),
         stop,
         progress,
@@ -219,6 +222,10 @@ impl Run {
                     self.progress.line(&sentence);
                     self.phases.unseen(format!("calls of another run may be among those recorded: {sentence}"));
                 }
+                let deployment = {
+                    let plan = &self.job.plan;
+                    deployment.with_disk_layers(plan.needs_disk_layers(), plan.needs_disk_copies())
+                };
                 if self.able(&hosts, &deployment).await {
                     self.deployed(&hosts, deployment).await;
                 }
@@ -345,7 +352,11 @@ impl Run {
             watching.abort();
             return;
         }
-        let preparing = unless(self.halt.clone(), async { load.set_up().await.map_err(|why| anyhow!(why)) });
+        let preparing = unless(self.halt.clone(), async {
+            load.set_up().await.map_err(|why| anyhow!(why))?;
+            // What was made without a sync before the load is no matter of the target's promises.
+            Ok(deployment.keep_disks().await?)
+        });
         if self.phases.run("setup", SETUP * 2, preparing).await.is_none() {
             if !self.asked_to(Urgency::Stop) {
                 let why = self.phases.last_problem();

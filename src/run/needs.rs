@@ -16,6 +16,8 @@ const LOOK: Duration = Duration::from_secs(180);
 const FREE_BYTES_MIN: u64 = 128 << 20;
 /// The ability that carries the room of the agent's folder.
 pub const ROOM: &str = ability::DISK_FREE_BYTES;
+/// What a node has whose boot id no other node has; the control node sees it.
+pub const KERNEL: &str = "kernel of its own";
 
 /// An ability that a node lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +51,17 @@ pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<MissingAbility> {
     for facts in plan.nemesis.iter().flat_map(|nemesis| nemesis.kinds()) {
         facts.needs.on(plan.cluster.own_kernel()).iter().for_each(|need| needs(facts.name, need));
     }
+    for (fault, _) in plan.nemesis.iter().flat_map(|nemesis| nemesis.all_faults()) {
+        fault.more_needs().into_iter().for_each(|need| needs(fault.facts().name, need));
+    }
     lacking
+}
+
+/// The sentence for a node whose kernel is not its own although the plan says so.
+pub fn shared_kernel(sharer: &str) -> String {
+    format!(
+        "the plan says `own_kernel: true`, but this node shares its kernel with {sharer}, and a step of its real clock would reach both; remove `own_kernel`"
+    )
 }
 
 /// Judges the room that an agent reports.
@@ -106,6 +118,10 @@ async fn needs_of(plan: &Plan, hosts: &Hosts) -> Result<Vec<(Arc<str>, MissingAb
     let mut all = Vec::new();
     for (node, abilities) in hosts.abilities().await {
         all.extend(lacking(plan, &abilities?).into_iter().map(|lack| (node.clone(), lack)));
+    }
+    let sharers = if plan.cluster.own_kernel() { hosts.kernel_sharers() } else { Vec::new() };
+    for (node, sharer) in sharers.into_iter().filter_map(|(node, sharer)| Some((node, sharer?))) {
+        all.push((node, MissingAbility { need: KERNEL.to_owned(), sentence: shared_kernel(&sharer) }));
     }
     Ok(all)
 }

@@ -105,7 +105,9 @@ fn write_row(html: &mut String, row: &Row) {
         }
         (Some(verdict), _) if row.state != RunState::UnderWay => {
             let word = word(verdict.validity);
-            (format!("<span class=\"mark {word}\">{word}</span>"), escape(&verdict.sentence))
+            let replay = row.info.as_ref().and_then(|info| info.replay.as_ref());
+            let replay = replay.map(|replay| format!("{replay}: ")).unwrap_or_default();
+            (format!("<span class=\"mark {word}\">{word}</span>"), escape(&format!("{replay}{}", verdict.sentence)))
         }
         (_, None) => ("none".to_string(), "run.json cannot be read".to_string()),
         (_, Some(info)) if info.ended.is_empty() => ("none".to_string(), escape(&row.sentence)),

@@ -1,11 +1,16 @@
 //! Names and files of a run. Judging and drawing read these files only.
 mod claim;
+mod inputs;
 mod readiness;
+mod replay;
 mod runs;
 mod state;
 
 pub use claim::{RunLock, RunProcess};
+pub(crate) use inputs::sha256;
+pub use inputs::{InputFile, Inputs};
 pub use readiness::Readiness;
+pub use replay::{ReplayFaults, ReplayOf, StoredRun};
 pub use runs::{RunRow, become_latest, create, create_beside, find, list, passed_over};
 pub use state::RunState;
 
@@ -16,6 +21,14 @@ use dsfuzz_checkers::{Validity, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// Version of this dsfuzz.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The revision that this dsfuzz was built from, if the build says so (`make` does).
+pub const REVISION: &str = match option_env!("DSFUZZ_REVISION") {
+    Some(revision) => revision,
+    None => "",
+};
 
 /// Version of `run.json` and `verdict.json`.
 pub const FORMAT_VERSION: u32 = 1;
@@ -64,6 +77,11 @@ impl RunDir {
     /// The effective plan, secrets redacted.
     pub fn plan(&self) -> PathBuf {
         self.path.join("plan.yaml")
+    }
+
+    /// The files that the run was made from: the recipe, and files and programs of the target's.
+    pub fn inputs(&self) -> PathBuf {
+        self.path.join("inputs")
     }
 
     /// The faults as they were measured, as a schedule.
@@ -124,6 +142,9 @@ pub struct RunInfo {
     pub format: u32,
     /// Version of dsfuzz.
     pub dsfuzz: String,
+    /// The revision that it was built from; empty if the build did not say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub revision: String,
     /// The plan's name.
     pub plan: String,
     /// The seed.
@@ -163,6 +184,12 @@ pub struct RunInfo {
     pub phases: Vec<PhaseInfo>,
     /// The command that repeats the run, with the seed.
     pub again: String,
+    /// The stored files that it was made from; none in runs of earlier versions, and before the load of a run that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Inputs>,
+    /// The stored run that this one repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplayOf>,
     /// The signal that stopped it, if one did.
     pub stopped_by: Option<String>,
     /// Unseen parts of the end, which make a pass unknown: nodes that did not serve again, final reads that never succeeded. One
@@ -384,7 +411,7 @@ impl RunVerdict {
             harness: vec![failure.to_owned()],
             errors: Vec::new(),
             exit,
-            dsfuzz: env!("CARGO_PKG_VERSION").into(),
+            dsfuzz: VERSION.into(),
             asked: None,
         }
     }

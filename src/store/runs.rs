@@ -1,5 +1,5 @@
 //! Makes, finds and lists the folders of runs. Never: reads a history.
-use super::{RunDir, RunInfo, RunState, RunVerdict};
+use super::{ReplayOf, RunDir, RunInfo, RunState, RunVerdict};
 use crate::document::did_you_mean;
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
@@ -160,6 +160,9 @@ pub struct RunRow {
     pub sentence: String,
     /// The exit code; none while it runs and after a kill.
     pub exit: Option<i32>,
+    /// The stored run that it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplayOf>,
 }
 
 /// Every run below `root`, newest first. Folders without a run are skipped; a missing root is empty.
@@ -221,6 +224,7 @@ fn row(path: &Path) -> RunRow {
         state,
         sentence,
         exit: info.exit,
+        replay: info.replay,
     }
 }
 

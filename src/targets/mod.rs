@@ -10,6 +10,7 @@ pub mod etcd;
 pub mod exec;
 mod facts;
 mod http;
+mod inputs;
 mod join_all;
 pub mod layout;
 pub mod logs;
@@ -22,6 +23,7 @@ pub use alarms::Alarm;
 pub use deploy::{Convergence, Deployment, DiskRoom, FetchedLog, MissingPackages, NotReady, RoleAnswer};
 pub use error::TargetError;
 pub use facts::TargetFacts;
+pub use inputs::InputFiles;
 pub(crate) use join_all::join_all;
 pub use layout::Layout;
 pub use logs::LogClaim;
@@ -29,6 +31,7 @@ pub use recipe::Recipe;
 
 use crate::cluster::{Node, Remote};
 use dsfuzz_nemesis::Span;
+use dsfuzz_nemesis::own::OwnOptions;
 use dsfuzz_workloads::{ClientWorkload, Connect, Endpoint, Terms, WORKLOADS, WorkloadOptions};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -76,9 +79,16 @@ pub struct Target {
     options: BTreeMap<String, serde_json::Value>,
     origin: String,
     folder: PathBuf,
+    /// The recipe as it was read, and its file if it is not built in.
+    text: String,
+    file: Option<PathBuf>,
     election: Duration,
     failover: bool,
     several_leaders: bool,
+    /// The faults of the recipe as the options want them.
+    recipes_faults: Vec<recipe::OwnFault>,
+    /// Faults that the plan defines.
+    plans_faults: Vec<recipe::OwnFault>,
 }
 
 /// Loads a built-in target by its name, or a recipe by its path (relative to `base_dir`, the plan's folder; a folder stands
@@ -88,9 +98,13 @@ pub fn load(
     base_dir: &Path,
     options: &BTreeMap<String, BTreeMap<String, serde_json::Value>>,
 ) -> Result<Target, TargetError> {
-    let (text, origin, folder) = match builtin_yaml(name_or_path) {
-        Some(yaml) => (yaml.to_owned(), format!("{name_or_path}.yaml (built in)"), base_dir.to_owned()),
+    let (text, origin, file) = match builtin_yaml(name_or_path) {
+        Some(yaml) => (yaml.to_owned(), format!("{name_or_path}.yaml (built in)"), None),
         None => read_recipe(name_or_path, base_dir)?,
+    };
+    let folder = match &file {
+        Some(file) => file.parent().map_or_else(PathBuf::new, Path::to_owned),
+        None => base_dir.to_owned(),
     };
     let recipe = Recipe::parse(&text, &origin)?;
     foreign_options(&recipe, options)?;
@@ -99,17 +113,48 @@ pub fn load(
     let election = election(&recipe, &options, &origin)?;
     let failover = failover(&recipe, &options, &origin)?;
     let several_leaders = recipe.has_several_leaders(&[]);
-    Ok(Target { recipe, options, origin, folder, election, failover, several_leaders })
+    let recipes_faults = wanted_faults(&recipe, &options, &origin)?;
+    let plans_faults = Vec::new();
+    Ok(Target {
+        recipe,
+        options,
+        origin,
+        folder,
+        text,
+        file,
+        election,
+        failover,
+        several_leaders,
+        recipes_faults,
+        plans_faults,
+    })
 }
 
-fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, PathBuf), TargetError> {
+/// The recipe's faults without those that `when` leaves out.
+fn wanted_faults(
+    recipe: &Recipe,
+    options: &BTreeMap<String, serde_json::Value>,
+    origin: &str,
+) -> Result<Vec<recipe::OwnFault>, TargetError> {
+    let mut wanted = Vec::new();
+    for (at, fault) in recipe.faults.iter().enumerate() {
+        let text = fault.when.as_deref().unwrap_or("true");
+        let filled = template::of_options(options, origin, &format!("faults[{at}].when"), text)?;
+        if !["", "false"].contains(&filled.trim()) {
+            wanted.push(fault.clone());
+        }
+    }
+    Ok(wanted)
+}
+
+fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, Option<PathBuf>), TargetError> {
     let mut file = base_dir.join(path);
     if file.is_dir() {
         file = file.join("recipe.yaml");
     }
     let origin = file.display().to_string();
     match crate::document::read_regular(&file) {
-        Ok(text) => Ok((text, origin, file.parent().map_or_else(PathBuf::new, Path::to_owned))),
+        Ok(text) => Ok((text, origin, Some(file))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(TargetError::Unknown { name: path.to_owned(), builtin: builtin().join(", "), tried: origin })
         }
@@ -237,6 +282,22 @@ impl Target {
         Target { several_leaders, ..self }
     }
 
+    /// The target with the faults that a plan defines beside those of the recipe.
+    #[must_use]
+    pub fn defining<'a>(self, own: impl Iterator<Item = &'a OwnOptions>) -> Target {
+        Target { plans_faults: own.filter_map(recipe::OwnFault::of_plan).collect(), ..self }
+    }
+
+    /// The faults of the recipe that there are with these options.
+    pub fn recipes_faults(&self) -> impl Iterator<Item = &recipe::OwnFault> {
+        self.recipes_faults.iter()
+    }
+
+    /// The faults of the recipe and of the plan.
+    pub fn faults(&self) -> impl Iterator<Item = &recipe::OwnFault> {
+        self.recipes_faults.iter().chain(&self.plans_faults)
+    }
+
     /// Whether several nodes lead at once by its design.
     pub fn has_several_leaders(&self) -> bool {
         self.several_leaders
@@ -299,17 +360,6 @@ impl Target {
             }
         }
         Ok(packages)
-    }
-
-    /// The text of a file in the recipe's folder, or the reason why there is none.
-    fn file(&self, path: &str) -> Result<String, String> {
-        let inside = Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
-        if !inside {
-            return Err(format!("{path:?} must be a path inside the recipe's folder"));
-        }
-        let path = self.folder.join(path);
-        let bytes = crate::document::read_regular(&path);
-        bytes.map_err(|error| format!("{} cannot be read: {error}", path.display()))
     }
 
     /// The recipe filled in for these nodes, each with the target's folder `<base>/<target>`. Touches nothing.

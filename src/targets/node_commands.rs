@@ -2,13 +2,15 @@
 //! its output.
 use super::error::TargetError;
 use crate::cluster::{Remote, RemoteError};
-use dsfuzz_nemesis::protocol::{BLOB_BYTES_MAX, Command, Request, Response, Service, ServiceState};
+use dsfuzz_nemesis::protocol::{BLOB_BYTES_MAX, Command, DiskFolder, Request, Response, Service, ServiceState};
 use std::time::Duration;
 
 /// Time that the agent gets beyond the deadline of the command.
 pub(super) const AGENT_SLACK: Duration = Duration::from_secs(5);
 /// Deadline of quick requests.
 const QUICK: Duration = Duration::from_secs(10);
+/// Deadline of mounting or unmounting layers.
+const LAYERS: Duration = Duration::from_secs(30);
 
 /// Sends a request.
 async fn ask(
@@ -110,6 +112,12 @@ pub(super) async fn stop(remote: &dyn Remote, service: &str, signal: i32, grace:
     let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
     let asked = Request::Stop { service: service.to_owned(), signal, grace_ms };
     done(remote, &format!("stop {service}"), asked, grace + QUICK).await
+}
+
+/// Lays layers over these folders, and takes all others away.
+pub(super) async fn disk_layers(remote: &dyn Remote, folders: Vec<DiskFolder>) -> Result<(), TargetError> {
+    let what = if folders.is_empty() { "take layers away" } else { "lay a layer over the target's folder" };
+    done(remote, what, Request::DiskLayers { folders }, LAYERS).await
 }
 
 /// The services and their processes.

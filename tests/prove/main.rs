@@ -1,35 +1,38 @@
 //! Shows on real clusters what the project claims. Resumable: each result is kept under `results/prove/` and not run again.
 //!
 //! ```text
-//! make prove ARGS="--lines valid,serializable,redis,kill,cut,agent,interrupt --seeds 1-10 --repeat 5 --again"
+//! make prove ARGS="--lines valid,serializable,redis,interrupt --seeds 1-10 --repeat 5 --again"
+//! make prove ARGS="--lines catalogue --seeds 1 --jobs 2 --write docs/catalogue.md"
+//! make prove ARGS="--lines survival --repeat 20 --jobs 4 --write docs/survival.md"
 //! make prove ARGS="--lines galera,patroni,rabbitmq,sentinel --seeds 1-3"
 //! make prove ARGS="--lines findings --seeds 1-5 --write docs/findings.md"
 //! ```
+mod catalogue;
 mod findings;
-mod leftovers;
 mod results;
 mod runs;
+mod survival;
 mod twins;
+mod variants;
 
 use results::StoredResults;
 use std::process::ExitCode;
 
-const USAGE: &str = "options: --lines valid,serializable,redis,kill,cut,agent,interrupt,galera,patroni,rabbitmq,sentinel,findings (default: all) | --only TEXT (rows of findings) | --seeds 1-10 | --repeat 5 | --again | --write FILE (findings as a page)";
+const USAGE: &str = "options: --lines valid,serializable,redis,interrupt,galera,patroni,rabbitmq,sentinel,findings,catalogue,survival (default: all) | --only TEXT (rows of findings, forms of faults, cases of survival) | --cluster YAML --as NAME (other nodes for catalogue) | --seeds 1-10 | --repeat 5 | --jobs 1 (cases at a time) | --again | --write FILE (findings, catalogue or survival as a page)";
 
 /// Every line, in the order in which they are shown.
-const ALL: [&str; 12] = [
+const ALL: [&str; 11] = [
     "valid",
     "serializable",
     "redis",
-    "kill",
-    "cut",
-    "agent",
     "interrupt",
     "galera",
     "patroni",
     "rabbitmq",
     "sentinel",
     "findings",
+    "catalogue",
+    "survival",
 ];
 
 /// What to show.
@@ -37,6 +40,8 @@ struct Options {
     lines: Vec<String>,
     seeds: Vec<u64>,
     repeat: u64,
+    jobs: usize,
+    nodes: catalogue::Nodes,
     again: bool,
     only: String,
     write: Option<String>,
@@ -50,26 +55,34 @@ fn main() -> ExitCode {
             return ExitCode::from(254);
         }
     };
+    let missing = variants::missing();
+    if !missing.is_empty() {
+        eprintln!("prove: tests/prove/variants.rs has no row for {}", missing.join(", "));
+        return ExitCode::from(254);
+    }
     let mut kept = StoredResults::open("results/prove", options.again);
     for line in &options.lines {
         let cases = match line.as_str() {
             "valid" | "serializable" | "redis" => runs::cases(line, &options.seeds),
             "galera" | "patroni" | "rabbitmq" | "sentinel" => twins::cases(line, &options.seeds),
             "findings" => findings::cases(&options.seeds, &options.only),
-            "kill" | "cut" | "agent" => leftovers::cases(line, options.repeat),
+            "catalogue" => catalogue::cases(&options.seeds, &options.only, &options.nodes),
+            "survival" => survival::cases(options.repeat, &options.only),
             "interrupt" => runs::interrupts(options.repeat),
             other => {
                 eprintln!("prove: no line called '{other}'\n{USAGE}");
                 return ExitCode::from(254);
             }
         };
-        for case in cases {
-            kept.show(line, case);
-        }
+        kept.show(line, cases, options.jobs);
     }
     println!("{}", kept.table());
     if let Some(path) = &options.write {
-        let page = findings::page(&kept);
+        let page = match options.lines.first().map(String::as_str) {
+            Some("catalogue") => catalogue::page(&kept),
+            Some("survival") => survival::page(&kept),
+            _ => findings::page(&kept),
+        };
         if let Err(error) = std::fs::write(path, page) {
             eprintln!("prove: {path}: {error}");
             return ExitCode::from(255);
@@ -83,6 +96,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
         lines: ALL.map(String::from).to_vec(),
         seeds: (1..=10).collect(),
         repeat: 5,
+        jobs: 1,
+        nodes: catalogue::Nodes::default(),
         again: false,
         only: String::new(),
         write: None,
@@ -93,6 +108,9 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
             "--lines" => options.lines = value()?.split(',').map(String::from).collect(),
             "--seeds" => options.seeds = seeds(&value()?)?,
             "--repeat" => options.repeat = value()?.parse().map_err(|_| "--repeat needs a number")?,
+            "--jobs" => options.jobs = value()?.parse().map_err(|_| "--jobs needs a number")?,
+            "--cluster" => options.nodes.cluster = value()?,
+            "--as" => options.nodes.name = value()?,
             "--again" => options.again = true,
             "--only" => options.only = value()?,
             "--write" => options.write = Some(value()?),

@@ -1,7 +1,8 @@
 //! Results that are kept, so that a stopped proof goes on where it was.
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tabled::builder::Builder;
 use tabled::settings::Style;
@@ -11,7 +12,7 @@ pub(crate) struct Case {
     /// Its name within its line, e.g. `seed-3`.
     pub(crate) name: String,
     /// Shows it.
-    pub(crate) show: Box<dyn FnOnce() -> CaseResult>,
+    pub(crate) show: Box<dyn FnOnce() -> CaseResult + Send>,
 }
 
 /// What came out.
@@ -44,29 +45,34 @@ impl StoredResults {
         StoredResults { folder, again, shown: BTreeMap::new(), order: Vec::new() }
     }
 
-    /// Shows the case, unless its result is kept.
-    pub(crate) fn show(&mut self, line: &str, case: Case) {
+    /// Shows the cases, `jobs` at a time, unless their results are kept.
+    pub(crate) fn show(&mut self, line: &str, cases: Vec<Case>, jobs: usize) {
         if !self.order.iter().any(|known| known == line) {
             self.order.push(line.to_string());
         }
-        let path = self.folder.join(line).join(format!("{}.json", case.name));
-        let old = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<StoredFile>(&bytes).ok());
-        let file = match old {
-            Some(file) if !self.again => file,
-            _ => {
-                let began = Instant::now();
-                let shown = (case.show)();
-                let file = StoredFile { shown, took_ms: began.elapsed().as_millis() as u64 };
-                std::fs::create_dir_all(path.parent().expect("a folder")).expect("results/ can be written");
-                std::fs::write(&path, serde_json::to_vec_pretty(&file).expect("JSON"))
-                    .expect("results/ can be written");
-                file
-            }
-        };
-        let mark = if file.shown.as_claimed { "as claimed" } else { "NOT AS CLAIMED" };
-        eprintln!("{line} {}: {mark}: {} ({:.1} s)", case.name, file.shown.seen, file.took_ms as f64 / 1e3);
         let position = self.order.iter().position(|known| known == line).unwrap_or(0);
-        self.shown.insert((position, line.to_string(), case.name), (file.shown, file.took_ms));
+        let waiting = Mutex::new(VecDeque::from(cases));
+        let (done, shown) = std::sync::mpsc::channel();
+        let (folder, again) = (self.folder.join(line), self.again);
+        std::thread::scope(|scope| {
+            for _ in 0..jobs.max(1) {
+                let (waiting, folder, done) = (&waiting, &folder, done.clone());
+                scope.spawn(move || {
+                    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    while let Some(case) = next() {
+                        let name = case.name.clone();
+                        let file = show_one(folder, case, again);
+                        done.send((name, file)).expect("the results are taken");
+                    }
+                });
+            }
+            drop(done);
+            for (name, file) in shown {
+                let mark = if file.shown.as_claimed { "as claimed" } else { "NOT AS CLAIMED" };
+                eprintln!("{line} {name}: {mark}: {} ({:.1} s)", file.shown.seen, file.took_ms as f64 / 1e3);
+                self.shown.insert((position, line.to_string(), name), (file.shown, file.took_ms));
+            }
+        });
     }
 
     /// Every case in a table, then the sums.
@@ -94,8 +100,29 @@ impl StoredResults {
         of.map(|(_, (shown, took_ms))| (shown.as_claimed, shown.seen.clone(), *took_ms)).collect()
     }
 
+    /// The names of a line's cases that begin so, each with what was seen.
+    pub(crate) fn named(&self, line: &str, beginning: &str) -> Vec<(String, String)> {
+        let of = self.shown.iter().filter(|((_, known, name), _)| known == line && name.starts_with(beginning));
+        of.map(|((_, _, name), (shown, _))| (name.clone(), shown.seen.clone())).collect()
+    }
+
     /// Whether everything shown is as claimed.
     pub(crate) fn all_as_claimed(&self) -> bool {
         self.shown.values().all(|(shown, _)| shown.as_claimed)
     }
+}
+
+/// The result of a case: the one that is kept in the folder, or a new one, which is kept there.
+fn show_one(folder: &Path, case: Case, again: bool) -> StoredFile {
+    let path = folder.join(format!("{}.json", case.name));
+    let old = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<StoredFile>(&bytes).ok());
+    if let Some(file) = old.filter(|_| !again) {
+        return file;
+    }
+    let began = Instant::now();
+    let shown = (case.show)();
+    let file = StoredFile { shown, took_ms: began.elapsed().as_millis() as u64 };
+    std::fs::create_dir_all(folder).expect("results/ can be written");
+    std::fs::write(&path, serde_json::to_vec_pretty(&file).expect("JSON")).expect("results/ can be written");
+    file
 }

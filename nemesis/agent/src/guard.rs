@@ -148,7 +148,11 @@ pub(crate) fn heal(state_dir: &StateDir, take_over: bool) -> Result<u8, String> 
     let services = Arc::new(Services::open(state_dir));
     let mut injector = Injector::open(state_dir, Arc::clone(&services))?;
     injector.greet(&by.run, 30_000);
-    let clean = injector.heal("heal was asked for", None);
+    let mut clean = injector.heal("heal was asked for", None);
+    if let Err(reason) = services.disks().take_all_away() {
+        eprintln!("dsfuzz-agent: {reason}");
+        clean = false;
+    }
     services.sweep();
     let json = serde_json::to_string(&injector.undone()).map_err(|error| error.to_string())?;
     println!("{json}");

@@ -12,13 +12,17 @@ mod cgroup;
 mod claim;
 mod clock;
 mod deaths;
+mod disk;
 mod files;
+mod follow;
 mod guard;
 mod injections;
 mod injector;
 mod journal;
 mod launch;
+mod netlink;
 mod nft;
+mod packet_queue;
 mod ping;
 mod process;
 mod reach;
@@ -28,6 +32,7 @@ mod serve;
 mod service;
 mod state_dir;
 mod sys;
+mod volley;
 
 use state_dir::StateDir;
 use std::path::{Path, PathBuf};
@@ -66,9 +71,15 @@ pub fn main(args: &[String]) -> u8 {
         ["heal", "--dir", dir, "--take-over"] | ["heal", "--take-over", "--dir", dir] => {
             open_state_dir(dir).and_then(|dir| guard::heal(&dir, true))
         }
-        // Not in the usage: the agent starts these two itself. `guard` is the guardian; `witness` is a child on which
-        // `abilities` tries a shifted clock and a frozen cgroup.
+        // Not in the usage: the agent starts these itself. `guard` is the guardian; `witness` is a child on which `abilities` tries a
+        // shifted clock and a frozen cgroup; the others are the two processes of a layer over a folder.
         ["guard", "--dir", dir, "--agent", agent] => open_state_dir(dir).and_then(|dir| guard::guard(&dir, agent)),
+        ["disk-keeper", "--dir", dir, "--folder", folder] => {
+            open_state_dir(dir).and_then(|dir| disk::keep(&dir, Path::new(folder)))
+        }
+        ["disk-layer", "--dir", dir, "--folder", folder] => {
+            open_state_dir(dir).and_then(|dir| disk::serve(&dir, Path::new(folder)))
+        }
         ["witness"] => clock::witness().map(|()| 0),
         _ => {
             eprintln!("{USAGE}");

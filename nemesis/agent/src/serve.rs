@@ -7,7 +7,7 @@ use crate::injector::Injector;
 use crate::ping::Pings;
 use crate::service::Services;
 use crate::state_dir::StateDir;
-use crate::{abilities, addresses, files, process, reach, run, sys};
+use crate::{abilities, addresses, files, follow, process, reach, run, sys};
 use dsfuzz_nemesis::protocol::{
     self, ClaimEntry, Claimant, GREETING, PROTOCOL_VERSION, Request, RequestFrame, Response, ResponseFrame,
 };
@@ -24,6 +24,8 @@ const LEASE_MS: u64 = 30_000;
 const TICK: Duration = Duration::from_millis(20);
 /// Ticks between two renewals of the claim on the node.
 const CLAIM_TICKS: u64 = 25;
+/// Ticks between two looks at the layers over folders.
+const DISK_TICKS: u64 = 10;
 /// How long injections in progress may delay the heal at the end; then the guardian heals.
 const LAST_ACT: Duration = Duration::from_secs(8);
 /// Requests at one time.
@@ -112,6 +114,8 @@ pub(crate) fn serve(state_dir: &StateDir, ping_port: u16) -> Result<u8, String> 
     let services = Arc::new(Services::open(state_dir));
     let mut injector = Injector::open(state_dir, Arc::clone(&services))?;
     injector.greet(&first.run, first.lease_ms);
+    let pings = Pings::open(ping_port)?;
+    injector.hear_at(pings.port());
     // Injections of an earlier agent that its guardian has not healed.
     injector.heal("agent died", None);
     let (out, outgoing) = channel();
@@ -121,7 +125,7 @@ pub(crate) fn serve(state_dir: &StateDir, ping_port: u16) -> Result<u8, String> 
         claim,
         services,
         injector: Mutex::new(injector),
-        pings: Pings::open(ping_port)?,
+        pings,
         guardian_pipe: Mutex::new(None),
         guardian: AtomicU32::new(0),
         lease_ms: AtomicU64::new(LEASE_MS),
@@ -270,6 +274,9 @@ impl Agent {
                 return Ok((Response::Chunk { size }, chunk));
             }
             Request::List { pattern } => files::list(&pattern)?,
+            Request::Follow { logs, patterns, positions, wait_ms } => {
+                follow::follow(&logs, &patterns, positions, Duration::from_millis(wait_ms))?
+            }
             Request::Inject { fault, injection } => self.inject(fault, injection)?,
             Request::Prove { fault } => Response::Proof(self.injector().prove(fault)),
             Request::Undo { fault } => Response::Proof(self.undone(|injector| injector.undo(fault))),
@@ -283,9 +290,12 @@ impl Agent {
                 let (open, refused) = reach::reach(&to, Duration::from_millis(wait_ms));
                 Response::Reached { open, refused }
             }
+            Request::Volley { volley, to } => Response::Pinged { unsent: self.pings.send_volley(&volley, &to)? },
+            Request::HeardVolleys { round } => Response::HeardVolleys(self.pings.heard_volleys(round)),
             Request::Heard { round } => Response::Heard(self.pings.heard(round)),
+            Request::DiskLayers { folders } => self.services.disks().set(&folders).map(|()| Response::Done)?,
             Request::Clocks => self.clocks(),
-            Request::Abilities => Response::Abilities(abilities::abilities(&self.state_dir)),
+            Request::Abilities => Response::Abilities(abilities::abilities(&self.state_dir, self.services.disks())),
             Request::AwaitClients => Response::Clients(self.claim.await_clients()),
             Request::Bye { stop_services } => self.bye(stop_services)?,
         };
@@ -361,6 +371,7 @@ impl Agent {
             if !failed.is_empty() {
                 return Err(failed.join("; "));
             }
+            self.services.disks().take_all_away()?;
         }
         self.services.sweep();
         if proof.holds { Ok(Response::Done) } else { Err(format!("not all is undone: {}", proof.detail.join("; "))) }
@@ -379,6 +390,10 @@ impl Agent {
             }
             if ticks.is_multiple_of(10) {
                 self.tell_guardian(false);
+            }
+            if ticks.is_multiple_of(DISK_TICKS) && !self.services.disks().dead().is_empty() {
+                let agent = Arc::clone(self);
+                std::thread::spawn(move || agent.injector().mend_disks());
             }
             if ticks.is_multiple_of(CLAIM_TICKS) {
                 self.renew_claim(&mut claimed_ns);

@@ -3,6 +3,7 @@
 use crate::cgroup::{self, Cgroup};
 use crate::clock::{self, Shift};
 use crate::deaths::{self, Deaths, HarnessAction};
+use crate::disk::Disks;
 use crate::process::BootId;
 use crate::restarts::RestartLoops;
 use crate::state_dir::{StateDir, write_whole};
@@ -69,6 +70,7 @@ pub(crate) struct Services {
     deaths: Deaths,
     /// Threads that restart services.
     pub(crate) restart_loops: RestartLoops,
+    disks: Disks,
 }
 
 impl Services {
@@ -94,7 +96,13 @@ impl Services {
             known: Mutex::new(known),
             deaths: Deaths::default(),
             restart_loops: RestartLoops::default(),
+            disks: Disks::open(state_dir),
         }
+    }
+
+    /// The layers over the folders of their data.
+    pub(crate) fn disks(&self) -> &Disks {
+        &self.disks
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, ServiceRecord>> {
@@ -470,6 +478,14 @@ impl Services {
             return Ok(());
         }
         self.kill_all(name)
+    }
+
+    /// Sends SIGKILL to all processes of a service, for the harness, and does not wait.
+    pub(crate) fn begin_kill(&self, name: &str) {
+        self.ask_to_end(name, HarnessAction::Kill);
+        if !self.cgroup(name).is_some_and(|cgroup| cgroup.kill()) {
+            self.processes(name).iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGKILL)));
+        }
     }
 
     /// Kills all processes of a service with SIGKILL, including new ones; returns when none is left.

@@ -60,14 +60,7 @@ impl StateDir {
 
     /// A short name for this folder, which distinguishes objects of agents of several folders on one kernel.
     pub(crate) fn tag(&self) -> String {
-        // FNV-1a, 32 bits.
-        let hash = self
-            .dir
-            .as_os_str()
-            .as_encoded_bytes()
-            .iter()
-            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
-        format!("{hash:08x}")
+        short_name(&self.dir)
     }
 
     /// Takes the lock, waiting up to the deadline.
@@ -123,6 +116,14 @@ impl StateDir {
         let (pid, start) = text.trim().split_once(' ')?;
         Some((pid.parse().ok()?, start.parse().ok()?))
     }
+}
+
+/// A short name for a folder.
+pub(crate) fn short_name(folder: &Path) -> String {
+    // FNV-1a, 32 bits.
+    let bytes = folder.as_os_str().as_encoded_bytes().iter();
+    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    format!("{hash:08x}")
 }
 
 /// Replaces a file atomically, also across a crash.

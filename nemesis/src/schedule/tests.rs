@@ -23,6 +23,7 @@ fn view(leaders: &[&str], former: &[&str]) -> ClusterView {
         name,
         others: Vec::new(),
         ports: Vec::new(),
+        port_roles: std::collections::BTreeMap::new(),
         services: vec!["db".to_owned()],
         own_kernel: false,
     };
@@ -113,7 +114,7 @@ fn mistakes_of_a_schedule_name_the_entry() {
         (json!([entry("a", json!({"at": "1s", "kill": {"nodes": {"same_as": "x"}}}))]), "called x (a)"),
         (json!([entry("a", json!({"at": "1s", "kill": {"nodes": ["n1", "one"]}}))]), "one is drawn: write it alone"),
         (json!([entry("a", json!({"at": "1s", "for": "1s", "kill": {"for": "2s"}}))]), "two durations, 1s and 2s"),
-        (json!([entry("a", json!({"when": {"log": "x", "node": "minority"}}))]), "node: minority is drawn"),
+        (json!([entry("a", json!({"when": {"log": "x", "node": "minority"}}))]), "node: minority: name nodes, leader"),
     ] {
         let schedule: Vec<ScheduledFault> = serde_json::from_value(schedule).expect("a schedule");
         let said: Vec<String> = mistakes(&schedule, &names(3)).into_iter().map(|(_, sentence)| sentence).collect();

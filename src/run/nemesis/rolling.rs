@@ -2,7 +2,7 @@
 use super::fault_log::FaultLog;
 use super::links::OpenPaths;
 use super::proof::{CountedFrom, LookBefore};
-use super::{Executor, FaultOutcome, grace, millis};
+use super::{Executor, FaultOutcome, Injected, grace, millis};
 use dsfuzz_checkers::history::FaultStep;
 use dsfuzz_nemesis::ResolvedFault;
 use dsfuzz_nemesis::protocol::Request;
@@ -38,7 +38,7 @@ impl Executor {
             }
             let begun = Instant::now();
             let part = ResolvedFault { injections: vec![(node.clone(), injection)], ..fault.clone() };
-            let (failed, silent) = self.inject(log.id(), &part).await;
+            let Injected { failed, late: silent, .. } = self.inject(log.id(), &part).await;
             late.extend(silent.into_iter().map(|node| (log.id(), node)));
             problems.extend(failed);
             if problems.is_empty() {
@@ -55,7 +55,9 @@ impl Executor {
                 }
             }
             let id = log.id();
-            let undone = self.undo_until_gone(std::slice::from_ref(&node), || Request::Undo { fault: id }).await;
+            let undone = self
+                .undo_until_gone(std::slice::from_ref(&node), || Request::Undo { fault: id }, self.limits_of(&part))
+                .await;
             problems.extend(undone.into_values().filter_map(Result::err).flatten());
             if problems.is_empty() {
                 let left = end.saturating_duration_since(Instant::now()).min(READY);

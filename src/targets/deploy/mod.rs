@@ -20,7 +20,7 @@ use super::layout::{Layout, NodeLayout, PlannedProcess};
 use super::node_commands;
 use super::recipe::{Package, StartOrder};
 use crate::cluster::Remote;
-use dsfuzz_nemesis::protocol::{Command, Service, ServiceState};
+use dsfuzz_nemesis::protocol::{Command, OwnCommands, Service, ServiceState};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -53,6 +53,10 @@ pub struct NotReady {
 pub struct Deployment {
     layout: Layout,
     remotes: Vec<Arc<dyn Remote>>,
+    /// Whether a layer is laid over the target's folder, for faults of its disk.
+    disk_layers: bool,
+    /// Whether it keeps a copy of the files from before the load.
+    disk_copies: bool,
 }
 
 /// The packages that a node lacks.
@@ -69,7 +73,13 @@ pub struct MissingPackages {
 impl Deployment {
     /// A deployment of a layout by the agents of its nodes, in the same order.
     pub fn new(layout: Layout, remotes: Vec<Arc<dyn Remote>>) -> Deployment {
-        Deployment { layout, remotes }
+        Deployment { layout, remotes, disk_layers: false, disk_copies: false }
+    }
+
+    /// With layers over the target's folders, if `wanted`, and with copies of the files from before the load.
+    pub fn with_disk_layers(mut self, wanted: bool, copies: bool) -> Deployment {
+        (self.disk_layers, self.disk_copies) = (wanted, copies);
+        self
     }
 
     /// The layout.
@@ -84,6 +94,11 @@ impl Deployment {
             .unwrap_or_default()
     }
 
+    /// The commands of the recipe's and the plan's faults, by node and name.
+    pub fn faults(&self) -> BTreeMap<String, BTreeMap<String, OwnCommands>> {
+        self.layout.nodes.iter().map(|plan| (plan.node.name.to_string(), plan.faults.clone())).collect()
+    }
+
     /// Addresses of a node from the recipe.
     pub fn addresses(&self, node: &str) -> Vec<IpAddr> {
         self.at(node).map(|(plan, _)| plan.addresses.clone()).unwrap_or_default()
@@ -92,6 +107,11 @@ impl Deployment {
     /// The target's ports on a node.
     pub fn ports(&self, node: &str) -> Vec<u16> {
         self.at(node).map(|(plan, _)| plan.ports.values().copied().collect()).unwrap_or_default()
+    }
+
+    /// The target's ports on a node, by role.
+    pub fn port_roles(&self, node: &str) -> BTreeMap<String, u16> {
+        self.at(node).map(|(plan, _)| plan.ports.clone()).unwrap_or_default()
     }
 
     fn at(&self, node: &str) -> Option<(&NodeLayout, &Arc<dyn Remote>)> {
@@ -173,6 +193,7 @@ impl Deployment {
     /// the first one is ready. Then call [`Deployment::await_ready`].
     pub async fn start(&self, deadline: Duration) -> Result<(), TargetError> {
         let end = Instant::now() + deadline;
+        self.keep_disks().await?;
         match self.layout.start_order {
             StartOrder::Together => self.start_some(|_| true, end).await?,
             StartOrder::FirstThenOthers => {
@@ -225,6 +246,16 @@ impl Deployment {
             }
             sleep(PAUSE).await;
         }
+    }
+
+    /// Lays layers over the target's folders, if wanted. With layers, all that is in the folders is safe from a power loss then.
+    pub async fn keep_disks(&self) -> Result<(), TargetError> {
+        if !self.disk_layers {
+            return Ok(());
+        }
+        let copy = self.disk_copies;
+        let lay = move |plan: &NodeLayout| vec![plan.disk_folder(copy)];
+        self.each(|plan, remote| Box::pin(node_commands::disk_layers(remote, lay(plan)))).await.map(drop)
     }
 
     async fn start_some(&self, meant: impl Fn(usize) -> bool, end: Instant) -> Result<(), TargetError> {
@@ -334,6 +365,8 @@ async fn wipe(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetError>
         node_commands::define(remote, &process.service).await?;
         node_commands::stop(remote, &process.service.name, 9, Duration::ZERO).await?;
     }
+    // A folder under a layer cannot be removed.
+    node_commands::disk_layers(remote, Vec::new()).await?;
     let mut argv = vec!["rm".to_owned(), "-rf".to_owned(), "--".to_owned()];
     argv.extend(plan.wipe_paths.iter().cloned());
     if !plan.wipe_paths.is_empty() {

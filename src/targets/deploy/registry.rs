@@ -58,7 +58,7 @@ fn named(package: &Package, message: String) -> TargetError {
 
 /// The folder of unpacked packages on the control node.
 fn cache() -> PathBuf {
-    if nix::unistd::geteuid().is_root() {
+    if crate::folders::is_root() {
         return PathBuf::from(PACKAGES_DIR);
     }
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

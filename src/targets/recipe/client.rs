@@ -29,6 +29,10 @@ pub struct ClientDoc {
     /// A program on the control node, started in the recipe's folder, that speaks the client protocol.
     #[serde(default)]
     pub command: Option<Argv>,
+    /// Further files and folders on the control node that the program needs, relative to the recipe's folder. They are stored
+    /// with each run, as the files are that the command names and those of the same kind beside them.
+    #[serde(default)]
+    pub files: Vec<String>,
     /// Extra environment of the program.
     #[serde(default)]
     pub env: BTreeMap<String, String>,

@@ -108,12 +108,12 @@ impl Inject for End<'_> {
                         }
                         Err(reason) => note(&mut proof, false, reason),
                     },
-                    (false, true, false) => kill::start_again(&[name], Beside::Others, context, &mut proof),
+                    (false, true, false) => kill::start_beside(&[name], Beside::Others, context, &mut proof),
                     (false, false, _) => note(&mut proof, true, format!("service {name}: {left:?} run")),
                 }
             }
         }
-        kill::start_again(&started, Beside::Nothing, context, &mut proof);
+        kill::start_again(&started, context, &mut proof);
         proof
     }
 }

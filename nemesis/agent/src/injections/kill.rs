@@ -44,47 +44,57 @@ impl Inject for Kill<'_> {
     }
 
     fn undo(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
-        let mut proof = new_proof();
-        let mut started = Vec::new();
-        for name in self.services {
-            if let Some(fault) = dead_for(name, context) {
-                note(&mut proof, true, format!("service {name}: stays dead for fault {fault}"));
-                continue;
-            }
-            if !context.services.defined(name) {
-                note(&mut proof, true, format!("service {name}: no longer defined, nothing to start"));
-                continue;
-            }
-            started.push(name.as_str());
-        }
-        start_again(&started, Beside::Nothing, context, &mut proof);
-        proof
+        undo(self.services, context)
     }
 
     /// The undo would start a service that had ended for another reason, so only running services are killed.
     fn refusal(&self, context: &Context<'_>) -> Option<String> {
-        let idle = self
-            .services
-            .iter()
-            .find(|name| context.services.processes(name).is_empty() && dead_for(name, context).is_none());
-        idle.map(|name| format!("service {name}: it does not run, so there is nothing to kill"))
+        idle(self.services, context)
     }
 }
 
 /// The other fault in force for which a service has no process.
 pub(super) fn dead_for(name: &str, context: &Context<'_>) -> Option<u64> {
-    let ends = |injection: &Injection| match injection {
-        Injection::Kill { services } => services.iter().any(|service| service == name),
-        Injection::EndProcesses { services, processes, .. } => {
-            processes.is_all() && services.iter().any(|service| service == name)
-        }
-        _ => false,
+    let ends = |injection: &Injection| {
+        injection.leaves_dead()
+            && injection.services().is_some_and(|services| services.iter().any(|service| service == name))
     };
     context.others.iter().find(|other| ends(&other.injection)).map(|other| other.fault)
 }
 
+/// The reason not to kill services: one does not run, for another reason than a kill.
+pub(super) fn idle(services: &[String], context: &Context<'_>) -> Option<String> {
+    let killed = |name: &String| dead_for(name, context).is_some();
+    let idle = services.iter().find(|name| context.services.processes(name).is_empty() && !killed(name));
+    idle.map(|name| format!("service {name}: it does not run, so there is nothing to kill"))
+}
+
+/// Starts killed services again, but for those that another injection keeps dead.
+pub(super) fn undo(services: &[String], context: &Context<'_>) -> Proof {
+    let mut proof = new_proof();
+    let mut started = Vec::new();
+    for name in services {
+        if let Some(fault) = dead_for(name, context) {
+            note(&mut proof, true, format!("service {name}: stays dead for fault {fault}"));
+            continue;
+        }
+        if !context.services.defined(name) {
+            note(&mut proof, true, format!("service {name}: no longer defined, nothing to start"));
+            continue;
+        }
+        started.push(name.as_str());
+    }
+    start_again(&started, context, &mut proof);
+    proof
+}
+
+/// Starts services again; one with processes runs and is left alone.
+pub(super) fn start_again(names: &[&str], context: &Context<'_>, proof: &mut Proof) {
+    start_beside(names, Beside::Nothing, context, proof);
+}
+
 /// Starts services again, with the clock in force for them, and notes the outcome of each.
-pub(super) fn start_again(names: &[&str], beside: Beside, context: &Context<'_>, proof: &mut Proof) {
+pub(super) fn start_beside(names: &[&str], beside: Beside, context: &Context<'_>, proof: &mut Proof) {
     let mut started = Vec::new();
     for name in names {
         let expiry_ns = sys::realtime_ns().saturating_add_unsigned(context.hold_ns);

@@ -3,18 +3,26 @@
 //!
 //! A new injection needs a variant with its facts in `protocol/injection.rs`, a file here, and a line in `implementation`.
 mod clock;
+mod damage_disk;
+mod disturb_disk;
 mod drop;
 mod end;
 mod kill;
+mod own;
+mod packet;
 mod pause;
 mod pick;
+mod power_loss;
 mod restart;
+mod rules;
 mod step;
 mod stop;
 mod time_daemons;
 
 use crate::clock::{ClockKeeper, Shift};
 use crate::journal::UndoEntry;
+use crate::nft;
+use crate::packet_queue::PacketQueues;
 use crate::service::Services;
 use clock::Skew;
 use dsfuzz_nemesis::protocol::{Injection, Proof};
@@ -23,7 +31,6 @@ use std::sync::Arc;
 use step::RealSkew;
 
 pub(crate) use self::clock::{refresh as refresh_clocks, shift_of};
-pub(crate) use self::drop::renew as renew_drops;
 
 /// The parts of the node's state that injections use.
 pub(crate) struct Context<'a> {
@@ -37,6 +44,12 @@ pub(crate) struct Context<'a> {
     pub(crate) hold_ns: u64,
     /// The control node's address.
     pub(crate) control: Option<IpAddr>,
+    /// The queues of packets that this agent serves.
+    pub(crate) queues: &'a mut PacketQueues,
+    /// The port at which this agent hears datagrams.
+    pub(crate) ping_port: Option<u16>,
+    /// The port at which this node's sshd hears the control node.
+    pub(crate) ssh_port: Option<u16>,
 }
 
 /// What the agent does for one injection. An undo is safe to repeat, and safe after an injection that failed half-way.
@@ -87,6 +100,7 @@ pub(crate) trait Inject {
 fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
     match injection {
         Injection::Drop { from } => Box::new(drop::Drop { from }),
+        Injection::Packet { packets, effect } => Box::new(packet::Packet { packets, effect }),
         Injection::Kill { services } => Box::new(kill::Kill { services }),
         Injection::EndProcesses { services, processes, signal, picked, .. } => {
             Box::new(end::End { services, processes, signal: *signal, picked, injection })
@@ -96,6 +110,15 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
         }
         Injection::PauseProcesses { services, processes, picked } => {
             Box::new(stop::Stop { services, processes, picked, injection })
+        }
+        Injection::DisturbDisk { services, effect, seed } => {
+            Box::new(disturb_disk::DisturbDisk { services, effect: *effect, seed: *seed })
+        }
+        Injection::DamageDisk { services, damage, seed } => {
+            Box::new(damage_disk::DamageDisk { services, damage: *damage, seed: *seed })
+        }
+        Injection::LosePower { services, seed, torn } => {
+            Box::new(power_loss::LosePower { services, seed: *seed, torn: *torn })
         }
         Injection::Pause { services } => Box::new(pause::Pause { services }),
         Injection::ShiftClock { services, offset_ns } => {
@@ -111,6 +134,7 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
         Injection::FreezeClock { services } => {
             Box::new(clock::Clock { services, skew: Skew::Drift { rate_ppm: -1_000_000 } })
         }
+        Injection::Own { name, services, commands } => Box::new(own::Own { name, services, commands }),
         Injection::StepClock { offset_ns, control_boot_id, own_kernel } => {
             let skew = RealSkew::Step { offset_ns: *offset_ns };
             Box::new(step::RealClock::of_node(skew, control_boot_id, *own_kernel))
@@ -151,6 +175,17 @@ pub(crate) fn undo(entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
     implementation(&entry.injection).undo(entry, context)
 }
 
+/// The tables of the packet filter in which the injection has rules.
+fn tables(injection: &Injection) -> &'static [&'static str] {
+    packet::tables_of(injection)
+}
+
+/// Renews the timeouts of all rules in force, in one transaction.
+pub(crate) fn renew_rules(entries: &[UndoEntry], hold_ns: u64) -> Result<(), String> {
+    let script = drop::renewal(entries, hold_ns) + &packet::renewal(entries, hold_ns);
+    if script.is_empty() { Ok(()) } else { nft::script(&script) }
+}
+
 /// The services that an injection names.
 pub(crate) fn services_of(injection: &Injection) -> &[String] {
     injection.services().unwrap_or_default()
@@ -158,7 +193,7 @@ pub(crate) fn services_of(injection: &Injection) -> &[String] {
 
 /// A proof without observations yet: it holds until [`note`] adds one that does not.
 pub(crate) fn new_proof() -> Proof {
-    Proof { holds: true, detail: Vec::new(), dropped_packets: 0 }
+    Proof { holds: true, detail: Vec::new(), dropped_packets: 0, counts: Vec::new() }
 }
 
 /// Adds an observation to a proof. The proof holds if all its observations do.

@@ -78,7 +78,7 @@ impl Inject for Pause<'_> {
                     format!("service {name}: it cannot be thawed ({reason}), so it was killed"),
                 );
                 match killed {
-                    Ok(()) => kill::start_again(&[name], kill::Beside::Nothing, context, &mut proof),
+                    Ok(()) => kill::start_again(&[name], context, &mut proof),
                     Err(reason) => note(&mut proof, false, reason),
                 }
                 continue;

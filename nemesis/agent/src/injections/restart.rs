@@ -1,7 +1,7 @@
 //! Restarts services again and again, by a thread of the agent. The undo ends it and leaves the services running.
 //!
 //! The thread dies with the agent. The guardian, or the next agent, then starts a service that it left dead.
-use super::kill::{self, Beside};
+use super::kill;
 use super::{Context, Inject, new_proof, note};
 use crate::journal::UndoEntry;
 use dsfuzz_nemesis::protocol::Proof;
@@ -55,7 +55,7 @@ impl Inject for Restart<'_> {
                 started.push(name.as_str());
             }
         }
-        kill::start_again(&started, Beside::Nothing, context, &mut proof);
+        kill::start_again(&started, context, &mut proof);
         proof
     }
 }

@@ -1,0 +1,246 @@
+//! [`Cleaner`]: takes secrets, and on request the names of hosts, out of the texts of a run.
+use crate::document;
+use crate::secrets::{self, REDACTED};
+use crate::store::{RunDir, RunInfo};
+use anyhow::Result;
+use regex_lite::Regex;
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// Shortest value of an environment variable that is looked for: a shorter one may be an ordinary word.
+const VARIABLE_CHARS_MIN: usize = 8;
+
+/// Knows what must not be in an archive.
+pub(super) struct Cleaner {
+    /// What is replaced, and by what; the longest first.
+    hosts: Vec<(String, String)>,
+    home: Option<String>,
+    private_key: Regex,
+    setting: Regex,
+    line: Regex,
+}
+
+impl Cleaner {
+    /// Learns the secrets of a run's plan and recipe and of the environment, and the names of its hosts if they are hidden.
+    pub(super) fn of(dir: &RunDir, info: &RunInfo, hide_hosts: bool) -> Result<Cleaner> {
+        let mut hosts = Vec::new();
+        if let Ok(text) = std::fs::read_to_string(dir.plan()) {
+            let plan = document::parse("plan.yaml", &text)?;
+            learn(&plan, false);
+            if hide_hosts {
+                hosts = names_of_hosts(&plan, info);
+            }
+        }
+        if let Some(inputs) = info.inputs.as_ref().filter(|inputs| inputs.builtin.is_empty())
+            && let Ok(text) = std::fs::read_to_string(dir.inputs().join(&inputs.recipe))
+            && let Ok(recipe) = document::parse("recipe", &text)
+        {
+            learn(&recipe, false);
+            learn_defaults(&recipe);
+        }
+        for (name, value) in std::env::vars_os() {
+            let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
+            // `PWD` names the working folder.
+            let path = value.starts_with('/');
+            if secrets::names_a_secret(&name) && !path && value.chars().count() >= VARIABLE_CHARS_MIN {
+                secrets::learn(&value);
+            }
+        }
+        let home = std::env::var("HOME").ok().filter(|home| home.len() > 1 && home.starts_with('/'));
+        Ok(Cleaner {
+            hosts,
+            home,
+            private_key: Regex::new(r"(?s)-----BEGIN ([A-Z ]*)PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----")?,
+            // `password=x`, `"token": "x"`, `requirepass x`, `Authorization: Bearer x`.
+            setting: Regex::new(
+                r#"(?i)([a-z0-9_.-]*(?:password|passwd|passphrase|secret|credential|api_?key|private_?key|access_?key|token|requirepass|masterauth)[a-z0-9_.-]*["']?\s*[:=]\s*["']?|(?:\b(?:requirepass|masterauth|bearer)|--?pass(?:word)?)\s+["']?)([^\s"',;})\]]+)"#,
+            )?,
+            line: Regex::new(
+                r#"(?m)^([ \t-]*["']?([A-Za-z0-9_.-]+)["']?[ \t]*:[ \t]+)([^\s{\[#|>&*][^\n#]*?)([ \t]*(?:#.*)?)$"#,
+            )?,
+        })
+    }
+
+    /// A text without the known secrets.
+    pub(super) fn text(&self, text: &str, count: &mut u64) -> String {
+        let clean = secrets::redact(text);
+        let clean =
+            self.private_key.replace_all(&clean, format!("-----BEGIN ${{1}}PRIVATE KEY----- {REDACTED}").as_str());
+        *count += (clean.matches(REDACTED).count() as u64).saturating_sub(text.matches(REDACTED).count() as u64);
+        self.without_hosts(&clean)
+    }
+
+    /// A log: also without what stands behind words such as `password=`.
+    pub(super) fn log(&self, text: &str, count: &mut u64) -> String {
+        let clean = self.text(text, count);
+        let replaced = self.setting.replace_all(&clean, |found: &regex_lite::Captures<'_>| {
+            if found[2].starts_with(REDACTED) || matches!(&found[2], "true" | "false" | "null" | "none" | "(redacted") {
+                return found[0].to_owned();
+            }
+            *count += 1;
+            format!("{}{REDACTED}", &found[1])
+        });
+        replaced.into_owned()
+    }
+
+    /// A recipe: also without the values of keys that name secrets, however short.
+    pub(super) fn recipe(&self, text: &str, count: &mut u64) -> String {
+        let clean = self.text(text, count);
+        let replaced = self.line.replace_all(&clean, |found: &regex_lite::Captures<'_>| {
+            let value = found[3].trim();
+            let plain = value.contains("{{")
+                || value.contains(REDACTED)
+                || matches!(value, "true" | "false" | "null" | "\"\"" | "''");
+            if !secrets::names_a_secret(&found[2]) || plain {
+                return found[0].to_owned();
+            }
+            *count += 1;
+            format!("{}{REDACTED:?}{}", &found[1], &found[4])
+        });
+        replaced.into_owned()
+    }
+
+    fn without_hosts(&self, text: &str) -> String {
+        let mut clean = Cow::Borrowed(text);
+        for (name, instead) in &self.hosts {
+            clean = replace_word(clean, name, instead);
+        }
+        if let Some(home) = &self.home {
+            clean = replace_word(clean, home, "~");
+        }
+        clean.into_owned()
+    }
+}
+
+/// Learns the texts under keys that name secrets. What a template fills in is no secret itself.
+fn learn(tree: &Value, secret: bool) {
+    match tree {
+        Value::Object(map) => map.iter().for_each(|(key, value)| {
+            let plain = value.is_string() || value.is_number() || value.is_array();
+            learn(value, secret || (plain && secrets::names_a_secret(key)));
+        }),
+        Value::Array(items) => items.iter().for_each(|item| learn(item, secret)),
+        Value::String(text) if secret && !text.contains("{{") => secrets::learn(text),
+        Value::Number(number) if secret => secrets::learn(&number.to_string()),
+        Value::String(_) => secrets::learn_named(tree),
+        _ => {}
+    }
+}
+
+/// Learns the defaults of a recipe's options that are secrets, by their names or by `secret: true`.
+fn learn_defaults(recipe: &Value) {
+    let Some(options) = recipe["options"].as_object() else { return };
+    for (name, option) in options {
+        if option["secret"] == true || secrets::names_a_secret(name) {
+            secrets::learn_all(&option["default"]);
+        }
+    }
+}
+
+/// The names and addresses of the nodes, of the hosts in the plan and of this machine, each with its replacement. The names of
+/// a lab's nodes say nothing.
+fn names_of_hosts(plan: &Value, info: &RunInfo) -> Vec<(String, String)> {
+    let mut names: Vec<(String, String)> = Vec::new();
+    let mut add = |name: &str, instead: String| {
+        let of_a_lab = name.strip_prefix('n').is_some_and(|number| number.parse::<u16>().is_ok());
+        if name.len() > 1 && !of_a_lab && !names.iter().any(|(known, _)| known == name) {
+            names.push((name.to_owned(), instead));
+        }
+    };
+    for (position, node) in info.nodes.iter().enumerate() {
+        let number = position + 1;
+        add(&node.name, format!("node-{number}"));
+        add(&node.address, format!("address-{number}"));
+    }
+    let cluster = &plan["cluster"];
+    let listed = cluster["nodes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .chain(cluster["exec"]["nodes"].as_array().into_iter().flatten());
+    for (position, node) in listed.filter_map(Value::as_str).enumerate() {
+        let number = position + 1;
+        let host = node.rsplit_once('@').map_or(node, |(user, host)| {
+            add(user, "user".to_owned());
+            host
+        });
+        add(host.split(':').next().unwrap_or(host), format!("node-{number}"));
+    }
+    for (key, instead) in [("jump", "jump-host"), ("user", "user")] {
+        if let Some(text) = cluster["ssh"][key].as_str().filter(|text| *text != "root") {
+            add(text, instead.to_owned());
+        }
+    }
+    if let Ok(name) = nix::unistd::gethostname() {
+        add(&name.to_string_lossy(), "control".to_owned());
+    }
+    names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    names
+}
+
+/// The text with this word replaced, wherever it is no part of another word.
+fn replace_word<'t>(text: Cow<'t, str>, word: &str, instead: &str) -> Cow<'t, str> {
+    if word.is_empty() || !text.contains(word) {
+        return text;
+    }
+    let part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let (mut clean, mut from) = (String::with_capacity(text.len()), 0);
+    for (at, _) in text.match_indices(word) {
+        let end = at + word.len();
+        let apart = !text[..at].ends_with(part) && !text[end..].starts_with(part);
+        clean.push_str(&text[from..at]);
+        clean.push_str(if apart { instead } else { word });
+        from = end;
+    }
+    clean.push_str(&text[from..]);
+    Cow::Owned(clean)
+}
+
+/// The text with at most about so many bytes: the lines of its begin and, three times as many, of its end. Also how many bytes
+/// were left out.
+pub(super) fn shortened(text: &str, most: u64) -> (String, u64) {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    if text.len() <= most {
+        return (text.to_owned(), 0);
+    }
+    let head = floor(text, most / 4);
+    let head = text[..head].rfind('\n').map_or(head, |at| at + 1);
+    let tail = floor(text, text.len() - (most - most / 4));
+    let tail = text[tail..].find('\n').map_or(tail, |at| tail + at + 1).max(head);
+    let cut = (tail - head) as u64;
+    (format!("{}... ({cut} bytes left out by dsfuzz pack)\n{}", &text[..head], &text[tail..]), cut)
+}
+
+/// The nearest boundary of a character at or before this byte.
+fn floor(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_logs_lose_their_middle_in_whole_lines() {
+        let text: String = (0..1000).map(|line| format!("line {line} é\n")).collect();
+        let (short, cut) = shortened(&text, 400);
+        assert!(short.len() < 500 && short.starts_with("line 0 é\n") && short.ends_with("line 999 é\n"), "{short}");
+        assert!(short.contains(&format!("... ({cut} bytes left out by dsfuzz pack)\nline ")), "{short}");
+        assert_eq!(
+            cut as usize,
+            text.len() - (short.len() - format!("... ({cut} bytes left out by dsfuzz pack)\n").len())
+        );
+        assert_eq!(shortened("short", 5), ("short".to_owned(), 0));
+        let (one, _) = shortened(&"é".repeat(1000), 101);
+        assert!(one.len() < 200, "one long line: {one}");
+    }
+
+    #[test]
+    fn only_whole_words_are_replaced() {
+        let replaced = |text: &'static str| replace_word(Cow::Borrowed(text), "db", "node-1").into_owned();
+        assert_eq!(replaced("db database my-db db.x db:1 (db)"), "node-1 database my-db node-1.x node-1:1 (node-1)");
+    }
+}
