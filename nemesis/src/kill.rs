@@ -1,14 +1,17 @@
-//! Kill: SIGKILL for the target's processes on some nodes; the heal starts them again.
+//! Kill: ends the target's processes on some nodes by a signal; the heal starts them again.
 use crate::aim::Aim;
+use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::options::{FaultOptions, SymbolicFault};
-use crate::protocol::{Injection, ability};
-use crate::services::{ServiceFault, ServiceKind, ServiceOptions};
+use crate::protocol::{Injection, Only, ability};
+use crate::services::{CommandPattern, NodePlace, ServiceEffect, ServiceFault, ServiceOptions, TakenProcesses};
+use dsfuzz_span::Span;
+use serde::{Deserialize, Serialize};
 
 /// The facts of every kill.
 pub const FACTS: FaultFacts = FaultFacts {
     name: "kill",
-    doc: "Kills the target's processes on some nodes with SIGKILL and starts them again at the end.",
+    doc: "Ends the target's processes on some nodes, by SIGKILL or another signal, and starts them again at the end.",
     needs: NodeNeeds::everywhere(&[ability::ROOT]),
     verified_by: VerifiedBy::State,
     leaves: Leaves::OtherNodes,
@@ -18,29 +21,208 @@ pub const FACTS: FaultFacts = FaultFacts {
     colour: ColourFamily::Processes,
 };
 
-/// The kind of fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, schemars::JsonSchema)]
-pub struct Kill;
-
 /// Options of the kill fault.
-pub type KillOptions = ServiceOptions<Kill>;
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct KillOptions {
+    /// Which nodes, or several choices to draw from.
+    pub nodes: Choice<Aim>,
+    /// Duration. Left out: `nemesis.for`.
+    #[serde(rename = "for")]
+    pub lasts: Option<Span>,
+    /// The recipe's process that is killed. Left out: all processes of the recipe.
+    pub process: Option<String>,
+    /// The process that the recipe starts (`first`, such as a supervisor), or the others (`children`). Left out: both.
+    pub only: Option<Only>,
+    /// A regular expression: only processes with such a command line.
+    #[serde(rename = "match")]
+    pub command: Option<CommandPattern>,
+    /// The signal. A process that does not end by it makes the fault unproven.
+    pub signal: Signal,
+    /// How long processes may take to end by another signal than `kill`; shorter than the duration.
+    pub grace: Span,
+    /// How they are started again on several nodes.
+    pub start: StartAgain,
+}
+
+impl Default for KillOptions {
+    fn default() -> KillOptions {
+        let Killing { taken: TakenProcesses { process, only, command }, signal, grace, start } = Killing::default();
+        KillOptions { nodes: Choice::one(Killing::AIM), lasts: None, process, only, command, signal, grace, start }
+    }
+}
+
+/// A signal that ends processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signal {
+    /// SIGKILL: at once.
+    #[default]
+    Kill,
+    /// SIGTERM: most servers shut down in order.
+    Term,
+    /// SIGINT.
+    Int,
+    /// SIGQUIT.
+    Quit,
+    /// SIGHUP.
+    Hup,
+}
+
+impl Signal {
+    /// Its number, the same on every Linux.
+    pub fn number(self) -> i32 {
+        match self {
+            Signal::Hup => 1,
+            Signal::Int => 2,
+            Signal::Quit => 3,
+            Signal::Kill => 9,
+            Signal::Term => 15,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Signal::Hup => "SIGHUP",
+            Signal::Int => "SIGINT",
+            Signal::Quit => "SIGQUIT",
+            Signal::Kill => "SIGKILL",
+            Signal::Term => "SIGTERM",
+        }
+    }
+}
+
+/// How killed processes are started again on several nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StartAgain {
+    /// Time between the starts of two nodes. 0: all at once.
+    pub stagger: Span,
+    /// The order of the nodes.
+    pub order: StartOrder,
+}
+
+/// The order in which nodes are started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartOrder {
+    /// As the plan has them.
+    #[default]
+    Plan,
+    /// The last one first.
+    Reverse,
+    /// Drawn from the seed.
+    Drawn,
+}
+
+impl StartAgain {
+    /// The delay of a node's start from the begin of the heal.
+    fn delay_ms(&self, at: &NodePlace) -> u64 {
+        let turn = match self.order {
+            StartOrder::Plan => at.in_plan,
+            StartOrder::Reverse => at.of.saturating_sub(at.in_plan + 1),
+            StartOrder::Drawn => at.drawn,
+        };
+        self.stagger.as_millis().saturating_mul(turn as u64)
+    }
+}
+
+/// What a kill does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Killing {
+    /// The processes.
+    #[serde(flatten)]
+    pub taken: TakenProcesses,
+    /// The signal.
+    pub signal: Signal,
+    /// How long they may take to end.
+    pub grace: Span,
+    /// How they are started again.
+    pub start: StartAgain,
+}
+
+impl Default for Killing {
+    fn default() -> Killing {
+        Killing {
+            taken: TakenProcesses::default(),
+            signal: Signal::Kill,
+            grace: Span::seconds(5),
+            start: StartAgain::default(),
+        }
+    }
+}
 
 /// One kill with its draws made.
-pub type KillFault = ServiceFault<Kill>;
+pub type KillFault = ServiceFault<Killing>;
 
-impl ServiceKind for Kill {
+impl ServiceOptions for KillOptions {
+    type Effect = Killing;
+
+    fn nodes(&self) -> Choice<Aim> {
+        self.nodes.clone()
+    }
+
+    fn nodes_mut(&mut self) -> &mut Choice<Aim> {
+        &mut self.nodes
+    }
+
+    fn lasts(&self) -> Option<Span> {
+        self.lasts
+    }
+
+    fn effect(&self) -> Killing {
+        let taken = TakenProcesses { process: self.process.clone(), only: self.only, command: self.command.clone() };
+        Killing { taken, signal: self.signal, grace: self.grace, start: self.start.clone() }
+    }
+}
+
+impl ServiceEffect for Killing {
     const FACTS: FaultFacts = FACTS;
     const AIM: Aim = Aim::Minority;
 
-    fn injection(services: Vec<String>) -> Injection {
-        Injection::Kill { services }
+    fn process(&self) -> Option<&str> {
+        self.taken.process.as_deref()
+    }
+
+    fn describe(&self) -> String {
+        let signal = match self.signal {
+            Signal::Kill => String::new(),
+            other => format!("by {}", other.name()),
+        };
+        let words = [self.taken.describe(), signal];
+        words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn mistakes(&self, lasts: Span) -> Vec<String> {
+        let slow = self.signal != Signal::Kill && self.grace >= lasts;
+        let slow = slow.then(|| {
+            format!(
+                "grace: {} is not shorter than the duration {lasts}: the fault would end before it is in force",
+                self.grace
+            )
+        });
+        slow.into_iter().collect()
+    }
+
+    fn injection(&self, services: Vec<String>, at: &NodePlace) -> Injection {
+        let processes = self.taken.selection();
+        let start_after_ms = self.start.delay_ms(at);
+        if processes.is_all() && self.signal == Signal::Kill && start_after_ms == 0 {
+            return Injection::Kill { services };
+        }
+        let grace_ms = if self.signal == Signal::Kill { 0 } else { self.grace.as_millis() };
+        let signal = self.signal.number();
+        Injection::EndProcesses { services, processes, signal, grace_ms, start_after_ms, picked: Vec::new() }
     }
 
     fn symbolic(fault: KillFault) -> SymbolicFault {
         SymbolicFault::Kill(fault)
     }
 
-    fn options(options: KillOptions) -> FaultOptions {
-        FaultOptions::Kill(options)
+    fn options(&self, nodes: Choice<Aim>) -> FaultOptions {
+        let Killing { taken: TakenProcesses { process, only, command }, signal, grace, start } = self.clone();
+        FaultOptions::Kill(KillOptions { nodes, lasts: None, process, only, command, signal, grace, start })
     }
 }

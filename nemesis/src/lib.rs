@@ -22,6 +22,7 @@ pub mod partition;
 pub mod pause;
 pub mod power_loss;
 pub mod protocol;
+pub mod restart;
 pub mod schedule;
 mod services;
 pub mod timetable;

@@ -92,6 +92,26 @@ impl NemesisOptions {
 }
 
 impl NemesisOptions {
+    /// The mistakes of the options of single faults, one sentence each.
+    pub fn option_mistakes(&self) -> Vec<String> {
+        let of = |(fault, lasts): (&FaultOptions, Span)| {
+            let name = fault.facts().name;
+            fault.mistakes(lasts).into_iter().map(move |mistake| format!("{name}: {mistake}"))
+        };
+        self.all_faults().flat_map(of).collect()
+    }
+
+    /// The mistakes of these options for a recipe with these processes, one sentence each: names that no process has.
+    pub fn process_mistakes(&self, processes: &[String]) -> Vec<String> {
+        let named = self.all_faults().filter_map(|(fault, _)| Some((fault.facts().name, fault.named_process()?)));
+        named
+            .filter(|(_, name)| !processes.contains(name))
+            .map(|(fault, name)| {
+                format!("{fault}: process: {name} is no process of the recipe, which has {}", processes.join(", "))
+            })
+            .collect()
+    }
+
     /// Port roles that the recipe lacks, and options that do not fit each other, one sentence each. `roles`: the recipe's.
     pub fn role_mistakes(&self, roles: &[String]) -> Vec<String> {
         let mut mistakes = Vec::new();
@@ -164,6 +184,14 @@ pub(crate) trait FaultDefinition {
     fn lasts(&self) -> Option<Span>;
     /// Names of nodes in the options.
     fn named_nodes(&self) -> Vec<String>;
+    /// The process of the recipe in the options.
+    fn named_process(&self) -> Option<String> {
+        None
+    }
+    /// The mistakes of the options for a fault of this duration, one sentence each.
+    fn mistakes(&self, _lasts: Span) -> Vec<String> {
+        Vec::new()
+    }
     /// Whether it may silence every node at once.
     fn silences_all(&self) -> bool;
     /// The plan's words for the leader in the options.
@@ -212,6 +240,10 @@ pub(crate) trait Symbolic {
     fn needs_leader(&self) -> bool {
         self.aims_at_leader()
     }
+    /// Whether its nodes are taken one after the other, each when the one before is ready again.
+    fn rolling(&self) -> bool {
+        false
+    }
     /// Aims it at the leader, if the plan left the choice of nodes open. Returns whether it did.
     fn turn_to_leader(&mut self) -> bool;
     /// Binds it to nodes.
@@ -258,12 +290,21 @@ macro_rules! faults {
 
             /// The duration, if the plan sets it for this fault.
             pub fn lasts(&self) -> Option<Span> {
-                match self { $(FaultOptions::$variant(options) => options.lasts(),)* }
+                match self { $(FaultOptions::$variant(options) => FaultDefinition::lasts(options),)* }
             }
 
             /// Names of nodes in its options.
             pub fn named_nodes(&self) -> Vec<String> {
                 match self { $(FaultOptions::$variant(options) => options.named_nodes(),)* }
+            }
+
+            /// The process of the recipe in its options.
+            pub fn named_process(&self) -> Option<String> {
+                match self { $(FaultOptions::$variant(options) => options.named_process(),)* }
+            }
+
+            fn mistakes(&self, lasts: Span) -> Vec<String> {
+                match self { $(FaultOptions::$variant(options) => FaultDefinition::mistakes(options, lasts),)* }
             }
 
             /// Whether it may silence every node at once.
@@ -358,6 +399,11 @@ macro_rules! faults {
                 match self { $(SymbolicFault::$variant(fault) => fault.needs_leader(),)* }
             }
 
+            /// Whether its nodes are taken one after the other, each when the one before is ready again.
+            pub fn rolling(&self) -> bool {
+                match self { $(SymbolicFault::$variant(fault) => fault.rolling(),)* }
+            }
+
             pub(crate) fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
                 match self { $(SymbolicFault::$variant(fault) => fault.written(of),)* }
             }
@@ -391,10 +437,12 @@ impl SymbolicFault {
 faults! {
     /// Cuts links between nodes; never those to the control node.
     Partition = partition(PartitionOptions, PartitionFault),
-    /// Kills the target's processes with SIGKILL; they are started again at the end.
+    /// Ends the target's processes by SIGKILL or another signal; they are started again at the end.
     Kill = kill(KillOptions, KillFault),
     /// Freezes the target's processes; they resume at the end.
     Pause = pause(PauseOptions, PauseFault),
+    /// Restarts the target's processes again and again, or on one node after the other.
+    Restart = restart(RestartOptions, RestartFault),
     /// Disturbs packets between nodes: loss, delay, duplicates and more; never those of the control node.
     Packet = packet(PacketOptions, PacketFault),
     /// Makes a disk full, slow, read-only or faulty, or damages files of the target.
@@ -472,8 +520,17 @@ mod tests {
                     "shape": ["majority", "one-way", "bridge", "isolate-leader"], "how": "reject", "ports": ["peer", "raft"],
                     "clients": false, "for": null
                 }},
-                {"kill": {"nodes": "minority", "for": null}},
-                {"pause": {"nodes": ["leader", {"node": "n3"}], "for": "5s"}},
+                {"kill": {
+                    "nodes": "minority", "for": null, "process": "db", "only": "children", "match": "worker [0-9]+",
+                    "signal": "term", "grace": "2s", "start": {"stagger": "1s", "order": "reverse"}
+                }},
+                {"pause": {
+                    "nodes": ["leader", {"node": "n3"}], "for": "5s", "process": null, "only": "first", "match": null
+                }},
+                {"restart": {
+                    "nodes": null, "for": "20s", "process": null, "every": "1s", "rolling": true, "signal": "term",
+                    "grace": "3s"
+                }},
                 {"clock": {"jump": "1m", "strobe": {"by": "10s", "period": "50ms"}, "drift": ["5%", "200ppm"], "freeze": true,
                     "per_node": true, "nodes": "all", "for": null}}
             ]
@@ -481,8 +538,15 @@ mod tests {
         let options: NemesisOptions = serde_json::from_value(written.clone()).expect("read");
         assert_eq!(serde_json::to_value(&options).expect("written"), written);
         assert_eq!(options.faults[2].lasts(), Some(Span::seconds(5)));
-        for wrong in [json!({"kill": {"node": "one"}}), json!({"partition": {"shape": "thirds"}}), json!({"burn": {}})]
-        {
+        for wrong in [
+            json!({"kill": {"node": "one"}}),
+            json!({"partition": {"shape": "thirds"}}),
+            json!({"burn": {}}),
+            json!({"kill": {"match": "("}}),
+            json!({"kill": {"match": ""}}),
+            json!({"pause": {"only": "last"}}),
+            json!({"kill": {"signal": "stop"}}),
+        ] {
             assert!(serde_json::from_value::<FaultOptions>(wrong.clone()).is_err(), "{wrong}");
         }
     }
@@ -500,6 +564,27 @@ mod tests {
             ]
         );
         assert!(options.mistakes(&["minorty".into()]).is_empty());
+    }
+
+    #[test]
+    fn mistakes_in_options_are_named() {
+        let options: NemesisOptions = serde_json::from_value(json!({"faults": [
+            {"kill": {"signal": "term", "grace": "6s"}}, {"kill": {"signal": "term", "for": "7s", "grace": "6s"}},
+            {"pause": {"process": "patrony"}}, {"kill": {"grace": "1m"}},
+            {"restart": {"every": "6s"}}, {"restart": {"every": "100ms"}}, {"restart": {"every": "10s", "rolling": true}}
+        ]}))
+        .expect("read");
+        assert_eq!(
+            options.option_mistakes(),
+            [
+                "kill: grace: 6s is not shorter than the duration 6s: the fault would end before it is in force",
+                "restart: every: 6s is not shorter than the duration 6s: there would be one restart, which is a kill",
+                "restart: every: 100ms is too short to start a process: at least 200ms",
+            ]
+        );
+        let processes = ["etcd".to_owned(), "patroni".to_owned()];
+        let wrong = "pause: process: patrony is no process of the recipe, which has etcd, patroni";
+        assert_eq!(options.process_mistakes(&processes), [wrong]);
     }
 
     #[test]

@@ -11,12 +11,14 @@ mod claim;
 mod disk_effect;
 mod injection;
 mod packets;
+mod selection;
 
 pub use ability::Ability;
 pub use claim::{CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name};
 pub use disk_effect::{DiskCall, DiskDamage, DiskEffect, DiskError};
 pub use injection::{Injection, InjectionFacts, Leftover, OwnCommands, OwnProcesses};
 pub use packets::{CutHow, HeardVolley, PacketCounts, PacketEffect, PacketMatch, Volley};
+pub use selection::{Only, PickedProcess, ProcessSelection};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

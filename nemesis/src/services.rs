@@ -1,4 +1,4 @@
-//! What kill and pause share: a fault of the target's services on some nodes. Each node gets one injection, which its own agent
+//! The shared parts of the faults of the target's services on some nodes. Each node gets one injection, which its own agent
 //! verifies.
 use crate::aim::{Aim, PlannedAim};
 use crate::bag::Bag;
@@ -6,71 +6,99 @@ use crate::choice::Choice;
 use crate::facts::FaultFacts;
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
 use crate::options::{AgentPaths, FaultDefinition, FaultOptions, FaultSource, Symbolic, SymbolicFault, Written};
-use crate::protocol::Injection;
+use crate::protocol::{Injection, Only, ProcessSelection};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
-use serde::{Deserialize, Serialize};
-use std::marker::PhantomData;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-/// A kind of fault of the target's services. Its name in Rust is the first part of the schema's name of its options.
-pub trait ServiceKind: schemars::JsonSchema + Sized + 'static {
+/// A kind of fault of services, with its options except for nodes and duration.
+pub(crate) trait ServiceEffect: Clone + Serialize + DeserializeOwned + 'static {
     /// The facts of the kind.
     const FACTS: FaultFacts;
     /// The nodes if the plan names none.
     const AIM: Aim;
-    /// The injection on each node.
-    fn injection(services: Vec<String>) -> Injection;
+    /// The process of the recipe that it takes alone; none: all.
+    fn process(&self) -> Option<&str>;
+    /// The effect in words that stand between the fault's name and its nodes; empty if nothing but defaults is set.
+    fn describe(&self) -> String;
+    /// Whether its nodes are taken one after the other.
+    fn rolling(&self) -> bool {
+        false
+    }
+    /// The mistakes of the options for a fault of this duration, one sentence each.
+    fn mistakes(&self, _lasts: Span) -> Vec<String> {
+        Vec::new()
+    }
+    /// The injection on a node with these services, which is the first, second, .. node in the drawn order.
+    fn injection(&self, services: Vec<String>, at: &NodePlace) -> Injection;
     /// The fault as one of all kinds.
     fn symbolic(fault: ServiceFault<Self>) -> SymbolicFault;
-    /// The options as those of one of all kinds.
-    fn options(options: ServiceOptions<Self>) -> FaultOptions;
+    /// The options of a plan for it.
+    fn options(&self, nodes: Choice<Aim>) -> FaultOptions;
 }
 
-/// Options of a fault of the target's services.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(default, deny_unknown_fields, bound = "K: ServiceKind")]
-#[schemars(rename = "{K}Options", bound = "K: ServiceKind")]
-pub struct ServiceOptions<K> {
-    /// Which nodes, or several choices to draw from.
-    pub nodes: Choice<Aim>,
-    /// Duration. Left out: `nemesis.for`.
-    #[serde(rename = "for")]
-    pub lasts: Option<Span>,
-    #[serde(skip)]
-    kind: PhantomData<K>,
+/// The place of a node among the nodes of a fault.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NodePlace {
+    /// In the plan's order, from 0.
+    pub in_plan: usize,
+    /// In the drawn order, from 0.
+    pub drawn: usize,
+    /// The number of nodes.
+    pub of: usize,
 }
 
-impl<K: ServiceKind> Default for ServiceOptions<K> {
-    fn default() -> Self {
-        ServiceOptions { nodes: Choice::one(K::AIM), lasts: None, kind: PhantomData }
-    }
+/// The options of a fault of services as a plan has them.
+pub(crate) trait ServiceOptions {
+    /// The kind.
+    type Effect: ServiceEffect;
+    /// The nodes.
+    fn nodes(&self) -> Choice<Aim>;
+    /// The nodes, to be changed.
+    fn nodes_mut(&mut self) -> &mut Choice<Aim>;
+    /// The duration.
+    fn lasts(&self) -> Option<Span>;
+    /// The other options.
+    fn effect(&self) -> Self::Effect;
 }
 
-impl<K: ServiceKind> FaultDefinition for ServiceOptions<K> {
+impl<O: ServiceOptions> FaultDefinition for O {
     fn lasts(&self) -> Option<Span> {
-        self.lasts
+        ServiceOptions::lasts(self)
     }
 
     fn named_nodes(&self) -> Vec<String> {
-        crate::aim::named(self.nodes.items())
+        crate::aim::named(self.nodes().items())
+    }
+
+    fn named_process(&self) -> Option<String> {
+        self.effect().process().map(str::to_owned)
+    }
+
+    fn mistakes(&self, lasts: Span) -> Vec<String> {
+        self.effect().mistakes(lasts)
     }
 
     fn silences_all(&self) -> bool {
-        self.nodes.items().contains(&Aim::All)
+        self.nodes().items().contains(&Aim::All) && self.effect().process().is_none()
     }
 
     fn leader_words(&self) -> Vec<String> {
-        crate::aim::leader_words(self.nodes.items())
+        crate::aim::leader_words(self.nodes().items())
     }
 
     fn leaderless(&mut self) {}
 
     fn named_faults(&self) -> Vec<String> {
-        crate::aim::named_faults(self.nodes.items())
+        crate::aim::named_faults(self.nodes().items())
     }
 
     fn together(&mut self) -> Result<(), String> {
-        crate::aim::take_together(&mut self.nodes)
+        crate::aim::take_together(self.nodes_mut())
     }
 
     fn agent_paths(&self) -> AgentPaths {
@@ -78,36 +106,36 @@ impl<K: ServiceKind> FaultDefinition for ServiceOptions<K> {
     }
 
     fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
-        Ok(Box::new(ServiceSource::<K> { aims: Bag::of(self.nodes.items().to_vec()), nodes, kind: PhantomData }))
+        Ok(Box::new(ServiceSource { aims: Bag::of(self.nodes().items().to_vec()), nodes, effect: self.effect() }))
     }
 }
 
-struct ServiceSource<K> {
+struct ServiceSource<E> {
     aims: Bag<Aim>,
     nodes: usize,
-    kind: PhantomData<K>,
+    effect: E,
 }
 
-impl<K: ServiceKind> FaultSource for ServiceSource<K> {
+impl<E: ServiceEffect> FaultSource for ServiceSource<E> {
     fn draw(&mut self, rng: &mut Rng) -> SymbolicFault {
-        let aim = self.aims.draw(rng).unwrap_or(K::AIM);
-        K::symbolic(ServiceFault { nodes: aim.draw(rng, self.nodes), kind: PhantomData })
+        let aim = self.aims.draw(rng).unwrap_or(E::AIM);
+        E::symbolic(ServiceFault { nodes: aim.draw(rng, self.nodes), effect: self.effect.clone() })
     }
 }
 
 /// One fault of services with its draws made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(bound = "")]
-pub struct ServiceFault<K> {
+pub struct ServiceFault<E> {
     /// Which nodes.
     pub nodes: PlannedAim,
-    #[serde(skip)]
-    kind: PhantomData<K>,
+    /// The other options.
+    #[serde(default)]
+    pub effect: E,
 }
 
-impl<K: ServiceKind> Symbolic for ServiceFault<K> {
+impl<E: ServiceEffect> Symbolic for ServiceFault<E> {
     fn describe(&self) -> String {
-        format!("{} {}", K::FACTS.name, self.nodes.words())
+        format!("{} {}{}", E::FACTS.name, spaced(&self.effect.describe()), self.nodes.words())
     }
 
     fn aims_at_leader(&self) -> bool {
@@ -118,16 +146,126 @@ impl<K: ServiceKind> Symbolic for ServiceFault<K> {
         self.nodes.needs_leader()
     }
 
+    fn rolling(&self) -> bool {
+        self.effect.rolling()
+    }
+
     fn turn_to_leader(&mut self) -> bool {
         self.nodes.turn_to_leader()
     }
 
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
-        self.nodes.resolve(view, K::FACTS.name, "", |node| K::injection(node.services.clone()))
+        let view = &with_process(view, self.effect.process())?;
+        let how = spaced(&self.effect.describe());
+        let positions = self.nodes.bind(view)?.positions;
+        let rank = |position| self.nodes.order.positions.iter().position(|drawn| *drawn == position);
+        let mut drawn = positions.clone();
+        drawn.sort_by_key(|position| rank(*position));
+        let places: BTreeMap<&str, NodePlace> = positions
+            .iter()
+            .enumerate()
+            .map(|(in_plan, position)| {
+                let drawn = drawn.iter().position(|other| other == position).unwrap_or(in_plan);
+                (view.nodes[*position].name.as_str(), NodePlace { in_plan, drawn, of: positions.len() })
+            })
+            .collect();
+        self.nodes.resolve(view, E::FACTS.name, &how, |node| {
+            let alone = NodePlace { in_plan: 0, drawn: 0, of: 1 };
+            let place = places.get(node.name.as_str()).copied().unwrap_or(alone);
+            self.effect.injection(node.services.clone(), &place)
+        })
     }
 
     fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
-        let options = ServiceOptions::<K> { nodes: self.nodes.written(of)?, lasts: None, kind: PhantomData };
-        Some(K::options(options))
+        Some(self.effect.options(self.nodes.written(of)?))
+    }
+}
+
+fn spaced(words: &str) -> String {
+    if words.is_empty() { String::new() } else { format!("{words} ") }
+}
+
+/// The view in which every node has this process alone.
+fn with_process(view: &ClusterView, process: Option<&str>) -> Result<ClusterView, Unresolved> {
+    let mut view = view.clone();
+    let Some(process) = process else { return Ok(view) };
+    for node in &mut view.nodes {
+        node.services.retain(|service| service == process);
+    }
+    match view.nodes.iter().all(|node| node.services.is_empty()) {
+        true => Err(Unresolved(format!("process: no node runs {process}"))),
+        false => Ok(view),
+    }
+}
+
+/// A regular expression for command lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct CommandPattern(String);
+
+impl CommandPattern {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for CommandPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<CommandPattern, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Err(Error::custom("an empty pattern matches every process: leave the key out"));
+        }
+        match regex_lite::Regex::new(&text) {
+            Ok(_) => Ok(CommandPattern(text)),
+            Err(error) => Err(Error::custom(format!("not a regular expression: {text}: {error}"))),
+        }
+    }
+}
+
+impl JsonSchema for CommandPattern {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "CommandPattern".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"title": "a regular expression", "type": "string", "minLength": 1})
+    }
+}
+
+/// The processes of services that a fault takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TakenProcesses {
+    /// The process of the recipe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
+    /// Its first process, or the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<Only>,
+    /// A pattern of their command lines.
+    #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandPattern>,
+}
+
+impl TakenProcesses {
+    /// In words: `patroni (first)`.
+    pub fn describe(&self) -> String {
+        let only = self.only.map(|only| only.name().to_owned());
+        let command = self.command.as_ref().map(|command| format!("match {}", command.as_str()));
+        let narrowed: Vec<String> = only.into_iter().chain(command).collect();
+        let narrowed = if narrowed.is_empty() { String::new() } else { format!("({})", narrowed.join(", ")) };
+        let words = [self.process.clone().unwrap_or_default(), narrowed];
+        words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// For an agent.
+    pub fn selection(&self) -> ProcessSelection {
+        let command = self.command.as_ref().map(|command| command.as_str().to_owned()).unwrap_or_default();
+        ProcessSelection { only: self.only, command }
     }
 }

@@ -47,6 +47,9 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
         ));
     }
     if let Some(nemesis) = &plan.nemesis {
+        mistakes.extend(nemesis.option_mistakes());
+        let processes: Vec<String> = target.recipe().processes.iter().map(|process| process.name.clone()).collect();
+        mistakes.extend(nemesis.process_mistakes(&processes));
         if !nodes.is_empty() {
             mistakes.extend(nemesis.mistakes(&nodes));
         }

@@ -1,7 +1,7 @@
 //! [`Load`]: the clients, the nemesis and the role prober in parallel, with one recorder.
 use super::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint, OnLeader};
 use super::hosts::Hosts;
-use super::nemesis::{EventSink, Executor, Limits, Now, Views};
+use super::nemesis::{AwaitReady, EventSink, Executor, Limits, Now, Views};
 use super::prepared::{self, READY_WITHIN};
 use super::progress::{Progress, Snapshot};
 use super::recorder::Recorder;
@@ -84,7 +84,8 @@ impl Load {
             now(recorder.clone()),
         );
         let every = deployment.role_pace().map_or(Duration::ZERO, |(every, _)| every);
-        let executor = executor.with_limits(Limits { view: ELECTION + every, ..Limits::default() });
+        let executor =
+            executor.with_ready(ready(deployment)).with_limits(Limits { view: ELECTION + every, ..Limits::default() });
         let signals = Arc::new(RunSignals::new(&run.timetable, hosts, deployment, recorder));
         let executor = executor.with_signals(Arc::new(Observers(signals.clone())));
         Load {
@@ -333,6 +334,14 @@ fn prober(
         deadline,
         several,
     }
+}
+
+fn ready(deployment: &Deployment) -> AwaitReady {
+    let deployment = deployment.clone();
+    Arc::new(move |node, deadline| {
+        let (deployment, node) = (deployment.clone(), node.to_owned());
+        Box::pin(async move { deployment.await_node_ready(&node, deadline).await.map_err(|error| error.to_string()) })
+    })
 }
 
 fn views(run: &Run, deployment: &Deployment, leaders: Leaders) -> Views {

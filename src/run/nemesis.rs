@@ -13,6 +13,7 @@ mod paths;
 mod ports;
 mod proof;
 mod remotes;
+mod rolling;
 mod scheduled;
 mod signals;
 #[cfg(test)]
@@ -49,6 +50,8 @@ pub type EventSink = Arc<dyn Fn(FaultEvent) -> Mark + Send + Sync>;
 /// The present view of the cluster. True: the fault needs a leader and may wait for an election. False: at once, with the known
 /// leader.
 pub type Views = Arc<dyn Fn(bool) -> BoxFuture<'static, ClusterView> + Send + Sync>;
+/// Waits until a node of the target is ready again, at most this long. An error says what it waits for.
+pub type AwaitReady = Arc<dyn Fn(&str, Duration) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 /// Nanoseconds on the journal's clock.
 pub type Now = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -115,6 +118,7 @@ pub struct Executor {
     now: Now,
     limits: Limits,
     logs: FaultLogs,
+    ready: Option<AwaitReady>,
     rounds: AtomicU64,
     /// The nodes by the plan and the recipe.
     nodes: Mutex<Vec<NodeView>>,
@@ -138,6 +142,7 @@ impl Executor {
             now,
             limits: Limits::default(),
             logs: FaultLogs::new(sink),
+            ready: None,
             rounds: AtomicU64::new(0),
             nodes: Mutex::default(),
             in_force: InForce::default(),
@@ -157,6 +162,12 @@ impl Executor {
     /// With other limits.
     pub fn with_limits(mut self, limits: Limits) -> Executor {
         self.limits = limits;
+        self
+    }
+
+    /// With the target's readiness, for which a rolling fault waits between two nodes.
+    pub fn with_ready(mut self, ready: AwaitReady) -> Executor {
+        self.ready = Some(ready);
         self
     }
 
@@ -242,6 +253,14 @@ impl Executor {
         let slip = begun.saturating_duration_since(due);
         outcome.slip_ms = Some(millis(slip));
         outcome.begun = Some(log.begin((slip >= SLIP_NOTED).then_some(slip)));
+        if planned.fault.rolling() {
+            let end = (begun + planned.lasts.0).min(quiet_from);
+            let late = self.roll(&log, &fault, before, (decided, end), stop, outcome).await;
+            let (at, lasts) = (begun.saturating_duration_since(start), begun.elapsed());
+            outcome.measured = Some(schedule::measured(planned, &fault, at, lasts));
+            self.in_force.leave(id);
+            return late;
+        }
         let Injected { failed, late, said } = self.inject(id, &fault).await;
         let injected = failed.is_empty();
         let before = LookBefore { problems: [before.problems, failed].concat(), said, ..before };
@@ -257,7 +276,7 @@ impl Executor {
         let (at, lasts) = (begun.saturating_duration_since(start), begun.elapsed());
         outcome.measured = Some(schedule::measured(planned, &fault, at, lasts));
         self.note_self_heals(fault.injections.iter().map(|(node, _)| node.clone()).collect(), outcome).await;
-        self.heal(&log, (&fault, &open), outcome).await;
+        self.heal(&log, (&fault, &open), stop, outcome).await;
         self.in_force.leave(id);
         late.into_iter().map(|node| (id, node)).collect()
     }
@@ -371,7 +390,7 @@ impl Executor {
             tokio::select! {
                 biased;
                 () = stopped(stop) => Err(vec!["stopped before it was proven".to_owned()]),
-                verified = self.verify(log.id(), (fault, open), CountedFrom::Injection, self.limits.prove) => verified,
+                verified = self.verify(log.id(), (fault, open), CountedFrom::Injection, self.limits.prove + grace(fault)) => verified,
             }
         } else {
             Err(before.problems)
@@ -415,9 +434,15 @@ impl Executor {
 
     /// The cause for which an injected fault is not in force, where that is known: a killed service has processes again.
     async fn problem_after(&self, fault: &ResolvedFault) -> Option<FaultProblem> {
-        let kills = fault.injections.iter().any(|(_, injection)| matches!(injection, Injection::Kill { .. }));
+        let kills = fault.injections.iter().any(|(_, injection)| injection.kills_all());
         (kills && self.runs_again(fault).await).then_some(FaultProblem::RunsAgain)
     }
+}
+
+/// How long after its injections a fault may still take to be in force.
+fn grace(fault: &ResolvedFault) -> Duration {
+    let graces = fault.injections.iter().map(|(_, injection)| injection.grace_ms());
+    Duration::from_millis(graces.max().unwrap_or(0))
 }
 
 /// The outcome of the injections of a fault.

@@ -39,6 +39,8 @@ pub(crate) enum HarnessAction {
     Stop,
     /// A SIGKILL: any other end is a death.
     Kill,
+    /// Another signal: an exit and an end by this signal are expected, a crash in the shutdown is a death.
+    Signal(i32),
 }
 
 /// Deaths on disk: the next agent reports a death that this agent saw after its connection was lost.
@@ -67,6 +69,11 @@ impl Deaths {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert((service.to_owned(), pid), asked);
     }
 
+    /// Takes back a note: the process did not end.
+    pub(crate) fn unask(&self, service: &str, pid: u32) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&(service.to_owned(), pid));
+    }
+
     /// Notes a new process of the service, and drops the action on an earlier process with its number.
     pub(crate) fn begun(&self, service: &str, pid: u32) {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&(service.to_owned(), pid));
@@ -77,6 +84,10 @@ impl Deaths {
         match self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(&(service.to_owned(), pid)) {
             Some(HarnessAction::Stop) => true,
             Some(HarnessAction::Kill) => status.is_none_or(|status| status.signal() == Some(libc::SIGKILL)),
+            Some(HarnessAction::Signal(signal)) => status.is_none_or(|status| {
+                let by = status.signal();
+                by.is_none() || by == Some(*signal) || by == Some(libc::SIGKILL)
+            }),
             None => false,
         }
     }

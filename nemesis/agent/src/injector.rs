@@ -99,6 +99,7 @@ impl Injector {
             return Err("the agent is ending".to_owned());
         }
         let others = self.journal.live();
+        let injection = self.with_context(&others, |context| injections::bound(injection, context))?;
         if let Some(reason) = self.with_context(&others, |context| injections::refusal(&injection, context)) {
             return Err(reason);
         }

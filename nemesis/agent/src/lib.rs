@@ -26,6 +26,7 @@ mod packet_queue;
 mod ping;
 mod process;
 mod reach;
+mod restarts;
 mod run;
 mod serve;
 mod service;

@@ -5,6 +5,7 @@ use crate::clock::{self, Shift};
 use crate::deaths::{self, Deaths, HarnessAction};
 use crate::disk::Disks;
 use crate::process::BootId;
+use crate::restarts::RestartLoops;
 use crate::state_dir::{StateDir, write_whole};
 use crate::{files, launch, process, sys};
 use dsfuzz_nemesis::protocol::{Claimant, Death, Response, Service, ServiceState};
@@ -67,6 +68,8 @@ pub(crate) struct Services {
     cgroups: Option<PathBuf>,
     known: Mutex<BTreeMap<String, ServiceRecord>>,
     deaths: Deaths,
+    /// Threads that restart services.
+    pub(crate) restart_loops: RestartLoops,
     disks: Disks,
 }
 
@@ -92,6 +95,7 @@ impl Services {
             cgroups,
             known: Mutex::new(known),
             deaths: Deaths::default(),
+            restart_loops: RestartLoops::default(),
             disks: Disks::open(state_dir),
         }
     }
@@ -186,6 +190,12 @@ impl Services {
         }
     }
 
+    /// The service's first process, if it lives, with its start.
+    pub(crate) fn first_process(&self, name: &str) -> Option<(u32, u64)> {
+        let first = self.kept(name).ok()?.first.filter(|first| first.boot_id.is_same_boot(&self.boot_id))?;
+        process::lives(first.pid, first.start).then_some((first.pid, first.start))
+    }
+
     /// The service's processes, zombies not counted.
     pub(crate) fn processes(&self, name: &str) -> Vec<u32> {
         let Ok(kept) = self.kept(name) else { return Vec::new() };
@@ -242,10 +252,22 @@ impl Services {
         again: bool,
         shift: Option<(Shift, i64)>,
     ) -> Result<u32, String> {
-        let mut kept = self.kept(name)?;
         if let Some(pid) = self.processes(name).first() {
-            return Ok(kept.first.map_or(*pid, |first| first.pid));
+            return Ok(self.kept(name)?.first.map_or(*pid, |first| first.pid));
         }
+        self.spawn(name, again, shift)
+    }
+
+    /// Starts the first process of a service again, beside others of the service that run.
+    pub(crate) fn start_first(self: &Arc<Services>, name: &str, shift: Option<(Shift, i64)>) -> Result<u32, String> {
+        match self.first_process(name) {
+            Some((pid, _)) => Ok(pid),
+            None => self.spawn(name, true, shift),
+        }
+    }
+
+    fn spawn(self: &Arc<Services>, name: &str, again: bool, shift: Option<(Shift, i64)>) -> Result<u32, String> {
+        let mut kept = self.kept(name)?;
         let service = kept.service.clone();
         let argv = if again && !service.restart.is_empty() { &service.restart } else { &service.argv };
         let mut env = service.env.clone();
@@ -431,6 +453,20 @@ impl Services {
         self.change(name, |kept| !kept.asked_to_end, |kept| kept.asked_to_end = true);
     }
 
+    /// Notes that the harness is about to end a service by a signal.
+    pub(crate) fn ask_to_end_by(&self, name: &str, signal: i32) {
+        let asked = if signal == libc::SIGKILL { HarnessAction::Kill } else { HarnessAction::Signal(signal) };
+        self.ask_to_end(name, asked);
+    }
+
+    /// Takes that back: the first process of the service did not end.
+    pub(crate) fn not_asked_to_end(&self, name: &str) {
+        if let Some((pid, _)) = self.first_process(name) {
+            self.deaths.unask(name, pid);
+        }
+        self.change(name, |kept| kept.asked_to_end, |kept| kept.asked_to_end = false);
+    }
+
     /// Signals a service, waits, kills the processes left, and waits until none is.
     pub(crate) fn stop(&self, name: &str, signal: i32, grace: Duration) -> Result<(), String> {
         self.kept(name)?;
@@ -456,6 +492,11 @@ impl Services {
     pub(crate) fn kill(&self, name: &str) -> Result<(), String> {
         self.kept(name)?;
         self.ask_to_end(name, HarnessAction::Kill);
+        self.kill_all(name)
+    }
+
+    /// Kills the processes that a signal for all of the service did not end.
+    pub(crate) fn kill_rest(&self, name: &str) -> Result<(), String> {
         self.kill_all(name)
     }
 

@@ -1,5 +1,5 @@
 //! [`Injection`]: the action of an agent on its own node for a fault, and its facts for agent and control node.
-use super::{Command, DiskDamage, DiskEffect, PacketEffect, PacketMatch};
+use super::{Command, DiskDamage, DiskEffect, PacketEffect, PacketMatch, PickedProcess, ProcessSelection};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -25,6 +25,33 @@ pub enum Injection {
     Kill {
         /// Names of services.
         services: Vec<String>,
+    },
+    /// Ends processes of the services by a signal. Undo: starts each service again whose first process is gone.
+    EndProcesses {
+        /// Names of services.
+        services: Vec<String>,
+        /// Which processes.
+        processes: ProcessSelection,
+        /// The signal's number.
+        signal: i32,
+        /// How long they may take to end; the control node waits so long for the proof.
+        grace_ms: u64,
+        /// The control node undoes it this long after the begin of the heal.
+        start_after_ms: u64,
+        /// The processes, which the agent fills in.
+        #[serde(default)]
+        picked: Vec<PickedProcess>,
+    },
+    /// Ends all processes of the services and starts them again, again and again. Undo: ends that, and starts the services.
+    RestartLoop {
+        /// Names of services.
+        services: Vec<String>,
+        /// The signal's number.
+        signal: i32,
+        /// How long they may take to end by it before they are killed.
+        grace_ms: u64,
+        /// Time from restart to restart.
+        every_ms: u64,
     },
     /// Kills all processes of the services, then loses what is not synced in the folders under layers
     /// ([`super::Request::DiskLayers`]). Undo: starts the services again.
@@ -58,6 +85,16 @@ pub enum Injection {
     Pause {
         /// Names of services.
         services: Vec<String>,
+    },
+    /// Stops processes of the services by SIGSTOP.
+    PauseProcesses {
+        /// Names of services.
+        services: Vec<String>,
+        /// Which processes.
+        processes: ProcessSelection,
+        /// The processes, which the agent fills in.
+        #[serde(default)]
+        picked: Vec<PickedProcess>,
     },
     /// Shifts the services' wall clock (in their vDSO), also of processes started while it is in force.
     ShiftClock {
@@ -180,10 +217,13 @@ impl Injection {
     pub fn services(&self) -> Option<&[String]> {
         match self {
             Injection::Kill { services }
+            | Injection::EndProcesses { services, .. }
+            | Injection::RestartLoop { services, .. }
             | Injection::LosePower { services, .. }
             | Injection::DisturbDisk { services, .. }
             | Injection::DamageDisk { services, .. }
             | Injection::Pause { services }
+            | Injection::PauseProcesses { services, .. }
             | Injection::ShiftClock { services, .. }
             | Injection::StrobeClock { services, .. }
             | Injection::DriftClock { services, .. }
@@ -196,6 +236,37 @@ impl Injection {
         }
     }
 
+    /// Whether it leaves its services without a process.
+    pub fn leaves_dead(&self) -> bool {
+        match self {
+            Injection::Kill { .. } | Injection::LosePower { .. } | Injection::DamageDisk { .. } => true,
+            Injection::EndProcesses { processes, .. } => processes.is_all(),
+            _ => false,
+        }
+    }
+
+    /// Whether it kills every process of its services at once.
+    pub fn kills_all(&self) -> bool {
+        match self {
+            Injection::Kill { .. } => true,
+            Injection::EndProcesses { processes, signal, .. } => processes.is_all() && *signal == SIGKILL,
+            _ => false,
+        }
+    }
+
+    /// How long after it was made it may still take to be in force.
+    pub fn grace_ms(&self) -> u64 {
+        match self {
+            Injection::EndProcesses { grace_ms, .. } | Injection::RestartLoop { grace_ms, .. } => *grace_ms,
+            _ => 0,
+        }
+    }
+
+    /// How long after the begin of the heal its undo comes.
+    pub fn undo_after_ms(&self) -> u64 {
+        if let Injection::EndProcesses { start_after_ms, .. } = self { *start_after_ms } else { 0 }
+    }
+
     /// The facts of its kind.
     pub fn facts(&self) -> InjectionFacts {
         match self {
@@ -205,7 +276,11 @@ impl Injection {
                 changes_clock: false,
                 leftover: Leftover::NothingAfterExpiry,
             },
-            Injection::Kill { .. } | Injection::LosePower { .. } | Injection::DamageDisk { .. } => InjectionFacts {
+            Injection::Kill { .. }
+            | Injection::EndProcesses { .. }
+            | Injection::RestartLoop { .. }
+            | Injection::LosePower { .. }
+            | Injection::DamageDisk { .. } => InjectionFacts {
                 ends_with_boot: false,
                 expires: false,
                 changes_clock: false,
@@ -222,6 +297,12 @@ impl Injection {
                 expires: false,
                 changes_clock: false,
                 leftover: Leftover::Other("its processes were sent SIGKILL"),
+            },
+            Injection::PauseProcesses { .. } => InjectionFacts {
+                ends_with_boot: true,
+                expires: false,
+                changes_clock: false,
+                leftover: Leftover::Other("its processes may be stopped: kill -CONT continues them"),
             },
             Injection::ShiftClock { .. }
             | Injection::StrobeClock { .. }
@@ -248,6 +329,9 @@ impl Injection {
     }
 }
 
+/// The signal that no process can catch.
+const SIGKILL: i32 = 9;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,6 +350,20 @@ mod tests {
             Injection::DisturbDisk { services: services(), effect: DiskEffect::Full, seed: 1 },
             Injection::DamageDisk { services: services(), damage: DiskDamage::OldCopy, seed: 1 },
             Injection::Pause { services: services() },
+            Injection::EndProcesses {
+                services: services(),
+                processes: ProcessSelection::default(),
+                signal: 15,
+                grace_ms: 1,
+                start_after_ms: 1,
+                picked: Vec::new(),
+            },
+            Injection::RestartLoop { services: services(), signal: 9, grace_ms: 0, every_ms: 1 },
+            Injection::PauseProcesses {
+                services: services(),
+                processes: ProcessSelection::default(),
+                picked: Vec::new(),
+            },
             Injection::ShiftClock { services: services(), offset_ns: 1 },
             Injection::StrobeClock { services: services(), offset_ns: 1, period_ms: 1 },
             Injection::StepClock { offset_ns: 1, control_boot_id: "b".to_owned(), own_kernel: true },
@@ -295,6 +393,9 @@ mod tests {
             "disturb-disk",
             "damage-disk",
             "pause",
+            "end-processes",
+            "restart-loop",
+            "pause-processes",
             "shift-clock",
             "strobe-clock",
             "step-clock",

@@ -2,7 +2,7 @@
 use super::fault_log::FaultLog;
 use super::links::OpenPaths;
 use super::remotes::{everywhere, unexpected};
-use super::{Executor, FaultOutcome, Limits, millis};
+use super::{Executor, FaultOutcome, Limits, millis, wait};
 use dsfuzz_checkers::history::FaultStep;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::{PacketEffect, Request, Response, SelfHeal};
@@ -10,6 +10,7 @@ use dsfuzz_nemesis::{ResolvedFault, Verification};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 const RETRY_FIRST: Duration = Duration::from_millis(20);
@@ -45,6 +46,7 @@ impl Executor {
         &self,
         log: &FaultLog<'_>,
         (fault, open): (&ResolvedFault, &OpenPaths),
+        stop: &mut watch::Receiver<bool>,
         outcome: &mut FaultOutcome,
     ) {
         let begun = Instant::now();
@@ -53,7 +55,7 @@ impl Executor {
         nodes.sort();
         nodes.dedup();
         let id = log.id();
-        let undos = self.undo_until_gone(&nodes, || Request::Undo { fault: id }, self.limits_of(fault)).await;
+        let undos = self.undo_in_turn(id, fault, stop).await;
         let mut problems: Vec<String> =
             undos.values().filter_map(|undo| undo.as_ref().err()).flatten().cloned().collect();
         let links = fault.verification.links();
@@ -84,6 +86,36 @@ impl Executor {
         }
     }
 
+    /// Undoes one fault on its nodes, on each at its time after the begin of the heal; on all that are left when a stop is
+    /// requested.
+    async fn undo_in_turn(
+        &self,
+        id: u64,
+        fault: &ResolvedFault,
+        stop: &mut watch::Receiver<bool>,
+    ) -> BTreeMap<String, Result<Vec<String>, Vec<String>>> {
+        let begun = Instant::now();
+        let mut turns: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+        for (node, injection) in &fault.injections {
+            let nodes: &mut Vec<String> = turns.entry(injection.undo_after_ms()).or_default();
+            if !nodes.contains(node) {
+                nodes.push(node.clone());
+            }
+        }
+        let several = turns.len() > 1;
+        let mut undos = BTreeMap::new();
+        for (after_ms, nodes) in turns {
+            wait(begun + Duration::from_millis(after_ms), stop).await;
+            let since_ms = millis(begun.elapsed());
+            let mut undone = self.undo_until_gone(&nodes, || Request::Undo { fault: id }, self.limits_of(fault)).await;
+            for detail in undone.values_mut().flatten().filter(|_| several) {
+                detail.push(format!("undone {since_ms} ms after the begin of the heal"));
+            }
+            undos.append(&mut undone);
+        }
+        undos
+    }
+
     /// Undoes again on nodes whose injection had no response in time: it may have happened after the undo.
     pub(super) async fn undo_late(&self, late: &mut Vec<(u64, String)>) {
         let asks = late.drain(..).map(|(id, node)| (node, Request::Undo { fault: id })).collect();
@@ -91,7 +123,7 @@ impl Executor {
     }
 
     /// Asks with back-off until every node has proved that the fault is gone. By node: its observations, or the reasons.
-    async fn undo_until_gone(
+    pub(super) async fn undo_until_gone(
         &self,
         nodes: &[String],
         ask: impl Fn() -> Request,

@@ -23,7 +23,7 @@ pub(super) enum Hold {
 impl Hold {
     pub(super) fn of(injection: &Injection) -> Hold {
         match injection {
-            Injection::Kill { .. } | Injection::LosePower { .. } | Injection::DamageDisk { .. } => Hold::Dead,
+            ends if ends.leaves_dead() => Hold::Dead,
             Injection::Pause { .. } => Hold::Still,
             other if other.facts().changes_clock => Hold::Clock,
             _ => Hold::Other,

@@ -107,7 +107,7 @@ impl Executor {
         let asks = aimed.keys().map(|node| ((*node).to_owned(), Request::Services)).collect();
         let LookBefore { mut problems, mut problem, said } = LookBefore::default();
         let by_fault = |name: Option<&str>| name.map(|name| format!(", by fault {name}")).unwrap_or_default();
-        let kills = fault.injections.iter().all(|(_, injection)| Hold::of(injection) == Hold::Dead);
+        let kills = fault.injections.iter().all(|(_, injection)| injection.leaves_dead());
         let stops = kills || fault.injections.iter().all(|(_, injection)| Hold::of(injection) == Hold::Still);
         for (node, answer) in everywhere(&self.remotes, asks, self.limits.look).await {
             let states = match answer {

@@ -445,3 +445,68 @@ async fn where_datagrams_are_filtered_handshakes_with_the_target_prove_a_cut() {
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
     assert!(stage.detail(Unproven).contains("only TCP answers between them"), "{}", stage.detail(Unproven));
 }
+
+impl Stage {
+    /// With a target whose nodes are ready after a time, or never. Each question notes the node, and those that are still broken.
+    fn with_ready(self, times: &'static [(&'static str, Option<Duration>)]) -> (Stage, Asked) {
+        let asked: Asked = Arc::default();
+        let (noted, cluster) = (asked.clone(), self.cluster.clone());
+        let ready: AwaitReady = Arc::new(move |node, deadline| {
+            noted.lock().expect("questions").push((node.to_owned(), cluster.broken()));
+            let time = times.iter().find(|(name, _)| *name == node).and_then(|(_, time)| *time);
+            Box::pin(async move {
+                tokio::time::sleep(time.unwrap_or(deadline).min(deadline)).await;
+                time.filter(|time| *time <= deadline).map(drop).ok_or_else(|| "its port is closed".to_owned())
+            })
+        });
+        let Ok(executor) = Arc::try_unwrap(self.executor) else { panic!("the executor is shared") };
+        (Stage { executor: Arc::new(executor.with_ready(ready)), ..self }, asked)
+    }
+}
+
+type Asked = Arc<Mutex<Vec<(String, Vec<String>)>>>;
+
+const SOON: Option<Duration> = Some(Duration::from_secs(2));
+
+#[tokio::test(start_paused = true)]
+async fn a_rolling_restart_takes_a_node_when_the_one_before_is_ready() {
+    let (stage, asked) = Stage::of(3, None).with_ready(&[("n1", SOON), ("n2", SOON), ("n3", SOON)]);
+    let outcomes = stage.play(json!([{"restart": {"rolling": true, "for": "10s"}}])).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
+    let expected: Vec<(String, Vec<String>)> = ["n1", "n2", "n3"].map(|node| (node.to_owned(), Vec::new())).into();
+    assert_eq!(*asked.lock().expect("questions"), expected, "each node was healed before its readiness was waited for");
+    assert!(stage.detail(Reproven).contains("3 of 3 nodes were restarted"), "{}", stage.detail(Reproven));
+    let (proven, reproven) = (stage.events()[3].time, stage.events()[4].time);
+    assert!(reproven - proven >= 6_000_000_000, "three nodes were waited for");
+    assert!(outcomes[0].proven && outcomes[0].reproven && outcomes[0].healed, "{outcomes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rolling_restart_stops_at_a_node_that_does_not_come_back_or_when_its_time_is_over() {
+    let (stage, asked) = Stage::of(3, None).with_ready(&[("n1", SOON), ("n2", None), ("n3", SOON)]);
+    stage.play(json!([{"restart": {"rolling": true, "for": "10s"}}])).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Lapsed, HealBegun, Healed]);
+    assert_eq!(asked.lock().expect("questions").len(), 2, "the third node is not touched");
+    let lapsed = stage.detail(Lapsed);
+    assert!(lapsed.contains("1 of 3 nodes") && lapsed.contains("n2 is not ready again"), "{lapsed}");
+    let (stage, _) = Stage::of(3, None).with_ready(&[("n1", SOON), ("n2", SOON), ("n3", SOON)]);
+    stage.play(json!([{"restart": {"rolling": true, "for": "3s"}}])).await;
+    assert!(stage.detail(Lapsed).contains("make `for` longer") || stage.detail(Lapsed).contains("not ready"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_nodes_are_started_one_after_the_other_in_the_plans_order() {
+    let stage = Stage::of(3, None);
+    let kill = json!([{"kill": {"nodes": "all", "start": {"stagger": "2s", "order": "reverse"}}}]);
+    let outcomes = stage.play(kill).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
+    let healed = stage.events()[6].detail.clone();
+    let after = |node: &str| {
+        let line = healed.iter().find(|line| line.starts_with(node)).unwrap_or_else(|| panic!("{healed:?}"));
+        let words: Vec<&str> = line.split(' ').collect();
+        let at = words.iter().position(|word| *word == "undone").expect("a time");
+        words[at + 1].parse::<u64>().expect("milliseconds") / 1000
+    };
+    assert_eq!(["n1", "n2", "n3"].map(after), [4, 2, 0]);
+    assert!(outcomes[0].healed);
+}

@@ -76,12 +76,20 @@ fn status(event: &ProcessEvent) -> Option<i64> {
 fn provoked(event: &ProcessEvent, history: &History) -> bool {
     let (from, to) = event.between.unwrap_or((0, u64::MAX));
     let around = history.faults_within(from.saturating_sub(AFTER_FAULT_NS), to);
-    around.into_iter().any(|fault| provokes(fault, history))
+    around.into_iter().any(|fault| provokes(fault, event, history))
 }
 
-/// Of kills only those that leave no majority: the others take nothing from the processes that live.
-fn provokes(fault: &Fault, history: &History) -> bool {
-    fault.kind != "kill" || fault.nodes.len() * 2 >= history.nodes.len()
+/// Of kills and restarts only those that leave no majority, or that took other processes of this node: the rest takes nothing
+/// from the processes that live.
+fn provokes(fault: &Fault, event: &ProcessEvent, history: &History) -> bool {
+    !ends_processes(&fault.kind)
+        || fault.nodes.len() * 2 >= history.nodes.len()
+        || fault.nodes.iter().any(|node| **node == *event.node)
+}
+
+/// Whether faults of this kind end processes.
+pub(super) fn ends_processes(kind: &str) -> bool {
+    matches!(kind, "kill" | "restart")
 }
 
 /// Whether a fault was not shown to be gone.

@@ -279,7 +279,8 @@ fn rule(case: &Case, record: &ProcessEvent) -> Option<(&'static str, &'static st
             let exited = matches!(record.how.as_str(), "exit 0" | "exit 3");
             let around = case.faults.iter().any(|fault| {
                 let half = fault.nodes.len() >= 2;
-                fault.overlaps(first.saturating_sub(10 * SECOND), last) && (fault.kind != "kill" || half)
+                let here = fault.nodes.iter().any(|node| **node == *record.node);
+                fault.overlaps(first.saturating_sub(10 * SECOND), last) && (fault.kind != "kill" || half || here)
             });
             if record.how == "exit 3" && case.ok.contains(&3) {
                 ("exited-as-declared", "crashed", Severity::Evidence)

@@ -3,6 +3,7 @@
 //! A line is excused only within a recovery: from an abrupt end of a process of the node until [`RECOVERY_NS`] after the next start.
 //! A planned kill excuses from its beginning, because no line caused it. An end by itself excuses only lines that are
 //! certainly after it: one before it may tell what ended the process.
+use super::ending::ends_processes;
 use crate::history::{Fault, History, ProcessEvent, ProcessStep};
 
 /// A process that was started again reads what was half written within this time.
@@ -29,7 +30,7 @@ pub(super) fn may_be_torn(event: &ProcessEvent, history: &History) -> bool {
 
 /// Recoveries from planned kills: from the begin of each until some time after the processes were started again.
 fn kills(node: &str, history: &History) -> Vec<Interval> {
-    let possible = faults(node, "kill", history).filter_map(Fault::possible);
+    let possible = kills_of(node, history).filter_map(Fault::possible);
     possible.map(|(begin, healed)| (begin, healed.saturating_add(RECOVERY_NS))).collect()
 }
 
@@ -42,7 +43,7 @@ fn ends(node: &str, history: &History) -> Vec<Interval> {
     let ended = history.processes.iter().filter(abrupt).filter_map(|event| Some(event.between?.1));
     ended
         .map(|end| {
-            let healed = faults(node, "kill", history).filter_map(Fault::possible).map(|(_, healed)| healed);
+            let healed = kills_of(node, history).filter_map(Fault::possible).map(|(_, healed)| healed);
             let started = restarts(node, history).chain(healed).filter(|start| *start >= end).min();
             (end, started.unwrap_or(end).saturating_add(RECOVERY_NS))
         })
@@ -53,6 +54,12 @@ fn ends(node: &str, history: &History) -> Vec<Interval> {
 fn restarts<'h>(node: &'h str, history: &'h History) -> impl Iterator<Item = u64> + 'h {
     let restarted = move |event: &&ProcessEvent| event.step == ProcessStep::Restarted && &*event.node == node;
     history.processes.iter().filter(restarted).map(|event| event.time)
+}
+
+/// Faults that end processes of a node.
+fn kills_of<'h>(node: &'h str, history: &'h History) -> impl Iterator<Item = &'h Fault> + 'h {
+    let aimed = move |fault: &&Fault| fault.nodes.iter().any(|aimed| aimed == node);
+    history.faults.iter().filter(|fault| ends_processes(&fault.kind)).filter(aimed)
 }
 
 fn faults<'h>(node: &'h str, kind: &'static str, history: &'h History) -> impl Iterator<Item = &'h Fault> + 'h {

@@ -9,6 +9,15 @@ use std::time::Duration;
 /// How long a process must live to count as started.
 const SETTLING: Duration = Duration::from_millis(50);
 
+/// The processes of a service beside which its first one is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// None: a service with processes runs and is left alone.
+    Nothing,
+    /// Any that are left, such as those whose supervisor alone was killed.
+    Others,
+}
+
 /// Kills all processes of these services.
 pub(super) struct Kill<'a> {
     pub(super) services: &'a [String],
@@ -44,19 +53,18 @@ impl Inject for Kill<'_> {
     }
 }
 
-/// Whether an injection keeps a service dead.
-pub(super) fn keeps_dead(injection: &Injection, name: &String) -> bool {
-    match injection {
-        Injection::Kill { services }
-        | Injection::LosePower { services, .. }
-        | Injection::DamageDisk { services, .. } => services.contains(name),
-        _ => false,
-    }
+/// The other fault in force for which a service has no process.
+pub(super) fn dead_for(name: &str, context: &Context<'_>) -> Option<u64> {
+    let ends = |injection: &Injection| {
+        injection.leaves_dead()
+            && injection.services().is_some_and(|services| services.iter().any(|service| service == name))
+    };
+    context.others.iter().find(|other| ends(&other.injection)).map(|other| other.fault)
 }
 
 /// The reason not to kill services: one does not run, for another reason than a kill.
 pub(super) fn idle(services: &[String], context: &Context<'_>) -> Option<String> {
-    let killed = |name: &String| context.others.iter().any(|other| keeps_dead(&other.injection, name));
+    let killed = |name: &String| dead_for(name, context).is_some();
     let idle = services.iter().find(|name| context.services.processes(name).is_empty() && !killed(name));
     idle.map(|name| format!("service {name}: it does not run, so there is nothing to kill"))
 }
@@ -66,9 +74,8 @@ pub(super) fn undo(services: &[String], context: &Context<'_>) -> Proof {
     let mut proof = new_proof();
     let mut started = Vec::new();
     for name in services {
-        let held = context.others.iter().find(|other| keeps_dead(&other.injection, name));
-        if let Some(other) = held {
-            note(&mut proof, true, format!("service {name}: stays dead for fault {}", other.fault));
+        if let Some(fault) = dead_for(name, context) {
+            note(&mut proof, true, format!("service {name}: stays dead for fault {fault}"));
             continue;
         }
         if !context.services.defined(name) {
@@ -81,13 +88,22 @@ pub(super) fn undo(services: &[String], context: &Context<'_>) -> Proof {
     proof
 }
 
-/// Starts services again, with the clock in force for them, and notes the outcome of each.
+/// Starts services again; one with processes runs and is left alone.
 pub(super) fn start_again(names: &[&str], context: &Context<'_>, proof: &mut Proof) {
+    start_beside(names, Beside::Nothing, context, proof);
+}
+
+/// Starts services again, with the clock in force for them, and notes the outcome of each.
+pub(super) fn start_beside(names: &[&str], beside: Beside, context: &Context<'_>, proof: &mut Proof) {
     let mut started = Vec::new();
     for name in names {
         let expiry_ns = sys::realtime_ns().saturating_add_unsigned(context.hold_ns);
         let shift = shift_of(name, context.others).map(|shift| (shift, expiry_ns));
-        match context.services.start(name, true, shift) {
+        let start = match beside {
+            Beside::Nothing => context.services.start(name, true, shift),
+            Beside::Others => context.services.start_first(name, shift),
+        };
+        match start {
             Ok(_) => started.push(name),
             Err(reason) => note(proof, false, reason),
         }

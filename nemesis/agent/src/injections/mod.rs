@@ -6,13 +6,17 @@ mod clock;
 mod damage_disk;
 mod disturb_disk;
 mod drop;
+mod end;
 mod kill;
 mod own;
 mod packet;
 mod pause;
+mod pick;
 mod power_loss;
+mod restart;
 mod rules;
 mod step;
+mod stop;
 mod time_daemons;
 
 use crate::clock::{ClockKeeper, Shift};
@@ -66,6 +70,12 @@ impl Context<'_> {
 
 /// What the agent does for one injection. An undo is safe to repeat, and safe after an injection that failed half-way.
 pub(crate) trait Inject {
+    /// The injection with what only this node knows, such as the numbers of processes. The journal keeps it, so that a proof and an
+    /// undo by a later agent know it too.
+    fn bound(&self, _: &Context<'_>) -> Result<Option<Injection>, String> {
+        Ok(None)
+    }
+
     /// The reason to refuse the injection: it would break nothing on this node (its service is not running), or it is not
     /// safe here. A refused injection is not journalled.
     fn refusal(&self, _: &Context<'_>) -> Option<String> {
@@ -108,6 +118,15 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
         Injection::Drop { from } => Box::new(drop::Drop { from }),
         Injection::Packet { packets, effect } => Box::new(packet::Packet { packets, effect }),
         Injection::Kill { services } => Box::new(kill::Kill { services }),
+        Injection::EndProcesses { services, processes, signal, picked, .. } => {
+            Box::new(end::End { services, processes, signal: *signal, picked, injection })
+        }
+        Injection::RestartLoop { services, signal, grace_ms, every_ms } => {
+            Box::new(restart::Restart { services, signal: *signal, grace_ms: *grace_ms, every_ms: *every_ms })
+        }
+        Injection::PauseProcesses { services, processes, picked } => {
+            Box::new(stop::Stop { services, processes, picked, injection })
+        }
         Injection::DisturbDisk { services, effect, seed } => {
             Box::new(disturb_disk::DisturbDisk { services, effect: *effect, seed: *seed })
         }
@@ -141,6 +160,12 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
             Box::new(step::RealClock::of_node(skew, control_boot_id, *own_kernel))
         }
     }
+}
+
+/// The injection with what only this node knows.
+pub(crate) fn bound(injection: Injection, context: &Context<'_>) -> Result<Injection, String> {
+    let bound = implementation(&injection).bound(context)?;
+    Ok(bound.unwrap_or(injection))
 }
 
 /// The reason to refuse an injection: a service that is not defined, or the injection's own reason.

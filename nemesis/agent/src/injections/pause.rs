@@ -89,6 +89,7 @@ impl Inject for Pause<'_> {
                 let stopped: Vec<u32> = pids
                     .into_iter()
                     .filter(|pid| all_stopped(&[*pid]) && crate::process::stat(*pid).is_some())
+                    .filter(|pid| !stopped_alone(*pid, context))
                     .collect();
                 stopped.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGCONT)));
                 stopped.is_empty()
@@ -102,6 +103,16 @@ impl Inject for Pause<'_> {
         }
         proof
     }
+}
+
+/// Whether another fault stops this process by itself.
+fn stopped_alone(pid: u32, context: &Context<'_>) -> bool {
+    context.others.iter().any(|other| match &other.injection {
+        Injection::PauseProcesses { picked, .. } => {
+            picked.iter().any(|process| process.pid == pid && crate::process::lives(pid, process.start))
+        }
+        _ => false,
+    })
 }
 
 /// Whether processes react to signals: each stops at a SIGSTOP and is continued. A frozen one does not.

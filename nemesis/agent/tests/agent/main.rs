@@ -8,5 +8,6 @@ mod lease;
 mod node;
 mod own;
 mod packets;
+mod parts;
 mod requests;
 mod undo;

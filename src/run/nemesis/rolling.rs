@@ -1,0 +1,115 @@
+//! Rolling faults: the nodes are taken one after the other, each when the one before is ready again.
+use super::fault_log::FaultLog;
+use super::links::OpenPaths;
+use super::proof::{CountedFrom, LookBefore};
+use super::{Executor, FaultOutcome, Injected, grace, millis};
+use dsfuzz_checkers::history::FaultStep;
+use dsfuzz_nemesis::ResolvedFault;
+use dsfuzz_nemesis::protocol::Request;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long a node may take to be ready again, if the fault's own end leaves so long.
+const READY: Duration = Duration::from_secs(120);
+
+impl Executor {
+    /// Injects, verifies and undoes the fault on each node, and waits until the node is ready. Proven with the first node, and
+    /// proven again when all nodes were taken before `end`. Returns the nodes whose injections had no response in time.
+    pub(super) async fn roll(
+        &self,
+        log: &FaultLog<'_>,
+        fault: &ResolvedFault,
+        before: LookBefore,
+        (decided, end): (Instant, Instant),
+        stop: &mut watch::Receiver<bool>,
+        outcome: &mut FaultOutcome,
+    ) -> Vec<(u64, String)> {
+        let open = OpenPaths::default();
+        let (mut late, mut taken, mut detail) = (Vec::new(), 0, Vec::new());
+        let mut problems = before.problems;
+        for (node, injection) in fault.injections.clone() {
+            if !problems.is_empty() {
+                break;
+            }
+            if *stop.borrow() || Instant::now() >= end {
+                problems.push(format!("{node} was not taken: no time was left, so make `for` longer"));
+                break;
+            }
+            let begun = Instant::now();
+            let part = ResolvedFault { injections: vec![(node.clone(), injection)], ..fault.clone() };
+            let Injected { failed, late: silent, .. } = self.inject(log.id(), &part).await;
+            late.extend(silent.into_iter().map(|node| (log.id(), node)));
+            problems.extend(failed);
+            if problems.is_empty() {
+                let deadline = self.limits.prove + grace(&part);
+                match self.verify(log.id(), (&part, &open), CountedFrom::Injection, deadline).await {
+                    Ok(seen) if taken == 0 => {
+                        let took_ms = millis(decided.elapsed());
+                        (outcome.proven, outcome.prove_ms) = (true, Some(took_ms));
+                        let took = format!("proven {took_ms} ms after the decision");
+                        log.record(FaultStep::Proven, [seen, vec![took]].concat());
+                    }
+                    Ok(seen) => detail.extend(seen),
+                    Err(why) => problems.extend(why),
+                }
+            }
+            let id = log.id();
+            let undone = self
+                .undo_until_gone(std::slice::from_ref(&node), || Request::Undo { fault: id }, self.limits_of(&part))
+                .await;
+            problems.extend(undone.into_values().filter_map(Result::err).flatten());
+            if problems.is_empty() {
+                let left = end.saturating_duration_since(Instant::now()).min(READY);
+                match self.await_ready(&node, left, stop).await {
+                    Ok(()) => {
+                        taken += 1;
+                        detail.push(format!("{node}: ready again {} ms after its end began", millis(begun.elapsed())));
+                    }
+                    Err(why) => problems.push(format!("{node} is not ready again, so that the next node waits: {why}")),
+                }
+            }
+        }
+        self.close_roll(log, (taken, fault.injections.len()), (detail, problems), outcome);
+        self.heal(log, (fault, &open), stop, outcome).await;
+        late
+    }
+
+    async fn await_ready(
+        &self,
+        node: &str,
+        deadline: Duration,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), String> {
+        let Some(ready) = &self.ready else { return Ok(()) };
+        tokio::select! {
+            biased;
+            () = super::stopped(stop) => Err("stopped".to_owned()),
+            ready = ready(node, deadline) => ready,
+        }
+    }
+
+    /// Records whether every node was taken.
+    fn close_roll(
+        &self,
+        log: &FaultLog<'_>,
+        (taken, of): (usize, usize),
+        (detail, problems): (Vec<String>, Vec<String>),
+        outcome: &mut FaultOutcome,
+    ) {
+        let all = vec![format!("{taken} of {of} nodes were restarted")];
+        outcome.problems.extend(problems.iter().cloned());
+        match (problems.is_empty(), outcome.proven) {
+            (true, _) => {
+                outcome.reproven = true;
+                log.record(FaultStep::Reproven, [detail, all].concat());
+            }
+            (false, true) => {
+                log.record(FaultStep::Lapsed, [all, problems].concat());
+            }
+            (false, false) => {
+                log.record(FaultStep::Unproven, problems);
+            }
+        }
+    }
+}
