@@ -27,7 +27,7 @@ fn a_finding_comes_back_from_its_archive_and_a_replay_that_is_stopped_goes_on() 
     stage.run(&["pack", "stale", "--output", &archive]).exits(0);
     std::fs::rename(stage.path("results"), stage.path("gone")).expect("moved");
 
-    let words = ["replay", &archive, "-n", "1", "--control", "0"];
+    let words = ["replay", archive.as_str(), "-n", "1", "--control", "0"];
     let results = stage.path("results");
     let repeated = || -> Vec<RunDir> {
         let rows = store::list(&results).unwrap_or_default();
