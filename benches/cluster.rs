@@ -1,9 +1,11 @@
 //! How fast a cluster is reached, broken and healed: five real nodes of a lab of its own, real agents, the real nemesis.
 //!
 //! Needs root. The lab ends with this program, however that ends.
+mod by_ssh;
 mod table;
 
 use anyhow::{Context, Result, bail, ensure};
+use by_ssh::Way;
 use dsfuzz::lab::{self, Lab, Owner};
 use dsfuzz::run::hosts::Hosts;
 use dsfuzz::run::nemesis::{Executor, FaultOutcome};
@@ -20,6 +22,7 @@ const NODES: u16 = 5;
 const LABS: usize = 5;
 const ROUND_TRIPS: usize = 2_000;
 const EXECS: usize = 20;
+const SSH_PARTITIONS: usize = 12;
 /// Every shape of partition comes at least three times.
 const PARTITIONS: usize = 24;
 const OTHER_HARMS: usize = 10;
@@ -78,6 +81,7 @@ fn in_lab(lab: &Lab, table: &mut Table) -> Result<()> {
     lab.enter()?;
     ssh_client(lab, table)?;
     ssh_channel(lab, table)?;
+    partitions_by_ssh(lab, table)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let begun = Instant::now();
@@ -129,6 +133,19 @@ fn ssh_channel(lab: &Lab, table: &mut Table) -> Result<()> {
         times.push(took);
     }
     table.row(format!("`true` by libssh2 on an open connection, {EXECS} times"), spread(times));
+    Ok(())
+}
+
+/// A cut of every node from the other side by packet filters, as a tool does it that runs a command on each node; nothing is
+/// proven.
+fn partitions_by_ssh(lab: &Lab, table: &mut Table) -> Result<()> {
+    for (how, way) in [
+        ("one node after the other", Way::OneByOne),
+        ("all nodes side by side over open connections (ControlMaster)", Way::Multiplexed),
+    ] {
+        let times = by_ssh::partitions(lab, way, SSH_PARTITIONS)?;
+        table.row(format!("partition by the ssh client, {how}, {SSH_PARTITIONS} times, without proof"), spread(times));
+    }
     Ok(())
 }
 

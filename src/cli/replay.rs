@@ -75,7 +75,7 @@ pub(super) fn main(args: &ReplayArgs, out: &mut Output) -> Result<Exit, Failure>
         ));
     }
     let runtime = cluster_source::runtime()?;
-    let listening = runtime.block_on(async { signals::listen(|stop| super::progress::aside(told(stop))) });
+    let listening = runtime.block_on(async { signals::listen(|stop| super::progress::aside(reaction(stop))) });
     let stop = listening.map_err(|error| Failure::harness(format!("signals cannot be heard: {error}")))?;
     let mut runner =
         Programs { runtime: &runtime, arguments: arguments(&run, &overrides, out), stop, verbose: out.verbose };
@@ -196,7 +196,8 @@ impl Runner for Programs<'_> {
     }
 }
 
-fn told(stop: StopRequest) -> &'static str {
+/// What a signal does, for people.
+fn reaction(stop: StopRequest) -> &'static str {
     match stop.urgency {
         crate::run::stop::Urgency::None | crate::run::stop::Urgency::Stop => {
             "stopping: the run under way heals and ends; it does not count (again: it ends sooner)"
@@ -285,7 +286,8 @@ fn remarks(run: &StoredRun, wanted: &Wanted, outcome: &Outcome) -> Vec<String> {
     }
     if outcome.stopped.is_some() {
         let left = wanted.runs + wanted.control - outcome.with_faults.counted() - outcome.control.counted();
-        remarks.push(format!("stopped with {left} runs to go: the same command goes on from here"));
+        let noun = if left == 1 { "run" } else { "runs" };
+        remarks.push(format!("stopped with {left} {noun} to go: the same command goes on from here"));
     }
     if let Some(why) = &outcome.gave_up {
         remarks.push(format!("given up: several runs one after the other did not count; the last: {why}"));

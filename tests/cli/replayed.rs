@@ -1,6 +1,6 @@
 //! Stored runs that are run again: from their folders, on any machine.
 use super::Scene;
-use dsfuzz::store::{self, RunDir, RunInfo, RunVerdict};
+use dsfuzz::store::{self, ReplayFaults, RunDir, RunInfo, RunVerdict};
 use std::path::{Path, PathBuf};
 
 /// A node whose ssh port nobody listens on: the run stores what it is made from, and ends before it touches anything.
@@ -94,6 +94,35 @@ fn a_run_without_faults_has_neither_faults_nor_thresholds_for_them() {
     assert!(info(&run).again.contains(" --without-faults"), "{}", info(&run).again);
     let shown = scene.run(&["runs"]).stdout;
     assert!(shown.contains(" without faults: "), "{shown}");
+}
+
+#[test]
+fn the_measured_faults_take_the_place_of_the_drawn_ones() {
+    let (scene, run) = ran(&[]);
+    let measured = "nemesis:\n  schedule:\n    - {id: f1, at: 1s 250ms, for: 2s, kill: {nodes: [{node: 127.0.0.1}]}}\n";
+    std::fs::write(run.schedule(), measured).expect("written");
+    let copy = moved(&scene, &run);
+    let output = scene.run(&["run", "copy"]);
+    assert_eq!(output.code, 255, "{output:?}");
+    let again = newest(&scene);
+    let stored = std::fs::read_to_string(again.plan()).expect("a plan");
+    assert!(stored.contains("1s 250ms") && stored.contains("faults: []"), "{stored}");
+    assert_eq!(info(&again).replay.expect("a repetition").faults, ReplayFaults::Measured);
+    assert!(scene.run(&["runs"]).stdout.contains("replay of p/copy with its measured faults: "));
+    // No fault began in that run, so that its own schedule is kept.
+    assert_eq!(scene.run(&["run", again.path().to_str().expect("a path")]).code, 255);
+    let third = std::fs::read_to_string(newest(&scene).plan()).expect("a plan");
+    assert!(third.contains("1s 250ms"), "{third}");
+    // The user's faults beat both.
+    let output = scene.run(&["run", "copy", "--set", "nemesis={faults: [{pause: {}}]}", "--set", "evidence={}"]);
+    assert_eq!(output.code, 255, "{output:?}");
+    let other = std::fs::read_to_string(newest(&scene).plan()).expect("a plan");
+    assert!(other.contains("pause") && !other.contains("1s 250ms"), "{other}");
+    std::fs::write(copy.join("schedule.yaml"), "nemesis: {schedule: [{id: f1, at: 1s, kill: {nodes: [nosuch]}}]}\n")
+        .expect("written");
+    let output = scene.run(&["run", "copy"]);
+    assert_eq!(output.code, 254, "{output:?}");
+    assert!(output.stderr.contains("nosuch"), "{output:?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod interrupted;
 mod killed;
 mod nodes;
 mod program;
+mod replayed;
 mod seeds;
 mod stage;
 mod strangers;
