@@ -6,6 +6,7 @@ use super::reach::unreachable;
 use crate::plan::Plan;
 use crate::targets::{Deployment, DiskRoom};
 use dsfuzz_nemesis::protocol::ability::{self, Ability};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,11 +18,16 @@ const FREE_BYTES_MIN: u64 = 128 << 20;
 /// The ability that carries the room of the agent's folder.
 pub const ROOM: &str = ability::DISK_FREE_BYTES;
 
+/// What needs an ability that no fault needs.
+const TARGET: &str = "the target";
+
 /// An ability that a node lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingAbility {
     /// The name of the ability.
     pub need: String,
+    /// The kind of fault that needs it; none if the target does.
+    pub fault: Option<String>,
     /// The fault or target that needs it, and why the node lacks it.
     pub sentence: String,
 }
@@ -38,14 +44,15 @@ pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<MissingAbility> {
     let mut lacking: Vec<MissingAbility> = Vec::new();
     let mut needs = |who: &str, need: &str| {
         if let Some(ability) = abilities.iter().find(|ability| ability.name == need && !ability.able) {
-            let lack =
-                MissingAbility { need: need.to_owned(), sentence: format!("{who} needs {need}: {}", ability.detail) };
+            let sentence = format!("{who} needs {need}: {}", ability.detail);
+            let fault = (who != TARGET).then(|| who.to_owned());
+            let lack = MissingAbility { need: need.to_owned(), fault, sentence };
             if !lacking.contains(&lack) {
                 lacking.push(lack);
             }
         }
     };
-    needs("the target", ROOM);
+    needs(TARGET, ROOM);
     for fault in plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults) {
         let facts = fault.facts();
         facts.needs.on(plan.cluster.own_kernel()).iter().for_each(|need| needs(facts.name, need));
@@ -116,6 +123,8 @@ impl Run {
     /// removed, and the nodes are asked again.
     pub(super) async fn able(&mut self, hosts: &Hosts, deployment: &Deployment) -> bool {
         let (plan, progress) = (self.job.plan.clone(), self.progress.clone());
+        let skips = plan.nemesis.as_ref().is_some_and(|nemesis| nemesis.skip_unable);
+        let mut left_out: BTreeMap<String, String> = BTreeMap::new();
         let looking = async {
             let mut lacking = needs_of(&plan, hosts).await?;
             if !lacking.is_empty() && lacking.iter().all(|(_, lack)| lack.is_room()) {
@@ -135,6 +144,14 @@ impl Run {
                     }
                 }
             }
+            if skips {
+                for (node, lack) in &lacking {
+                    if let Some(kind) = &lack.fault {
+                        left_out.entry(kind.clone()).or_insert_with(|| format!("{node}: {}", lack.sentence));
+                    }
+                }
+                lacking.retain(|(_, lack)| lack.fault.is_none());
+            }
             let mut sentences: Vec<String> =
                 lacking.iter().map(|(node, lack)| format!("{node}: {}", lack.sentence)).collect();
             // Hosts are reached by SSH at the same address; a command may enter nodes whose network is not this machine's.
@@ -150,6 +167,14 @@ impl Run {
             }
         };
         let able = self.phases.run("look", LOOK, looking).await.is_some();
+        for (kind, why) in &left_out {
+            self.progress.line(&format!(
+                "{kind} faults are left out (nemesis.skip_unable), so that this run proves less: {why}"
+            ));
+        }
+        self.timetable.faults.retain(|fault| !left_out.contains_key(fault.facts().name));
+        self.phases.info.left_out = left_out;
+        self.phases.save();
         if !able {
             let why = self.phases.last_problem();
             self.phases.harness_failed(why);
