@@ -17,6 +17,7 @@ pub mod kill;
 pub mod options;
 pub mod order;
 pub mod own;
+pub mod packet;
 pub mod partition;
 pub mod pause;
 pub mod power_loss;

@@ -10,11 +10,13 @@ pub mod ability;
 mod claim;
 mod disk_effect;
 mod injection;
+mod packets;
 
 pub use ability::Ability;
 pub use claim::{CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name};
 pub use disk_effect::{DiskCall, DiskDamage, DiskEffect, DiskError};
 pub use injection::{Injection, InjectionFacts, Leftover, OwnCommands, OwnProcesses};
+pub use packets::{CutHow, HeardVolley, PacketCounts, PacketEffect, PacketMatch, Volley};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -175,6 +177,18 @@ pub enum Request {
     },
     /// Number of a round's datagrams that arrived here, by sender and addresses. Answer: [`Response::Heard`].
     Heard {
+        /// The round's number.
+        round: u64,
+    },
+    /// Sends a volley of datagrams to the agents of peers. Answer: [`Response::Pinged`] once all are sent.
+    Volley {
+        /// The volley.
+        volley: Volley,
+        /// Targets, each with the sender's own address.
+        to: Vec<PingTarget>,
+    },
+    /// The volleys of a round that arrived here. Answer: [`Response::HeardVolleys`].
+    HeardVolleys {
         /// The round's number.
         round: u64,
     },
@@ -397,6 +411,8 @@ pub enum Response {
     },
     /// Answer to Heard.
     Heard(Vec<HeardPing>),
+    /// Answer to HeardVolleys.
+    HeardVolleys(Vec<HeardVolley>),
     /// Answer to Reach.
     Reached {
         /// Positions with a completed handshake.
@@ -474,6 +490,9 @@ pub struct Proof {
     pub detail: Vec<String>,
     /// Packets dropped so far by the fault's rule.
     pub dropped_packets: u64,
+    /// The counts of its `packet` injections.
+    #[serde(default)]
+    pub counts: Vec<PacketCounts>,
 }
 
 /// An undo without a request.

@@ -50,6 +50,8 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
         if !nodes.is_empty() {
             mistakes.extend(nemesis.mistakes(&nodes));
         }
+        let roles: Vec<String> = target.ports().into_keys().collect();
+        mistakes.extend(nemesis.role_mistakes(&roles));
         let own: Vec<&str> = target.recipes_faults().map(|fault| fault.name.as_str()).collect();
         mistakes.extend(nemesis.own_mistakes(&own));
         mistakes.extend(unknown_roles(nemesis, target));

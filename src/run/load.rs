@@ -342,6 +342,7 @@ fn views(run: &Run, deployment: &Deployment, leaders: Leaders) -> Views {
         address: node.address,
         others: deployment.addresses(&node.name),
         ports: deployment.ports(&node.name),
+        port_roles: deployment.port_roles(&node.name),
         services: deployment.services(&node.name).into_iter().map(|service| service.name).collect(),
         own_kernel,
     };

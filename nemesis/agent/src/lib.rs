@@ -20,7 +20,9 @@ mod injections;
 mod injector;
 mod journal;
 mod launch;
+mod netlink;
 mod nft;
+mod packet_queue;
 mod ping;
 mod process;
 mod reach;
@@ -29,6 +31,7 @@ mod serve;
 mod service;
 mod state_dir;
 mod sys;
+mod volley;
 
 use state_dir::StateDir;
 use std::path::{Path, PathBuf};

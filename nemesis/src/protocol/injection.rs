@@ -1,5 +1,5 @@
 //! [`Injection`]: the action of an agent on its own node for a fault, and its facts for agent and control node.
-use super::{Command, DiskDamage, DiskEffect};
+use super::{Command, DiskDamage, DiskEffect, PacketEffect, PacketMatch};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,6 +13,13 @@ pub enum Injection {
     Drop {
         /// Senders.
         from: Vec<IpAddr>,
+    },
+    /// Some packets meet a fault on arrival (nftables, table `inet dsfuzz`, set elements with a timeout that the agent renews).
+    Packet {
+        /// The packets.
+        packets: PacketMatch,
+        /// What happens to them.
+        effect: PacketEffect,
     },
     /// Kills all processes of the services with SIGKILL. Undo: starts them again.
     Kill {
@@ -182,14 +189,17 @@ impl Injection {
             | Injection::DriftClock { services, .. }
             | Injection::FreezeClock { services }
             | Injection::Own { services, .. } => Some(services),
-            Injection::Drop { .. } | Injection::StepClock { .. } | Injection::SlewClock { .. } => None,
+            Injection::Drop { .. }
+            | Injection::Packet { .. }
+            | Injection::StepClock { .. }
+            | Injection::SlewClock { .. } => None,
         }
     }
 
     /// The facts of its kind.
     pub fn facts(&self) -> InjectionFacts {
         match self {
-            Injection::Drop { .. } => InjectionFacts {
+            Injection::Drop { .. } | Injection::Packet { .. } => InjectionFacts {
                 ends_with_boot: true,
                 expires: true,
                 changes_clock: false,
@@ -241,11 +251,16 @@ impl Injection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::CutHow;
 
     fn each() -> Vec<Injection> {
         let services = || vec!["db".to_owned()];
         vec![
             Injection::Drop { from: vec![[10, 0, 0, 1].into()] },
+            Injection::Packet {
+                packets: PacketMatch::From { senders: vec![[10, 0, 0, 1].into()], ports: vec![1] },
+                effect: PacketEffect::Cut(CutHow::Drop),
+            },
             Injection::Kill { services: services() },
             Injection::LosePower { services: services(), seed: 1, torn: 0 },
             Injection::DisturbDisk { services: services(), effect: DiskEffect::Full, seed: 1 },
@@ -274,6 +289,7 @@ mod tests {
     fn undo_journals_of_earlier_agents_stay_readable() {
         let names = [
             "drop",
+            "packet",
             "kill",
             "lose-power",
             "disturb-disk",

@@ -23,6 +23,7 @@ fn view(leaders: &[&str], former: &[&str]) -> ClusterView {
         name,
         others: Vec::new(),
         ports: Vec::new(),
+        port_roles: std::collections::BTreeMap::new(),
         services: vec!["db".to_owned()],
         own_kernel: false,
     };

@@ -125,11 +125,19 @@ impl InForce {
         others.flat_map(|(_, held)| held.fault.cut.iter().cloned()).collect()
     }
 
-    /// The other faults that cut one of these links, by name.
+    /// Links on which other faults do something to packets, or are about to.
+    pub(super) fn disturbed_by_others(&self, id: u64) -> BTreeSet<Link> {
+        let state = self.state();
+        let others = state.faults.iter().filter(|(other, _)| **other != id);
+        others.flat_map(|(_, held)| held.fault.verification.disturbed().to_vec()).collect()
+    }
+
+    /// The other faults that do something to packets on one of these links, by name.
     pub(super) fn cutters(&self, id: u64, links: &BTreeSet<Link>) -> Vec<String> {
         let state = self.state();
         let others = state.faults.iter().filter(|(other, _)| **other != id);
-        let cuts = others.filter(|(_, held)| held.fault.cut.iter().any(|link| links.contains(link)));
+        let cuts =
+            others.filter(|(_, held)| held.fault.verification.disturbed().iter().any(|link| links.contains(link)));
         cuts.map(|(_, held)| held.name.clone()).collect()
     }
 

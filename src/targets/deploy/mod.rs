@@ -109,6 +109,11 @@ impl Deployment {
         self.at(node).map(|(plan, _)| plan.ports.values().copied().collect()).unwrap_or_default()
     }
 
+    /// The target's ports on a node, by role.
+    pub fn port_roles(&self, node: &str) -> BTreeMap<String, u16> {
+        self.at(node).map(|(plan, _)| plan.ports.clone()).unwrap_or_default()
+    }
+
     fn at(&self, node: &str) -> Option<(&NodeLayout, &Arc<dyn Remote>)> {
         self.layout.nodes.iter().zip(&self.remotes).find(|(plan, _)| &*plan.node.name == node)
     }

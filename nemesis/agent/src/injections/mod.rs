@@ -8,13 +8,17 @@ mod disturb_disk;
 mod drop;
 mod kill;
 mod own;
+mod packet;
 mod pause;
 mod power_loss;
+mod rules;
 mod step;
 mod time_daemons;
 
 use crate::clock::{ClockKeeper, Shift};
 use crate::journal::UndoEntry;
+use crate::nft;
+use crate::packet_queue::PacketQueues;
 use crate::service::Services;
 use clock::Skew;
 use dsfuzz_nemesis::protocol::{Injection, Proof};
@@ -23,7 +27,6 @@ use std::sync::Arc;
 use step::RealSkew;
 
 pub(crate) use self::clock::{refresh as refresh_clocks, shift_of};
-pub(crate) use self::drop::renew as renew_drops;
 
 /// The parts of the node's state that injections use.
 pub(crate) struct Context<'a> {
@@ -37,6 +40,12 @@ pub(crate) struct Context<'a> {
     pub(crate) hold_ns: u64,
     /// The control node's address.
     pub(crate) control: Option<IpAddr>,
+    /// The queues of packets that this agent serves.
+    pub(crate) queues: &'a mut PacketQueues,
+    /// The port at which this agent hears datagrams.
+    pub(crate) ping_port: Option<u16>,
+    /// The port at which this node's sshd hears the control node.
+    pub(crate) ssh_port: Option<u16>,
 }
 
 /// What the agent does for one injection. An undo is safe to repeat, and safe after an injection that failed half-way.
@@ -81,6 +90,7 @@ pub(crate) trait Inject {
 fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
     match injection {
         Injection::Drop { from } => Box::new(drop::Drop { from }),
+        Injection::Packet { packets, effect } => Box::new(packet::Packet { packets, effect }),
         Injection::Kill { services } => Box::new(kill::Kill { services }),
         Injection::DisturbDisk { services, effect, seed } => {
             Box::new(disturb_disk::DisturbDisk { services, effect: *effect, seed: *seed })
@@ -140,6 +150,17 @@ pub(crate) fn undo(entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
     implementation(&entry.injection).undo(entry, context)
 }
 
+/// The tables of the packet filter in which the injection has rules.
+fn tables(injection: &Injection) -> &'static [&'static str] {
+    packet::tables_of(injection)
+}
+
+/// Renews the timeouts of all rules in force, in one transaction.
+pub(crate) fn renew_rules(entries: &[UndoEntry], hold_ns: u64) -> Result<(), String> {
+    let script = drop::renewal(entries, hold_ns) + &packet::renewal(entries, hold_ns);
+    if script.is_empty() { Ok(()) } else { nft::script(&script) }
+}
+
 /// The services that an injection names.
 pub(crate) fn services_of(injection: &Injection) -> &[String] {
     injection.services().unwrap_or_default()
@@ -147,7 +168,7 @@ pub(crate) fn services_of(injection: &Injection) -> &[String] {
 
 /// A proof without observations yet: it holds until [`note`] adds one that does not.
 pub(crate) fn new_proof() -> Proof {
-    Proof { holds: true, detail: Vec::new(), dropped_packets: 0 }
+    Proof { holds: true, detail: Vec::new(), dropped_packets: 0, counts: Vec::new() }
 }
 
 /// Adds an observation to a proof. The proof holds if all its observations do.

@@ -7,5 +7,6 @@ mod injections;
 mod lease;
 mod node;
 mod own;
+mod packets;
 mod requests;
 mod undo;
