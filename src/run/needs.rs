@@ -4,7 +4,7 @@ use super::Run;
 use super::hosts::Hosts;
 use super::reach::unreachable;
 use crate::plan::Plan;
-use crate::targets::{Deployment, DiskRoom};
+use crate::targets::{Deployment, DiskRoom, Target};
 use dsfuzz_nemesis::protocol::ability::{self, Ability};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl MissingAbility {
 }
 
 /// Missing abilities of a node for the target and the planned faults, one sentence each.
-pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<MissingAbility> {
+pub fn lacking(plan: &Plan, target: &Target, abilities: &[Ability]) -> Vec<MissingAbility> {
     let mut lacking: Vec<MissingAbility> = Vec::new();
     let mut needs = |who: &str, need: &str| {
         if let Some(ability) = abilities.iter().find(|ability| ability.name == need && !ability.able) {
@@ -55,6 +55,9 @@ pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<MissingAbility> {
         }
     };
     needs(TARGET, ROOM);
+    if target.recipe().processes.iter().any(|process| !process.user.is_empty()) {
+        needs(TARGET, ability::USERS);
+    }
     for facts in plan.nemesis.iter().flat_map(|nemesis| nemesis.kinds()) {
         facts.needs.on(plan.cluster.own_kernel()).iter().for_each(|need| needs(facts.name, need));
     }
@@ -121,10 +124,10 @@ fn mib(bytes: u64) -> u64 {
 }
 
 /// The missing abilities of each node.
-async fn needs_of(plan: &Plan, hosts: &Hosts) -> Result<Vec<(Arc<str>, MissingAbility)>, String> {
+async fn needs_of(plan: &Plan, target: &Target, hosts: &Hosts) -> Result<Vec<(Arc<str>, MissingAbility)>, String> {
     let mut all = Vec::new();
     for (node, abilities) in hosts.abilities().await {
-        all.extend(lacking(plan, &abilities?).into_iter().map(|lack| (node.clone(), lack)));
+        all.extend(lacking(plan, target, &abilities?).into_iter().map(|lack| (node.clone(), lack)));
     }
     let sharers = if plan.cluster.own_kernel() { hosts.kernel_sharers() } else { Vec::new() };
     for (node, sharer) in sharers.into_iter().filter_map(|(node, sharer)| Some((node, sharer?))) {
@@ -137,11 +140,11 @@ impl Run {
     /// Whether the nodes have the abilities that the plan needs. If only room on a disk is missing, the data of earlier runs are
     /// removed, and the nodes are asked again.
     pub(super) async fn able(&mut self, hosts: &Hosts, deployment: &Deployment) -> bool {
-        let (plan, progress) = (self.job.plan.clone(), self.progress.clone());
+        let (plan, target, progress) = (self.job.plan.clone(), self.target.clone(), self.progress.clone());
         let skips = plan.nemesis.as_ref().is_some_and(|nemesis| nemesis.skip_unable);
         let mut left_out: BTreeMap<String, String> = BTreeMap::new();
         let looking = async {
-            let mut lacking = needs_of(&plan, hosts).await?;
+            let mut lacking = needs_of(&plan, &target, hosts).await?;
             let skipped = |lack: &MissingAbility| skips && lack.fault.is_some();
             if lacking.iter().any(|(_, lack)| lack.is_room())
                 && lacking.iter().all(|(_, lack)| lack.is_room() || skipped(lack))
@@ -156,7 +159,7 @@ impl Run {
                         paths(&room)
                     ));
                 }
-                lacking = needs_of(&plan, hosts).await?;
+                lacking = needs_of(&plan, &target, hosts).await?;
                 for room in deployment.rooms().await.map_err(|error| error.to_string())? {
                     for (_, lack) in lacking.iter_mut().filter(|(node, _)| *node == room.node) {
                         lack.sentence = after_wipe(&room).1;

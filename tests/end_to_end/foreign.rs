@@ -80,7 +80,8 @@ fn random_faults_leave_a_foreign_set_up_as_it_was() {
     ] {
         assert!(before.iter().all(|dump| dump.contains(part)), "{part}: {}", before[0]);
     }
-    let kinds: Vec<&str> = FAULTS.iter().map(|facts| facts.name).collect();
+    // A fault of one's own is what a recipe or a plan defines.
+    let kinds: Vec<&str> = FAULTS.iter().map(|facts| facts.name).filter(|name| *name != "own").collect();
     // Each takes 2 s and some time to be verified.
     let plan = format!(
         "name: foreign\ncluster: {{lab: {}}}\ntarget: etcd\noptions: {{etcd: {{heartbeat_ms: 50, election_ms: 500}}}}\n\
