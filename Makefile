@@ -8,7 +8,7 @@ DSFUZZ := target/release/dsfuzz
 # Stands in run.json of every run.
 export DSFUZZ_REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 
-.PHONY: demo test test-vm bench check prove build program agent fuzz-checkers fuzz-readers corpora
+.PHONY: demo test test-vm bench check prove build program agent fuzz-checkers fuzz-readers corpora foreign
 
 ## One real run: five etcd nodes on this machine, real faults, a verdict, a report.
 demo: setup-lab program
@@ -62,6 +62,13 @@ fuzz-readers:
 	  $(CARGO) +nightly fuzz run $$reader fuzz/corpus/$$reader src/history/fuzz/seeds/$$reader -- \
 	    -runs=$(COUNT) -max_len=4096 -rss_limit_mb=2048 -max_total_time=$(SECONDS_MAX) || exit 1; \
 	done
+
+## Random faults on nodes that have a firewall, queueing disciplines, routes and control groups of their own: make foreign FAULTS=50 SEED=1
+FAULTS ?= 50
+foreign: setup-test
+	$(CARGO) build --workspace
+	$(SUDO) env PATH="$$PATH" DSFUZZ_TEST_FAULTS=$(FAULTS) DSFUZZ_TEST_SEED=$(SEED) \
+	  $(CARGO) test --test end_to_end foreign -- --nocapture
 
 ## Histories with known verdicts, each with its time and memory; DSFUZZ_CORPORA names the folder.
 corpora:

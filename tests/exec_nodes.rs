@@ -81,11 +81,10 @@ impl Said {
         }
     }
 
-    /// What doctor says about an ability: whether the node has it, and the detail.
-    fn row(&self, ability: &str) -> String {
-        let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let rows = self.text.lines().map(cells).filter(|cells| cells.get(1).is_some_and(|cell| cell == ability));
-        rows.map(|cells| cells[2..].join(" ")).next().unwrap_or_default()
+    /// What doctor says about an ability of c1: whether the node has it, and the detail.
+    fn row(&self, ability: &str) -> &str {
+        let begin = format!("c1: {ability}: ");
+        self.text.lines().find_map(|line| line.strip_prefix(&begin)).unwrap_or_default()
     }
 }
 
@@ -191,7 +190,7 @@ fn doctor_says_what_a_container_lacks_and_leaves_nothing_in_it() {
     let quiet = scene.plan("[c1]", &container.enter(&[]), "");
     scene.run(&["plan", &quiet]).says(0, &["c1 (entered by `nsenter --target "]);
     // From a network without routes nothing leads to the address that the container has.
-    let said = scene.run_by(&["unshare", "--net"], &["doctor", &quiet]);
+    let said = scene.run_by(&["unshare", "--net"], &["doctor", "-v", &quiet]);
     let no_way =
         "nothing answers from this machine at 10.99.0.1, TCP port 2379, not even by a refusal: Network is unreachable";
     said.says(255, &[no_way, "run dsfuzz where its packets reach the nodes", "cannot be tested as the plan asks"]);
@@ -199,10 +198,10 @@ fn doctor_says_what_a_container_lacks_and_leaves_nothing_in_it() {
     run.says(255, &[&format!("c1: {no_way}")]);
     assert!(!run.text.contains("\nstart "), "it ends before the target is started: {}", run.text);
     for (ability, detail) in [
-        ("root", "yes user id 0"),
-        ("nft", "not available (not needed by this plan)"),
-        ("cgroup2", "not available (not needed by this plan) no cgroup2 is mounted"),
-        ("freeze", "not available (not needed by this plan)"),
+        ("root", "yes: user id 0"),
+        ("nft", "no (not needed by this plan): "),
+        ("cgroup2", "no (not needed by this plan): no cgroup2 is mounted"),
+        ("freeze", "no (not needed by this plan): "),
         ("disk-free-bytes", "yes"),
     ] {
         assert!(said.row(ability).starts_with(detail), "{ability}: {}\n{}", said.row(ability), said.text);
@@ -229,7 +228,7 @@ fn a_container_of_a_user_namespace_needs_net_admin_for_partitions() {
     let container = Container::new(&["--user", "--map-root-user"], script);
     let enter = container.enter(&["--user", "--preserve-credentials"]);
     let at = "[{name: c1, address: 127.0.0.1}]";
-    let said = scene.run(&["doctor", &scene.plan(at, &enter, CUT)]);
+    let said = scene.run(&["doctor", "-v", &scene.plan(at, &enter, CUT)]);
     said.says(0, &["these nodes can be tested"]);
     assert!(said.row("nft").starts_with("yes"), "{}", said.text);
     let container = Container::new(&[], script);

@@ -20,6 +20,10 @@ pub struct NemesisOptions {
     pub quiet_start: Span,
     /// Time at the end of the load without a fault. Left out: the recipe's `quiet_after_heal`.
     pub quiet_end: Option<Span>,
+    /// Leave out faults that a node lacks an ability for. Each kind that is left out is missing evidence, so that the run is unknown
+    /// at best. Without it such a run ends before its load.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub skip_unable: bool,
     /// The faults to draw from.
     pub faults: Vec<FaultOptions>,
     /// Instead of `faults`: single faults, each with its begin. They may overlap.
@@ -34,6 +38,7 @@ impl Default for NemesisOptions {
             lasts: Span::seconds(6),
             quiet_start: Span::seconds(5),
             quiet_end: None,
+            skip_unable: false,
             faults: Vec::new(),
             schedule: Vec::new(),
         }

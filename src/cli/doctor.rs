@@ -6,7 +6,7 @@ use crate::error::{Exit, Failure};
 use crate::plan::{Plan, fit};
 use crate::run::NODE_DIR;
 use crate::run::hosts::Hosts;
-use crate::run::needs;
+use crate::run::needs::{self, MissingAbility};
 use crate::run::nemesis::{BlockedKind, BlockedPath, Executor};
 use crate::run::reach::unreachable;
 use crate::targets::{Deployment, MissingPackages, Target};
@@ -31,8 +31,10 @@ struct NodeCheck {
     what: String,
     able: bool,
     needed: bool,
-    /// Not there, and `dsfuzz run` will see to it.
+    /// `dsfuzz run` will see to it.
     by_run: bool,
+    /// Only faults need it, and the run leaves them out (`nemesis.skip_unable`).
+    left_out: bool,
     detail: String,
 }
 
@@ -50,20 +52,86 @@ pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure>
     if out.json {
         out.document(&looks)?;
     } else {
-        let row = |look: &NodeCheck| {
-            let able = match (look.able, look.needed) {
-                (true, _) => "yes",
-                (false, true) => "NO",
-                (false, false) if look.by_run => "not yet",
-                (false, false) => "not available (not needed by this plan)",
-            };
-            vec![look.node.clone(), look.what.clone(), able.into(), look.detail.clone()]
-        };
-        let rows: Vec<Vec<String>> = looks.iter().map(row).collect();
-        out.table(&["node", "what", "able", "detail"], &rows);
+        show(&looks, out);
         out.line(if well { "these nodes can be tested" } else { "these nodes cannot be tested as the plan asks" });
     }
     Ok(if well { Exit::Valid } else { Exit::Harness })
+}
+
+impl NodeCheck {
+    /// The cell of the table.
+    fn word(&self) -> &'static str {
+        match (self.able, self.needed) {
+            (true, _) => "yes",
+            (false, true) => "NO",
+            (false, false) if self.by_run => "not yet",
+            (false, false) => "no",
+        }
+    }
+
+    /// The same in a sentence.
+    fn sentence(&self) -> String {
+        let state = match (self.able, self.needed) {
+            (true, _) => "yes",
+            (false, true) => "NO, and this plan needs it",
+            (false, false) if self.by_run => "not yet",
+            (false, false) if self.left_out => "no, and the faults that need it are left out (nemesis.skip_unable)",
+            (false, false) => "no (not needed by this plan)",
+        };
+        format!("{}: {state}: {}", self.what, self.detail)
+    }
+
+    /// Whether it is shown without being asked for.
+    fn is_notable(&self) -> bool {
+        !self.able || self.by_run
+    }
+}
+
+/// A row for each ability and a column for each node, then what is to be said about each. Without `--verbose`: only abilities that a
+/// node lacks.
+fn show(looks: &[NodeCheck], out: &mut Output) {
+    let (mut nodes, mut abilities): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    for look in looks {
+        if !nodes.contains(&&*look.node) {
+            nodes.push(&look.node);
+        }
+        if !abilities.contains(&&*look.what) {
+            abilities.push(&look.what);
+        }
+    }
+    let of = |ability: &str| looks.iter().filter(|look| look.what == ability).collect::<Vec<_>>();
+    let (notable, alike): (Vec<&str>, Vec<&str>) =
+        abilities.into_iter().partition(|ability| out.verbose || of(ability).into_iter().any(NodeCheck::is_notable));
+    // The worst of several checks of an ability, such as those of two ports.
+    let cell = |ability: &str, node: &str| {
+        let mut checks: Vec<&NodeCheck> = of(ability).into_iter().filter(|look| look.node == node).collect();
+        checks.sort_by_key(|look| (look.able, !look.needed));
+        checks.first().map_or("", |look| look.word()).to_owned()
+    };
+    let row = |ability: &&str| {
+        let cells = nodes.iter().map(|node| cell(ability, node));
+        std::iter::once((*ability).to_owned()).chain(cells).collect::<Vec<String>>()
+    };
+    let rows: Vec<Vec<String>> = notable.iter().map(row).collect();
+    if !rows.is_empty() {
+        let header: Vec<&str> = std::iter::once("ability").chain(nodes.iter().copied()).collect();
+        out.table(&header, &rows);
+    }
+    let said = notable.iter().flat_map(|ability| of(ability)).filter(|look| out.verbose || look.is_notable());
+    let mut sentences: Vec<(Vec<&str>, String)> = Vec::new();
+    for look in said {
+        let sentence = look.sentence();
+        match sentences.iter_mut().find(|(_, known)| *known == sentence) {
+            Some((nodes, _)) => nodes.push(&look.node),
+            None => sentences.push((vec![&look.node], sentence)),
+        }
+    }
+    for (nodes, sentence) in sentences {
+        out.line(format!("{}: {sentence}", nodes.join(" ")));
+    }
+    if !alike.is_empty() {
+        out.line(format!("there on every node (-v says more): {}", alike.join(", ")));
+    }
 }
 
 async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> anyhow::Result<Vec<NodeCheck>> {
@@ -74,7 +142,9 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> a
     let sharers = hosts.kernel_sharers();
     for (node, abilities) in hosts.abilities().await {
         let abilities = abilities.map_err(|error| anyhow::anyhow!(error))?;
-        let lacking = needs::lacking(plan, &abilities);
+        let skips = plan.nemesis.as_ref().is_some_and(|nemesis| nemesis.skip_unable);
+        let (left_out, lacking): (Vec<MissingAbility>, Vec<MissingAbility>) =
+            needs::lacking(plan, target, &abilities).into_iter().partition(|lack| skips && lack.fault.is_some());
         let sharer = sharers.iter().find_map(|(name, sharer)| sharer.as_ref().filter(|_| *name == node));
         looks.push(NodeCheck {
             node: node.to_string(),
@@ -82,6 +152,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> a
             able: sharer.is_none(),
             needed: plan.cluster.own_kernel(),
             by_run: false,
+            left_out: false,
             detail: match sharer {
                 None => "no other node has its boot id".into(),
                 Some(sharer) if plan.cluster.own_kernel() => needs::shared_kernel(sharer),
@@ -90,6 +161,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> a
         });
         looks.extend(abilities.into_iter().map(|ability| NodeCheck {
             needed: lacking.iter().any(|lack| lack.need == ability.name),
+            left_out: left_out.iter().any(|lack| lack.need == ability.name),
             node: node.to_string(),
             what: ability.name,
             able: ability.able,
@@ -103,6 +175,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> a
         for room in deployment.rooms().await? {
             for look in looks.iter_mut().filter(|look| full(look) && look.node == *room.node) {
                 (look.able, look.detail) = needs::after_wipe(&room);
+                look.by_run = look.able;
             }
         }
     }
@@ -116,6 +189,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> a
             able: false,
             needed: true,
             by_run: false,
+            left_out: false,
             detail,
         }));
     }
@@ -139,6 +213,7 @@ async fn packages(deployment: &Deployment) -> anyhow::Result<Vec<NodeCheck>> {
             able: missing.is_empty(),
             needed: !reasons.is_empty(),
             by_run,
+            left_out: false,
             detail: match (missing.is_empty(), by_run) {
                 (true, _) => "all there".into(),
                 (_, true) => format!("`dsfuzz run` will install {}", missing.join(", ")),
@@ -191,6 +266,7 @@ async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<
             BlockedKind::Unknown => cuts,
         },
         by_run: false,
+        left_out: false,
         detail: wall.detail,
     };
     let walls = executor.walls(&view).await;
@@ -202,6 +278,7 @@ async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<
         able: true,
         needed: false,
         by_run: false,
+        left_out: false,
         detail: "every other node and this one hear each other".into(),
     };
     let well = view.names().filter(|name| !walled.iter().any(|node| node == name)).map(heard);

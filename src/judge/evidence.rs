@@ -23,6 +23,7 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
             .or_missing(|| shortfall::ok_fraction(history, seen.ok_fraction, asked.ok_fraction_min)),
     ];
     rows.extend(scheduled(history, rules, info));
+    rows.extend(kinds_left_out(rules, info));
     rows.extend(nodes_asked(history, asked, rules));
     rows.extend(rules.rate.and_then(|rate| rate_reached(history, rate)));
     for (kind, numbers) in &seen.kinds {
@@ -36,6 +37,7 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
             1 => "the load had room for 1 fault".to_owned(),
             fitted => format!("the load had room for {fitted} faults"),
         };
+        let room = if info.left_out.contains_key(kind) { "left out: nemesis.skip_unable".to_owned() } else { room };
         let doc = format!("{kind} faults that were proven to be in force, of 0 planned ({room})");
         let min = per_kind_min(asked, rules, kind);
         let row = row(&format!("proven_{kind}"), &doc, 0.0, min as f64);
@@ -127,6 +129,14 @@ fn scheduled(history: &History, rules: &Rules, info: &RunInfo) -> Option<Evidenc
     let doc = format!("faults of the schedule that were proven to be in force, of {asked}");
     let row = row("scheduled_faults", &doc, had as f64, asked as f64);
     (asked > 0).then(|| row.or_missing(|| shortfall::scheduled(history, &missing, info)))
+}
+
+/// Kinds of faults that the nodes can have, if the run left out others. All of the plan are asked for.
+fn kinds_left_out(rules: &Rules, info: &RunInfo) -> Option<Evidence> {
+    let (all, left_out) = (rules.kinds.len(), info.left_out.len());
+    let doc = format!("kinds of faults that every node can have, of {all} in the plan");
+    let kinds = row("fault_kinds", &doc, all.saturating_sub(left_out) as f64, all as f64);
+    (left_out > 0).then(|| kinds.or_missing(|| shortfall::left_out(info)))
 }
 
 /// Nodes with clients of the load, unless these are all nodes.

@@ -4,8 +4,9 @@ use super::Run;
 use super::hosts::Hosts;
 use super::reach::unreachable;
 use crate::plan::Plan;
-use crate::targets::{Deployment, DiskRoom};
+use crate::targets::{Deployment, DiskRoom, Target};
 use dsfuzz_nemesis::protocol::ability::{self, Ability};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +20,16 @@ pub const ROOM: &str = ability::DISK_FREE_BYTES;
 /// What a node has whose boot id no other node has; the control node sees it.
 pub const KERNEL: &str = "kernel of its own";
 
+/// What needs an ability that no fault needs.
+const TARGET: &str = "the target";
+
 /// An ability that a node lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingAbility {
     /// The name of the ability.
     pub need: String,
+    /// The kind of fault that needs it; none if the target does.
+    pub fault: Option<String>,
     /// The fault or target that needs it, and why the node lacks it.
     pub sentence: String,
 }
@@ -36,18 +42,22 @@ impl MissingAbility {
 }
 
 /// Missing abilities of a node for the target and the planned faults, one sentence each.
-pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<MissingAbility> {
+pub fn lacking(plan: &Plan, target: &Target, abilities: &[Ability]) -> Vec<MissingAbility> {
     let mut lacking: Vec<MissingAbility> = Vec::new();
     let mut needs = |who: &str, need: &str| {
         if let Some(ability) = abilities.iter().find(|ability| ability.name == need && !ability.able) {
-            let lack =
-                MissingAbility { need: need.to_owned(), sentence: format!("{who} needs {need}: {}", ability.detail) };
+            let sentence = format!("{who} needs {need}: {}", ability.detail);
+            let fault = (who != TARGET).then(|| who.to_owned());
+            let lack = MissingAbility { need: need.to_owned(), fault, sentence };
             if !lacking.contains(&lack) {
                 lacking.push(lack);
             }
         }
     };
-    needs("the target", ROOM);
+    needs(TARGET, ROOM);
+    if target.recipe().processes.iter().any(|process| !process.user.is_empty()) {
+        needs(TARGET, ability::USERS);
+    }
     for facts in plan.nemesis.iter().flat_map(|nemesis| nemesis.kinds()) {
         facts.needs.on(plan.cluster.own_kernel()).iter().for_each(|need| needs(facts.name, need));
     }
@@ -114,14 +124,14 @@ fn mib(bytes: u64) -> u64 {
 }
 
 /// The missing abilities of each node.
-async fn needs_of(plan: &Plan, hosts: &Hosts) -> Result<Vec<(Arc<str>, MissingAbility)>, String> {
+async fn needs_of(plan: &Plan, target: &Target, hosts: &Hosts) -> Result<Vec<(Arc<str>, MissingAbility)>, String> {
     let mut all = Vec::new();
     for (node, abilities) in hosts.abilities().await {
-        all.extend(lacking(plan, &abilities?).into_iter().map(|lack| (node.clone(), lack)));
+        all.extend(lacking(plan, target, &abilities?).into_iter().map(|lack| (node.clone(), lack)));
     }
     let sharers = if plan.cluster.own_kernel() { hosts.kernel_sharers() } else { Vec::new() };
     for (node, sharer) in sharers.into_iter().filter_map(|(node, sharer)| Some((node, sharer?))) {
-        all.push((node, MissingAbility { need: KERNEL.to_owned(), sentence: shared_kernel(&sharer) }));
+        all.push((node, MissingAbility { need: KERNEL.to_owned(), fault: None, sentence: shared_kernel(&sharer) }));
     }
     Ok(all)
 }
@@ -130,11 +140,17 @@ impl Run {
     /// Whether the nodes have the abilities that the plan needs. If only room on a disk is missing, the data of earlier runs are
     /// removed, and the nodes are asked again.
     pub(super) async fn able(&mut self, hosts: &Hosts, deployment: &Deployment) -> bool {
-        let (plan, progress) = (self.job.plan.clone(), self.progress.clone());
+        let (plan, target, progress) = (self.job.plan.clone(), self.target.clone(), self.progress.clone());
+        let skips = plan.nemesis.as_ref().is_some_and(|nemesis| nemesis.skip_unable);
+        let mut left_out: BTreeMap<String, String> = BTreeMap::new();
         let looking = async {
-            let mut lacking = needs_of(&plan, hosts).await?;
-            if !lacking.is_empty() && lacking.iter().all(|(_, lack)| lack.is_room()) {
-                let full: Vec<Arc<str>> = lacking.iter().map(|(node, _)| node.clone()).collect();
+            let mut lacking = needs_of(&plan, &target, hosts).await?;
+            let skipped = |lack: &MissingAbility| skips && lack.fault.is_some();
+            if lacking.iter().any(|(_, lack)| lack.is_room())
+                && lacking.iter().all(|(_, lack)| lack.is_room() || skipped(lack))
+            {
+                let full = lacking.iter().filter(|(_, lack)| lack.is_room());
+                let full: Vec<Arc<str>> = full.map(|(node, _)| node.clone()).collect();
                 for room in deployment.make_room(&full).await.map_err(|error| error.to_string())? {
                     let (free, left) = (mib(room.free_bytes), mib(room.left_bytes));
                     progress.line(&format!(
@@ -143,12 +159,20 @@ impl Run {
                         paths(&room)
                     ));
                 }
-                lacking = needs_of(&plan, hosts).await?;
+                lacking = needs_of(&plan, &target, hosts).await?;
                 for room in deployment.rooms().await.map_err(|error| error.to_string())? {
                     for (_, lack) in lacking.iter_mut().filter(|(node, _)| *node == room.node) {
                         lack.sentence = after_wipe(&room).1;
                     }
                 }
+            }
+            if skips {
+                for (node, lack) in &lacking {
+                    if let Some(kind) = &lack.fault {
+                        left_out.entry(kind.clone()).or_insert_with(|| format!("{node}: {}", lack.sentence));
+                    }
+                }
+                lacking.retain(|(_, lack)| lack.fault.is_none());
             }
             let mut sentences: Vec<String> =
                 lacking.iter().map(|(node, lack)| format!("{node}: {}", lack.sentence)).collect();
@@ -165,6 +189,14 @@ impl Run {
             }
         };
         let able = self.phases.run("look", LOOK, looking).await.is_some();
+        for (kind, why) in &left_out {
+            self.progress.line(&format!(
+                "{kind} faults are left out (nemesis.skip_unable), so that this run proves less: {why}"
+            ));
+        }
+        self.timetable.faults.retain(|fault| !left_out.contains_key(fault.facts().name));
+        self.phases.info.left_out = left_out;
+        self.phases.save();
         if !able {
             let why = self.phases.last_problem();
             self.phases.harness_failed(why);

@@ -169,6 +169,9 @@ pub struct RunInfo {
     /// The plan's faults; none in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<PlannedFaults>,
+    /// Kinds of faults that were left out, each with the node and the ability that it lacks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, String>,
     /// Greatest delay of a fault behind the timetable; none if no fault began.
     #[serde(default)]
     pub timetable_slip_ms: Option<u64>,

@@ -67,7 +67,7 @@ clients: [{interface: http, workloads: [register], builtin: etcd}]
         let output = stage.command(&[verb, &plan]).env("PIP_NO_INDEX", "1").output().expect("ran");
         let output = ProgramOutput::of(output).exits(255);
         let output = output.says(&["package dsfuzz-no-such-package 9.9.9: pip download failed"]);
-        assert!(!output.stdout.contains("not needed by this plan)  package dsfuzz"), "{output}");
+        assert!(!output.stdout.contains("not needed by this plan): package dsfuzz"), "{output}");
     }
 }
 

@@ -98,7 +98,10 @@ fn etcd_has_the_same_answer_and_the_same_proofs_as_over_ssh() {
     let entered = Entered::up(&stage, 3);
     let plan = stage.write("plan.yaml", &format!("name: entered\n{PLAN}{}", entered.cluster()));
     let ssh = stage.write("ssh.yaml", &format!("name: ssh\n{PLAN}cluster: {{lab: {}}}\n", entered.lab.name));
-    entered.run(&["doctor", &plan]).exits(0).says(&["these nodes can be tested", "every other node and this one hear"]);
+    entered
+        .run(&["doctor", "-v", &plan])
+        .exits(0)
+        .says(&["these nodes can be tested", "every other node and this one hear"]);
     let mut all = Vec::new();
     for (name, plan, output) in [
         ("entered", &plan, entered.run(&["run", &plan, "--seed", "5"])),

@@ -4,6 +4,7 @@
 mod commands;
 mod deaths;
 mod entered;
+mod foreign;
 mod full;
 mod hosts;
 mod interrupted;

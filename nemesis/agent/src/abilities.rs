@@ -5,6 +5,7 @@ use crate::state_dir::StateDir;
 use crate::sys::{self, Settable};
 use crate::{clock, launch, nft, packet_queue};
 use dsfuzz_nemesis::protocol::ability::{self, Ability};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -14,6 +15,7 @@ pub(crate) fn abilities(state_dir: &StateDir, disks: &Disks) -> Vec<Ability> {
     let root = if uid == 0 { Ok("user id 0".to_owned()) } else { Err(format!("user id {uid}")) };
     vec![
         able(ability::ROOT, root),
+        able(ability::USERS, other_user()),
         able(ability::NFT, scratch_table(state_dir, "")),
         able(ability::NFT_TIMEOUT, scratch_table(state_dir, TIMED_SET)),
         able(ability::NFT_REJECT, scratch_table(state_dir, REJECTS)),
@@ -136,6 +138,20 @@ fn freeze_in(cgroup: &Cgroup) -> Result<String, String> {
     drop(child.kill());
     drop(child.wait());
     outcome.map(|()| "a child was frozen and thawed".to_owned())
+}
+
+/// Runs a program as another user than root.
+fn other_user() -> Result<String, String> {
+    const OTHER: u32 = 1;
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", ":"]).current_dir("/").uid(OTHER).gid(OTHER);
+    match command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status() {
+        Ok(_) => Ok(format!("a program ran as user {OTHER}")),
+        Err(error) => Err(format!(
+            "no program runs as user {OTHER}: {error} (a lab without root with one user: install uidmap, and give yourself a range \
+             in /etc/subuid and /etc/subgid)"
+        )),
+    }
 }
 
 fn step_clock() -> Result<String, String> {

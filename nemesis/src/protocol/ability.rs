@@ -14,6 +14,8 @@ pub struct Ability {
 
 /// The agent runs as root.
 pub const ROOT: &str = "root";
+/// Programs can run as another user than root.
+pub const USERS: &str = "users";
 /// `nft` makes, lists and deletes a table.
 pub const NFT: &str = "nft";
 /// Elements of sets in `nft` expire.
@@ -40,8 +42,9 @@ pub const DISK_LAYER: &str = "disk-layer";
 pub const DISK_FREE_BYTES: &str = "disk-free-bytes";
 
 /// All names, in the agent's order.
-pub const ALL: [&str; 13] = [
+pub const ALL: [&str; 14] = [
     ROOT,
+    USERS,
     NFT,
     NFT_TIMEOUT,
     NFT_REJECT,

@@ -72,8 +72,26 @@ pub(super) fn ok_fraction(history: &History, fraction: f64, min: f64) -> String 
     )
 }
 
+/// Kinds of faults that the run left out.
+pub(super) fn left_out(info: &RunInfo) -> String {
+    let kinds: Vec<&str> = info.left_out.keys().map(String::as_str).collect();
+    let why: Vec<&str> = info.left_out.values().map(String::as_str).collect();
+    format!(
+        "Not every kind of fault of the plan could come: {} {} left out (`nemesis.skip_unable`). {}. Give the nodes what they          lack, or take the faults out of the plan.",
+        kinds.join(", "),
+        if kinds.len() == 1 { "was" } else { "were" },
+        why.join(". ")
+    )
+}
+
 /// A kind of fault that never came.
 pub(super) fn never_came(kind: &str, min: u64, info: &RunInfo) -> String {
+    if let Some(why) = info.left_out.get(kind) {
+        return format!(
+            "No {kind} fault came, since the run left them out (`nemesis.skip_unable`), and the plan asks for {min} \
+             (`evidence.proven_per_kind_min`): {why}."
+        );
+    }
     let planned = info.planned.as_ref();
     // Only a warning of this kind is a cause.
     let names = |warning: &&String| {
