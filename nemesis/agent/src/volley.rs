@@ -183,7 +183,7 @@ mod tests {
         let target = PingTarget { source: None, address: [10, 0, 0, 2].into(), port: 9 };
         let volley = Volley { round: 7, from: "n1".to_owned(), count: 6, bytes: 200, large_bytes: 400, gap_us: 0 };
         let mut sent = Vec::new();
-        let failed = send("run", &volley, &[target.clone()], |_, message| {
+        let failed = send("run", &volley, std::slice::from_ref(&target), |_, message| {
             sent.push(message.to_vec());
             Ok(())
         });
