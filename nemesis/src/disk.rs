@@ -17,7 +17,8 @@ pub const FACTS: FaultFacts = FaultFacts {
     needs: NodeNeeds::everywhere(&[ability::ROOT, ability::DISK_LAYER]),
     verified_by: VerifiedBy::State,
     leaves: Leaves::OtherNodes,
-    may_move_leader: true,
+    // A disk that is only slow need not move the leadership.
+    may_move_leader: false,
     ends_processes: false,
     samples_clocks: false,
     colour: ColourFamily::Devices,

@@ -37,6 +37,7 @@ use links::OpenPaths;
 use proof::{CountedFrom, LookBefore};
 use remotes::everywhere;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -122,6 +123,8 @@ pub struct Executor {
     bound: Mutex<BTreeMap<String, BoundFault>>,
     /// The paths that were open before the first fault of a schedule.
     baseline: Mutex<OpenPaths>,
+    /// The further addresses of each node at that time.
+    addresses: Mutex<BTreeMap<String, Vec<IpAddr>>>,
     signals: Arc<dyn Signals>,
 }
 
@@ -140,6 +143,7 @@ impl Executor {
             in_force: InForce::default(),
             bound: Mutex::default(),
             baseline: Mutex::default(),
+            addresses: Mutex::default(),
             signals: Arc::new(NoSignals),
         }
     }
@@ -232,7 +236,7 @@ impl Executor {
         let (id, fault, open) = (planned.id, Arc::new(fault), Arc::new(open));
         outcome.what.clone_from(&fault.what);
         outcome.nodes.clone_from(&fault.nodes);
-        self.reprove_overtaken(id, &fault).await;
+        self.reprove_overtaken(&log, &fault).await;
         self.in_force.enter(id, planned.name(), fault.clone(), open.clone());
         let begun = Instant::now();
         let slip = begun.saturating_duration_since(due);
@@ -259,13 +263,13 @@ impl Executor {
     }
 
     /// Verifies once more the faults whose processes this one is about to end: after that nothing shows their effect.
-    async fn reprove_overtaken(&self, id: u64, fault: &ResolvedFault) {
-        for (other, held) in self.in_force.overtakes(id, fault) {
+    async fn reprove_overtaken(&self, by: &FaultLog<'_>, fault: &ResolvedFault) {
+        for (other, held) in self.in_force.overtakes(by.id(), fault) {
             let Some(log) = self.logs.begun(other) else { continue };
             let verified = self.verify(other, (&held.fault, &held.open), CountedFrom::Round, self.limits.look).await;
             match verified {
                 Ok(detail) => {
-                    let why = format!("fault {id} is about to end the processes that it holds");
+                    let why = format!("fault {} is about to end the processes that it holds", by.name());
                     log.record(FaultStep::Reproven, [detail, vec![why]].concat());
                 }
                 Err(problems) => {

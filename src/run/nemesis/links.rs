@@ -95,7 +95,11 @@ impl Executor {
     /// cuts.
     pub(super) async fn look_at_all_links(&self) {
         let names = self.remotes.names();
-        self.remember(&(self.view)(false).await);
+        let mut view = (self.view)(false).await;
+        self.remember(&view);
+        self.learn_addresses(&mut view).await;
+        let addresses = view.nodes.into_iter().map(|node| (node.name, node.others)).collect();
+        *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
         let to = |from: &String| {
             let others = names.iter().filter(|to| *to != from);
             others.map(|to| (from.clone(), to.clone())).collect::<Vec<Link>>()
