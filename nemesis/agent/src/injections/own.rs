@@ -78,12 +78,7 @@ impl Own<'_> {
 
     /// Starts the services that no kill in force holds.
     fn start(&self, context: &Context<'_>, proof: &mut Proof) {
-        let killed = |name: &&String| {
-            context
-                .others
-                .iter()
-                .any(|other| matches!(&other.injection, Injection::Kill { services } if services.contains(name)))
-        };
+        let killed = |name: &&String| context.others.iter().any(|other| kill::keeps_dead(&other.injection, name));
         let (held, free): (Vec<&String>, Vec<&String>) = self.services.iter().partition(killed);
         held.iter().for_each(|name| note(proof, true, format!("service {name}: stays dead for another fault")));
         kill::start_again(&free.iter().map(|name| name.as_str()).collect::<Vec<_>>(), context, proof);
