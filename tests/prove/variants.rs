@@ -14,6 +14,12 @@ const fn variant(name: &'static str, kind: &'static str, options: &'static str) 
     Variant { name, kind, options }
 }
 
+const OWN: &str = "{name: mark, nodes: majority, begin: 'touch {{ dir }}/mark', prove: 'test -e {{ dir }}/mark', \
+                   heal: 'rm -f {{ dir }}/mark', healed: 'test ! -e {{ dir }}/mark'}";
+const OWN_STOP: &str = "{name: mark, nodes: minority, processes: stop, begin: 'touch {{ dir }}/mark', \
+                        prove: 'test -e {{ dir }}/mark', heal: 'rm -f {{ dir }}/mark', \
+                        healed: 'test ! -e {{ dir }}/mark'}";
+
 /// Every form. A kind without a row fails `complete`.
 pub(crate) const VARIANTS: &[Variant] = &[
     variant("partition", "partition", "{shape: [majority, halves, bridge, ring, isolate-one]}"),
@@ -45,11 +51,11 @@ pub(crate) const VARIANTS: &[Variant] = &[
     variant("disk-old-copy", "disk", "{effect: old-copy}"),
     variant("clock-jump", "clock", "{jump: 60s, nodes: majority}"),
     variant("clock-strobe", "clock", "{strobe: {by: 20s, period: 50ms}, nodes: majority}"),
-    variant("clock-drift", "clock", "{drift: 20%, nodes: majority}"),
+    variant("clock-drift", "clock", "{drift: 80%, nodes: majority}"),
     variant("clock-freeze", "clock", "{freeze: true, nodes: majority}"),
     variant("clock-per-node", "clock", "{jump: 60s, drift: 20%, per_node: true, nodes: majority}"),
-    variant("own", "own", "{name: compact, nodes: one}"),
-    variant("own-leave", "own", "{name: leave, nodes: one}"),
+    variant("own", "own", OWN),
+    variant("own-stop", "own", OWN_STOP),
 ];
 
 /// The kinds of fault without a row; none if the list is complete.

@@ -133,6 +133,7 @@ impl Injector {
             keeper: &mut self.keeper,
             queues: &mut self.queues,
             hold_ns,
+            held_until_ns: &mut self.held_until_ns,
             control: self.control,
             ssh_port: self.ssh_port,
             ping_port: self.ping_port,

@@ -255,7 +255,9 @@ fn in_a_schedule_a_list_of_nodes_means_all_of_them() {
         let written = serde_json::to_value(&all).expect("written");
         if written[facts.name].get("nodes").is_some() {
             let plan = plan(json!([{"id": "a", "at": "1s", facts.name: {"nodes": ["n1", "n4"]}}]), 1);
-            let fault = resolve(&plan.faults[0], &view(&["n2"], &[])).expect("bound");
+            let own = |node: String| (node, [(String::new(), crate::protocol::OwnCommands::default())].into());
+            let view = ClusterView { own: names(5).into_iter().map(own).collect(), ..view(&["n2"], &[]) };
+            let fault = resolve(&plan.faults[0], &view).expect("bound");
             assert_eq!(fault.nodes, ["n1", "n4"], "{}: implement FaultDefinition::together", facts.name);
         }
     }

@@ -21,13 +21,20 @@ pub(super) enum Hold {
 }
 
 impl Hold {
-    fn of(injection: &Injection) -> Hold {
+    pub(super) fn of(injection: &Injection) -> Hold {
         match injection {
-            Injection::Kill { .. } => Hold::Dead,
+            Injection::Kill { .. } | Injection::LosePower { .. } | Injection::DamageDisk { .. } => Hold::Dead,
             Injection::Pause { .. } => Hold::Still,
             other if other.facts().changes_clock => Hold::Clock,
             _ => Hold::Other,
         }
+    }
+}
+
+impl Hold {
+    /// Whether it ends with the processes.
+    fn is_of_processes(self) -> bool {
+        matches!(self, Hold::Still | Hold::Clock)
     }
 }
 
@@ -106,7 +113,7 @@ impl InForce {
         let mut overtaken = Vec::new();
         for (other, held) in self.state().faults.iter_mut().filter(|(other, held)| **other != id && !held.overtaken) {
             let ends = kills.iter().any(|(node, services)| {
-                services.iter().any(|service| held.holds(node, service).is_some_and(|hold| hold != Hold::Dead))
+                services.iter().any(|service| held.holds(node, service).is_some_and(Hold::is_of_processes))
             });
             if ends {
                 held.overtaken = true;

@@ -107,8 +107,8 @@ impl Executor {
         let asks = aimed.keys().map(|node| ((*node).to_owned(), Request::Services)).collect();
         let LookBefore { mut problems, mut problem, said } = LookBefore::default();
         let by_fault = |name: Option<&str>| name.map(|name| format!(", by fault {name}")).unwrap_or_default();
-        let kills = fault.injections.iter().all(|(_, injection)| matches!(injection, Injection::Kill { .. }));
-        let stops = kills || fault.injections.iter().all(|(_, injection)| matches!(injection, Injection::Pause { .. }));
+        let kills = fault.injections.iter().all(|(_, injection)| Hold::of(injection) == Hold::Dead);
+        let stops = kills || fault.injections.iter().all(|(_, injection)| Hold::of(injection) == Hold::Still);
         for (node, answer) in everywhere(&self.remotes, asks, self.limits.look).await {
             let states = match answer {
                 Ok(Response::Services(states)) => states,

@@ -38,6 +38,8 @@ pub(crate) struct Context<'a> {
     pub(crate) keeper: &'a mut ClockKeeper,
     /// The time after which an injection expires by itself, in the kernel or in a patched process, unless the agent renews it.
     pub(crate) hold_ns: u64,
+    /// Expiring injections were last renewed until then, boot-time clock.
+    pub(crate) held_until_ns: &'a mut u64,
     /// The control node's address.
     pub(crate) control: Option<IpAddr>,
     /// The queues of packets that this agent serves.
@@ -46,6 +48,20 @@ pub(crate) struct Context<'a> {
     pub(crate) ping_port: Option<u16>,
     /// The port at which this node's sshd hears the control node.
     pub(crate) ssh_port: Option<u16>,
+}
+
+impl Context<'_> {
+    /// Renews the other injections that expire and goes on with those that are kept, in the course of a long injection: the agent
+    /// does so only between two of them.
+    fn renew_others(&mut self) {
+        let begin_ns = crate::sys::boottime_ns();
+        let mut failed = refresh_clocks(self.others, self.services, self.keeper, self.hold_ns, true);
+        failed.extend(renew_rules(self.others, self.hold_ns).err());
+        failed.extend(self.others.iter().filter_map(|entry| keep(entry).err()));
+        if failed.is_empty() {
+            *self.held_until_ns = begin_ns + self.hold_ns;
+        }
+    }
 }
 
 /// What the agent does for one injection. An undo is safe to repeat, and safe after an injection that failed half-way.

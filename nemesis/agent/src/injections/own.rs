@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 const STOPPING: Duration = Duration::from_secs(5);
 /// Time between two runs of `healed`.
 const AGAIN: Duration = Duration::from_millis(200);
+/// Time between two looks at a command that runs.
+const TICK: Duration = Duration::from_millis(100);
 /// Of a command's output, the last lines, each cut after so many characters.
 const LINES: usize = 6;
 const CHARS: usize = 200;
@@ -22,8 +24,9 @@ pub(super) struct Own<'a> {
 }
 
 impl Own<'_> {
-    /// Runs one of the commands: whether it ended with 0, and a sentence about it with the end of its output.
-    fn run(&self, key: &str, command: &Command) -> (bool, String) {
+    /// Runs one of the commands, and `meanwhile` as long as it lasts: whether it ended with 0, and a sentence about it with the end
+    /// of its output.
+    fn run(&self, key: &str, command: &Command, meanwhile: &mut dyn FnMut()) -> (bool, String) {
         let name = self.name;
         let (mut child, ids) = match launch::command(&command.argv, &command.env, &command.cwd, &command.user) {
             Ok(ready) => ready,
@@ -31,7 +34,14 @@ impl Own<'_> {
         };
         sys::set_up(&mut child, sys::ChildSetup { ids, dies_with_parent: true, ..sys::ChildSetup::default() });
         let deadline = Duration::from_millis(command.deadline_ms);
-        let ended = match run::finish(child, &[], deadline) {
+        let ended = std::thread::scope(|scope| {
+            let worker = scope.spawn(|| run::finish(child, &[], deadline));
+            while !sys::await_true(TICK, || worker.is_finished()) {
+                meanwhile();
+            }
+            worker.join().unwrap_or_else(|_| Err(std::io::Error::other("a bug while it ran")))
+        });
+        let ended = match ended {
             Ok(ended) => ended,
             Err(error) => return (false, format!("{name}: {key}: {}: {error}", launch::name(&command.argv))),
         };
@@ -50,18 +60,25 @@ impl Own<'_> {
         (good, format!("{name}: {key} {how}{said}"))
     }
 
+    /// Runs one of the commands. The other injections in force are renewed meanwhile.
+    fn run_beside(&self, key: &str, command: &Command, context: &mut Context<'_>) -> (bool, String) {
+        let mut renewed_ns = 0;
+        self.run(key, command, &mut || {
+            let now_ns = sys::boottime_ns();
+            if now_ns.saturating_sub(renewed_ns) > context.hold_ns / 4 {
+                context.renew_others();
+                renewed_ns = now_ns;
+            }
+        })
+    }
+
     fn stop(&self, context: &Context<'_>) -> Result<(), String> {
         self.services.iter().try_for_each(|name| context.services.stop(name, libc::SIGTERM, STOPPING))
     }
 
     /// Starts the services that no kill in force holds.
     fn start(&self, context: &Context<'_>, proof: &mut Proof) {
-        let killed = |name: &&String| {
-            context
-                .others
-                .iter()
-                .any(|other| matches!(&other.injection, Injection::Kill { services } if services.contains(name)))
-        };
+        let killed = |name: &&String| context.others.iter().any(|other| kill::keeps_dead(&other.injection, name));
         let (held, free): (Vec<&String>, Vec<&String>) = self.services.iter().partition(killed);
         held.iter().for_each(|name| note(proof, true, format!("service {name}: stays dead for another fault")));
         kill::start_again(&free.iter().map(|name| name.as_str()).collect::<Vec<_>>(), context, proof);
@@ -75,11 +92,11 @@ impl Inject for Own<'_> {
         if let Some(other) = context.others.iter().find(own) {
             return Some(format!("{}: it is in force already, as fault {}", self.name, other.fault));
         }
-        let (proven, said) = self.run("prove", &self.commands.prove);
+        let (proven, said) = self.run("prove", &self.commands.prove, &mut || {});
         if proven {
             return Some(format!("it is in force before it began, or `prove` does not tell: {said}"));
         }
-        let (healed, said) = self.run("healed", &self.commands.healed);
+        let (healed, said) = self.run("healed", &self.commands.healed, &mut || {});
         (!healed).then(|| format!("this node is not as it should be before the fault: {said}"))
     }
 
@@ -89,7 +106,7 @@ impl Inject for Own<'_> {
             self.stop(context)?;
             detail.push(format!("{}: services {:?} stopped", self.name, self.services));
         }
-        let (begun, said) = self.run("begin", &self.commands.begin);
+        let (begun, said) = self.run_beside("begin", &self.commands.begin, context);
         if !begun {
             return Err(said);
         }
@@ -105,9 +122,9 @@ impl Inject for Own<'_> {
         Ok(detail)
     }
 
-    fn prove(&self, _: &UndoEntry, _: &mut Context<'_>) -> Proof {
+    fn prove(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
         let mut proof = new_proof();
-        let (holds, said) = self.run("prove", &self.commands.prove);
+        let (holds, said) = self.run_beside("prove", &self.commands.prove, context);
         note(&mut proof, holds, said);
         proof
     }
@@ -121,14 +138,14 @@ impl Inject for Own<'_> {
             note(&mut proof, false, reason);
             return proof;
         }
-        let (_, said) = self.run("heal", &self.commands.heal);
+        let (_, said) = self.run_beside("heal", &self.commands.heal, context);
         note(&mut proof, true, said);
         if self.commands.processes != OwnProcesses::Stay {
             self.start(context, &mut proof);
         }
         let end = Instant::now() + Duration::from_millis(self.commands.healed.deadline_ms);
         loop {
-            let (healed, said) = self.run("healed", &self.commands.healed);
+            let (healed, said) = self.run_beside("healed", &self.commands.healed, context);
             if healed || Instant::now() + AGAIN >= end {
                 note(&mut proof, healed, said);
                 return proof;

@@ -96,6 +96,29 @@ fn processes_stop_or_start_again_with_the_fault() {
 }
 
 #[test]
+fn faults_that_expire_are_renewed_while_a_command_runs() {
+    const SHORT_LEASE_MS: u64 = 1_000;
+    let node = Node::new();
+    let mut agent = node.agent("r", SHORT_LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    agent.inject(1, Injection::Drop { from: vec![[127, 0, 0, 9].into()] });
+    // Longer than a fault lives without renewal.
+    let commands = marked(&node, OwnProcesses::Stay);
+    let begin = script(&format!("sleep 5; touch {}", node.path("mark")));
+    let injection = own(OwnCommands { begin, ..commands });
+    let id = agent.send(Request::Inject { fault: 2, injection }, &[]);
+    node.until("the command ends", || {
+        agent.done(Request::Heartbeat);
+        std::path::Path::new(&node.path("mark")).exists()
+    });
+    let (response, _) = agent.reply(id);
+    assert!(matches!(response, Response::Injected { .. }), "{response:?}");
+    agent.proven(1);
+    agent.healed(2);
+    agent.healed(1);
+}
+
+#[test]
 fn guardian_and_next_agent_heal_it() {
     for guarded in [true, false] {
         let node = Node::new();
