@@ -165,7 +165,9 @@ fn a_role_whose_ports_do_not_answer_cannot_be_proven_cut() {
 fn latencies(lab: &Lab, from: &str, to: &str, address: &str) -> Vec<f64> {
     let receive = "import socket, sys, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((sys.argv[1], 6006)); s.settimeout(5); print('up', flush=True)
-for _ in range(100): print((time.monotonic_ns() - int(s.recv(99))) / 1e6, flush=True)";
+for _ in range(100):
+    sent = int(s.recv(99))
+    print((time.monotonic_ns() - sent) / 1e6, flush=True)";
     let send = "import socket, sys, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 for _ in range(100): s.sendto(b'%d' % time.monotonic_ns(), (sys.argv[1], 6006)); time.sleep(0.003)";

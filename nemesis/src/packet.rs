@@ -293,6 +293,14 @@ impl FaultDefinition for PacketOptions {
 
     fn leaderless(&mut self) {}
 
+    fn named_faults(&self) -> Vec<String> {
+        crate::aim::named_faults(&self.aims())
+    }
+
+    fn together(&mut self) -> Result<(), String> {
+        self.nodes.as_mut().map_or(Ok(()), crate::aim::take_together)
+    }
+
     fn agent_paths(&self) -> AgentPaths {
         AgentPaths::OneWay
     }
@@ -455,7 +463,7 @@ impl Symbolic for PacketFault {
         let names = view.join(&bound.aimed);
         let place = match (&self.link, &self.nodes.aim) {
             (Some(LinkAim { from, to }), _) => format!("{from} to {to}"),
-            (None, Aim::Node(_)) => names,
+            (None, Aim::Node(_) | Aim::Nodes(_)) => names,
             (None, aim) => format!("{aim}: {names}"),
         };
         Ok(ResolvedFault {
