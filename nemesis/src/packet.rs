@@ -262,14 +262,6 @@ impl FaultDefinition for PacketOptions {
         self.lasts
     }
 
-    fn named_faults(&self) -> Vec<String> {
-        self.nodes.as_ref().map(|nodes| crate::aim::named_faults(nodes.items())).unwrap_or_default()
-    }
-
-    fn together(&mut self) -> Result<(), String> {
-        self.nodes.as_mut().map_or(Ok(()), crate::aim::take_together)
-    }
-
     fn named_nodes(&self) -> Vec<String> {
         match &self.link {
             Some(LinkAim { from, to }) => vec![from.clone(), to.clone()],
