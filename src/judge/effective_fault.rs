@@ -54,12 +54,16 @@ pub(super) fn met<'h>(history: &'h History, bound: &'h [String]) -> Vec<Effectiv
     history.faults.iter().filter_map(one).collect()
 }
 
+/// Faults of a schedule that follow each other within this time are one disturbance: the plan gives the target no time between them.
+const SEQUENCE_NS: u64 = 1_000_000_000;
+
 /// A fault and all that may have been in force at the same time as it, or as one of these.
 fn together<'h>(history: &'h History, fault: &'h Fault) -> Vec<&'h Fault> {
+    let gap = if fault.name.is_empty() { 0 } else { SEQUENCE_NS };
     let mut together = vec![fault];
     let mut at = 0;
     while let Some((from, to)) = together.get(at).map(|fault| fault.possible().unwrap_or_default()) {
-        for other in history.faults_within(from, to) {
+        for other in history.faults_within(from.saturating_sub(gap), to.saturating_add(gap)) {
             if together.iter().all(|known| known.id != other.id) {
                 together.push(other);
             }

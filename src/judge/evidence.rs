@@ -178,7 +178,7 @@ fn leader_changes(
 ) -> Option<Evidence> {
     let may_move = |fault: &Fault| facts(&fault.kind).is_none_or(|facts| facts.may_move_leader);
     // Not a former leader, nor the leader of another fault.
-    let leader = |word: &str| word == "leader" || word.starts_with("leader+");
+    let leader = |word: &str| matches!(word.trim_end_matches([':', ',']), "leader") || word.starts_with("leader+");
     let disturbs = |fault: &Fault| may_move(fault) && fault.planned.split_whitespace().any(leader);
     let aimed = info.facts.leads && history.faults.iter().any(disturbs);
     let moves = |met: &&EffectiveFault<'_>| {
