@@ -447,7 +447,9 @@ impl Symbolic for PacketFault {
             let senders = dropped(view, to, &from);
             if !senders.is_empty() {
                 let packets = PacketMatch::From { senders, ports: ports.clone() };
-                injections.push((view.name(to), Injection::Packet { packets, effect: self.effect.clone() }));
+                // Else the same packets would meet the same fate on each node.
+                let effect = self.effect.clone().of_node(to);
+                injections.push((view.name(to), Injection::Packet { packets, effect }));
             }
         }
         let named = |(from, to): (usize, usize)| -> Link { (view.name(from), view.name(to)) };

@@ -40,9 +40,9 @@ impl PacketQueues {
         self.0.get(name).is_some_and(|queue| queue.thread.as_ref().is_some_and(|thread| !thread.is_finished()))
     }
 
-    /// The packets that met the effect of a queue.
-    pub(crate) fn hits(&self, name: &str) -> u64 {
-        self.0.get(name).map_or(0, |queue| queue.hits.load(SeqCst))
+    /// The packets that came into a queue, and those that met its effect.
+    pub(crate) fn counts(&self, name: &str) -> (u64, u64) {
+        self.0.get(name).map_or((0, 0), |queue| (queue.counts.taken.load(SeqCst), queue.counts.hit.load(SeqCst)))
     }
 
     /// Lets everything pass that is held, and closes the queue.
@@ -62,9 +62,16 @@ pub(crate) fn fill(table: &str, chain: &str, number: u16) -> Result<(), String> 
     other.map_err(|error| format!("{reason}; and the target NFQUEUE: {error}"))
 }
 
+/// Packets of a queue.
+#[derive(Default)]
+struct QueueCounts {
+    taken: AtomicU64,
+    hit: AtomicU64,
+}
+
 struct PacketQueue {
     number: u16,
-    hits: Arc<AtomicU64>,
+    counts: Arc<QueueCounts>,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -77,10 +84,10 @@ impl PacketQueue {
             match netlink.bind_queue(number, LENGTH) {
                 Ok(()) => {
                     let over = Arc::new(AtomicBool::new(false));
-                    let hits = Arc::default();
-                    let shared = (Arc::clone(&over), Arc::clone(&hits));
+                    let counts = Arc::default();
+                    let shared = (Arc::clone(&over), Arc::clone(&counts));
                     let thread = std::thread::spawn(move || serve(&netlink, number, fates, &shared.0, &shared.1));
-                    return Ok(PacketQueue { number, hits, over, thread: Some(thread) });
+                    return Ok(PacketQueue { number, counts, over, thread: Some(thread) });
                 }
                 Err(error) => last = error.to_string(),
             }
@@ -104,7 +111,7 @@ pub(crate) fn rehearse(table: &str, chain: &str) -> Result<(), String> {
     fill(table, chain, queue.number)
 }
 
-fn serve(netlink: &Netlink, number: u16, mut fates: Fates, over: &AtomicBool, hits: &AtomicU64) {
+fn serve(netlink: &Netlink, number: u16, mut fates: Fates, over: &AtomicBool, counts: &QueueCounts) {
     sys::hurry_thread();
     let mut held: BinaryHeap<Held> = BinaryHeap::new();
     let mut packets = Vec::new();
@@ -121,7 +128,8 @@ fn serve(netlink: &Netlink, number: u16, mut fates: Fates, over: &AtomicBool, hi
         let now = Instant::now();
         for Packet { id } in &packets {
             let fate = fates.next(now);
-            hits.fetch_add(u64::from(fate != Fate::Pass), SeqCst);
+            counts.taken.fetch_add(1, SeqCst);
+            counts.hit.fetch_add(u64::from(fate != Fate::Pass), SeqCst);
             match fate {
                 Fate::Pass => netlink.judge(number, *id, true),
                 Fate::Drop => netlink.judge(number, *id, false),

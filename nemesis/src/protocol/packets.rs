@@ -113,6 +113,16 @@ impl PacketEffect {
         )
     }
 
+    /// The effect with a seed of the node at this position.
+    pub(crate) fn of_node(self, position: usize) -> PacketEffect {
+        match self {
+            PacketEffect::Bursts { seed, .. }
+            | PacketEffect::Delay { seed, .. }
+            | PacketEffect::Reorder { seed, .. } => self.seeded(seed.wrapping_add(position as u64)),
+            other => other,
+        }
+    }
+
     /// The effect with this seed, if it draws from one.
     pub(crate) fn seeded(self, new: u64) -> PacketEffect {
         let mut effect = self;

@@ -122,7 +122,8 @@ impl Packet<'_> {
             whole.wrong.extend(seen.wrong);
         }
         if self.effect.is_queued() {
-            whole.hit = context.queues.hits(&rules::name(entry.fault, self.packets));
+            // The rules also count what passed before they had a queue.
+            (whole.seen, whole.hit) = context.queues.counts(&rules::name(entry.fault, self.packets));
         }
         Ok(whole)
     }
