@@ -185,6 +185,7 @@ fn executor(lab: &Lab, hosts: &Arc<Hosts>, recorder: &Arc<Recorder>) -> Executor
         address: node.address,
         others: Vec::new(),
         ports: Vec::new(),
+        port_roles: std::collections::BTreeMap::new(),
         services: vec![SERVICE.to_owned()],
         own_kernel: false,
     });

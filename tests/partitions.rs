@@ -1,18 +1,14 @@
 //! Partitions on real nodes with several addresses: a lab, real agents, the packet filter. These tests need root.
 mod labs;
+#[path = "labs/play.rs"]
+mod play;
 
 use dsfuzz::lab::Lab;
-use dsfuzz::run::hosts::Hosts;
-use dsfuzz::run::nemesis::{Executor, FaultOutcome};
-use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
-use dsfuzz_nemesis::{ClusterShape, ClusterView, FaultOptions, NemesisOptions, NodeView, Span, Timetable, timetable};
+use dsfuzz_checkers::history::FaultStep;
 use labs::{in_node, new_lab};
+use play::{detail, play};
+use serde_json::json;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-use tokio::sync::watch;
-
-const SECOND: Duration = Duration::from_secs(1);
 
 /// Every node gets an address in a second network and one of IPv6, on the same wire.
 fn more_addresses(lab: &Lab) {
@@ -43,91 +39,8 @@ fn speaks(lab: &Lab, from: &str, to: &str, address: &str) -> bool {
     done.status.success()
 }
 
-/// An executor whose events are kept, and those events.
-fn executor(lab: &Lab, hosts: &Arc<Hosts>) -> (Executor, Arc<Mutex<Vec<FaultEvent>>>) {
-    let output: Arc<Mutex<Vec<FaultEvent>>> = Arc::default();
-    let nodes = lab.nodes().into_iter().map(|(node, _)| NodeView {
-        name: node.name.to_string(),
-        address: node.address,
-        others: Vec::new(),
-        ports: vec![5005],
-        services: Vec::new(),
-        own_kernel: false,
-    });
-    let view = ClusterView { nodes: nodes.collect(), leaders: vec!["n1".to_owned()], ..ClusterView::default() };
-    let log = Arc::clone(&output);
-    let born = Instant::now();
-    let now = move || u64::try_from(born.elapsed().as_nanos()).expect("a short test");
-    let executor = Executor::new(
-        Arc::clone(hosts) as Arc<_>,
-        hosts.run_name(),
-        Arc::new(move |event| {
-            let mut log = log.lock().expect("events");
-            log.push(event);
-            Mark { index: log.len() as u64, time: now() }
-        }),
-        Arc::new(move |_| {
-            let view = view.clone();
-            Box::pin(async move { view })
-        }),
-        Arc::new(now),
-    );
-    (executor, output)
-}
-
-fn one(shape: &str, nodes: usize, lasts: Duration) -> Timetable {
-    let fault: FaultOptions =
-        serde_json::from_value(serde_json::json!({"partition": {"shape": shape}})).expect("options");
-    let options = NemesisOptions { faults: vec![fault], ..NemesisOptions::default() };
-    let mut drawn = timetable(
-        7,
-        &options,
-        ClusterShape { nodes, leads: true, quiet_end: Duration::ZERO, election: Duration::ZERO },
-        Duration::from_secs(60),
-    );
-    drawn.faults.truncate(1);
-    (drawn.faults[0].at, drawn.faults[0].lasts) = (Span(Duration::ZERO), Span(lasts));
-    drawn
-}
-
-/// Plays one partition on the lab; `during` runs once it is proven or cannot be.
-fn play(lab: &Lab, shape: &str, during: impl FnOnce() + Send) -> (FaultOutcome, Vec<FaultEvent>) {
-    std::thread::scope(|scope| {
-        let inside = scope.spawn(|| {
-            lab.enter_thread().expect("entered");
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                let hosts = Hosts::connect(lab.nodes(), "partitions".into(), false).await.expect("connected");
-                let (executor, output) = executor(lab, &hosts);
-                let (stop, stopped) = watch::channel(false);
-                let table = one(shape, lab.nodes().len(), 60 * SECOND);
-                let running = executor.run(&table, tokio::time::Instant::now(), stopped);
-                let ready = Arc::clone(&output);
-                let meanwhile = async {
-                    let settled = |event: &FaultEvent| matches!(event.step, FaultStep::Proven | FaultStep::Unproven);
-                    while !ready.lock().expect("events").iter().any(settled) {
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                    }
-                    std::thread::scope(|scope| scope.spawn(during).join()).expect("looked");
-                    stop.send_replace(true);
-                };
-                let (mut reports, ()) = tokio::join!(running, meanwhile);
-                for remote in hosts.remotes() {
-                    let undone = remote.ask(dsfuzz_nemesis::protocol::Request::UndoAll, Vec::new(), 10 * SECOND).await;
-                    undone.expect("nothing is left");
-                }
-                hosts.bye(false).await;
-                let output = output.lock().expect("events").clone();
-                (reports.remove(0), output)
-            })
-        });
-        inside.join().expect("joined")
-    })
-}
-
-fn detail(output: &[FaultEvent], step: FaultStep) -> String {
-    let event = output.iter().find(|event| event.step == step).unwrap_or_else(|| panic!("no {step:?} in {output:?}"));
-    event.detail.join(" | ")
+fn partition(shape: &str) -> serde_json::Value {
+    json!({"partition": {"shape": shape}})
 }
 
 #[test]
@@ -143,7 +56,7 @@ fn a_partition_cuts_every_address_of_both_families_and_the_heal_removes_all() {
         assert_eq!(["10.78.0.1", "fd78::1"].map(|address| speaks(&lab, "n3", "n1", address)), [false; 2]);
         assert_eq!(ways.map(|address| speaks(&lab, "n3", "n2", address)), [true; 3]);
     };
-    let (report, output) = play(&lab, "isolate-leader", look);
+    let (report, output) = play(&lab, partition("isolate-leader"), look);
     assert!(report.proven && report.reproven && report.healed, "{report:?}");
     let proof = detail(&output, FaultStep::Proven);
     // Four directed links; on each two by two addresses of IPv4, one of IPv6 and the link-local one.
@@ -175,7 +88,7 @@ fn behind_a_firewall_a_cut_is_proven_over_the_targets_own_port() {
         );
     }
     // Nothing listens on the target's port: a cut cannot be proven, and the words say which ports are filtered.
-    let (report, output) = play(&lab, "isolate-leader", || ());
+    let (report, output) = play(&lab, partition("isolate-leader"), || ());
     assert!(!report.proven && !report.healed, "{report:?}");
     let why = detail(&output, FaultStep::Unproven);
     assert!(why.contains("does not hear") && why.contains("UDP port 17077 is filtered"), "{why}");
@@ -192,7 +105,7 @@ fn behind_a_firewall_a_cut_is_proven_over_the_targets_own_port() {
             server
         })
         .collect();
-    let (report, output) = play(&lab, "isolate-leader", || ());
+    let (report, output) = play(&lab, partition("isolate-leader"), || ());
     for server in &mut servers {
         server.kill().and_then(|()| server.wait()).expect("ended");
     }

@@ -483,6 +483,7 @@ mod tests {
             address: [10, 0, 0, number].into(),
             others: Vec::new(),
             ports: Vec::new(),
+            port_roles: std::collections::BTreeMap::new(),
             services: vec!["db".to_owned()],
             own_kernel: false,
         };

@@ -51,6 +51,8 @@ impl NodeNeeds {
 pub enum VerifiedBy {
     /// Packets between the nodes, on all their addresses.
     Links,
+    /// Volleys of datagrams between the nodes, and what the rules counted.
+    Packets,
     /// Each agent verifies on its own node.
     State,
 }

@@ -2,7 +2,7 @@
 //! agents and their [`Verification`].
 use crate::facts::FaultFacts;
 use crate::options::SymbolicFault;
-use crate::protocol::Injection;
+use crate::protocol::{Injection, OwnCommands, PacketEffect};
 use crate::schedule::Trigger;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
@@ -86,6 +86,8 @@ pub struct NodeView {
     pub others: Vec<IpAddr>,
     /// TCP ports of the target, which prove a cut if the agents' datagrams are filtered.
     pub ports: Vec<u16>,
+    /// The target's ports by their role.
+    pub port_roles: BTreeMap<String, u16>,
     /// The target's services.
     pub services: Vec<String>,
     /// It owns its kernel, so that its real clock may be stepped.
@@ -93,6 +95,15 @@ pub struct NodeView {
 }
 
 impl NodeView {
+    /// Its ports of these roles; an error if it has none of them.
+    pub fn ports_of(&self, roles: &[String]) -> Result<Vec<u16>, Unresolved> {
+        let ports: Vec<u16> = roles.iter().filter_map(|role| self.port_roles.get(role).copied()).collect();
+        match ports.is_empty() {
+            true => Err(Unresolved(format!("{} has no port of the role {}", self.name, roles.join(", ")))),
+            false => Ok(ports),
+        }
+    }
+
     /// All its addresses, each once, the plan's first.
     pub fn addresses(&self) -> Vec<IpAddr> {
         let mut all: Vec<IpAddr> = Vec::new();
@@ -114,6 +125,8 @@ pub struct ClusterView {
     pub leaders: Vec<String>,
     /// The nodes that led before and do not lead now, the latest first.
     pub former_leaders: Vec<String>,
+    /// The faults of the recipe's and the plan's own, by node and name.
+    pub own: BTreeMap<String, BTreeMap<String, OwnCommands>>,
     /// Boot id of the control node. A clock step is refused on a node with the same one.
     pub control_boot_id: String,
     /// The faults of the schedule that were bound before, by id.
@@ -193,8 +206,49 @@ pub enum Verification {
         /// Uncut: silence of the cut links counts only while these are heard.
         alive: Vec<Link>,
     },
+    /// By TCP handshakes with the target's own ports: none over a cut link, while the others and the agents' datagrams go through,
+    /// and the receivers' rules count.
+    Ports {
+        /// The cut ports of each node, by role.
+        roles: Vec<String>,
+        /// Cut.
+        silent: Vec<Link>,
+        /// Uncut.
+        alive: Vec<Link>,
+    },
+    /// By volleys of datagrams between the agents, measured before the fault and again, and by what the receivers' rules counted.
+    Packets {
+        /// What happens to packets.
+        effect: PacketEffect,
+        /// The links on which it happens.
+        taken: Vec<Link>,
+        /// The others, on which nothing must happen.
+        others: Vec<Link>,
+    },
     /// Each agent looks at its own node.
     State,
+}
+
+impl Verification {
+    /// The links on which the fault does something to packets.
+    pub fn disturbed(&self) -> &[Link] {
+        match self {
+            Verification::Links { silent, .. } | Verification::Ports { silent, .. } => silent,
+            Verification::Packets { taken, .. } => taken,
+            Verification::State => &[],
+        }
+    }
+
+    /// Every link that it looks at.
+    pub fn links(&self) -> Vec<Link> {
+        match self {
+            Verification::Links { silent, alive } | Verification::Ports { silent, alive, .. } => {
+                silent.iter().chain(alive).cloned().collect()
+            }
+            Verification::Packets { taken, others, .. } => taken.iter().chain(others).cloned().collect(),
+            Verification::State => Vec::new(),
+        }
+    }
 }
 
 /// Binds a planned fault to the present nodes.

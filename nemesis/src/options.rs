@@ -1,8 +1,8 @@
 //! [`NemesisOptions`]: the `nemesis:` part of a plan, and [`FaultOptions`], the one list of faults.
 use crate::aim::PlannedAim;
-use crate::facts::{FaultFacts, VerifiedBy};
+use crate::facts::{FaultFacts, Leaves, VerifiedBy};
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
-use crate::schedule::{ScheduledFault, ScheduledKind};
+use crate::schedule::{Begin, ScheduledFault, ScheduledKind};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,13 @@ impl NemesisOptions {
         self.faults.iter().map(FaultOptions::facts).chain(scheduled)
     }
 
+    /// Whether a fault cuts whole links between nodes.
+    pub fn cuts_links(&self) -> bool {
+        let exact = self.schedule.iter().filter(|entry| entry.fault.options().is_none());
+        let mut exact = exact.map(|entry| entry.fault.facts().leaves);
+        self.all_faults().any(|(fault, _)| fault.cuts_links()) || exact.any(|leaves| leaves == Leaves::ConnectedNodes)
+    }
+
     /// The options of every fault, drawn or scheduled, each with its duration. A fault that stands `exactly` in a schedule has no
     /// options.
     pub fn all_faults(&self) -> impl Iterator<Item = (&FaultOptions, Span)> {
@@ -75,6 +82,7 @@ impl NemesisOptions {
     pub fn agent_paths(&self) -> AgentPaths {
         let of = |facts: &FaultFacts| match facts.verified_by {
             VerifiedBy::Links => AgentPaths::BothWays,
+            VerifiedBy::Packets => AgentPaths::OneWay,
             VerifiedBy::State => AgentPaths::NotNeeded,
         };
         let exact = self.schedule.iter().filter(|entry| entry.fault.options().is_none());
@@ -84,6 +92,36 @@ impl NemesisOptions {
 }
 
 impl NemesisOptions {
+    /// Port roles that the recipe lacks, and options that do not fit each other, one sentence each. `roles`: the recipe's.
+    pub fn role_mistakes(&self, roles: &[String]) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        for (fault, _) in self.all_faults() {
+            let name = fault.facts().name;
+            mistakes.extend(fault.contradictions().into_iter().map(|sentence| format!("{name}: {sentence}")));
+            for (option, role) in fault.port_roles().into_iter().filter(|(_, role)| !roles.contains(role)) {
+                let known = if roles.is_empty() { "none".to_owned() } else { roles.join(", ") };
+                mistakes.push(format!("{name}: {option}: the recipe has no port role {role} (it has {known})"));
+            }
+        }
+        mistakes
+    }
+
+    /// The faults of one's own.
+    pub fn own(&self) -> impl Iterator<Item = &crate::own::OwnOptions> {
+        self.all_faults().filter_map(|(fault, _)| match fault {
+            FaultOptions::Own(own) => Some(own),
+            _ => None,
+        })
+    }
+
+    /// The mistakes of the faults of one's own, beside faults of these names in the recipe.
+    pub fn own_mistakes(&self, in_recipe: &[&str]) -> Vec<String> {
+        let defined = |name: &str| self.own().filter(|own| own.is_defined_here() && own.name == name).count();
+        let twice = self.own().filter(|own| own.is_defined_here() && defined(&own.name) > 1);
+        let twice = twice.map(|own| format!("own: {}: the plan defines two faults of this name", own.name)).take(1);
+        self.own().filter_map(|own| own.mistake(in_recipe)).chain(twice).collect()
+    }
+
     /// The faults that the plan aims at the leader by name, such as `kill: nodes: leader`. A partition without a shape names
     /// no leader.
     pub fn aimed_at_leader(&self) -> Vec<String> {
@@ -91,7 +129,9 @@ impl NemesisOptions {
             let name = fault.facts().name;
             fault.leader_words().into_iter().map(move |words| format!("{name}: {words}"))
         };
-        self.all_faults().flat_map(|(fault, _)| words(fault)).collect()
+        let waits = self.schedule.iter().filter(|entry| matches!(&entry.begin, Begin::When(when) if when.is_leader()));
+        let waits = waits.map(|entry| format!("fault {}: when: role: leader", entry.id));
+        self.all_faults().flat_map(|(fault, _)| words(fault)).chain(waits).collect()
     }
 
     /// The options for a target without a leading role: open choices take no leader.
@@ -140,6 +180,18 @@ pub(crate) trait FaultDefinition {
     }
     /// How agents must hear each other to verify it.
     fn agent_paths(&self) -> AgentPaths;
+    /// Port roles of the recipe in the options, each with the option that names it.
+    fn port_roles(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+    /// Abilities of a node that these options need, beside those of the kind.
+    fn more_needs(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+    /// Options that do not fit each other, one sentence each.
+    fn contradictions(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// The source of its faults on this number of nodes, or the reason why there is none.
     fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String>;
 }
@@ -222,6 +274,26 @@ macro_rules! faults {
             /// How agents must hear each other to verify it.
             pub fn agent_paths(&self) -> AgentPaths {
                 match self { $(FaultOptions::$variant(options) => options.agent_paths(),)* }
+            }
+
+            /// Port roles of the recipe in its options, each with the option that names it.
+            pub fn port_roles(&self) -> Vec<(&'static str, String)> {
+                match self { $(FaultOptions::$variant(options) => options.port_roles(),)* }
+            }
+
+            /// Abilities of a node that its options need, beside those of its kind.
+            pub fn more_needs(&self) -> Vec<&'static str> {
+                match self { $(FaultOptions::$variant(options) => options.more_needs(),)* }
+            }
+
+            /// Whether its faults cut whole links between nodes, not only some ports.
+            pub fn cuts_links(&self) -> bool {
+                let connected = self.facts().leaves == Leaves::ConnectedNodes;
+                connected && !self.port_roles().iter().any(|(option, _)| *option == "ports")
+            }
+
+            fn contradictions(&self) -> Vec<String> {
+                match self { $(FaultOptions::$variant(options) => options.contradictions(),)* }
             }
 
             fn leaderless(&mut self) {
@@ -323,16 +395,21 @@ faults! {
     Kill = kill(KillOptions, KillFault),
     /// Freezes the target's processes; they resume at the end.
     Pause = pause(PauseOptions, PauseFault),
+    /// Disturbs packets between nodes: loss, delay, duplicates and more; never those of the control node.
+    Packet = packet(PacketOptions, PacketFault),
+    /// Makes a disk full, slow, read-only or faulty, or damages files of the target.
+    Disk = disk(DiskOptions, DiskFault),
     /// Kills the target's processes and loses what they had not synced to disk; they are started again at the end.
     PowerLoss = power_loss(PowerLossOptions, PowerLossFault),
     /// Skews the wall clock: one jump, back and forth, too fast or slow, or standing still.
     Clock = clock(ClockOptions, ClockFault),
+    /// A fault that the recipe or the plan defines by commands.
+    Own = own(OwnOptions, OwnFault),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::Leaves;
     use crate::fault::{NodeView, Verification};
     use serde_json::json;
 
@@ -355,6 +432,7 @@ mod tests {
             address: [10, 0, 0, number].into(),
             others: Vec::new(),
             ports: Vec::new(),
+            port_roles: std::collections::BTreeMap::new(),
             services: vec!["db".to_owned()],
             own_kernel: false,
         };
@@ -365,16 +443,23 @@ mod tests {
         };
         for facts in FAULTS {
             let options: FaultOptions = serde_json::from_value(json!({facts.name: {}})).expect("defaults");
+            let own =
+                |node: u8| (format!("n{node}"), [(String::new(), crate::protocol::OwnCommands::default())].into());
+            let view = ClusterView { own: (1..=5).map(own).collect(), ..view.clone() };
             let mut draws = options.draws(5).expect("five nodes");
             for seed in 0..20 {
                 let fault = draws.draw(&mut Rng::new(seed, "facts", 0)).resolve(&view).expect("resolved");
-                let links = matches!(fault.verification, Verification::Links { .. });
-                assert_eq!((fault.kind, links), (facts.name, facts.verified_by == VerifiedBy::Links));
+                let by = match fault.verification {
+                    Verification::Links { .. } | Verification::Ports { .. } => VerifiedBy::Links,
+                    Verification::Packets { .. } => VerifiedBy::Packets,
+                    Verification::State => VerifiedBy::State,
+                };
+                assert_eq!((fault.kind, by), (facts.name, facts.verified_by));
                 assert_eq!(!fault.cut.is_empty(), facts.leaves == Leaves::ConnectedNodes, "{fault:?}");
                 let skews = fault.injections.iter().any(|(_, injection)| injection.facts().changes_clock);
                 assert_eq!(skews, facts.samples_clocks, "{fault:?}");
             }
-            assert_eq!(options.agent_paths() != AgentPaths::NotNeeded, facts.verified_by == VerifiedBy::Links);
+            assert_eq!(options.agent_paths() == AgentPaths::NotNeeded, facts.verified_by == VerifiedBy::State);
         }
     }
 
@@ -383,7 +468,10 @@ mod tests {
         let written = json!({
             "every": "10s", "for": "6s", "quiet_start": "5s", "quiet_end": null,
             "faults": [
-                {"partition": {"shape": ["majority", "one-way", "bridge", "isolate-leader"], "for": null}},
+                {"partition": {
+                    "shape": ["majority", "one-way", "bridge", "isolate-leader"], "how": "reject", "ports": ["peer", "raft"],
+                    "clients": false, "for": null
+                }},
                 {"kill": {"nodes": "minority", "for": null}},
                 {"pause": {"nodes": ["leader", {"node": "n3"}], "for": "5s"}},
                 {"clock": {"jump": "1m", "strobe": {"by": "10s", "period": "50ms"}, "drift": ["5%", "200ppm"], "freeze": true,

@@ -2,6 +2,9 @@
 //!
 //! Receivers drop packets, so that one direction alone can be cut. They drop those of all peers' addresses and no others: a
 //! forgotten address would be a way around the cut.
+//!
+//! With `ports`, only packets of these port roles are dropped. Such a fault cuts no link: the nodes still reach each other over
+//! other ports, so that its `cut` is empty and no checker takes its nodes for separated.
 mod cut;
 pub mod shape;
 
@@ -12,10 +15,10 @@ use crate::aim::{Aim, PlannedAim, minority_max};
 use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
-use crate::fault::{ClusterView, Link, ResolvedFault, Unresolved, Verification, noted};
+use crate::fault::{ClusterView, Link, NodeView, ResolvedFault, Unresolved, Verification, noted};
 use crate::options::{AgentPaths, FaultDefinition, FaultOptions, FaultSource, Symbolic, SymbolicFault, Written};
 use crate::order::{NodeOrder, words};
-use crate::protocol::{Injection, ability};
+use crate::protocol::{CutHow, Injection, PacketEffect, PacketMatch, ability};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
@@ -43,6 +46,12 @@ pub struct PartitionOptions {
     /// Instead of a shape: the sides, such as `[leader, others]`, or links in one direction, such as `{from: n1, to: n2}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut: Option<Cut>,
+    /// How packets are cut: `drop` (they vanish) or `reject` (a TCP reset or an ICMP message answers them).
+    pub how: CutHow,
+    /// Cuts only these port roles of the recipe, such as `peer`: one or a list. Left out: all packets between the nodes.
+    pub ports: Option<Choice<String>>,
+    /// Also cuts the clients from the nodes of the side that the fault takes (port role `client`).
+    pub clients: bool,
     /// Duration. Left out: `nemesis.for`.
     #[serde(rename = "for")]
     pub lasts: Option<Span>,
@@ -51,7 +60,8 @@ pub struct PartitionOptions {
 impl Default for PartitionOptions {
     fn default() -> PartitionOptions {
         let all = Choice::several(Shape::ALL.to_vec());
-        PartitionOptions { shape: all.unwrap_or(Choice::one(Shape::Majority)), cut: None, lasts: None }
+        let shape = all.unwrap_or(Choice::one(Shape::Majority));
+        PartitionOptions { shape, cut: None, how: CutHow::Drop, ports: None, clients: false, lasts: None }
     }
 }
 
@@ -91,6 +101,24 @@ impl FaultDefinition for PartitionOptions {
         }
     }
 
+    fn port_roles(&self) -> Vec<(&'static str, String)> {
+        let ports = self.roles().into_iter().map(|role| ("ports", role));
+        ports.chain(self.clients.then(|| ("clients", CLIENT_ROLE.to_owned()))).collect()
+    }
+
+    fn more_needs(&self) -> Vec<&'static str> {
+        match self.how {
+            CutHow::Drop => Vec::new(),
+            CutHow::Reject => vec![ability::NFT_REJECT],
+        }
+    }
+
+    fn contradictions(&self) -> Vec<String> {
+        let sideless = self.shapes().is_empty();
+        let sentence = "clients: true needs a shape with a side that the fault takes; bridge and ring have none";
+        sideless.then(|| sentence.to_owned()).into_iter().collect()
+    }
+
     fn leader_words(&self) -> Vec<String> {
         if let Some(cut) = &self.cut {
             let aims = cut.aims().into_iter().filter(Aim::needs_leader);
@@ -111,7 +139,46 @@ impl FaultDefinition for PartitionOptions {
         if self.cut.is_some() && self.shape.items() != Shape::ALL {
             return Err("a partition with both `shape` and `cut`: leave one of them out".to_owned());
         }
-        Ok(Box::new(PartitionSource { shapes: Bag::of(self.shape.items().to_vec()), cut: self.cut.clone(), nodes }))
+        let means = CutMeans { how: self.how, ports: self.roles(), clients: self.clients };
+        Ok(Box::new(PartitionSource { shapes: Bag::of(self.shapes()), cut: self.cut.clone(), nodes, means }))
+    }
+}
+
+/// The port role of clients in recipes.
+pub(crate) const CLIENT_ROLE: &str = "client";
+
+impl PartitionOptions {
+    fn roles(&self) -> Vec<String> {
+        self.ports.iter().flat_map(|ports| ports.items().to_vec()).collect()
+    }
+
+    /// The shapes to draw from.
+    fn shapes(&self) -> Vec<Shape> {
+        let fits = |shape: &&Shape| !self.clients || !matches!(shape, Shape::Bridge | Shape::Ring);
+        self.shape.items().iter().filter(fits).copied().collect()
+    }
+}
+
+/// What a partition cuts of its links, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CutMeans {
+    /// How packets are cut.
+    pub how: CutHow,
+    /// The port roles that are cut; none: all packets.
+    pub ports: Vec<String>,
+    /// Also clients are cut from the side.
+    pub clients: bool,
+}
+
+impl CutMeans {
+    /// In words, as the end of a sentence; empty for a plain cut.
+    fn words(&self) -> String {
+        let ports = (!self.ports.is_empty()).then(|| format!("only ports {}", self.ports.join(" ")));
+        let how = (self.how == CutHow::Reject).then(|| "by reject".to_owned());
+        let clients = self.clients.then(|| "and clients".to_owned());
+        let words: Vec<String> = [ports, how, clients].into_iter().flatten().collect();
+        if words.is_empty() { String::new() } else { format!(", {}", words.join(" ")) }
     }
 }
 
@@ -119,6 +186,7 @@ struct PartitionSource {
     shapes: Bag<Shape>,
     cut: Option<Cut>,
     nodes: usize,
+    means: CutMeans,
 }
 
 impl FaultSource for PartitionSource {
@@ -132,6 +200,7 @@ impl FaultSource for PartitionSource {
                 deaf: false,
                 order,
                 cut,
+                means: self.means.clone(),
             });
         }
         let shape = self.shapes.draw(rng).unwrap_or(Shape::Majority);
@@ -145,7 +214,7 @@ impl FaultSource for PartitionSource {
             Shape::Ring => self.nodes,
         };
         let deaf = shape == Shape::OneWay && rng.below(2) == 0;
-        SymbolicFault::Partition(PartitionFault { shape, size, deaf, order, cut: None })
+        SymbolicFault::Partition(PartitionFault { shape, size, deaf, order, cut: None, means: self.means.clone() })
     }
 }
 
@@ -160,6 +229,9 @@ pub struct PartitionFault {
     pub deaf: bool,
     /// The nodes: the side first. In a bridge the bridge first; in a ring as they sit.
     pub order: NodeOrder,
+    /// What is cut of the links, and how.
+    #[serde(default)]
+    pub means: CutMeans,
     /// The cut, instead of the shape.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<Box<PlannedCut>>,
@@ -175,7 +247,7 @@ impl PartitionFault {
 impl Symbolic for PartitionFault {
     fn describe(&self) -> String {
         if let Some(cut) = &self.cut {
-            return format!("partition cut: {}", cut.words());
+            return format!("partition cut: {}{}", cut.words(), self.means.words());
         }
         let side = self.order.words(self.size);
         let sides = match self.shape {
@@ -185,7 +257,7 @@ impl Symbolic for PartitionFault {
             Shape::Ring => format!("round {}", words(&self.order.positions)),
             _ => format!("{side} | others"),
         };
-        format!("partition {}: {sides}", self.shape)
+        format!("partition {}: {sides}{}", self.shape, self.means.words())
     }
 
     fn aims_at_leader(&self) -> bool {
@@ -211,7 +283,7 @@ impl Symbolic for PartitionFault {
         let (cut, aimed, what) = match &self.cut {
             Some(planned) => {
                 let bound = planned.bind(view)?;
-                let what = noted(format!("partition cut: {}", bound.words), bound.note);
+                let what = noted(format!("partition cut: {}{}", bound.words, self.means.words()), bound.note);
                 (bound.links, bound.side, what)
             }
             None => {
@@ -229,13 +301,22 @@ impl Symbolic for PartitionFault {
         let named = |links: &[(usize, usize)]| -> Vec<Link> {
             links.iter().map(|(from, to)| (view.name(*from), view.name(*to))).collect()
         };
+        let mut injections = self.means.drops(view, &cut)?;
+        if self.means.clients {
+            injections.extend(self.means.cut_clients(view, &aimed)?);
+        }
+        let (silent, alive) = (named(&cut), named(&alive));
+        let whole = self.means.ports.is_empty();
         Ok(ResolvedFault {
             what,
             kind: FACTS.name,
             nodes: aimed.iter().map(|position| view.name(*position)).collect(),
-            injections: drops(view, &cut),
-            verification: Verification::Links { silent: named(&cut), alive: named(&alive) },
-            cut: named(&cut),
+            injections,
+            cut: if whole { silent.clone() } else { Vec::new() },
+            verification: match whole {
+                true => Verification::Links { silent, alive },
+                false => Verification::Ports { roles: self.means.ports.clone(), silent, alive },
+            },
         })
     }
 
@@ -244,12 +325,13 @@ impl Symbolic for PartitionFault {
             (Written::Bound(fault), _) => {
                 // The side that it takes comes first.
                 let mut names = fault.nodes.clone();
-                for name in fault.cut.iter().flat_map(|(from, to)| [from, to]) {
+                let links = fault.verification.disturbed();
+                for name in links.iter().flat_map(|(from, to)| [from, to]) {
                     if !names.contains(name) {
                         names.push(name.clone());
                     }
                 }
-                Cut::of_links(&fault.cut, &names)
+                Cut::of_links(links, &names)
             }
             (Written::Planned(names), Some(cut)) => cut.written(names)?,
             (Written::Planned(names), None) if !self.order.leader_first => {
@@ -265,7 +347,15 @@ impl Symbolic for PartitionFault {
                 alone.then(|| Cut::Sides(vec![leader, CutSide::Others]))?
             }
         };
-        Some(FaultOptions::Partition(PartitionOptions { cut: Some(cut), ..PartitionOptions::default() }))
+        let CutMeans { how, ports, clients } = self.means.clone();
+        let ports = Choice::several(ports);
+        Some(FaultOptions::Partition(PartitionOptions {
+            cut: Some(cut),
+            how,
+            ports,
+            clients,
+            ..PartitionOptions::default()
+        }))
     }
 }
 
@@ -283,30 +373,63 @@ impl PartitionFault {
             Shape::Ring => format!("round {side}"),
             _ => format!("{side} | {rest}"),
         };
-        format!("partition {}: {sides}", self.shape)
+        format!("partition {}: {sides}{}", self.shape, self.means.words())
     }
 }
 
 /// Every directed link between this number of nodes.
-fn links(nodes: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(crate) fn links(nodes: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..nodes).flat_map(move |from| (0..nodes).filter(move |to| *to != from).map(move |to| (from, to)))
 }
 
-/// One injection for each node that must not hear another one.
-fn drops(view: &ClusterView, cut: &[(usize, usize)]) -> Vec<(String, Injection)> {
-    let receivers = 0..view.nodes.len();
-    receivers
-        .filter_map(|to| {
+impl CutMeans {
+    /// One injection for each node that must not hear another one.
+    fn drops(&self, view: &ClusterView, cut: &[(usize, usize)]) -> Result<Vec<(String, Injection)>, Unresolved> {
+        let mut drops = Vec::new();
+        for to in 0..view.nodes.len() {
             let senders: Vec<usize> = cut.iter().filter(|link| link.1 == to).map(|(from, _)| *from).collect();
             let from = dropped(view, to, &senders);
-            (!from.is_empty()).then(|| (view.name(to), Injection::Drop { from }))
-        })
-        .collect()
+            if from.is_empty() {
+                continue;
+            }
+            let injection = if self.how == CutHow::Drop && self.ports.is_empty() {
+                Injection::Drop { from }
+            } else {
+                let packets = PacketMatch::From { senders: from, ports: role_ports(view, &self.ports)? };
+                Injection::Packet { packets, effect: PacketEffect::Cut(self.how) }
+            };
+            drops.push((view.name(to), injection));
+        }
+        Ok(drops)
+    }
+
+    /// The injections that cut clients from these nodes.
+    fn cut_clients(&self, view: &ClusterView, side: &[usize]) -> Result<Vec<(String, Injection)>, Unresolved> {
+        let nodes: Vec<IpAddr> = view.nodes.iter().flat_map(NodeView::addresses).collect();
+        let one = |position: &usize| {
+            let node = &view.nodes[*position];
+            let packets =
+                PacketMatch::Clients { nodes: nodes.clone(), ports: node.ports_of(&[CLIENT_ROLE.to_owned()])? };
+            Ok((node.name.clone(), Injection::Packet { packets, effect: PacketEffect::Cut(self.how) }))
+        };
+        side.iter().map(one).collect()
+    }
+}
+
+/// The ports of these roles on any node; none if no role is named.
+pub(crate) fn role_ports(view: &ClusterView, roles: &[String]) -> Result<Vec<u16>, Unresolved> {
+    let mut ports = Vec::new();
+    for node in view.nodes.iter().filter(|_| !roles.is_empty()) {
+        ports.extend(node.ports_of(roles)?);
+    }
+    ports.sort_unstable();
+    ports.dedup();
+    Ok(ports)
 }
 
 /// The addresses of these senders that the receiver can do without: not its own (every host with containers has the same
 /// bridge address), and not those of a node that it must hear. If such an address is a way between them, the proof sees it.
-fn dropped(view: &ClusterView, to: usize, senders: &[usize]) -> Vec<IpAddr> {
+pub(crate) fn dropped(view: &ClusterView, to: usize, senders: &[usize]) -> Vec<IpAddr> {
     let kept = (0..view.nodes.len()).filter(|node| *node == to || !senders.contains(node));
     let spared: Vec<IpAddr> = kept.flat_map(|node| view.nodes[node].addresses()).collect();
     let mut from: Vec<IpAddr> = Vec::new();
@@ -319,7 +442,7 @@ fn dropped(view: &ClusterView, to: usize, senders: &[usize]) -> Vec<IpAddr> {
 }
 
 /// Two nodes behind one address cannot be distinguished by a packet's sender.
-fn no_shared_address(view: &ClusterView) -> Result<(), Unresolved> {
+pub(crate) fn no_shared_address(view: &ClusterView) -> Result<(), Unresolved> {
     for (position, node) in view.nodes.iter().enumerate() {
         if let Some(twin) = view.nodes[..position].iter().find(|other| other.address == node.address) {
             return Err(Unresolved(format!(

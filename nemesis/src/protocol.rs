@@ -8,11 +8,15 @@
 //! agent heals everything it did and ends. Its guardian does so if the agent itself is killed.
 pub mod ability;
 mod claim;
+mod disk_effect;
 mod injection;
+mod packets;
 
 pub use ability::Ability;
 pub use claim::{CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name};
-pub use injection::{Injection, InjectionFacts, Leftover};
+pub use disk_effect::{DiskCall, DiskDamage, DiskEffect, DiskError};
+pub use injection::{Injection, InjectionFacts, Leftover, OwnCommands, OwnProcesses};
+pub use packets::{CutHow, HeardVolley, PacketCounts, PacketEffect, PacketMatch, Volley};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -122,6 +126,18 @@ pub enum Request {
         /// Absolute path, `*` allowed in the last part.
         pattern: String,
     },
+    /// Waits for new lines of logs in which a regular expression is found. Answer: [`Response::Followed`], at the first such line
+    /// or when the time is up.
+    Follow {
+        /// Absolute paths, `*` allowed in the last part.
+        logs: Vec<String>,
+        /// Regular expressions for a part of a line.
+        patterns: Vec<String>,
+        /// The positions of the earlier answer. None: nothing is awaited, and the answer has the present ends of the files.
+        positions: Option<BTreeMap<String, u64>>,
+        /// How long to wait; at most 10 s.
+        wait_ms: u64,
+    },
     /// Injects a fault. The undo is journalled first. Answer: [`Response::Injected`].
     #[serde(rename = "act")]
     Inject {
@@ -161,6 +177,18 @@ pub enum Request {
     },
     /// Number of a round's datagrams that arrived here, by sender and addresses. Answer: [`Response::Heard`].
     Heard {
+        /// The round's number.
+        round: u64,
+    },
+    /// Sends a volley of datagrams to the agents of peers. Answer: [`Response::Pinged`] once all are sent.
+    Volley {
+        /// The volley.
+        volley: Volley,
+        /// Targets, each with the sender's own address.
+        to: Vec<PingTarget>,
+    },
+    /// The volleys of a round that arrived here. Answer: [`Response::HeardVolleys`].
+    HeardVolleys {
         /// The round's number.
         round: u64,
     },
@@ -235,7 +263,7 @@ pub struct CoreFile {
 }
 
 /// A command to run to its end.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// Program and arguments; one element alone is a script for `/bin/sh`.
     pub argv: Vec<String>,
@@ -282,6 +310,9 @@ pub struct DiskFolder {
     pub path: String,
     /// Files in it that are always safe and never fail, such as logs that the harness reads; `*` allowed in the last part.
     pub exempt: Vec<String>,
+    /// Keep a copy of its files as they are, for [`DiskDamage::OldCopy`].
+    #[serde(default)]
+    pub copy: bool,
 }
 
 /// A response of the agent.
@@ -347,6 +378,13 @@ pub enum Response {
     },
     /// Answer to List: path and size.
     Files(Vec<(String, u64)>),
+    /// Answer to Follow.
+    Followed {
+        /// The lines, once for each pattern that is found in them.
+        lines: Vec<FollowedLine>,
+        /// How far each file was read.
+        positions: BTreeMap<String, u64>,
+    },
     /// Answer to Inject.
     Injected {
         /// One sentence for each step.
@@ -373,6 +411,8 @@ pub enum Response {
     },
     /// Answer to Heard.
     Heard(Vec<HeardPing>),
+    /// Answer to HeardVolleys.
+    HeardVolleys(Vec<HeardVolley>),
     /// Answer to Reach.
     Reached {
         /// Positions with a completed handshake.
@@ -417,6 +457,17 @@ pub struct HeardPing {
     pub count: u32,
 }
 
+/// A line of a log in which a pattern is found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowedLine {
+    /// The file.
+    pub log: String,
+    /// The position of the pattern in the request.
+    pub pattern: usize,
+    /// Its first 500 characters.
+    pub line: String,
+}
+
 /// The state of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceState {
@@ -439,6 +490,9 @@ pub struct Proof {
     pub detail: Vec<String>,
     /// Packets dropped so far by the fault's rule.
     pub dropped_packets: u64,
+    /// The counts of its `packet` injections.
+    #[serde(default)]
+    pub counts: Vec<PacketCounts>,
 }
 
 /// An undo without a request.

@@ -83,6 +83,31 @@ impl ScheduledFault {
     }
 }
 
+impl ScheduledFault {
+    /// As a plan writes it, without what it leaves out: absent options, and the shapes of a partition with a cut.
+    pub fn compact(&self) -> serde_json::Value {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        without_nulls(&mut value);
+        if let Some(partition) = value.get_mut("partition").and_then(serde_json::Value::as_object_mut)
+            && partition.contains_key("cut")
+        {
+            partition.remove("shape");
+        }
+        value
+    }
+}
+
+fn without_nulls(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(without_nulls);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(without_nulls),
+        _ => {}
+    }
+}
+
 /// Keys of an entry beside the fault's name.
 const KEYS: [&str; 7] = ["id", "at", "when", "wait", "for", "unless_by", "exactly"];
 

@@ -147,7 +147,8 @@ impl PlanArgs {
     pub fn target(&self, plan: &Plan) -> Result<Target, Failure> {
         let target = targets::load(&plan.target, self.folder(), &plan.options)
             .map_err(|error| Failure::Usage(error.to_string()))?
-            .under(plan.all_workloads());
+            .under(plan.all_workloads())
+            .defining(plan.own_faults());
         secrets::keep(target.names());
         target.secrets().for_each(secrets::learn_all);
         let mistakes = fit::mistakes(plan, &target);

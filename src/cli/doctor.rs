@@ -159,6 +159,7 @@ async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<
             address: node.address,
             others: deployment.addresses(&node.name),
             ports: deployment.ports(&node.name),
+            port_roles: deployment.port_roles(&node.name),
             services: Vec::new(),
             own_kernel: false,
         }

@@ -97,7 +97,7 @@ fn up(name: &str, nodes: u16, out: &mut Output) -> Result<Exit, Failure> {
         out.document(&described(&lab))?;
     } else {
         if lab.rootless() {
-            out.note(&format!("lab {name} has {}; docs/hosts.md says what is missing in it", lab.users()));
+            out.note(format!("lab {name} has {}; docs/hosts.md says what is missing in it", lab.users()));
         }
         out.line(format!(
             "lab {name} is up: {nodes} {}, `cluster: {{lab: {name}}}` in a plan; `dsfuzz lab down {name}` ends it",

@@ -34,9 +34,11 @@ pub(super) fn met<'h>(history: &'h History, bound: &'h [String]) -> Vec<Effectiv
         if lasted < IN_FORCE_MIN {
             return None;
         }
-        let begun = begins(fault)?;
-        let gone = fault.possible().map_or(u64::MAX, |(_, to)| to);
-        let others = || history.faults.iter().filter(|other| other.id != fault.id);
+        // Calls before and after it are those around all faults that overlap with it.
+        let together = together(history, fault);
+        let begun = together.iter().filter_map(|fault| begins(fault)).min()?;
+        let gone = together.iter().filter_map(|fault| fault.possible()).map(|(_, to)| to).max().unwrap_or(u64::MAX);
+        let others = || history.faults.iter().filter(|other| together.iter().all(|fault| fault.id != other.id));
         let before = others().filter_map(Fault::possible).map(|(_, to)| to).filter(|end| *end <= begun).max();
         let next = others().filter_map(begins).filter(|begin| *begin >= gone).min();
         let asked = bound.iter().map(|node| (node.as_str(), rates(history, node, from.time, to.time).asked));
@@ -52,6 +54,27 @@ pub(super) fn met<'h>(history: &'h History, bound: &'h [String]) -> Vec<Effectiv
     history.faults.iter().filter_map(one).collect()
 }
 
+/// A fault and all that may have been in force at the same time as it, or as one of these.
+fn together<'h>(history: &'h History, fault: &'h Fault) -> Vec<&'h Fault> {
+    let mut together = vec![fault];
+    let mut at = 0;
+    while let Some((from, to)) = together.get(at).map(|fault| fault.possible().unwrap_or_default()) {
+        for other in history.faults_within(from, to) {
+            if together.iter().all(|known| known.id != other.id) {
+                together.push(other);
+            }
+        }
+        at += 1;
+    }
+    together
+}
+
+/// The faults that may have been in force while this one certainly was, this one first.
+fn meanwhile<'h>(history: &'h History, fault: &'h Fault) -> Vec<&'h Fault> {
+    let others = fault.certain().map(|(from, to)| history.faults_within(from.time, to.time)).unwrap_or_default();
+    std::iter::once(fault).chain(others.into_iter().filter(|other| other.id != fault.id)).collect()
+}
+
 /// Ok calls between `from` and `to`.
 fn ok_between(history: &History, from: u64, to: u64) -> u64 {
     let first = history.ops().partition_point(|op| op.call_time <= from);
@@ -59,27 +82,36 @@ fn ok_between(history: &History, from: u64, to: u64) -> u64 {
     within.filter(|op| op.outcome == Outcome::Ok && op.reply_time < to).count() as u64
 }
 
-/// Whether a fault leaves a majority: more than half of the nodes run and reach each other in both directions.
-pub(super) fn leaves_majority(nodes: &[String], fault: &Fault) -> bool {
+/// Whether a fault, with those that overlap with it, leaves a majority: more than half of the nodes run and reach each other in
+/// both directions.
+pub(super) fn leaves_majority(history: &History, fault: &Fault) -> bool {
+    let faults = meanwhile(history, fault);
+    let taken =
+        |node: &String| faults.iter().any(|fault| leaves(fault) == Leaves::OtherNodes && fault.nodes.contains(node));
+    let left: Vec<String> = history.nodes.iter().filter(|node| !taken(node)).cloned().collect();
     // For an unknown kind of fault the history's cut decides.
-    let left = match facts(&fault.kind).map_or(Leaves::ConnectedNodes, |facts| facts.leaves) {
-        Leaves::AllNodes => nodes.len(),
-        Leaves::OtherNodes => nodes.iter().filter(|node| !fault.nodes.contains(node)).count(),
-        Leaves::ConnectedNodes => components(nodes, &fault.cut).iter().map(Vec::len).max().unwrap_or(0),
-    };
-    2 * left > nodes.len()
+    let cuts = faults.iter().filter(|fault| leaves(fault) == Leaves::ConnectedNodes);
+    let cut: Vec<(String, String)> = cuts.flat_map(|fault| fault.cut.iter().cloned()).collect();
+    let reach = components(&left, &cut).iter().map(Vec::len).max().unwrap_or(0);
+    2 * reach > history.nodes.len()
 }
 
-/// Whether a fault leaves nodes that serve: a majority; where nothing fails over, also each node that ever led, in reach of all
-/// others.
+fn leaves(fault: &Fault) -> Leaves {
+    facts(&fault.kind).map_or(Leaves::ConnectedNodes, |facts| facts.leaves)
+}
+
+/// Whether a fault, with those that overlap with it, leaves nodes that serve: a majority; where nothing fails over, also each node
+/// that ever led, in reach of all others.
 pub(super) fn leaves_service(history: &History, fault: &Fault, leaders: &[Leadership], facts: &TargetFacts) -> bool {
+    let faults = meanwhile(history, fault);
     let touches = |leader: &Leadership| {
-        let leaves = dsfuzz_nemesis::facts(&fault.kind).map_or(Leaves::ConnectedNodes, |facts| facts.leaves);
-        let lost = leaves != Leaves::AllNodes && fault.nodes.contains(&leader.node);
-        lost || fault.cut.iter().any(|(from, to)| *from == leader.node || *to == leader.node)
+        faults.iter().any(|fault| {
+            let lost = leaves(fault) != Leaves::AllNodes && fault.nodes.contains(&leader.node);
+            lost || fault.cut.iter().any(|(from, to)| *from == leader.node || *to == leader.node)
+        })
     };
     let leader_left = facts.failover || !(leaders.is_empty() || leaders.iter().any(touches));
-    leader_left && leaves_majority(&history.nodes, fault)
+    leader_left && leaves_majority(history, fault)
 }
 
 /// The load of each node before, during and after each fault that began.

@@ -167,12 +167,14 @@ fn leader_changes(
     leaderless: bool,
 ) -> Option<Evidence> {
     let may_move = |fault: &Fault| facts(&fault.kind).is_none_or(|facts| facts.may_move_leader);
-    let disturbs = |fault: &Fault| may_move(fault) && fault.planned.contains("leader");
+    // Not a former leader, nor the leader of another fault.
+    let leader = |word: &str| word == "leader" || word.starts_with("leader+");
+    let disturbs = |fault: &Fault| may_move(fault) && fault.planned.split_whitespace().any(leader);
     let aimed = info.facts.leads && history.faults.iter().any(disturbs);
     let moves = |met: &&EffectiveFault<'_>| {
         disturbs(met.fault)
             && met.lasted > info.facts.election()
-            && effective_fault::leaves_majority(&history.nodes, met.fault)
+            && effective_fault::leaves_majority(history, met.fault)
     };
     let mover = met.iter().find(moves).filter(|_| info.facts.leads && info.facts.failover);
     let min = if mover.is_some() { asked.leader_changes_min } else { 0 };

@@ -13,7 +13,6 @@ use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict};
 use crate::targets::TargetFacts;
 use crate::targets::recipe::Exits;
 use dsfuzz_checkers::{Budget, CHECKERS, CRASHES, History, Options, Phase, Severity, Validity, Value, Verdict};
-use dsfuzz_nemesis::facts::Leaves;
 use dsfuzz_workloads::{Part, Workload, WorkloadOptions};
 use never_ok::NeverOk;
 use std::borrow::Cow;
@@ -90,7 +89,7 @@ impl Rules {
         let kinds: Vec<String> = kinds.into_iter().map(String::from).collect();
         let schedule = plan.nemesis.iter().flat_map(|nemesis| &nemesis.schedule);
         let scheduled = schedule.map(|entry| entry.id.clone()).collect();
-        let cuts = faults().any(|facts| facts.leaves == Leaves::ConnectedNodes);
+        let cuts = plan.nemesis.iter().any(dsfuzz_nemesis::NemesisOptions::cuts_links);
         let (mut if_seen, mut not_asked) = (Vec::new(), Vec::new());
         if plan.check.is_empty() && !cuts {
             if !facts.leads || facts.several_leaders {

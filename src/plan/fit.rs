@@ -8,7 +8,8 @@ use crate::lab::Lab;
 use crate::targets::Target;
 use crate::targets::exec::asks_for_versions;
 use dsfuzz_checkers::FinalReads;
-use dsfuzz_nemesis::{ClusterShape, IN_FORCE_MIN, Span, Timetable};
+use dsfuzz_nemesis::schedule::Begin;
+use dsfuzz_nemesis::{ClusterShape, IN_FORCE_MIN, NemesisOptions, ScheduledFault, Span, Timetable};
 use dsfuzz_workloads::WorkloadOptions;
 
 /// Reasons why this plan cannot run on this target, one sentence each.
@@ -49,6 +50,11 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
         if !nodes.is_empty() {
             mistakes.extend(nemesis.mistakes(&nodes));
         }
+        let roles: Vec<String> = target.ports().into_keys().collect();
+        mistakes.extend(nemesis.role_mistakes(&roles));
+        let own: Vec<&str> = target.recipes_faults().map(|fault| fault.name.as_str()).collect();
+        mistakes.extend(nemesis.own_mistakes(&own));
+        mistakes.extend(unknown_roles(nemesis, target));
         if !target.recipe().has_leaders() {
             let name = target.name();
             mistakes.extend(nemesis.aimed_at_leader().into_iter().map(|words| {
@@ -60,6 +66,27 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
         }
     }
     mistakes
+}
+
+/// Triggers by roles that the recipe does not name.
+fn unknown_roles(nemesis: &NemesisOptions, target: &Target) -> Vec<String> {
+    let recipe = target.recipe();
+    let probed = recipe.role.iter().flat_map(|probe| &probe.roles).map(|rule| rule.name.as_str());
+    let logged = recipe.logs.iter().flat_map(|log| &log.patterns).map(|pattern| pattern.role.as_str());
+    let mut known: Vec<&str> = probed.chain(logged).collect();
+    known.sort_unstable();
+    known.dedup();
+    let waits = |entry: &ScheduledFault| match &entry.begin {
+        Begin::When(trigger) => trigger.role().map(str::to_owned),
+        Begin::At(_) => None,
+    };
+    let unknown = nemesis.schedule.iter().filter_map(|entry| Some((entry, waits(entry)?)));
+    let unknown = unknown.filter(|(_, role)| role != "leader" && !known.contains(&role.as_str()));
+    let sentence = |(entry, role): (&ScheduledFault, String)| {
+        let (id, name) = (&entry.id, target.name());
+        format!("fault {id}: when: role: {role}: the recipe of {name} names {}", known.join(", "))
+    };
+    unknown.map(sentence).collect()
 }
 
 /// The mistake of a declared workload whose replies nothing judges.

@@ -18,8 +18,10 @@ pub use overrides::Overrides;
 
 use crate::cluster::{ExecOptions, SshOptions};
 use dsfuzz_checkers::FinalReads;
+use dsfuzz_nemesis::disk::DiskKind;
+use dsfuzz_nemesis::own::OwnOptions;
 use dsfuzz_nemesis::protocol::ability;
-use dsfuzz_nemesis::{NemesisOptions, Span};
+use dsfuzz_nemesis::{FaultOptions, NemesisOptions, Span};
 use dsfuzz_workloads::WorkloadOptions;
 use schemars::JsonSchema;
 use serde::de::{self, Deserializer};
@@ -74,10 +76,27 @@ impl Plan {
         self.workload.iter().chain(&self.workloads)
     }
 
+    /// The faults of the plan's or the recipe's own.
+    pub fn own_faults(&self) -> impl Iterator<Item = &OwnOptions> {
+        self.nemesis.iter().flat_map(NemesisOptions::own)
+    }
+
     /// Whether a fault of the plan needs layers over the target's folders.
     pub fn needs_disk_layers(&self) -> bool {
         let mut kinds = self.nemesis.iter().flat_map(NemesisOptions::kinds);
         kinds.any(|facts| facts.needs.on(self.cluster.own_kernel()).contains(&ability::DISK_LAYER))
+    }
+
+    /// Whether a fault of the plan puts an old copy of the target's files back.
+    pub fn needs_disk_copies(&self) -> bool {
+        let faults = self.nemesis.iter().flat_map(NemesisOptions::all_faults);
+        let exact =
+            self.nemesis.iter().flat_map(|nemesis| &nemesis.schedule).any(|entry| entry.fault.options().is_none());
+        let old_copy = |fault: &FaultOptions| match fault {
+            FaultOptions::Disk(options) => options.effect.items().contains(&DiskKind::OldCopy),
+            _ => false,
+        };
+        (exact && self.needs_disk_layers()) || faults.into_iter().any(|(fault, _)| old_copy(fault))
     }
 
     /// How long final reads must show no change before differing replicas count as stable, by the plan's checkers.

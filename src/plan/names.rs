@@ -20,7 +20,7 @@ pub struct Entry {
     pub options: Vec<OptionDoc>,
     /// What belongs to it, by what it is: of a workload its `functions`, the `checkers` that it drives and the built-in `targets`
     /// that can carry it; of a checker the `workloads` that drive it (`any` where it judges runs); of a target the `objects` of its clients and the
-    /// `workloads` that it can carry.
+    /// `workloads` that it can carry, and the `faults` of its own.
     #[serde(flatten)]
     pub belongs: BTreeMap<&'static str, Vec<String>>,
 }
@@ -77,7 +77,8 @@ pub fn targets() -> Vec<Entry> {
     let entry = |name: &str| {
         let target = built_in(name)?;
         let entry = Entry { options: options(&target), ..Entry::new(name, target.recipe().doc.trim()) };
-        Some(entry.with("objects", objects(&target)).with("workloads", carried(&target)))
+        let faults = target.recipe().faults.iter().map(|fault| fault.name.clone()).collect();
+        Some(entry.with("objects", objects(&target)).with("workloads", carried(&target)).with("faults", faults))
     };
     crate::targets::builtin().into_iter().filter_map(entry).collect()
 }
@@ -106,6 +107,13 @@ pub fn targets_markdown() -> String {
         for OptionDoc { name, takes, default, doc } in entry.options {
             let default = default.map_or("left out".to_owned(), |default| format!("`{default}`"));
             let _ = writeln!(text, "| `{name}` | {} | {default} | {} |", bar(&takes), bar(doc.trim()));
+        }
+        let target = built_in(&entry.name);
+        let faults = target.iter().flat_map(|target| &target.recipe().faults);
+        let faults: Vec<String> =
+            faults.map(|fault| format!("| `{}` | {} |", fault.name, bar(fault.doc.trim()))).collect();
+        if !faults.is_empty() {
+            let _ = writeln!(text, "\n| fault (`own: {{name: ..}}`) | |\n|---|---|\n{}", faults.join("\n"));
         }
         text.push('\n');
     }

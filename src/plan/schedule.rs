@@ -19,16 +19,10 @@ pub fn to_yaml(schedule: &[ScheduledFault]) -> String {
 
 /// An entry on one line, its keys in the order in which they are read.
 pub fn line(entry: &ScheduledFault) -> String {
-    let Ok(serde_json::Value::Object(mut map)) = serde_json::to_value(entry) else { return String::new() };
+    let serde_json::Value::Object(mut map) = entry.compact() else { return String::new() };
     let mut parts = Vec::new();
     for key in ["id", "at", "when", "wait", "for", "unless_by"] {
         parts.extend(map.remove(key).map(|value| on_one_line(&serde_json::json!({key: value}))));
-    }
-    // A cut says all of a partition: its shapes are left out.
-    if let Some(partition) = map.get_mut("partition").and_then(serde_json::Value::as_object_mut)
-        && partition.contains_key("cut")
-    {
-        partition.remove("shape");
     }
     parts.extend(map.into_iter().map(|(key, value)| on_one_line(&serde_json::json!({key: value}))));
     let inner = parts.iter().map(|part| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')).unwrap_or(part));

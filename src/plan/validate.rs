@@ -302,12 +302,6 @@ fn schedule(nemesis: &NemesisOptions) -> Result<(), Mistake> {
         if entry.duration(nemesis.lasts).0.is_zero() {
             return wrong(&["nemesis", "schedule", &at, "for"], "this duration cannot be zero", "such as 6s");
         }
-        if let Begin::When(trigger) = &entry.begin
-            && !matches!(trigger, Trigger::Fault { .. })
-        {
-            let help = "use {fault: ..}, or `at`";
-            return wrong(&["nemesis", "schedule", &at, "when"], "only triggers by a fault are observed yet", help);
-        }
         if let Begin::When(Trigger::Log { pattern, .. }) = &entry.begin
             && let Err(error) = regex_lite::Regex::new(pattern)
         {

@@ -68,15 +68,21 @@ fn row(html: &mut String, input: &ReportInput<'_>, fault: &Fault) {
     let _ = write!(
         html,
         "<tr id=\"fault-{id}\" data-fault=\"{id}\"><th scope=\"row\"><i class=\"swatch fault-{colour}\"></i>{kind} \
-         <small>{id}</small><td>{planned}<td>{what}{detail}<td class=\"n\">{begun}<td class=\"n\">{proven}<td \
+         <small>{id}{name}</small><td>{planned}<td>{what}{detail}<td class=\"n\">{begun}<td class=\"n\">{proven}<td \
          class=\"n\">{again}<td class=\"n\">{healed}<td class=\"n\">{rates}<td class=\"n\">{losses}</tr>",
         id = fault.id,
         colour = super::palette::fault_colour(&fault.kind),
         kind = escape(&fault.kind),
+        name = if fault.name.is_empty() { String::new() } else { format!(" {}", escape(&fault.name)) },
         planned = escape(&words::shorten(&fault.planned, 160)),
         what = escape(&words::shorten(what, 300)),
         detail = detail(fault),
-        begun = missing(fault.begun, "–"),
+        begun = match fault.begun {
+            None if fault.missed || fault.not_triggered => {
+                format!("<span class=\"warn\">{}</span>", words::never_begun(fault))
+            }
+            begun => missing(begun, "–"),
+        },
         proven = missing(fault.proven, "not proven"),
         again = missing(fault.reproven, "no"),
     );

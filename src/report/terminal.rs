@@ -187,7 +187,7 @@ fn faults(out: &mut String, input: &ReportInput<'_>) {
 }
 
 fn fault_row(input: &ReportInput<'_>, fault: &Fault) -> Vec<String> {
-    let (from, to) = fault.possible().map_or(("never begun".to_string(), String::new()), |(from, to)| {
+    let (from, to) = fault.possible().map_or((words::never_begun(fault).to_string(), String::new()), |(from, to)| {
         let open = if input.source == Source::CutOff { words::UNRECORDED } else { "not healed" };
         (words::moment(from), if to == u64::MAX { open.to_string() } else { words::moment(to) })
     });

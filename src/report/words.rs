@@ -320,10 +320,20 @@ pub(super) fn op_line(history: &History, op: &Op<'_>) -> String {
     format!("#{}  {node}p{process}  {} – {end}  {what}  {}{error}", op.call, moment(op.call_time), outcome(op.outcome))
 }
 
-/// A fault in words: as resolved, else as planned, else its kind.
+/// A fault in words: its id in the schedule, then as resolved, else as planned, else its kind.
 pub(super) fn fault(fault: &Fault) -> String {
-    let said = if fault.what.is_empty() { &fault.planned } else { &fault.what };
-    if said.is_empty() { fault.kind.clone() } else { said.clone() }
+    let said = [&fault.what, &fault.planned, &fault.kind].into_iter().find(|text| !text.is_empty());
+    let said = said.map_or("", |text| text.as_str());
+    if fault.name.is_empty() { said.to_owned() } else { format!("{}: {said}", fault.name) }
+}
+
+/// Why a fault never began, in a few words.
+pub(super) fn never_begun(fault: &Fault) -> &'static str {
+    match (fault.not_triggered, fault.missed) {
+        (true, _) => "not triggered",
+        (_, true) => "missed",
+        _ => "never begun",
+    }
 }
 
 #[cfg(test)]

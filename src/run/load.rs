@@ -7,6 +7,7 @@ use super::progress::{Progress, Snapshot};
 use super::recorder::Recorder;
 use super::roles::{Leaders, Leadership, Prober};
 use super::settle::SettleOptions;
+use super::signals::{Observers, RunSignals};
 use super::{Run, clients, clocks, either};
 use crate::cluster::{Node, NodeAccess};
 use crate::store::Readiness;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// How long a fault that needs a leader waits for an election.
@@ -29,6 +31,7 @@ const ELECTION: Duration = Duration::from_secs(3);
 pub(super) struct Load {
     recorder: Arc<Recorder>,
     executor: Arc<Executor>,
+    signals: Arc<RunSignals>,
     prober: Option<Prober>,
     leaders: watch::Sender<Leadership>,
     hosts: Arc<Hosts>,
@@ -82,10 +85,13 @@ impl Load {
         );
         let every = deployment.role_pace().map_or(Duration::ZERO, |(every, _)| every);
         let executor = executor.with_limits(Limits { view: ELECTION + every, ..Limits::default() });
+        let signals = Arc::new(RunSignals::new(&run.timetable, hosts, deployment, recorder));
+        let executor = executor.with_signals(Arc::new(Observers(signals.clone())));
         Load {
             recorder: recorder.clone(),
             executor: Arc::new(executor),
-            prober: deployment.role_pace().map(|pace| prober(deployment, recorder, pace)),
+            prober: deployment.role_pace().map(|pace| prober(deployment, recorder, &signals, pace)),
+            signals,
             options: driver_options(run, leaders.subscribe()),
             leaders,
             hosts: hosts.clone(),
@@ -138,6 +144,7 @@ impl Load {
         progress: &Arc<dyn Progress>,
         halt: watch::Receiver<bool>,
     ) -> (std::time::Instant, DriverSummary, MeasuredFaults) {
+        self.signals.load_begins();
         let start = Instant::now();
         let (over, load_over) = watch::channel(false);
         let breaking = {
@@ -212,7 +219,7 @@ impl Load {
         let task = prober.map(|prober| tokio::spawn(prober.run(nodes, leaders, stopped)));
         let clocks = self.timetable.faults.iter().any(|fault| fault.facts().samples_clocks);
         let clocks = clocks.then(|| tokio::spawn(clocks::watch(self.hosts.clone(), self.recorder.clone())));
-        Watch { stop, task, clocks }
+        Watch { stop, task, clocks, following: self.signals.follow() }
     }
 
     fn tick(&self, progress: Arc<dyn Progress>) -> tokio::task::JoinHandle<()> {
@@ -238,11 +245,13 @@ pub(super) struct Watch {
     stop: watch::Sender<bool>,
     task: Option<tokio::task::JoinHandle<()>>,
     clocks: Option<tokio::task::JoinHandle<()>>,
+    following: JoinSet<()>,
 }
 
 impl Watch {
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(mut self) {
         self.stop.send_replace(true);
+        self.following.abort_all();
         if let Some(clocks) = self.clocks {
             clocks.abort();
         }
@@ -295,7 +304,13 @@ fn driver_options(run: &Run, leaders: Leaders) -> DriverOptions {
     }
 }
 
-fn prober(deployment: &Deployment, recorder: &Arc<Recorder>, (every, deadline): (Duration, Duration)) -> Prober {
+fn prober(
+    deployment: &Deployment,
+    recorder: &Arc<Recorder>,
+    signals: &Arc<RunSignals>,
+    (every, deadline): (Duration, Duration),
+) -> Prober {
+    let signals = signals.clone();
     let several = deployment.leads_in_shards();
     let (deployment, marking, recording) = (deployment.clone(), recorder.clone(), recorder.clone());
     Prober {
@@ -310,7 +325,10 @@ fn prober(deployment: &Deployment, recorder: &Arc<Recorder>, (every, deadline): 
             })
         }),
         mark: Arc::new(move || marking.mark()),
-        record: Arc::new(move |claim| recording.role(claim)),
+        record: Arc::new(move |claim| {
+            signals.probed(&claim);
+            recording.role(claim)
+        }),
         every,
         deadline,
         several,
@@ -324,21 +342,24 @@ fn views(run: &Run, deployment: &Deployment, leaders: Leaders) -> Views {
         address: node.address,
         others: deployment.addresses(&node.name),
         ports: deployment.ports(&node.name),
+        port_roles: deployment.port_roles(&node.name),
         services: deployment.services(&node.name).into_iter().map(|service| service.name).collect(),
         own_kernel,
     };
     let nodes: Vec<NodeView> = run.job.nodes.iter().map(view).collect();
+    let own = deployment.faults();
     let control_boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let control_boot_id = control_boot_id.trim().to_string();
     Arc::new(move |for_leader| {
         let (nodes, control_boot_id, mut leaders) = (nodes.clone(), control_boot_id.clone(), leaders.clone());
+        let own = own.clone();
         Box::pin(async move {
             // Right after a heal an election may be under way. A fault that needs a leader waits for it; any other fault
             // does not.
             let wait = if for_leader { ELECTION } else { Duration::ZERO };
             let _ = tokio::time::timeout(wait, leaders.wait_for(|leadership| !leadership.now.is_empty())).await;
             let Leadership { now, former } = leaders.borrow().clone();
-            ClusterView { nodes, leaders: now, former_leaders: former, control_boot_id, ..ClusterView::default() }
+            ClusterView { nodes, leaders: now, former_leaders: former, own, control_boot_id, ..ClusterView::default() }
         })
     })
 }
@@ -346,11 +367,13 @@ fn views(run: &Run, deployment: &Deployment, leaders: Leaders) -> Views {
 fn log(recorder: Arc<Recorder>, active: Arc<Active>, progress: Arc<dyn Progress>) -> EventSink {
     Arc::new(move |event| {
         active.note(event.fault, event.step, &event.what);
+        let name = if event.name.is_empty() { event.fault.to_string() } else { event.name.clone() };
         if !matches!(event.step, FaultStep::Planned | FaultStep::Resolved) {
-            tracing::info!(fault = event.fault, step = ?event.step, what = %event.what, detail = ?event.detail, "fault");
+            tracing::info!(fault = %name, step = ?event.step, what = %event.what, detail = ?event.detail, "fault");
         }
-        if matches!(event.step, FaultStep::Unproven | FaultStep::Lapsed | FaultStep::Unhealed) {
-            progress.line(&format!("fault {} {:?}: {}", event.fault, event.step, event.detail.join("; ")));
+        use FaultStep::{Lapsed, Missed, NotTriggered, Unhealed, Unproven};
+        if matches!(event.step, Unproven | Lapsed | Unhealed | Missed | NotTriggered) {
+            progress.line(&format!("fault {name} {:?}: {}", event.step, event.detail.join("; ")));
         }
         recorder.fault(event)
     })

@@ -21,6 +21,7 @@ pub mod reach;
 pub mod recorder;
 pub mod roles;
 pub mod settle;
+mod signals;
 pub mod stop;
 
 pub use export::read_back;
@@ -78,7 +79,9 @@ pub struct FinishedRun {
 
 /// Runs a job. An error is a failure before anything could be judged; later failures are part of the verdict.
 pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receiver<StopRequest>) -> Result<FinishedRun> {
-    let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?.under(job.plan.all_workloads());
+    let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?
+        .under(job.plan.all_workloads())
+        .defining(job.plan.own_faults());
     let workloads = workloads(&job.plan);
     let nodes: Vec<Node> = job.nodes.iter().map(|(node, _)| node.clone()).collect();
     secrets::keep(nodes.iter().map(|node| &*node.name));
@@ -219,7 +222,10 @@ impl Run {
                     self.progress.line(&sentence);
                     self.phases.unseen(format!("calls of another run may be among those recorded: {sentence}"));
                 }
-                let deployment = deployment.with_disk_layers(self.job.plan.needs_disk_layers());
+                let deployment = {
+                    let plan = &self.job.plan;
+                    deployment.with_disk_layers(plan.needs_disk_layers(), plan.needs_disk_copies())
+                };
                 if self.able(&hosts, &deployment).await {
                     self.deployed(&hosts, deployment).await;
                 }

@@ -7,7 +7,10 @@ mod heal;
 mod in_force;
 mod links;
 mod outcome;
+mod packet_proof;
+mod packets;
 mod paths;
+mod ports;
 mod proof;
 mod remotes;
 mod scheduled;
@@ -25,7 +28,7 @@ use crate::cluster::RemoteError;
 use dsfuzz_checkers::history::{FaultEvent, FaultProblem, FaultStep, Mark};
 use dsfuzz_nemesis::facts::VerifiedBy;
 use dsfuzz_nemesis::fault::Link;
-use dsfuzz_nemesis::protocol::{Injection, Request};
+use dsfuzz_nemesis::protocol::{Command, Injection, OwnCommands, Request, Response};
 use dsfuzz_nemesis::{BoundFault, ClusterView, NodeView, PlannedFault, ResolvedFault, Timetable, resolve, schedule};
 use dsfuzz_workloads::BoxFuture;
 use fault_log::{FaultLog, FaultLogs};
@@ -34,6 +37,7 @@ use links::OpenPaths;
 use proof::{CountedFrom, LookBefore};
 use remotes::everywhere;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -85,6 +89,8 @@ impl Default for Limits {
     }
 }
 
+/// Time for stopping and starting services beside the commands of a fault of one's own.
+const SERVICES: Duration = Duration::from_secs(10);
 /// The times of a fault in force.
 #[derive(Clone, Copy)]
 struct InForceUntil {
@@ -117,6 +123,8 @@ pub struct Executor {
     bound: Mutex<BTreeMap<String, BoundFault>>,
     /// The paths that were open before the first fault of a schedule.
     baseline: Mutex<OpenPaths>,
+    /// The further addresses of each node at that time.
+    addresses: Mutex<BTreeMap<String, Vec<IpAddr>>>,
     signals: Arc<dyn Signals>,
 }
 
@@ -135,6 +143,7 @@ impl Executor {
             in_force: InForce::default(),
             bound: Mutex::default(),
             baseline: Mutex::default(),
+            addresses: Mutex::default(),
             signals: Arc::new(NoSignals),
         }
     }
@@ -227,15 +236,15 @@ impl Executor {
         let (id, fault, open) = (planned.id, Arc::new(fault), Arc::new(open));
         outcome.what.clone_from(&fault.what);
         outcome.nodes.clone_from(&fault.nodes);
-        self.reprove_overtaken(id, &fault).await;
+        self.reprove_overtaken(&log, &fault).await;
         self.in_force.enter(id, planned.name(), fault.clone(), open.clone());
         let begun = Instant::now();
         let slip = begun.saturating_duration_since(due);
         outcome.slip_ms = Some(millis(slip));
         outcome.begun = Some(log.begin((slip >= SLIP_NOTED).then_some(slip)));
-        let (failed, late) = self.inject(id, &fault).await;
+        let Injected { failed, late, said } = self.inject(id, &fault).await;
         let injected = failed.is_empty();
-        let before = LookBefore { problems: [before.problems, failed].concat(), ..before };
+        let before = LookBefore { problems: [before.problems, failed].concat(), said, ..before };
         self.prove(&log, (&fault, &open), before, decided, stop, outcome).await;
         if injected {
             wait((begun + planned.lasts.0).min(quiet_from), stop).await;
@@ -254,13 +263,13 @@ impl Executor {
     }
 
     /// Verifies once more the faults whose processes this one is about to end: after that nothing shows their effect.
-    async fn reprove_overtaken(&self, id: u64, fault: &ResolvedFault) {
-        for (other, held) in self.in_force.overtakes(id, fault) {
+    async fn reprove_overtaken(&self, by: &FaultLog<'_>, fault: &ResolvedFault) {
+        for (other, held) in self.in_force.overtakes(by.id(), fault) {
             let Some(log) = self.logs.begun(other) else { continue };
             let verified = self.verify(other, (&held.fault, &held.open), CountedFrom::Round, self.limits.look).await;
             match verified {
                 Ok(detail) => {
-                    let why = format!("fault {id} is about to end the processes that it holds");
+                    let why = format!("fault {} is about to end the processes that it holds", by.name());
                     log.record(FaultStep::Reproven, [detail, vec![why]].concat());
                 }
                 Err(problems) => {
@@ -275,7 +284,7 @@ impl Executor {
         let mut view =
             view.map_err(|_| format!("no view of the cluster within {} ms", self.limits.view.as_millis()))?;
         self.remember(&view);
-        if planned.facts().verified_by == VerifiedBy::Links {
+        if planned.facts().verified_by != VerifiedBy::State {
             self.learn_addresses(&mut view).await;
         }
         resolve(planned, &view).map_err(|why| why.to_string())
@@ -305,22 +314,46 @@ impl Executor {
         nodes.iter().find(|view| view.name == node).cloned()
     }
 
-    /// Injects on all nodes in parallel. Returns the problems, and the nodes without a response.
-    async fn inject(&self, id: u64, fault: &ResolvedFault) -> (Vec<String>, Vec<String>) {
+    /// The limits for a fault: longer where its commands may take longer.
+    fn limits_of(&self, fault: &ResolvedFault) -> Limits {
+        let mut limits = self.limits;
+        for (_, injection) in &fault.injections {
+            let Injection::Own { commands, .. } = injection else { continue };
+            let OwnCommands { begin, prove, heal, healed, .. } = &**commands;
+            // Each may take its deadline, and services may be stopped and started.
+            let take = |steps: &[&Command]| OwnCommands::may_take(steps) + SERVICES;
+            limits.inject = limits.inject.max(take(&[prove, healed, begin]));
+            limits.look = limits.look.max(take(&[prove]));
+            limits.prove = limits.prove.max(take(&[prove]));
+            limits.undo = limits.undo.max(take(&[heal, healed, healed]));
+            limits.heal = limits.heal.max(2 * limits.undo);
+        }
+        limits
+    }
+
+    /// Injects on all nodes in parallel.
+    async fn inject(&self, id: u64, fault: &ResolvedFault) -> Injected {
         let asks = fault
             .injections
             .iter()
             .map(|(node, injection)| (node.clone(), Request::Inject { fault: id, injection: injection.clone() }));
-        let (mut failed, mut late) = (Vec::new(), Vec::new());
-        for (node, answer) in everywhere(&self.remotes, asks.collect(), self.limits.inject).await {
-            if let Err(error) = answer {
-                failed.push(format!("the injection failed: {error}"));
-                if !matches!(error, RemoteError::Refused { .. }) {
-                    late.push(node);
+        let tells = fault.injections.iter().any(|(_, injection)| matches!(injection, Injection::Own { .. }));
+        let mut injected = Injected::default();
+        for (node, answer) in everywhere(&self.remotes, asks.collect(), self.limits_of(fault).inject).await {
+            match answer {
+                Ok(Response::Injected { detail }) if tells => {
+                    injected.said.extend(detail.iter().map(|said| format!("{node}: {said}")));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    injected.failed.push(format!("the injection failed: {error}"));
+                    if !matches!(error, RemoteError::Refused { .. }) {
+                        injected.late.push(node);
+                    }
                 }
             }
         }
-        (failed, late)
+        injected
     }
 
     /// Verifies after the injections, and records whether the fault is in force, with these earlier problems.
@@ -350,7 +383,7 @@ impl Executor {
                 self.in_force.proven(log.id());
                 log.record(
                     FaultStep::Proven,
-                    [detail, vec![format!("proven {took_ms} ms after the decision")]].concat(),
+                    [before.said, detail, vec![format!("proven {took_ms} ms after the decision")]].concat(),
                 );
             }
             Err(problems) => {
@@ -385,6 +418,17 @@ impl Executor {
         let kills = fault.injections.iter().any(|(_, injection)| matches!(injection, Injection::Kill { .. }));
         (kills && self.runs_again(fault).await).then_some(FaultProblem::RunsAgain)
     }
+}
+
+/// The outcome of the injections of a fault.
+#[derive(Default)]
+struct Injected {
+    /// The problems.
+    failed: Vec<String>,
+    /// The nodes without a response.
+    late: Vec<String>,
+    /// The output of commands of a fault of one's own.
+    said: Vec<String>,
 }
 
 /// The reason for the end of a wait.

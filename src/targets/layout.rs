@@ -10,7 +10,7 @@ use super::recipe::{
 use super::template::{NodeNames, Scope, TemplateVariables};
 use super::{Target, recipe};
 use crate::cluster::Node;
-use dsfuzz_nemesis::protocol::{Command, DiskFolder, Service};
+use dsfuzz_nemesis::protocol::{Command, DiskFolder, OwnCommands, Service};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -62,6 +62,8 @@ pub struct NodeLayout {
     pub wipe_paths: Vec<String>,
     /// Steps of a wipe.
     pub wipe_commands: Vec<Command>,
+    /// The commands of the recipe's and the plan's faults, by name.
+    pub faults: BTreeMap<String, OwnCommands>,
     /// Its role probe.
     pub role: Option<RoleProbe>,
     /// Its convergence probe.
@@ -214,8 +216,8 @@ pub(super) fn settings(
 
 impl NodeLayout {
     /// The target's folder as one under a layer. Its logs are always safe, since the harness reads them.
-    pub fn disk_folder(&self) -> DiskFolder {
-        DiskFolder { path: self.dir.clone(), exempt: self.logs.iter().map(|log| log.path.clone()).collect() }
+    pub fn disk_folder(&self, copy: bool) -> DiskFolder {
+        DiskFolder { path: self.dir.clone(), exempt: self.logs.iter().map(|log| log.path.clone()).collect(), copy }
     }
 
     /// The steps of a fresh start on this node, in order, a line for each, for `dsfuzz plan`.
@@ -289,6 +291,7 @@ impl Filler<'_> {
             recovery: self.recovery()?,
             wipe_paths: wipe_paths.collect::<Result<_, _>>()?,
             wipe_commands: wipe_commands.collect::<Result<_, _>>()?,
+            faults: self.target.faults().map(|fault| self.fault(fault)).collect::<Result<_, _>>()?,
             role: recipe.role.as_ref().map(|probe| self.role(probe)).transpose()?,
             converged: recipe.converged.as_ref().map(|probe| self.converged("converged", probe)).transpose()?,
             version: recipe.version.as_ref().map(|argv| self.version(argv)).transpose()?,
@@ -446,6 +449,23 @@ impl Filler<'_> {
 
     fn command(&self, place: &str, step: &Step) -> Result<Command, TargetError> {
         command(&self.scope, place, step, &self.names.env)
+    }
+
+    fn fault(&self, fault: &recipe::OwnFault) -> Result<(String, OwnCommands), TargetError> {
+        let command = |key: &str, argv: &recipe::Argv| {
+            let argv = self.scope.argv(&format!("faults: {}: {key}", fault.name), argv)?;
+            let deadline_ms = u64::try_from(fault.deadline.0.as_millis()).unwrap_or(u64::MAX);
+            let (env, user) = (self.names.env.clone(), fault.user.clone());
+            Ok(Command { argv, env, user, deadline_ms, ..Command::default() })
+        };
+        let commands = OwnCommands {
+            begin: command("begin", &fault.begin)?,
+            prove: command("prove", &fault.prove)?,
+            heal: command("heal", &fault.heal)?,
+            healed: command("healed", &fault.healed)?,
+            processes: fault.processes,
+        };
+        Ok((fault.name.clone(), commands))
     }
 
     fn version(&self, argv: &recipe::Argv) -> Result<Command, TargetError> {

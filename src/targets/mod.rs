@@ -31,6 +31,7 @@ pub use recipe::Recipe;
 
 use crate::cluster::{Node, Remote};
 use dsfuzz_nemesis::Span;
+use dsfuzz_nemesis::own::OwnOptions;
 use dsfuzz_workloads::{ClientWorkload, Connect, Endpoint, Terms, WORKLOADS, WorkloadOptions};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -84,6 +85,10 @@ pub struct Target {
     election: Duration,
     failover: bool,
     several_leaders: bool,
+    /// The faults of the recipe as the options want them.
+    recipes_faults: Vec<recipe::OwnFault>,
+    /// Faults that the plan defines.
+    plans_faults: Vec<recipe::OwnFault>,
 }
 
 /// Loads a built-in target by its name, or a recipe by its path (relative to `base_dir`, the plan's folder; a folder stands
@@ -108,7 +113,38 @@ pub fn load(
     let election = election(&recipe, &options, &origin)?;
     let failover = failover(&recipe, &options, &origin)?;
     let several_leaders = recipe.has_several_leaders(&[]);
-    Ok(Target { recipe, options, origin, folder, text, file, election, failover, several_leaders })
+    let recipes_faults = wanted_faults(&recipe, &options, &origin)?;
+    let plans_faults = Vec::new();
+    Ok(Target {
+        recipe,
+        options,
+        origin,
+        folder,
+        text,
+        file,
+        election,
+        failover,
+        several_leaders,
+        recipes_faults,
+        plans_faults,
+    })
+}
+
+/// The recipe's faults without those that `when` leaves out.
+fn wanted_faults(
+    recipe: &Recipe,
+    options: &BTreeMap<String, serde_json::Value>,
+    origin: &str,
+) -> Result<Vec<recipe::OwnFault>, TargetError> {
+    let mut wanted = Vec::new();
+    for (at, fault) in recipe.faults.iter().enumerate() {
+        let text = fault.when.as_deref().unwrap_or("true");
+        let filled = template::of_options(options, origin, &format!("faults[{at}].when"), text)?;
+        if !["", "false"].contains(&filled.trim()) {
+            wanted.push(fault.clone());
+        }
+    }
+    Ok(wanted)
 }
 
 fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, Option<PathBuf>), TargetError> {
@@ -244,6 +280,22 @@ impl Target {
     pub fn under<'a>(self, workloads: impl Iterator<Item = &'a WorkloadOptions>) -> Target {
         let several_leaders = self.recipe.has_several_leaders(&workloads.collect::<Vec<_>>());
         Target { several_leaders, ..self }
+    }
+
+    /// The target with the faults that a plan defines beside those of the recipe.
+    #[must_use]
+    pub fn defining<'a>(self, own: impl Iterator<Item = &'a OwnOptions>) -> Target {
+        Target { plans_faults: own.filter_map(recipe::OwnFault::of_plan).collect(), ..self }
+    }
+
+    /// The faults of the recipe that there are with these options.
+    pub fn recipes_faults(&self) -> impl Iterator<Item = &recipe::OwnFault> {
+        self.recipes_faults.iter()
+    }
+
+    /// The faults of the recipe and of the plan.
+    pub fn faults(&self) -> impl Iterator<Item = &recipe::OwnFault> {
+        self.recipes_faults.iter().chain(&self.plans_faults)
     }
 
     /// Whether several nodes lead at once by its design.

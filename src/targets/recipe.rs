@@ -4,6 +4,7 @@
 mod client;
 mod command;
 mod condition;
+mod fault;
 mod option;
 mod package;
 mod role;
@@ -14,6 +15,7 @@ pub use command::Argv;
 pub(super) use command::word;
 pub use condition::Condition;
 pub use dsfuzz_checkers::FinalReads;
+pub use fault::OwnFault;
 pub use option::{Bounds, OptionDoc};
 pub use package::{PACKAGES_DIR, Package};
 pub use role::{AtOnce, Authority, Converged, Copies, RoleProbe, RoleRule};
@@ -102,6 +104,10 @@ pub struct Recipe {
     /// How long load must go on after the last heal: healing is a disturbance too.
     #[serde(default = "default_quiet")]
     pub quiet_after_heal: Span,
+    /// Faults that plans may name (`own: {name: ..}`): each with the commands that begin it, prove it, undo it, and prove that
+    /// it is gone.
+    #[serde(default)]
+    pub faults: Vec<OwnFault>,
     /// Logs to collect beside those of the processes, and what their lines mean.
     #[serde(default)]
     pub logs: Vec<Log>,
@@ -372,6 +378,15 @@ impl Recipe {
             }
         }
         self.validate_steps()?;
+        let mut names = BTreeSet::new();
+        for (position, fault) in self.faults.iter().enumerate() {
+            let taken = || format!("name {:?} is taken or not letters, digits, `-`, `_`", fault.name);
+            let mistake = fault.mistake();
+            let mistake = mistake.or_else(|| (!is_name(&fault.name) || !names.insert(&fault.name)).then(taken));
+            if let Some(message) = mistake {
+                return wrong(format!("faults[{position}]"), &message);
+            }
+        }
         for (name, option) in &self.options {
             if let Some((key, message)) = option.mistake() {
                 return wrong(format!("options.{name}.{key}"), &message);
@@ -518,6 +533,18 @@ mod tests {
             ("clients: []", "clients: []\noptions: {a: {default: x, doc: d, matches: '('}}", "options.a.matches: "),
             ("clients: []", "clients: []\nfiles: [{path: /x, content: x, mode: rw}]", "files[0].mode"),
             ("clients: []", "clients: []\nauthority: {rule: leader}", "rule"),
+            ("clients: []", "clients: []\nfaults: [{name: f, begin: a, prove: b, heal: c}]", "healed"),
+            ("clients: []", "clients: []\nfaults: [{name: f, begin: a, prove: b, healed: c}]", "heal"),
+            (
+                "clients: []",
+                "clients: []\nfaults: [{name: f, begin: a, prove: [], heal: c, healed: d}]",
+                "faults[0]: prove: empty",
+            ),
+            (
+                "clients: []",
+                "clients: []\nfaults: [{name: f, begin: a, prove: b, heal: c, healed: d, deadline: 1h}]",
+                "faults[0]: deadline: 1h is not",
+            ),
             ("clients: []", "clients: []\nfinal_reads: leader", "has no `role`"),
             ("clients: []", "clients: []\nfinal_reads: twice", "twice"),
             (

@@ -52,21 +52,38 @@ pub(crate) const ENDS: [(&str, End); 6] = [
 /// `repeat` cases for each form of a fault and each end, in which both names contain `only`.
 pub(crate) fn cases(repeat: u64, only: &str) -> Vec<Case> {
     let mut cases = Vec::new();
-    let faults = VARIANTS.iter().map(|variant| (variant.name, format!("{{{}: {}}}", variant.kind, variant.options)));
-    for (name, fault) in faults {
+    for (name, nemesis) in nemeses() {
         for (end_name, end) in ENDS {
             for round in 1..=repeat {
                 let case = format!("{name}.{end_name}-{round:02}");
                 if case.contains(only) {
-                    let (fault, name) = (fault.clone(), case.clone());
-                    let show =
-                        move || show(&fault, end, &name).unwrap_or_else(|seen| CaseResult { as_claimed: false, seen });
+                    let (nemesis, name) = (nemesis.clone(), case.clone());
+                    let show = move || {
+                        show(&nemesis, end, &name).unwrap_or_else(|seen| CaseResult { as_claimed: false, seen })
+                    };
                     cases.push(Case { name: case, show: Box::new(show) });
                 }
             }
         }
     }
     cases
+}
+
+/// Three faults at the same time.
+const OVERLAPPING: (&str, &str) = (
+    "three-overlapping",
+    "{schedule: [{id: cut, at: 1s, for: 80s, partition: {shape: isolate-one}}, \
+     {id: clock, at: 1100ms, for: 80s, clock: {jump: 60s, nodes: n2}}, \
+     {id: stop, at: 1200ms, for: 80s, pause: {nodes: n3}}]}",
+);
+
+/// The `nemesis` of a plan for each form of a fault, and for faults that overlap, each with its name.
+fn nemeses() -> Vec<(&'static str, String)> {
+    let one = |variant: &crate::variants::Variant| {
+        let fault = format!("{{{}: {}}}", variant.kind, variant.options);
+        (variant.name, format!("{{every: 82s, for: 80s, quiet_start: 1s, quiet_end: 5s, faults: [{fault}]}}"))
+    };
+    VARIANTS.iter().map(one).chain([(OVERLAPPING.0, OVERLAPPING.1.to_owned())]).collect()
 }
 
 /// The matrix of all results as a page: for each fault and end the cases, and the time until the nodes were clean.
@@ -82,10 +99,12 @@ pub(crate) fn page(results: &crate::results::StoredResults) -> String {
         page.push_str(&format!(" {} |", end.replace('-', " ")));
     }
     page.push_str(&format!("\n|---|{}\n", "---|".repeat(ENDS.len())));
-    for variant in VARIANTS {
-        page.push_str(&format!("| `{}: {}` |", variant.kind, variant.options.replace('|', "\\|")));
+    for (name, _) in nemeses() {
+        let form = VARIANTS.iter().find(|variant| variant.name == name);
+        let fault = form.map(|variant| format!("`{}: {}`", variant.kind, variant.options.replace('|', "\\|")));
+        page.push_str(&format!("| {} |", fault.unwrap_or_else(|| name.replace('-', " "))));
         for (end, _) in ENDS {
-            let seen = results.of("survival", &format!("{}.{end}-", variant.name));
+            let seen = results.of("survival", &format!("{name}.{end}-"));
             let good = seen.iter().filter(|(as_claimed, ..)| *as_claimed).count();
             let longest = seen.iter().filter_map(|(_, words, _)| clean_after(words)).fold(0.0, f64::max);
             match seen.len() {
@@ -248,12 +267,12 @@ const KILL_SSHD: &str = r#"
     done
 "#;
 
-fn show(fault: &str, end: End, name: &str) -> Result<CaseResult, String> {
+fn show(nemesis: &str, end: End, name: &str) -> Result<CaseResult, String> {
     let lab = Lab::up()?;
     let mut rng = Rng::new(1, name, 0);
     let results = tempfile::tempdir().map_err(|error| error.to_string())?;
     let path = results.path().join("plan.yaml");
-    std::fs::write(&path, plan(&lab.0, fault)).map_err(|error| error.to_string())?;
+    std::fs::write(&path, plan(&lab.0, nemesis)).map_err(|error| error.to_string())?;
     let mut run = Run::start(&path, results.path(), rng.below(1 << 32))?;
     let dir = run.await_history(results.path(), "the load", |history| !history.ops().is_empty())?;
     let before = lab.look();
@@ -342,12 +361,12 @@ fn clean(lab: &Lab, before: &[Look], agents_gone: bool, ended: Instant) -> Resul
     }
 }
 
-fn plan(lab: &str, fault: &str) -> String {
+fn plan(lab: &str, nemesis: &str) -> String {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/prove/lone-redis");
     format!(
         "name: survival\ncluster: {{lab: {lab}}}\ntarget: {}\nworkload: {{set: {{}}}}\n\
          load: {{clients: 3, rate: 60/s, time: 100s}}\n\
-         nemesis: {{every: 90s, for: 80s, quiet_start: 2s, quiet_end: 5s, faults: [{fault}]}}\n",
+         nemesis: {nemesis}\n",
         target.display()
     )
 }

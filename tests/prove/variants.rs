@@ -14,15 +14,48 @@ const fn variant(name: &'static str, kind: &'static str, options: &'static str) 
     Variant { name, kind, options }
 }
 
+const OWN: &str = "{name: mark, nodes: majority, begin: 'touch {{ dir }}/mark', prove: 'test -e {{ dir }}/mark', \
+                   heal: 'rm -f {{ dir }}/mark', healed: 'test ! -e {{ dir }}/mark'}";
+const OWN_STOP: &str = "{name: mark, nodes: minority, processes: stop, begin: 'touch {{ dir }}/mark', \
+                        prove: 'test -e {{ dir }}/mark', heal: 'rm -f {{ dir }}/mark', \
+                        healed: 'test ! -e {{ dir }}/mark'}";
+
 /// Every form. A kind without a row fails `complete`.
 pub(crate) const VARIANTS: &[Variant] = &[
     variant("partition", "partition", "{shape: [majority, halves, bridge, ring, isolate-one]}"),
     variant("partition-one-way", "partition", "{shape: one-way}"),
+    variant("partition-reject", "partition", "{shape: isolate-one, how: reject}"),
+    variant("partition-clients", "partition", "{shape: isolate-one, clients: true}"),
+    variant("packet-loss", "packet", "{loss: 30, nodes: one}"),
+    variant("packet-bursts", "packet", "{loss: {percent: 30, burst: 5}, nodes: one}"),
+    variant("packet-every-nth", "packet", "{every_nth: 3, nodes: one}"),
+    variant("packet-duplicate", "packet", "{duplicate: 30, nodes: one}"),
+    variant("packet-corrupt", "packet", "{corrupt: 20, nodes: one}"),
+    variant("packet-rate", "packet", "{rate: 64, nodes: one}"),
+    variant("packet-mtu", "packet", "{mtu: 400, nodes: one}"),
+    variant("packet-delay", "packet", "{delay: {mean: 50ms, jitter: 10ms}, link: {from: n1, to: n2}}"),
+    variant("packet-reorder", "packet", "{reorder: {percent: 30, by: 30ms}, nodes: one}"),
+    variant("packet-flap", "packet", "{flap: {period: 500ms, down: 200ms}, nodes: one}"),
     variant("kill", "kill", "{nodes: minority}"),
     variant("kill-all", "kill", "{nodes: all}"),
     variant("pause", "pause", "{nodes: majority}"),
+    variant("power-loss", "power-loss", "{nodes: minority}"),
+    variant("power-loss-torn", "power-loss", "{nodes: one, torn: 50}"),
+    variant("disk-full", "disk", "{effect: full}"),
+    variant("disk-read-only", "disk", "{effect: read-only}"),
+    variant("disk-slow", "disk", "{effect: {slow: {}}}"),
+    variant("disk-slow-fsync", "disk", "{effect: {slow-fsync: {}}}"),
+    variant("disk-errors", "disk", "{effect: {errors: {on: fsync}}}"),
+    variant("disk-bit-flip", "disk", "{effect: {bit-flip: {}}}"),
+    variant("disk-truncate", "disk", "{effect: {truncate: {}}}"),
+    variant("disk-old-copy", "disk", "{effect: old-copy}"),
     variant("clock-jump", "clock", "{jump: 60s, nodes: majority}"),
     variant("clock-strobe", "clock", "{strobe: {by: 20s, period: 50ms}, nodes: majority}"),
+    variant("clock-drift", "clock", "{drift: 80%, nodes: majority}"),
+    variant("clock-freeze", "clock", "{freeze: true, nodes: majority}"),
+    variant("clock-per-node", "clock", "{jump: 60s, drift: 20%, per_node: true, nodes: majority}"),
+    variant("own", "own", OWN),
+    variant("own-stop", "own", OWN_STOP),
 ];
 
 /// The kinds of fault without a row; none if the list is complete.

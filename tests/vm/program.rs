@@ -6,7 +6,7 @@ use dsfuzz::store::{RunDir, RunVerdict};
 use dsfuzz_checkers::History;
 use serde::Deserialize;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What the program said.
@@ -33,6 +33,17 @@ impl Said {
     }
 }
 
+/// The agent without what only debuggers read: an emulated machine takes a minute to receive all of it.
+fn agent() -> PathBuf {
+    let (built, small) =
+        (Path::new(env!("CARGO_BIN_EXE_dsfuzz")).with_file_name("dsfuzz-agent"), folder().join("disks/dsfuzz-agent"));
+    if !small.is_file() {
+        let stripped = Command::new("strip").arg("-o").args([&small, &built]).status().expect("strip, of binutils");
+        assert!(stripped.success(), "{}: cargo build -p dsfuzz-agent", built.display());
+    }
+    small
+}
+
 /// The program, without the environment's own settings.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dsfuzz"));
@@ -43,6 +54,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
         .args(arguments)
         .current_dir(folder().join("disks"))
         .env("NO_COLOR", "1")
+        .env("DSFUZZ_AGENT", agent())
         .env("DSFUZZ_STATE", folder().join("disks/state"))
         .env("DSFUZZ_RESULTS", folder().join("disks/results"))
         .stdin(Stdio::null());
@@ -88,5 +100,7 @@ pub(crate) fn printed(said: &Said) -> Run {
     }
     let Printed { dir, verdict } = serde_json::from_str(&said.stdout)
         .unwrap_or_else(|error| panic!("no document: {error}\n{}\n{}", said.stdout, said.stderr));
-    Run { verdict, history: journal::read(&RunDir::at(dir).journal()).expect("a history") }
+    let history = journal::read(&RunDir::at(dir).journal());
+    let history = history.unwrap_or_else(|error| panic!("no history: {error}\n{}", verdict.sentence));
+    Run { verdict, history }
 }

@@ -125,7 +125,8 @@ pub(crate) fn faults(history: &History, ids: &[u64]) -> Option<String> {
 /// A fault by its id and words, `fault 3 (partition: n1 | n2 n3)`.
 pub(crate) fn fault(fault: &Fault) -> String {
     let words = [&fault.what, &fault.planned, &fault.kind].into_iter().find(|text| !text.is_empty());
-    format!("fault {} ({})", fault.id, words.map_or("", |text| text.as_str()))
+    let id = if fault.name.is_empty() { fault.id.to_string() } else { fault.name.clone() };
+    format!("fault {id} ({})", words.map_or("", |text| text.as_str()))
 }
 
 /// Elements: runs of integers as ranges, at most `limit` entries.

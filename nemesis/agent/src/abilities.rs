@@ -3,7 +3,7 @@ use crate::cgroup::{self, Cgroup};
 use crate::disk::Disks;
 use crate::state_dir::StateDir;
 use crate::sys::{self, Settable};
-use crate::{clock, launch, nft};
+use crate::{clock, launch, nft, packet_queue};
 use dsfuzz_nemesis::protocol::ability::{self, Ability};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -15,7 +15,10 @@ pub(crate) fn abilities(state_dir: &StateDir, disks: &Disks) -> Vec<Ability> {
     vec![
         able(ability::ROOT, root),
         able(ability::NFT, scratch_table(state_dir, "")),
-        able(ability::NFT_TIMEOUT, scratch_table(state_dir, "timed")),
+        able(ability::NFT_TIMEOUT, scratch_table(state_dir, TIMED_SET)),
+        able(ability::NFT_REJECT, scratch_table(state_dir, REJECTS)),
+        able(ability::NFT_PACKET, packets(state_dir)),
+        able(ability::NFQUEUE, queue(state_dir)),
         able(
             ability::CGROUP2,
             cgroup::root().map(|root| root.display().to_string()).ok_or("no cgroup2 is mounted".to_owned()),
@@ -41,18 +44,58 @@ fn able(name: &str, outcome: Result<String, String>) -> Ability {
     Ability { name: name.to_owned(), able, detail }
 }
 
-/// Makes a table without hooks, if asked with a set of expiring elements, and removes it.
-fn scratch_table(state_dir: &StateDir, kind: &str) -> Result<String, String> {
-    let table = format!("inet dsfuzz_probe_{}", state_dir.tag());
-    let set = if kind.is_empty() {
-        String::new()
-    } else {
-        format!(
-            "add set {table} s {{ type ipv4_addr; flags timeout; }}\nadd element {table} s {{ 192.0.2.1 timeout 300ms }}\n"
-        )
-    };
+/// A set of expiring elements.
+const TIMED_SET: &str = "add set {table} s { type ipv4_addr; flags timeout; }
+add element {table} s { 192.0.2.1 timeout 300ms }
+";
+/// Rules that refuse packets of an address that only documentation has.
+const REJECTS: &str = "add chain {table} c { type filter hook prerouting priority -300; }
+add rule {table} c ip saddr 192.0.2.1 meta l4proto tcp reject with tcp reset
+add rule {table} c ip saddr 192.0.2.1 reject
+";
+
+/// Rules of packet faults for packets of an address that only documentation has.
+const PACKETS: &str = "add chain {table} c { type filter hook prerouting priority -310; }
+add counter {table} n
+add rule {table} c ip saddr 192.0.2.1 numgen random mod 1000 < 300 counter name n drop
+add rule {table} c ip saddr 192.0.2.1 numgen inc mod 4 0 counter name n drop
+add rule {table} c ip saddr 192.0.2.1 numgen random mod 1000 < 300 @th,320,8 set @th,320,8 ^ 0x55 counter name n
+add rule {table} c ip saddr 192.0.2.1 limit rate over 1000 bytes/second burst 3000 bytes counter name n drop
+add rule {table} c ip saddr 192.0.2.1 meta length > 1000 counter name n drop
+";
+/// A rule that duplicates packets of that address.
+const DUPLICATES: &str = "add chain {table} c { type filter hook prerouting priority -310; }
+add rule {table} c ip saddr 192.0.2.1 dup to ip daddr
+";
+
+/// The rules of packet faults.
+fn packets(state_dir: &StateDir) -> Result<String, String> {
+    scratch_table(state_dir, PACKETS)?;
+    scratch("ip", state_dir, DUPLICATES, |_| Ok(()))
+}
+
+/// A queue of packets, and the rule that fills it.
+fn queue(state_dir: &StateDir) -> Result<String, String> {
+    scratch("inet", state_dir, "add chain {table} c\n", |table| packet_queue::rehearse(table, "c"))?;
+    Ok("a queue was opened, filled by a rule, and closed".to_owned())
+}
+
+/// Makes a table with these objects, and removes it.
+fn scratch_table(state_dir: &StateDir, objects: &str) -> Result<String, String> {
+    scratch("inet", state_dir, objects, |_| Ok(()))
+}
+
+/// The same in this family, with a step while the table is there.
+fn scratch(
+    family: &str,
+    state_dir: &StateDir,
+    objects: &str,
+    step: impl FnOnce(&str) -> Result<(), String>,
+) -> Result<String, String> {
+    let table = format!("{family} dsfuzz_probe_{}", state_dir.tag());
+    let objects = objects.replace("{table}", &table);
     // The proof of a cut reads its table, which needs an nft with JSON output.
-    let made = nft::script(&format!("add table {table}\n{set}")).map_err(without_capability).and_then(|()| {
+    let made = nft::script(&format!("add table {table}\n{objects}")).map_err(without_capability).and_then(|()| {
         match nft::list(&table) {
             Ok(Some(_)) => Ok(()),
             Ok(None) => Err(format!("nft: the table {table} was made and is not there")),
@@ -61,6 +104,7 @@ fn scratch_table(state_dir: &StateDir, kind: &str) -> Result<String, String> {
             )),
         }
     });
+    let made = made.and_then(|()| step(&table));
     let removed = nft::script(&format!("add table {table}\ndelete table {table}\n"));
     made.and(removed).map(|()| "a scratch table was made and removed".to_owned())
 }

@@ -3,6 +3,7 @@
 use crate::clock::ClockKeeper;
 use crate::injections::{self, Context};
 use crate::journal::{Journal, UndoEntry};
+use crate::packet_queue::PacketQueues;
 use crate::process::BootId;
 use crate::service::Services;
 use crate::state_dir::StateDir;
@@ -28,6 +29,9 @@ pub(crate) struct Injector {
     keeper: ClockKeeper,
     boot_id: BootId,
     control: Option<IpAddr>,
+    ssh_port: Option<u16>,
+    queues: PacketQueues,
+    ping_port: Option<u16>,
     run: String,
     lease_ms: u64,
     ending: bool,
@@ -47,13 +51,17 @@ impl Injector {
         if journal.torn() > 0 {
             state_dir.log(&format!("journal: {} torn entries, whose injections never began, left out", journal.torn()));
         }
+        let ssh = std::env::var("SSH_CONNECTION").ok();
         Ok(Injector {
             state_dir: state_dir.clone(),
             journal,
             services,
             keeper: ClockKeeper::default(),
             boot_id: BootId::current(),
-            control: control_address(std::env::var("SSH_CONNECTION").ok().as_deref()),
+            control: control_address(ssh.as_deref()),
+            ssh_port: ssh_port(ssh.as_deref()),
+            queues: PacketQueues::default(),
+            ping_port: None,
             run: String::new(),
             lease_ms: LEASE_MS,
             ending: false,
@@ -68,6 +76,11 @@ impl Injector {
     pub(crate) fn greet(&mut self, run: &str, lease_ms: u64) {
         self.run = run.to_owned();
         self.lease_ms = lease_ms;
+    }
+
+    /// Sets the port at which this node's agent hears datagrams.
+    pub(crate) fn hear_at(&mut self, port: u16) {
+        self.ping_port = Some(port);
     }
 
     /// Refuses injections from now on.
@@ -114,8 +127,17 @@ impl Injector {
 
     fn with_context<T>(&mut self, others: &[UndoEntry], step: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let hold_ns = self.hold_ns();
-        let (services, keeper) = (&self.services, &mut self.keeper);
-        step(&mut Context { services, others, keeper, hold_ns, control: self.control })
+        step(&mut Context {
+            services: &self.services,
+            others,
+            keeper: &mut self.keeper,
+            queues: &mut self.queues,
+            hold_ns,
+            held_until_ns: &mut self.held_until_ns,
+            control: self.control,
+            ssh_port: self.ssh_port,
+            ping_port: self.ping_port,
+        })
     }
 
     /// Proves that a fault is in force.
@@ -126,7 +148,7 @@ impl Injector {
             let healed = self.journal.healed().into_iter().find(|heal| heal.fault == fault);
             let why = healed
                 .map_or("nothing of it is in the journal".to_owned(), |heal| format!("it healed itself: {}", heal.why));
-            return Proof { holds: false, detail: vec![format!("fault {fault}: {why}")], dropped_packets: 0 };
+            return Proof { holds: false, detail: vec![format!("fault {fault}: {why}")], ..injections::new_proof() };
         }
         let mut whole = injections::new_proof();
         for entry in mine {
@@ -190,7 +212,7 @@ impl Injector {
     fn try_undo(&mut self, entry: &UndoEntry) -> Proof {
         if entry.boot_id.is_other_boot(&self.boot_id) && entry.injection.facts().ends_with_boot {
             let detail = vec![format!("fault {}: ended by a reboot", entry.fault)];
-            return Proof { holds: true, detail, dropped_packets: 0 };
+            return Proof { detail, ..injections::new_proof() };
         }
         // Injections that ended with an earlier boot do not count among the others.
         let live = self.journal.live().into_iter();
@@ -280,7 +302,7 @@ impl Injector {
         let hold_ns = self.hold_ns();
         let begin_ns = sys::boottime_ns();
         let mut failed = injections::refresh_clocks(&live, &self.services, &mut self.keeper, hold_ns, true);
-        failed.extend(injections::renew_drops(&live, hold_ns).err());
+        failed.extend(injections::renew_rules(&live, hold_ns).err());
         self.complain(&failed);
         self.gaps.extend(expired_meanwhile(&live, self.held_until_ns, hold_ns, sys::boottime_ns()));
         if failed.is_empty() {
@@ -350,13 +372,19 @@ fn expired_meanwhile(live: &[UndoEntry], held_until_ns: u64, hold_ns: u64, now_n
 fn merge(whole: &mut Proof, part: Proof) {
     whole.holds &= part.holds;
     whole.detail.extend(part.detail);
-    // Injections of one fault share one counter.
+    whole.counts.extend(part.counts);
+    // Drops of one fault share one counter.
     whole.dropped_packets = whole.dropped_packets.max(part.dropped_packets);
 }
 
 /// The control node's address, from the first word of sshd's variable.
 fn control_address(connection: Option<&str>) -> Option<IpAddr> {
     connection?.split(' ').next()?.parse().ok()
+}
+
+/// The port of sshd, from the last word of its variable.
+fn ssh_port(connection: Option<&str>) -> Option<u16> {
+    connection?.split(' ').nth(3)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -391,6 +419,8 @@ mod tests {
     fn sshd_tells_the_control_nodes_address() {
         assert_eq!(control_address(Some("10.77.0.254 50000 10.77.0.1 22")), Some([10, 77, 0, 254].into()));
         assert_eq!(control_address(Some("fd00::9 5 fd00::1 22")), "fd00::9".parse().ok());
+        assert_eq!(ssh_port(Some("10.77.0.254 50000 10.77.0.1 2222")), Some(2222));
+        assert_eq!(ssh_port(Some("")), None);
         assert_eq!(control_address(Some("")), None);
         assert_eq!(control_address(None), None);
     }

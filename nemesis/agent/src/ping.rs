@@ -1,7 +1,8 @@
 //! Datagrams between agents: the proof that a network path is open or cut. Counts what arrives, by round, sender and the
 //! pair of addresses, in bounded memory; never answers. The same TCP port takes connections and closes them.
+use crate::volley::{self, Volleys};
 use crate::{addresses, sys};
-use dsfuzz_nemesis::protocol::{HeardPing, PingTarget};
+use dsfuzz_nemesis::protocol::{HeardPing, HeardVolley, PingTarget, Volley};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +11,8 @@ const MAGIC: &[u8; 8] = b"DSFPING1";
 const ROUNDS_MAX: usize = 256;
 /// Senders times pairs of addresses.
 const PATHS_MAX: usize = 16_384;
+/// Room for datagrams that arrive at once.
+const ROOM_BYTES: usize = 8 << 20;
 const NAME_BYTES_MAX: usize = 255;
 
 /// The sender's name, its address if it named one, and the receiver's address.
@@ -23,6 +26,7 @@ pub(crate) struct Pings {
     six: Option<UdpSocket>,
     port: u16,
     heard: Arc<Mutex<Counts>>,
+    volleys: Arc<Volleys>,
     run: Arc<Mutex<String>>,
 }
 
@@ -33,17 +37,18 @@ impl Pings {
         let four = UdpSocket::bind(("0.0.0.0", wanted)).or_else(|_| UdpSocket::bind("0.0.0.0:0")).map_err(say)?;
         let port = four.local_addr().map_err(say)?.port();
         let six = sys::udp6(port).ok();
-        let (heard, run) = (Arc::default(), Arc::default());
+        let (heard, run, volleys): (_, _, Arc<Volleys>) = (Arc::default(), Arc::default(), Arc::default());
         for socket in [Some(&four), six.as_ref()].into_iter().flatten() {
             let socket = socket.try_clone().map_err(say)?;
-            let (heard, run) = (Arc::clone(&heard), Arc::clone(&run));
-            std::thread::spawn(move || listen(&socket, &heard, &run));
+            sys::widen(std::os::fd::AsRawFd::as_raw_fd(&socket), ROOM_BYTES);
+            let (heard, run, volleys) = (Arc::clone(&heard), Arc::clone(&run), Arc::clone(&volleys));
+            std::thread::spawn(move || listen(&socket, &heard, &volleys, &run));
         }
         // An IPv6 socket of Linux also accepts IPv4 by default.
         for listener in [TcpListener::bind(("::", port)), TcpListener::bind(("0.0.0.0", port))].into_iter().flatten() {
             std::thread::spawn(move || listener.incoming().for_each(drop));
         }
-        Ok(Pings { four, six, port, heard, run })
+        Ok(Pings { four, six, port, heard, volleys, run })
     }
 
     /// The port.
@@ -55,6 +60,7 @@ impl Pings {
     pub(crate) fn greet(&self, run: &str) {
         run.clone_into(&mut self.run.lock().unwrap_or_else(PoisonError::into_inner));
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.volleys.clear();
     }
 
     /// Sends `count` datagrams to each target. Returns the positions of failed targets, with the error.
@@ -97,6 +103,33 @@ impl Pings {
         Ok(unsent)
     }
 
+    /// Sends a volley to each target. Returns the positions of failed targets, with the error.
+    pub(crate) fn send_volley(&self, volley: &Volley, to: &[PingTarget]) -> Result<Vec<(usize, String)>, String> {
+        let run = self.run.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut own: BTreeMap<IpAddr, Result<UdpSocket, String>> = BTreeMap::new();
+        volley::send(&run, volley, to, |target, message| {
+            let (source, address) = addresses::sockets(target.source, target.address, target.port);
+            let socket = match source {
+                Some(source) => {
+                    let bind = || UdpSocket::bind(source).map_err(|error| error.to_string());
+                    own.entry(source.ip()).or_insert_with(bind).as_ref().map_err(Clone::clone)?
+                }
+                None if address.is_ipv4() => &self.four,
+                None => self.six.as_ref().ok_or("this node has no IPv6")?,
+            };
+            match socket.send_to(message, address) {
+                // A refusal is the answer to an earlier datagram.
+                Err(error) if error.kind() != std::io::ErrorKind::ConnectionRefused => Err(error.to_string()),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// The volleys of a round.
+    pub(crate) fn heard_volleys(&self, round: u64) -> Vec<HeardVolley> {
+        self.volleys.heard(round)
+    }
+
     /// The datagrams of a round.
     pub(crate) fn heard(&self, round: u64) -> Vec<HeardPing> {
         let counts = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,11 +145,14 @@ impl Pings {
     }
 }
 
-fn listen(socket: &UdpSocket, heard: &Mutex<Counts>, run: &Mutex<String>) {
-    let mut bytes = [0; 1024];
+fn listen(socket: &UdpSocket, heard: &Mutex<Counts>, volleys: &Volleys, run: &Mutex<String>) {
+    let mut bytes = [0; 2048];
     loop {
         let Ok((length, _)) = socket.recv_from(&mut bytes) else { continue };
-        let Some((round, theirs, path)) = decode(&bytes[..length]) else { continue };
+        let Some((round, theirs, path)) = decode(&bytes[..length]) else {
+            volleys.take(&bytes[..length], &run.lock().unwrap_or_else(PoisonError::into_inner));
+            continue;
+        };
         if *run.lock().unwrap_or_else(PoisonError::into_inner) == theirs {
             count(&mut heard.lock().unwrap_or_else(PoisonError::into_inner), round, path);
         }

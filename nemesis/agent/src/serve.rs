@@ -7,7 +7,7 @@ use crate::injector::Injector;
 use crate::ping::Pings;
 use crate::service::Services;
 use crate::state_dir::StateDir;
-use crate::{abilities, addresses, files, process, reach, run, sys};
+use crate::{abilities, addresses, files, follow, process, reach, run, sys};
 use dsfuzz_nemesis::protocol::{
     self, ClaimEntry, Claimant, GREETING, PROTOCOL_VERSION, Request, RequestFrame, Response, ResponseFrame,
 };
@@ -114,6 +114,8 @@ pub(crate) fn serve(state_dir: &StateDir, ping_port: u16) -> Result<u8, String> 
     let services = Arc::new(Services::open(state_dir));
     let mut injector = Injector::open(state_dir, Arc::clone(&services))?;
     injector.greet(&first.run, first.lease_ms);
+    let pings = Pings::open(ping_port)?;
+    injector.hear_at(pings.port());
     // Injections of an earlier agent that its guardian has not healed.
     injector.heal("agent died", None);
     let (out, outgoing) = channel();
@@ -123,7 +125,7 @@ pub(crate) fn serve(state_dir: &StateDir, ping_port: u16) -> Result<u8, String> 
         claim,
         services,
         injector: Mutex::new(injector),
-        pings: Pings::open(ping_port)?,
+        pings,
         guardian_pipe: Mutex::new(None),
         guardian: AtomicU32::new(0),
         lease_ms: AtomicU64::new(LEASE_MS),
@@ -272,6 +274,9 @@ impl Agent {
                 return Ok((Response::Chunk { size }, chunk));
             }
             Request::List { pattern } => files::list(&pattern)?,
+            Request::Follow { logs, patterns, positions, wait_ms } => {
+                follow::follow(&logs, &patterns, positions, Duration::from_millis(wait_ms))?
+            }
             Request::Inject { fault, injection } => self.inject(fault, injection)?,
             Request::Prove { fault } => Response::Proof(self.injector().prove(fault)),
             Request::Undo { fault } => Response::Proof(self.undone(|injector| injector.undo(fault))),
@@ -285,6 +290,8 @@ impl Agent {
                 let (open, refused) = reach::reach(&to, Duration::from_millis(wait_ms));
                 Response::Reached { open, refused }
             }
+            Request::Volley { volley, to } => Response::Pinged { unsent: self.pings.send_volley(&volley, &to)? },
+            Request::HeardVolleys { round } => Response::HeardVolleys(self.pings.heard_volleys(round)),
             Request::Heard { round } => Response::Heard(self.pings.heard(round)),
             Request::DiskLayers { folders } => self.services.disks().set(&folders).map(|()| Response::Done)?,
             Request::Clocks => self.clocks(),

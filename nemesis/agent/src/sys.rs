@@ -246,6 +246,72 @@ pub(crate) fn udp6(port: u16) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
+/// The machine's clock as its oscillator counts, which no time server slews. Only differences mean anything.
+pub(crate) fn raw_monotonic_ns() -> i64 {
+    clock_ns(libc::CLOCK_MONOTONIC_RAW)
+}
+
+/// Gives this thread a share of the processors before ordinary ones, if this process may.
+pub(crate) fn hurry_thread() {
+    // SAFETY: no memory is involved; without the right, nothing changes.
+    unsafe {
+        let thread = libc::syscall(libc::SYS_gettid);
+        libc::setpriority(libc::PRIO_PROCESS, libc::id_t::try_from(thread).unwrap_or(0), -15);
+    }
+}
+
+/// Waits until a descriptor can be read, at most until the timeout, which is kept to the microsecond.
+pub(crate) fn wait_readable_exactly(fd: RawFd, timeout: Duration) {
+    let mut polled = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let timeout = libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::from(timeout.subsec_nanos()),
+    };
+    // SAFETY: both structures are valid for the length of the call, and no signal mask is given.
+    unsafe { libc::ppoll(&raw mut polled, 1, &raw const timeout, std::ptr::null()) };
+}
+
+/// A socket to the kernel's packet filter that never waits, with this room for what the kernel sends.
+pub(crate) fn netfilter_socket(room: usize) -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: no memory is involved.
+    let fd = check(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_NETFILTER) })?;
+    // SAFETY: the descriptor is new and owned here alone.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    widen(fd, room);
+    Ok(socket)
+}
+
+/// Gives a socket this room for what arrives, if this process may.
+pub(crate) fn widen(fd: RawFd, room: usize) {
+    let room = libc::c_int::try_from(room).unwrap_or(libc::c_int::MAX);
+    // SAFETY: `room` is valid and of the given size.
+    unsafe {
+        let size = size_of::<libc::c_int>() as libc::socklen_t;
+        libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, (&raw const room).cast(), size);
+    }
+}
+
+/// Sends bytes on a socket.
+pub(crate) fn send(fd: RawFd, bytes: &[u8]) -> io::Result<()> {
+    // SAFETY: the buffer is valid for the length of the call.
+    let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), 0) };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// What a socket has received; none if there is nothing yet.
+pub(crate) fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    // SAFETY: the buffer is valid for the length of the call.
+    let received = unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+    match usize::try_from(received) {
+        Ok(length) => Ok(Some(length)),
+        Err(_) => match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            error => Err(error),
+        },
+    }
+}
+
 /// A user to become.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Ids {

@@ -1,6 +1,5 @@
 //! Properties of the shapes, for every number of nodes from 2 to 9 and many seeds.
 use super::*;
-use crate::fault::NodeView;
 use std::collections::BTreeSet;
 
 fn view(nodes: usize, leader: Option<usize>) -> ClusterView {
@@ -9,6 +8,7 @@ fn view(nodes: usize, leader: Option<usize>) -> ClusterView {
         address: [10, 0, 0, position as u8 + 1].into(),
         others: Vec::new(),
         ports: Vec::new(),
+        port_roles: [("client".to_owned(), 79), ("peer".to_owned(), 80)].into(),
         services: vec!["db".into()],
         own_kernel: false,
     };

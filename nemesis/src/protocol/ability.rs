@@ -18,6 +18,12 @@ pub const ROOT: &str = "root";
 pub const NFT: &str = "nft";
 /// Elements of sets in `nft` expire.
 pub const NFT_TIMEOUT: &str = "nft-timeout";
+/// Rules in `nft` reject packets on arrival.
+pub const NFT_REJECT: &str = "nft-reject";
+/// Rules in `nft` lose, double, damage, count and limit packets.
+pub const NFT_PACKET: &str = "nft-packet";
+/// The kernel has queues of packets that a program serves, and rules that fill them.
+pub const NFQUEUE: &str = "nfqueue";
 /// Services can have a cgroup of version 2.
 pub const CGROUP2: &str = "cgroup2";
 /// Such a cgroup can be frozen.
@@ -34,5 +40,18 @@ pub const DISK_LAYER: &str = "disk-layer";
 pub const DISK_FREE_BYTES: &str = "disk-free-bytes";
 
 /// All names, in the agent's order.
-pub const ALL: [&str; 10] =
-    [ROOT, NFT, NFT_TIMEOUT, CGROUP2, FREEZE, VDSO_CLOCK, STEP_CLOCK, TC, DISK_LAYER, DISK_FREE_BYTES];
+pub const ALL: [&str; 13] = [
+    ROOT,
+    NFT,
+    NFT_TIMEOUT,
+    NFT_REJECT,
+    NFT_PACKET,
+    NFQUEUE,
+    CGROUP2,
+    FREEZE,
+    VDSO_CLOCK,
+    STEP_CLOCK,
+    TC,
+    DISK_LAYER,
+    DISK_FREE_BYTES,
+];

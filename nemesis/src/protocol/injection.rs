@@ -1,6 +1,8 @@
 //! [`Injection`]: the action of an agent on its own node for a fault, and its facts for agent and control node.
+use super::{Command, DiskDamage, DiskEffect, PacketEffect, PacketMatch};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// The action of an agent on its own node for a fault. A new one has its variant and facts here, and its file in the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,6 +13,13 @@ pub enum Injection {
     Drop {
         /// Senders.
         from: Vec<IpAddr>,
+    },
+    /// Some packets meet a fault on arrival (nftables, table `inet dsfuzz`, set elements with a timeout that the agent renews).
+    Packet {
+        /// The packets.
+        packets: PacketMatch,
+        /// What happens to them.
+        effect: PacketEffect,
     },
     /// Kills all processes of the services with SIGKILL. Undo: starts them again.
     Kill {
@@ -26,6 +35,24 @@ pub enum Injection {
         seed: u64,
         /// Chance of each sector that is not synced to survive, in percent.
         torn: u8,
+    },
+    /// Calls to files in the folders under layers fail or wait.
+    DisturbDisk {
+        /// Names of services.
+        services: Vec<String>,
+        /// What calls meet.
+        effect: DiskEffect,
+        /// Decides which calls fail.
+        seed: u64,
+    },
+    /// Kills all processes of the services, then damages files in the folders under layers. Undo: starts the services again.
+    DamageDisk {
+        /// Names of services.
+        services: Vec<String>,
+        /// What is done to the files.
+        damage: DiskDamage,
+        /// Decides where.
+        seed: u64,
     },
     /// Stops all processes of the services (cgroup v2 freeze, else SIGSTOP).
     Pause {
@@ -79,6 +106,51 @@ pub enum Injection {
         /// As in `StepClock`.
         own_kernel: bool,
     },
+    /// Runs the commands of a fault that the recipe or the plan defines.
+    Own {
+        /// The fault's name.
+        name: String,
+        /// Names of the target's services.
+        services: Vec<String>,
+        /// Its commands on this node.
+        commands: Box<OwnCommands>,
+    },
+}
+
+/// The commands of a fault of one's own on a node. Each has its deadline.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnCommands {
+    /// Begins it.
+    pub begin: Command,
+    /// Ends with 0 while it is in force, and only then.
+    pub prove: Command,
+    /// Undoes it. Safe to repeat, and after a `begin` that failed half-way.
+    pub heal: Command,
+    /// Ends with 0 when it is gone.
+    pub healed: Command,
+    /// What becomes of the target's services.
+    #[serde(default)]
+    pub processes: OwnProcesses,
+}
+
+/// What becomes of the target's processes on a node in a fault of one's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OwnProcesses {
+    /// They run on.
+    #[default]
+    Stay,
+    /// They are stopped before `begin`, and start again after `heal`.
+    Stop,
+    /// They are stopped before `begin` and before `heal`, and start again after each.
+    Restart,
+}
+
+impl OwnCommands {
+    /// How long these commands may take together.
+    pub fn may_take(commands: &[&Command]) -> Duration {
+        Duration::from_millis(commands.iter().map(|command| command.deadline_ms).sum())
+    }
 }
 
 /// The facts of a kind of injection. There are no defaults: each kind states all of them.
@@ -109,29 +181,41 @@ impl Injection {
         match self {
             Injection::Kill { services }
             | Injection::LosePower { services, .. }
+            | Injection::DisturbDisk { services, .. }
+            | Injection::DamageDisk { services, .. }
             | Injection::Pause { services }
             | Injection::ShiftClock { services, .. }
             | Injection::StrobeClock { services, .. }
             | Injection::DriftClock { services, .. }
-            | Injection::FreezeClock { services } => Some(services),
-            Injection::Drop { .. } | Injection::StepClock { .. } | Injection::SlewClock { .. } => None,
+            | Injection::FreezeClock { services }
+            | Injection::Own { services, .. } => Some(services),
+            Injection::Drop { .. }
+            | Injection::Packet { .. }
+            | Injection::StepClock { .. }
+            | Injection::SlewClock { .. } => None,
         }
     }
 
     /// The facts of its kind.
     pub fn facts(&self) -> InjectionFacts {
         match self {
-            Injection::Drop { .. } => InjectionFacts {
+            Injection::Drop { .. } | Injection::Packet { .. } => InjectionFacts {
                 ends_with_boot: true,
                 expires: true,
                 changes_clock: false,
                 leftover: Leftover::NothingAfterExpiry,
             },
-            Injection::Kill { .. } | Injection::LosePower { .. } => InjectionFacts {
+            Injection::Kill { .. } | Injection::LosePower { .. } | Injection::DamageDisk { .. } => InjectionFacts {
                 ends_with_boot: false,
                 expires: false,
                 changes_clock: false,
                 leftover: Leftover::Other("a later run starts its target anew"),
+            },
+            Injection::DisturbDisk { .. } => InjectionFacts {
+                ends_with_boot: true,
+                expires: false,
+                changes_clock: false,
+                leftover: Leftover::Other("the layer over its folder is taken away with its target"),
             },
             Injection::Pause { .. } => InjectionFacts {
                 ends_with_boot: true,
@@ -148,6 +232,12 @@ impl Injection {
                 changes_clock: true,
                 leftover: Leftover::NothingAfterExpiry,
             },
+            Injection::Own { .. } => InjectionFacts {
+                ends_with_boot: false,
+                expires: false,
+                changes_clock: false,
+                leftover: Leftover::Other("a later run starts its target anew"),
+            },
             Injection::StepClock { .. } | Injection::SlewClock { .. } => InjectionFacts {
                 ends_with_boot: false,
                 expires: false,
@@ -161,13 +251,20 @@ impl Injection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::CutHow;
 
     fn each() -> Vec<Injection> {
         let services = || vec!["db".to_owned()];
         vec![
             Injection::Drop { from: vec![[10, 0, 0, 1].into()] },
+            Injection::Packet {
+                packets: PacketMatch::From { senders: vec![[10, 0, 0, 1].into()], ports: vec![1] },
+                effect: PacketEffect::Cut(CutHow::Drop),
+            },
             Injection::Kill { services: services() },
             Injection::LosePower { services: services(), seed: 1, torn: 0 },
+            Injection::DisturbDisk { services: services(), effect: DiskEffect::Full, seed: 1 },
+            Injection::DamageDisk { services: services(), damage: DiskDamage::OldCopy, seed: 1 },
             Injection::Pause { services: services() },
             Injection::ShiftClock { services: services(), offset_ns: 1 },
             Injection::StrobeClock { services: services(), offset_ns: 1, period_ms: 1 },
@@ -175,6 +272,7 @@ mod tests {
             Injection::DriftClock { services: services(), rate_ppm: 1 },
             Injection::FreezeClock { services: services() },
             Injection::SlewClock { rate_ppm: 1, control_boot_id: "b".to_owned(), own_kernel: true },
+            Injection::Own { name: "o".to_owned(), services: services(), commands: Box::default() },
         ]
     }
 
@@ -191,8 +289,11 @@ mod tests {
     fn undo_journals_of_earlier_agents_stay_readable() {
         let names = [
             "drop",
+            "packet",
             "kill",
             "lose-power",
+            "disturb-disk",
+            "damage-disk",
             "pause",
             "shift-clock",
             "strobe-clock",

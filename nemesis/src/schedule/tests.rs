@@ -23,6 +23,7 @@ fn view(leaders: &[&str], former: &[&str]) -> ClusterView {
         name,
         others: Vec::new(),
         ports: Vec::new(),
+        port_roles: std::collections::BTreeMap::new(),
         services: vec!["db".to_owned()],
         own_kernel: false,
     };
@@ -113,7 +114,7 @@ fn mistakes_of_a_schedule_name_the_entry() {
         (json!([entry("a", json!({"at": "1s", "kill": {"nodes": {"same_as": "x"}}}))]), "called x (a)"),
         (json!([entry("a", json!({"at": "1s", "kill": {"nodes": ["n1", "one"]}}))]), "one is drawn: write it alone"),
         (json!([entry("a", json!({"at": "1s", "for": "1s", "kill": {"for": "2s"}}))]), "two durations, 1s and 2s"),
-        (json!([entry("a", json!({"when": {"log": "x", "node": "minority"}}))]), "node: minority is drawn"),
+        (json!([entry("a", json!({"when": {"log": "x", "node": "minority"}}))]), "node: minority: name nodes, leader"),
     ] {
         let schedule: Vec<ScheduledFault> = serde_json::from_value(schedule).expect("a schedule");
         let said: Vec<String> = mistakes(&schedule, &names(3)).into_iter().map(|(_, sentence)| sentence).collect();
@@ -254,7 +255,9 @@ fn in_a_schedule_a_list_of_nodes_means_all_of_them() {
         let written = serde_json::to_value(&all).expect("written");
         if written[facts.name].get("nodes").is_some() {
             let plan = plan(json!([{"id": "a", "at": "1s", facts.name: {"nodes": ["n1", "n4"]}}]), 1);
-            let fault = resolve(&plan.faults[0], &view(&["n2"], &[])).expect("bound");
+            let own = |node: String| (node, [(String::new(), crate::protocol::OwnCommands::default())].into());
+            let view = ClusterView { own: names(5).into_iter().map(own).collect(), ..view(&["n2"], &[]) };
+            let fault = resolve(&plan.faults[0], &view).expect("bound");
             assert_eq!(fault.nodes, ["n1", "n4"], "{}: implement FaultDefinition::together", facts.name);
         }
     }

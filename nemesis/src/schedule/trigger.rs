@@ -149,6 +149,16 @@ impl fmt::Display for Trigger {
 }
 
 impl Trigger {
+    /// Whether it waits for a leader.
+    pub fn is_leader(&self) -> bool {
+        matches!(self, Trigger::Role { role, .. } if role == "leader")
+    }
+
+    /// The role that it waits for.
+    pub fn role(&self) -> Option<&str> {
+        if let Trigger::Role { role, .. } = self { Some(role) } else { None }
+    }
+
     /// The mistake of the trigger of the fault `id` in a schedule of these ids.
     pub(super) fn mistake(&self, id: &str, ids: &[&str]) -> Option<String> {
         match self {
@@ -156,8 +166,10 @@ impl Trigger {
             Trigger::Fault { fault, .. } if !ids.contains(&fault.as_str()) => {
                 Some(format!("fault {id}: no fault of the schedule is called {fault} ({})", ids.join(", ")))
             }
-            Trigger::Log { node: Some(node), .. } | Trigger::Role { node: Some(node), .. } if node.is_drawn() => {
-                Some(format!("fault {id}: node: {node} is drawn; name a node, leader, ex-leader or followers"))
+            Trigger::Log { node: Some(node), .. } | Trigger::Role { node: Some(node), .. }
+                if node.is_drawn() || matches!(node, Aim::SameAs(_) | Aim::First(_)) =>
+            {
+                Some(format!("fault {id}: node: {node}: name nodes, leader, ex-leader or followers"))
             }
             _ => None,
         }

@@ -57,7 +57,7 @@ impl FaultLogs {
             None => format!("at {}", planned.at),
         };
         let detail = vec![format!("{begin} for {}", planned.lasts)];
-        let entry = serde_json::to_value(schedule::planned(planned, nodes)).ok().map(Box::new);
+        let entry = Some(Box::new(schedule::planned(planned, nodes).compact()));
         let event =
             FaultEvent { what: planned.describe(), step: FaultStep::Planned, detail, entry, ..event_of(planned) };
         (self.sink)(event);
@@ -117,6 +117,11 @@ pub(super) struct FaultLog<'a> {
 }
 
 impl FaultLog<'_> {
+    /// The fault's id in the schedule, else its number.
+    pub(super) fn name(&self) -> String {
+        if self.event.name.is_empty() { self.event.fault.to_string() } else { self.event.name.clone() }
+    }
+
     /// The fault's id.
     pub(super) fn id(&self) -> u64 {
         self.event.fault
@@ -133,7 +138,7 @@ impl FaultLog<'_> {
 
     /// Records the nodes, and the fault as an entry of a schedule that is bound to them.
     pub(super) fn bound(&self, entry: &ScheduledFault) {
-        let entry = serde_json::to_value(entry).ok().map(Box::new);
+        let entry = Some(Box::new(entry.compact()));
         (self.logs.sink)(FaultEvent { step: FaultStep::Resolved, entry, ..self.event.clone() });
     }
 

@@ -2,10 +2,10 @@
 use super::fault_log::FaultLog;
 use super::links::OpenPaths;
 use super::remotes::{everywhere, unexpected};
-use super::{Executor, FaultOutcome, millis};
+use super::{Executor, FaultOutcome, Limits, millis};
 use dsfuzz_checkers::history::FaultStep;
 use dsfuzz_nemesis::fault::Link;
-use dsfuzz_nemesis::protocol::{Request, Response, SelfHeal};
+use dsfuzz_nemesis::protocol::{PacketEffect, Request, Response, SelfHeal};
 use dsfuzz_nemesis::{ResolvedFault, Verification};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ impl Executor {
     /// run and on a signal.
     pub async fn heal_all(&self) -> Vec<NodeHeal> {
         let names = self.remotes.names();
-        let undos = self.undo_until_gone(&names, || Request::UndoAll).await;
+        let undos = self.undo_until_gone(&names, || Request::UndoAll, self.limits).await;
         let heals: Vec<NodeHeal> = names.iter().map(|node| node_heal(node, &undos)).collect();
         let mut nobody = None;
         self.record_self_heals(names, &mut nobody).await;
@@ -49,13 +49,19 @@ impl Executor {
     ) {
         let begun = Instant::now();
         log.record(FaultStep::HealBegun, Vec::new());
-        let nodes: Vec<String> = fault.injections.iter().map(|(node, _)| node.clone()).collect();
+        let mut nodes: Vec<String> = fault.injections.iter().map(|(node, _)| node.clone()).collect();
+        nodes.sort();
+        nodes.dedup();
         let id = log.id();
-        let undos = self.undo_until_gone(&nodes, || Request::Undo { fault: id }).await;
+        let undos = self.undo_until_gone(&nodes, || Request::Undo { fault: id }, self.limits_of(fault)).await;
         let mut problems: Vec<String> =
             undos.values().filter_map(|undo| undo.as_ref().err()).flatten().cloned().collect();
-        if let (true, Verification::Links { silent, alive }) = (problems.is_empty(), &fault.verification) {
-            problems = self.unheard_after_heal(id, silent, alive, open).await;
+        let links = fault.verification.links();
+        if problems.is_empty() && !links.is_empty() {
+            problems = self.unheard_after_heal(id, &links, open).await;
+            if let (true, Verification::Packets { effect, .. }) = (problems.is_empty(), &fault.verification) {
+                problems = self.disturbed_after_heal(id, effect, open).await;
+            }
         }
         // After a reconnection: the old agent may have healed before this request.
         self.note_self_heals(nodes, outcome).await;
@@ -63,17 +69,13 @@ impl Executor {
             let took_ms = millis(begun.elapsed());
             (outcome.healed, outcome.heal_ms) = (true, Some(took_ms));
             let seen = undos.iter().filter_map(|(node, undo)| Some(gone(node, undo.as_ref().ok()?)));
-            let links = match &fault.verification {
-                Verification::Links { silent, .. } => {
-                    let cut = self.in_force.cut_by_others(id);
-                    let still = silent.iter().filter(|link| cut.contains(link)).count();
-                    Some(match still {
-                        0 => "every link is heard again".to_owned(),
-                        still => format!("every link is heard again but {still} that another fault cuts"),
-                    })
+            let links = (!links.is_empty()).then(|| {
+                let disturbed = self.in_force.disturbed_by_others(id);
+                match links.iter().filter(|link| disturbed.contains(link)).count() {
+                    0 => "every link is heard again".to_owned(),
+                    still => format!("every link is heard again but {still} that another fault cuts"),
                 }
-                Verification::State => None,
-            };
+            });
             let took = format!("healed and proven in {took_ms} ms");
             log.record(FaultStep::Healed, seen.chain(links).chain([took]).collect());
         } else {
@@ -93,14 +95,15 @@ impl Executor {
         &self,
         nodes: &[String],
         ask: impl Fn() -> Request,
+        limits: Limits,
     ) -> BTreeMap<String, Result<Vec<String>, Vec<String>>> {
-        let end = Instant::now() + self.limits.heal;
+        let end = Instant::now() + limits.heal;
         let mut undos = BTreeMap::new();
         let mut left = nodes.to_vec();
         let mut pause = RETRY_FIRST;
         loop {
             let asks = left.iter().map(|node| (node.clone(), ask())).collect();
-            let deadline = self.limits.undo.min(end.saturating_duration_since(Instant::now())).max(RETRY_FIRST);
+            let deadline = limits.undo.min(end.saturating_duration_since(Instant::now())).max(RETRY_FIRST);
             for (node, answer) in everywhere(&self.remotes, asks, deadline).await {
                 let undo = match answer {
                     Ok(Response::Proof(proof)) if proof.holds => Ok(proof.detail),
@@ -122,12 +125,22 @@ impl Executor {
         }
     }
 
-    async fn unheard_after_heal(&self, id: u64, silent: &[Link], alive: &[Link], open: &OpenPaths) -> Vec<String> {
-        let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
+    async fn disturbed_after_heal(&self, id: u64, effect: &PacketEffect, open: &OpenPaths) -> Vec<String> {
+        let end = Instant::now() + self.limits.heal_proof;
+        loop {
+            let problems = self.still_disturbed(id, effect, open).await;
+            if problems.is_empty() || Instant::now() + RETRY_FIRST >= end {
+                return problems;
+            }
+            tokio::time::sleep(RETRY_FIRST).await;
+        }
+    }
+
+    async fn unheard_after_heal(&self, id: u64, all: &[Link], open: &OpenPaths) -> Vec<String> {
         let end = Instant::now() + self.limits.heal_proof;
         loop {
             // A link that another fault cuts stays silent. That this one is gone there was shown by the agents.
-            let own = self.own_links(id, &all, open);
+            let own = self.own_links(id, all, open);
             let problems = match own.is_empty() {
                 true => Vec::new(),
                 false => self.closed_paths(&own, open, self.limits.round).await,

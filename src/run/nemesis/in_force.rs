@@ -21,13 +21,20 @@ pub(super) enum Hold {
 }
 
 impl Hold {
-    fn of(injection: &Injection) -> Hold {
+    pub(super) fn of(injection: &Injection) -> Hold {
         match injection {
-            Injection::Kill { .. } => Hold::Dead,
+            Injection::Kill { .. } | Injection::LosePower { .. } | Injection::DamageDisk { .. } => Hold::Dead,
             Injection::Pause { .. } => Hold::Still,
             other if other.facts().changes_clock => Hold::Clock,
             _ => Hold::Other,
         }
+    }
+}
+
+impl Hold {
+    /// Whether it ends with the processes.
+    fn is_of_processes(self) -> bool {
+        matches!(self, Hold::Still | Hold::Clock)
     }
 }
 
@@ -106,7 +113,7 @@ impl InForce {
         let mut overtaken = Vec::new();
         for (other, held) in self.state().faults.iter_mut().filter(|(other, held)| **other != id && !held.overtaken) {
             let ends = kills.iter().any(|(node, services)| {
-                services.iter().any(|service| held.holds(node, service).is_some_and(|hold| hold != Hold::Dead))
+                services.iter().any(|service| held.holds(node, service).is_some_and(Hold::is_of_processes))
             });
             if ends {
                 held.overtaken = true;
@@ -125,11 +132,19 @@ impl InForce {
         others.flat_map(|(_, held)| held.fault.cut.iter().cloned()).collect()
     }
 
-    /// The other faults that cut one of these links, by name.
+    /// Links on which other faults do something to packets, or are about to.
+    pub(super) fn disturbed_by_others(&self, id: u64) -> BTreeSet<Link> {
+        let state = self.state();
+        let others = state.faults.iter().filter(|(other, _)| **other != id);
+        others.flat_map(|(_, held)| held.fault.verification.disturbed().to_vec()).collect()
+    }
+
+    /// The other faults that do something to packets on one of these links, by name.
     pub(super) fn cutters(&self, id: u64, links: &BTreeSet<Link>) -> Vec<String> {
         let state = self.state();
         let others = state.faults.iter().filter(|(other, _)| **other != id);
-        let cuts = others.filter(|(_, held)| held.fault.cut.iter().any(|link| links.contains(link)));
+        let cuts =
+            others.filter(|(_, held)| held.fault.verification.disturbed().iter().any(|link| links.contains(link)));
         cuts.map(|(_, held)| held.name.clone()).collect()
     }
 

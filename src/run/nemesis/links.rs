@@ -47,6 +47,10 @@ impl Round {
 #[derive(Clone, Debug, Default)]
 pub(super) struct OpenPaths {
     pub(super) paths: BTreeSet<NetworkPath>,
+    /// How late datagrams were before the fault, on one path of each link, in microseconds between two clocks.
+    pub(super) late_us: BTreeMap<NetworkPath, i64>,
+    /// The time of that measurement.
+    pub(super) measured: Option<Instant>,
     /// Links that another fault had cut, and that were never seen open.
     pub(super) unseen: BTreeSet<Link>,
 }
@@ -91,7 +95,11 @@ impl Executor {
     /// cuts.
     pub(super) async fn look_at_all_links(&self) {
         let names = self.remotes.names();
-        self.remember(&(self.view)(false).await);
+        let mut view = (self.view)(false).await;
+        self.remember(&view);
+        self.learn_addresses(&mut view).await;
+        let addresses = view.nodes.into_iter().map(|node| (node.name, node.others)).collect();
+        *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
         let to = |from: &String| {
             let others = names.iter().filter(|to| *to != from);
             others.map(|to| (from.clone(), to.clone())).collect::<Vec<Link>>()
@@ -130,10 +138,10 @@ impl Executor {
         }
     }
 
-    /// Without the links that other faults cut now, and those that no look ever saw open.
+    /// Without the links on which other faults do something to packets now, and those that no look ever saw open.
     pub(super) fn own_links(&self, id: u64, links: &[Link], open: &OpenPaths) -> Vec<Link> {
-        let cut = self.in_force.cut_by_others(id);
-        links.iter().filter(|link| !cut.contains(link) && !open.unseen.contains(link)).cloned().collect()
+        let disturbed = self.in_force.disturbed_by_others(id);
+        links.iter().filter(|link| !disturbed.contains(link) && !open.unseen.contains(link)).cloned().collect()
     }
 
     /// The open paths of these links, and the problems: links without an open path.
@@ -303,7 +311,7 @@ impl Executor {
     }
 
     /// Sends datagrams on all paths of these links, and handshakes on those that were open to them.
-    async fn heard_again(
+    pub(super) async fn heard_again(
         &self,
         peers: &Peers,
         links: &[Link],
@@ -473,7 +481,7 @@ struct Handshakes {
 }
 
 /// Silent links that should be open, one sentence each. Paths to an address that has left its node do not count.
-fn missing(
+pub(super) fn missing(
     peers: &Peers,
     silent: &[Link],
     alive: &[Link],

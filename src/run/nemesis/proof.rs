@@ -6,7 +6,7 @@ use super::remotes::{everywhere, unexpected};
 use crate::cluster::RemoteError;
 use dsfuzz_checkers::history::FaultProblem;
 use dsfuzz_nemesis::fault::Link;
-use dsfuzz_nemesis::protocol::{Injection, Proof, Request, Response};
+use dsfuzz_nemesis::protocol::{Injection, PacketMatch, Proof, Request, Response};
 use dsfuzz_nemesis::{ResolvedFault, Verification};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub(super) struct LookBefore {
     pub(super) problems: Vec<String>,
     /// The one that needs an advice of its own.
     pub(super) problem: Option<FaultProblem>,
+    /// The output of the commands that began the fault.
+    pub(super) said: Vec<String>,
 }
 
 /// The services at which the fault is aimed, by node.
@@ -44,6 +46,21 @@ fn aimed_services(fault: &ResolvedFault) -> BTreeMap<&str, &[String]> {
     aimed
 }
 
+/// Whether the fault has a node's agent drop packets of its peers.
+fn cuts_peers(fault: &ResolvedFault, node: &str) -> bool {
+    let of_peers = |injection: &Injection| match injection {
+        Injection::Drop { .. } => true,
+        Injection::Packet { packets, .. } => matches!(packets, PacketMatch::From { .. }),
+        _ => false,
+    };
+    fault.injections.iter().any(|(name, injection)| name == node && of_peers(injection))
+}
+
+/// Packets of clients that were cut, if the fault cuts clients from the node.
+fn of_clients(proof: &Proof) -> Option<u64> {
+    proof.counts.iter().find(|counts| counts.clients).map(|counts| counts.hit)
+}
+
 impl Executor {
     /// A look before the fault. For a cut also the open paths, since only their silence proves anything.
     pub(super) async fn look_before(&self, id: u64, fault: &ResolvedFault) -> (OpenPaths, LookBefore) {
@@ -52,7 +69,18 @@ impl Executor {
                 let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
                 let (open, problems) = self.open_paths_beside(id, &all).await;
                 let problems = problems.into_iter().map(|problem| format!("before: {problem}")).collect();
-                (open, LookBefore { problems, problem: None })
+                (open, LookBefore { problems, ..LookBefore::default() })
+            }
+            Verification::Ports { roles, silent, alive } => {
+                let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
+                let (open, problems) = self.open_ports(id, roles, silent, &all, self.limits.round).await;
+                let problems = problems.into_iter().map(|problem| format!("before: {problem}")).collect();
+                (open, LookBefore { problems, ..LookBefore::default() })
+            }
+            Verification::Packets { .. } => {
+                let (open, problems) = self.baseline(id, &fault.verification.links()).await;
+                let problems = problems.into_iter().map(|problem| format!("before: {problem}")).collect();
+                (open, LookBefore { problems, ..LookBefore::default() })
             }
             Verification::State => {
                 let mut before = self.services_before(id, fault).await;
@@ -77,10 +105,10 @@ impl Executor {
     async fn services_before(&self, id: u64, fault: &ResolvedFault) -> LookBefore {
         let aimed = aimed_services(fault);
         let asks = aimed.keys().map(|node| ((*node).to_owned(), Request::Services)).collect();
-        let LookBefore { mut problems, mut problem } = LookBefore::default();
+        let LookBefore { mut problems, mut problem, said } = LookBefore::default();
         let by_fault = |name: Option<&str>| name.map(|name| format!(", by fault {name}")).unwrap_or_default();
-        let kills = fault.injections.iter().all(|(_, injection)| matches!(injection, Injection::Kill { .. }));
-        let stops = kills || fault.injections.iter().all(|(_, injection)| matches!(injection, Injection::Pause { .. }));
+        let kills = fault.injections.iter().all(|(_, injection)| Hold::of(injection) == Hold::Dead);
+        let stops = kills || fault.injections.iter().all(|(_, injection)| Hold::of(injection) == Hold::Still);
         for (node, answer) in everywhere(&self.remotes, asks, self.limits.look).await {
             let states = match answer {
                 Ok(Response::Services(states)) => states,
@@ -114,7 +142,7 @@ impl Executor {
                 }
             }
         }
-        LookBefore { problems, problem }
+        LookBefore { problems, problem, said }
     }
 
     async fn clocks_before(&self, id: u64, fault: &ResolvedFault) -> Vec<String> {
@@ -146,22 +174,28 @@ impl Executor {
         since: CountedFrom,
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
-        let end = Instant::now() + deadline;
+        let limits = self.limits_of(fault);
+        // Commands of a fault of one's own have deadlines of their own.
+        let end = Instant::now() + if limits.prove > self.limits.prove { limits.prove } else { deadline };
         let mut pause = LOOK_AGAIN_FIRST;
         loop {
             let left = end.saturating_duration_since(Instant::now()).max(LOOK_AGAIN_FIRST);
-            let verified = match &fault.verification {
-                Verification::Links { silent, alive } => {
-                    let before = match since {
-                        CountedFrom::Injection => Ok(Vec::new()),
-                        CountedFrom::Round => self.proofs(id, fault, left.min(self.limits.look)).await,
-                    };
-                    match before {
-                        Ok(before) => self.verify_links(id, fault, &before, (silent, alive, open), left).await,
-                        Err(errors) => Err(errors),
-                    }
+            let before = match (&fault.verification, since) {
+                (Verification::State, _) | (_, CountedFrom::Injection) => Ok(Vec::new()),
+                (_, CountedFrom::Round) => self.proofs(id, fault, left.min(self.limits.look)).await,
+            };
+            let verified = match (before, &fault.verification) {
+                (Err(errors), _) => Err(errors),
+                (Ok(before), Verification::Links { silent, alive }) => {
+                    self.verify_links(id, fault, &before, (silent, alive, open), left).await
                 }
-                Verification::State => self.verify_state(id, fault, left).await,
+                (Ok(before), Verification::Ports { roles, silent, alive }) => {
+                    self.verify_ports(id, (fault, roles), &before, (silent, alive, open), left).await
+                }
+                (Ok(before), Verification::Packets { effect, taken, others }) => {
+                    self.verify_packets(id, (fault, effect), &before, (taken, others, open), left).await
+                }
+                (Ok(_), Verification::State) => self.verify_state(id, fault, left.min(limits.look)).await,
             };
             if verified.is_ok() || Instant::now() + pause >= end {
                 return verified;
@@ -177,7 +211,7 @@ impl Executor {
         fault: &ResolvedFault,
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
-        let proofs = self.proofs(id, fault, deadline.min(self.limits.look)).await?;
+        let proofs = self.proofs(id, fault, deadline).await?;
         let describe = |(node, proof): &(String, Proof)| format!("{node}: {}", proof.detail.join("; "));
         let (hold, miss): (Vec<_>, Vec<_>) = proofs.iter().partition(|(_, proof)| proof.holds);
         if miss.is_empty() {
@@ -198,7 +232,7 @@ impl Executor {
     ) -> Result<Vec<String>, Vec<String>> {
         let alive = self.own_links(id, alive, open);
         let cut = self.cut_paths(silent, &alive, open, deadline.min(self.limits.round)).await?;
-        let (mut seen, mut problems) = (vec![cut], Vec::new());
+        let mut seen = vec![cut];
         // Packets that another fault's rule drops first are not counted by this one.
         let counted = self.own_links(id, silent, open);
         if counted.len() < silent.len() {
@@ -206,36 +240,67 @@ impl Executor {
             let by = self.in_force.cutters(id, &shared).join(", ");
             seen.push(vec![format!("{} of its links are cut by fault {by} too: there its rules stand", shared.len())]);
         }
-        for (node, proof) in self.proofs(id, fault, deadline.min(self.limits.look)).await? {
-            let earlier = before.iter().find(|(name, _)| *name == node).map_or(0, |(_, proof)| proof.dropped_packets);
-            let dropped = proof.dropped_packets;
-            if !proof.holds {
-                problems.push(format!("not in force on {node}: {}", proof.detail.join("; ")));
-            } else if open.pairs_to(&node, &counted) == 0 && counted.len() < silent.len() {
-                seen.push(vec![format!("{node}: its rule stands")]);
-            } else if dropped <= earlier {
-                problems.push(format!("{node}: its rule dropped nothing in this round ({dropped} packets so far)"));
-            } else if dropped - earlier < open.pairs_to(&node, &counted) {
-                let (few, pairs) = (dropped - earlier, open.pairs_to(&node, &counted));
-                problems.push(format!("{node}: its rule dropped {few} packets of {pairs} address pairs"));
-            } else {
-                seen.push(vec![format!("{node}: its rule dropped {} packets", dropped - earlier)]);
-            }
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
+        let least = |node: &str| match open.pairs_to(node, &counted) {
+            0 if counted.len() < silent.len() => 0,
+            pairs => pairs.max(1),
+        };
+        seen.push(self.counted(id, fault, before, least, deadline).await?);
         Ok(seen.concat())
     }
 
+    /// Verifies that the receivers' rules are there and counted packets since `before`: from its peers at least `least`, and one
+    /// of a client where clients are cut.
+    pub(super) async fn counted(
+        &self,
+        id: u64,
+        fault: &ResolvedFault,
+        before: &[(String, Proof)],
+        least: impl Fn(&str) -> u64,
+        deadline: Duration,
+    ) -> Result<Vec<String>, Vec<String>> {
+        let (mut seen, mut problems) = (Vec::new(), Vec::new());
+        for (node, proof) in self.proofs(id, fault, deadline.min(self.limits.look)).await? {
+            if !proof.holds {
+                problems.push(format!("not in force on {node}: {}", proof.detail.join("; ")));
+                continue;
+            }
+            let earlier = before.iter().find(|(name, _)| *name == node).map(|(_, proof)| proof);
+            if cuts_peers(fault, &node) {
+                let earlier = earlier.map_or(0, |proof| proof.dropped_packets);
+                let (dropped, least) = (proof.dropped_packets.saturating_sub(earlier), least(&node));
+                match dropped {
+                    _ if least == 0 => seen.push(format!("{node}: its rule stands")),
+                    0 => problems
+                        .push(format!("{node}: its rule dropped nothing in this round ({earlier} packets so far)")),
+                    few if few < least => {
+                        problems.push(format!("{node}: its rule dropped {few} packets of {least} address pairs"));
+                    }
+                    enough => seen.push(format!("{node}: its rule dropped {enough} packets")),
+                }
+            }
+            if let Some(clients) = of_clients(&proof) {
+                match clients.saturating_sub(earlier.and_then(of_clients).unwrap_or(0)) {
+                    0 => problems.push(format!("{node}: no packet of a client came in this round and was cut")),
+                    cut => seen.push(format!("{node}: {cut} packets of clients were cut")),
+                }
+            }
+        }
+        if problems.is_empty() { Ok(seen) } else { Err(problems) }
+    }
+
     /// The proofs of all agents with an injection, in the order of the injections; errors if one gave no response.
-    async fn proofs(
+    pub(super) async fn proofs(
         &self,
         id: u64,
         fault: &ResolvedFault,
         deadline: Duration,
     ) -> Result<Vec<(String, Proof)>, Vec<String>> {
-        let asks = fault.injections.iter().map(|(node, _)| (node.clone(), Request::Prove { fault: id })).collect();
+        let mut asks: Vec<(String, Request)> = Vec::new();
+        for (node, _) in &fault.injections {
+            if !asks.iter().any(|(name, _)| name == node) {
+                asks.push((node.clone(), Request::Prove { fault: id }));
+            }
+        }
         let (mut proofs, mut errors) = (Vec::new(), Vec::new());
         for (node, answer) in everywhere(&self.remotes, asks, deadline).await {
             match answer {

@@ -20,7 +20,7 @@ use super::layout::{Layout, NodeLayout, PlannedProcess};
 use super::node_commands;
 use super::recipe::{Package, StartOrder};
 use crate::cluster::Remote;
-use dsfuzz_nemesis::protocol::{Command, Service, ServiceState};
+use dsfuzz_nemesis::protocol::{Command, OwnCommands, Service, ServiceState};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -55,6 +55,8 @@ pub struct Deployment {
     remotes: Vec<Arc<dyn Remote>>,
     /// Whether a layer is laid over the target's folder, for faults of its disk.
     disk_layers: bool,
+    /// Whether it keeps a copy of the files from before the load.
+    disk_copies: bool,
 }
 
 /// The packages that a node lacks.
@@ -71,12 +73,12 @@ pub struct MissingPackages {
 impl Deployment {
     /// A deployment of a layout by the agents of its nodes, in the same order.
     pub fn new(layout: Layout, remotes: Vec<Arc<dyn Remote>>) -> Deployment {
-        Deployment { layout, remotes, disk_layers: false }
+        Deployment { layout, remotes, disk_layers: false, disk_copies: false }
     }
 
-    /// With layers over the target's folders, if `wanted`.
-    pub fn with_disk_layers(mut self, wanted: bool) -> Deployment {
-        self.disk_layers = wanted;
+    /// With layers over the target's folders, if `wanted`, and with copies of the files from before the load.
+    pub fn with_disk_layers(mut self, wanted: bool, copies: bool) -> Deployment {
+        (self.disk_layers, self.disk_copies) = (wanted, copies);
         self
     }
 
@@ -92,6 +94,11 @@ impl Deployment {
             .unwrap_or_default()
     }
 
+    /// The commands of the recipe's and the plan's faults, by node and name.
+    pub fn faults(&self) -> BTreeMap<String, BTreeMap<String, OwnCommands>> {
+        self.layout.nodes.iter().map(|plan| (plan.node.name.to_string(), plan.faults.clone())).collect()
+    }
+
     /// Addresses of a node from the recipe.
     pub fn addresses(&self, node: &str) -> Vec<IpAddr> {
         self.at(node).map(|(plan, _)| plan.addresses.clone()).unwrap_or_default()
@@ -100,6 +107,11 @@ impl Deployment {
     /// The target's ports on a node.
     pub fn ports(&self, node: &str) -> Vec<u16> {
         self.at(node).map(|(plan, _)| plan.ports.values().copied().collect()).unwrap_or_default()
+    }
+
+    /// The target's ports on a node, by role.
+    pub fn port_roles(&self, node: &str) -> BTreeMap<String, u16> {
+        self.at(node).map(|(plan, _)| plan.ports.clone()).unwrap_or_default()
     }
 
     fn at(&self, node: &str) -> Option<(&NodeLayout, &Arc<dyn Remote>)> {
@@ -241,7 +253,8 @@ impl Deployment {
         if !self.disk_layers {
             return Ok(());
         }
-        let lay = |plan: &NodeLayout| vec![plan.disk_folder()];
+        let copy = self.disk_copies;
+        let lay = move |plan: &NodeLayout| vec![plan.disk_folder(copy)];
         self.each(|plan, remote| Box::pin(node_commands::disk_layers(remote, lay(plan)))).await.map(drop)
     }
 

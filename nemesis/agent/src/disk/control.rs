@@ -1,5 +1,5 @@
 //! The messages between an agent and the layer over a folder, and the socket that carries them.
-use dsfuzz_nemesis::protocol::{read_frame, write_frame};
+use dsfuzz_nemesis::protocol::{DiskDamage, DiskEffect, read_frame, write_frame};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -16,9 +16,61 @@ pub(super) enum LayerRequest {
     /// Its state.
     Status,
     /// Makes everything safe from a power loss.
-    SyncAll,
+    SyncAll {
+        /// Keep a copy of all files as they are.
+        copy: bool,
+    },
     /// Loses what is not synced, for this fault. A repeated one does nothing.
     LosePower(PowerLossOrder),
+    /// Begins a fault. A repeated one does nothing.
+    Disturb {
+        /// The fault.
+        fault: u64,
+        /// What calls meet.
+        effect: DiskEffect,
+        /// Decides which calls fail.
+        seed: u64,
+    },
+    /// Ends a fault.
+    Calm {
+        /// The fault.
+        fault: u64,
+    },
+    /// Damages files. A repeated one does nothing.
+    Damage(DamageOrder),
+}
+
+/// How files are damaged.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct DamageOrder {
+    /// The fault.
+    pub(crate) fault: u64,
+    /// Decides which bytes.
+    pub(crate) seed: u64,
+    /// The damage.
+    pub(crate) damage: DiskDamage,
+}
+
+/// What was done to files.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct DamageRecord {
+    /// The fault.
+    pub(crate) fault: u64,
+    /// In words.
+    pub(crate) detail: String,
+    /// How the damage shows.
+    pub(crate) checks: Vec<DamageCheck>,
+}
+
+/// How damage to a file shows.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct DamageCheck {
+    /// The file, relative to the folder.
+    pub(crate) name: String,
+    /// Its size.
+    pub(crate) size: u64,
+    /// A byte of it, by its offset.
+    pub(crate) byte: Option<(u64, u8)>,
 }
 
 /// How power is lost.
@@ -64,6 +116,10 @@ pub(crate) struct LayerStatus {
     pub(crate) unsynced_names: u64,
     /// The power losses so far, the last ones.
     pub(crate) losses: Vec<PowerLossRecord>,
+    /// The faults that calls meet now.
+    pub(crate) effects: Vec<u64>,
+    /// The damages so far, the last ones.
+    pub(crate) damages: Vec<DamageRecord>,
 }
 
 /// Asks the layer at a socket.

@@ -1,6 +1,7 @@
 //! [`Layer`]: the file system that the target sees over its data folder. Every call goes to the same file below.
+use super::effects::{Call, Effects, Hindrance};
 use super::node::Node;
-use super::tree::{Birth, HIDDEN, Tree};
+use super::tree::{Birth, HIDDEN, PROBE, Tree};
 use fuser::{
     BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner,
     OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen,
@@ -27,13 +28,14 @@ type Listing = Arc<Vec<(u64, FileType, OsString)>>;
 /// The file system over a folder.
 pub(super) struct Layer {
     tree: Arc<Tree>,
+    effects: Arc<Effects>,
     listings: Mutex<HashMap<u64, Listing>>,
     handles: AtomicU64,
 }
 
 impl Layer {
-    pub(super) fn over(tree: Arc<Tree>) -> Layer {
-        Layer { tree, listings: Mutex::default(), handles: AtomicU64::new(1) }
+    pub(super) fn over(tree: Arc<Tree>, effects: Arc<Effects>) -> Layer {
+        Layer { tree, effects, listings: Mutex::default(), handles: AtomicU64::new(1) }
     }
 
     fn attributes(&self, node: &Node) -> io::Result<FileAttr> {
@@ -88,15 +90,34 @@ impl Layer {
         Ok(Arc::new(all))
     }
 
-    fn sync(&self, number: u64) -> io::Result<()> {
-        self.tree.node(number)?.sync();
-        self.tree.sync_names();
-        Ok(())
+    /// Changes a name, unless a fault or the harness's logs say otherwise.
+    fn name<T>(&self, call: Call, folder: INodeNo, name: &OsStr, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let hindered = self.effects.meet(call).error.filter(|_| !self.is_exempt(folder, name));
+        let _change = self.tree.change();
+        hindered.map_or_else(act, |error| Err(io::Error::from_raw_os_error(error)))
     }
 
-    fn write_to(&self, number: u64, offset: u64, data: &[u8], flags: i32) -> io::Result<()> {
-        self.tree.node(number)?.write(offset, data)?;
-        if flags & (libc::O_SYNC | libc::O_DSYNC) != 0 { self.sync(number) } else { Ok(()) }
+    fn is_exempt(&self, folder: INodeNo, name: &OsStr) -> bool {
+        self.tree.node(folder.0).is_ok_and(|folder| self.tree.is_exempt(&folder.name().join(name)))
+    }
+
+    /// What a call to a file meets; nothing where it is a log of the harness.
+    fn meet(&self, number: INodeNo, call: impl FnOnce(&Node) -> Call) -> Hindrance {
+        match self.tree.node(number.0) {
+            Ok(node) if !node.exempt => self.effects.meet(call(&node)),
+            _ => Hindrance::default(),
+        }
+    }
+
+    /// Acts now, or after the time that a fault makes a call wait, on a thread of its own.
+    fn after(wait: Duration, act: impl FnOnce() + Send + 'static) {
+        if wait.is_zero() {
+            return act();
+        }
+        std::thread::spawn(move || {
+            std::thread::sleep(wait);
+            act();
+        });
     }
 
     fn change(&self, node: &Node, wanted: &Wanted) -> io::Result<()> {
@@ -108,6 +129,7 @@ impl Layer {
             std::os::unix::fs::chown(&path, wanted.uid, wanted.gid)?;
         }
         if let Some(size) = wanted.size {
+            let _change = self.tree.change();
             node.set_size(size)?;
         }
         if wanted.atime.is_some() || wanted.mtime.is_some() {
@@ -155,6 +177,24 @@ fn birth(request: &Request, kind: u32, mode: u32, umask: u32) -> Birth {
     Birth { uid: request.uid(), gid: request.gid(), mode: kind | (mode & !umask & 0o7777) }
 }
 
+/// Fails with the error of a fault, if there is one.
+fn failing(error: Option<i32>) -> io::Result<()> {
+    error.map_or(Ok(()), |error| Err(io::Error::from_raw_os_error(error)))
+}
+
+/// Makes a file, and all earlier names, safe; or fails.
+fn sync(tree: &Tree, number: u64, error: Option<i32>) -> io::Result<()> {
+    let node = tree.node(number)?;
+    let _change = tree.change();
+    if error.is_some() {
+        node.fail_sync()?;
+        return failing(error);
+    }
+    node.sync();
+    tree.sync_names();
+    Ok(())
+}
+
 fn end(done: io::Result<()>, reply: ReplyEmpty) {
     match done {
         Ok(()) => reply.ok(),
@@ -197,7 +237,10 @@ impl Filesystem for Layer {
         reply: ReplyAttr,
     ) {
         let wanted = Wanted { mode, uid, gid, size, atime, mtime };
+        let grows = |node: &Node| size.is_some_and(|size| node.size().is_ok_and(|now| size > now));
+        let hindered = self.meet(ino, |node| if grows(node) { Call::Extend } else { Call::Change }).error;
         let changed = self.tree.node(ino.0).and_then(|node| {
+            failing(hindered)?;
             self.change(&node, &wanted)?;
             self.attributes(&node)
         });
@@ -226,23 +269,31 @@ impl Filesystem for Layer {
         reply: ReplyEntry,
     ) {
         let birth = birth(request, mode & libc::S_IFMT, mode, umask);
-        self.enter(self.tree.make(parent.0, name, birth, u64::from(rdev)), reply);
+        self.enter(
+            self.name(Call::Make, parent, name, || self.tree.make(parent.0, name, birth, u64::from(rdev))),
+            reply,
+        );
     }
 
     fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
-        self.enter(self.tree.make(parent.0, name, birth(request, libc::S_IFDIR, mode, umask), 0), reply);
+        let birth = birth(request, libc::S_IFDIR, mode, umask);
+        self.enter(self.name(Call::Make, parent, name, || self.tree.make(parent.0, name, birth, 0)), reply);
     }
 
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        end(self.tree.remove(parent.0, name, false), reply);
+        end(self.name(Call::Change, parent, name, || self.tree.remove(parent.0, name, false)), reply);
     }
 
     fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        end(self.tree.remove(parent.0, name, true), reply);
+        end(self.name(Call::Change, parent, name, || self.tree.remove(parent.0, name, true)), reply);
     }
 
     fn symlink(&self, request: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
-        self.enter(self.tree.make_symlink(parent.0, name, target, birth(request, libc::S_IFLNK, 0o777, 0)), reply);
+        let birth = birth(request, libc::S_IFLNK, 0o777, 0);
+        self.enter(
+            self.name(Call::Make, parent, name, || self.tree.make_symlink(parent.0, name, target, birth)),
+            reply,
+        );
     }
 
     fn rename(
@@ -255,15 +306,19 @@ impl Filesystem for Layer {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        end(self.tree.rename((parent.0, name), (newparent.0, newname), flags.bits()), reply);
+        let rename = || self.tree.rename((parent.0, name), (newparent.0, newname), flags.bits());
+        end(self.name(Call::Change, parent, name, rename), reply);
     }
 
     fn link(&self, _: &Request, ino: INodeNo, newparent: INodeNo, newname: &OsStr, reply: ReplyEntry) {
-        self.enter(self.tree.link(ino.0, newparent.0, newname), reply);
+        self.enter(self.name(Call::Make, newparent, newname, || self.tree.link(ino.0, newparent.0, newname)), reply);
     }
 
-    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE);
+    fn open(&self, _: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        // What the agent tries must come here, whatever the kernel holds in its memory.
+        let is_probe = self.tree.node(ino.0).is_ok_and(|node| node.name() == Path::new(PROBE));
+        let flags = if is_probe { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::FOPEN_KEEP_CACHE };
+        reply.opened(FileHandle(0), flags);
     }
 
     fn create(
@@ -276,7 +331,8 @@ impl Filesystem for Layer {
         _: i32,
         reply: ReplyCreate,
     ) {
-        let made = self.tree.make(parent.0, name, birth(request, libc::S_IFREG, mode, umask), 0);
+        let birth = birth(request, libc::S_IFREG, mode, umask);
+        let made = self.name(Call::Make, parent, name, || self.tree.make(parent.0, name, birth, 0));
         match made.and_then(|node| self.attributes(&node)) {
             Ok(attributes) => {
                 let flags = FopenFlags::FOPEN_KEEP_CACHE;
@@ -297,10 +353,15 @@ impl Filesystem for Layer {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        match self.tree.node(ino.0).and_then(|node| node.read(offset, size as usize)) {
-            Ok(data) => reply.data(&data),
-            Err(error) => reply.error(error.into()),
-        }
+        let met = self.meet(ino, |_| Call::Read);
+        let tree = Arc::clone(&self.tree);
+        Layer::after(met.wait, move || {
+            let read = failing(met.error).and_then(|()| tree.node(ino.0)?.read(offset, size as usize));
+            match read {
+                Ok(data) => reply.data(&data),
+                Err(error) => reply.error(error.into()),
+            }
+        });
     }
 
     fn write(
@@ -315,10 +376,28 @@ impl Filesystem for Layer {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        match self.write_to(ino.0, offset, data, flags.0) {
-            Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
+        let end = offset.saturating_add(data.len() as u64);
+        let extends = |node: &Node| node.size().is_ok_and(|size| end > size);
+        let met = self.meet(ino, |node| if extends(node) { Call::Extend } else { Call::Overwrite });
+        let syncs = flags.0 & (libc::O_SYNC | libc::O_DSYNC) != 0;
+        let synced = if syncs { self.meet(ino, |_| Call::Sync) } else { Hindrance::default() };
+        let act = move |tree: &Tree, data: &[u8]| {
+            failing(met.error)?;
+            let change = tree.change();
+            tree.node(ino.0)?.write(offset, data)?;
+            drop(change);
+            if syncs { sync(tree, ino.0, synced.error) } else { Ok(()) }
+        };
+        let answer = |done: io::Result<()>, bytes: usize, reply: ReplyWrite| match done {
+            Ok(()) => reply.written(u32::try_from(bytes).unwrap_or(u32::MAX)),
             Err(error) => reply.error(error.into()),
+        };
+        let wait = met.wait + synced.wait;
+        if wait.is_zero() {
+            return answer(act(&self.tree, data), data.len(), reply);
         }
+        let (tree, data) = (Arc::clone(&self.tree), data.to_vec());
+        Layer::after(wait, move || answer(act(&tree, &data), data.len(), reply));
     }
 
     fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
@@ -326,12 +405,21 @@ impl Filesystem for Layer {
     }
 
     fn fsync(&self, _: &Request, ino: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        end(self.sync(ino.0), reply);
+        let met = self.meet(ino, |_| Call::Sync);
+        let tree = Arc::clone(&self.tree);
+        Layer::after(met.wait, move || end(sync(&tree, ino.0, met.error), reply));
     }
 
     fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        self.tree.sync_names();
-        reply.ok();
+        let met = self.effects.meet(Call::Sync);
+        let tree = Arc::clone(&self.tree);
+        Layer::after(met.wait, move || {
+            let done = failing(met.error);
+            if done.is_ok() {
+                tree.sync_names();
+            }
+            end(done, reply);
+        });
     }
 
     fn opendir(&self, _: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -378,15 +466,18 @@ impl Filesystem for Layer {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        end(self.tree.node(ino.0).and_then(|node| node.allocate(offset, length, mode)), reply);
+        let hindered = self.meet(ino, |_| Call::Extend).error;
+        let _change = self.tree.change();
+        let allocate = || self.tree.node(ino.0)?.allocate(offset, length, mode);
+        end(failing(hindered).and_then(|()| allocate()), reply);
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
         match nix::sys::statvfs::fstatvfs(&self.tree.root().path) {
             Ok(room) => reply.statfs(
                 room.blocks(),
-                room.blocks_free(),
-                room.blocks_available(),
+                if self.effects.no_room() { 0 } else { room.blocks_free() },
+                if self.effects.no_room() { 0 } else { room.blocks_available() },
                 room.files(),
                 room.files_free(),
                 u32::try_from(room.block_size()).unwrap_or(4096),

@@ -1,6 +1,6 @@
 //! A power loss: data and names that are not synced are lost, by the seed.
 use super::control::{PowerLossOrder, PowerLossRecord};
-use super::tree::Tree;
+use super::tree::{PROBE, Tree};
 use dsfuzz_rng::Rng;
 use std::io;
 
@@ -17,6 +17,9 @@ pub(super) fn lose(tree: &Tree, order: PowerLossOrder) -> io::Result<PowerLossRe
     nodes.sort_by_key(|node| node.name());
     for node in nodes.iter().filter(|node| node.is_file()) {
         let name = node.name();
+        if name == std::path::Path::new(PROBE) {
+            continue;
+        }
         // Each file has its own draws, so that the number of files does not matter.
         let mut draws = Rng::new(order.seed, &name.to_string_lossy(), 1);
         let Some(lost) = node.lose(&mut || draws.below(100) < torn)? else { continue };

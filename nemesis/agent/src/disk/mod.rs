@@ -4,6 +4,8 @@
 //! A layer outlives the agent, as the services do. Its record is in the agent's folder before it is mounted, so that the next
 //! agent finds it. Never: a layer over a folder that holds the agent's own files.
 mod control;
+mod damage;
+mod effects;
 mod filesystem;
 mod loss;
 mod mount;
@@ -11,14 +13,15 @@ mod node;
 mod process;
 mod tree;
 
-pub(crate) use self::control::{LayerStatus, PowerLossOrder, PowerLossRecord};
+pub(crate) use self::control::{DamageOrder, LayerStatus, PowerLossOrder, PowerLossRecord};
 pub(crate) use self::process::{keep, serve};
+pub(crate) use self::tree::PROBE;
 
 use self::control::LayerRequest;
 use crate::process as processes;
 use crate::state_dir::{StateDir, write_whole};
 use crate::sys;
-use dsfuzz_nemesis::protocol::DiskFolder;
+use dsfuzz_nemesis::protocol::{DiskEffect, DiskFolder};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -131,7 +134,7 @@ impl Disks {
             if files.record().is_err() {
                 self.lay(Path::new(&folder.path), &folder.exempt)?;
             }
-            control::ask(&files.socket(), &LayerRequest::SyncAll)?;
+            control::ask(&files.socket(), &LayerRequest::SyncAll { copy: folder.copy })?;
         }
         Ok(())
     }
@@ -189,7 +192,7 @@ impl Disks {
         let files = self.files(&record.folder);
         if mount::is_mounted(&record.folder) {
             // A dead layer cannot be asked, and has nothing to make safe.
-            drop(control::ask(&files.socket(), &LayerRequest::SyncAll));
+            drop(control::ask(&files.socket(), &LayerRequest::SyncAll { copy: false }));
             mount::unmount(&record.folder)?;
         }
         let lives = |key: Option<ProcessKey>| key.is_some_and(|(pid, start)| processes::lives(pid, start));
@@ -234,6 +237,21 @@ impl Disks {
     /// Loses what is not synced in every folder.
     pub(crate) fn lose_power(&self, order: PowerLossOrder) -> Result<Vec<(PathBuf, LayerStatus)>, String> {
         self.ask_all(&LayerRequest::LosePower(order))
+    }
+
+    /// Begins a fault in every folder.
+    pub(crate) fn disturb(&self, fault: u64, effect: DiskEffect, seed: u64) -> Result<(), String> {
+        self.ask_all(&LayerRequest::Disturb { fault, effect, seed }).map(drop)
+    }
+
+    /// Ends a fault in every folder.
+    pub(crate) fn calm(&self, fault: u64) -> Result<(), String> {
+        self.ask_all(&LayerRequest::Calm { fault }).map(drop)
+    }
+
+    /// Damages files in every folder.
+    pub(crate) fn damage(&self, order: DamageOrder) -> Result<Vec<(PathBuf, LayerStatus)>, String> {
+        self.ask_all(&LayerRequest::Damage(order))
     }
 
     /// The state of every layer.

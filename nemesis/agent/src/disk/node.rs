@@ -48,8 +48,13 @@ struct Unsynced {
     /// The size at the last sync, if anything changed since.
     size: Option<u64>,
     /// Overwritten pages as they were at the last sync; none stands for zeros.
-    pages: BTreeMap<u64, Option<Box<[u8]>>>,
+    pages: Pages,
+    /// Such pages of a sync that failed. Linux takes them for clean, so that no later sync makes them safe.
+    failed: Pages,
 }
+
+/// The old content of pages, by their number.
+type Pages = BTreeMap<u64, Option<Box<[u8]>>>;
 
 /// What a power loss took from a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,12 +117,20 @@ impl Node {
         self.kind == libc::S_IFREG
     }
 
+    /// Its size now.
+    pub(super) fn size(&self) -> io::Result<u64> {
+        Ok(self.file()?.metadata()?.len())
+    }
+
     /// Bytes that a power loss would take now; none if all is synced.
     pub(super) fn unsynced_bytes(&self) -> Option<u64> {
         let unsynced = self.unsynced();
-        let size = unsynced.size?;
-        let now = self.file().and_then(File::metadata).map_or(size, |about| about.len());
-        Some(unsynced.pages.len() as u64 * PAGE_BYTES + now.saturating_sub(size))
+        let pages = unsynced.pages.len().saturating_add(unsynced.failed.len()) as u64;
+        if unsynced.size.is_none() && pages == 0 {
+            return None;
+        }
+        let now = self.size().unwrap_or(0);
+        Some(pages * PAGE_BYTES + now.saturating_sub(unsynced.size.unwrap_or(now)))
     }
 
     pub(super) fn read(&self, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
@@ -172,7 +185,10 @@ impl Node {
         let to = to.min(size);
         let mut page = from / PAGE_BYTES;
         while page * PAGE_BYTES < to {
-            if let std::collections::btree_map::Entry::Vacant(vacant) = unsynced.pages.entry(page) {
+            // One that failed to be synced is written again with this.
+            if let Some(failed) = unsynced.failed.remove(&page) {
+                unsynced.pages.insert(page, failed);
+            } else if let std::collections::btree_map::Entry::Vacant(vacant) = unsynced.pages.entry(page) {
                 let start = page * PAGE_BYTES;
                 let old = read_at(file, start, PAGE_BYTES.min(size - start) as usize)?;
                 let zeros = old.iter().all(|byte| *byte == 0);
@@ -187,7 +203,33 @@ impl Node {
     fn forget_kept(&self, unsynced: &mut Unsynced) {
         let bytes: u64 = unsynced.pages.values().flatten().map(|page| page.len() as u64).sum();
         self.kept_bytes.fetch_sub(bytes, SeqCst);
-        *unsynced = Unsynced::default();
+        (unsynced.size, unsynced.pages) = (None, Pages::new());
+    }
+
+    /// A sync has failed: what it should have made safe is lost with the power, unless it is written again.
+    pub(super) fn fail_sync(&self) -> io::Result<()> {
+        let mut unsynced = self.unsynced();
+        let Some(size) = unsynced.size.take() else { return Ok(()) };
+        let file = self.file()?;
+        let now = file.metadata()?.len();
+        // Behind the old size the file has zeros on the disk. The page with the old end has its old data before them.
+        let mut page = size / PAGE_BYTES;
+        while page * PAGE_BYTES < now {
+            let start = page * PAGE_BYTES;
+            let mut old = match unsynced.pages.remove(&page) {
+                Some(kept) => kept.map_or_else(Vec::new, |kept| kept.into_vec()),
+                None => read_at(file, start, size.saturating_sub(start) as usize)?,
+            };
+            self.kept_bytes.fetch_add(PAGE_BYTES - old.len() as u64, SeqCst);
+            old.resize(PAGE_BYTES as usize, 0);
+            unsynced.failed.insert(page, Some(old.into_boxed_slice()));
+            page += 1;
+        }
+        let pages = std::mem::take(&mut unsynced.pages);
+        for (page, old) in pages {
+            unsynced.failed.entry(page).or_insert(old);
+        }
+        Ok(())
     }
 
     /// All data are safe from now on.
@@ -202,16 +244,24 @@ impl Node {
     /// sector that does not survive, since file systems move the end of a file only behind written data.
     pub(super) fn lose(&self, survives: &mut impl FnMut() -> bool) -> io::Result<Option<LostData>> {
         let mut unsynced = self.unsynced();
-        let Some(size) = unsynced.size else { return Ok(None) };
+        let failed = std::mem::take(&mut unsynced.failed);
         let file = self.file()?;
         let now = file.metadata()?.len();
+        let size = match unsynced.size {
+            Some(size) => size,
+            None if failed.is_empty() => return Ok(None),
+            None => now,
+        };
+        for (page, old) in failed {
+            unsynced.pages.entry(page).or_insert(old);
+        }
         let mut lost = LostData::default();
         for (page, old) in &unsynced.pages {
             let start = page * PAGE_BYTES;
             let bytes = PAGE_BYTES.min(size.saturating_sub(start)) as usize;
             let zeros = vec![0; bytes];
             let old = old.as_deref().unwrap_or(&zeros);
-            restore(file, start, old, survives, &mut lost)?;
+            restore(file, start, &old[..bytes.min(old.len())], survives, &mut lost)?;
         }
         let mut end = size;
         while end < now && survives() {

@@ -1,9 +1,10 @@
 //! The two processes of a layer. The layer answers the kernel. Its keeper holds the kernel's device too, so that calls of the target
 //! wait instead of failing when the layer is killed; after a while without an agent it takes the dead layer away.
-use super::control::{self, LayerRequest, LayerStatus, PowerLossRecord};
+use super::control::{self, DamageOrder, DamageRecord, LayerRequest, LayerStatus, PowerLossRecord};
+use super::effects::Effects;
 use super::filesystem::Layer;
 use super::tree::Tree;
-use super::{LayerFiles, loss, mount};
+use super::{LayerFiles, damage, loss, mount};
 use crate::state_dir::StateDir;
 use fuser::{Config, INodeNo, Notifier, Session, SessionACL};
 use nix::fcntl::OFlag;
@@ -20,7 +21,7 @@ use std::time::Duration;
 const THREADS: usize = 8;
 /// How long a keeper waits for an agent to put a dead layer right.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Power losses that a status names.
+/// Power losses and damages that a status names.
 const LOSSES: usize = 16;
 
 /// The keeper: mounts the layer over a folder and starts its process.
@@ -79,12 +80,21 @@ fn serve_folder(state_dir: &StateDir, folder: &Path) -> Result<u8, String> {
     let exempt = files.record()?.exempt;
     let inside = exempt.iter().filter_map(|path| Path::new(path).strip_prefix(folder).ok()).map(PathBuf::from);
     let tree = Arc::new(Tree::open(root, inside.collect()).map_err(say)?);
+    let effects = Arc::new(Effects::default());
     let mut config = Config::default();
     config.n_threads = Some(THREADS);
-    let session = Session::from_fd(Layer::over(Arc::clone(&tree)), device, SessionACL::All, config).map_err(say)?;
+    let session =
+        Session::from_fd(Layer::over(Arc::clone(&tree), Arc::clone(&effects)), device, SessionACL::All, config)
+            .map_err(say)?;
     drop(std::fs::remove_file(files.socket()));
     let listener = UnixListener::bind(files.socket()).map_err(say)?;
-    let control = Arc::new(Control { tree: Arc::clone(&tree), notifier: session.notifier(), losses: Mutex::default() });
+    let control = Arc::new(Control {
+        tree: Arc::clone(&tree),
+        effects,
+        notifier: session.notifier(),
+        damages: Mutex::default(),
+        losses: Mutex::default(),
+    });
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let control = Arc::clone(&control);
@@ -99,7 +109,9 @@ fn serve_folder(state_dir: &StateDir, folder: &Path) -> Result<u8, String> {
 /// What the agent may ask of a layer.
 struct Control {
     tree: Arc<Tree>,
+    effects: Arc<Effects>,
     notifier: Notifier,
+    damages: Mutex<Vec<DamageRecord>>,
     losses: Mutex<Vec<PowerLossRecord>>,
 }
 
@@ -107,7 +119,14 @@ impl Control {
     fn act(&self, request: LayerRequest) -> Result<LayerStatus, String> {
         match request {
             LayerRequest::Status => {}
-            LayerRequest::SyncAll => self.tree.sync_all(),
+            LayerRequest::SyncAll { copy } => self.sync_all(copy)?,
+            LayerRequest::Disturb { fault, effect, seed } => {
+                self.effects.begin(fault, effect, seed);
+                // What the kernel holds in its memory would meet no fault.
+                self.forget_caches();
+            }
+            LayerRequest::Calm { fault } => self.effects.end(fault),
+            LayerRequest::Damage(order) => self.damage(order)?,
             LayerRequest::LosePower(order) => {
                 let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
                 if losses.iter().all(|loss| loss.fault != order.fault) {
@@ -124,6 +143,31 @@ impl Control {
         Ok(self.status())
     }
 
+    fn sync_all(&self, copy: bool) -> Result<(), String> {
+        if copy {
+            self.forget_caches();
+            let _still = self.tree.stand_still();
+            damage::keep_copy(&self.tree).map_err(|error| format!("copying the folder: {error}"))?;
+            self.tree.sync_all();
+        } else {
+            self.tree.sync_all();
+        }
+        Ok(())
+    }
+
+    fn damage(&self, order: DamageOrder) -> Result<(), String> {
+        let mut damages = self.damages.lock().unwrap_or_else(PoisonError::into_inner);
+        if damages.iter().all(|damage| damage.fault != order.fault) {
+            self.forget_caches();
+            let done = damage::damage(&self.tree, order);
+            self.forget_caches();
+            damages.push(done.map_err(|error| format!("damaging files: {error}"))?);
+            let surplus = damages.len().saturating_sub(LOSSES);
+            damages.drain(..surplus);
+        }
+        Ok(())
+    }
+
     fn forget_caches(&self) {
         for node in self.tree.nodes() {
             drop(self.notifier.inval_inode(INodeNo(self.tree.number(&node)), 0, 0));
@@ -138,6 +182,8 @@ impl Control {
             unsynced_bytes: unsynced.iter().sum(),
             unsynced_names: self.tree.unsynced_names() as u64,
             losses: self.losses.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            effects: self.effects.faults(),
+            damages: self.damages.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }

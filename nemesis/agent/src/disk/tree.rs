@@ -12,10 +12,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The hidden folder for what a power loss may bring back.
 pub(super) const HIDDEN: &str = ".dsfuzz-disk";
+/// A file that only its name finds, in the layer's folder: the agent tries on it what calls meet.
+pub(crate) const PROBE: &str = ".dsfuzz-probe";
 /// The number of the layer's folder for the kernel.
 const ROOT: u64 = 1;
 
@@ -26,6 +28,8 @@ pub(super) struct Tree {
     exempt: Vec<PathBuf>,
     kept_bytes: KeptBytes,
     state: Mutex<TreeState>,
+    /// Held by every change of data or names, and alone by what must see none.
+    changing: RwLock<()>,
 }
 
 struct TreeState {
@@ -89,16 +93,30 @@ impl Tree {
         empty_hidden(&root)?;
         mkdirat(&root, HIDDEN, Mode::from_bits_truncate(0o700))?;
         let hidden = openat(&root, HIDDEN, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+        let probe =
+            openat(&hidden, PROBE, OFlag::O_CREAT | OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o600))?;
+        std::os::unix::fs::FileExt::write_all_at(&std::fs::File::from(probe), &[1; 4096], 0)?;
         let kept_bytes = KeptBytes::default();
         let kind = about.st_mode & libc::S_IFMT;
         let root = Arc::new(Node::new((about.st_ino, kind), root, PathBuf::new(), false, Arc::clone(&kept_bytes)));
         let nodes = HashMap::from([(ROOT, Arc::clone(&root))]);
         let state = TreeState { nodes, changes: Vec::new(), hidden, hidden_names: 0 };
-        Ok(Tree { root, device: about.st_dev, exempt, kept_bytes, state: Mutex::new(state) })
+        let (device, changing) = (about.st_dev, RwLock::default());
+        Ok(Tree { root, device, exempt, kept_bytes, state: Mutex::new(state), changing })
     }
 
     fn state(&self) -> MutexGuard<'_, TreeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held while data or names change.
+    pub(super) fn change(&self) -> RwLockReadGuard<'_, ()> {
+        self.changing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held while nothing may change.
+    pub(super) fn stand_still(&self) -> RwLockWriteGuard<'_, ()> {
+        self.changing.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The layer's folder.
@@ -138,7 +156,9 @@ impl Tree {
     fn find(&self, state: &mut TreeState, folder: &Arc<Node>, name: &OsStr) -> io::Result<Arc<Node>> {
         self.check_name(folder, name)?;
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let path = openat(&folder.path, name, flags, Mode::empty())?;
+        let is_probe = folder.ino == self.root.ino && name == PROBE;
+        let within = if is_probe { &state.hidden } else { &folder.path };
+        let path = openat(within, name, flags, Mode::empty())?;
         let about = fstat(&path)?;
         if about.st_dev != self.device {
             return Err(at(libc::EXDEV));
@@ -159,7 +179,7 @@ impl Tree {
         if folder.ino == self.root.ino && name == HIDDEN { Err(missing()) } else { Ok(()) }
     }
 
-    fn is_exempt(&self, path: &Path) -> bool {
+    pub(super) fn is_exempt(&self, path: &Path) -> bool {
         let matches = |pattern: &PathBuf| {
             let (Some(wanted), Some(name)) = (pattern.file_name(), path.file_name()) else { return false };
             pattern.parent() == path.parent()

@@ -2,7 +2,7 @@
 //! The sets' elements expire in the kernel and are renewed with the lease.
 //!
 //! The hook is `prerouting`, which also sees what goes on to a container of this node.
-use super::{Context, Inject, new_proof, note};
+use super::{Context, Inject, new_proof, note, tables};
 use crate::journal::UndoEntry;
 use crate::nft::{self, TABLE};
 use dsfuzz_nemesis::protocol::{Injection, Proof};
@@ -101,7 +101,7 @@ impl Inject for Drop<'_> {
         let drops: Vec<&UndoEntry> =
             context.others.iter().filter(|other| matches!(other.injection, Injection::Drop { .. })).collect();
         let mut script = String::new();
-        if drops.is_empty() {
+        if !context.others.iter().any(|other| tables(&other.injection).contains(&TABLE)) {
             // The table is no longer needed. Adding it first makes the deletion safe to repeat.
             line(&mut script, format_args!("add table {TABLE}"));
             line(&mut script, format_args!("delete table {TABLE}"));
@@ -197,15 +197,15 @@ fn add(script: &mut String, fault: u64, from: &[IpAddr], hold_ns: u64, elements:
     }
 }
 
-/// Renews the timeouts of every drop in force, in one transaction.
-pub(crate) fn renew(entries: &[UndoEntry], hold_ns: u64) -> Result<(), String> {
+/// The script that renews the timeouts of every drop in force.
+pub(super) fn renewal(entries: &[UndoEntry], hold_ns: u64) -> String {
     let mut script = String::new();
     for entry in entries {
         if let Injection::Drop { from } = &entry.injection {
             add(&mut script, entry.fault, from, hold_ns, Elements::MayBeThere);
         }
     }
-    if script.is_empty() { Ok(()) } else { nft::script(&script) }
+    script
 }
 
 fn addresses(entry: &UndoEntry) -> Vec<IpAddr> {

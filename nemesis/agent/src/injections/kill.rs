@@ -45,9 +45,11 @@ impl Inject for Kill<'_> {
 }
 
 /// Whether an injection keeps a service dead.
-fn keeps_dead(injection: &Injection, name: &String) -> bool {
+pub(super) fn keeps_dead(injection: &Injection, name: &String) -> bool {
     match injection {
-        Injection::Kill { services } | Injection::LosePower { services, .. } => services.contains(name),
+        Injection::Kill { services }
+        | Injection::LosePower { services, .. }
+        | Injection::DamageDisk { services, .. } => services.contains(name),
         _ => false,
     }
 }

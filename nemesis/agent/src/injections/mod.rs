@@ -3,15 +3,22 @@
 //!
 //! A new injection needs a variant with its facts in `protocol/injection.rs`, a file here, and a line in `implementation`.
 mod clock;
+mod damage_disk;
+mod disturb_disk;
 mod drop;
 mod kill;
+mod own;
+mod packet;
 mod pause;
 mod power_loss;
+mod rules;
 mod step;
 mod time_daemons;
 
 use crate::clock::{ClockKeeper, Shift};
 use crate::journal::UndoEntry;
+use crate::nft;
+use crate::packet_queue::PacketQueues;
 use crate::service::Services;
 use clock::Skew;
 use dsfuzz_nemesis::protocol::{Injection, Proof};
@@ -20,7 +27,6 @@ use std::sync::Arc;
 use step::RealSkew;
 
 pub(crate) use self::clock::{refresh as refresh_clocks, shift_of};
-pub(crate) use self::drop::renew as renew_drops;
 
 /// The parts of the node's state that injections use.
 pub(crate) struct Context<'a> {
@@ -32,8 +38,30 @@ pub(crate) struct Context<'a> {
     pub(crate) keeper: &'a mut ClockKeeper,
     /// The time after which an injection expires by itself, in the kernel or in a patched process, unless the agent renews it.
     pub(crate) hold_ns: u64,
+    /// Expiring injections were last renewed until then, boot-time clock.
+    pub(crate) held_until_ns: &'a mut u64,
     /// The control node's address.
     pub(crate) control: Option<IpAddr>,
+    /// The queues of packets that this agent serves.
+    pub(crate) queues: &'a mut PacketQueues,
+    /// The port at which this agent hears datagrams.
+    pub(crate) ping_port: Option<u16>,
+    /// The port at which this node's sshd hears the control node.
+    pub(crate) ssh_port: Option<u16>,
+}
+
+impl Context<'_> {
+    /// Renews the other injections that expire and goes on with those that are kept, in the course of a long injection: the agent
+    /// does so only between two of them.
+    fn renew_others(&mut self) {
+        let begin_ns = crate::sys::boottime_ns();
+        let mut failed = refresh_clocks(self.others, self.services, self.keeper, self.hold_ns, true);
+        failed.extend(renew_rules(self.others, self.hold_ns).err());
+        failed.extend(self.others.iter().filter_map(|entry| keep(entry).err()));
+        if failed.is_empty() {
+            *self.held_until_ns = begin_ns + self.hold_ns;
+        }
+    }
 }
 
 /// What the agent does for one injection. An undo is safe to repeat, and safe after an injection that failed half-way.
@@ -78,7 +106,14 @@ pub(crate) trait Inject {
 fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
     match injection {
         Injection::Drop { from } => Box::new(drop::Drop { from }),
+        Injection::Packet { packets, effect } => Box::new(packet::Packet { packets, effect }),
         Injection::Kill { services } => Box::new(kill::Kill { services }),
+        Injection::DisturbDisk { services, effect, seed } => {
+            Box::new(disturb_disk::DisturbDisk { services, effect: *effect, seed: *seed })
+        }
+        Injection::DamageDisk { services, damage, seed } => {
+            Box::new(damage_disk::DamageDisk { services, damage: *damage, seed: *seed })
+        }
         Injection::LosePower { services, seed, torn } => {
             Box::new(power_loss::LosePower { services, seed: *seed, torn: *torn })
         }
@@ -96,6 +131,7 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
         Injection::FreezeClock { services } => {
             Box::new(clock::Clock { services, skew: Skew::Drift { rate_ppm: -1_000_000 } })
         }
+        Injection::Own { name, services, commands } => Box::new(own::Own { name, services, commands }),
         Injection::StepClock { offset_ns, control_boot_id, own_kernel } => {
             let skew = RealSkew::Step { offset_ns: *offset_ns };
             Box::new(step::RealClock::of_node(skew, control_boot_id, *own_kernel))
@@ -130,6 +166,17 @@ pub(crate) fn undo(entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
     implementation(&entry.injection).undo(entry, context)
 }
 
+/// The tables of the packet filter in which the injection has rules.
+fn tables(injection: &Injection) -> &'static [&'static str] {
+    packet::tables_of(injection)
+}
+
+/// Renews the timeouts of all rules in force, in one transaction.
+pub(crate) fn renew_rules(entries: &[UndoEntry], hold_ns: u64) -> Result<(), String> {
+    let script = drop::renewal(entries, hold_ns) + &packet::renewal(entries, hold_ns);
+    if script.is_empty() { Ok(()) } else { nft::script(&script) }
+}
+
 /// The services that an injection names.
 pub(crate) fn services_of(injection: &Injection) -> &[String] {
     injection.services().unwrap_or_default()
@@ -137,7 +184,7 @@ pub(crate) fn services_of(injection: &Injection) -> &[String] {
 
 /// A proof without observations yet: it holds until [`note`] adds one that does not.
 pub(crate) fn new_proof() -> Proof {
-    Proof { holds: true, detail: Vec::new(), dropped_packets: 0 }
+    Proof { holds: true, detail: Vec::new(), dropped_packets: 0, counts: Vec::new() }
 }
 
 /// Adds an observation to a proof. The proof holds if all its observations do.

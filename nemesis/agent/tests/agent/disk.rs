@@ -15,7 +15,7 @@ fn is_mounted(node: &Node) -> bool {
 fn lay(node: &Node, agent: &mut Channel, names: &[&str]) {
     let folders = names.iter().map(|name| {
         std::fs::create_dir_all(node.path(name)).expect("a folder");
-        DiskFolder { path: node.path(name), exempt: vec![node.path(&format!("{name}/log*"))] }
+        DiskFolder { path: node.path(name), exempt: vec![node.path(&format!("{name}/log*"))], copy: false }
     });
     agent.done(Request::DiskLayers { folders: folders.collect() });
 }
@@ -173,10 +173,11 @@ fn what_is_there_when_a_layer_is_laid_or_asked_again_is_safe() {
         assert_eq!(content(&node, &format!("data/{name}")), text, "{name}");
     }
     agent.healed(1);
-    let reason = agent
-        .fails(Request::DiskLayers { folders: vec![DiskFolder { path: node.path("no-such"), exempt: Vec::new() }] });
+    let reason = agent.fails(Request::DiskLayers {
+        folders: vec![DiskFolder { path: node.path("no-such"), exempt: Vec::new(), copy: false }],
+    });
     assert!(reason.contains("there is none to lay a layer over"), "{reason}");
-    let own = DiskFolder { path: node.dir.to_str().expect("text").to_owned(), exempt: Vec::new() };
+    let own = DiskFolder { path: node.dir.to_str().expect("text").to_owned(), exempt: Vec::new(), copy: false };
     let reason = agent.fails(Request::DiskLayers { folders: vec![own] });
     assert!(reason.contains("the agent's own folder"), "{reason}");
     take_away(&node, &mut agent);

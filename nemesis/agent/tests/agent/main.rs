@@ -2,8 +2,11 @@
 mod clocks;
 mod deaths;
 mod disk;
+mod disk_faults;
 mod injections;
 mod lease;
 mod node;
+mod own;
+mod packets;
 mod requests;
 mod undo;

@@ -258,3 +258,44 @@ fn another_protocol_is_refused_and_round_trips_are_told() {
     println!("heard: {:?}", median(&mut agent, &|| Request::Heard { round: 1 }));
     println!("drop, idle: {:?}", median(&mut agent, &|| Request::Undo { fault: 1 }));
 }
+
+#[test]
+fn logs_are_followed_from_their_ends_over_new_files_and_new_beginnings() {
+    let node = Node::new();
+    let mut agent = node.agent("follow", 60_000);
+    let log = node.path("server.log");
+    std::fs::write(&log, "old: elected at term 1\n").expect("written");
+    let follow = |agent: &mut Channel, positions, wait_ms| {
+        let patterns = vec!["elected at term [0-9]+".to_owned(), "compact".to_owned()];
+        let logs = vec![log.clone(), node.path("more-*.log")];
+        match agent.ask(Request::Follow { logs, patterns, positions, wait_ms }) {
+            Response::Followed { lines, positions } => {
+                (lines.into_iter().map(|line| (line.pattern, line.line)).collect::<Vec<_>>(), positions)
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let append = |path: &str, text: &str| {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("open");
+        std::io::Write::write_all(&mut file, text.as_bytes()).expect("written");
+    };
+    let (lines, at) = follow(&mut agent, None, 0);
+    assert_eq!((lines, at.len()), (Vec::new(), 1), "what was there is old");
+    append(&log, "elected at term 2\nsomething\nelected at term 3, compact\nelected at te");
+    let (lines, at) = follow(&mut agent, Some(at), 10_000);
+    let whole = |term: u32, rest: &str| format!("elected at term {term}{rest}");
+    assert_eq!(lines, [(0, whole(2, "")), (0, whole(3, ", compact")), (1, whole(3, ", compact"))]);
+    append(&log, "rm 4\n");
+    let (lines, at) = follow(&mut agent, Some(at), 10_000);
+    assert_eq!(lines, [(0, whole(4, ""))], "a line counts once it is whole");
+    append(&node.path("more-1.log"), "elected at term 5\n");
+    let (lines, at) = follow(&mut agent, Some(at), 10_000);
+    assert_eq!(lines, [(0, whole(5, ""))], "a new file counts from its beginning");
+    std::fs::write(&log, "compact\n").expect("written");
+    let (lines, at) = follow(&mut agent, Some(at), 10_000);
+    assert_eq!(lines, [(1, "compact".to_owned())], "a file that was begun anew too");
+    assert_eq!(follow(&mut agent, Some(at.clone()), 1), (Vec::new(), at), "nothing new");
+    let wrong =
+        Request::Follow { logs: vec![log.clone()], patterns: vec!["(".to_owned()], positions: None, wait_ms: 0 };
+    assert!(matches!(agent.ask(wrong), Response::Failed(why) if why.contains("no regular expression")));
+}

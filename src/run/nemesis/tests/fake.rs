@@ -94,6 +94,7 @@ impl FakeCluster {
             name,
             others: Vec::new(),
             ports: vec![80],
+            port_roles: BTreeMap::new(),
             services: vec!["db".to_owned()],
             own_kernel: false,
         };
@@ -242,7 +243,7 @@ impl FakeNode {
 
     fn proof(&self, fault: u64, holds: bool) -> Response {
         let dropped_packets = self.dropped.get(&fault).copied().unwrap_or_default();
-        Response::Proof(Proof { holds, detail: vec!["looked".to_owned()], dropped_packets })
+        Response::Proof(Proof { holds, detail: vec!["looked".to_owned()], dropped_packets, counts: Vec::new() })
     }
 
     fn service(&self) -> ServiceState {

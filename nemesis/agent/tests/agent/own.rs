@@ -1,0 +1,146 @@
+//! Faults of the recipe's or the plan's own on a real agent: their commands, and their undo when the agent dies.
+use crate::node::{Channel, Node};
+use dsfuzz_nemesis::protocol::{Command, Injection, OwnCommands, OwnProcesses, Request, Response};
+
+const LEASE_MS: u64 = 20_000;
+
+fn script(text: &str) -> Command {
+    Command { argv: vec![text.to_owned()], deadline_ms: 10_000, ..Command::default() }
+}
+
+/// A fault whose state is the file `mark` in the node's folder.
+fn marked(node: &Node, processes: OwnProcesses) -> OwnCommands {
+    let mark = node.path("mark");
+    OwnCommands {
+        begin: script(&format!("echo made by $(id -un); touch {mark}")),
+        prove: script(&format!("echo looking; test -e {mark}")),
+        heal: script(&format!("rm -f {mark}; echo removed")),
+        healed: script(&format!("test ! -e {mark}")),
+        processes,
+    }
+}
+
+fn own(commands: OwnCommands) -> Injection {
+    Injection::Own { name: "mark".to_owned(), services: vec!["db".to_owned()], commands: Box::new(commands) }
+}
+
+fn refused(agent: &mut Channel, fault: u64, commands: OwnCommands) -> String {
+    agent.fails(Request::Inject { fault, injection: own(commands) })
+}
+
+#[test]
+fn commands_begin_prove_and_heal_a_fault_and_their_output_is_kept() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    let pid = agent.service(&node, "db", &["sleep", "1001"]);
+    let commands = marked(&node, OwnProcesses::Stay);
+    let response = agent.ask(Request::Inject { fault: 1, injection: own(commands.clone()) });
+    let Response::Injected { detail } = response else { panic!("{response:?}") };
+    assert_eq!(detail, ["mark: begin ended with 0: made by root"]);
+    assert_eq!(agent.proven(1).detail, ["mark: prove ended with 0: looking"]);
+    let twice = refused(&mut agent, 2, commands);
+    assert!(twice.contains("in force already, as fault 1"), "{twice}");
+    let healed = agent.healed(1);
+    assert_eq!(healed.detail, ["mark: heal ended with 0: removed", "mark: healed ended with 0"]);
+    assert_eq!(agent.pids("db"), [pid], "its processes ran on");
+    assert_eq!(agent.undone().1, [0u64; 0]);
+}
+
+#[test]
+fn a_fault_that_proves_nothing_is_refused_and_one_that_fails_is_undone() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    let good = marked(&node, OwnProcesses::Stay);
+    let always = refused(&mut agent, 1, OwnCommands { prove: script("true"), ..good.clone() });
+    assert!(always.contains("`prove` does not tell"), "{always}");
+    let broken = refused(&mut agent, 1, OwnCommands { healed: script("echo so; exit 3"), ..good.clone() });
+    assert!(broken.contains("not as it should be before") && broken.contains("ended with 3: so"), "{broken}");
+    assert_eq!(agent.undone().1, [0u64; 0], "nothing is in the journal");
+    let half = format!("touch {}; echo no; exit 4", node.path("mark"));
+    let failed = refused(&mut agent, 1, OwnCommands { begin: script(&half), ..good.clone() });
+    assert!(failed.contains("begin ended with 4: no"), "{failed}");
+    assert!(!std::path::Path::new(&node.path("mark")).exists(), "undone");
+    let slow = Command { deadline_ms: 100, ..script("sleep 1001") };
+    let late = refused(&mut agent, 1, OwnCommands { begin: slow, ..good.clone() });
+    assert!(late.contains("killed at its deadline of 100 ms"), "{late}");
+    assert_eq!(agent.undone().1, [0u64; 0]);
+    // In force, it is not proven once its state is gone.
+    agent.inject(1, own(good));
+    agent.proven(1);
+    std::fs::remove_file(node.path("mark")).expect("there");
+    assert!(!agent.proof(Request::Prove { fault: 1 }).holds);
+    agent.healed(1);
+}
+
+#[test]
+fn processes_stop_or_start_again_with_the_fault() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    let first = agent.service(&node, "db", &["sleep", "1001"]);
+    agent.inject(1, own(marked(&node, OwnProcesses::Stop)));
+    agent.proven(1);
+    assert!(agent.pids("db").is_empty());
+    agent.healed(1);
+    let second = agent.pids("db");
+    assert!(second.len() == 1 && second != [first]);
+    agent.inject(2, own(marked(&node, OwnProcesses::Restart)));
+    agent.proven(2);
+    let third = agent.pids("db");
+    assert!(third.len() == 1 && third != second);
+    agent.healed(2);
+    assert!(agent.pids("db").len() == 1 && agent.pids("db") != third);
+    let response = agent.ask(Request::Deaths { cores: false });
+    let Response::Deaths { deaths, .. } = response else { panic!("{response:?}") };
+    assert_eq!(deaths, [], "the harness stopped them");
+}
+
+#[test]
+fn faults_that_expire_are_renewed_while_a_command_runs() {
+    const SHORT_LEASE_MS: u64 = 1_000;
+    let node = Node::new();
+    let mut agent = node.agent("r", SHORT_LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    agent.inject(1, Injection::Drop { from: vec![[127, 0, 0, 9].into()] });
+    // Longer than a fault lives without renewal.
+    let commands = marked(&node, OwnProcesses::Stay);
+    let begin = script(&format!("sleep 5; touch {}", node.path("mark")));
+    let injection = own(OwnCommands { begin, ..commands });
+    let id = agent.send(Request::Inject { fault: 2, injection }, &[]);
+    node.until("the command ends", || {
+        agent.done(Request::Heartbeat);
+        std::path::Path::new(&node.path("mark")).exists()
+    });
+    let (response, _) = agent.reply(id);
+    assert!(matches!(response, Response::Injected { .. }), "{response:?}");
+    agent.proven(1);
+    agent.healed(2);
+    agent.healed(1);
+}
+
+#[test]
+fn guardian_and_next_agent_heal_it() {
+    for guarded in [true, false] {
+        let node = Node::new();
+        let mut agent = node.agent("r", LEASE_MS);
+        agent.service(&node, "db", &["sleep", "1001"]);
+        agent.inject(1, own(marked(&node, OwnProcesses::Stop)));
+        agent.proven(1);
+        let (me, guardian) = agent.pids;
+        if guarded {
+            node.sh(&format!("kill -9 {me}"));
+            node.until("the guardian heals", || !std::path::Path::new(&node.path("mark")).exists());
+            agent.ended(&node);
+        } else {
+            // Stopped first, so that neither replaces or survives the other.
+            node.sh(&format!("kill -STOP {me} {guardian}; kill -9 {me} {guardian}"));
+            agent.ended(&node);
+            assert!(std::path::Path::new(&node.path("mark")).exists());
+        }
+        let mut next = node.agent("r", LEASE_MS);
+        assert!(!std::path::Path::new(&node.path("mark")).exists());
+        let (healed, left) = next.undone();
+        assert!(healed.iter().any(|heal| heal.fault == 1 && heal.holds) && left.is_empty(), "{healed:?} {left:?}");
+        assert_eq!(next.pids("db").len(), 1, "started again");
+    }
+}
