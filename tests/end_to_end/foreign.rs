@@ -35,6 +35,8 @@ ip route add blackhole 203.0.113.0/24
 mkdir -p /sys/fs/cgroup/shop/worker
 setsid sh -c 'echo $$ > /sys/fs/cgroup/shop/worker/cgroup.procs; exec sleep 100000' >/dev/null 2>&1 </dev/null &
 until [ -n "$(cat /sys/fs/cgroup/shop/worker/cgroup.procs)" ]; do sleep 0.05; done
+# Addresses that are not confirmed yet would appear later.
+until [ -z "$(ip -6 addr show tentative)" ]; do sleep 0.05; done
 echo made"#;
 
 /// The set-up as the node's own tools show it.
