@@ -12,11 +12,11 @@ const FEW: u64 = 8;
 const SET_UP: &str = r#"set -e
 nft -f - <<E
 table inet shop {
-  set allowed { type ipv4_addr; flags interval; elements = { 10.77.0.0/24, 192.0.2.0/24 } }
-  chain in { type filter hook input priority 0; policy accept; ip saddr @allowed accept; tcp dport 25 drop }
-  chain out { type filter hook output priority -300; policy accept; ip daddr 203.0.113.7 drop }
+  set allowed { type ipv4_addr; flags interval; elements = { 10.77.0.0/24, 192.0.2.0/24 }; }
+  chain in { type filter hook input priority 0; policy accept; ip saddr @allowed accept; tcp dport 25 drop; }
+  chain out { type filter hook output priority -300; policy accept; ip daddr 203.0.113.7 drop; }
 }
-table ip6 shop6 { chain in { type filter hook input priority 10; policy accept; udp dport 9 drop } }
+table ip6 shop6 { chain in { type filter hook input priority 10; policy accept; udp dport 9 drop; }; }
 E
 for iptables in iptables ip6tables; do
   $iptables -N SHOP
@@ -25,8 +25,8 @@ for iptables in iptables ip6tables; do
   $iptables -t mangle -A POSTROUTING -p tcp --dport 2526 -j MARK --set-mark 7
 done
 tc qdisc add dev eth0 root handle 1: htb default 10
-tc class add dev eth0 parent 1: classid 1:10 htb rate 900mbit
-tc class add dev eth0 parent 1: classid 1:20 htb rate 1mbit
+tc class add dev eth0 parent 1: classid 1:10 htb rate 900mbit quantum 60000
+tc class add dev eth0 parent 1: classid 1:20 htb rate 1mbit quantum 1514
 tc filter add dev eth0 parent 1: protocol ip prio 5 u32 match ip dport 2527 0xffff flowid 1:20
 tc qdisc add dev lo root handle 2: tbf rate 4gbit burst 1m latency 50ms
 ip rule add from 198.51.100.0/24 table 77
@@ -34,13 +34,16 @@ ip route add 198.51.100.0/24 dev eth0 table 77
 ip route add blackhole 203.0.113.0/24
 mkdir -p /sys/fs/cgroup/shop/worker
 setsid sh -c 'echo $$ > /sys/fs/cgroup/shop/worker/cgroup.procs; exec sleep 100000' >/dev/null 2>&1 </dev/null &
-until [ -s /sys/fs/cgroup/shop/worker/cgroup.procs ]; do sleep 0.05; done
+until [ -n "$(cat /sys/fs/cgroup/shop/worker/cgroup.procs)" ]; do sleep 0.05; done
+# Addresses that are not confirmed yet would appear later.
+until [ -z "$(ip -6 addr show tentative)" ]; do sleep 0.05; done
 echo made"#;
 
 /// The set-up as the node's own tools show it.
 const DUMP: &str = r#"
-nft -a list ruleset
-for save in iptables-save ip6tables-save; do $save | grep -v '^#'; done
+# Without counters, which count the traffic.
+nft -s -a list ruleset 2>/dev/null
+for save in iptables-save ip6tables-save; do $save 2>/dev/null | grep -v '^#' | sed 's/ \[[0-9:]*\]$//'; done
 for dev in eth0 lo; do
   for kind in qdisc class filter; do echo "$kind of $dev"; tc $kind show dev $dev; done
   tc filter show dev $dev parent 1: 2>/dev/null; tc qdisc show dev $dev clsact
