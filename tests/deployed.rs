@@ -136,6 +136,7 @@ impl FolderNode {
                     })
                     .collect(),
             ),
+            Request::DiskLayers { folders } if folders.is_empty() => Response::Done,
             Request::List { pattern } => {
                 let size = std::fs::metadata(self.own(&pattern)).map(|data| data.len());
                 Response::Files(size.map(|size| (pattern, size)).into_iter().collect())

@@ -41,7 +41,11 @@ fn settings_that_would_silently_not_be_in_force_are_refused_by_plan_doctor_and_r
         ("options: {mein: {sync: false}}", "options: mein: the recipe of this plan is named mine"),
         ("options: {etcd: {serializable: true}}", "would not be in force"),
         ("check: [total-queue]", "the checker `total-queue` cannot judge what this plan runs (register)"),
-        ("nemesis: {faults: [{kill: {nodes: follower}}]}", "follower is neither a node (n1, n2, n3) nor"),
+        ("nemesis: {faults: [{kill: {nodes: folower}}]}", "folower is neither a node (n1, n2, n3) nor"),
+        (
+            "nemesis: {faults: [{kill: {nodes: follower}}]}",
+            "kill: nodes: follower: the recipe of mine names no role that leads",
+        ),
         (
             "nemesis: {faults: [{kill: {nodes: leader}}]}",
             "kill: nodes: leader: the recipe of mine names no role that leads",

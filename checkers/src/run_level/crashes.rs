@@ -10,7 +10,9 @@
 //! or left out, by an option of its name. As evidence: `exited-in-fault`; `exited-as-declared`, with a status that the recipe
 //! says is in order; `start-failed`, a process that the harness had started again after a fault and that ended with an exit
 //! status before long: where others are away, some systems do so and wait to be started once more; `log-corruption`, lines
-//! about corrupt data on a node that may have been recovering from a kill: recovery cuts torn ends of files off and says so.
+//! about corrupt data on a node that may have been recovering from a kill: recovery cuts torn ends of files off and says so;
+//! `alarm-of-failed-disk`, an alarm on a node whose disk had failed or lost data by a fault. Such a node may also end in any way
+//! and stay away: a server that stops before it serves damaged data keeps its promises.
 //! Unknown: the processes were not watched.
 mod ending;
 #[cfg(feature = "oracles")]
@@ -165,19 +167,26 @@ impl Crashes {
                         .severity()
                         .zip(self.exits_in_faults.severity())
                         .map(|(crash, exit)| crash.min(exit)),
-                    Ending::Declared | Ending::FailedStart => self.crashed.severity().map(|_| Severity::Evidence),
+                    Ending::Declared | Ending::FailedStart | Ending::WithDisk => {
+                        self.crashed.severity().map(|_| Severity::Evidence)
+                    }
                 };
                 (ending.kind(), counts)
             }
             ProcessStep::OutOfMemory => ("out-of-memory", self.out_of_memory.severity()),
             ProcessStep::CoreFile => ("core-file", self.core_file.severity()),
+            ProcessStep::LogAlarm | ProcessStep::LogCorruption if ending::disk_failed(event, history) => {
+                ("alarm-of-failed-disk", self.log_alarm.severity().map(|_| Severity::Evidence))
+            }
             ProcessStep::LogAlarm => ("log-alarm", self.log_alarm.severity()),
             ProcessStep::LogCorruption if torn::may_be_torn(event, history) => {
                 ("log-corruption", self.log_alarm.severity().map(|_| Severity::Evidence))
             }
             ProcessStep::LogCorruption => ("log-alarm", self.log_alarm.severity()),
             // What may still be in force may be what keeps it away.
-            ProcessStep::DidNotComeBack if history.faults.iter().any(ending::may_last) => {
+            ProcessStep::DidNotComeBack
+                if history.faults.iter().any(ending::may_last) || ending::disk_failed(event, history) =>
+            {
                 ("did-not-come-back", self.did_not_come_back.severity().map(|_| Severity::Evidence))
             }
             ProcessStep::DidNotComeBack => ("did-not-come-back", self.did_not_come_back.severity()),

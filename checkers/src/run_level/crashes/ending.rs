@@ -29,6 +29,8 @@ pub(super) enum Ending {
     Crashed,
     /// An exit with a status, or an end that was not seen, in a fault that can provoke it.
     InFault,
+    /// An end in any way on a node whose disk had failed by a fault.
+    WithDisk,
     /// An exit with a status that is in order for this target.
     Declared,
     /// An exit soon after the harness had started it again.
@@ -43,14 +45,15 @@ impl Ending {
         if exited && status.is_some_and(|status| ok.contains(&status)) {
             return Ending::Declared;
         }
-        if status == Some(PANICKED) {
-            return Ending::Crashed;
-        }
         if exited && event.again && event.ran_ms.is_some_and(|ran| ran < STARTING_MS) {
             return Ending::FailedStart;
         }
+        // A server may stop itself in any way when its disk fails, but no server sends itself SIGKILL.
+        if disk_failed(event, history) && !event.how.starts_with("signal 9 ") {
+            return Ending::WithDisk;
+        }
         let unexplained = !exited && !event.how.is_empty();
-        match unexplained || died_of_exception(&event.detail) || !provoked(event, history) {
+        match unexplained || status == Some(PANICKED) || died_of_exception(&event.detail) || !provoked(event, history) {
             true => Ending::Crashed,
             false => Ending::InFault,
         }
@@ -59,7 +62,7 @@ impl Ending {
     pub(super) fn kind(self) -> &'static str {
         match self {
             Ending::Crashed => CRASHED,
-            Ending::InFault => IN_FAULT,
+            Ending::InFault | Ending::WithDisk => IN_FAULT,
             Ending::Declared => DECLARED,
             Ending::FailedStart => START_FAILED,
         }
@@ -89,7 +92,15 @@ fn provokes(fault: &Fault, event: &ProcessEvent, history: &History) -> bool {
 
 /// Whether faults of this kind end processes.
 pub(super) fn ends_processes(kind: &str) -> bool {
-    matches!(kind, "kill" | "restart")
+    matches!(kind, "kill" | "restart" | "power-loss")
+}
+
+/// Whether the disk of the node may have failed or lost data before this, by a fault. What is damaged stays damaged, so that the
+/// heal of the fault does not matter.
+pub(super) fn disk_failed(event: &ProcessEvent, history: &History) -> bool {
+    let last = event.between.map_or(u64::MAX, |(_, last)| last);
+    let here = |fault: &&Fault| fault.kind == "disk" && fault.nodes.iter().any(|node| **node == *event.node);
+    history.faults.iter().filter(here).filter_map(Fault::possible).any(|(begin, _)| begin <= last)
 }
 
 /// Whether a fault was not shown to be gone.
@@ -125,7 +136,12 @@ pub(super) fn reason(kind: &str) -> Option<&'static str> {
     match kind {
         IN_FAULT => Some(
             "A fault that can make a server end itself was in force, or had ended less than 10 s before: an exit with a status \
-             is told as a crash only where the recipe says `exits: {in_faults: violation}`.",
+             counts as a crash only where the recipe says `exits: {in_faults: violation}`. On a node whose disk had \
+             failed by a fault, no end does.",
+        ),
+        "alarm-of-failed-disk" => Some(
+            "The disk of this node had failed or lost data by a fault, and a sound server says so. Acknowledged data that is lost is \
+             found by the checkers of the workload.",
         ),
         DECLARED => Some("The recipe or the plan says that this exit status is in order."),
         "log-corruption" => Some(

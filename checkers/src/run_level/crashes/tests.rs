@@ -149,6 +149,26 @@ fn an_exit_in_a_fault_that_can_provoke_it_is_evidence_and_a_fatal_signal_is_not(
 }
 
 #[test]
+fn a_node_whose_disk_failed_may_end_stay_away_and_say_so() {
+    let [begun, healed] = fault("disk");
+    let corrupt = corrupt(7_000_000_000);
+    for ends in ["exit 1", "exit 101", "signal 6 (SIGABRT)"] {
+        for options in [&[][..], &[("exits_in_faults", "violation")]] {
+            let verdict = judge(&[&begun, &healed, WATCHED, &ended(ends), &corrupt, GONE], options);
+            let expected = vec!["exited-in-fault", "alarm-of-failed-disk", "did-not-come-back"];
+            assert_eq!((verdict.validity, kinds(&verdict)), (Validity::Valid, expected), "{ends}");
+        }
+    }
+    // The disk of another node explains nothing, nor does one that failed later; no server sends itself SIGKILL.
+    let other = begun.replace("\"nodes\":[\"n1\"]", "\"nodes\":[\"n2\"]");
+    assert_ne!(other, begun);
+    assert_eq!(judge(&[&other, WATCHED, &ended("signal 6 (SIGABRT)")], &[]).validity, Validity::Invalid);
+    let early = ended("signal 6 (SIGABRT)").replace("[5000000000,5100000000]", "[1,2]");
+    assert_eq!(judge(&[&begun, &healed, WATCHED, &early], &[]).validity, Validity::Invalid);
+    assert_eq!(judge(&[&begun, &healed, WATCHED, &ended("signal 9 (SIGKILL)")], &[]).validity, Validity::Invalid);
+}
+
+#[test]
 fn a_status_that_the_recipe_declares_is_in_order_at_any_time() {
     let options = Options([("ok_exits".to_owned(), Value::list([Value::Int(75)]))].into());
     let checker = checker_with(CRASHES, &options).expect("made");
