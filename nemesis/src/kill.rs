@@ -221,6 +221,10 @@ impl ServiceEffect for Killing {
         SymbolicFault::Kill(fault)
     }
 
+    fn is_drawn(&self) -> bool {
+        self.start.order == StartOrder::Drawn && !self.start.stagger.0.is_zero()
+    }
+
     fn options(&self, nodes: Choice<Aim>) -> FaultOptions {
         let Killing { taken: TakenProcesses { process, only, command }, signal, grace, start } = self.clone();
         FaultOptions::Kill(KillOptions { nodes, lasts: None, process, only, command, signal, grace, start })

@@ -408,8 +408,8 @@ impl CutMeans {
         let nodes: Vec<IpAddr> = view.nodes.iter().flat_map(NodeView::addresses).collect();
         let one = |position: &usize| {
             let node = &view.nodes[*position];
-            let packets =
-                PacketMatch::Clients { nodes: nodes.clone(), ports: node.ports_of(&[CLIENT_ROLE.to_owned()])? };
+            let ports = node.ports_of(&[CLIENT_ROLE.to_owned()])?;
+            let packets = PacketMatch::Clients { nodes: nodes.clone(), to: node.addresses(), ports };
             Ok((node.name.clone(), Injection::Packet { packets, effect: PacketEffect::Cut(self.how) }))
         };
         side.iter().map(one).collect()

@@ -39,6 +39,10 @@ pub(crate) trait ServiceEffect: Clone + Serialize + DeserializeOwned + 'static {
     fn symbolic(fault: ServiceFault<Self>) -> SymbolicFault;
     /// The options of a plan for it.
     fn options(&self, nodes: Choice<Aim>) -> FaultOptions;
+    /// Whether it holds a draw that its options do not name.
+    fn is_drawn(&self) -> bool {
+        false
+    }
 }
 
 /// The place of a node among the nodes of a fault.
@@ -177,7 +181,7 @@ impl<E: ServiceEffect> Symbolic for ServiceFault<E> {
     }
 
     fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
-        Some(self.effect.options(self.nodes.written(of)?))
+        if self.effect.is_drawn() { None } else { Some(self.effect.options(self.nodes.written(of)?)) }
     }
 }
 

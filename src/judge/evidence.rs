@@ -123,7 +123,7 @@ fn per_kind_min(asked: &EvidencePlan, rules: &Rules, kind: &str) -> u64 {
 /// The faults of the plan's schedule that came: all of them are asked for.
 fn scheduled(history: &History, rules: &Rules, info: &RunInfo) -> Option<Evidence> {
     let asked = rules.scheduled.len();
-    let came = |id: &&String| history.faults.iter().any(|fault| fault.name == **id && fault.proven.is_some());
+    let came = |id: &&String| history.faults.iter().any(|fault| fault.name == **id && fault.certain().is_some());
     let missing: Vec<&String> = rules.scheduled.iter().filter(|id| !came(id)).collect();
     let had = asked - missing.len();
     let doc = format!("faults of the schedule that were proven to be in force, of {asked}");

@@ -110,6 +110,9 @@ struct InForceUntil {
 /// Delay behind the timetable from which a fault gets a note.
 const SLIP_NOTED: Duration = Duration::from_millis(100);
 
+/// The shortest duration that a schedule writes.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// Carries out timetables.
 pub struct Executor {
     remotes: Arc<dyn Remotes>,
@@ -256,8 +259,9 @@ impl Executor {
         if planned.fault.rolling() {
             let end = (begun + planned.lasts.0).min(quiet_from);
             let late = self.roll(&log, &fault, before, (decided, end), stop, outcome).await;
-            let (at, lasts) = (begun.saturating_duration_since(start), begun.elapsed());
-            outcome.measured = Some(schedule::measured(planned, &fault, at, lasts));
+            // Its duration is the most that it may take.
+            let at = begun.saturating_duration_since(start);
+            outcome.measured = Some(schedule::measured(planned, &fault, at, planned.lasts.0));
             self.in_force.leave(id);
             return late;
         }
@@ -265,15 +269,19 @@ impl Executor {
         let injected = failed.is_empty();
         let before = LookBefore { problems: [before.problems, failed].concat(), said, ..before };
         self.prove(&log, (&fault, &open), before, decided, stop, outcome).await;
-        if injected {
-            wait((begun + planned.lasts.0).min(quiet_from), stop).await;
-        }
+        let lasts = match injected {
+            true => {
+                wait((begun + planned.lasts.0).min(quiet_from), stop).await;
+                begun.elapsed().min(quiet_from.saturating_duration_since(begun)).max(SHORTEST)
+            }
+            false => planned.lasts.0,
+        };
         if self.in_force.is_overtaken(id) {
             outcome.reproven = outcome.proven;
         } else if outcome.proven {
             self.prove_again(&log, (&fault, &open), outcome).await;
         }
-        let (at, lasts) = (begun.saturating_duration_since(start), begun.elapsed());
+        let at = begun.saturating_duration_since(start);
         outcome.measured = Some(schedule::measured(planned, &fault, at, lasts));
         self.note_self_heals(fault.injections.iter().map(|(node, _)| node.clone()).collect(), outcome).await;
         self.heal(&log, (&fault, &open), stop, outcome).await;

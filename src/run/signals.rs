@@ -179,7 +179,11 @@ impl RunSignals {
             None => Observed::Line { pattern, line },
             Some((role, leads)) => {
                 let last = LastRole { role: role.clone(), logged: self.recorder.now() };
-                self.state().roles.insert(node.to_owned(), last);
+                let before = self.state().roles.insert(node.to_owned(), last);
+                // The prober, or another line of the same election, said so before.
+                if before.is_some_and(|before| before.role == *role) {
+                    return;
+                }
                 Observed::Role { role: role.clone(), leads: *leads, detail: format!("{node} logged: {line}") }
             }
         };

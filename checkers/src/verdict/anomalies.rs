@@ -289,8 +289,11 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("exited-as-declared", "A process ended with an exit status that its recipe or the plan expects."),
     (
         "log-corruption",
-        "alarm-of-failed-disk",
         "A log says that stored data is corrupt, on a node where a process was killed before: it may be a file's torn end.",
+    ),
+    (
+        "alarm-of-failed-disk",
+        "A server wrote an alarm on a node whose disk had failed or lost data by a fault, as a sound server does.",
     ),
     (
         "did-not-come-back",

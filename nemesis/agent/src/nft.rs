@@ -1,11 +1,11 @@
-//! Runs the program `nft`, which changes and lists tables of the kernel's packet filter. The `drop` injection builds its rules
+//! Runs the program `nft`, which changes and lists tables of the kernel's packet filter. Injections build their rules
 //! here, and `abilities` tries out a scratch table. Never: touches a table that dsfuzz did not make.
 use crate::{launch, run, sys};
 use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
 
-/// The one table of the `drop` injections. dsfuzz made everything in it, so it may delete the whole table.
+/// The table of cuts and packet faults. dsfuzz made everything in it, so it may delete the whole table.
 pub(crate) const TABLE: &str = "inet dsfuzz";
 /// How long one run of `nft` may take.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -16,8 +16,9 @@ fn nft(arguments: &[&str], script: &str) -> Result<Vec<u8>, String> {
     command.env("PATH", launch::PATH).env("LANG", "C").args(arguments);
     // A killed agent must not leave a child that changes rules after the guardian has healed.
     sys::set_up(&mut command, sys::ChildSetup { dies_with_parent: true, ..sys::ChildSetup::default() });
-    let finished = run::finish(command, script.as_bytes(), DEADLINE)
-        .map_err(|error| format!("{error}; partitions need nftables on this node (Debian: apt install nftables)"))?;
+    let finished = run::finish(command, script.as_bytes(), DEADLINE).map_err(|error| {
+        format!("{error}; cuts and packet faults need nftables on this node (Debian: apt install nftables)")
+    })?;
     match finished.status {
         Some(status) if status.success() => Ok(finished.stdout),
         _ => Err(String::from_utf8_lossy(&finished.stderr).lines().next().unwrap_or("nft did not end").to_owned()),

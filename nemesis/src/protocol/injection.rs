@@ -240,6 +240,7 @@ impl Injection {
     pub fn leaves_dead(&self) -> bool {
         match self {
             Injection::Kill { .. } | Injection::LosePower { .. } | Injection::DamageDisk { .. } => true,
+            Injection::Own { commands, .. } => commands.processes == OwnProcesses::Stop,
             Injection::EndProcesses { processes, .. } => processes.is_all(),
             _ => false,
         }

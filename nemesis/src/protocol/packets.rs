@@ -19,6 +19,9 @@ pub enum PacketMatch {
     Clients {
         /// The addresses of all nodes.
         nodes: Vec<IpAddr>,
+        /// The addresses of this node; none: packets to any address.
+        #[serde(default)]
+        to: Vec<IpAddr>,
         /// The ports. Never SSH's.
         ports: Vec<u16>,
     },

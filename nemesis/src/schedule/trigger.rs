@@ -15,7 +15,7 @@ pub enum Trigger {
         role: String,
         /// Only this node.
         node: Option<Aim>,
-        /// The how manyth time.
+        /// Which occurrence, from 1.
         nth: u32,
     },
     /// A service logs a line.
@@ -24,7 +24,7 @@ pub enum Trigger {
         pattern: String,
         /// Only on this node.
         node: Option<Aim>,
-        /// The how manyth line.
+        /// Which line, from 1.
         nth: u32,
     },
     /// Another fault reaches a step.
@@ -83,7 +83,7 @@ pub struct TriggerOptions {
     /// With `role` and `log`: only on this node (a name, `leader`, `ex-leader`, or `followers`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<Aim>,
-    /// With `role` and `log`: the how manyth time. Left out: the first.
+    /// With `role` and `log`: which occurrence, from 1. Left out: the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nth: Option<u32>,
     /// With `fault`: the step. Left out: proven.

@@ -75,7 +75,7 @@ impl Executor {
                 let disturbed = self.in_force.disturbed_by_others(id);
                 match links.iter().filter(|link| disturbed.contains(link)).count() {
                     0 => "every link is heard again".to_owned(),
-                    still => format!("every link is heard again but {still} that another fault cuts"),
+                    still => format!("every link is heard again but {still} that another fault holds"),
                 }
             });
             let took = format!("healed and proven in {took_ms} ms");

@@ -82,6 +82,9 @@ impl Executor {
         let took = begun.elapsed();
         let proofs = self.proofs(id, fault, deadline.min(self.limits.look)).await?;
         let (mut seen, mut problems) = (Vec::new(), Vec::new());
+        if taken.is_empty() {
+            problems.push("nothing could be measured: other faults hold every link that it takes".to_owned());
+        }
         for (node, proof) in &proofs {
             if !proof.holds {
                 problems.push(format!("not in force on {node}: {}", proof.detail.join("; ")));
@@ -94,7 +97,7 @@ impl Executor {
             let paths: Vec<PathMeasured> = paths.map(|path| measured(path, &heard, open)).collect();
             if paths.is_empty() {
                 seen.push(format!(
-                    "{node}: its rules stand; another fault cuts its links, so that nothing can be measured"
+                    "{node}: its rules stand; another fault holds its links, so that nothing can be measured there"
                 ));
                 continue;
             }

@@ -39,7 +39,7 @@ impl Executor {
         stop: &watch::Receiver<bool>,
     ) -> Vec<FaultOutcome> {
         let faults = &timetable.faults;
-        if faults.iter().any(|planned| planned.facts().verified_by == VerifiedBy::Links) {
+        if faults.iter().any(|planned| planned.facts().verified_by != VerifiedBy::State) {
             self.look_at_all_links().await;
         }
         let lives = faults.iter().map(|planned| self.scheduled(planned, timetable, start, stop.clone()));
@@ -153,7 +153,7 @@ impl Executor {
             self.remember(&view);
             let mut view = self.schedule_view(planned, fired, view);
             match resolve(planned, &view) {
-                Ok(_) if planned.facts().verified_by != VerifiedBy::Links => {}
+                Ok(_) if planned.facts().verified_by == VerifiedBy::State => {}
                 Ok(_) if short => self.known_addresses(&mut view),
                 Ok(_) => self.learn_addresses(&mut view).await,
                 Err(why) if planned.needs_leader() => {

@@ -19,7 +19,7 @@ impl Inject for DamageDisk<'_> {
         if context.services.disks().is_empty() {
             return Some("no folder of this node is under a layer, so no file can be damaged".to_owned());
         }
-        kill::idle(self.services, context)
+        kill::in_use(self.services, context)
     }
 
     fn perform(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {

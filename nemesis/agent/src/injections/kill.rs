@@ -62,6 +62,23 @@ pub(super) fn dead_for(name: &str, context: &Context<'_>) -> Option<u64> {
     context.others.iter().find(|other| ends(&other.injection)).map(|other| other.fault)
 }
 
+/// The other fault in force that restarts one of these services again and again.
+pub(super) fn restarted_by(services: &[String], context: &Context<'_>) -> Option<u64> {
+    let restarts = |injection: &Injection| {
+        matches!(injection, Injection::RestartLoop { .. })
+            && injection.services().is_some_and(|names| names.iter().any(|name| services.contains(name)))
+    };
+    context.others.iter().find(|other| restarts(&other.injection)).map(|other| other.fault)
+}
+
+/// The reason not to change the files of services: they may be started meanwhile, or run for another reason than a kill.
+pub(super) fn in_use(services: &[String], context: &Context<'_>) -> Option<String> {
+    if let Some(fault) = restarted_by(services, context) {
+        return Some(format!("fault {fault} restarts its services, and files in use cannot be changed"));
+    }
+    idle(services, context)
+}
+
 /// The reason not to kill services: one does not run, for another reason than a kill.
 pub(super) fn idle(services: &[String], context: &Context<'_>) -> Option<String> {
     let killed = |name: &String| dead_for(name, context).is_some();

@@ -18,7 +18,7 @@ impl Inject for LosePower<'_> {
         if context.services.disks().is_empty() {
             return Some("no folder of this node is under a layer, so no data can be lost".to_owned());
         }
-        kill::idle(self.services, context)
+        kill::in_use(self.services, context)
     }
 
     fn perform(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {

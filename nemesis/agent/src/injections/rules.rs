@@ -191,15 +191,34 @@ impl PacketRules<'_> {
                 (four, format!("{once}ip saddr @{name}v4 goto {name}m")),
                 (six, format!("{once}ip6 saddr @{name}v6 goto {name}m")),
             ],
-            PacketMatch::Clients { nodes, .. } => {
-                let (of_four, of_six) = by_family(nodes);
+            PacketMatch::Clients { nodes, to, .. } => {
+                let ((of_four, of_six), (to_four, to_six)) = (by_family(nodes), by_family(to));
+                // What the node only forwards belongs to others.
+                let here = |family: &str, own: Vec<String>| match own.is_empty() {
+                    true => String::new(),
+                    false => format!("{family} daddr {{ {} }} ", own.join(", ")),
+                };
                 let others = |family: &str, nodes: Vec<String>| match nodes.is_empty() {
                     true => String::new(),
                     false => format!("{family} saddr != {{ {} }} ", nodes.join(", ")),
                 };
                 vec![
-                    (four, format!("iifname != \"lo\" meta nfproto ipv4 {}goto {name}m", others("ip", of_four))),
-                    (six, format!("iifname != \"lo\" meta nfproto ipv6 {}goto {name}m", others("ip6", of_six))),
+                    (
+                        four,
+                        format!(
+                            "iifname != \"lo\" meta nfproto ipv4 {}{}goto {name}m",
+                            here("ip", to_four),
+                            others("ip", of_four)
+                        ),
+                    ),
+                    (
+                        six,
+                        format!(
+                            "iifname != \"lo\" meta nfproto ipv6 {}{}goto {name}m",
+                            here("ip6", to_six),
+                            others("ip6", of_six)
+                        ),
+                    ),
                 ]
             }
         };
@@ -359,7 +378,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_in_an_answer_of_nft_is_named() {
-        let packets = PacketMatch::Clients { nodes: vec![[10, 0, 0, 1].into()], ports: vec![2379] };
+        let packets = PacketMatch::Clients { nodes: vec![[10, 0, 0, 1].into()], to: Vec::new(), ports: vec![2379] };
         let effect = PacketEffect::Cut(CutHow::Drop);
         let rules = &PacketRules::of(7, &packets, &effect, Some(17077))[0];
         let text = r#"[{"set":{"name":"c7p","elem":[{"elem":{"val":2379,"timeout":5}}]}},

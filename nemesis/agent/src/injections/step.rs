@@ -136,7 +136,7 @@ impl<'a> RealClock<'a> {
         RealClock { skew, control_boot_id, own_kernel, clock: &KernelClock, daemons: &Systemd }
     }
 
-    /// The reason why the clock not be changed on a node with this boot id. The kernel is only asked on a node that owns it.
+    /// The reason not to change the clock on a node with this boot id. The kernel is only asked on a node that owns it.
     fn refused(&self, boot_id: &BootId) -> Option<String> {
         let settable = if self.own_kernel { self.clock.settable() } else { Settable::Protected };
         refusal(self.own_kernel, self.control_boot_id, &boot_id.0, &settable)

@@ -57,7 +57,7 @@ fn a_cut_of_a_port_ends_with_the_agent() {
     agent.inject(
         1,
         Injection::Packet {
-            packets: PacketMatch::Clients { nodes: vec![[127, 0, 0, 1].into()], ports: vec![7001] },
+            packets: PacketMatch::Clients { nodes: vec![[127, 0, 0, 1].into()], to: Vec::new(), ports: vec![7001] },
             effect: PacketEffect::Cut(CutHow::Drop),
         },
     );
@@ -88,7 +88,7 @@ fn the_control_nodes_connection_is_never_cut() {
     let mut agent = node.ungreeted(&[("SSH_CONNECTION", "127.0.0.2 1 127.0.0.1 22")]);
     agent.hello("r", LEASE_MS);
     let clients = |ports: &[u16]| Injection::Packet {
-        packets: PacketMatch::Clients { nodes: Vec::new(), ports: ports.to_vec() },
+        packets: PacketMatch::Clients { nodes: Vec::new(), to: Vec::new(), ports: ports.to_vec() },
         effect: PacketEffect::Cut(CutHow::Drop),
     };
     for injection in [cut(CutHow::Drop, &[]), cut(CutHow::Reject, &[7001, 22]), clients(&[22])] {

@@ -88,7 +88,7 @@ async fn a_link_that_two_faults_cut_is_silent_until_both_are_healed() {
         "{}",
         stage.detail_of("b", Proven)
     );
-    assert!(stage.detail_of("a", Healed).contains("every link is heard again but 4 that another fault cuts"));
+    assert!(stage.detail_of("a", Healed).contains("every link is heard again but 4 that another fault holds"));
     // While `b` alone is left, its own rules are counted on every link.
     assert!(!stage.detail_of("b", Reproven).contains("too"), "{}", stage.detail_of("b", Reproven));
     assert!(stage.detail_of("b", Healed).contains("every link is heard again"));
