@@ -75,7 +75,7 @@ fn random_faults_leave_a_foreign_set_up_as_it_was() {
         "table ip6 shop6",
         "--dport 2525",
         "htb 1:",
-        "classid 1:20",
+        "htb 1:20",
         "tbf 2:",
         "blackhole",
         "shop/worker",

@@ -40,7 +40,7 @@ fn a_finding_comes_back_from_its_archive_and_a_replay_that_is_stopped_goes_on() 
         repeated().first().filter(|run| loaded(run)).map(|_| ())
     });
     replay.signal(Signal::SIGINT);
-    let stopped = replay.wait().exits(130).says(&["stopped with 1 runs to go", "reproduced 0 of 0"]);
+    let stopped = replay.wait().exits(130).says(&["stopped with 1 run to go", "reproduced 0 of 0"]);
     let run = repeated().remove(0);
     let info = RunInfo::load(&run).expect("run.json");
     assert!(info.stopped_by.is_some() && run.under_way().is_none(), "{info:?}\n{stopped}");
