@@ -454,6 +454,9 @@ pub struct Fault {
     pub unhealed: bool,
     /// All details of its events, in order.
     pub detail: Vec<String>,
+    /// The details of the steps that make it no evidence: unproven, lapsed, not triggered, missed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
     /// The causes for which it was not in force, where its events name them.
     #[serde(default)]
     pub problems: Vec<FaultProblem>,

@@ -244,6 +244,9 @@ impl HistoryBuilder {
             FaultStep::Missed => fault.missed = true,
             FaultStep::Resolved | FaultStep::Unproven => {}
         }
+        if matches!(event.step, FaultStep::Unproven | FaultStep::Lapsed | FaultStep::NotTriggered | FaultStep::Missed) {
+            fault.reasons.extend(event.detail.iter().cloned());
+        }
         if !event.name.is_empty() {
             fault.name = event.name;
         }

@@ -77,7 +77,8 @@ pub(super) fn left_out(info: &RunInfo) -> String {
     let kinds: Vec<&str> = info.left_out.keys().map(String::as_str).collect();
     let why: Vec<&str> = info.left_out.values().map(String::as_str).collect();
     format!(
-        "Not every kind of fault of the plan could come: {} {} left out (`nemesis.skip_unable`). {}. Give the nodes what they          lack, or take the faults out of the plan.",
+        "Not every kind of fault of the plan could come: {} {} left out (`nemesis.skip_unable`). {}. Give the nodes what they lack, or take the faults \
+         out of the plan.",
         kinds.join(", "),
         if kinds.len() == 1 { "was" } else { "were" },
         why.join(". ")
@@ -137,7 +138,7 @@ pub(super) fn scheduled(history: &History, missing: &[&String], info: &RunInfo) 
 
 /// The reason why a fault is no evidence.
 fn unproven(fault: &Fault) -> String {
-    let detail = fault.detail.last().filter(|detail| !detail.is_empty());
+    let detail = fault.reasons.first().or(fault.detail.last()).filter(|detail| !detail.is_empty());
     let detail: String = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
     let detail: String = detail.chars().take(DETAIL_CHARS_MAX).collect();
     let why = match (fault.begun, fault.proven, fault.certain()) {

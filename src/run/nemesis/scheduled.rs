@@ -220,7 +220,7 @@ impl Executor {
             () = stopped(stop) => Err(format!("the load ended before {trigger}")),
             fired = self.fired(trigger, timetable) => Ok(fired),
             () = tokio::time::sleep_until(start + latest) => {
-                Err(format!("no {trigger} within {} of the load", dsfuzz_nemesis::Span(latest)))
+                Err(format!("within {} of the load there was no sign of: {trigger}", dsfuzz_nemesis::Span(latest)))
             }
         }
     }
