@@ -422,6 +422,7 @@ pub struct NameId(pub u32);
 
 /// One fault, put together from its events.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Fault {
     /// Its id.
     pub id: u64,
@@ -442,7 +443,6 @@ pub struct Fault {
     /// Verified once more just before the heal: certainly in force until here.
     pub reproven: Option<Mark>,
     /// It could not be verified any more just before the heal: how long it was in force is not known.
-    #[serde(default)]
     pub lapsed: bool,
     /// The heal was asked for.
     pub heal_begun: Option<Mark>,
@@ -455,22 +455,16 @@ pub struct Fault {
     /// All details of its events, in order.
     pub detail: Vec<String>,
     /// The details of the steps that make it no evidence: unproven, lapsed, not triggered, missed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
     /// The causes for which it was not in force, where its events name them.
-    #[serde(default)]
     pub problems: Vec<FaultProblem>,
     /// Its id in the plan's schedule; empty for a drawn fault.
-    #[serde(default)]
     pub name: String,
     /// What it waited for has happened.
-    #[serde(default)]
     pub triggered: Option<Mark>,
     /// What it waited for never happened.
-    #[serde(default)]
     pub not_triggered: bool,
     /// A node that it was aimed at was not known, or no time was left.
-    #[serde(default)]
     pub missed: bool,
 }
 

@@ -131,22 +131,6 @@ impl NemesisOptions {
         mistakes
     }
 
-    /// The faults of one's own.
-    pub fn own(&self) -> impl Iterator<Item = &crate::own::OwnOptions> {
-        self.all_faults().filter_map(|(fault, _)| match fault {
-            FaultOptions::Own(own) => Some(own),
-            _ => None,
-        })
-    }
-
-    /// The mistakes of the faults of one's own, beside faults of these names in the recipe.
-    pub fn own_mistakes(&self, in_recipe: &[&str]) -> Vec<String> {
-        let defined = |name: &str| self.own().filter(|own| own.is_defined_here() && own.name == name).count();
-        let twice = self.own().filter(|own| own.is_defined_here() && defined(&own.name) > 1);
-        let twice = twice.map(|own| format!("own: {}: the plan defines two faults of this name", own.name)).take(1);
-        self.own().filter_map(|own| own.mistake(in_recipe)).chain(twice).collect()
-    }
-
     /// The faults that the plan aims at the leader by name, such as `kill: nodes: leader`. A partition without a shape names
     /// no leader.
     pub fn aimed_at_leader(&self) -> Vec<String> {

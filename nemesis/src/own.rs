@@ -5,7 +5,7 @@ use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{ClusterView, NodeView, ResolvedFault, Unresolved};
-use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
+use crate::options::{AgentPaths, FaultDefinition, FaultOptions, FaultSource, NemesisOptions, Symbolic, SymbolicFault};
 use crate::protocol::{Injection, OwnProcesses, ability};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
@@ -123,6 +123,24 @@ impl OwnOptions {
         }
         let long = self.deadline.filter(|deadline| *deadline > DEADLINE_MAX || deadline.0.is_zero());
         long.map(|deadline| format!("own: {name}: deadline: {deadline} is not between 1ms and {DEADLINE_MAX}"))
+    }
+}
+
+impl NemesisOptions {
+    /// The faults of one's own.
+    pub fn own(&self) -> impl Iterator<Item = &OwnOptions> {
+        self.all_faults().filter_map(|(fault, _)| match fault {
+            FaultOptions::Own(own) => Some(own),
+            _ => None,
+        })
+    }
+
+    /// The mistakes of the faults of one's own, beside faults of these names in the recipe.
+    pub fn own_mistakes(&self, in_recipe: &[&str]) -> Vec<String> {
+        let defined = |name: &str| self.own().filter(|own| own.is_defined_here() && own.name == name).count();
+        let twice = self.own().filter(|own| own.is_defined_here() && defined(&own.name) > 1);
+        let twice = twice.map(|own| format!("own: {}: the plan defines two faults of this name", own.name)).take(1);
+        self.own().filter_map(|own| own.mistake(in_recipe)).chain(twice).collect()
     }
 }
 

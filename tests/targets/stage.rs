@@ -67,6 +67,7 @@ impl FakeRemote {
                 Response::Done
             }
             Request::Services => Response::Services(self.services.lock().unwrap().clone()),
+            Request::DiskLayers { folders } if folders.is_empty() => Response::Done,
             Request::List { pattern } => {
                 let files = self.files.lock().unwrap();
                 Response::Files(files.get(&pattern).map(|text| (pattern, text.len() as u64)).into_iter().collect())
