@@ -321,6 +321,7 @@ mod tests {
     /// Words with a hyphen, or of Adya's, that are no kinds of findings: functions, values of options, anomalies that a
     /// model of consistency forbids and nothing here looks for.
     const OTHER_WORDS: &[&str] = &[
+        "power-loss",
         "not-held",
         "G-SIb",
         "G-cursor",
