@@ -2,12 +2,11 @@
 //! agents and their [`Verification`].
 use crate::facts::FaultFacts;
 use crate::options::SymbolicFault;
-use crate::protocol::{Injection, OwnCommands, PacketEffect};
+use crate::protocol::{Injection, PacketEffect};
 use crate::schedule::Trigger;
+pub use crate::view::{BoundFault, ClusterView, NodeView, Unresolved};
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// One entry of a timetable. The seed fixes all of it except the leader.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,107 +73,6 @@ impl PlannedFault {
         self.fault.needs_leader()
     }
 }
-
-/// The facts of a node for faults.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeView {
-    /// Its name.
-    pub name: String,
-    /// Its address for its peers.
-    pub address: IpAddr,
-    /// Its other addresses that peers may reach.
-    pub others: Vec<IpAddr>,
-    /// TCP ports of the target, which prove a cut if the agents' datagrams are filtered.
-    pub ports: Vec<u16>,
-    /// The target's ports by their role.
-    pub port_roles: BTreeMap<String, u16>,
-    /// The target's services.
-    pub services: Vec<String>,
-    /// It owns its kernel, so that its real clock may be stepped.
-    pub own_kernel: bool,
-}
-
-impl NodeView {
-    /// Its ports of these roles; an error if it has none of them.
-    pub fn ports_of(&self, roles: &[String]) -> Result<Vec<u16>, Unresolved> {
-        let ports: Vec<u16> = roles.iter().filter_map(|role| self.port_roles.get(role).copied()).collect();
-        match ports.is_empty() {
-            true => Err(Unresolved(format!("{} has no port of the role {}", self.name, roles.join(", ")))),
-            false => Ok(ports),
-        }
-    }
-
-    /// All its addresses, each once, the plan's first.
-    pub fn addresses(&self) -> Vec<IpAddr> {
-        let mut all: Vec<IpAddr> = Vec::new();
-        for address in std::iter::once(&self.address).chain(&self.others).map(IpAddr::to_canonical) {
-            if !all.contains(&address) {
-                all.push(address);
-            }
-        }
-        all
-    }
-}
-
-/// The cluster at the moment of a fault's resolution.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClusterView {
-    /// The nodes, in the plan's order.
-    pub nodes: Vec<NodeView>,
-    /// The nodes that lead, as far as known: one, or several where the target has shards.
-    pub leaders: Vec<String>,
-    /// The nodes that led before and do not lead now, the latest first.
-    pub former_leaders: Vec<String>,
-    /// The faults of the recipe's and the plan's own, by node and name.
-    pub own: BTreeMap<String, BTreeMap<String, OwnCommands>>,
-    /// Boot id of the control node. A clock step is refused on a node with the same one.
-    pub control_boot_id: String,
-    /// The faults of the schedule that were bound before, by id.
-    pub bound: BTreeMap<String, BoundFault>,
-    /// No node stands in for one that is not known.
-    pub exact: bool,
-}
-
-/// A fault of a schedule at the moment of its binding.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BoundFault {
-    /// The nodes that it took.
-    pub nodes: Vec<String>,
-    /// The nodes that led.
-    pub leaders: Vec<String>,
-    /// The nodes that had led before.
-    pub former_leaders: Vec<String>,
-    /// The node of its trigger: the one that took the role, or that logged the line.
-    pub trigger: Option<String>,
-}
-
-impl ClusterView {
-    /// The nodes' names.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.nodes.iter().map(|node| node.name.as_str())
-    }
-
-    pub(crate) fn name(&self, position: usize) -> String {
-        self.nodes[position].name.clone()
-    }
-
-    pub(crate) fn join(&self, positions: &[usize]) -> String {
-        let names: Vec<&str> = positions.iter().map(|position| self.nodes[*position].name.as_str()).collect();
-        names.join(" ")
-    }
-}
-
-/// The sentence why a planned fault fits no node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unresolved(pub String);
-
-impl std::fmt::Display for Unresolved {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unresolved {}
 
 /// A directed link: packets from the first node to the second.
 pub type Link = (String, String);

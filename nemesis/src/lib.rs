@@ -26,6 +26,7 @@ pub mod restart;
 pub mod schedule;
 mod services;
 pub mod timetable;
+mod view;
 
 pub use choice::Choice;
 pub use dsfuzz_span::Span;

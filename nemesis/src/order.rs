@@ -1,5 +1,5 @@
 //! [`NodeOrder`]: an order of nodes by position, drawn with the timetable. Only the leader is bound later.
-use crate::fault::{ClusterView, Unresolved};
+use crate::view::{ClusterView, Unresolved};
 use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,8 @@
 //! Packet: packets between nodes are lost, late, doubled, damaged, out of order, too large or too many, or a link flaps.
 //!
 //! Receivers apply it, so that one direction of a link alone can be taken. Packets of the control node are never taken.
+mod loss;
+
 use crate::aim::{Aim, PlannedAim, unknown_node};
 use crate::bag::Bag;
 use crate::choice::Choice;
@@ -11,8 +13,7 @@ use crate::partition::{dropped, links, no_shared_address, role_ports};
 use crate::protocol::{Injection, PacketEffect, PacketMatch, ability};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
-use serde::{Deserialize, Deserializer, Serialize, de};
-use std::fmt;
+use serde::{Deserialize, Serialize};
 
 /// The facts of every packet fault.
 pub const FACTS: FaultFacts = FaultFacts {
@@ -73,31 +74,6 @@ pub enum Loss {
     Percent(f64),
     /// Several packets in a row are lost.
     Bursts(LossBursts),
-}
-
-impl<'de> Deserialize<'de> for Loss {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Loss, D::Error> {
-        struct LossVisitor;
-        impl<'de> de::Visitor<'de> for LossVisitor {
-            type Value = Loss;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a percentage such as 30, or {percent: 30, burst: 5}")
-            }
-            fn visit_f64<E: de::Error>(self, percent: f64) -> Result<Loss, E> {
-                Ok(Loss::Percent(percent))
-            }
-            fn visit_u64<E: de::Error>(self, percent: u64) -> Result<Loss, E> {
-                Ok(Loss::Percent(percent as f64))
-            }
-            fn visit_i64<E: de::Error>(self, percent: i64) -> Result<Loss, E> {
-                Ok(Loss::Percent(percent as f64))
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Loss, A::Error> {
-                LossBursts::deserialize(de::value::MapAccessDeserializer::new(map)).map(Loss::Bursts)
-            }
-        }
-        deserializer.deserialize_any(LossVisitor)
-    }
 }
 
 /// Losses that come together.

@@ -38,7 +38,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     variant("packet-flap", "packet", "{flap: {period: 500ms, down: 200ms}, nodes: one}"),
     variant("kill", "kill", "{nodes: minority}"),
     variant("kill-all", "kill", "{nodes: all}"),
-    variant("kill-by-sigterm", "kill", "{nodes: one, signal: term}"),
+    variant("kill-by-sigterm", "kill", "{nodes: one, signal: term, grace: 1s}"),
     variant("restart-loop", "restart", "{nodes: one, every: 500ms}"),
     variant("restart-rolling", "restart", "{nodes: all, rolling: true}"),
     variant("pause", "pause", "{nodes: majority}"),
