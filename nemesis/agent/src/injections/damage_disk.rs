@@ -1,5 +1,5 @@
 //! Kills all processes of some services and damages files in the folders under layers. The undo starts them again; the damage stays.
-use super::{Context, Inject, kill, new_proof, note};
+use super::{Context, Inject, kill};
 use crate::disk::{DamageOrder, LayerStatus};
 use crate::journal::UndoEntry;
 use dsfuzz_nemesis::protocol::{DiskDamage, Proof};
@@ -23,12 +23,7 @@ impl Inject for DamageDisk<'_> {
     }
 
     fn perform(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
-        let mut detail = Vec::new();
-        for name in self.services {
-            let pids = context.services.processes(name);
-            context.services.kill(name)?;
-            detail.push(format!("service {name}: killed {pids:?}"));
-        }
+        let mut detail = kill::kill(self.services, context)?;
         let order = DamageOrder { fault: entry.fault, seed: self.seed, damage: self.damage };
         for (folder, status) in context.services.disks().damage(order)? {
             let damage = status.damages.iter().find(|damage| damage.fault == entry.fault);
@@ -39,22 +34,7 @@ impl Inject for DamageDisk<'_> {
     }
 
     fn prove(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
-        let mut proof = new_proof();
-        for name in self.services {
-            let pids = context.services.processes(name);
-            note(&mut proof, pids.is_empty(), format!("service {name}: processes {pids:?}"));
-        }
-        match context.services.disks().status() {
-            Err(reason) => note(&mut proof, false, reason),
-            Ok(layers) => {
-                note(&mut proof, !layers.is_empty(), format!("{} folders under layers", layers.len()));
-                for (folder, status) in layers {
-                    let (holds, detail) = shows(entry.fault, &folder, &status);
-                    note(&mut proof, holds, format!("folder {}: {detail}", folder.display()));
-                }
-            }
-        }
-        proof
+        kill::prove_with_layers(self.services, context, |folder, status| shows(entry.fault, folder, status))
     }
 
     fn undo(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {

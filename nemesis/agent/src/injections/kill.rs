@@ -1,9 +1,11 @@
 //! Kills all processes of some services. The undo starts them again, with the command for restarts. A process that then ends by
 //! itself is a death of the target and reported as one: nothing of the fault is left.
 use super::{Context, Inject, new_proof, note, shift_of};
+use crate::disk::LayerStatus;
 use crate::journal::UndoEntry;
 use crate::sys;
 use dsfuzz_nemesis::protocol::{Injection, Proof};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a process must live to count as started.
@@ -25,22 +27,11 @@ pub(super) struct Kill<'a> {
 
 impl Inject for Kill<'_> {
     fn perform(&self, _: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
-        let mut detail = Vec::new();
-        for name in self.services {
-            let pids = context.services.processes(name);
-            context.services.kill(name)?;
-            detail.push(format!("service {name}: killed {pids:?}"));
-        }
-        Ok(detail)
+        kill(self.services, context)
     }
 
     fn prove(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
-        let mut proof = new_proof();
-        for name in self.services {
-            let pids = context.services.processes(name);
-            note(&mut proof, pids.is_empty(), format!("service {name}: processes {pids:?}"));
-        }
-        proof
+        prove_dead(self.services, context)
     }
 
     fn undo(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
@@ -69,6 +60,46 @@ pub(super) fn restarted_by(services: &[String], context: &Context<'_>) -> Option
             && injection.services().is_some_and(|names| names.iter().any(|name| services.contains(name)))
     };
     context.others.iter().find(|other| restarts(&other.injection)).map(|other| other.fault)
+}
+
+/// Kills all processes of services, and says which, one sentence each.
+pub(super) fn kill(services: &[String], context: &Context<'_>) -> Result<Vec<String>, String> {
+    let one = |name: &String| {
+        let pids = context.services.processes(name);
+        context.services.kill(name)?;
+        Ok(format!("service {name}: killed {pids:?}"))
+    };
+    services.iter().map(one).collect()
+}
+
+/// Verifies that services have no process.
+fn prove_dead(services: &[String], context: &Context<'_>) -> Proof {
+    let mut proof = new_proof();
+    for name in services {
+        let pids = context.services.processes(name);
+        note(&mut proof, pids.is_empty(), format!("service {name}: processes {pids:?}"));
+    }
+    proof
+}
+
+/// Verifies that services have no process, and what each folder under a layer shows.
+pub(super) fn prove_with_layers(
+    services: &[String],
+    context: &Context<'_>,
+    shows: impl Fn(&Path, &LayerStatus) -> (bool, String),
+) -> Proof {
+    let mut proof = prove_dead(services, context);
+    match context.services.disks().status() {
+        Err(reason) => note(&mut proof, false, reason),
+        Ok(layers) => {
+            note(&mut proof, !layers.is_empty(), format!("{} folders under layers", layers.len()));
+            for (folder, status) in layers {
+                let (holds, detail) = shows(&folder, &status);
+                note(&mut proof, holds, format!("folder {}: {detail}", folder.display()));
+            }
+        }
+    }
+    proof
 }
 
 /// The reason not to change the files of services: they may be started meanwhile, or run for another reason than a kill.

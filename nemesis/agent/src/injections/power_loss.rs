@@ -1,5 +1,5 @@
 //! Kills all processes of some services and loses what is not synced in the folders under layers. The undo starts them again.
-use super::{Context, Inject, kill, new_proof, note};
+use super::{Context, Inject, kill};
 use crate::disk::{LayerStatus, PowerLossOrder, PowerLossRecord};
 use crate::journal::UndoEntry;
 use dsfuzz_nemesis::protocol::Proof;
@@ -22,12 +22,7 @@ impl Inject for LosePower<'_> {
     }
 
     fn perform(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
-        let mut detail = Vec::new();
-        for name in self.services {
-            let pids = context.services.processes(name);
-            context.services.kill(name)?;
-            detail.push(format!("service {name}: killed {pids:?}"));
-        }
+        let mut detail = kill::kill(self.services, context)?;
         let order = PowerLossOrder { fault: entry.fault, seed: self.seed, torn: self.torn };
         for (folder, status) in context.services.disks().lose_power(order)? {
             let loss = status.losses.iter().find(|loss| loss.fault == entry.fault);
@@ -37,22 +32,7 @@ impl Inject for LosePower<'_> {
     }
 
     fn prove(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
-        let mut proof = new_proof();
-        for name in self.services {
-            let pids = context.services.processes(name);
-            note(&mut proof, pids.is_empty(), format!("service {name}: processes {pids:?}"));
-        }
-        match context.services.disks().status() {
-            Err(reason) => note(&mut proof, false, reason),
-            Ok(layers) => {
-                note(&mut proof, !layers.is_empty(), format!("{} folders under layers", layers.len()));
-                for (folder, status) in layers {
-                    let (holds, detail) = lost(entry.fault, &folder, &status);
-                    note(&mut proof, holds, format!("folder {}: {detail}", folder.display()));
-                }
-            }
-        }
-        proof
+        kill::prove_with_layers(self.services, context, |folder, status| lost(entry.fault, folder, status))
     }
 
     fn undo(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
