@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const MAGIC: &[u8; 8] = b"DSFVOLL1";
 /// The byte that fills a datagram. A changed one is damage.
 const FILL: u8 = 0xa5;
-/// Filled bytes before the names. A damaged byte behind them would make the datagram one of nobody's.
+/// Filled bytes before the names. A damaged byte behind them would hide the datagram's sender.
 const FILLED: usize = 64;
 const ROUNDS_MAX: usize = 16;
 const PATHS_MAX: usize = 1024;

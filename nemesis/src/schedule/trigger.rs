@@ -77,7 +77,7 @@ pub struct TriggerOptions {
     /// The fault of this id reaches a step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
-    /// So many calls have been answered with Ok.
+    /// Number of calls that have been answered with Ok.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ok: Option<u64>,
     /// With `role` and `log`: only on this node (a name, `leader`, `ex-leader`, or `followers`).

@@ -34,8 +34,8 @@ impl Executor {
         let names = self.remotes.names();
         let undos = self.undo_until_gone(&names, || Request::UndoAll, self.limits).await;
         let heals: Vec<NodeHeal> = names.iter().map(|node| node_heal(node, &undos)).collect();
-        let mut nobody = None;
-        self.record_self_heals(names, &mut nobody).await;
+        let mut no_outcome = None;
+        self.record_self_heals(names, &mut no_outcome).await;
         let healed: Vec<String> = heals.iter().filter(|heal| heal.healed).map(|heal| heal.node.clone()).collect();
         self.logs.all_healed_on(&healed);
         heals

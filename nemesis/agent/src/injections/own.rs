@@ -12,7 +12,7 @@ const STOPPING: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(200);
 /// Time between two looks at a command that runs.
 const TICK: Duration = Duration::from_millis(100);
-/// Of a command's output, the last lines, each cut after so many characters.
+/// Of a command's output, the last lines, each cut after this number of characters.
 const LINES: usize = 6;
 const CHARS: usize = 200;
 
