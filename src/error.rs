@@ -88,6 +88,16 @@ impl fmt::Display for Exit {
     }
 }
 
+/// A run that a third signal ended before it healed; its agents heal by themselves.
+#[derive(Debug, thiserror::Error)]
+#[error("left at once: `dsfuzz heal` makes sure that nothing is left, `dsfuzz check {dir}` judges what there is")]
+pub struct LeftAtOnce {
+    /// The first signal.
+    pub signal: i32,
+    /// The run's folder.
+    pub dir: String,
+}
+
 /// Why a command has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -112,7 +122,9 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Failure::Usage(_) | Failure::Plan(_) => Exit::Usage,
-            Failure::Harness(_) => Exit::Harness,
+            Failure::Harness(error) => {
+                error.downcast_ref::<LeftAtOnce>().map_or(Exit::Harness, |left| Exit::Signal(left.signal))
+            }
         }
     }
 }
@@ -130,5 +142,12 @@ mod tests {
         assert_eq!(Exit::worst([Exit::Valid, Exit::Unknown, Exit::Harness]), Exit::Harness);
         assert_eq!(Exit::worst([Exit::Harness, Exit::Invalid, Exit::Unknown]), Exit::Invalid);
         assert_eq!(Exit::worst([]), Exit::Valid);
+    }
+
+    #[test]
+    fn a_run_that_was_left_ends_as_one_that_was_stopped() {
+        let left = anyhow::Error::from(LeftAtOnce { signal: 2, dir: "results/p/1".to_owned() });
+        assert_eq!(Failure::from(left).exit().code(), 130);
+        assert_eq!(Failure::harness("left at once").exit(), Exit::Harness);
     }
 }

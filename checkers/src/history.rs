@@ -208,6 +208,28 @@ pub enum FaultStep {
     Missed,
 }
 
+/// In words, as the record has it: `not triggered`.
+impl std::fmt::Display for FaultStep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            FaultStep::Planned => "planned",
+            FaultStep::Resolved => "resolved",
+            FaultStep::Begun => "begun",
+            FaultStep::Proven => "proven",
+            FaultStep::Unproven => "unproven",
+            FaultStep::Reproven => "proven again",
+            FaultStep::Lapsed => "lapsed",
+            FaultStep::HealBegun => "heal begun",
+            FaultStep::Healed => "healed",
+            FaultStep::Unhealed => "unhealed",
+            FaultStep::SelfHealed => "healed by itself",
+            FaultStep::Triggered => "triggered",
+            FaultStep::NotTriggered => "not triggered",
+            FaultStep::Missed => "missed",
+        })
+    }
+}
+
 /// One step of a fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaultEvent {

@@ -451,10 +451,10 @@ pub(crate) fn named(aims: &[Aim]) -> Vec<String> {
     aims.iter().flat_map(names).collect()
 }
 
-/// The ids of other faults among these aims.
+/// The other faults among these aims, as `same_as` names them.
 pub(crate) fn named_faults(aims: &[Aim]) -> Vec<String> {
     let ids = |aim: &Aim| match aim {
-        Aim::SameAs(same) => vec![same.fault.clone()],
+        Aim::SameAs(same) => vec![same.to_string()],
         Aim::First(FirstOf { of, .. }) => named_faults(of),
         _ => Vec::new(),
     };

@@ -123,6 +123,11 @@ impl FaultDefinition for ClockOptions {
 
     fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
         let jumps = self.jump.as_ref().map(|jump| jump.items().to_vec()).unwrap_or_default();
+        let strobe = self.strobe.as_ref().map(|strobe| ("strobe: by", strobe.by));
+        let sizes = jumps.iter().map(|by| ("jump", *by)).chain(strobe);
+        if let Some((option, by)) = sizes.into_iter().find(|(_, by)| by.0.as_millis() > MILLIS_MAX) {
+            return Err(format!("{option}: {by} is more than a hundred years"));
+        }
         let mut skews: Vec<ClockSkew> = jumps.iter().map(|by| ClockSkew::Jump { by_ms: millis(*by) }).collect();
         if let Some(strobe) = &self.strobe {
             let period_ms = u64::try_from(strobe.period.0.as_millis()).unwrap_or(u64::MAX);
@@ -133,7 +138,9 @@ impl FaultDefinition for ClockOptions {
         }
         let rates = self.drift.as_ref().map(|drift| drift.items().to_vec()).unwrap_or_default();
         if rates.iter().any(|rate| rate.ppm() >= STANDSTILL_PPM) {
-            return Err("drift: a clock that is slow by 100% stands still: write freeze: true".to_owned());
+            return Err(
+                "drift: at most 99.9999%; a clock that is slow by 100% stands still: write `freeze: true`".to_owned()
+            );
         }
         skews.extend(rates.iter().map(|rate| ClockSkew::Drift { rate_ppm: rate.ppm() }));
         if self.freeze {
@@ -150,9 +157,10 @@ impl FaultDefinition for ClockOptions {
     }
 }
 
-/// Whole milliseconds, at most a hundred years: offsets in nanoseconds must fit 64 bits (292 years) on the wire.
+/// A hundred years: offsets in nanoseconds must fit 64 bits (292 years) on the wire.
+const MILLIS_MAX: u128 = 100 * 365 * 86_400_000;
+
 fn millis(span: Span) -> i64 {
-    const MILLIS_MAX: u128 = 100 * 365 * 86_400_000;
     i64::try_from(span.0.as_millis().min(MILLIS_MAX)).unwrap_or(i64::MAX)
 }
 

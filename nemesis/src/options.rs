@@ -49,7 +49,7 @@ impl NemesisOptions {
     /// The mistakes of these options for nodes of these names, one sentence each: names that no node has.
     pub fn mistakes(&self, nodes: &[String]) -> Vec<String> {
         let named = self.faults.iter().flat_map(|fault| fault.named_nodes().into_iter().map(move |name| (fault, name)));
-        let scheduled = crate::schedule::mistakes(&self.schedule, nodes).into_iter().map(|(_, sentence)| sentence);
+        let scheduled = crate::schedule::mistakes(&self.schedule, nodes, self.lasts);
         let drawn = named.filter(|(_, name)| !nodes.contains(name)).map(|(fault, name)| {
             let sentence = crate::aim::unknown_node(&name, nodes.iter().map(String::as_str));
             format!("{}: {sentence}", fault.facts().name)
@@ -59,7 +59,7 @@ impl NemesisOptions {
         let fault_named = fault_named.map(|(fault, id)| {
             format!("{}: same_as: {id} is a fault of a schedule, and these are drawn", fault.facts().name)
         });
-        scheduled.chain(drawn).chain(fault_named).collect()
+        scheduled.into_iter().chain(drawn).chain(fault_named).collect()
     }
 
     /// The kinds of every fault, drawn or scheduled.
@@ -97,13 +97,23 @@ impl NemesisOptions {
 }
 
 impl NemesisOptions {
-    /// The mistakes of the options of single faults, one sentence each.
+    /// The mistakes of the options of single faults, one sentence each: values out of range, and durations that do not fit. Every
+    /// kind checks its values where it draws from them, so that no value is checked in one place and used in another.
     pub fn option_mistakes(&self) -> Vec<String> {
         let of = |(fault, lasts): (&FaultOptions, Span)| {
             let name = fault.facts().name;
             fault.mistakes(lasts).into_iter().map(move |mistake| format!("{name}: {mistake}"))
         };
-        self.all_faults().flat_map(of).collect()
+        // Those of a schedule are drawn for the nodes that the plan names, among its own mistakes.
+        let values = self.faults.iter();
+        let values =
+            values.filter_map(|fault| Some(format!("{}: {}", fault.facts().name, fault.draws(NODES_ENOUGH).err()?)));
+        self.all_faults().flat_map(of).chain(values).collect()
+    }
+
+    /// The faults of the schedule that cannot come in a load that is quiet from this time on, one sentence each.
+    pub fn time_mistakes(&self, quiet_from: Span) -> Vec<String> {
+        crate::schedule::time_mistakes(&self.schedule, self.lasts, quiet_from)
     }
 
     /// The mistakes of these options for a recipe with these processes, one sentence each: names that no process has.
@@ -156,6 +166,9 @@ impl NemesisOptions {
     }
 }
 
+/// A number of nodes on which every fault can be drawn whose values are right.
+const NODES_ENOUGH: usize = 1000;
+
 /// How the agents of two nodes must hear each other, so that a fault can be verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AgentPaths {
@@ -187,7 +200,7 @@ pub(crate) trait FaultDefinition {
     fn leader_words(&self) -> Vec<String>;
     /// Removes open choices that need a leader, if others are left.
     fn leaderless(&mut self);
-    /// Ids of faults of the schedule whose nodes it takes.
+    /// The faults of the schedule whose nodes it takes, as `same_as` names them: `b`, `b.leader`.
     fn named_faults(&self) -> Vec<String> {
         Vec::new()
     }
@@ -209,7 +222,8 @@ pub(crate) trait FaultDefinition {
     fn contradictions(&self) -> Vec<String> {
         Vec::new()
     }
-    /// The source of its faults on this number of nodes, or the reason why there is none.
+    /// The source of its faults on this number of nodes, or the reason why there is none: a value that is out of range, or too few
+    /// nodes.
     fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String>;
 }
 
@@ -330,7 +344,7 @@ macro_rules! faults {
                 match self { $(FaultOptions::$variant(options) => options.leaderless(),)* }
             }
 
-            /// Ids of faults of the schedule whose nodes it takes.
+            /// The faults of the schedule whose nodes it takes, as `same_as` names them: `b`, `b.leader`.
             pub fn named_faults(&self) -> Vec<String> {
                 match self { $(FaultOptions::$variant(options) => options.named_faults(),)* }
             }

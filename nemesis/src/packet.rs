@@ -317,7 +317,7 @@ impl FaultDefinition for PacketOptions {
         let twice = twice.then(|| "link: and nodes: name one of them".to_owned());
         let alone = self.link.as_ref().filter(|link| link.from == link.to);
         let alone = alone.map(|link| format!("link: from and to are both {}", link.to));
-        self.effects().err().into_iter().chain(twice).chain(alone).collect()
+        twice.into_iter().chain(alone).collect()
     }
 
     fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
@@ -575,7 +575,9 @@ mod tests {
             (json!({"loss": 5, "nodes": "all", "link": {"from": "n1", "to": "n2"}}), "link: and nodes: name one"),
             (json!({"loss": 5, "link": {"from": "n1", "to": "n1"}}), "link: from and to are both n1"),
         ] {
-            let said_now = options(wrong.clone()).contradictions().join("; ");
+            let options = options(wrong.clone());
+            let said_now: Vec<String> = options.draws(9).err().into_iter().chain(options.contradictions()).collect();
+            let said_now = said_now.join("; ");
             assert!(said_now.starts_with(said), "{wrong}: {said_now}");
         }
         assert!(options(json!({})).contradictions().is_empty());

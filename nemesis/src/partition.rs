@@ -137,7 +137,10 @@ impl FaultDefinition for PartitionOptions {
             return Err(format!("a partition needs at least two nodes, the cluster has {nodes}"));
         }
         if self.cut.is_some() && self.shape.items() != Shape::ALL {
-            return Err("a partition with both `shape` and `cut`: leave one of them out".to_owned());
+            return Err("both `shape` and `cut`: leave one of them out".to_owned());
+        }
+        if let Some(mistake) = self.cut.as_ref().and_then(|cut| cut.mistake(nodes)) {
+            return Err(mistake);
         }
         let means = CutMeans { how: self.how, ports: self.roles(), clients: self.clients };
         Ok(Box::new(PartitionSource { shapes: Bag::of(self.shapes()), cut: self.cut.clone(), nodes, means }))

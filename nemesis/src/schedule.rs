@@ -3,11 +3,13 @@
 //! A schedule is plan, record and repro in one form: a plan has it, `dsfuzz plan --as-schedule` prints the drawn faults in it, and
 //! each run stores its faults in it as they were measured.
 mod draw;
+mod mistakes;
 mod trigger;
 mod wait;
 
 pub(crate) use draw::scheduled;
 pub use draw::{as_schedule, measured, planned};
+pub(crate) use mistakes::{mistakes, time_mistakes};
 pub use trigger::{Trigger, TriggerOptions, TriggerStep};
 pub use wait::Wait;
 
@@ -18,7 +20,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -245,78 +246,6 @@ impl JsonSchema for ScheduledFault {
             "required": ["id"],
             "additionalProperties": false
         })
-    }
-}
-
-/// The mistakes of a schedule for nodes of these names, each with the position of its entry.
-pub fn mistakes(schedule: &[ScheduledFault], nodes: &[String]) -> Vec<(usize, String)> {
-    let mut mistakes = Vec::new();
-    let ids: Vec<&str> = schedule.iter().map(|entry| entry.id.as_str()).collect();
-    for (position, entry) in schedule.iter().enumerate() {
-        let id = &entry.id;
-        let mut wrong = |sentence: String| mistakes.push((position, sentence));
-        let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
-        if id.is_empty() || id.len() > 40 || !id.chars().all(plain) {
-            wrong(format!("the id {id:?}: 1 to 40 letters, digits, - and _"));
-        }
-        if ids[..position].contains(&id.as_str()) {
-            wrong(format!("the id {id} stands there twice"));
-        }
-        if let (Begin::At(_), Some(_)) = (&entry.begin, entry.unless_by) {
-            wrong(format!("fault {id}: `unless_by` belongs to a trigger (`when`)"));
-        }
-        if let (Some(outer), Some(inner)) = (entry.lasts, entry.fault.options().and_then(FaultOptions::lasts)) {
-            wrong(format!("fault {id} has two durations, {outer} and {inner}: leave one `for` out"));
-        }
-        if let Begin::When(trigger) = &entry.begin {
-            trigger.mistake(id, &ids).into_iter().for_each(&mut wrong);
-            if follows_itself(schedule, position) {
-                wrong(format!("fault {id} waits for a fault that waits for {id}: neither would come"));
-            }
-        }
-        if let Some(Err(why)) = entry.fault.options().map(FaultOptions::together) {
-            wrong(format!("fault {id}: {}: {why}", entry.fault.facts().name));
-        }
-        let named = entry.named_faults();
-        for other in named.iter().filter(|other| !ids.contains(&other.as_str())) {
-            wrong(format!("fault {id}: same_as: no fault of the schedule is called {other} ({})", ids.join(", ")));
-        }
-        for name in entry.named_nodes().into_iter().filter(|name| !nodes.contains(name)) {
-            let sentence = crate::aim::unknown_node(&name, nodes.iter().map(String::as_str));
-            wrong(format!("fault {id}: {}: {sentence}", entry.fault.facts().name));
-        }
-    }
-    mistakes
-}
-
-/// Whether the triggers by faults lead from an entry back to itself.
-fn follows_itself(schedule: &[ScheduledFault], position: usize) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut at = position;
-    while let Begin::When(Trigger::Fault { fault, .. }) = &schedule[at].begin {
-        match schedule.iter().position(|entry| entry.id == *fault) {
-            Some(next) if next == position => return true,
-            Some(next) if seen.insert(next) => at = next,
-            _ => return false,
-        }
-    }
-    false
-}
-
-impl ScheduledFault {
-    /// Names of nodes in the entry.
-    fn named_nodes(&self) -> Vec<String> {
-        let mut names = self.fault.options().map(FaultOptions::named_nodes).unwrap_or_default();
-        if let Begin::When(Trigger::Log { node: Some(node), .. } | Trigger::Role { node: Some(node), .. }) = &self.begin
-        {
-            names.extend(crate::aim::named(std::slice::from_ref(node)));
-        }
-        names
-    }
-
-    /// Ids of faults that its nodes are those of.
-    fn named_faults(&self) -> Vec<String> {
-        self.fault.options().map(FaultOptions::named_faults).unwrap_or_default()
     }
 }
 

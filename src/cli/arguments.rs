@@ -110,7 +110,8 @@ pub enum Command {
 /// A plan and the changes to it.
 #[derive(Clone, Debug, Args)]
 pub struct PlanArgs {
-    /// The plan, a YAML file; or the folder of a stored run, whose plan and files are used again
+    /// The plan, a YAML file; or a stored run, whose plan and files are used again: its folder, its archive (`dsfuzz pack`), PLAN/TIME or
+    /// `latest`
     #[arg(value_name = "PLAN")]
     pub file: PathBuf,
     /// The changes.

@@ -1,6 +1,6 @@
 //! `dsfuzz doctor`: can these nodes be tested?
 use super::cluster_source::{self, ClusterSource};
-use super::{Output, PlanArgs};
+use super::{Output, PlanArgs, stored};
 use crate::cluster::{Node, NodeAccess};
 use crate::error::{Exit, Failure};
 use crate::plan::{Plan, fit};
@@ -39,8 +39,9 @@ struct NodeCheck {
 }
 
 pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let (plan, _overrides) = args.plan.load()?;
-    let target = args.plan.target(&plan)?;
+    let args_plan = stored::resolved(&args.plan, &out.results)?;
+    let (plan, _overrides) = args_plan.load()?;
+    let target = args_plan.target(&plan)?;
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
     let source = ClusterSource::find(&plan.cluster, false)?;
     let runtime = cluster_source::runtime()?;

@@ -1,5 +1,5 @@
 //! `dsfuzz plan`: a dry run. Prints every step of a run in order, with this seed; touches nothing.
-use super::{Output, Paint, PlanArgs};
+use super::{Output, Paint, PlanArgs, stored};
 use crate::cluster::Node;
 use crate::error::{Exit, Failure};
 use crate::judge::Rules;
@@ -84,6 +84,7 @@ struct DryFault {
 }
 
 pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let args = &stored::resolved(args, &out.results)?;
     let (mut plan, _overrides) = args.load()?;
     let drawn = plan.seed.is_none();
     let seed = plan.draw_seed();

@@ -20,7 +20,7 @@ const RUNS_MAX: i64 = 10_000;
 /// Arguments of `replay`.
 #[derive(Clone, Debug, Args)]
 pub struct ReplayArgs {
-    /// The stored run: `latest`, PLAN, PLAN/TIME or its folder
+    /// The stored run: `latest`, PLAN, PLAN/TIME, its folder, or its archive (`dsfuzz pack`)
     #[arg(value_name = "RUN", default_value = "latest")]
     pub run: PathBuf,
     /// The changes to its plan.

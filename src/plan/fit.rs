@@ -48,6 +48,7 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
     }
     if let Some(nemesis) = &plan.nemesis {
         mistakes.extend(nemesis.option_mistakes());
+        mistakes.extend(nemesis.time_mistakes(quiet_from(plan, nemesis, target)));
         let processes: Vec<String> = target.recipe().processes.iter().map(|process| process.name.clone()).collect();
         mistakes.extend(nemesis.process_mistakes(&processes));
         if !nodes.is_empty() {
@@ -118,13 +119,22 @@ fn moving_beside_others(plan: &Plan) -> Option<String> {
     })
 }
 
+/// From this time of the load on no fault is in force.
+fn quiet_from(plan: &Plan, nemesis: &NemesisOptions, target: &Target) -> Span {
+    Span(plan.load.time.0.saturating_sub(quiet_end(nemesis, target).0))
+}
+
+fn quiet_end(nemesis: &NemesisOptions, target: &Target) -> Span {
+    nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal)
+}
+
 /// The faults of this seed on this number of nodes, with their times.
 pub fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: usize) -> Timetable {
     let Some(nemesis) = &plan.nemesis else { return Timetable::default() };
     let shape = ClusterShape {
         nodes,
         leads: target.recipe().has_leaders(),
-        quiet_end: nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal).0,
+        quiet_end: quiet_end(nemesis, target).0,
         election: target.election(),
     };
     dsfuzz_nemesis::timetable(seed, nemesis, shape, plan.load.time.0)

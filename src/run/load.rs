@@ -378,11 +378,11 @@ fn log(recorder: Arc<Recorder>, active: Arc<Active>, progress: Arc<dyn Progress>
         active.note(event.fault, event.step, &event.what);
         let name = if event.name.is_empty() { event.fault.to_string() } else { event.name.clone() };
         if !matches!(event.step, FaultStep::Planned | FaultStep::Resolved) {
-            tracing::info!(fault = %name, step = ?event.step, what = %event.what, detail = ?event.detail, "fault");
+            tracing::info!(fault = %name, step = %event.step, what = %event.what, detail = ?event.detail, "fault");
         }
         use FaultStep::{Lapsed, Missed, NotTriggered, Unhealed, Unproven};
         if matches!(event.step, Unproven | Lapsed | Unhealed | Missed | NotTriggered) {
-            progress.line(&format!("fault {name} {:?}: {}", event.step, event.detail.join("; ")));
+            progress.line(&format!("fault {name} {}: {}", event.step, event.detail.join("; ")));
         }
         recorder.fault(event)
     })

@@ -28,6 +28,7 @@ pub use export::read_back;
 pub use job::{Job, NODE_DIR};
 
 use crate::cluster::Node;
+use crate::error::LeftAtOnce;
 use crate::plan::{Plan, schedule};
 use crate::store::{self, RunDir, RunInfo, RunVerdict};
 use crate::targets::recipe::FinalReads;
@@ -104,10 +105,17 @@ pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receive
     let mut leave = run.stop.clone();
     tokio::select! {
         () = run.all() => run.finish(),
-        Ok(_) = leave.wait_for(|stop| stop.urgency >= Urgency::Leave) => {
-            let dir = run.job.dir.path().display();
-            Err(anyhow!("left at once: `dsfuzz heal` makes sure that nothing is left, `dsfuzz check {dir}` judges what there is"))
+        signal = left(&mut leave) => {
+            Err(LeftAtOnce { signal, dir: run.job.dir.path().display().to_string() }.into())
         }
+    }
+}
+
+/// Waits for the request to leave at once, and returns the first signal; for ever if none can come.
+async fn left(stop: &mut watch::Receiver<StopRequest>) -> i32 {
+    match stop.wait_for(|stop| stop.urgency >= Urgency::Leave).await {
+        Ok(stop) => stop.signal,
+        Err(_) => std::future::pending().await,
     }
 }
 

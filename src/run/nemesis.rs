@@ -252,6 +252,8 @@ impl Executor {
         outcome.nodes.clone_from(&fault.nodes);
         self.reprove_overtaken(&log, &fault).await;
         self.in_force.enter(id, planned.name(), fault.clone(), open.clone());
+        let problems = [before.problems, self.in_force.had_before(id)].concat();
+        let before = LookBefore { problems, ..before };
         let begun = Instant::now();
         let slip = begun.saturating_duration_since(due);
         outcome.slip_ms = Some(millis(slip));
@@ -261,7 +263,8 @@ impl Executor {
             let late = self.roll(&log, &fault, before, (decided, end), stop, outcome).await;
             // Its duration is the most that it may take.
             let at = begun.saturating_duration_since(start);
-            outcome.measured = Some(schedule::measured(planned, &fault, at, planned.lasts.0));
+            let lasts = planned.lasts.0.min(quiet_from.saturating_duration_since(begun)).max(SHORTEST);
+            outcome.measured = Some(schedule::measured(planned, &fault, at, lasts));
             self.in_force.leave(id);
             return late;
         }

@@ -211,6 +211,43 @@ fn a_load_that_is_too_short_is_told_with_the_one_that_will_do_before_anything_is
 }
 
 #[test]
+fn a_fault_that_can_never_come_is_refused_with_what_to_do() {
+    let plan = PLAN.replace("time: 10s", "time: 60s");
+    let drawn = |fault: &str| format!("{plan}nemesis: {{faults: [{fault}]}}\n");
+    let scheduled = |entries: &str| format!("{plan}nemesis: {{schedule: [{entries}]}}\n");
+    for (plan, part) in [
+        (drawn("{power-loss: {torn: 200}}"), "power-loss: torn: 200: a chance in percent is at most 100"),
+        (drawn("{disk: {effect: {errors: {percent: 200}}}}"), "disk: errors: percent: 200; 1 to 100 are possible"),
+        (drawn("{packet: {loss: 200}}"), "packet: loss: 1 to 100 percent, not 200"),
+        (drawn("{clock: {drift: 150%}}"), "clock: drift: at most 99.9999%"),
+        (drawn("{clock: {strobe: {period: 0s}}}"), "clock: strobe: a period below 1ms"),
+        (
+            drawn("{partition: {shape: halves, cut: [n1, n2]}}"),
+            "partition: both `shape` and `cut`: leave one of them out",
+        ),
+        (scheduled("{id: a, at: 5s, power-loss: {torn: 200}}"), "fault a: power-loss: torn: 200"),
+        (scheduled("{id: a, at: 5s, partition: {cut: [n1, n1]}}"), "cut: n1 is on two sides"),
+        (scheduled("{id: a, at: 5s, kill: {nodes: {same_as: a}}}"), "a fault cannot take its own nodes"),
+        (scheduled("{id: a, when: {ok: 0}, kill: {}}"), "`ok` counts from 1"),
+        (scheduled("{id: a, at: 2m, kill: {}}"), "fault a cannot come: it would end at 2m 6s"),
+        (
+            scheduled("{id: a, when: {log: x, node: n9}, kill: {}}"),
+            "fault a: when: node: n9 is not a node (n1, n2, n3)",
+        ),
+        (
+            scheduled("{id: p, at: 5s, kill: {}}, {id: b, at: 12s, pause: {nodes: p.leader}}"),
+            "the nodes of a fault are {same_as: p.leader}",
+        ),
+        (
+            scheduled("{id: p, at: 20s, kill: {}}, {id: b, when: {fault: p}, unless_by: 10s, pause: {}}"),
+            "fault b cannot come: unless_by",
+        ),
+    ] {
+        refused_by_all(&Scene::new(&plan), part);
+    }
+}
+
+#[test]
 fn a_lab_that_is_not_up_and_a_plan_that_is_no_file_are_refused_by_all() {
     refused_by_all(&Scene::new(&PLAN.replace("{lab: 3}", "{lab: nosuch}")), "no lab named nosuch is up");
     let scene = Scene::new(PLAN);

@@ -1,5 +1,5 @@
 //! [`Cut`]: the sides or links of a partition by name or role. [`PlannedCut`]: the same with its draws made.
-use crate::aim::{Aim, PlannedAim};
+use crate::aim::{Aim, PlannedAim, named};
 use crate::fault::{ClusterView, Link, Unresolved};
 use crate::options::Written;
 use dsfuzz_rng::Rng;
@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Sides that do not hear each other, such as `[leader, others]`, or directed links, such as `{from: n1, to: [n2, n3]}`.
@@ -185,6 +186,14 @@ impl Cut {
         sides.into_iter().flat_map(CutSide::aims).cloned().collect()
     }
 
+    /// Why it cannot cut anything on this number of nodes, whichever of them lead.
+    pub(super) fn mistake(&self, nodes: usize) -> Option<String> {
+        match self {
+            Cut::Sides(sides) => sides_mistake(sides, nodes),
+            Cut::Links(links) => links.iter().find_map(CutLinks::mistake),
+        }
+    }
+
     /// Whether it drops packets in one direction alone.
     pub(super) fn may_be_one_way(&self) -> bool {
         matches!(self, Cut::Links(_))
@@ -232,6 +241,42 @@ impl Cut {
                 };
                 Cut::Links(groups.iter().map(one).collect())
             }
+        }
+    }
+}
+
+/// The mistake of sides that share nodes whichever node leads, or that leave no node to another side.
+fn sides_mistake(sides: &[CutSide], nodes: usize) -> Option<String> {
+    let names = |side: &CutSide| -> BTreeSet<String> { named(side.aims()).into_iter().collect() };
+    for (at, side) in sides.iter().enumerate() {
+        if side.aims().contains(&Aim::All) {
+            return Some("cut: all: a side with all nodes leaves none to the others".to_owned());
+        }
+        for earlier in &sides[..at] {
+            let (one, other) = (names(earlier), names(side));
+            let name = one.intersection(&other).next().cloned();
+            let same = |aim: &&Aim| !aim.is_drawn() && earlier.aims().contains(aim);
+            let role = side.aims().iter().find(same).map(Aim::to_string);
+            let within = earlier.aims().contains(&Aim::Followers) && side.aims().contains(&Aim::Follower);
+            let follower = within.then(|| Aim::Follower.to_string());
+            if let Some(twice) = name.or(role).or(follower) {
+                return Some(format!("cut: {twice} is on two sides: a node is on one side at most"));
+            }
+        }
+    }
+    let all: BTreeSet<String> = sides.iter().flat_map(names).collect();
+    (sides.contains(&CutSide::Others) && all.len() >= nodes)
+        .then(|| format!("cut: others: no node is left, since the other sides name all {nodes}"))
+}
+
+impl CutLinks {
+    /// The mistake of links that lead from a node to itself alone.
+    fn mistake(&self) -> Option<String> {
+        match (self.from.aims(), self.to.aims()) {
+            ([from], [to]) if from == to && matches!(from, Aim::Node(_) | Aim::Leader | Aim::ExLeader) => {
+                Some(format!("cut: from and to are both {from}: a link leads from one node to another"))
+            }
+            _ => None,
         }
     }
 }

@@ -255,6 +255,29 @@ impl Injection {
         }
     }
 
+    /// Whether this injection, in force on a node, has the whole effect of a later one there, so that nothing shows that of the
+    /// later one. Cuts are compared by their links instead.
+    pub fn covers(&self, later: &Injection) -> bool {
+        let named = |injection: &Injection| injection.services().unwrap_or_default().to_vec();
+        let (mine, its) = (named(self), named(later));
+        let shares = mine.iter().any(|service| its.contains(service));
+        shares
+            && match (self, later) {
+                (_, Injection::Kill { .. } | Injection::EndProcesses { .. }) => self.leaves_dead(),
+                // A power loss also takes what a killed process had written and not synced.
+                (Injection::LosePower { .. }, Injection::LosePower { .. }) => true,
+                (Injection::Pause { .. }, Injection::Pause { .. } | Injection::PauseProcesses { .. }) => true,
+                (Injection::PauseProcesses { processes, .. }, Injection::PauseProcesses { processes: later, .. }) => {
+                    processes == later
+                }
+                (Injection::DisturbDisk { effect, .. }, Injection::DisturbDisk { effect: later, .. }) => {
+                    effect == later
+                }
+                (Injection::FreezeClock { .. }, Injection::FreezeClock { .. }) => true,
+                _ => false,
+            }
+    }
+
     /// How long after it was made it may still take to be in force.
     pub fn grace_ms(&self) -> u64 {
         match self {

@@ -3,6 +3,7 @@ use crate::fault::{BoundFault, ClusterView, NodeView, PlannedFault, resolve};
 use crate::options::NemesisOptions;
 use crate::timetable::{ClusterShape, Timetable, timetable};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 fn options(schedule: Value) -> NemesisOptions {
@@ -12,6 +13,8 @@ fn options(schedule: Value) -> NemesisOptions {
 fn error(entry: Value) -> String {
     serde_json::from_value::<ScheduledFault>(entry).expect_err("a mistake").to_string()
 }
+
+const LASTS: Span = Span::seconds(6);
 
 fn names(count: u8) -> Vec<String> {
     (1..=count).map(|number| format!("n{number}")).collect()
@@ -69,7 +72,8 @@ fn a_schedule_is_read_and_written_back() {
         assert_eq!(written[3].get(key), example()[3].get(key), "{key}");
     }
     assert_eq!(written[3]["kill"]["nodes"], example()[3]["kill"]["nodes"]);
-    assert_eq!(mistakes(&schedule, &names(5)), []);
+    assert_eq!(mistakes(&schedule, &names(5), LASTS), [""; 0]);
+    assert_eq!(time_mistakes(&schedule, LASTS, Span::seconds(50)), [""; 0]);
 }
 
 #[test]
@@ -85,6 +89,8 @@ fn mistakes_of_an_entry_say_what_to_do() {
         (json!({"id": "a", "when": {"fault": "b", "nth": 2}, "kill": {}}), "`nth` belongs to"),
         (json!({"id": "a", "when": {"log": "x", "step": "proven"}, "kill": {}}), "`step` belongs to"),
         (json!({"id": "a", "when": {"role": "leader", "nth": 0}, "kill": {}}), "counts from 1"),
+        (json!({"id": "a", "when": {"ok": 0}, "kill": {}}), "`ok` counts from 1"),
+        (json!({"id": "a", "when": {"log": ""}, "kill": {}}), "is found in every line"),
         (json!({"id": "a", "at": "1s", "wait": "3s..1s", "kill": {}}), "write 1s..3s"),
         (json!({"id": "a", "at": "1s", "partition": {"cut": ["leader"]}}), "two sides or more"),
         (json!({"id": "a", "at": "1s", "partition": {"cut": ["others", "others"]}}), "`others` stands there twice"),
@@ -118,11 +124,83 @@ fn mistakes_of_a_schedule_name_the_entry() {
         (json!([entry("a", json!({"at": "1s", "kill": {"nodes": ["n1", "one"]}}))]), "one is drawn: write it alone"),
         (json!([entry("a", json!({"at": "1s", "for": "1s", "kill": {"for": "2s"}}))]), "two durations, 1s and 2s"),
         (json!([entry("a", json!({"when": {"log": "x", "node": "minority"}}))]), "node: minority: name nodes, leader"),
+        (
+            json!([entry("a", json!({"when": {"log": "x", "node": "n9"}}))]),
+            "fault a: when: node: n9 is not a node (n1, n2, n3)",
+        ),
+        (
+            json!([entry("p", json!({"at": "1s"})), entry("b", json!({"at": "2s", "kill": {"nodes": "p.leader"}}))]),
+            "the nodes of a fault are {same_as: p.leader}",
+        ),
+        (json!([entry("a", json!({"at": "1s", "kill": {"nodes": {"same_as": "a"}}}))]), "cannot take its own nodes"),
+        (
+            json!([
+                entry("a", json!({"at": "2s", "kill": {"nodes": {"same_as": "b"}}})),
+                entry("b", json!({"at": "2s"}))
+            ]),
+            "fault b does not begin before this one",
+        ),
+        (
+            json!([
+                entry("a", json!({"when": {"ok": 5}, "kill": {"nodes": {"same_as": "b.leader"}}})),
+                entry("b", json!({"when": {"fault": "a"}}))
+            ]),
+            "fault b does not begin before this one",
+        ),
+        (
+            json!([
+                entry("a", json!({"at": "1s"})),
+                entry("b", json!({"at": "9s", "kill": {"nodes": {"same_as": "a.trigger"}}}))
+            ]),
+            "fault a is not begun by a role or a log line",
+        ),
+        (json!([{"id": "a", "at": "1s", "partition": {"cut": ["n1", "n1"]}}]), "a: partition: cut: n1 is on two sides"),
+        (
+            json!([{"id": "a", "at": "1s", "partition": {"cut": [["n1", "n2"], ["n2", "n3"]]}}]),
+            "cut: n2 is on two sides",
+        ),
+        (json!([{"id": "a", "at": "1s", "partition": {"cut": ["leader", "leader"]}}]), "cut: leader is on two sides"),
+        (json!([{"id": "a", "at": "1s", "partition": {"cut": ["all", "n1"]}}]), "leaves none to the others"),
+        (
+            json!([{"id": "a", "at": "1s", "partition": {"cut": [["n1", "n2"], "n3", "others"]}}]),
+            "others: no node is left",
+        ),
+        (json!([{"id": "a", "at": "1s", "partition": {"cut": {"from": "n1", "to": "n1"}}}]), "from and to are both n1"),
+        (json!([{"id": "a", "at": "1s", "power-loss": {"torn": 200}}]), "fault a: power-loss: torn: 200"),
+        (
+            json!([{"id": "a", "at": "1s", "exactly": {"kill": {
+                "nodes": {"aim": "one", "count": 1, "order": {"positions": [0, 1, 2, 3, 4], "leader_first": false}}}}}]),
+            "its draws were made for 5 nodes, and the cluster has 3",
+        ),
     ] {
         let schedule: Vec<ScheduledFault> = serde_json::from_value(schedule).expect("a schedule");
-        let said: Vec<String> = mistakes(&schedule, &names(3)).into_iter().map(|(_, sentence)| sentence).collect();
+        let said = mistakes(&schedule, &names(3), LASTS);
         assert!(said.iter().any(|sentence| sentence.contains(words)), "{words}: {said:?}");
     }
+}
+
+#[test]
+fn a_fault_that_cannot_come_in_time_is_a_mistake() {
+    let said = |schedule: Value| time_mistakes(&options(schedule).schedule, LASTS, Span::seconds(50));
+    for (schedule, words) in [
+        (json!([{"id": "a", "at": "45s", "kill": {}}]), "fault a cannot come: it would end at 51s"),
+        (json!([{"id": "a", "at": "40s", "wait": "0s..5s", "kill": {}}]), "it would end at 51s"),
+        (json!([{"id": "a", "when": {"ok": 1}, "for": "51s", "kill": {}}]), "before it would end at 51s"),
+        (
+            json!([{"id": "a", "at": "30s", "for": "9s", "kill": {}},
+                   {"id": "b", "when": {"fault": "a", "step": "healed"}, "wait": "6s", "kill": {}}]),
+            "fault b cannot come: its trigger cannot come before it would end at 51s",
+        ),
+        (
+            json!([{"id": "a", "at": "20s", "kill": {}}, {"id": "b", "when": {"fault": "a"}, "unless_by": "19s", "kill": {}}]),
+            "fault b cannot come: unless_by: its trigger (fault a proven) counts until 19s of the load, and cannot come before 20s",
+        ),
+        (json!([{"id": "a", "when": {"role": "leader"}, "unless_by": "0s", "kill": {}}]), "make `unless_by` later"),
+    ] {
+        let said = said(schedule.clone());
+        assert!(said.len() == 1 && said[0].contains(words), "{schedule}: {said:?}");
+    }
+    assert_eq!(said(json!([{"id": "a", "at": "44s", "kill": {}}])), [""; 0]);
 }
 
 #[test]
@@ -228,7 +306,7 @@ fn drawn_faults_stand_in_a_schedule_as_they_were_drawn() {
         let schedule = as_schedule(&drawn, &names(5));
         let written = serde_json::to_value(&schedule).expect("written");
         let read: Vec<ScheduledFault> = serde_json::from_value(written).expect("read");
-        assert_eq!(mistakes(&read, &names(5)), []);
+        assert_eq!(mistakes(&read, &names(5), LASTS), [""; 0]);
         let again = NemesisOptions { schedule: read, ..NemesisOptions::default() };
         let again = timetable(seed + 1000, &again, shape, load);
         assert_eq!(drawn.faults.len(), again.faults.len(), "{:?}", again.warnings);

@@ -100,6 +100,14 @@ impl TryFrom<TriggerOptions> for Trigger {
         if nth == Some(0) {
             return Err("`nth` counts from 1".to_owned());
         }
+        if ok == Some(0) {
+            return Err(
+                "`ok` counts from 1; a fault at the begin of the load has `at: 0s` instead of `when`".to_owned()
+            );
+        }
+        if log.as_deref() == Some("") {
+            return Err("`log`: an empty pattern is found in every line".to_owned());
+        }
         let of_node = node.is_some() || nth.is_some();
         match (role, log, fault, ok) {
             (Some(_), None, None, None) | (None, Some(_), None, None) if step.is_some() => {

@@ -1,9 +1,9 @@
 //! [`InForce`]: the faults in force now, so that each is judged by its own effect alone: links that another fault cuts and
 //! services that another fault holds say nothing about it.
 use super::links::OpenPaths;
-use dsfuzz_nemesis::ResolvedFault;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::Injection;
+use dsfuzz_nemesis::{ResolvedFault, Verification};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -44,6 +44,8 @@ pub(super) struct Held {
     pub(super) name: String,
     pub(super) fault: Arc<ResolvedFault>,
     pub(super) open: Arc<OpenPaths>,
+    /// Its place in the order of begins.
+    since: u64,
     /// It was verified to be in force.
     proven: bool,
     /// A later fault ended the processes that it held, so that nothing after that is its effect.
@@ -51,6 +53,33 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// The links that it cuts, whole or some ports of them; none if it cuts none.
+    fn cut_links(&self) -> Option<Vec<Link>> {
+        let links = match &self.fault.verification {
+            Verification::Links { silent, .. } | Verification::Ports { silent, .. } => silent.clone(),
+            Verification::Packets { .. } | Verification::State => Vec::new(),
+        };
+        (!links.is_empty()).then_some(links)
+    }
+
+    /// Whether it cuts of a link all that the other fault cuts of it.
+    fn cuts(&self, other: &Held, link: &Link) -> bool {
+        let ports = |held: &Held| match &held.fault.verification {
+            Verification::Ports { roles, .. } => Some(roles.clone()),
+            _ => None,
+        };
+        let covers = match (ports(self), ports(other)) {
+            (None, _) => true,
+            (Some(mine), Some(its)) => its.iter().all(|role| mine.contains(role)),
+            (Some(_), None) => false,
+        };
+        covers && self.cut_links().is_some_and(|links| links.contains(link))
+    }
+
+    fn cuts_some_of(&self, other: &Held, links: &[Link]) -> bool {
+        links.iter().any(|link| self.cuts(other, link))
+    }
+
     fn holds(&self, node: &str, service: &str) -> Option<Hold> {
         let of = |(on, injection): &&(String, Injection)| {
             on == node && injection.services().is_some_and(|services| services.iter().any(|name| name == service))
@@ -78,7 +107,37 @@ impl InForce {
     pub(super) fn enter(&self, id: u64, name: String, fault: Arc<ResolvedFault>, open: Arc<OpenPaths>) {
         let mut state = self.state();
         state.changes += 1;
-        state.faults.insert(id, Held { name, fault, open, proven: false, overtaken: false });
+        let since = state.changes;
+        state.faults.insert(id, Held { name, fault, open, since, proven: false, overtaken: false });
+    }
+
+    /// The effects of a fault that were in force before it, by earlier faults: they prove nothing about it. One sentence each.
+    pub(super) fn had_before(&self, id: u64) -> Vec<String> {
+        let state = self.state();
+        let Some(own) = state.faults.get(&id) else { return Vec::new() };
+        let earlier: Vec<&Held> = state.faults.values().filter(|held| held.since < own.since).collect();
+        let mut sentences = Vec::new();
+        for (node, injection) in &own.fault.injections {
+            let covers =
+                |held: &&&Held| held.fault.injections.iter().any(|(on, other)| on == node && other.covers(injection));
+            if let Some(held) = earlier.iter().find(covers) {
+                let name = &held.name;
+                sentences.push(format!(
+                    "{node}: fault {name} had this effect before, so that it proves nothing about this one"
+                ));
+            }
+        }
+        if let Some(cut) = own.cut_links() {
+            let cutters: Vec<&&Held> = earlier.iter().filter(|held| held.cuts_some_of(own, &cut)).collect();
+            if cut.iter().all(|link| cutters.iter().any(|held| held.cuts(own, link))) {
+                let names: Vec<&str> = cutters.iter().map(|held| held.name.as_str()).collect();
+                let by = names.join(", ");
+                sentences.push(format!(
+                    "every link was cut before, by fault {by}, so that its silence proves nothing about this one"
+                ));
+            }
+        }
+        sentences
     }
 
     /// From now on it is gone.

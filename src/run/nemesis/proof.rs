@@ -125,7 +125,7 @@ impl Executor {
                 let holders = self.in_force.holders(id, &node, service);
                 let held = |hold: Hold| holders.iter().find(|(_, other)| *other == hold).map(|(name, _)| name.as_str());
                 match states.iter().find(|state| state.name == *service) {
-                    // Two kills hold it down, two pauses stop it, and a stopped process can be killed.
+                    // What another fault had done before is said of the whole fault, once. A stopped process can be killed.
                     Some(state) if state.pids.is_empty() && kills && held(Hold::Dead).is_some() => {}
                     Some(state) if state.paused && stops && held(Hold::Still).is_some() => {}
                     None => problems.push(format!("{node}: {service} was not defined before")),

@@ -80,7 +80,7 @@ async fn a_link_that_two_faults_cut_is_silent_until_both_are_healed() {
             {"id": "c", "at": "5s", "for": "2s", "partition": {"cut": {"from": "n2", "to": "n1"}}},
         ]))
         .await;
-    for name in ["a", "b", "c"] {
+    for name in ["a", "b"] {
         assert_eq!(stage.steps_of(name), WHOLE, "{name}: {:?}", stage.events());
     }
     assert!(
@@ -92,7 +92,13 @@ async fn a_link_that_two_faults_cut_is_silent_until_both_are_healed() {
     // While `b` alone is left, its own rules are counted on every link.
     assert!(!stage.detail_of("b", Reproven).contains("too"), "{}", stage.detail_of("b", Reproven));
     assert!(stage.detail_of("b", Healed).contains("every link is heard again"));
-    assert!(stage.detail_of("c", Proven).contains("its rule stands"), "{}", stage.detail_of("c", Proven));
+    // `b` cut the one link of `c` before.
+    assert_eq!(stage.steps_of("c"), NESTED);
+    assert!(
+        stage.detail_of("c", Unproven).contains("every link was cut before, by fault a, b"),
+        "{}",
+        stage.detail_of("c", Unproven)
+    );
     assert_eq!(stage.cluster.broken(), Vec::<String>::new());
 }
 
@@ -121,12 +127,67 @@ async fn a_kill_ends_the_evidence_of_the_pause_before_it_and_not_the_pause() {
             {"id": "again", "at": "5s", "for": "4s", "kill": {"nodes": "n1"}},
         ]))
         .await;
-    for name in ["stop", "kill", "again"] {
+    for name in ["stop", "kill"] {
         assert_eq!(stage.steps_of(name), WHOLE, "{name}: {:?}", stage.events());
     }
+    assert_eq!(stage.steps_of("again"), NESTED);
     assert!(stage.at("stop", Reproven) <= stage.at("kill", Begun), "{:?}", stage.life("stop"));
     assert!(stage.detail_of("stop", Reproven).contains("is about to end the processes that it holds"));
     assert_eq!(stage.cluster.broken(), Vec::<String>::new());
+}
+
+/// The life of a fault whose effect was there before.
+const NESTED: [FaultStep; 6] = [Planned, Resolved, Begun, Unproven, HealBegun, Healed];
+
+#[tokio::test(start_paused = true)]
+async fn an_effect_that_was_there_before_proves_nothing() {
+    for (outer, inner, why) in [
+        (json!({"kill": {"nodes": "n1"}}), json!({"kill": {"nodes": "n1"}}), "n1: fault outer had this effect before"),
+        (json!({"kill": {"nodes": "n1"}}), json!({"kill": {"nodes": "all"}}), "n1: fault outer had this effect before"),
+        (
+            json!({"pause": {"nodes": "n1"}}),
+            json!({"pause": {"nodes": "n1"}}),
+            "n1: fault outer had this effect before",
+        ),
+        (
+            json!({"partition": {"cut": ["n1", "others"]}}),
+            json!({"partition": {"cut": ["n1", "n2"]}}),
+            "every link was cut before, by fault outer",
+        ),
+    ] {
+        // Also where it outlasts the other: it was not its own when it was to be proven.
+        for lasts in ["3s", "12s"] {
+            let entry = |id: &str, at: &str, lasts: &str, fault: &serde_json::Value| {
+                let mut entry = json!({"id": id, "at": at, "for": lasts});
+                entry.as_object_mut().expect("a map").extend(fault.as_object().expect("a map").clone());
+                entry
+            };
+            let stage = Stage::of(3, Some("n3"));
+            let outcomes =
+                stage.schedule(json!([entry("outer", "2s", "8s", &outer), entry("inner", "4s", lasts, &inner)])).await;
+            assert_eq!(stage.steps_of("outer"), WHOLE, "{outer} {inner}: {:?}", stage.events());
+            assert_eq!(stage.steps_of("inner"), NESTED, "{outer} {inner}: {:?}", stage.events());
+            assert!(stage.detail_of("inner", Unproven).contains(why), "{}", stage.detail_of("inner", Unproven));
+            assert!(!outcomes[1].proven && outcomes[1].healed);
+            assert_eq!(stage.cluster.broken(), Vec::<String>::new());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_does_more_than_those_before_is_proven_by_that() {
+    let stage = Stage::of(3, Some("n3"));
+    stage
+        .schedule(json!([
+            {"id": "stop", "at": "2s", "for": "9s", "pause": {"nodes": "n1"}},
+            {"id": "kill", "at": "3s", "for": "2s", "kill": {"nodes": "n1"}},
+            {"id": "cut", "at": "4s", "for": "9s", "partition": {"cut": ["n2", "n3"]}},
+            {"id": "wider", "at": "5s", "for": "2s", "partition": {"cut": ["n2", "others"]}},
+        ]))
+        .await;
+    for name in ["stop", "kill", "cut", "wider"] {
+        assert_eq!(stage.steps_of(name), WHOLE, "{name}: {:?}", stage.events());
+    }
 }
 
 #[tokio::test(start_paused = true)]

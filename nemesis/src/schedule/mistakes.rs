@@ -1,0 +1,217 @@
+//! Mistakes of a schedule: entries that do not fit each other, the nodes or the load, so that a fault could never come.
+use super::{Begin, ScheduledFault, ScheduledKind, Trigger, TriggerStep};
+use crate::aim::{BoundRole, SameAs, unknown_node};
+use crate::options::{FaultOptions, SymbolicFault};
+use dsfuzz_span::Span;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The mistakes of a schedule for nodes of these names, one sentence each. `lasts`: the duration of an entry without one.
+pub(crate) fn mistakes(schedule: &[ScheduledFault], nodes: &[String], lasts: Span) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    let ids: Vec<&str> = schedule.iter().map(|entry| entry.id.as_str()).collect();
+    for (position, entry) in schedule.iter().enumerate() {
+        let id = &entry.id;
+        let kind = entry.fault.facts().name;
+        let mut wrong = |sentence: String| mistakes.push(sentence);
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+        if id.is_empty() || id.len() > 40 || !id.chars().all(plain) {
+            wrong(format!("the id {id:?}: 1 to 40 letters, digits, - and _"));
+        }
+        if ids[..position].contains(&id.as_str()) {
+            wrong(format!("the id {id} stands there twice"));
+        }
+        if let (Begin::At(_), Some(_)) = (&entry.begin, entry.unless_by) {
+            wrong(format!("fault {id}: `unless_by` belongs to a trigger (`when`)"));
+        }
+        if let (Some(outer), Some(inner)) = (entry.lasts, entry.fault.options().and_then(FaultOptions::lasts)) {
+            wrong(format!("fault {id} has two durations, {outer} and {inner}: leave one `for` out"));
+        }
+        if let Begin::When(trigger) = &entry.begin {
+            trigger.mistake(id, &ids).into_iter().for_each(&mut wrong);
+            if waits_for(schedule, position, position) {
+                wrong(format!("fault {id} waits for a fault that waits for {id}: neither would come"));
+            }
+        }
+        match &entry.fault {
+            ScheduledKind::Options(options) => {
+                let drawn = options.together().and_then(|options| options.draws(nodes.len()));
+                drawn.err().into_iter().for_each(|why| wrong(format!("fault {id}: {kind}: {why}")));
+            }
+            ScheduledKind::Exactly(fault) => {
+                made_for_others(fault, nodes.len()).into_iter().for_each(|why| wrong(format!("fault {id}: {why}")));
+            }
+        }
+        let named = entry.fault.options().map(FaultOptions::named_faults).unwrap_or_default();
+        let same_as = named.iter().filter_map(|named| named.parse::<SameAs>().ok());
+        same_as
+            .filter_map(|same| same_as_mistake(schedule, position, &same, lasts))
+            .for_each(|why| wrong(format!("fault {id}: {why}")));
+        let unknown = |name: &String| !nodes.contains(name);
+        let aimed = entry.fault.options().map(FaultOptions::named_nodes).unwrap_or_default();
+        for name in aimed.into_iter().filter(unknown) {
+            let sentence = unknown_node(&name, nodes.iter().map(String::as_str));
+            wrong(format!("fault {id}: {kind}: {sentence}{}", meant_same_as(&name, &ids)));
+        }
+        for name in entry.trigger_nodes().into_iter().filter(unknown) {
+            wrong(format!("fault {id}: when: node: {name} is not a node ({})", nodes.join(", ")));
+        }
+    }
+    mistakes
+}
+
+/// What a name means that is a fault's id: those nodes.
+fn meant_same_as(name: &str, ids: &[&str]) -> String {
+    let fault = name.split('.').next().unwrap_or(name);
+    if ids.contains(&fault) { format!("; the nodes of a fault are {{same_as: {name}}}") } else { String::new() }
+}
+
+/// Draws of a fault with `exactly` that were made for another number of nodes.
+fn made_for_others(fault: &SymbolicFault, nodes: usize) -> Option<String> {
+    fn positions(value: &serde_json::Value, found: &mut Vec<usize>) {
+        match value {
+            serde_json::Value::Object(map) => {
+                found.extend(map.get("positions").and_then(|all| all.as_array()).map(Vec::len));
+                map.values().for_each(|value| positions(value, found));
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|value| positions(value, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    positions(&serde_json::to_value(fault).unwrap_or_default(), &mut found);
+    let other = found.into_iter().find(|count| *count != nodes)?;
+    Some(format!(
+        "exactly: its draws were made for {other} nodes, and the cluster has {nodes}: write the fault by its name, or run it on \
+         {other} nodes"
+    ))
+}
+
+/// Why the nodes of `same_as` are not known when the fault at this position is bound.
+fn same_as_mistake(schedule: &[ScheduledFault], position: usize, same: &SameAs, lasts: Span) -> Option<String> {
+    let ids: Vec<&str> = schedule.iter().map(|entry| entry.id.as_str()).collect();
+    let Some(other) = ids.iter().position(|id| *id == same.fault) else {
+        return Some(format!("same_as: no fault of the schedule is called {} ({})", same.fault, ids.join(", ")));
+    };
+    let by_node = matches!(schedule[other].begin, Begin::When(Trigger::Role { .. } | Trigger::Log { .. }));
+    if same.role == BoundRole::Trigger && !by_node {
+        return Some(format!(
+            "same_as: {same}: fault {} is not begun by a role or a log line of a node, which alone name the node of a trigger",
+            same.fault
+        ));
+    }
+    if other == position {
+        // Its trigger tells the roles of that moment.
+        let known = by_node && !matches!(same.role, BoundRole::Nodes | BoundRole::Others);
+        return (!known)
+            .then(|| format!("same_as: {same}: a fault cannot take its own nodes: name them, or another fault"));
+    }
+    let (earliest, _) = begins(schedule, other, lasts, schedule.len());
+    let (_, latest) = begins(schedule, position, lasts, schedule.len());
+    let later = waits_for(schedule, other, position) || latest.is_some_and(|latest| earliest >= latest);
+    later.then(|| {
+        format!(
+            "same_as: {same}: fault {0} does not begin before this one, so that its nodes are not known then: let this one begin \
+             later, such as with `when: {{fault: {0}}}`",
+            same.fault
+        )
+    })
+}
+
+/// Whether the triggers by faults lead from the entry at `from` to the one at `to`.
+fn waits_for(schedule: &[ScheduledFault], from: usize, to: usize) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut at = from;
+    while let Begin::When(Trigger::Fault { fault, .. }) = &schedule[at].begin {
+        match schedule.iter().position(|entry| entry.id == *fault) {
+            Some(next) if next == to => return true,
+            Some(next) if seen.insert(next) => at = next,
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// The earliest time at which the trigger of an entry can come, within this number of steps by faults.
+fn earliest_trigger(schedule: &[ScheduledFault], trigger: &Trigger, lasts: Span, steps: usize) -> Duration {
+    let Trigger::Fault { fault, step } = trigger else { return Duration::ZERO };
+    match schedule.iter().position(|entry| entry.id == *fault) {
+        Some(other) if steps > 0 => {
+            let (earliest, _) = begins(schedule, other, lasts, steps - 1);
+            let whole = *step == TriggerStep::Healed && !schedule[other].fault.may_end_early();
+            earliest + if whole { schedule[other].duration(lasts).0 } else { Duration::ZERO }
+        }
+        _ => Duration::ZERO,
+    }
+}
+
+/// The earliest and the latest begin of an entry; no latest if only the run tells.
+fn begins(schedule: &[ScheduledFault], at: usize, lasts: Span, steps: usize) -> (Duration, Option<Duration>) {
+    let entry = &schedule[at];
+    let (from, to) = entry.wait.map_or((Duration::ZERO, Duration::ZERO), |wait| (wait.from.0, wait.to.0));
+    match &entry.begin {
+        Begin::At(at) => (at.0 + from, Some(at.0 + to)),
+        Begin::When(trigger) => {
+            let earliest = earliest_trigger(schedule, trigger, lasts, steps);
+            (earliest + from, entry.unless_by.map(|by| by.0 + to))
+        }
+    }
+}
+
+/// The entries that cannot come in a load that is quiet from this time on, one sentence each.
+pub(crate) fn time_mistakes(schedule: &[ScheduledFault], lasts: Span, quiet_from: Span) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    for (position, entry) in schedule.iter().enumerate() {
+        let id = &entry.id;
+        let (earliest, latest) = begins(schedule, position, lasts, schedule.len());
+        let lasts_here = entry.duration(lasts);
+        // Of a range each time must fit, so that no seed makes a run without the fault.
+        let begin = match &entry.begin {
+            Begin::At(_) => latest.unwrap_or(earliest),
+            Begin::When(_) => earliest,
+        };
+        let ends = Span(begin + lasts_here.0);
+        if ends > quiet_from {
+            let how = match &entry.begin {
+                Begin::At(_) => "it would end at",
+                Begin::When(_) => "its trigger cannot come before it would end at",
+            };
+            mistakes.push(format!(
+                "fault {id} cannot come: {how} {ends}, and no fault is in force after {quiet_from} of the load; make `load.time` \
+                 longer, or `nemesis.quiet_end` or the fault's times shorter"
+            ));
+        }
+        let Begin::When(trigger) = &entry.begin else { continue };
+        let can = Span(earliest_trigger(schedule, trigger, lasts, schedule.len()));
+        if let Some(by) = entry.unless_by.filter(|by| *by < can || by.0.is_zero()) {
+            mistakes.push(format!(
+                "fault {id} cannot come: unless_by: its trigger ({trigger}) counts until {by} of the load, and cannot come before \
+                 {can}; make `unless_by` later"
+            ));
+        }
+    }
+    mistakes
+}
+
+impl ScheduledKind {
+    /// Whether it ends when its work is done: a rolling restart.
+    fn may_end_early(&self) -> bool {
+        match self {
+            ScheduledKind::Options(FaultOptions::Restart(restart)) => restart.rolling,
+            ScheduledKind::Options(_) => false,
+            ScheduledKind::Exactly(fault) => fault.rolling(),
+        }
+    }
+}
+
+impl ScheduledFault {
+    /// Names of nodes in its trigger.
+    fn trigger_nodes(&self) -> Vec<String> {
+        match &self.begin {
+            Begin::When(Trigger::Log { node: Some(node), .. } | Trigger::Role { node: Some(node), .. }) => {
+                crate::aim::named(std::slice::from_ref(node))
+            }
+            _ => Vec::new(),
+        }
+    }
+}
