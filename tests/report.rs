@@ -202,6 +202,7 @@ fn a_load_without_room_for_its_faults_is_told_with_the_one_that_will_do() {
         kinds: vec!["kill".into(), "pause".into()],
         fitted,
         warnings: warnings.iter().map(|line| (*line).to_owned()).collect(),
+        ..PlannedFaults::default()
     };
     for (planned, wanted) in [
         (

@@ -15,6 +15,7 @@ pub(crate) mod fuzz;
 mod import;
 mod recording;
 pub mod standstill;
+mod steps;
 
 pub use builder::HistoryBuilder;
 pub use columns::{Op, Ops};
@@ -206,28 +207,6 @@ pub enum FaultStep {
     NotTriggered,
     /// A node that it was aimed at was not known, or no time was left: it did not come.
     Missed,
-}
-
-/// In words, as the record has it: `not triggered`.
-impl std::fmt::Display for FaultStep {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            FaultStep::Planned => "planned",
-            FaultStep::Resolved => "resolved",
-            FaultStep::Begun => "begun",
-            FaultStep::Proven => "proven",
-            FaultStep::Unproven => "unproven",
-            FaultStep::Reproven => "proven again",
-            FaultStep::Lapsed => "lapsed",
-            FaultStep::HealBegun => "heal begun",
-            FaultStep::Healed => "healed",
-            FaultStep::Unhealed => "unhealed",
-            FaultStep::SelfHealed => "healed by itself",
-            FaultStep::Triggered => "triggered",
-            FaultStep::NotTriggered => "not triggered",
-            FaultStep::Missed => "missed",
-        })
-    }
 }
 
 /// One step of a fault.

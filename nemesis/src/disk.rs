@@ -167,6 +167,11 @@ impl DiskKind {
         })
     }
 
+    /// Whether it damages files, which its heal does not mend.
+    pub fn damages_files(self) -> bool {
+        matches!(self, DiskKind::BitFlip(_) | DiskKind::Truncate(_) | DiskKind::OldCopy)
+    }
+
     fn words(self) -> String {
         match self {
             DiskKind::Full => "full".to_owned(),

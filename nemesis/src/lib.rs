@@ -8,12 +8,15 @@
 
 pub mod aim;
 mod bag;
+pub mod budget;
 pub mod choice;
 pub mod clock;
 pub mod disk;
+mod drawing;
 pub mod facts;
 pub mod fault;
 pub mod kill;
+mod losses;
 pub mod options;
 pub mod order;
 pub mod own;
@@ -22,9 +25,11 @@ pub mod partition;
 pub mod pause;
 pub mod power_loss;
 pub mod protocol;
+pub mod quiet;
 pub mod restart;
 pub mod schedule;
 mod services;
+pub mod swarm;
 pub mod timetable;
 mod view;
 
@@ -36,4 +41,5 @@ pub use fault::{
 };
 pub use options::{AgentPaths, FAULTS, FaultOptions, NemesisOptions, SymbolicFault};
 pub use schedule::ScheduledFault;
-pub use timetable::{ClusterShape, IN_FORCE_MIN, Timetable, timetable};
+pub use swarm::SwarmDraw;
+pub use timetable::{ClusterShape, IN_FORCE_MIN, Timetable, timetable, timetable_on};

@@ -1,8 +1,11 @@
 //! [`NemesisOptions`]: the `nemesis:` part of a plan, and [`FaultOptions`], the one list of faults.
 use crate::aim::PlannedAim;
+use crate::budget::{Budget, Taken};
 use crate::facts::{FaultFacts, Leaves, VerifiedBy};
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
+use crate::quiet::QuietStretches;
 use crate::schedule::{Begin, ScheduledFault, ScheduledKind};
+use crate::swarm::Swarm;
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
@@ -24,11 +27,33 @@ pub struct NemesisOptions {
     /// at best. Without it such a run ends before its load.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skip_unable: bool,
+    /// Most drawn faults that are in force at the same time, never two of one kind.
+    #[serde(skip_serializing_if = "is_one")]
+    pub overlap: u32,
+    /// What drawn faults leave of the cluster together: a `quorum`, or `none` for whatever the draws give.
+    #[serde(skip_serializing_if = "is_default")]
+    pub budget: Budget,
+    /// Stretches of the load without a drawn fault, such as `{every: 60s, for: 10s}`: the last 10s of each 60s of the load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<QuietStretches>,
+    /// Each run draws from its seed which of `faults` it has, and how often: `true`, or options.
+    #[serde(skip_serializing_if = "Swarm::is_off")]
+    pub swarm: Swarm,
     /// The faults to draw from.
     pub faults: Vec<FaultOptions>,
     /// Instead of `faults`: single faults, each with its begin. They may overlap.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub schedule: Vec<ScheduledFault>,
+}
+
+// Plans that are stored or shown do not name what they leave as it is.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_one(count: &u32) -> bool {
+    *count == 1
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for NemesisOptions {
@@ -39,6 +64,10 @@ impl Default for NemesisOptions {
             quiet_start: Span::seconds(5),
             quiet_end: None,
             skip_unable: false,
+            overlap: 1,
+            budget: Budget::Quorum,
+            quiet: None,
+            swarm: Swarm::Off,
             faults: Vec::new(),
             schedule: Vec::new(),
         }
@@ -46,22 +75,6 @@ impl Default for NemesisOptions {
 }
 
 impl NemesisOptions {
-    /// The mistakes of these options for nodes of these names, one sentence each: names that no node has.
-    pub fn mistakes(&self, nodes: &[String]) -> Vec<String> {
-        let named = self.faults.iter().flat_map(|fault| fault.named_nodes().into_iter().map(move |name| (fault, name)));
-        let scheduled = crate::schedule::mistakes(&self.schedule, nodes, self.lasts);
-        let drawn = named.filter(|(_, name)| !nodes.contains(name)).map(|(fault, name)| {
-            let sentence = crate::aim::unknown_node(&name, nodes.iter().map(String::as_str));
-            format!("{}: {sentence}", fault.facts().name)
-        });
-        let fault_named =
-            self.faults.iter().flat_map(|fault| fault.named_faults().into_iter().map(move |id| (fault, id)));
-        let fault_named = fault_named.map(|(fault, id)| {
-            format!("{}: same_as: {id} is a fault of a schedule, and these are drawn", fault.facts().name)
-        });
-        scheduled.into_iter().chain(drawn).chain(fault_named).collect()
-    }
-
     /// The kinds of every fault, drawn or scheduled.
     pub fn kinds(&self) -> impl Iterator<Item = &'static FaultFacts> {
         let scheduled = self.schedule.iter().map(|entry| entry.fault.facts());
@@ -109,11 +122,6 @@ impl NemesisOptions {
         let values =
             values.filter_map(|fault| Some(format!("{}: {}", fault.facts().name, fault.draws(NODES_ENOUGH).err()?)));
         self.all_faults().flat_map(of).chain(values).collect()
-    }
-
-    /// The faults of the schedule that cannot come in a load that is quiet from this time on, one sentence each.
-    pub fn time_mistakes(&self, quiet_from: Span) -> Vec<String> {
-        crate::schedule::time_mistakes(&self.schedule, self.lasts, quiet_from)
     }
 
     /// The mistakes of these options for a recipe with these processes, one sentence each: names that no process has.
@@ -249,6 +257,11 @@ pub(crate) trait Symbolic {
     }
     /// Aims it at the leader, if the plan left the choice of nodes open. Returns whether it did.
     fn turn_to_leader(&mut self) -> bool;
+    /// The nodes that it takes of this view, and the links that it cuts.
+    fn takes(&self, view: &ClusterView) -> Result<Taken, Unresolved> {
+        let bound = self.aims().into_iter().map(|aim| Ok(aim.bind(view)?.positions));
+        Ok(Taken::of(bound.collect::<Result<Vec<_>, Unresolved>>()?.concat()))
+    }
     /// Binds it to nodes.
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved>;
     /// The options that draw nothing else than this fault; none if no options do.
@@ -411,6 +424,10 @@ macro_rules! faults {
                 match self { $(SymbolicFault::$variant(fault) => fault.written(of),)* }
             }
 
+            pub(crate) fn takes(&self, view: &ClusterView) -> Result<Taken, Unresolved> {
+                match self { $(SymbolicFault::$variant(fault) => fault.takes(view),)* }
+            }
+
             pub(crate) fn turn_to_leader(&mut self) -> bool {
                 match self { $(SymbolicFault::$variant(fault) => fault.turn_to_leader(),)* }
             }
@@ -423,6 +440,11 @@ macro_rules! faults {
 }
 
 impl SymbolicFault {
+    /// Whether it damages files of the target, which its heal does not mend.
+    pub(crate) fn damages_files(&self) -> bool {
+        matches!(self, SymbolicFault::Disk(fault) if fault.kind.damages_files())
+    }
+
     /// The same fault on these nodes, where it stands with its nodes under the key `nodes`; else as it is.
     pub(crate) fn bound_to(&self, nodes: &[String]) -> SymbolicFault {
         let bound = || {
@@ -459,142 +481,4 @@ faults! {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fault::{NodeView, Verification};
-    use serde_json::json;
-
-    #[test]
-    fn names_in_listings_are_the_names_in_plans() {
-        for doc in FAULTS {
-            let fault: FaultOptions =
-                serde_json::from_value(json!({doc.name: {}})).expect("every option has a default");
-            assert_eq!(fault.facts(), doc);
-            let drawn = fault.draws(5).expect("five nodes").draw(&mut Rng::new(1, "names", 0));
-            assert_eq!(drawn.facts(), doc);
-            assert!(drawn.describe().starts_with(doc.name), "{}", drawn.describe());
-        }
-    }
-
-    #[test]
-    fn faults_are_verified_and_cut_as_their_facts_say() {
-        let node = |number: u8| NodeView {
-            name: format!("n{number}"),
-            address: [10, 0, 0, number].into(),
-            others: Vec::new(),
-            ports: Vec::new(),
-            port_roles: std::collections::BTreeMap::new(),
-            services: vec!["db".to_owned()],
-            own_kernel: false,
-        };
-        let view = ClusterView {
-            nodes: (1..=5).map(node).collect(),
-            leaders: vec!["n2".to_owned()],
-            ..ClusterView::default()
-        };
-        for facts in FAULTS {
-            let options: FaultOptions = serde_json::from_value(json!({facts.name: {}})).expect("defaults");
-            let own =
-                |node: u8| (format!("n{node}"), [(String::new(), crate::protocol::OwnCommands::default())].into());
-            let view = ClusterView { own: (1..=5).map(own).collect(), ..view.clone() };
-            let mut draws = options.draws(5).expect("five nodes");
-            for seed in 0..20 {
-                let fault = draws.draw(&mut Rng::new(seed, "facts", 0)).resolve(&view).expect("resolved");
-                let by = match fault.verification {
-                    Verification::Links { .. } | Verification::Ports { .. } => VerifiedBy::Links,
-                    Verification::Packets { .. } => VerifiedBy::Packets,
-                    Verification::State => VerifiedBy::State,
-                };
-                assert_eq!((fault.kind, by), (facts.name, facts.verified_by));
-                assert_eq!(!fault.cut.is_empty(), facts.leaves == Leaves::ConnectedNodes, "{fault:?}");
-                let skews = fault.injections.iter().any(|(_, injection)| injection.facts().changes_clock);
-                assert_eq!(skews, facts.samples_clocks, "{fault:?}");
-            }
-            assert_eq!(options.agent_paths() == AgentPaths::NotNeeded, facts.verified_by == VerifiedBy::State);
-        }
-    }
-
-    #[test]
-    fn options_are_read_strictly_and_written_back() {
-        let written = json!({
-            "every": "10s", "for": "6s", "quiet_start": "5s", "quiet_end": null,
-            "faults": [
-                {"partition": {
-                    "shape": ["majority", "one-way", "bridge", "isolate-leader"], "how": "reject", "ports": ["peer", "raft"],
-                    "clients": false, "for": null
-                }},
-                {"kill": {
-                    "nodes": "minority", "for": null, "process": "db", "only": "children", "match": "worker [0-9]+",
-                    "signal": "term", "grace": "2s", "start": {"stagger": "1s", "order": "reverse"}
-                }},
-                {"pause": {
-                    "nodes": ["leader", {"node": "n3"}], "for": "5s", "process": null, "only": "first", "match": null
-                }},
-                {"restart": {
-                    "nodes": null, "for": "20s", "process": null, "every": "1s", "rolling": true, "signal": "term",
-                    "grace": "3s"
-                }},
-                {"clock": {"jump": "1m", "strobe": {"by": "10s", "period": "50ms"}, "drift": ["5%", "200ppm"], "freeze": true,
-                    "per_node": true, "nodes": "all", "for": null}}
-            ]
-        });
-        let options: NemesisOptions = serde_json::from_value(written.clone()).expect("read");
-        assert_eq!(serde_json::to_value(&options).expect("written"), written);
-        assert_eq!(options.faults[2].lasts(), Some(Span::seconds(5)));
-        for wrong in [
-            json!({"kill": {"node": "one"}}),
-            json!({"partition": {"shape": "thirds"}}),
-            json!({"burn": {}}),
-            json!({"kill": {"match": "("}}),
-            json!({"kill": {"match": ""}}),
-            json!({"pause": {"only": "last"}}),
-            json!({"kill": {"signal": "stop"}}),
-        ] {
-            assert!(serde_json::from_value::<FaultOptions>(wrong.clone()).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_name_that_no_node_has_is_a_mistake() {
-        let options: NemesisOptions =
-            serde_json::from_value(json!({"faults": [{"kill": {"nodes": "minorty"}}]})).expect("read");
-        let mistakes = options.mistakes(&["n1".into(), "n2".into()]);
-        assert_eq!(
-            mistakes,
-            [
-                "kill: nodes: minorty is neither a node (n1, n2) nor one of one, minority, majority, all, leader, follower, \
-              followers, ex-leader"
-            ]
-        );
-        assert!(options.mistakes(&["minorty".into()]).is_empty());
-    }
-
-    #[test]
-    fn mistakes_in_options_are_named() {
-        let options: NemesisOptions = serde_json::from_value(json!({"faults": [
-            {"kill": {"signal": "term", "grace": "6s"}}, {"kill": {"signal": "term", "for": "7s", "grace": "6s"}},
-            {"pause": {"process": "patrony"}}, {"kill": {"grace": "1m"}},
-            {"restart": {"every": "6s"}}, {"restart": {"every": "100ms"}}, {"restart": {"every": "10s", "rolling": true}}
-        ]}))
-        .expect("read");
-        assert_eq!(
-            options.option_mistakes(),
-            [
-                "kill: grace: 6s is not shorter than the duration 6s: the fault would end before it is in force",
-                "restart: every: 6s is not shorter than the duration 6s: there would be one restart, which is a kill",
-                "restart: every: 100ms is too short to start a process: at least 200ms",
-            ]
-        );
-        let processes = ["etcd".to_owned(), "patroni".to_owned()];
-        let wrong = "pause: process: patrony is no process of the recipe, which has etcd, patroni";
-        assert_eq!(options.process_mistakes(&processes), [wrong]);
-    }
-
-    #[test]
-    fn the_schema_names_every_fault() {
-        let schema = serde_json::to_string(&schemars::schema_for!(NemesisOptions)).expect("a schema");
-        for doc in FAULTS {
-            assert!(schema.contains(&format!("\"{}\"", doc.name)), "{schema}");
-        }
-    }
-}
+mod tests;

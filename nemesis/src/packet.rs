@@ -5,6 +5,7 @@ mod loss;
 
 use crate::aim::{Aim, PlannedAim, unknown_node};
 use crate::bag::Bag;
+use crate::budget::Taken;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{ClusterView, Link, ResolvedFault, Unresolved, Verification, noted};
@@ -418,6 +419,11 @@ struct BoundLinks {
 }
 
 impl Symbolic for PacketFault {
+    fn takes(&self, view: &ClusterView) -> Result<Taken, Unresolved> {
+        let BoundLinks { aimed, taken, .. } = self.bind(view)?;
+        Ok(Taken { nodes: aimed.into_iter().collect(), cut: taken.into_iter().collect() })
+    }
+
     fn describe(&self) -> String {
         let place = match &self.link {
             Some(LinkAim { from, to }) => format!("{from} to {to}"),

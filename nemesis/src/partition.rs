@@ -13,6 +13,7 @@ pub use shape::Shape;
 
 use crate::aim::{Aim, PlannedAim, minority_max};
 use crate::bag::Bag;
+use crate::budget::Taken;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{ClusterView, Link, NodeView, ResolvedFault, Unresolved, Verification, noted};
@@ -248,6 +249,20 @@ impl PartitionFault {
 }
 
 impl Symbolic for PartitionFault {
+    fn takes(&self, view: &ClusterView) -> Result<Taken, Unresolved> {
+        let (nodes, cut) = match &self.cut {
+            Some(planned) => {
+                let bound = planned.bind(view)?;
+                (bound.side, bound.links)
+            }
+            None => {
+                let positions = self.order.bind(view)?.positions;
+                (positions[..self.size.clamp(1, positions.len())].to_vec(), self.cut(&positions))
+            }
+        };
+        Ok(Taken { nodes: nodes.into_iter().collect(), cut: cut.into_iter().collect() })
+    }
+
     fn describe(&self) -> String {
         if let Some(cut) = &self.cut {
             return format!("partition cut: {}{}", cut.words(), self.means.words());

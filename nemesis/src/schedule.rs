@@ -9,7 +9,6 @@ mod wait;
 
 pub(crate) use draw::scheduled;
 pub use draw::{as_schedule, measured, planned};
-pub(crate) use mistakes::{mistakes, time_mistakes};
 pub use trigger::{Trigger, TriggerOptions, TriggerStep};
 pub use wait::Wait;
 

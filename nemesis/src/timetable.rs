@@ -6,11 +6,18 @@
 //! each other faster; if that is not enough, the last kinds of the plan's list are left out. Never: shortens a fault, or puts
 //! two faults next to each other without a gap.
 //!
+//! With `overlap`, further faults are drawn beside these ([`Lane`]), each where it leaves a quorum ([`crate::losses`]). With `quiet`, slots are
+//! laid around stretches without faults. With `swarm`, the seed first chooses the faults to draw from.
+//!
 //! At least one fault takes the leader: if the draws gave none, the first fault whose nodes the plan leaves open (`one`,
 //! `minority`, `majority`, or a partition with two sides) takes it among its nodes.
 use crate::bag::Bag;
+use crate::drawing::swarmed;
 use crate::fault::PlannedFault;
+use crate::losses::{Losses, Rules};
 use crate::options::{FaultSource, NemesisOptions};
+use crate::quiet::GAP_MS;
+use crate::swarm::SwarmDraw;
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
@@ -18,8 +25,6 @@ use std::time::Duration;
 
 /// Least time in force for evidence; no target notices a shorter fault.
 pub const IN_FORCE_MIN: Duration = Duration::from_millis(500);
-/// Room for heal and proof between the end of a fault and the end of its slot.
-const GAP_MS: u64 = 1000;
 
 /// The faults of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,9 +35,12 @@ pub struct Timetable {
     pub quiet_from: Span,
     /// Deviations from the plan, one sentence each.
     pub warnings: Vec<String>,
-    /// A schedule: each fault comes by its own begin, whatever others are in force.
+    /// Each fault comes by its own begin, whatever others are in force.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overlapping: bool,
+    /// Which of the plan's faults this run drew; none without a swarm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swarm: Option<SwarmDraw>,
 }
 
 /// The facts of a cluster for a timetable.
@@ -51,6 +59,8 @@ pub struct ClusterShape {
 /// One kind of fault in the plan's list.
 struct FaultKind {
     name: &'static str,
+    /// How often it comes beside the others.
+    weight: u64,
     lasts_ms: u64,
     draws: Box<dyn FaultSource>,
 }
@@ -63,62 +73,151 @@ struct FaultSlot {
     gap_ms: u64,
 }
 
-/// The faults of a run with this load on this number of nodes. The same arguments always give the same timetable.
+/// The faults of a run with this load on this number of nodes, which are called `n1`, `n2`, .. The same arguments always give the
+/// same timetable.
 ///
 /// If no role of the target leads (`leads` is false), no fault takes a leader, and a partition without a shape takes no shape
 /// that needs one.
 pub fn timetable(seed: u64, options: &NemesisOptions, cluster: ClusterShape, load: Duration) -> Timetable {
-    let ClusterShape { nodes, leads, quiet_end, .. } = cluster;
-    let leaderless = (!leads).then(|| options.leaderless());
+    let names: Vec<String> = (1..=cluster.nodes).map(|number| format!("n{number}")).collect();
+    timetable_on(seed, options, cluster, load, &names)
+}
+
+/// The same on nodes of these names.
+pub fn timetable_on(
+    seed: u64,
+    options: &NemesisOptions,
+    cluster: ClusterShape,
+    load: Duration,
+    names: &[String],
+) -> Timetable {
+    let leaderless = (!cluster.leads).then(|| options.leaderless());
     let options = leaderless.as_ref().unwrap_or(options);
     if !options.schedule.is_empty() {
         return crate::schedule::scheduled(seed, options, cluster, load);
     }
-    let mut rng = Rng::new(seed, "nemesis", 0);
-    let mut plan = Timetable { quiet_from: Span(load.saturating_sub(quiet_end)), ..Timetable::default() };
-    let mut kinds = kinds(options, nodes, &mut plan.warnings);
-    let start_ms = millis(options.quiet_start.0);
-    let window_ms = millis(plan.quiet_from.0).saturating_sub(start_ms);
-    let mut slots = slots(&mut rng, &kinds, millis(options.every.0), window_ms);
-    if slots.iter().map(|slot| slot.slot_ms).sum::<u64>() > window_ms {
-        let short = ShortLoad {
-            load,
-            quiet_start: options.quiet_start,
-            quiet_end: Span(quiet_end),
-            election: cluster.election,
-        };
-        short.fit(&mut slots, &kinds, window_ms, &mut plan.warnings);
+    let swarm = swarmed(options, seed);
+    let (options, weights, swarm) = match &swarm {
+        Some((options, weights, drawn)) => (options, weights.clone(), Some(drawn.clone())),
+        None => (options, vec![1; options.faults.len()], None),
+    };
+    let quiet_from = Span(load.saturating_sub(cluster.quiet_end));
+    let mut plan = Timetable { quiet_from, swarm, overlapping: options.overlap > 1, ..Timetable::default() };
+    let rules = Rules { budget: options.budget, losses: Losses::on(names), gap_ms: GAP_MS };
+    for number in 0..u64::from(options.overlap.max(1)) {
+        let lane = Lane { seed, number, options, weights: &weights, cluster, load, rules: &rules };
+        let warnings = lane.fill(&mut plan.faults);
+        // Further faults beside the first ones come where they find room.
+        if number == 0 {
+            plan.warnings = warnings;
+            if cluster.leads {
+                aim_one_at_leader(&mut plan.faults);
+            }
+        }
     }
-    let mut slot_start_ms = start_ms;
-    for (id, slot) in (1..).zip(slots) {
-        let room_ms = slot.slot_ms.saturating_sub(slot.lasts_ms + slot.gap_ms);
-        plan.faults.push(PlannedFault {
-            id,
-            at: Span::millis(slot_start_ms + rng.between(0, room_ms)),
-            lasts: Span::millis(slot.lasts_ms),
-            fault: kinds[slot.kind].draws.draw(&mut rng),
-            entry: None,
-        });
-        slot_start_ms += slot.slot_ms;
-    }
-    if leads {
-        aim_one_at_leader(&mut plan.faults);
+    plan.faults.sort_by_key(|fault| fault.at);
+    for (id, fault) in (1..).zip(&mut plan.faults) {
+        fault.id = id;
     }
     plan
+}
+
+/// How often another fault is drawn in the place of one that may not come beside the others.
+const DRAWN_AGAIN: usize = 40;
+
+/// Faults that follow each other. The faults of several lanes overlap.
+struct Lane<'a> {
+    seed: u64,
+    number: u64,
+    options: &'a NemesisOptions,
+    weights: &'a [u64],
+    cluster: ClusterShape,
+    load: Duration,
+    rules: &'a Rules<'a>,
+}
+
+impl Lane<'_> {
+    /// Adds its faults to those of the lanes before it. Returns the deviations from the plan.
+    fn fill(&self, faults: &mut Vec<PlannedFault>) -> Vec<String> {
+        let Lane { options, cluster, load, .. } = self;
+        let mut rng = Rng::new(self.seed, "nemesis", self.number);
+        let mut again = Rng::new(self.seed, "nemesis again", self.number);
+        let mut warnings = Vec::new();
+        let mut kinds = kinds(options, self.weights, cluster.nodes, &mut warnings);
+        let start_ms = millis(options.quiet_start.0);
+        let quiet_from_ms = millis(load.saturating_sub(cluster.quiet_end));
+        let window_ms = match &options.quiet {
+            Some(quiet) => quiet.busy_within(start_ms, quiet_from_ms),
+            None => quiet_from_ms.saturating_sub(start_ms),
+        };
+        let mut slots = slots(&mut rng, &kinds, millis(options.every.0), window_ms);
+        if slots.iter().map(|slot| slot.slot_ms).sum::<u64>() > window_ms {
+            let short = ShortLoad {
+                load: *load,
+                quiet_start: options.quiet_start,
+                quiet_end: Span(cluster.quiet_end),
+                election: cluster.election,
+            };
+            short.fit(&mut slots, &kinds, window_ms, &mut warnings);
+        }
+        let mut came = vec![false; kinds.len()];
+        let mut dropped = vec![false; kinds.len()];
+        let mut slot_start_ms = start_ms;
+        for slot in slots {
+            let needs_ms = slot.lasts_ms + GAP_MS;
+            let (from_ms, until_ms) = match &options.quiet {
+                Some(quiet) => quiet.place(slot_start_ms, needs_ms),
+                None => (slot_start_ms, u64::MAX),
+            };
+            let room_ms = slot.slot_ms.min(until_ms - from_ms).saturating_sub(slot.lasts_ms + slot.gap_ms);
+            slot_start_ms = from_ms + slot.slot_ms;
+            let mut planned = PlannedFault {
+                id: 0,
+                at: Span::millis(from_ms + rng.between(0, room_ms)),
+                lasts: Span::millis(slot.lasts_ms),
+                fault: kinds[slot.kind].draws.draw(&mut rng),
+                entry: None,
+            };
+            if options.quiet.is_some() && planned.at.as_millis() + slot.lasts_ms > quiet_from_ms {
+                dropped[slot.kind] = true;
+                continue;
+            }
+            let mut tries = 0..DRAWN_AGAIN;
+            while !self.rules.allow(&planned, faults) && tries.next().is_some() {
+                planned.fault = kinds[slot.kind].draws.draw(&mut again);
+            }
+            if self.rules.allow(&planned, faults) {
+                came[slot.kind] = true;
+                faults.push(planned);
+            }
+        }
+        let without = kinds.iter().enumerate().filter(|(at, _)| dropped[*at] && !came[*at]).map(|(_, kind)| kind.name);
+        let without: Vec<&str> = without.collect();
+        if let (Some(quiet), false) = (&options.quiet, without.is_empty()) {
+            warnings.push(format!(
+                "{} cannot come: a load of {} has no room for it beside stretches of {} without faults every {} (`nemesis.quiet`),                  so that the run can only be unknown or invalid; make `load.time` longer, or the stretches shorter",
+                without.join(", "),
+                Span(*load),
+                quiet.lasts,
+                quiet.every
+            ));
+        }
+        warnings
+    }
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn kinds(options: &NemesisOptions, nodes: usize, warnings: &mut Vec<String>) -> Vec<FaultKind> {
+fn kinds(options: &NemesisOptions, weights: &[u64], nodes: usize, warnings: &mut Vec<String>) -> Vec<FaultKind> {
     let mut kinds = Vec::new();
-    for fault in &options.faults {
+    for (fault, weight) in options.faults.iter().zip(weights) {
         let name = fault.facts().name;
         match fault.draws(nodes) {
             Ok(draws) => {
                 let lasts_ms = millis(fault.lasts().unwrap_or(options.lasts).0).max(1);
-                kinds.push(FaultKind { name, lasts_ms, draws });
+                kinds.push(FaultKind { name, weight: *weight, lasts_ms, draws });
             }
             Err(why) => warnings.push(format!("{name} cannot come: {why}")),
         }
@@ -135,6 +234,10 @@ fn slots(rng: &mut Rng, kinds: &[FaultKind], every_ms: u64, window_ms: u64) -> V
     };
     let mut slots: Vec<FaultSlot> = (0..kinds.len()).filter_map(|_| bag.draw(rng)).map(wanted).collect();
     let mut used_ms: u64 = slots.iter().map(|slot| slot.slot_ms).sum();
+    if kinds.iter().any(|kind| kind.weight > 1) {
+        let weighted = kinds.iter().enumerate().flat_map(|(at, kind)| (0..kind.weight).map(move |_| at));
+        bag = Bag::of(weighted.collect());
+    }
     while let Some(slot) = bag.draw(rng).map(wanted) {
         used_ms += slot.slot_ms;
         if used_ms > window_ms {

@@ -7,8 +7,9 @@ use crate::plan::{LabPlan, Plan, fit, on_one_line, schedule};
 use crate::run::NODE_DIR;
 use crate::targets::Target;
 use crate::targets::layout::NodeLayout;
-use dsfuzz_nemesis::Span;
+use dsfuzz_nemesis::budget::Budget;
 use dsfuzz_nemesis::protocol::Command;
+use dsfuzz_nemesis::{NemesisOptions, Span, SwarmDraw, Timetable};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -51,6 +52,9 @@ struct DryRun {
     steps: Vec<DryStep>,
     /// The fault timetable of this seed.
     timetable: Vec<DryFault>,
+    /// The plan's faults that this seed draws; none without `nemesis.swarm`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    swarm: Option<SwarmDraw>,
 }
 
 /// One step on nodes.
@@ -92,8 +96,7 @@ pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mu
     let nodes = fit::nodes(&plan).map_err(Failure::Usage)?;
     if *as_schedule {
         fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
-        let schedule =
-            dsfuzz_nemesis::schedule::as_schedule(&fit::timetable(&plan, &target, seed, nodes.len()), &nodes);
+        let schedule = dsfuzz_nemesis::schedule::as_schedule(&fit::timetable(&plan, &target, seed, &nodes), &nodes);
         match out.json {
             true => out.document(&schedule)?,
             false => schedule::to_yaml(&schedule).lines().for_each(|line| out.line(crate::harmless::plain_line(line))),
@@ -104,7 +107,8 @@ pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mu
     let view = StepView { whole: out.verbose, disk_layers: plan.needs_disk_layers(), own };
     let steps = steps(&target, &nodes, plan.cluster.dir().unwrap_or(NODE_DIR), &view)?;
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
-    let timetable = timetable(&plan, &target, seed, &nodes);
+    let drawn_faults = fit::timetable(&plan, &target, seed, &nodes);
+    let timetable = timetable(&drawn_faults);
     let rules = Rules::of_plan(&plan, &target.facts());
     let clients = plan.load.clients.count(nodes.len());
     let dry = DryRun {
@@ -119,6 +123,7 @@ pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mu
         evidence: asked(&plan, &target),
         steps,
         timetable,
+        swarm: drawn_faults.swarm,
     };
     if out.json {
         out.document(&dry)?;
@@ -243,7 +248,7 @@ fn asked(plan: &Plan, target: &Target) -> Vec<String> {
 }
 
 /// The faults of this seed.
-fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> Vec<DryFault> {
+fn timetable(timetable: &Timetable) -> Vec<DryFault> {
     let millis = |span: Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
     let fault = |planned: &dsfuzz_nemesis::PlannedFault| DryFault {
         id: planned.id,
@@ -253,7 +258,7 @@ fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> Vec<D
         after: planned.trigger().map(ToString::to_string),
         fault: planned.describe(),
     };
-    fit::timetable(plan, target, seed, nodes.len()).faults.iter().map(fault).collect()
+    timetable.faults.iter().map(fault).collect()
 }
 
 fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
@@ -292,6 +297,8 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
         Some(nemesis) => {
             rows.push(("faults", format!("one every {}, each for {}", nemesis.every, nemesis.lasts)));
             rows.extend(nemesis.faults.iter().map(|fault| ("", written(fault))));
+            rows.extend(shape(nemesis).map(|line| ("", line)));
+            rows.extend(dry.swarm.as_ref().map(|swarm| ("swarm", format!("this seed {swarm}"))));
         }
     }
     let check = if plan.check.is_empty() { dry.checkers.join(", ") } else { written(&plan.check) };
@@ -313,6 +320,18 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
         let begin = if fault.after.is_some() { format!("{:>9}", "triggered") } else { format!("{begin:>7.1} s") };
         out.line(format!("{name} {:<10} {begin} for {lasts:>5.1} s  {}{after}", format!("fault {id}"), fault.fault));
     }
+}
+
+/// What shapes the drawing of faults beside their list, one line each.
+fn shape(nemesis: &NemesisOptions) -> impl Iterator<Item = String> {
+    let beside = match nemesis.budget {
+        Budget::Quorum => "beside each other they leave a quorum",
+        Budget::None => "whatever they leave (`budget: none`)",
+    };
+    let overlap = (nemesis.overlap > 1).then(|| format!("up to {} at once; {beside}", nemesis.overlap));
+    let quiet =
+        nemesis.quiet.map(|quiet| format!("none in the last {} of each {} of the load", quiet.lasts, quiet.every));
+    overlap.into_iter().chain(quiet)
 }
 
 /// The first words of a line.

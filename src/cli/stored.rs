@@ -100,7 +100,10 @@ pub(super) fn plan(run: &StoredRun, overrides: &Overrides, faults: PlannedOrNot)
         base.fixed("the stored run", &["cluster", "lab"], Some(run.info.nodes.len().into()));
     }
     if let Some(schedule) = measured(run).filter(|_| !overrides.write("nemesis")) {
-        base.fixed("schedule.yaml of the run", &["nemesis", "faults"], None);
+        // What shapes the drawing of faults says nothing of those that were drawn.
+        for key in ["faults", "overlap", "budget", "quiet", "swarm"] {
+            base.fixed("schedule.yaml of the run", &["nemesis", key], None);
+        }
         base.fixed("schedule.yaml of the run", &["nemesis", "schedule"], Some(schedule));
     }
     let all = changed(base.then(overrides.clone()), faults);

@@ -10,7 +10,7 @@ use crate::plan::EvidencePlan;
 use crate::store::{Evidence, Readiness, RunInfo};
 use dsfuzz_checkers::{Fault, History, Phase, evidence, shard_leader_changes};
 use dsfuzz_checkers::{KindEvidence, Leadership};
-use dsfuzz_nemesis::{IN_FORCE_MIN, Span, facts};
+use dsfuzz_nemesis::{IN_FORCE_MIN, Span, SwarmDraw, facts};
 
 /// Every measured number with its threshold.
 pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info: &RunInfo) -> Vec<Evidence> {
@@ -30,8 +30,11 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
         let met: Vec<&EffectiveFault<'_>> = met.iter().filter(|met| met.fault.kind == *kind).collect();
         of_kind(&mut rows, history, (kind, numbers), &met, &seen.leaders, (asked, rules, info));
     }
+    let swarm = info.planned.as_ref().and_then(|planned| planned.swarm.as_ref());
+    rows.extend(swarm.map(|swarm| kinds_drawn(swarm, rules.kinds.len())));
+    let drawn = |kind: &&String| !swarm.is_some_and(|swarm| swarm.kinds_not_drawn.contains(kind));
     // A kind without room in the load is not in the history, and proves as little as a fault that never landed.
-    for kind in rules.kinds.iter().filter(|kind| !seen.kinds.contains_key(*kind)) {
+    for kind in rules.kinds.iter().filter(|kind| !seen.kinds.contains_key(*kind)).filter(drawn) {
         let room = match info.planned.as_ref().map_or(0, |planned| planned.fitted) {
             0 => "no room in the load".to_owned(),
             1 => "the load had room for 1 fault".to_owned(),
@@ -129,6 +132,13 @@ fn scheduled(history: &History, rules: &Rules, info: &RunInfo) -> Option<Evidenc
     let doc = format!("faults of the schedule that were proven to be in force, of {asked}");
     let row = row("scheduled_faults", &doc, had as f64, asked as f64);
     (asked > 0).then(|| row.or_missing(|| shortfall::scheduled(history, &missing, info)))
+}
+
+/// The kinds of faults that the run drew. None is asked for: the seed left the others out.
+fn kinds_drawn(swarm: &SwarmDraw, all: usize) -> Evidence {
+    let drawn = all.saturating_sub(swarm.kinds_not_drawn.len());
+    let doc = format!("kinds of faults in this run, of {all} in the plan (swarm: this run {swarm})");
+    row("swarm_kinds", &doc, drawn as f64, 0.0)
 }
 
 /// Kinds of faults that the nodes can have, if the run left out others. All of the plan are asked for.

@@ -8,8 +8,10 @@ use crate::lab::Lab;
 use crate::targets::Target;
 use crate::targets::exec::asks_for_versions;
 use dsfuzz_checkers::FinalReads;
+use dsfuzz_nemesis::budget::Budget;
 use dsfuzz_nemesis::schedule::Begin;
-use dsfuzz_nemesis::{ClusterShape, IN_FORCE_MIN, NemesisOptions, ScheduledFault, Span, Timetable};
+use dsfuzz_nemesis::swarm::Swarm;
+use dsfuzz_nemesis::{ClusterShape, FaultOptions, IN_FORCE_MIN, NemesisOptions, ScheduledFault, Span, Timetable};
 use dsfuzz_workloads::WorkloadOptions;
 
 /// Reasons why this plan cannot run on this target, one sentence each.
@@ -128,22 +130,23 @@ fn quiet_end(nemesis: &NemesisOptions, target: &Target) -> Span {
     nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal)
 }
 
-/// The faults of this seed on this number of nodes, with their times.
-pub fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: usize) -> Timetable {
+/// The faults of this seed on the nodes of these names, with their times.
+pub fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> Timetable {
     let Some(nemesis) = &plan.nemesis else { return Timetable::default() };
     let shape = ClusterShape {
-        nodes,
+        nodes: nodes.len(),
         leads: target.recipe().has_leaders(),
         quiet_end: quiet_end(nemesis, target).0,
         election: target.election(),
     };
-    dsfuzz_nemesis::timetable(seed, nemesis, shape, plan.load.time.0)
+    dsfuzz_nemesis::timetable_on(seed, nemesis, shape, plan.load.time.0, nodes)
 }
 
 /// Warnings about this plan before it runs, one sentence each, the same for every seed.
 pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
     let nodes = nodes(plan).unwrap_or_default();
-    let mut warnings = timetable(plan, target, 0, nodes.len()).warnings;
+    let mut warnings = timetable(&without_swarm(plan), target, 0, &nodes).warnings;
+    warnings.extend(damaged_minority(plan));
     warnings.extend(short_faults(plan));
     warnings.extend(few_calls(plan));
     warnings.extend(long_deadline(plan));
@@ -162,6 +165,29 @@ pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
     warnings.extend(few_clients(plan, &nodes));
     warnings.extend(no_safety(plan));
     warnings
+}
+
+/// The plan with all its faults in every run: a load that holds all of them holds those of each run.
+fn without_swarm(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    if let Some(nemesis) = &mut plan.nemesis {
+        nemesis.swarm = Swarm::Off;
+    }
+    plan
+}
+
+/// The note about drawn faults that damage files: they do so on a minority.
+fn damaged_minority(plan: &Plan) -> Option<String> {
+    let nemesis = plan.nemesis.as_ref().filter(|nemesis| nemesis.budget == Budget::Quorum)?;
+    let damages = |fault: &FaultOptions| match fault {
+        FaultOptions::Disk(disk) => disk.effect.items().iter().any(|effect| effect.damages_files()),
+        _ => false,
+    };
+    nemesis.faults.iter().any(damages).then(|| {
+        "disk: over the whole run files are damaged on a minority of the nodes, so that a majority keeps its own; \
+         `nemesis: {budget: none}` draws whatever comes"
+            .to_owned()
+    })
 }
 
 /// Checkers of liveness, and checkers that only measure: none judges whether replies are right.

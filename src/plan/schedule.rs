@@ -1,7 +1,7 @@
 //! A schedule as a file of its own: one line for each fault, under the keys of a plan, so that it can be put into one.
 use super::on_one_line;
 use crate::document::{self, DocumentError};
-use dsfuzz_nemesis::ScheduledFault;
+use dsfuzz_nemesis::{ScheduledFault, SwarmDraw};
 use serde::Deserialize;
 use std::fmt::Write as _;
 
@@ -15,6 +15,12 @@ pub fn to_yaml(schedule: &[ScheduledFault]) -> String {
         let _ = writeln!(text, "    - {}", line(entry));
     }
     text
+}
+
+/// The faults of a run as they were measured, with those that it drew.
+pub fn measured(schedule: &[ScheduledFault], swarm: Option<&SwarmDraw>) -> String {
+    let drawn = swarm.map(|drawn| format!("# Swarm: the run {drawn}.\n"));
+    drawn.unwrap_or_default() + &to_yaml(schedule)
 }
 
 /// An entry on one line, its keys in the order in which they are read.

@@ -266,6 +266,9 @@ fn nemesis(plan: &Plan) -> Result<(), Mistake> {
             return wrong(&["nemesis", key], "this duration cannot be zero", "such as 10s");
         }
     }
+    if let Some((key, message)) = nemesis.drawing_mistake() {
+        return wrong(&["nemesis", key], message, "docs/plan.md says what it is");
+    }
     match (nemesis.faults.is_empty(), nemesis.schedule.is_empty()) {
         (true, true) => {
             let help = "name some under `faults` or `schedule`, or leave out `nemesis`";

@@ -35,7 +35,8 @@ pub struct Job {
 
 impl Job {
     pub(super) fn timetable(&self, target: &Target) -> Timetable {
-        crate::plan::fit::timetable(&self.plan, target, self.seed, self.nodes.len())
+        let names: Vec<String> = self.nodes.iter().map(|(node, _)| node.name.to_string()).collect();
+        crate::plan::fit::timetable(&self.plan, target, self.seed, &names)
     }
 
     /// Stores the plan and the files that the run is made from; what `run.json` says of them, and of the run that it repeats.
@@ -56,7 +57,8 @@ impl Job {
             }
         });
         let fitted = timetable.faults.len() as u64;
-        let planned = Some(PlannedFaults { kinds, fitted, warnings: timetable.warnings.clone() });
+        let planned =
+            Some(PlannedFaults { kinds, fitted, warnings: timetable.warnings.clone(), swarm: timetable.swarm.clone() });
         let node = |(node, _): &(Node, NodeAccess)| NodeInfo {
             name: node.name.to_string(),
             address: node.address.to_string(),

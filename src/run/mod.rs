@@ -88,6 +88,9 @@ pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receive
     secrets::keep(nodes.iter().map(|node| &*node.name));
     let connect = connect(&target, &workloads, &nodes, &job.dir)?;
     let timetable = job.timetable(&target);
+    if let Some(drawn) = &timetable.swarm {
+        progress.line(&format!("swarm: this run {drawn}"));
+    }
     let made_from = job.keep_inputs(&target)?;
     let mut run = Run {
         phases: Phases::new(job.info(&target, &timetable, made_from), job.dir.clone(), progress.clone()),
@@ -105,17 +108,9 @@ pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receive
     let mut leave = run.stop.clone();
     tokio::select! {
         () = run.all() => run.finish(),
-        signal = left(&mut leave) => {
+        signal = stop::left(&mut leave) => {
             Err(LeftAtOnce { signal, dir: run.job.dir.path().display().to_string() }.into())
         }
-    }
-}
-
-/// Waits for the request to leave at once, and returns the first signal; for ever if none can come.
-async fn left(stop: &mut watch::Receiver<StopRequest>) -> i32 {
-    match stop.wait_for(|stop| stop.urgency >= Urgency::Leave).await {
-        Ok(stop) => stop.signal,
-        Err(_) => std::future::pending().await,
     }
 }
 
@@ -392,7 +387,9 @@ impl Run {
         let load::FinishedLoad { began, readiness, summary, faults, probing } = ran;
         self.phases.info.readiness = Some(readiness);
         self.phases.info.timetable_slip_ms = faults.slip_ms;
-        if let Err(error) = std::fs::write(self.job.dir.schedule(), schedule::to_yaml(&faults.schedule)) {
+        if let Err(error) =
+            std::fs::write(self.job.dir.schedule(), schedule::measured(&faults.schedule, self.timetable.swarm.as_ref()))
+        {
             self.progress.line(&format!("the faults could not be stored as a schedule: {error}"));
         }
         let problem = match &summary.stopped {

@@ -1,4 +1,5 @@
 //! [`StopRequest`]: how urgently a run is asked to end.
+use tokio::sync::watch;
 
 /// How urgently a run is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -47,5 +48,13 @@ impl StopRequest {
             Urgency::Hurry => "hurrying: healing and judging without final reads (again: leave at once)",
             Urgency::Leave => "leaving: the agents on the nodes heal by themselves; `dsfuzz heal` makes sure",
         }
+    }
+}
+
+/// Waits for the request to leave at once, and returns the first signal; for ever if none can come.
+pub(super) async fn left(stop: &mut watch::Receiver<StopRequest>) -> i32 {
+    match stop.wait_for(|stop| stop.urgency >= Urgency::Leave).await {
+        Ok(stop) => stop.signal,
+        Err(_) => std::future::pending().await,
     }
 }

@@ -217,6 +217,9 @@ pub struct PlannedFaults {
     pub fitted: u64,
     /// Kinds without room in the load, and a load with room, one sentence each.
     pub warnings: Vec<String>,
+    /// Which of the plan's faults this run drew; none without a swarm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swarm: Option<dsfuzz_nemesis::SwarmDraw>,
 }
 
 /// A node in `run.json`.

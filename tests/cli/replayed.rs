@@ -98,7 +98,7 @@ fn a_run_without_faults_has_neither_faults_nor_thresholds_for_them() {
 
 #[test]
 fn the_measured_faults_take_the_place_of_the_drawn_ones() {
-    let (scene, run) = ran(&[]);
+    let (scene, run) = ran(&["--time", "60s"]);
     let measured = "nemesis:\n  schedule:\n    - {id: f1, at: 1s 250ms, for: 2s, kill: {nodes: [{node: 127.0.0.1}]}}\n";
     std::fs::write(run.schedule(), measured).expect("written");
     let copy = moved(&scene, &run);

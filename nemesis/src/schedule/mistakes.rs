@@ -1,13 +1,36 @@
 //! Mistakes of a schedule: entries that do not fit each other, the nodes or the load, so that a fault could never come.
 use super::{Begin, ScheduledFault, ScheduledKind, Trigger, TriggerStep};
 use crate::aim::{BoundRole, SameAs, unknown_node};
-use crate::options::{FaultOptions, SymbolicFault};
+use crate::options::{FaultOptions, NemesisOptions, SymbolicFault};
 use dsfuzz_span::Span;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+impl NemesisOptions {
+    /// The mistakes of these options for nodes of these names, one sentence each: names that no node has.
+    pub fn mistakes(&self, nodes: &[String]) -> Vec<String> {
+        let named = self.faults.iter().flat_map(|fault| fault.named_nodes().into_iter().map(move |name| (fault, name)));
+        let scheduled = mistakes(&self.schedule, nodes, self.lasts);
+        let drawn = named.filter(|(_, name)| !nodes.contains(name)).map(|(fault, name)| {
+            let sentence = unknown_node(&name, nodes.iter().map(String::as_str));
+            format!("{}: {sentence}", fault.facts().name)
+        });
+        let fault_named =
+            self.faults.iter().flat_map(|fault| fault.named_faults().into_iter().map(move |id| (fault, id)));
+        let fault_named = fault_named.map(|(fault, id)| {
+            format!("{}: same_as: {id} is a fault of a schedule, and these are drawn", fault.facts().name)
+        });
+        scheduled.into_iter().chain(drawn).chain(fault_named).collect()
+    }
+
+    /// The faults of the schedule that cannot come in a load that is quiet from this time on, one sentence each.
+    pub fn time_mistakes(&self, quiet_from: Span) -> Vec<String> {
+        time_mistakes(&self.schedule, self.lasts, quiet_from)
+    }
+}
+
 /// The mistakes of a schedule for nodes of these names, one sentence each. `lasts`: the duration of an entry without one.
-pub(crate) fn mistakes(schedule: &[ScheduledFault], nodes: &[String], lasts: Span) -> Vec<String> {
+pub(super) fn mistakes(schedule: &[ScheduledFault], nodes: &[String], lasts: Span) -> Vec<String> {
     let mut mistakes = Vec::new();
     let ids: Vec<&str> = schedule.iter().map(|entry| entry.id.as_str()).collect();
     for (position, entry) in schedule.iter().enumerate() {
@@ -159,7 +182,7 @@ fn begins(schedule: &[ScheduledFault], at: usize, lasts: Span, steps: usize) -> 
 }
 
 /// The entries that cannot come in a load that is quiet from this time on, one sentence each.
-pub(crate) fn time_mistakes(schedule: &[ScheduledFault], lasts: Span, quiet_from: Span) -> Vec<String> {
+pub(super) fn time_mistakes(schedule: &[ScheduledFault], lasts: Span, quiet_from: Span) -> Vec<String> {
     let mut mistakes = Vec::new();
     for (position, entry) in schedule.iter().enumerate() {
         let id = &entry.id;

@@ -1,3 +1,4 @@
+use super::mistakes::{mistakes, time_mistakes};
 use super::*;
 use crate::fault::{BoundFault, ClusterView, NodeView, PlannedFault, resolve};
 use crate::options::NemesisOptions;

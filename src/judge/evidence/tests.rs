@@ -465,7 +465,7 @@ fn a_fault_that_never_came_is_explained_by_the_warning_that_names_it() {
     let rules = Rules { kinds: vec!["kill".into(), "pause".into(), "clock".into()], ..Rules::default() };
     let sentences = |fitted, warnings: &[&str]| {
         let warnings = warnings.iter().map(|warning| (*warning).to_owned()).collect();
-        let planned = Some(PlannedFaults { kinds: rules.kinds.clone(), fitted, warnings });
+        let planned = Some(PlannedFaults { kinds: rules.kinds.clone(), fitted, warnings, swarm: None });
         let info = RunInfo { planned, ..RunInfo::default() };
         let rows = weigh(&HistoryBuilder::of(&THREE, |_| true).history(), &EvidencePlan::default(), &rules, &info);
         let of =

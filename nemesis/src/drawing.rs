@@ -1,0 +1,118 @@
+//! What shapes the drawing of faults beside their list: its mistakes, and the faults that a swarm draws.
+use crate::options::NemesisOptions;
+use crate::quiet::GAP_MS;
+use crate::swarm::{Swarm, SwarmDraw, SwarmOptions};
+use dsfuzz_rng::Rng;
+use dsfuzz_span::Span;
+
+/// Most faults that a plan may have in force at once.
+const OVERLAP_MAX: u32 = 8;
+
+impl NemesisOptions {
+    /// The first mistake of what shapes the drawing of faults: the key, and a sentence.
+    pub fn drawing_mistake(&self) -> Option<(&'static str, String)> {
+        let kept = NemesisOptions::default();
+        if !self.schedule.is_empty() {
+            let set = [
+                ("overlap", self.overlap != kept.overlap),
+                ("budget", self.budget != kept.budget),
+                ("quiet", self.quiet.is_some()),
+                ("swarm", !self.swarm.is_off()),
+            ];
+            let (key, _) = set.into_iter().find(|(_, set)| *set)?;
+            return Some((
+                key,
+                format!("{key} shapes faults that are drawn (`faults`), and a schedule names each of its own"),
+            ));
+        }
+        if !(1..=OVERLAP_MAX).contains(&self.overlap) {
+            return Some((
+                "overlap",
+                format!("overlap: {}; 1 to {OVERLAP_MAX} faults are in force at once", self.overlap),
+            ));
+        }
+        if let Swarm::On(SwarmOptions { chance, .. }) = self.swarm
+            && !(1..=100).contains(&chance)
+        {
+            return Some(("swarm", format!("chance: {chance}; 1 to 100 percent are possible")));
+        }
+        let longest = self.faults.iter().map(|fault| fault.lasts().unwrap_or(self.lasts)).max()?;
+        Some(("quiet", self.quiet?.mistake(longest, GAP_MS)?))
+    }
+}
+
+/// The options of a run of this seed, how often each of their faults comes beside the others, and what was drawn; none without a
+/// swarm.
+pub(crate) fn swarmed(options: &NemesisOptions, seed: u64) -> Option<(NemesisOptions, Vec<u64>, SwarmDraw)> {
+    let Swarm::On(SwarmOptions { chance, rates }) = options.swarm else { return None };
+    let mut rng = Rng::new(seed, "swarm", 0);
+    let mut takes: Vec<bool> = options.faults.iter().map(|_| rng.below(100) < u64::from(chance)).collect();
+    // Drawn in any case, so that the draws that follow do not depend on it.
+    let one = rng.below(options.faults.len().max(1) as u64) as usize;
+    if !takes.contains(&true) && !takes.is_empty() {
+        takes[one] = true;
+    }
+    let weights: Vec<u64> = options.faults.iter().map(|_| rng.between(1, 3)).collect();
+    let pace = rng.below(3);
+    let every_ms = options.every.as_millis();
+    let every = match pace {
+        0 if rates => Span::millis((every_ms / 2).max(1)),
+        2 if rates => Span::millis(every_ms.saturating_mul(2)),
+        _ => options.every,
+    };
+    let kind = |at: usize| options.faults[at].facts().name;
+    let label = |at: usize| {
+        let alike: Vec<usize> = (0..options.faults.len()).filter(|other| kind(*other) == kind(at)).collect();
+        let place = alike.iter().position(|other| *other == at).unwrap_or(0) + 1;
+        if alike.len() > 1 { format!("{} #{place}", kind(at)) } else { kind(at).to_owned() }
+    };
+    let (mut drawn, mut kept, mut faults) = (SwarmDraw { every, ..SwarmDraw::default() }, Vec::new(), Vec::new());
+    for (at, taken) in takes.iter().enumerate() {
+        let weight = if rates { weights[at] } else { 1 };
+        if *taken {
+            drawn.drawn.push((label(at), weight));
+            kept.push(weight);
+            faults.push(options.faults[at].clone());
+            continue;
+        }
+        drawn.not_drawn.push(label(at));
+        let elsewhere = (0..takes.len()).any(|other| takes[other] && kind(other) == kind(at));
+        let name = kind(at).to_owned();
+        if !elsewhere && !drawn.kinds_not_drawn.contains(&name) {
+            drawn.kinds_not_drawn.push(name);
+        }
+    }
+    let options = NemesisOptions { faults, every, swarm: Swarm::Off, ..options.clone() };
+    Some((options, kept, drawn))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_does_not_fit_is_named_with_its_key() {
+        let said = |options: serde_json::Value| {
+            let options: NemesisOptions = serde_json::from_value(options).expect("options");
+            options.drawing_mistake().map(|(key, sentence)| format!("{key}: {sentence}")).unwrap_or_default()
+        };
+        let quiet =
+            |every: &str, lasts: &str| json!({"faults": [{"kill": {}}], "quiet": {"every": every, "for": lasts}});
+        assert_eq!(said(quiet("60s", "10s")), "");
+        assert!(said(quiet("10s", "10s")).contains("shorter than `every`"));
+        assert!(said(quiet("10s", "4s")).contains("6s are left between two stretches, and a fault of 6s needs 7s"));
+        for (options, words) in [
+            (json!({"faults": [{"kill": {}}], "overlap": 0}), "overlap: 0; 1 to 8"),
+            (json!({"faults": [{"kill": {}}], "swarm": {"chance": 0}}), "chance: 0; 1 to 100"),
+            (
+                json!({"schedule": [{"id": "a", "at": "1s", "kill": {}}], "swarm": true}),
+                "swarm shapes faults that are drawn",
+            ),
+            (json!({"schedule": [{"id": "a", "at": "1s", "kill": {}}], "overlap": 2}), "overlap shapes faults"),
+        ] {
+            assert!(said(options.clone()).contains(words), "{words}: {}", said(options));
+        }
+        assert_eq!(said(json!({"faults": [{"kill": {}}], "swarm": {"chance": 1}, "overlap": 8, "budget": "none"})), "");
+    }
+}

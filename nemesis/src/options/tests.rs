@@ -1,0 +1,130 @@
+use super::*;
+use crate::fault::{NodeView, Verification};
+use serde_json::json;
+
+#[test]
+fn names_in_listings_are_the_names_in_plans() {
+    for doc in FAULTS {
+        let fault: FaultOptions = serde_json::from_value(json!({doc.name: {}})).expect("every option has a default");
+        assert_eq!(fault.facts(), doc);
+        let drawn = fault.draws(5).expect("five nodes").draw(&mut Rng::new(1, "names", 0));
+        assert_eq!(drawn.facts(), doc);
+        assert!(drawn.describe().starts_with(doc.name), "{}", drawn.describe());
+    }
+}
+
+#[test]
+fn faults_are_verified_and_cut_as_their_facts_say() {
+    let node = |number: u8| NodeView {
+        name: format!("n{number}"),
+        address: [10, 0, 0, number].into(),
+        others: Vec::new(),
+        ports: Vec::new(),
+        port_roles: std::collections::BTreeMap::new(),
+        services: vec!["db".to_owned()],
+        own_kernel: false,
+    };
+    let view =
+        ClusterView { nodes: (1..=5).map(node).collect(), leaders: vec!["n2".to_owned()], ..ClusterView::default() };
+    for facts in FAULTS {
+        let options: FaultOptions = serde_json::from_value(json!({facts.name: {}})).expect("defaults");
+        let own = |node: u8| (format!("n{node}"), [(String::new(), crate::protocol::OwnCommands::default())].into());
+        let view = ClusterView { own: (1..=5).map(own).collect(), ..view.clone() };
+        let mut draws = options.draws(5).expect("five nodes");
+        for seed in 0..20 {
+            let fault = draws.draw(&mut Rng::new(seed, "facts", 0)).resolve(&view).expect("resolved");
+            let by = match fault.verification {
+                Verification::Links { .. } | Verification::Ports { .. } => VerifiedBy::Links,
+                Verification::Packets { .. } => VerifiedBy::Packets,
+                Verification::State => VerifiedBy::State,
+            };
+            assert_eq!((fault.kind, by), (facts.name, facts.verified_by));
+            assert_eq!(!fault.cut.is_empty(), facts.leaves == Leaves::ConnectedNodes, "{fault:?}");
+            let skews = fault.injections.iter().any(|(_, injection)| injection.facts().changes_clock);
+            assert_eq!(skews, facts.samples_clocks, "{fault:?}");
+        }
+        assert_eq!(options.agent_paths() == AgentPaths::NotNeeded, facts.verified_by == VerifiedBy::State);
+    }
+}
+
+#[test]
+fn options_are_read_strictly_and_written_back() {
+    let written = json!({
+        "every": "10s", "for": "6s", "quiet_start": "5s", "quiet_end": null,
+        "faults": [
+            {"partition": {
+                "shape": ["majority", "one-way", "bridge", "isolate-leader"], "how": "reject", "ports": ["peer", "raft"],
+                "clients": false, "for": null
+            }},
+            {"kill": {
+                "nodes": "minority", "for": null, "process": "db", "only": "children", "match": "worker [0-9]+",
+                "signal": "term", "grace": "2s", "start": {"stagger": "1s", "order": "reverse"}
+            }},
+            {"pause": {
+                "nodes": ["leader", {"node": "n3"}], "for": "5s", "process": null, "only": "first", "match": null
+            }},
+            {"restart": {
+                "nodes": null, "for": "20s", "process": null, "every": "1s", "rolling": true, "signal": "term",
+                "grace": "3s"
+            }},
+            {"clock": {"jump": "1m", "strobe": {"by": "10s", "period": "50ms"}, "drift": ["5%", "200ppm"], "freeze": true,
+                "per_node": true, "nodes": "all", "for": null}}
+        ]
+    });
+    let options: NemesisOptions = serde_json::from_value(written.clone()).expect("read");
+    assert_eq!(serde_json::to_value(&options).expect("written"), written);
+    assert_eq!(options.faults[2].lasts(), Some(Span::seconds(5)));
+    for wrong in [
+        json!({"kill": {"node": "one"}}),
+        json!({"partition": {"shape": "thirds"}}),
+        json!({"burn": {}}),
+        json!({"kill": {"match": "("}}),
+        json!({"kill": {"match": ""}}),
+        json!({"pause": {"only": "last"}}),
+        json!({"kill": {"signal": "stop"}}),
+    ] {
+        assert!(serde_json::from_value::<FaultOptions>(wrong.clone()).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_name_that_no_node_has_is_a_mistake() {
+    let options: NemesisOptions =
+        serde_json::from_value(json!({"faults": [{"kill": {"nodes": "minorty"}}]})).expect("read");
+    let mistakes = options.mistakes(&["n1".into(), "n2".into()]);
+    assert_eq!(
+        mistakes,
+        ["kill: nodes: minorty is neither a node (n1, n2) nor one of one, minority, majority, all, leader, follower, \
+          followers, ex-leader"]
+    );
+    assert!(options.mistakes(&["minorty".into()]).is_empty());
+}
+
+#[test]
+fn mistakes_in_options_are_named() {
+    let options: NemesisOptions = serde_json::from_value(json!({"faults": [
+        {"kill": {"signal": "term", "grace": "6s"}}, {"kill": {"signal": "term", "for": "7s", "grace": "6s"}},
+        {"pause": {"process": "patrony"}}, {"kill": {"grace": "1m"}},
+        {"restart": {"every": "6s"}}, {"restart": {"every": "100ms"}}, {"restart": {"every": "10s", "rolling": true}}
+    ]}))
+    .expect("read");
+    assert_eq!(
+        options.option_mistakes(),
+        [
+            "kill: grace: 6s is not shorter than the duration 6s: the fault would end before it is in force",
+            "restart: every: 6s is not shorter than the duration 6s: there would be one restart, which is a kill",
+            "restart: every: 100ms is too short to start a process: at least 200ms",
+        ]
+    );
+    let processes = ["etcd".to_owned(), "patroni".to_owned()];
+    let wrong = "pause: process: patrony is no process of the recipe, which has etcd, patroni";
+    assert_eq!(options.process_mistakes(&processes), [wrong]);
+}
+
+#[test]
+fn the_schema_names_every_fault() {
+    let schema = serde_json::to_string(&schemars::schema_for!(NemesisOptions)).expect("a schema");
+    for doc in FAULTS {
+        assert!(schema.contains(&format!("\"{}\"", doc.name)), "{schema}");
+    }
+}
