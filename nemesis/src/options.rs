@@ -1,6 +1,7 @@
 //! [`NemesisOptions`]: the `nemesis:` part of a plan, and [`FaultOptions`], the one list of faults.
-use crate::aim::PlannedAim;
+use crate::aim::{Aim, PlannedAim};
 use crate::budget::{Budget, Taken};
+use crate::choice::Choice;
 use crate::facts::{FaultFacts, Leaves, VerifiedBy};
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
 use crate::quiet::QuietStretches;
@@ -192,8 +193,14 @@ pub enum AgentPaths {
 pub(crate) trait FaultDefinition {
     /// The duration, if the plan sets it for this fault.
     fn lasts(&self) -> Option<Span>;
+    /// The choices of nodes in the options.
+    fn aims(&self) -> Vec<Aim>;
+    /// The option `nodes`, to be changed; none if it is left out.
+    fn nodes_mut(&mut self) -> Option<&mut Choice<Aim>>;
     /// Names of nodes in the options.
-    fn named_nodes(&self) -> Vec<String>;
+    fn named_nodes(&self) -> Vec<String> {
+        crate::aim::named(&self.aims())
+    }
     /// The process of the recipe in the options.
     fn named_process(&self) -> Option<String> {
         None
@@ -203,21 +210,27 @@ pub(crate) trait FaultDefinition {
         Vec::new()
     }
     /// Whether it may silence every node at once.
-    fn silences_all(&self) -> bool;
+    fn silences_all(&self) -> bool {
+        self.aims().contains(&Aim::All)
+    }
     /// The plan's words for the leader in the options.
-    fn leader_words(&self) -> Vec<String>;
+    fn leader_words(&self) -> Vec<String> {
+        crate::aim::leader_words(&self.aims())
+    }
     /// Removes open choices that need a leader, if others are left.
-    fn leaderless(&mut self);
+    fn leaderless(&mut self) {}
     /// The faults of the schedule whose nodes it takes, as `same_as` names them: `b`, `b.leader`.
     fn named_faults(&self) -> Vec<String> {
-        Vec::new()
+        crate::aim::named_faults(&self.aims())
     }
     /// Makes one choice of a list of nodes: all of them together, as a schedule means it.
     fn together(&mut self) -> Result<(), String> {
-        Ok(())
+        self.nodes_mut().map_or(Ok(()), crate::aim::take_together)
     }
     /// How agents must hear each other to verify it.
-    fn agent_paths(&self) -> AgentPaths;
+    fn agent_paths(&self) -> AgentPaths {
+        AgentPaths::NotNeeded
+    }
     /// Port roles of the recipe in the options, each with the option that names it.
     fn port_roles(&self) -> Vec<(&'static str, String)> {
         Vec::new()
@@ -245,18 +258,24 @@ pub(crate) trait FaultSource {
 pub(crate) trait Symbolic {
     /// In symbols, the fault's name first.
     fn describe(&self) -> String;
+    /// The nodes that it takes.
+    fn aims(&self) -> Vec<&PlannedAim>;
     /// Whether it takes the leader of the moment.
-    fn aims_at_leader(&self) -> bool;
+    fn aims_at_leader(&self) -> bool {
+        self.aims().into_iter().any(PlannedAim::at_leader)
+    }
     /// Whether only the roles of the moment say which nodes it takes.
     fn needs_leader(&self) -> bool {
-        self.aims_at_leader()
+        self.aims().into_iter().any(PlannedAim::needs_leader)
     }
     /// Whether its nodes are taken one after the other, each when the one before is ready again.
     fn rolling(&self) -> bool {
         false
     }
-    /// Aims it at the leader, if the plan left the choice of nodes open. Returns whether it did.
-    fn turn_to_leader(&mut self) -> bool;
+    /// Aims it at the leader, if it may move the leadership and the plan left the choice of nodes open. Returns whether it did.
+    fn turn_to_leader(&mut self) -> bool {
+        false
+    }
     /// The nodes that it takes of this view, and the links that it cuts.
     fn takes(&self, view: &ClusterView) -> Result<Taken, Unresolved> {
         let bound = self.aims().into_iter().map(|aim| Ok(aim.bind(view)?.positions));

@@ -226,10 +226,6 @@ impl PacketOptions {
     fn roles(&self) -> Vec<String> {
         self.ports.iter().flat_map(|ports| ports.items().to_vec()).collect()
     }
-
-    fn aims(&self) -> Vec<Aim> {
-        self.nodes.as_ref().map_or_else(|| vec![Aim::Minority], |nodes| nodes.items().to_vec())
-    }
 }
 
 fn default_effects() -> Vec<PacketEffect> {
@@ -265,6 +261,14 @@ impl FaultDefinition for PacketOptions {
         self.lasts
     }
 
+    fn aims(&self) -> Vec<Aim> {
+        self.nodes.as_ref().map_or_else(|| vec![Aim::Minority], |nodes| nodes.items().to_vec())
+    }
+
+    fn nodes_mut(&mut self) -> Option<&mut Choice<Aim>> {
+        self.nodes.as_mut()
+    }
+
     fn named_nodes(&self) -> Vec<String> {
         match &self.link {
             Some(LinkAim { from, to }) => vec![from.clone(), to.clone()],
@@ -280,20 +284,6 @@ impl FaultDefinition for PacketOptions {
         };
         let all = self.link.is_none() && self.aims().iter().any(|aim| matches!(aim, Aim::All | Aim::Majority));
         all && self.effects().is_ok_and(|effects| effects.iter().any(hard))
-    }
-
-    fn leader_words(&self) -> Vec<String> {
-        crate::aim::leader_words(&self.aims())
-    }
-
-    fn leaderless(&mut self) {}
-
-    fn named_faults(&self) -> Vec<String> {
-        crate::aim::named_faults(&self.aims())
-    }
-
-    fn together(&mut self) -> Result<(), String> {
-        self.nodes.as_mut().map_or(Ok(()), crate::aim::take_together)
     }
 
     fn agent_paths(&self) -> AgentPaths {
@@ -432,17 +422,8 @@ impl Symbolic for PacketFault {
         format!("packet {} {place}{}", self.effect.words(), self.end())
     }
 
-    fn aims_at_leader(&self) -> bool {
-        self.link.is_none() && self.nodes.at_leader()
-    }
-
-    fn needs_leader(&self) -> bool {
-        self.link.is_none() && self.nodes.needs_leader()
-    }
-
-    fn turn_to_leader(&mut self) -> bool {
-        // It need not move the leadership, so it cannot replace a fault that does.
-        false
+    fn aims(&self) -> Vec<&PlannedAim> {
+        if self.link.is_some() { Vec::new() } else { vec![&self.nodes] }
     }
 
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
