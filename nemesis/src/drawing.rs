@@ -22,14 +22,11 @@ impl NemesisOptions {
             let (key, _) = set.into_iter().find(|(_, set)| *set)?;
             return Some((
                 key,
-                format!("{key} shapes faults that are drawn (`faults`), and a schedule names each of its own"),
+                format!("this shapes faults that are drawn (`faults`), and a schedule names each of its own"),
             ));
         }
         if !(1..=OVERLAP_MAX).contains(&self.overlap) {
-            return Some((
-                "overlap",
-                format!("overlap: {}; 1 to {OVERLAP_MAX} faults are in force at once", self.overlap),
-            ));
+            return Some(("overlap", format!("{}; 1 to {OVERLAP_MAX} faults are in force at once", self.overlap)));
         }
         if let Swarm::On(SwarmOptions { chance, .. }) = self.swarm
             && !(1..=100).contains(&chance)
@@ -107,9 +104,9 @@ mod tests {
             (json!({"faults": [{"kill": {}}], "swarm": {"chance": 0}}), "chance: 0; 1 to 100"),
             (
                 json!({"schedule": [{"id": "a", "at": "1s", "kill": {}}], "swarm": true}),
-                "swarm shapes faults that are drawn",
+                "swarm: this shapes faults that are drawn",
             ),
-            (json!({"schedule": [{"id": "a", "at": "1s", "kill": {}}], "overlap": 2}), "overlap shapes faults"),
+            (json!({"schedule": [{"id": "a", "at": "1s", "kill": {}}], "overlap": 2}), "overlap: this shapes faults"),
         ] {
             assert!(said(options.clone()).contains(words), "{words}: {}", said(options));
         }

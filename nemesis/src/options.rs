@@ -10,6 +10,7 @@ use crate::swarm::Swarm;
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The `nemesis:` part of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -24,6 +25,9 @@ pub struct NemesisOptions {
     pub quiet_start: Span,
     /// Time at the end of the load without a fault. Left out: the recipe's `quiet_after_heal`.
     pub quiet_end: Option<Span>,
+    /// How soon every node must answer again after a heal, such as `{within: 10s}`. Left out: it is measured and not judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoveryDemand>,
     /// Leave out faults that a node lacks an ability for. Each kind that is left out is missing evidence, so that the run is unknown
     /// at best. Without it such a run ends before its load.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -47,6 +51,24 @@ pub struct NemesisOptions {
     pub schedule: Vec<ScheduledFault>,
 }
 
+/// The demanded recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecoveryDemand {
+    /// The longest time from a heal to a call on each node that is Ok.
+    pub within: Span,
+}
+
+impl RecoveryDemand {
+    /// Time without faults at the end of a load that shows whether it was met: the last heal takes some of it.
+    pub fn needs(&self) -> Span {
+        Span(self.within.0 + HEALS_WITHIN)
+    }
+}
+
+/// Time for the last heal, up to its proof.
+const HEALS_WITHIN: Duration = Duration::from_secs(3);
+
 // Plans that are stored or shown do not name what they leave as it is.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_one(count: &u32) -> bool {
@@ -64,6 +86,7 @@ impl Default for NemesisOptions {
             lasts: Span::seconds(6),
             quiet_start: Span::seconds(5),
             quiet_end: None,
+            recovery: None,
             skip_unable: false,
             overlap: 1,
             budget: Budget::Quorum,

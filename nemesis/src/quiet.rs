@@ -23,12 +23,12 @@ impl QuietStretches {
     pub(crate) fn mistake(&self, longest: Span, gap_ms: u64) -> Option<String> {
         let QuietStretches { every, lasts } = self;
         if lasts.as_millis() == 0 || lasts >= every {
-            return Some(format!("quiet: for: {lasts} is not longer than nothing and shorter than `every` ({every})"));
+            return Some(format!("for: {lasts} is not longer than nothing and shorter than `every` ({every})"));
         }
         let needed = Span::millis(longest.as_millis() + gap_ms);
         (self.busy_ms() < needed.as_millis()).then(|| {
             format!(
-                "quiet: {} are left between two stretches, and a fault of {longest} needs {needed} with its heal: make \
+                "{} are left between two stretches, and a fault of {longest} needs {needed} with its heal: make \
                  `quiet.every` longer, or `quiet.for` or the faults shorter",
                 Span::millis(self.busy_ms())
             )

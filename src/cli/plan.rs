@@ -120,7 +120,7 @@ pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mu
         deadline_ms: u64::try_from(plan.load.deadline(target.election()).as_millis()).unwrap_or(u64::MAX),
         checkers: rules.checkers.iter().map(|(name, _)| name.clone()).collect(),
         not_asked: rules.not_asked().collect(),
-        evidence: asked(&plan, &target),
+        evidence: asked(&plan, &target, drawn_faults.swarm.as_ref()),
         steps,
         timetable,
         swarm: drawn_faults.swarm,
@@ -220,7 +220,7 @@ impl DryStep {
 }
 
 /// The thresholds of evidence.
-fn asked(plan: &Plan, target: &Target) -> Vec<String> {
+fn asked(plan: &Plan, target: &Target, swarm: Option<&SwarmDraw>) -> Vec<String> {
     let evidence = &plan.evidence;
     let mut lines =
         vec![format!("{} calls that are Ok, and {} of all calls", evidence.ok_min, evidence.ok_fraction_min)];
@@ -229,7 +229,8 @@ fn asked(plan: &Plan, target: &Target) -> Vec<String> {
         Some(min) => format!("{min} nodes asked by a client of the load"),
     });
     let kinds = plan.nemesis.iter().flat_map(|nemesis| nemesis.kinds());
-    let kinds: BTreeSet<&str> = kinds.map(|facts| facts.name).collect();
+    let drawn = |kind: &&str| swarm.is_none_or(|swarm| !swarm.kinds_not_drawn.iter().any(|other| other == kind));
+    let kinds: BTreeSet<&str> = kinds.map(|facts| facts.name).filter(drawn).collect();
     let election = Span(target.election());
     let facts = target.facts();
     let leader = if facts.failover { "" } else { " and its leader" };
@@ -331,7 +332,10 @@ fn shape(nemesis: &NemesisOptions) -> impl Iterator<Item = String> {
     let overlap = (nemesis.overlap > 1).then(|| format!("up to {} at once; {beside}", nemesis.overlap));
     let quiet =
         nemesis.quiet.map(|quiet| format!("none in the last {} of each {} of the load", quiet.lasts, quiet.every));
-    overlap.into_iter().chain(quiet)
+    let recovery = nemesis.recovery.map(|demand| {
+        format!("recovery: every node answers again within {} of each heal (checker liveness)", demand.within)
+    });
+    overlap.into_iter().chain(quiet).chain(recovery)
 }
 
 /// The first words of a line.

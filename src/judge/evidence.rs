@@ -6,6 +6,7 @@ mod shortfall;
 
 use super::Rules;
 use super::effective_fault::{self, EffectiveFault};
+use super::recovery::{self, Recovery};
 use crate::plan::EvidencePlan;
 use crate::store::{Evidence, Readiness, RunInfo};
 use dsfuzz_checkers::{Fault, History, Phase, evidence, shard_leader_changes};
@@ -48,6 +49,7 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
     }
     let changes = if info.facts.several_leaders { shard_leader_changes(history) } else { seen.leader_changes };
     rows.extend(leader_changes(history, &met, asked, info, changes, seen.leaders.is_empty()));
+    rows.extend(recovery::measure(history).map(|recovery| recovered(&recovery)));
     if let Some(slip) = info.timetable_slip_ms {
         let doc = "milliseconds that a fault began after its time, at the most";
         rows.push(row("timetable_slip_ms", doc, slip as f64, 0.0));
@@ -132,6 +134,25 @@ fn scheduled(history: &History, rules: &Rules, info: &RunInfo) -> Option<Evidenc
     let doc = format!("faults of the schedule that were proven to be in force, of {asked}");
     let row = row("scheduled_faults", &doc, had as f64, asked as f64);
     (asked > 0).then(|| row.or_missing(|| shortfall::scheduled(history, &missing, info)))
+}
+
+/// The time that nodes took to recover. The plan may demand one, which `liveness` judges.
+fn recovered(recovery: &Recovery) -> Evidence {
+    let Recovery { fault, .. } = recovery;
+    let words = recovery.words();
+    match recovery.slowest() {
+        Some(slowest) => {
+            let doc = format!(
+                "milliseconds until calls were Ok again on every node after the last heal (fault {fault}): {words}"
+            );
+            row("recovery_ms", &doc, slowest as f64, 0.0)
+        }
+        None => {
+            let had = recovery.nodes.iter().filter(|(_, time)| time.is_some()).count();
+            let doc = format!("nodes with Ok calls after the last heal (fault {fault}), in milliseconds: {words}");
+            row("recovered_nodes", &doc, had as f64, 0.0)
+        }
+    }
 }
 
 /// The kinds of faults that the run drew. None is asked for: the seed left the others out.

@@ -2,7 +2,7 @@
 //! the client and of `cluster.exec` on this machine, and for labs that are up.
 //!
 //! `plan`, `doctor` and `run` ask the same.
-use super::{LabPlan, Plan, validate};
+use super::{LIVENESS, LabPlan, Plan, validate};
 use crate::cluster::ExecOptions;
 use crate::lab::Lab;
 use crate::targets::Target;
@@ -126,8 +126,10 @@ fn quiet_from(plan: &Plan, nemesis: &NemesisOptions, target: &Target) -> Span {
     Span(plan.load.time.0.saturating_sub(quiet_end(nemesis, target).0))
 }
 
+/// The time without faults at the end of the load: that of the plan, else that of the recipe, or longer where recovery is judged.
 fn quiet_end(nemesis: &NemesisOptions, target: &Target) -> Span {
-    nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal)
+    let needed = nemesis.recovery.map_or(Span::millis(0), |recovery| recovery.needs());
+    nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal.max(needed))
 }
 
 /// The faults of this seed on the nodes of these names, with their times.
@@ -191,7 +193,7 @@ fn damaged_minority(plan: &Plan) -> Option<String> {
 }
 
 /// Checkers of liveness, and checkers that only measure: none judges whether replies are right.
-const NOT_SAFETY: [&str; 3] = ["availability", "liveness", dsfuzz_checkers::CRASHES];
+const NOT_SAFETY: [&str; 3] = ["availability", LIVENESS, dsfuzz_checkers::CRASHES];
 
 /// The warning about a check section without a checker of safety.
 fn no_safety(plan: &Plan) -> Option<String> {

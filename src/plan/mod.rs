@@ -30,6 +30,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+/// The checker of recovery.
+pub const LIVENESS: &str = "liveness";
+
 /// A whole plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,5 +1,5 @@
 //! Rules of a plan that its types do not express: keys that must go together, and keys that must not.
-use super::{Clients, LabPlan, LoadPlan, Plan, names};
+use super::{Clients, LIVENESS, LabPlan, LoadPlan, Plan, names};
 use crate::cluster::{ExecOptions, SshOptions};
 use crate::document::{Mistake, did_you_mean};
 use crate::lab::NODES_MAX;
@@ -268,6 +268,20 @@ fn nemesis(plan: &Plan) -> Result<(), Mistake> {
     }
     if let Some((key, message)) = nemesis.drawing_mistake() {
         return wrong(&["nemesis", key], message, "docs/plan.md says what it is");
+    }
+    if let Some(recovery) = nemesis.recovery {
+        if recovery.within.0.is_zero() {
+            return wrong(&["nemesis", "recovery", "within"], "this duration cannot be zero", "such as 10s");
+        }
+        if let Some(end) = nemesis.quiet_end.filter(|end| *end < recovery.needs()) {
+            let message = format!("{end} without faults are too short to see a recovery within {}", recovery.within);
+            let help = format!("{} or longer, or leave it out", recovery.needs());
+            return wrong(&["nemesis", "quiet_end"], message, &help);
+        }
+        if plan.check.iter().any(|check| check.name() == LIVENESS) {
+            let help = "leave out one of the two: `nemesis.recovery` is this checker with `recover`";
+            return wrong(&["nemesis", "recovery"], "`check` has liveness too, with a time of its own", help);
+        }
     }
     match (nemesis.faults.is_empty(), nemesis.schedule.is_empty()) {
         (true, true) => {
