@@ -9,12 +9,11 @@ mod recovery;
 mod scope;
 
 use crate::error::Exit;
-use crate::plan::{BudgetPlan, EvidencePlan, LIVENESS, LoadPlan, Plan};
+use crate::plan::{BudgetPlan, EvidencePlan, LoadPlan, Plan};
 use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict};
 use crate::targets::TargetFacts;
 use crate::targets::recipe::Exits;
 use dsfuzz_checkers::{Budget, CHECKERS, CRASHES, History, Options, Phase, Severity, Validity, Value, Verdict};
-use dsfuzz_nemesis::options::RecoveryDemand;
 use dsfuzz_workloads::{Part, Workload, WorkloadOptions};
 use never_ok::NeverOk;
 use std::borrow::Cow;
@@ -58,12 +57,6 @@ pub struct Rules {
     pub blind: Vec<String>,
 }
 
-/// The checker of a demanded recovery.
-fn recovers(demand: RecoveryDemand) -> (String, Options) {
-    let within = Value::Text(demand.within.to_string().into());
-    (LIVENESS.to_owned(), Options([("recover".to_owned(), within)].into()))
-}
-
 /// Fraction of the driver's calls a second on each node during faults, below which evidence is thin.
 const ASKED_FRACTION: f64 = 0.1;
 
@@ -79,7 +72,7 @@ impl Rules {
             false => plan.check.iter().map(|check| (check.name().to_owned(), check.options())).collect(),
         };
         checkers.iter_mut().for_each(|(name, options)| with_workloads(&workloads, name, options));
-        checkers.extend(plan.nemesis.iter().filter_map(|nemesis| Some(recovers(nemesis.recovery?))));
+        checkers.extend(plan.nemesis.iter().filter_map(|nemesis| Some(recovery::judged(nemesis.recovery?))));
         let mut seen = BTreeSet::new();
         checkers.retain(|(name, _)| seen.insert(name.clone()));
         let scopes =

@@ -1,6 +1,14 @@
 //! Recovery: how soon calls were Ok again on each node after the last heal. Measured in every run; a plan may demand a time
 //! (`nemesis.recovery`), which the checker `liveness` judges. Pure.
-use dsfuzz_checkers::{Fault, History, Outcome};
+use crate::plan::LIVENESS;
+use dsfuzz_checkers::{Fault, History, Options, Outcome, Value};
+use dsfuzz_nemesis::options::RecoveryDemand;
+
+/// The checker of a demanded recovery.
+pub(super) fn judged(demand: RecoveryDemand) -> (String, Options) {
+    let within = Value::text(&demand.within.to_string());
+    (LIVENESS.to_owned(), Options([("recover".to_owned(), within)].into()))
+}
 
 /// The times from the last heal to the first Ok call on each node that was made after it, in milliseconds; none: no call was Ok.
 #[derive(Clone, Debug, PartialEq, Eq)]
