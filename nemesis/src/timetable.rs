@@ -124,6 +124,8 @@ pub fn timetable_on(
 
 /// How often another fault is drawn in the place of one that may not come beside the others.
 const DRAWN_AGAIN: usize = 40;
+/// The same for a fault that damages files, which takes the few nodes that are damaged already.
+const DAMAGE_DRAWN_AGAIN: usize = 400;
 
 /// Faults that follow each other. The faults of several lanes overlap.
 struct Lane<'a> {
@@ -182,7 +184,8 @@ impl Lane<'_> {
                 dropped[slot.kind] = true;
                 continue;
             }
-            let mut tries = 0..DRAWN_AGAIN;
+            let tries = if planned.fault.damages_files() { DAMAGE_DRAWN_AGAIN } else { DRAWN_AGAIN };
+            let mut tries = 0..tries;
             while !self.rules.allow(&planned, faults) && tries.next().is_some() {
                 planned.fault = kinds[slot.kind].draws.draw(&mut again);
             }

@@ -28,7 +28,7 @@ pub(super) fn measure(history: &History) -> Option<Recovery> {
     }
     let since = history.ops().partition_point(|op| op.call_time < healed);
     let first_ok = |node: &String| {
-        let ok = history.ops().skip(since).filter(|op| !op.settle && op.outcome == Outcome::Ok);
+        let ok = history.ops().skip(since).iter().filter(|op| !op.settle && op.outcome == Outcome::Ok);
         let times = ok.filter(|op| history.name(op.node) == node).map(|op| op.reply_time);
         times.min().map(|time| (time - healed) / 1_000_000)
     };

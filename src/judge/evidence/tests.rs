@@ -484,3 +484,57 @@ fn a_fault_that_never_came_is_explained_by_the_warning_that_names_it() {
     let (kill, _) = sentences(0, &[]);
     assert!(kill.0.ends_with("(no room in the load)"), "{kill:?}");
 }
+
+#[test]
+fn a_kind_that_the_swarm_did_not_draw_is_said_and_not_asked_for() {
+    let plan = "workload: register\nnemesis: {swarm: true, faults: [{kill: {}}, {pause: {}}, {clock: {}}]}";
+    let rules = rules(plan, &facts(true, 0));
+    let swarm = dsfuzz_nemesis::SwarmDraw {
+        drawn: vec![("kill".into(), 1)],
+        not_drawn: vec!["pause".into(), "clock".into()],
+        kinds_not_drawn: vec!["pause".into(), "clock".into()],
+        ..dsfuzz_nemesis::SwarmDraw::default()
+    };
+    let planned =
+        Some(PlannedFaults { kinds: rules.kinds.clone(), fitted: 1, swarm: Some(swarm), ..PlannedFaults::default() });
+    let info = RunInfo { planned, ..RunInfo::default() };
+    let history = HistoryBuilder::of(&THREE, |_| true).fault("kill", "one: #1", &["n1"], &[], (5.0, 11.0)).history();
+    let rows = weigh(&history, &EvidencePlan::default(), &rules, &info);
+    let row = rows.iter().find(|row| row.name == "swarm_kinds").expect("a row");
+    assert!(row.measured == 1.0 && row.enough && row.doc.contains("not drawn: pause, clock"), "{row:?}");
+    assert!(rows.iter().all(|row| row.name != "proven_pause" && row.name != "proven_clock"), "{rows:?}");
+    // Without the swarm each of them is missing.
+    let rows = weigh(&history, &EvidencePlan::default(), &rules, &RunInfo::default());
+    assert!(rows.iter().any(|row| row.name == "proven_pause" && !row.enough), "{rows:?}");
+}
+
+#[test]
+fn recovery_is_measured_from_the_last_heal_and_judged_only_if_it_is_demanded() {
+    let row = |ok: fn(f64) -> bool| {
+        let history = HistoryBuilder::of(&THREE, ok).fault("kill", "all", &THREE, &[], (5.0, 11.0)).history();
+        let rows = weigh(&history, &EvidencePlan::default(), &Rules::default(), &RunInfo::default());
+        let row = rows.into_iter().find(|row| row.name.starts_with("recover")).expect("a row");
+        (row.name, row.measured, row.doc)
+    };
+    let (name, slow, doc) = row(|time| !(5.0..13.45).contains(&time));
+    assert!(name == "recovery_ms" && (2400.0..2600.0).contains(&slow), "{slow}: {doc}");
+    assert!(doc.contains("n1 2") && doc.contains("n3 2"), "{doc}");
+    let (name, had, doc) = row(|time| time < 5.0);
+    assert!(name == "recovered_nodes" && had == 0.0 && doc.contains("n2 never in the load"), "{doc}");
+    let checkers = |nemesis: &str| rules(&format!("workload: register\nnemesis: {nemesis}"), &facts(true, 0)).checkers;
+    let demanded = checkers("{recovery: {within: 1m 30s}, faults: [{kill: {}}]}");
+    let (_, options) = demanded.iter().find(|(name, _)| name == "liveness").expect("the checker");
+    assert_eq!(serde_json::to_value(&options.0).expect("options"), json!({"recover": "1m 30s"}));
+    assert!(checkers("{faults: [{kill: {}}]}").iter().all(|(name, _)| name != "liveness"));
+    // One and the same run keeps the demand or not, and the time counts from the heal alone.
+    for (within, broken) in [("3s", false), ("1s", true)] {
+        let plan = format!(
+            "workload: register\nnemesis: {{recovery: {{within: {within}}}, faults: [{{kill: {{nodes: all}}}}]}}"
+        );
+        let history = HistoryBuilder::of(&THREE, |time| !(5.0..13.45).contains(&time));
+        let history = history.fault("kill", "all", &THREE, &[], (5.0, 11.0)).history();
+        let verdict = judge(&history, &rules(&plan, &facts(true, 0)), &RunInfo::default());
+        let liveness = verdict.promises.iter().find(|promise| promise.checker == "liveness").expect("judged");
+        assert_eq!(liveness.validity == Validity::Invalid, broken, "{within}: {liveness:?}");
+    }
+}
