@@ -210,7 +210,7 @@ impl PacketOptions {
             effects.push(PacketEffect::Reorder { permille, by_us, seed: 0 });
         }
         if let Some(Flap { period, down }) = &self.flap {
-            let (period_ms, down_ms) = (millis(*period), millis(*down));
+            let (period_ms, down_ms) = (period.as_millis(), down.as_millis());
             if !FLAP_MS.contains(&period_ms) || down_ms < 20 || down_ms + 20 > period_ms {
                 return Err(format!(
                     "flap: a period of {} to {} ms, in which the link is down and up for 20 ms at least",
@@ -250,10 +250,6 @@ fn micros(option: &str, span: Span) -> Result<u64, String> {
         1_000..=LONGEST_US => Ok(micros),
         _ => Err(format!("{option}: 1ms to 10s, not {span}")),
     }
-}
-
-fn millis(span: Span) -> u64 {
-    u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl FaultDefinition for PacketOptions {
@@ -467,20 +463,15 @@ impl Symbolic for PacketFault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::NodeView;
     use serde_json::json;
 
     fn view() -> ClusterView {
-        let node = |number: u8| NodeView {
-            name: format!("n{number}"),
-            address: [10, 0, 0, number].into(),
-            others: Vec::new(),
-            ports: vec![2379, 2380],
-            port_roles: [("client".to_owned(), 2379), ("peer".to_owned(), 2380)].into(),
-            services: vec!["db".into()],
-            own_kernel: false,
-        };
-        ClusterView { nodes: (1..=3).map(node).collect(), leaders: vec!["n2".into()], ..ClusterView::default() }
+        let mut view = ClusterView::of(3, &["n2"]);
+        for node in &mut view.nodes {
+            node.ports = vec![2379, 2380];
+            node.port_roles = [("client".to_owned(), 2379), ("peer".to_owned(), 2380)].into();
+        }
+        view
     }
 
     fn options(json: serde_json::Value) -> PacketOptions {
