@@ -32,16 +32,16 @@ pub struct NemesisOptions {
     /// at best. Without it such a run ends before its load.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skip_unable: bool,
-    /// Most drawn faults that are in force at the same time, never two of one kind.
+    /// Most drawn faults that are in force at the same time, never two of one kind. Left out: 1.
     #[serde(skip_serializing_if = "is_one")]
     pub overlap: u32,
-    /// What drawn faults leave of the cluster together: a `quorum`, or `none` for whatever the draws give.
+    /// What drawn faults leave of the cluster together: a `quorum`, or `none` for whatever the draws give. Left out: `quorum`.
     #[serde(skip_serializing_if = "is_default")]
     pub budget: Budget,
     /// Stretches of the load without a drawn fault, such as `{every: 60s, for: 10s}`: the last 10s of each 60s of the load.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quiet: Option<QuietStretches>,
-    /// Each run draws from its seed which of `faults` it has, and how often: `true`, or options.
+    /// Each run draws from its seed which of `faults` it has, and how often: `true`, or options. Left out: all of them.
     #[serde(skip_serializing_if = "Swarm::is_off")]
     pub swarm: Swarm,
     /// The faults to draw from.
