@@ -218,7 +218,7 @@ impl ClockSkew {
         }
     }
 
-    /// So many hundredths of its amount, but never nothing.
+    /// This number of hundredths of its amount, but never nothing.
     fn hundredths(self, count: u64) -> ClockSkew {
         let count = count.cast_signed();
         self.with(|amount| match (amount / 100).saturating_mul(count) + amount % 100 * count / 100 {

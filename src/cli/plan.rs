@@ -139,7 +139,7 @@ struct StepView<'a> {
     whole: bool,
     /// The plan's faults need layers over the target's folders.
     disk_layers: bool,
-    /// The faults of one's own whose commands are shown, where `whole`.
+    /// The custom faults whose commands are shown, where `whole`.
     own: Vec<&'a str>,
 }
 
