@@ -392,21 +392,12 @@ mod tests {
     use super::*;
 
     fn view(own_kernel: bool) -> ClusterView {
-        let node = |number: u8| NodeView {
-            name: format!("n{number}"),
-            address: [10, 0, 0, number].into(),
-            others: Vec::new(),
-            ports: Vec::new(),
-            port_roles: std::collections::BTreeMap::new(),
-            services: vec!["db".into(), "proxy".into()],
-            own_kernel,
-        };
-        ClusterView {
-            nodes: (1..=3).map(node).collect(),
-            leaders: vec!["n2".into()],
-            control_boot_id: "boot".into(),
-            ..ClusterView::default()
+        let mut view = ClusterView { control_boot_id: "boot".into(), ..ClusterView::of(3, &["n2"]) };
+        for node in &mut view.nodes {
+            node.services.push("proxy".to_owned());
+            node.own_kernel = own_kernel;
         }
+        view
     }
 
     fn drawn(options: &ClockOptions, seed: u64) -> SymbolicFault {

@@ -472,7 +472,7 @@ faults! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::{NodeView, Verification};
+    use crate::fault::Verification;
     use serde_json::json;
 
     #[test]
@@ -489,25 +489,11 @@ mod tests {
 
     #[test]
     fn faults_are_verified_and_cut_as_their_facts_say() {
-        let node = |number: u8| NodeView {
-            name: format!("n{number}"),
-            address: [10, 0, 0, number].into(),
-            others: Vec::new(),
-            ports: Vec::new(),
-            port_roles: std::collections::BTreeMap::new(),
-            services: vec!["db".to_owned()],
-            own_kernel: false,
-        };
-        let view = ClusterView {
-            nodes: (1..=5).map(node).collect(),
-            leaders: vec!["n2".to_owned()],
-            ..ClusterView::default()
-        };
         for facts in FAULTS {
             let options: FaultOptions = serde_json::from_value(json!({facts.name: {}})).expect("defaults");
             let own =
                 |node: u8| (format!("n{node}"), [(String::new(), crate::protocol::OwnCommands::default())].into());
-            let view = ClusterView { own: (1..=5).map(own).collect(), ..view.clone() };
+            let view = ClusterView { own: (1..=5).map(own).collect(), ..ClusterView::of(5, &["n2"]) };
             let mut draws = options.draws(5).expect("five nodes");
             for seed in 0..20 {
                 let fault = draws.draw(&mut Rng::new(seed, "facts", 0)).resolve(&view).expect("resolved");

@@ -461,20 +461,15 @@ impl Symbolic for PacketFault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::NodeView;
     use serde_json::json;
 
     fn view() -> ClusterView {
-        let node = |number: u8| NodeView {
-            name: format!("n{number}"),
-            address: [10, 0, 0, number].into(),
-            others: Vec::new(),
-            ports: vec![2379, 2380],
-            port_roles: [("client".to_owned(), 2379), ("peer".to_owned(), 2380)].into(),
-            services: vec!["db".into()],
-            own_kernel: false,
-        };
-        ClusterView { nodes: (1..=3).map(node).collect(), leaders: vec!["n2".into()], ..ClusterView::default() }
+        let mut view = ClusterView::of(3, &["n2"]);
+        for node in &mut view.nodes {
+            node.ports = vec![2379, 2380];
+            node.port_roles = [("client".to_owned(), 2379), ("peer".to_owned(), 2380)].into();
+        }
+        view
     }
 
     fn options(json: serde_json::Value) -> PacketOptions {

@@ -53,16 +53,7 @@ impl Inject for Restart<'_> {
         if let Some(count) = context.services.end_restarts(entry.seq) {
             note(&mut proof, true, format!("restarted {count} times"));
         }
-        let mut started = Vec::new();
-        for name in self.services {
-            if let Some(fault) = kill::dead_for(name, context) {
-                note(&mut proof, true, format!("service {name}: stays dead for fault {fault}"));
-            } else if !context.services.defined(name) {
-                note(&mut proof, true, format!("service {name}: no longer defined, nothing to start"));
-            } else {
-                started.push(name.as_str());
-            }
-        }
+        let started = kill::to_start(self.services, context, &mut proof);
         kill::start_again(&started, context, &mut proof);
         proof
     }
