@@ -310,9 +310,9 @@ fn a_node_without_memory_or_descriptors_may_end_in_any_way_while_the_fault_is_ne
             assert_eq!((verdict.validity, kinds(&verdict)), (Validity::Valid, expected), "{kind} {how}");
         }
         // The fault of another node explains nothing, nor one that was over long before.
-        let elsewhere = begun.replace("n1", "n2");
+        let elsewhere = [&begun, &healed].map(|line| line.replace("\"nodes\":[\"n1\"]", "\"nodes\":[\"n2\"]"));
         let early = [&begun, &healed].map(|line| line.replace("\"fault\":0", "\"fault\":1"));
-        assert_eq!(judge(&[&elsewhere, &healed, WATCHED, ABORTED], &[]).validity, Validity::Invalid, "{kind}");
+        assert_eq!(judge(&[&elsewhere[0], &elsewhere[1], WATCHED, ABORTED], &[]).validity, Validity::Invalid, "{kind}");
         let later = ABORTED.replace("[5000000000,5100000000]", "[15000000000,15100000000]");
         assert_eq!(judge(&[&early[0], &early[1], WATCHED, &later], &[]).validity, Validity::Invalid, "{kind}");
     }

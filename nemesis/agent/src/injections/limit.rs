@@ -159,19 +159,21 @@ impl Limit<'_> {
         note(proof, read == "max", format!("service {name}: {detail}"));
     }
 
-    /// Starts a service again that ended in the fault and that no other fault keeps dead.
-    fn revive(&self, name: &str, context: &Context<'_>, proof: &mut Proof) {
-        if !context.services.processes(name).is_empty() {
+    /// Starts services again that ended in the fault and that no other fault keeps dead.
+    fn revive(&self, context: &Context<'_>, proof: &mut Proof) {
+        let dead = |name: &&String| context.services.processes(name).is_empty();
+        let dead: Vec<String> = self.services.iter().filter(dead).cloned().collect();
+        if dead.is_empty() {
             return;
         }
-        if let Some(fault) = kill::dead_for(name, context) {
-            note(proof, true, format!("service {name}: stays dead for fault {fault}"));
-        } else if context.services.defined(name) {
-            // A process that still ends holds its ports.
-            let ends = |process: &LimitedProcess| process::lives(process.pid, process.start);
-            sys::await_true(LIFTING, || context.services.first_process(name).is_none() && !self.of(name).any(ends));
-            kill::start_again(&[name], context, proof);
-        }
+        let started = kill::to_start(&dead, context, proof);
+        // A process that still ends holds its ports.
+        let ends = |name: &str| {
+            let picked = self.of(name).any(|process| process::lives(process.pid, process.start));
+            picked || context.services.first_process(name).is_some()
+        };
+        sys::await_true(LIFTING, || !started.iter().any(|name| ends(name)));
+        kill::start_again(&started, context, proof);
     }
 }
 
@@ -279,8 +281,8 @@ impl Inject for Limit<'_> {
                 true => self.lift_group(name, context, &mut proof),
                 false => self.lift_processes(name, context, &mut proof),
             }
-            self.revive(name, context, &mut proof);
         }
+        self.revive(context, &mut proof);
         proof
     }
 
