@@ -70,7 +70,6 @@ impl RecoveryDemand {
 const HEALS_WITHIN: Duration = Duration::from_secs(3);
 
 // Plans that are stored or shown do not name what they leave as it is.
-#[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_one(count: &u32) -> bool {
     *count == 1
 }
