@@ -211,6 +211,44 @@ fn a_load_that_is_too_short_is_told_with_the_one_that_will_do_before_anything_is
 }
 
 #[test]
+fn a_dry_run_says_what_the_seed_draws_and_the_same_seed_says_the_same() {
+    let plan = PLAN.replace("time: 10s", "time: 120s")
+        + "nemesis:\n  swarm: true\n  overlap: 2\n  quiet: {every: 40s, for: 10s}\n  recovery: {within: 10s}\n\
+           \x20 faults: [{kill: {}}, {pause: {}}, {clock: {}}, {partition: {}}]\n";
+    let scene = Scene::new(&plan);
+    let json = |seed: &str| scene.run(&["plan", "plan.yaml", "--json", "--seed", seed]).stdout;
+    assert_eq!(json("3"), json("3"));
+    let mut left_out = 0;
+    for seed in ["1", "2", "3", "4"] {
+        let dry: Value = serde_json::from_str(&json(seed)).expect("json");
+        let names = |key: &str| -> Vec<String> {
+            let all = dry["swarm"][key].as_array().expect("a list");
+            all.iter().map(|one| one.as_str().or(one[0].as_str()).expect("a name").to_owned()).collect()
+        };
+        let (drawn, not_drawn) = (names("drawn"), names("not_drawn"));
+        assert!(!drawn.is_empty() && drawn.len() + not_drawn.len() == 4, "{dry}");
+        left_out += not_drawn.len();
+        let asked = dry["evidence"].to_string();
+        let faults = dry["timetable"].to_string();
+        for kind in &not_drawn {
+            assert!(!asked.contains(&format!("{kind}: proven")) && !faults.contains(kind.as_str()), "{kind}: {dry}");
+        }
+        assert!(drawn.iter().all(|kind| asked.contains(&format!("{kind}: proven"))), "{dry}");
+        assert!(dry["checkers"].to_string().contains("liveness"), "{dry}");
+    }
+    assert!(left_out > 0, "four seeds leave something out");
+    let output = scene.run(&["plan", "plan.yaml", "--seed", "3"]);
+    for part in [
+        "swarm      this seed drew ",
+        "up to 2 at once; beside each other they leave a quorum",
+        "none in the last 10s of each 40s of the load",
+        "recovery: every node answers again within 10s of each heal (checker liveness)",
+    ] {
+        assert!(output.code == 0 && output.stdout.contains(part), "{part}: {output:?}");
+    }
+}
+
+#[test]
 fn a_fault_that_can_never_come_is_refused_with_what_to_do() {
     let plan = PLAN.replace("time: 10s", "time: 60s");
     let drawn = |fault: &str| format!("{plan}nemesis: {{faults: [{fault}]}}\n");
@@ -234,6 +272,10 @@ fn a_fault_that_can_never_come_is_refused_with_what_to_do() {
             scheduled("{id: a, when: {log: x, node: n9}, kill: {}}"),
             "fault a: when: node: n9 is not a node (n1, n2, n3)",
         ),
+        (drawn("{kill: {}}").replace("faults:", "quiet: {every: 10s, for: 9s}, faults:"), "a fault of 6s needs 7s"),
+        (drawn("{kill: {}}").replace("faults:", "swarm: {chance: 0}, faults:"), "1 to 100 percent are possible"),
+        (drawn("{kill: {}}").replace("faults:", "recovery: {within: 10s}, quiet_end: 5s, faults:"), "too short to see"),
+        (scheduled("{id: a, at: 5s, kill: {}}").replace("schedule:", "overlap: 2, schedule:"), "faults that are drawn"),
         (
             scheduled("{id: p, at: 5s, kill: {}}, {id: b, at: 12s, pause: {nodes: p.leader}}"),
             "the nodes of a fault are {same_as: p.leader}",
