@@ -220,7 +220,7 @@ fn a_dry_run_says_what_the_seed_draws_and_the_same_seed_says_the_same() {
     assert_eq!(json("3"), json("3"));
     let mut left_out = 0;
     for seed in ["1", "2", "3", "4"] {
-        let dry: Value = serde_json::from_str(&json(seed)).expect("json");
+        let dry: serde_json::Value = serde_json::from_str(&json(seed)).expect("json");
         let names = |key: &str| -> Vec<String> {
             let all = dry["swarm"][key].as_array().expect("a list");
             all.iter().map(|one| one.as_str().or(one[0].as_str()).expect("a name").to_owned()).collect()
