@@ -58,6 +58,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
     variant("clock-drift", "clock", "{drift: 80%, nodes: majority}"),
     variant("clock-freeze", "clock", "{freeze: true, nodes: majority}"),
     variant("clock-per-node", "clock", "{jump: 60s, drift: 20%, per_node: true, nodes: majority}"),
+    variant("cpu-limit", "cpu", "{limit: 10%}"),
+    variant("cpu-burn", "cpu", "{burn: 2}"),
+    variant("memory-limit", "memory", "{limit: 200MB}"),
+    variant("memory-headroom", "memory", "{headroom: 4MB}"),
+    variant("memory-oom", "memory", "{oom: true}"),
+    variant("descriptors-limit", "descriptors", "{limit: 64}"),
+    variant("descriptors-spare", "descriptors", "{spare: 8}"),
     variant("own", "own", OWN),
     variant("own-stop", "own", OWN_STOP),
 ];
