@@ -48,6 +48,11 @@ impl PlannedFault {
         self.facts().name
     }
 
+    /// What evidence counts it as: its kind, of a custom fault with its name.
+    pub fn counted_as(&self) -> String {
+        self.fault.counted_as()
+    }
+
     /// In symbols: `partition isolate-leader: leader | others`. `#4` is the fourth node of the plan.
     pub fn describe(&self) -> String {
         self.fault.describe()

@@ -30,7 +30,7 @@ mod view;
 
 pub use choice::Choice;
 pub use dsfuzz_span::Span;
-pub use facts::{FaultFacts, facts};
+pub use facts::{FaultFacts, facts, kind_of};
 pub use fault::{
     BoundFault, ClusterView, NodeView, PlannedFault, ResolvedFault, ScheduleEntry, Unresolved, Verification, resolve,
 };

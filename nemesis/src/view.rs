@@ -53,7 +53,7 @@ pub struct ClusterView {
     pub leaders: Vec<String>,
     /// The nodes that led before and do not lead now, the latest first.
     pub former_leaders: Vec<String>,
-    /// The faults of the recipe's and the plan's own, by node and name.
+    /// The commands of the custom faults, by node and name.
     pub own: BTreeMap<String, BTreeMap<String, OwnCommands>>,
     /// Boot id of the control node. A clock step is refused on a node with the same one.
     pub control_boot_id: String,

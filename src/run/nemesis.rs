@@ -92,7 +92,7 @@ impl Default for Limits {
     }
 }
 
-/// Time for stopping and starting services beside the commands of a fault of one's own.
+/// Time for stopping and starting services beside the commands of a custom fault.
 const SERVICES: Duration = Duration::from_secs(10);
 /// The times of a fault in force.
 #[derive(Clone, Copy)]
@@ -460,7 +460,7 @@ struct Injected {
     failed: Vec<String>,
     /// The nodes without a response.
     late: Vec<String>,
-    /// The output of commands of a fault of one's own.
+    /// The output of commands of a custom fault.
     said: Vec<String>,
 }
 

@@ -83,7 +83,7 @@ fn random_faults_leave_a_foreign_set_up_as_it_was() {
     ] {
         assert!(before.iter().all(|dump| dump.contains(part)), "{part}: {}", before[0]);
     }
-    // A fault of one's own is what a recipe or a plan defines.
+    // A custom fault is what a recipe or a plan defines.
     let kinds = FAULTS.iter().map(|facts| facts.name).filter(|name| *name != "own");
     // A loop of restarts needs more than one in a fault.
     let kinds: Vec<&str> =

@@ -154,7 +154,7 @@ pub enum Injection {
     },
 }
 
-/// The commands of a fault of one's own on a node. Each has its deadline.
+/// The commands of a custom fault on a node. Each has its deadline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnCommands {
     /// Begins it.
@@ -170,7 +170,7 @@ pub struct OwnCommands {
     pub processes: OwnProcesses,
 }
 
-/// What becomes of the target's processes on a node in a fault of one's own.
+/// What becomes of the target's processes on a node in a custom fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OwnProcesses {

@@ -175,7 +175,7 @@ impl Executor {
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
         let limits = self.limits_of(fault);
-        // Commands of a fault of one's own have deadlines of their own.
+        // Commands of a custom fault have deadlines of their own.
         let end = Instant::now() + if limits.prove > self.limits.prove { limits.prove } else { deadline };
         let mut pause = LOOK_AGAIN_FIRST;
         loop {
