@@ -1,5 +1,6 @@
 //! [`Aim`]: the nodes that a fault takes, as in a plan. [`PlannedAim`]: the same with its draws made.
 mod same_as;
+mod voters;
 
 pub use same_as::{BoundRole, SameAs};
 
@@ -19,10 +20,18 @@ use std::fmt;
 pub enum Aim {
     /// One node.
     One,
-    /// Fewer than half, at least one; how many is drawn.
+    /// Fewer than half of the voters, at least one; how many is drawn.
     Minority,
-    /// The smallest majority.
+    /// The smallest majority of the voters.
     Majority,
+    /// Every member that votes.
+    Voters,
+    /// Every member that does not vote.
+    Learners,
+    /// As many voters as may be lost: one more stops the cluster.
+    Spare,
+    /// The fewest voters whose loss stops the cluster.
+    QuorumLoss,
     /// Every node.
     All,
     /// The leader of the moment.
@@ -60,6 +69,10 @@ const WORDS: &[(&str, Aim)] = &[
     ("one", Aim::One),
     ("minority", Aim::Minority),
     ("majority", Aim::Majority),
+    ("voters", Aim::Voters),
+    ("learners", Aim::Learners),
+    ("spare", Aim::Spare),
+    ("quorum-loss", Aim::QuorumLoss),
     ("all", Aim::All),
     ("leader", Aim::Leader),
     ("follower", Aim::Follower),
@@ -85,7 +98,7 @@ impl Aim {
             Aim::One | Aim::Leader | Aim::Follower | Aim::ExLeader | Aim::Node(_) => 1,
             Aim::Minority => rng.between(1, minority_max(nodes) as u64) as usize,
             Aim::Majority => majority_min(nodes),
-            Aim::All => nodes,
+            Aim::All | Aim::Voters | Aim::Learners | Aim::Spare | Aim::QuorumLoss => nodes,
             Aim::Followers => nodes.saturating_sub(1),
             Aim::Nodes(names) => names.len(),
             Aim::SameAs(_) => nodes,
@@ -106,7 +119,7 @@ impl Aim {
     /// Whether the seed decides which nodes it takes.
     pub fn is_drawn(&self) -> bool {
         match self {
-            Aim::One | Aim::Minority | Aim::Majority | Aim::Follower => true,
+            Aim::One | Aim::Minority | Aim::Majority | Aim::Follower | Aim::Spare | Aim::QuorumLoss => true,
             Aim::First(FirstOf { of, .. }) => of.iter().any(Aim::is_drawn),
             _ => false,
         }
@@ -287,6 +300,8 @@ impl PlannedAim {
     pub fn words(&self) -> String {
         match &self.aim {
             Aim::One | Aim::Minority | Aim::Majority => format!("{}: {}", self.aim, self.order.words(self.count)),
+            Aim::Spare | Aim::QuorumLoss if self.order.leader_first => format!("{}: leader first", self.aim),
+            Aim::Spare | Aim::QuorumLoss => format!("{}: first of {}", self.aim, self.order.words(self.count)),
             aim => aim.to_string(),
         }
     }
@@ -304,7 +319,7 @@ impl PlannedAim {
 
     /// Makes the leader one of its nodes, if the plan left the choice open. Returns whether it did.
     pub fn turn_to_leader(&mut self) -> bool {
-        let open = matches!(self.aim, Aim::One | Aim::Minority | Aim::Majority);
+        let open = matches!(self.aim, Aim::One | Aim::Minority | Aim::Majority | Aim::Spare | Aim::QuorumLoss);
         self.order.leader_first |= open;
         open
     }
@@ -312,7 +327,8 @@ impl PlannedAim {
     /// The nodes' positions in the view, sorted.
     pub fn bind(&self, view: &ClusterView) -> Result<BoundOrder, Unresolved> {
         let mut bound = self.bind_in_order(&self.aim, view)?;
-        bound.positions.truncate(self.count);
+        let count = voters::counted(&self.aim, self.count, &mut bound, view)?;
+        bound.positions.truncate(count);
         bound.positions.sort_unstable();
         Ok(bound)
     }
@@ -330,11 +346,21 @@ impl PlannedAim {
                 bound.positions.truncate(1);
                 Ok(bound)
             }
-            Aim::One | Aim::Minority | Aim::Majority | Aim::All => self.order.bind(view),
+            Aim::Learners => {
+                let mut bound = self.order.bind(view)?;
+                voters::learners(&mut bound, view)?;
+                Ok(bound)
+            }
+            Aim::One | Aim::Minority | Aim::Majority | Aim::All | Aim::Voters | Aim::Spare | Aim::QuorumLoss => {
+                self.order.bind(view)
+            }
             Aim::First(FirstOf { of, .. }) => {
                 let mut whole = BoundOrder { positions: Vec::new(), note: None };
                 for aim in of {
-                    let bound = self.bind_in_order(aim, view)?;
+                    let mut bound = self.bind_in_order(aim, view)?;
+                    if *aim == Aim::Voters {
+                        voters::over_voters(aim, &mut bound, view);
+                    }
                     whole.note = whole.note.or(bound.note);
                     for position in bound.positions {
                         if !whole.positions.contains(&position) {
@@ -368,7 +394,8 @@ impl PlannedAim {
                 Aim::First(FirstOf { first: self.count, of: of.collect() })
             }
             Aim::One | Aim::Minority | Aim::Majority => of_names(&in_order[..self.count.min(in_order.len())]),
-            Aim::Follower => return None,
+            // How many it takes is known when it begins.
+            Aim::Follower | Aim::Spare | Aim::QuorumLoss => return None,
             aim => aim.clone(),
         };
         Some(Choice::one(aim))
@@ -530,6 +557,53 @@ mod tests {
             );
         }
         assert!(bind(&Aim::Follower, 1, &view(&["n1", "n2", "n3", "n4", "n5"], &[])).is_err());
+    }
+
+    #[test]
+    fn aims_are_counted_over_the_members_that_vote() {
+        let names = |numbers: &[u8]| numbers.iter().map(|number| format!("n{number}")).collect::<Vec<_>>();
+        let with = |voters: &[u8], learners: &[u8]| ClusterView {
+            members: Some(crate::fault::Members { voters: names(voters), learners: names(learners) }),
+            ..view(&["n2"], &[])
+        };
+        for (voters, counts) in [
+            (&[1, 2, 3, 4, 5][..], [2, 3, 2, 3, 5]),
+            (&[1, 2, 3, 4], [1, 3, 1, 2, 4]),
+            (&[2, 4, 5], [1, 2, 1, 2, 3]),
+            (&[2, 4], [1, 2, 0, 1, 2]),
+        ] {
+            let words = ["minority", "majority", "spare", "quorum-loss", "voters"];
+            for (word, most) in words.into_iter().zip(counts) {
+                for seed in 0..20 {
+                    let bound = Aim::from(word).draw(&mut Rng::new(seed, "aim", 0), 5).bind(&with(voters, &[]));
+                    let Ok(bound) = bound else {
+                        assert_eq!(most, 0, "{word} of {voters:?}: {bound:?}");
+                        continue;
+                    };
+                    let taken: Vec<u8> = bound.positions.iter().map(|position| *position as u8 + 1).collect();
+                    assert!(taken.iter().all(|number| voters.contains(number)), "{word} of {voters:?}: {taken:?}");
+                    let enough =
+                        if word == "minority" { (1..=most).contains(&taken.len()) } else { taken.len() == most };
+                    assert!(enough, "{word} of {voters:?}: {taken:?}");
+                    assert!(bound.note.expect("a note").contains(&format!("over {} voters", voters.len())));
+                }
+            }
+        }
+        assert_eq!(bind(&Aim::Learners, 1, &with(&[1, 2, 3], &[5])), Ok((vec![4], false)));
+        assert!(bind(&Aim::Learners, 1, &with(&[1, 2, 3], &[])).is_err());
+        assert!(bind(&Aim::Learners, 1, &view(&[], &[])).is_err());
+        let (all, noted) = bind(&Aim::QuorumLoss, 1, &view(&[], &[])).expect("all nodes count");
+        assert_eq!((all.len(), noted), (3, true));
+        assert_eq!(bind(&Aim::Majority, 1, &view(&[], &[])).map(|(all, noted)| (all.len(), noted)), Ok((3, false)));
+        let unanswered = bind(&Aim::Majority, 1, &with(&[], &[])).expect("all nodes count");
+        assert_eq!((unanswered.0.len(), unanswered.1), (3, true));
+        let at_leader = PlannedAim {
+            order: NodeOrder { positions: vec![4, 0, 1, 2, 3], leader_first: true },
+            aim: Aim::Spare,
+            count: 5,
+        };
+        let bound = at_leader.bind(&with(&[2, 3, 5], &[])).expect("bound");
+        assert_eq!(bound.positions, [1], "the leader is one of the voters that may be lost");
     }
 
     #[test]

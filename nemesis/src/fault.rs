@@ -4,7 +4,7 @@ use crate::facts::FaultFacts;
 use crate::options::SymbolicFault;
 use crate::protocol::{Injection, PacketEffect};
 use crate::schedule::Trigger;
-pub use crate::view::{BoundFault, ClusterView, NodeView, Unresolved};
+pub use crate::view::{BoundFault, ClusterView, Members, NodeView, Unresolved};
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 

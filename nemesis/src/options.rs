@@ -522,8 +522,8 @@ mod tests {
         assert_eq!(
             mistakes,
             [
-                "kill: nodes: minorty is neither a node (n1, n2) nor one of one, minority, majority, all, leader, follower, \
-              followers, ex-leader"
+                "kill: nodes: minorty is neither a node (n1, n2) nor one of one, minority, majority, voters, learners, spare, quorum-loss, all, \
+                 leader, follower, followers, ex-leader"
             ]
         );
         assert!(options.mistakes(&["minorty".into()]).is_empty());

@@ -8,8 +8,8 @@ use crate::fault::{ClusterView, NodeView, ResolvedFault, Unresolved};
 use crate::options::{
     AgentPaths, FaultDefinition, FaultOptions, FaultSource, NemesisOptions, Symbolic, SymbolicFault, Written,
 };
-use crate::schedule::ScheduledKind;
 use crate::protocol::{Injection, OwnProcesses, ability};
+use crate::schedule::ScheduledKind;
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
@@ -341,7 +341,8 @@ mod tests {
 
     #[test]
     fn a_fault_that_the_plan_defines_is_written_down_with_its_commands() {
-        let commands = json!({"name": "x", "begin": "a", "prove": "b", "heal": ["c", "d"], "healed": "e", "deadline": "3s"});
+        let commands =
+            json!({"name": "x", "begin": "a", "prove": "b", "heal": ["c", "d"], "healed": "e", "deadline": "3s"});
         let mut own = commands.clone();
         own["nodes"] = "follower".into();
         let options: OwnOptions = serde_json::from_value(own).expect("read");

@@ -37,7 +37,11 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
             1 => "the load had room for 1 fault".to_owned(),
             fitted => format!("the load had room for {fitted} faults"),
         };
-        let room = if shortfall::left_out_for(kind, info).is_some() { "left out: nemesis.skip_unable".to_owned() } else { room };
+        let room = if shortfall::left_out_for(kind, info).is_some() {
+            "left out: nemesis.skip_unable".to_owned()
+        } else {
+            room
+        };
         let doc = format!("{kind} faults that were proven to be in force, of 0 planned ({room})");
         let min = per_kind_min(asked, rules, kind);
         let row = row(&format!("proven_{kind}"), &doc, 0.0, min as f64);

@@ -11,7 +11,8 @@ use dsfuzz_checkers::FinalReads;
 use dsfuzz_nemesis::protocol::OwnCommands;
 use dsfuzz_nemesis::schedule::Begin;
 use dsfuzz_nemesis::{
-    BoundFault, ClusterShape, ClusterView, IN_FORCE_MIN, NemesisOptions, NodeView, ScheduledFault, Span, Timetable,
+    BoundFault, ClusterShape, ClusterView, IN_FORCE_MIN, Members, NemesisOptions, NodeView, ScheduledFault, Span,
+    Timetable,
 };
 use dsfuzz_workloads::WorkloadOptions;
 use std::net::Ipv4Addr;
@@ -105,6 +106,7 @@ fn whole_view(plan: &Plan, target: &Target, nodes: &[String], services: Vec<Stri
         nodes: nodes.iter().enumerate().map(node).collect(),
         leaders,
         former_leaders,
+        members: Some(Members { voters: nodes.to_vec(), learners: nodes[nodes.len() - 1..].to_vec() }),
         own: nodes.iter().map(|node| (node.clone(), commands())).collect(),
         bound: schedule.map(|entry| (entry.id.clone(), bound.clone())).collect(),
         ..ClusterView::default()

@@ -11,6 +11,7 @@ pub mod hosts;
 mod job;
 pub mod journal;
 mod load;
+mod members;
 mod multi_client;
 pub mod needs;
 pub mod nemesis;
@@ -384,7 +385,9 @@ impl Run {
         let load::FinishedLoad { began, readiness, summary, faults, probing } = ran;
         self.phases.info.readiness = Some(readiness);
         self.phases.info.timetable_slip_ms = faults.slip_ms;
-        if let Err(error) = std::fs::write(self.job.dir.schedule(), &*secrets::redact(&schedule::to_yaml(&faults.schedule))) {
+        if let Err(error) =
+            std::fs::write(self.job.dir.schedule(), &*secrets::redact(&schedule::to_yaml(&faults.schedule)))
+        {
             self.progress.line(&format!("the faults could not be stored as a schedule: {error}"));
         }
         let problem = match &summary.stopped {

@@ -150,7 +150,8 @@ fn shortened(detail: &str) -> String {
 /// The reason why a fault is no evidence.
 fn unproven(fault: &Fault) -> String {
     // Injections that failed say more than what was seen before or after them.
-    let failed = fault.reasons.iter().filter(|reason| reason.starts_with(INJECTION_FAILED)).map(|reason| shortened(reason));
+    let failed =
+        fault.reasons.iter().filter(|reason| reason.starts_with(INJECTION_FAILED)).map(|reason| shortened(reason));
     let failed = failed.collect::<Vec<_>>().join("; ");
     let detail = fault.reasons.first().or(fault.detail.last()).map(|detail| shortened(detail)).unwrap_or_default();
     let detail = if failed.is_empty() { detail } else { failed };

@@ -129,10 +129,13 @@ impl Injector {
         let mut node = Beside { injector: this, seq: None };
         for entry in live.iter().filter(|entry| of_fault(entry)) {
             node.seq = Some(entry.seq);
-            merge(&mut whole, match Own::of(&entry.injection) {
-                Some(own) => own.proven(&mut node),
-                None => node.with(|context| injections::prove(entry, context)),
-            });
+            merge(
+                &mut whole,
+                match Own::of(&entry.injection) {
+                    Some(own) => own.proven(&mut node),
+                    None => node.with(|context| injections::prove(entry, context)),
+                },
+            );
         }
         if whole.detail.is_empty() { lock(this).prove(fault) } else { whole }
     }
@@ -198,9 +201,7 @@ fn undo_custom(injector: &Mutex<Injector>, fault: u64) -> Proof {
         let proof = own.undone(&mut Beside { injector, seq: Some(entry.seq) });
         let holds = proof.holds;
         merge(&mut whole, proof);
-        if holds
-            && let Err(reason) = lock(injector).journal.done(entry.seq)
-        {
+        if holds && let Err(reason) = lock(injector).journal.done(entry.seq) {
             injections::note(&mut whole, false, reason);
         }
     }
