@@ -4,6 +4,8 @@ CARGO ?= cargo
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 ARCH := $(shell uname -m)
 STATIC := $(ARCH)-unknown-linux-gnu
+# A test program that hangs ends after 25 minutes and fails; the others go on.
+PATIENCE := CARGO_TARGET_$(shell echo $(STATIC) | tr a-z- A-Z_)_RUNNER="timeout --kill-after=10 1500"
 DSFUZZ := target/release/dsfuzz
 # Stands in run.json of every run.
 export DSFUZZ_REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
@@ -19,7 +21,7 @@ test: setup-test agent
 	$(CARGO) build --workspace
 	$(CARGO) test --workspace --no-run
 	$(CARGO) test -p dsfuzz-checkers --features parquet --lib parquet
-	$(SUDO) env PATH="$$PATH" $(CARGO) test --workspace --no-fail-fast
+	$(SUDO) env PATH="$$PATH" $(PATIENCE) $(CARGO) test --workspace --no-fail-fast
 
 ## Faults on real kernels: three Debian VMs under qemu. Not among the tests; ten minutes and more. Options: make test-vm ARGS="--only faults,power"
 test-vm: setup-vm

@@ -45,7 +45,7 @@ impl Scene {
     }
 }
 
-/// What the program told.
+/// The output of the program.
 #[derive(Debug)]
 struct ProgramOutput {
     code: i32,

@@ -34,10 +34,15 @@ fn the_nodes_of_the_plan_are_the_services_with_what_faults_need() {
         plan["cluster"]["nodes"].as_array().expect("nodes").iter().filter_map(Value::as_str).collect();
     assert_eq!(nodes.len(), 5);
     let key = plan["cluster"]["ssh"]["key"].as_str().expect("a key");
+    let image = service(&compose, "keys")["image"].clone();
+    let services = compose["services"].as_object().expect("services").keys().map(|name| service(&compose, name));
+    let builders = services.filter(|service| service["image"] == image && !service["build"].is_null());
+    let targets: Vec<Value> = builders.map(|service| service["build"]["target"].clone()).collect();
+    assert_eq!(targets, ["node"], "one service builds the image of the nodes");
     for node in &nodes {
         let service = service(&compose, node);
         assert_eq!(service["hostname"], *node);
-        assert_eq!(service["build"]["target"], "node");
+        assert_eq!((&service["image"], &service["pull_policy"]), (&image, &Value::from("never")), "{node}");
         for needed in ["NET_ADMIN", "SYS_PTRACE"] {
             assert!(
                 service["cap_add"].as_array().expect("capabilities").contains(&Value::from(needed)),

@@ -1,4 +1,4 @@
-//! The client of one's own: a Python program that behaves, and the many ways in which one may not.
+//! A user's own client: a Python program that keeps to the protocol, and the many ways to break it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #[path = "exec_client/shared.rs"]
 mod shared;
@@ -168,7 +168,7 @@ async fn a_good_client_answers_and_closes_and_its_stderr_is_kept() {
     assert_eq!(client.call(&add(105), TERMS).await.result, CallResult::fail("READONLY"));
     assert_eq!(client.call(&add(106), TERMS).await.result, CallResult::fail("refused"));
     client.close().await;
-    assert!(bench.path().join("closed").exists(), "it was told to close");
+    assert!(bench.path().join("closed").exists(), "it got the line that closes it");
     let kept = bench.path().join("stderr/client-set-7.stderr");
     until("its standard error is kept", || {
         std::fs::read_to_string(&kept).is_ok_and(|text| text.contains("stderr of n1 10.0.0.1 6379 7"))
@@ -364,7 +364,7 @@ async fn a_client_that_does_not_start_says_why() {
     }
 }
 
-/// A client that prepares the target: what it was told is its reply.
+/// A client that prepares the target: the parameters that it got are its reply.
 const PREPARING: &str = r#"
 import json, os, sys
 init = json.loads(sys.stdin.readline())

@@ -231,33 +231,13 @@ fn a_machine_without_user_namespaces_is_named_as_the_cause() {
     user.leaves_nothing();
 }
 
-/// Elections take half a second, so that short faults are long enough.
-const PLAN: &str = "\
-name: rootless
-cluster: {lab: 3}
-target: etcd
-options: {etcd: {heartbeat_ms: 50, election_ms: 500}}
-workload: {register: {keys: 4}}
-evidence: {ok_min: 20}
-load: {clients: 2n, rate: 100/s, time: 36s, deadline: 500ms}
-nemesis:
-  every: 7s
-  for: 5s
-  quiet_start: 2s
-  quiet_end: 5s
-  faults:
-    - partition: {shape: isolate-leader}
-    - kill: {nodes: minority}
-    - pause: {nodes: leader}
-    - clock: {jump: 60s}
-";
-
 #[test]
 fn a_run_without_root_has_every_fault_proven_and_healed() {
     for map in [Map::Range, Map::Single] {
         let user = PlainUser::new(map);
-        fs::write(user.path("plan.yaml"), PLAN).expect("written");
-        let said = user.run(&["run", &user.path("plan.yaml").display().to_string(), "--seed", "5"]);
+        fs::write(user.path("plan.yaml"), include_str!("end_to_end/right.yaml")).expect("written");
+        let plan = user.path("plan.yaml").display().to_string();
+        let said = user.run(&["run", &plan, "--seed", "5", "--set", "load.rate=100/s"]);
         assert_eq!(said.code, Some(0), "{map:?}: {}", said.text);
         assert!(said.text.contains("4 proven faults"), "{map:?}: {}", said.text);
         let results = fs::metadata(user.path("home/results")).expect("results");

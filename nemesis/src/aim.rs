@@ -505,22 +505,8 @@ mod tests {
     use serde_json::json;
 
     fn view(leaders: &[&str], former: &[&str]) -> ClusterView {
-        let node = |number: u8| NodeView {
-            name: format!("n{number}"),
-            address: [10, 0, 0, number].into(),
-            others: Vec::new(),
-            ports: Vec::new(),
-            port_roles: std::collections::BTreeMap::new(),
-            services: vec!["db".to_owned()],
-            own_kernel: false,
-        };
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        ClusterView {
-            nodes: (1..=5).map(node).collect(),
-            leaders: names(leaders),
-            former_leaders: names(former),
-            ..ClusterView::default()
-        }
+        let former_leaders = former.iter().map(|name| (*name).to_owned()).collect();
+        ClusterView { former_leaders, ..ClusterView::of(5, leaders) }
     }
 
     fn aim(json: serde_json::Value) -> Aim {

@@ -8,7 +8,7 @@ use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{ClusterView, NodeView, ResolvedFault, Unresolved};
-use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
+use crate::options::{FaultDefinition, FaultSource, Symbolic, SymbolicFault};
 use crate::protocol::{Injection, ability};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
@@ -94,31 +94,17 @@ impl FaultDefinition for ClockOptions {
         self.lasts
     }
 
-    fn named_nodes(&self) -> Vec<String> {
-        crate::aim::named(self.nodes.items())
+    fn aims(&self) -> Vec<Aim> {
+        self.nodes.items().to_vec()
+    }
+
+    fn nodes_mut(&mut self) -> Option<&mut Choice<Aim>> {
+        Some(&mut self.nodes)
     }
 
     fn silences_all(&self) -> bool {
         // Nodes serve with wrong clocks too.
         false
-    }
-
-    fn leader_words(&self) -> Vec<String> {
-        crate::aim::leader_words(self.nodes.items())
-    }
-
-    fn leaderless(&mut self) {}
-
-    fn named_faults(&self) -> Vec<String> {
-        crate::aim::named_faults(self.nodes.items())
-    }
-
-    fn together(&mut self) -> Result<(), String> {
-        crate::aim::take_together(&mut self.nodes)
-    }
-
-    fn agent_paths(&self) -> AgentPaths {
-        AgentPaths::NotNeeded
     }
 
     fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
@@ -232,7 +218,7 @@ impl ClockSkew {
         }
     }
 
-    /// So many hundredths of its amount, but never nothing.
+    /// This number of hundredths of its amount, but never nothing.
     fn hundredths(self, count: u64) -> ClockSkew {
         let count = count.cast_signed();
         self.with(|amount| match (amount / 100).saturating_mul(count) + amount % 100 * count / 100 {
@@ -303,17 +289,8 @@ impl Symbolic for ClockFault {
         format!("clock {skew} {}", self.nodes.words())
     }
 
-    fn aims_at_leader(&self) -> bool {
-        self.nodes.at_leader()
-    }
-
-    fn needs_leader(&self) -> bool {
-        self.nodes.needs_leader()
-    }
-
-    fn turn_to_leader(&mut self) -> bool {
-        // A wrong clock need not move the leadership, so it cannot replace a fault that does.
-        false
+    fn aims(&self) -> Vec<&PlannedAim> {
+        vec![&self.nodes]
     }
 
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
@@ -415,21 +392,12 @@ mod tests {
     use super::*;
 
     fn view(own_kernel: bool) -> ClusterView {
-        let node = |number: u8| NodeView {
-            name: format!("n{number}"),
-            address: [10, 0, 0, number].into(),
-            others: Vec::new(),
-            ports: Vec::new(),
-            port_roles: std::collections::BTreeMap::new(),
-            services: vec!["db".into(), "proxy".into()],
-            own_kernel,
-        };
-        ClusterView {
-            nodes: (1..=3).map(node).collect(),
-            leaders: vec!["n2".into()],
-            control_boot_id: "boot".into(),
-            ..ClusterView::default()
+        let mut view = ClusterView { control_boot_id: "boot".into(), ..ClusterView::of(3, &["n2"]) };
+        for node in &mut view.nodes {
+            node.services.push("proxy".to_owned());
+            node.own_kernel = own_kernel;
         }
+        view
     }
 
     fn drawn(options: &ClockOptions, seed: u64) -> SymbolicFault {

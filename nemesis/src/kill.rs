@@ -160,21 +160,13 @@ pub type KillFault = ServiceFault<Killing>;
 impl ServiceOptions for KillOptions {
     type Effect = Killing;
 
-    fn nodes(&self) -> Choice<Aim> {
-        self.nodes.clone()
+    fn parts(self) -> (Choice<Aim>, Option<Span>, Killing) {
+        let KillOptions { nodes, lasts, process, only, command, signal, grace, start } = self;
+        (nodes, lasts, Killing { taken: TakenProcesses { process, only, command }, signal, grace, start })
     }
 
     fn nodes_mut(&mut self) -> &mut Choice<Aim> {
         &mut self.nodes
-    }
-
-    fn lasts(&self) -> Option<Span> {
-        self.lasts
-    }
-
-    fn effect(&self) -> Killing {
-        let taken = TakenProcesses { process: self.process.clone(), only: self.only, command: self.command.clone() };
-        Killing { taken, signal: self.signal, grace: self.grace, start: self.start.clone() }
     }
 }
 

@@ -1,7 +1,8 @@
 //! [`NemesisOptions`]: the `nemesis:` part of a plan, and [`FaultOptions`], the one list of faults.
 mod mistakes;
 
-use crate::aim::PlannedAim;
+use crate::aim::{Aim, PlannedAim};
+use crate::choice::Choice;
 use crate::facts::{FaultFacts, Leaves, VerifiedBy};
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
 use crate::schedule::{ScheduledFault, ScheduledKind};
@@ -127,8 +128,14 @@ pub enum AgentPaths {
 pub(crate) trait FaultDefinition {
     /// The duration, if the plan sets it for this fault.
     fn lasts(&self) -> Option<Span>;
+    /// The choices of nodes in the options.
+    fn aims(&self) -> Vec<Aim>;
+    /// The option `nodes`, to be changed; none if it is left out.
+    fn nodes_mut(&mut self) -> Option<&mut Choice<Aim>>;
     /// Names of nodes in the options.
-    fn named_nodes(&self) -> Vec<String>;
+    fn named_nodes(&self) -> Vec<String> {
+        crate::aim::named(&self.aims())
+    }
     /// The process of the recipe in the options.
     fn named_process(&self) -> Option<String> {
         None
@@ -138,21 +145,27 @@ pub(crate) trait FaultDefinition {
         Vec::new()
     }
     /// Whether it may silence every node at once.
-    fn silences_all(&self) -> bool;
+    fn silences_all(&self) -> bool {
+        self.aims().contains(&Aim::All)
+    }
     /// The plan's words for the leader in the options.
-    fn leader_words(&self) -> Vec<String>;
+    fn leader_words(&self) -> Vec<String> {
+        crate::aim::leader_words(&self.aims())
+    }
     /// Removes open choices that need a leader, if others are left.
-    fn leaderless(&mut self);
+    fn leaderless(&mut self) {}
     /// Ids of faults of the schedule whose nodes it takes.
     fn named_faults(&self) -> Vec<String> {
-        Vec::new()
+        crate::aim::named_faults(&self.aims())
     }
     /// Makes one choice of a list of nodes: all of them together, as a schedule means it.
     fn together(&mut self) -> Result<(), String> {
-        Ok(())
+        self.nodes_mut().map_or(Ok(()), crate::aim::take_together)
     }
     /// How agents must hear each other to verify it.
-    fn agent_paths(&self) -> AgentPaths;
+    fn agent_paths(&self) -> AgentPaths {
+        AgentPaths::NotNeeded
+    }
     /// Port roles of the recipe in the options, each with the option that names it.
     fn port_roles(&self) -> Vec<(&'static str, String)> {
         Vec::new()
@@ -179,11 +192,15 @@ pub(crate) trait FaultSource {
 pub(crate) trait Symbolic {
     /// In symbols, the fault's name first.
     fn describe(&self) -> String;
+    /// The nodes that it takes.
+    fn aims(&self) -> Vec<&PlannedAim>;
     /// Whether it takes the leader of the moment.
-    fn aims_at_leader(&self) -> bool;
+    fn aims_at_leader(&self) -> bool {
+        self.aims().into_iter().any(PlannedAim::at_leader)
+    }
     /// Whether only the roles of the moment say which nodes it takes.
     fn needs_leader(&self) -> bool {
-        self.aims_at_leader()
+        self.aims().into_iter().any(PlannedAim::needs_leader)
     }
     /// Whether its nodes are taken one after the other, each when the one before is ready again.
     fn rolling(&self) -> bool {
@@ -193,8 +210,10 @@ pub(crate) trait Symbolic {
     fn more_needs(&self) -> Vec<&'static str> {
         Vec::new()
     }
-    /// Aims it at the leader, if the plan left the choice of nodes open. Returns whether it did.
-    fn turn_to_leader(&mut self) -> bool;
+    /// Aims it at the leader, if it may move the leadership and the plan left the choice of nodes open. Returns whether it did.
+    fn turn_to_leader(&mut self) -> bool {
+        false
+    }
     /// Binds it to nodes.
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved>;
     /// The options that draw nothing else than this fault; none if no options do.
@@ -421,7 +440,7 @@ faults! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::{NodeView, Verification};
+    use crate::fault::Verification;
     use serde_json::json;
 
     #[test]
@@ -438,25 +457,11 @@ mod tests {
 
     #[test]
     fn faults_are_verified_and_cut_as_their_facts_say() {
-        let node = |number: u8| NodeView {
-            name: format!("n{number}"),
-            address: [10, 0, 0, number].into(),
-            others: Vec::new(),
-            ports: Vec::new(),
-            port_roles: std::collections::BTreeMap::new(),
-            services: vec!["db".to_owned()],
-            own_kernel: false,
-        };
-        let view = ClusterView {
-            nodes: (1..=5).map(node).collect(),
-            leaders: vec!["n2".to_owned()],
-            ..ClusterView::default()
-        };
         for facts in FAULTS {
             let options: FaultOptions = serde_json::from_value(json!({facts.name: {}})).expect("defaults");
             let own =
                 |node: u8| (format!("n{node}"), [(String::new(), crate::protocol::OwnCommands::default())].into());
-            let view = ClusterView { own: (1..=5).map(own).collect(), ..view.clone() };
+            let view = ClusterView { own: (1..=5).map(own).collect(), ..ClusterView::of(5, &["n2"]) };
             let mut draws = options.draws(5).expect("five nodes");
             for seed in 0..20 {
                 let fault = draws.draw(&mut Rng::new(seed, "facts", 0)).resolve(&view).expect("resolved");

@@ -225,10 +225,6 @@ impl PacketOptions {
     fn roles(&self) -> Vec<String> {
         self.ports.iter().flat_map(|ports| ports.items().to_vec()).collect()
     }
-
-    fn aims(&self) -> Vec<Aim> {
-        self.nodes.as_ref().map_or_else(|| vec![Aim::Minority], |nodes| nodes.items().to_vec())
-    }
 }
 
 fn default_effects() -> Vec<PacketEffect> {
@@ -264,6 +260,14 @@ impl FaultDefinition for PacketOptions {
         self.lasts
     }
 
+    fn aims(&self) -> Vec<Aim> {
+        self.nodes.as_ref().map_or_else(|| vec![Aim::Minority], |nodes| nodes.items().to_vec())
+    }
+
+    fn nodes_mut(&mut self) -> Option<&mut Choice<Aim>> {
+        self.nodes.as_mut()
+    }
+
     fn named_nodes(&self) -> Vec<String> {
         match &self.link {
             Some(LinkAim { from, to }) => vec![from.clone(), to.clone()],
@@ -279,20 +283,6 @@ impl FaultDefinition for PacketOptions {
         };
         let all = self.link.is_none() && self.aims().iter().any(|aim| matches!(aim, Aim::All | Aim::Majority));
         all && self.effects().is_ok_and(|effects| effects.iter().any(hard))
-    }
-
-    fn leader_words(&self) -> Vec<String> {
-        crate::aim::leader_words(&self.aims())
-    }
-
-    fn leaderless(&mut self) {}
-
-    fn named_faults(&self) -> Vec<String> {
-        crate::aim::named_faults(&self.aims())
-    }
-
-    fn together(&mut self) -> Result<(), String> {
-        self.nodes.as_mut().map_or(Ok(()), crate::aim::take_together)
     }
 
     fn agent_paths(&self) -> AgentPaths {
@@ -434,17 +424,8 @@ impl Symbolic for PacketFault {
         format!("packet {} {place}{}", self.effect.words(), self.end())
     }
 
-    fn aims_at_leader(&self) -> bool {
-        self.link.is_none() && self.nodes.at_leader()
-    }
-
-    fn needs_leader(&self) -> bool {
-        self.link.is_none() && self.nodes.needs_leader()
-    }
-
-    fn turn_to_leader(&mut self) -> bool {
-        // It need not move the leadership, so it cannot replace a fault that does.
-        false
+    fn aims(&self) -> Vec<&PlannedAim> {
+        if self.link.is_some() { Vec::new() } else { vec![&self.nodes] }
     }
 
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
@@ -488,20 +469,15 @@ impl Symbolic for PacketFault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::NodeView;
     use serde_json::json;
 
     fn view() -> ClusterView {
-        let node = |number: u8| NodeView {
-            name: format!("n{number}"),
-            address: [10, 0, 0, number].into(),
-            others: Vec::new(),
-            ports: vec![2379, 2380],
-            port_roles: [("client".to_owned(), 2379), ("peer".to_owned(), 2380)].into(),
-            services: vec!["db".into()],
-            own_kernel: false,
-        };
-        ClusterView { nodes: (1..=3).map(node).collect(), leaders: vec!["n2".into()], ..ClusterView::default() }
+        let mut view = ClusterView::of(3, &["n2"]);
+        for node in &mut view.nodes {
+            node.ports = vec![2379, 2380];
+            node.port_roles = [("client".to_owned(), 2379), ("peer".to_owned(), 2380)].into();
+        }
+        view
     }
 
     fn options(json: serde_json::Value) -> PacketOptions {

@@ -70,12 +70,12 @@ impl FaultDefinition for PartitionOptions {
         self.lasts
     }
 
-    fn named_nodes(&self) -> Vec<String> {
-        self.cut.as_ref().map(|cut| crate::aim::named(&cut.aims())).unwrap_or_default()
+    fn aims(&self) -> Vec<Aim> {
+        self.cut.as_ref().map(Cut::aims).unwrap_or_default()
     }
 
-    fn named_faults(&self) -> Vec<String> {
-        self.cut.as_ref().map(|cut| crate::aim::named_faults(&cut.aims())).unwrap_or_default()
+    fn nodes_mut(&mut self) -> Option<&mut Choice<Aim>> {
+        None
     }
 
     fn silences_all(&self) -> bool {
@@ -271,12 +271,16 @@ impl Symbolic for PartitionFault {
         format!("partition {}: {sides}{}", self.shape, self.means.words())
     }
 
+    fn aims(&self) -> Vec<&PlannedAim> {
+        self.cut.iter().flat_map(|cut| cut.aims()).collect()
+    }
+
     fn aims_at_leader(&self) -> bool {
-        self.order.leader_first || self.cut.iter().flat_map(|cut| cut.aims()).any(PlannedAim::at_leader)
+        self.order.leader_first || self.aims().into_iter().any(PlannedAim::at_leader)
     }
 
     fn needs_leader(&self) -> bool {
-        self.order.leader_first || self.cut.iter().flat_map(|cut| cut.aims()).any(PlannedAim::needs_leader)
+        self.order.leader_first || self.aims().into_iter().any(PlannedAim::needs_leader)
     }
 
     fn turn_to_leader(&mut self) -> bool {

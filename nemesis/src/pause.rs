@@ -60,21 +60,13 @@ pub type PauseFault = ServiceFault<Pausing>;
 impl ServiceOptions for PauseOptions {
     type Effect = Pausing;
 
-    fn nodes(&self) -> Choice<Aim> {
-        self.nodes.clone()
+    fn parts(self) -> (Choice<Aim>, Option<Span>, Pausing) {
+        let PauseOptions { nodes, lasts, process, only, command } = self;
+        (nodes, lasts, Pausing { taken: TakenProcesses { process, only, command } })
     }
 
     fn nodes_mut(&mut self) -> &mut Choice<Aim> {
         &mut self.nodes
-    }
-
-    fn lasts(&self) -> Option<Span> {
-        self.lasts
-    }
-
-    fn effect(&self) -> Pausing {
-        let taken = TakenProcesses { process: self.process.clone(), only: self.only, command: self.command.clone() };
-        Pausing { taken }
     }
 }
 

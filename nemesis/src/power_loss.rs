@@ -5,7 +5,7 @@ use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
-use crate::options::{AgentPaths, FaultDefinition, FaultOptions, FaultSource, Symbolic, SymbolicFault, Written};
+use crate::options::{FaultDefinition, FaultOptions, FaultSource, Symbolic, SymbolicFault, Written};
 use crate::protocol::{Injection, ability};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
@@ -49,30 +49,12 @@ impl FaultDefinition for PowerLossOptions {
         self.lasts
     }
 
-    fn named_nodes(&self) -> Vec<String> {
-        crate::aim::named(self.nodes.items())
+    fn aims(&self) -> Vec<Aim> {
+        self.nodes.items().to_vec()
     }
 
-    fn silences_all(&self) -> bool {
-        self.nodes.items().contains(&Aim::All)
-    }
-
-    fn leader_words(&self) -> Vec<String> {
-        crate::aim::leader_words(self.nodes.items())
-    }
-
-    fn leaderless(&mut self) {}
-
-    fn named_faults(&self) -> Vec<String> {
-        crate::aim::named_faults(self.nodes.items())
-    }
-
-    fn together(&mut self) -> Result<(), String> {
-        crate::aim::take_together(&mut self.nodes)
-    }
-
-    fn agent_paths(&self) -> AgentPaths {
-        AgentPaths::NotNeeded
+    fn nodes_mut(&mut self) -> Option<&mut Choice<Aim>> {
+        Some(&mut self.nodes)
     }
 
     fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
@@ -120,12 +102,8 @@ impl Symbolic for PowerLossFault {
         format!("{} {}{}", FACTS.name, self.words(), self.nodes.words())
     }
 
-    fn aims_at_leader(&self) -> bool {
-        self.nodes.at_leader()
-    }
-
-    fn needs_leader(&self) -> bool {
-        self.nodes.needs_leader()
+    fn aims(&self) -> Vec<&PlannedAim> {
+        vec![&self.nodes]
     }
 
     fn turn_to_leader(&mut self) -> bool {

@@ -84,23 +84,15 @@ pub type RestartFault = ServiceFault<Restarting>;
 impl ServiceOptions for RestartOptions {
     type Effect = Restarting;
 
-    fn nodes(&self) -> Choice<Aim> {
-        let left_out = if self.rolling { Aim::All } else { Restarting::AIM };
-        self.nodes.clone().unwrap_or(Choice::one(left_out))
+    fn parts(mut self) -> (Choice<Aim>, Option<Span>, Restarting) {
+        let nodes = self.nodes_mut().clone();
+        let RestartOptions { nodes: _, lasts, process, every, rolling, signal, grace } = self;
+        (nodes, lasts, Restarting { process, every, rolling, signal, grace })
     }
 
     fn nodes_mut(&mut self) -> &mut Choice<Aim> {
-        let left_out = ServiceOptions::nodes(self);
-        self.nodes.get_or_insert(left_out)
-    }
-
-    fn lasts(&self) -> Option<Span> {
-        self.lasts
-    }
-
-    fn effect(&self) -> Restarting {
-        let (every, rolling, signal, grace) = (self.every, self.rolling, self.signal, self.grace);
-        Restarting { process: self.process.clone(), every, rolling, signal, grace }
+        let left_out = if self.rolling { Aim::All } else { Restarting::AIM };
+        self.nodes.get_or_insert(Choice::one(left_out))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::FaultFacts;
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
-use crate::options::{AgentPaths, FaultDefinition, FaultOptions, FaultSource, Symbolic, SymbolicFault, Written};
+use crate::options::{FaultDefinition, FaultOptions, FaultSource, Symbolic, SymbolicFault, Written};
 use crate::protocol::{Injection, Only, ProcessSelection};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
@@ -57,60 +57,43 @@ pub(crate) struct NodePlace {
 }
 
 /// The options of a fault of services as a plan has them.
-pub(crate) trait ServiceOptions {
+pub(crate) trait ServiceOptions: Clone {
     /// The kind.
     type Effect: ServiceEffect;
-    /// The nodes.
-    fn nodes(&self) -> Choice<Aim>;
+    /// The nodes, the duration and the other options.
+    fn parts(self) -> (Choice<Aim>, Option<Span>, Self::Effect);
     /// The nodes, to be changed.
     fn nodes_mut(&mut self) -> &mut Choice<Aim>;
-    /// The duration.
-    fn lasts(&self) -> Option<Span>;
-    /// The other options.
-    fn effect(&self) -> Self::Effect;
 }
 
 impl<O: ServiceOptions> FaultDefinition for O {
     fn lasts(&self) -> Option<Span> {
-        ServiceOptions::lasts(self)
+        self.clone().parts().1
     }
 
-    fn named_nodes(&self) -> Vec<String> {
-        crate::aim::named(self.nodes().items())
+    fn aims(&self) -> Vec<Aim> {
+        self.clone().parts().0.items().to_vec()
+    }
+
+    fn nodes_mut(&mut self) -> Option<&mut Choice<Aim>> {
+        Some(ServiceOptions::nodes_mut(self))
     }
 
     fn named_process(&self) -> Option<String> {
-        self.effect().process().map(str::to_owned)
+        self.clone().parts().2.process().map(str::to_owned)
     }
 
     fn mistakes(&self, lasts: Span) -> Vec<String> {
-        self.effect().mistakes(lasts)
+        self.clone().parts().2.mistakes(lasts)
     }
 
     fn silences_all(&self) -> bool {
-        self.nodes().items().contains(&Aim::All) && self.effect().process().is_none()
-    }
-
-    fn leader_words(&self) -> Vec<String> {
-        crate::aim::leader_words(self.nodes().items())
-    }
-
-    fn leaderless(&mut self) {}
-
-    fn named_faults(&self) -> Vec<String> {
-        crate::aim::named_faults(self.nodes().items())
-    }
-
-    fn together(&mut self) -> Result<(), String> {
-        crate::aim::take_together(self.nodes_mut())
-    }
-
-    fn agent_paths(&self) -> AgentPaths {
-        AgentPaths::NotNeeded
+        self.aims().contains(&Aim::All) && self.named_process().is_none()
     }
 
     fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
-        Ok(Box::new(ServiceSource { aims: Bag::of(self.nodes().items().to_vec()), nodes, effect: self.effect() }))
+        let (aims, _, effect) = self.clone().parts();
+        Ok(Box::new(ServiceSource { aims: Bag::of(aims.items().to_vec()), nodes, effect }))
     }
 }
 
@@ -142,12 +125,8 @@ impl<E: ServiceEffect> Symbolic for ServiceFault<E> {
         format!("{} {}{}", E::FACTS.name, spaced(&self.effect.describe()), self.nodes.words())
     }
 
-    fn aims_at_leader(&self) -> bool {
-        self.nodes.at_leader()
-    }
-
-    fn needs_leader(&self) -> bool {
-        self.nodes.needs_leader()
+    fn aims(&self) -> Vec<&PlannedAim> {
+        vec![&self.nodes]
     }
 
     fn rolling(&self) -> bool {

@@ -114,3 +114,28 @@ impl std::fmt::Display for Unresolved {
 }
 
 impl std::error::Error for Unresolved {}
+
+#[cfg(test)]
+impl NodeView {
+    /// Node `n<number>`, which runs the service `db`.
+    pub(crate) fn of(number: usize) -> NodeView {
+        NodeView {
+            name: format!("n{number}"),
+            address: [10, 0, 0, u8::try_from(number).expect("a small number")].into(),
+            others: Vec::new(),
+            ports: Vec::new(),
+            port_roles: BTreeMap::new(),
+            services: vec!["db".to_owned()],
+            own_kernel: false,
+        }
+    }
+}
+
+#[cfg(test)]
+impl ClusterView {
+    /// This number of nodes, of which these lead.
+    pub(crate) fn of(nodes: usize, leaders: &[&str]) -> ClusterView {
+        let leaders = leaders.iter().map(|name| (*name).to_owned()).collect();
+        ClusterView { nodes: (1..=nodes).map(NodeView::of).collect(), leaders, ..ClusterView::default() }
+    }
+}

@@ -88,7 +88,7 @@ type KeyLine = (&'static str, &'static str, &'static str);
 
 const LOAD: &[KeyLine] = &[
     ("clients", "2n", "2n is two for each node"),
-    ("on_leader", "", "so many of them follow the leader, the others stay at their nodes"),
+    ("on_leader", "", "this share of them follows the leader, the others stay at their nodes"),
     ("rate", "400/s", "all clients together; left out: as fast as possible"),
     ("time", "60s", ""),
 ];
@@ -109,7 +109,7 @@ fn lines(keys: &[KeyLine], given: &BTreeMap<String, serde_json::Value>) -> Strin
 }
 
 impl Fitting {
-    /// Of a built-in target; a recipe of one's own is not read.
+    /// Of a built-in target; a user's own recipe is not read.
     fn of(target: Option<&str>) -> Fitting {
         let loaded = target.and_then(|name| targets::load(name, Path::new(""), &BTreeMap::new()).ok());
         let carried = |target: &Target| WORKLOADS.iter().find(|doc| target.carries(doc.name, doc.object));

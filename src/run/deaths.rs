@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(recorded[0].step, ProcessStep::Ended, "who killed it is not known");
         let foreign = Death { oom_of_machine: true, ..death(9, "signal 9 (SIGKILL)", 3) };
         let recorded = deaths.news(said(vec![foreign], 0));
-        assert_eq!(recorded[0].step, ProcessStep::Ended, "a count of the machine names nobody");
+        assert_eq!(recorded[0].step, ProcessStep::Ended, "a count of the machine names no process");
         assert!(recorded[0].detail[0].contains("not known"), "{:?}", recorded[0].detail);
     }
 

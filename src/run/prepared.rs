@@ -198,7 +198,7 @@ mod tests {
         let (began, readiness) = done.expect("a load");
         assert!(began - before >= OPENING && readiness.ready == 3, "the opening is no part of the load");
         assert_eq!(opens.0.lock().expect("no panic").len(), 3, "the load was given clients that are open");
-        assert_eq!(opens.1.load(Ordering::SeqCst), 2, "nobody took two of them");
+        assert_eq!(opens.1.load(Ordering::SeqCst), 2, "no worker took two of them");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! What is refused with 254 before a node is touched, or before anything is judged, and what is told before.
+//! What is refused with 254 before a node is touched, or before anything is judged, and what the program says before.
 use super::{PLAN, Scene};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;

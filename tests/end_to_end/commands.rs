@@ -80,7 +80,7 @@ fn heal_undoes_what_is_left_when_nobody_else_could() {
     let plan = stage.write("plan.yaml", &plan);
     let mut run = stage.start(&["run", &plan]);
     stage.await_proven(&mut run);
-    // The agent and its guardian at once, while control cannot start others: nobody is left who could heal.
+    // The agent and its guardian at once, while control cannot start others: none is left that could heal.
     run.signal(Signal::SIGSTOP);
     // Stopped first, so that neither sees the other die.
     let all = r#"

@@ -1,4 +1,4 @@
-//! The target's own death, and nodes that two runs want: each is told, and neither is silently repaired or fought over.
+//! The target's own death, and nodes that two runs want: each is reported, and neither is silently repaired or fought over.
 use crate::nodes::Lab;
 use crate::stage::{Stage, eventually, history};
 use dsfuzz::store::{RunInfo, RunVerdict};

@@ -1,11 +1,11 @@
-//! What the program told ([`ProgramOutput`]), and a program under way ([`Running`]).
+//! The output of the program ([`ProgramOutput`]), and a program under way ([`Running`]).
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Output};
 
-/// What the program told.
+/// The output of the program.
 #[derive(Debug)]
 pub(crate) struct ProgramOutput {
     pub(crate) code: i32,
@@ -80,7 +80,7 @@ impl Running {
         kill(Pid::from_raw(pid), signal).expect("signalled");
     }
 
-    /// What it told, once it has ended by itself.
+    /// Its output, once it has ended by itself.
     pub(crate) fn wait(mut self) -> ProgramOutput {
         let status = self.child.wait().expect("waited");
         self.output(status)

@@ -3,35 +3,10 @@ use crate::stage::{Stage, history};
 use dsfuzz::store::{RunDir, RunInfo, RunVerdict};
 use dsfuzz_checkers::Severity;
 
-/// Elections take half a second here, so that a short fault is long enough for them. A write that was on its way to the
-/// leader that is cut off waits for its deadline also on the other side; a short one leaves that side time for others.
-const PLAN: &str = "\
-cluster: {lab: 3}
-target: etcd
-options: {etcd: {heartbeat_ms: 50, election_ms: 500}}
-workload: {register: {keys: 4}}
-evidence: {ok_min: 20}
-";
-
-const BREAK: &str = "\
-name: right
-load: {clients: 2n, rate: 200/s, time: 36s, deadline: 500ms}
-nemesis:
-  every: 7s
-  for: 5s
-  quiet_start: 2s
-  quiet_end: 5s
-  faults:
-    - partition: {shape: isolate-leader}
-    - kill: {nodes: minority}
-    - pause: {nodes: leader}
-    - clock: {jump: 60s}
-";
-
 #[test]
 fn etcd_keeps_its_promise_through_every_fault_and_every_file_is_there() {
     let stage = Stage::new();
-    let plan = stage.write("plan.yaml", &format!("{PLAN}{BREAK}"));
+    let plan = stage.write("plan.yaml", include_str!("right.yaml"));
     let run = stage.start(&["run", &plan, "--seed", "5"]);
     let own_lab = format!("run-{}", run.id());
     let output = run.wait().exits(0);
@@ -83,6 +58,11 @@ fn stale_reads_are_found_and_found_again_from_the_files_alone() {
     let stage = Stage::new();
     let wrong = "\
 name: wrong
+cluster: {lab: 3}
+target: etcd
+options: {etcd: {heartbeat_ms: 50, election_ms: 500}}
+workload: {register: {keys: 4}}
+evidence: {ok_min: 20}
 load: {clients: 2n, rate: 300/s, time: 26s, deadline: 300ms}
 nemesis:
   every: 9s
@@ -91,7 +71,7 @@ nemesis:
   quiet_end: 5s
   faults: [{partition: {shape: isolate-leader}}]
 ";
-    let plan = stage.write("plan.yaml", &format!("{PLAN}{wrong}"));
+    let plan = stage.write("plan.yaml", wrong);
     stage.run(&["run", &plan, "--seed", "3", "--set", "options.etcd.serializable=true"]).exits(1);
 
     let dir = stage.latest("wrong");

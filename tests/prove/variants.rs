@@ -47,7 +47,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     variant("power-loss-torn", "power-loss", "{nodes: one, torn: 50}"),
     variant("disk-full", "disk", "{effect: full}"),
     variant("disk-read-only", "disk", "{effect: read-only}"),
-    variant("disk-slow", "disk", "{effect: {slow: {}}}"),
+    variant("disk-slow", "disk", "{effect: {slow: {read: 200ms, write: 200ms}}}"),
     variant("disk-slow-fsync", "disk", "{effect: {slow-fsync: {}}}"),
     variant("disk-errors", "disk", "{effect: {errors: {on: fsync}}}"),
     variant("disk-bit-flip", "disk", "{effect: {bit-flip: {}}}"),

@@ -73,7 +73,7 @@ impl Cgroup {
     }
 
     /// Whether a freeze was requested.
-    pub(crate) fn told_to_freeze(&self) -> bool {
+    pub(crate) fn freeze_requested(&self) -> bool {
         fs::read_to_string(self.path.join("cgroup.freeze")).is_ok_and(|text| text.trim() == "1")
     }
 
@@ -90,7 +90,7 @@ impl Cgroup {
     /// Thaws it, if it is or may be frozen. Processes stopped by signals alone need no writable cgroup.
     pub(crate) fn thaw(&self) -> Result<(), String> {
         let events = fs::read_to_string(self.path.join("cgroup.events")).unwrap_or_default();
-        if events.lines().any(|line| line == "frozen 0") && !self.told_to_freeze() {
+        if events.lines().any(|line| line == "frozen 0") && !self.freeze_requested() {
             return Ok(());
         }
         self.freeze(false)

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long processes may take to vanish after SIGKILL.
-const VANISHING: Duration = Duration::from_secs(3);
+pub(crate) const VANISHING: Duration = Duration::from_secs(3);
 /// Time between two looks at processes that outlive the first process of their service.
 const OTHERS: Duration = Duration::from_millis(200);
 /// Size of a log from which the room of its older part is released.
@@ -281,7 +281,7 @@ impl Services {
         let cgroup = self.cgroups.as_ref().and_then(|root| Cgroup::make(&root.join(name)).ok());
         let entrance = cgroup.as_ref().and_then(|cgroup| cgroup.entrance().ok());
         let cgroup = cgroup.filter(|_| entrance.is_some());
-        let paused = cgroup.as_ref().is_some_and(Cgroup::told_to_freeze);
+        let paused = cgroup.as_ref().is_some_and(Cgroup::freeze_requested);
         // It is empty. A process in a frozen cgroup would never reach its exec.
         let cgroup = cgroup.filter(|cgroup| !paused || cgroup.freeze(false).is_ok());
         let entrance = entrance.filter(|_| cgroup.is_some());

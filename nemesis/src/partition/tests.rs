@@ -3,21 +3,12 @@ use super::*;
 use std::collections::BTreeSet;
 
 fn view(nodes: usize, leader: Option<usize>) -> ClusterView {
-    let node = |position: usize| NodeView {
-        name: format!("n{}", position + 1),
-        address: [10, 0, 0, position as u8 + 1].into(),
-        others: Vec::new(),
-        ports: Vec::new(),
-        port_roles: [("client".to_owned(), 79), ("peer".to_owned(), 80)].into(),
-        services: vec!["db".into()],
-        own_kernel: false,
-    };
-    ClusterView {
-        nodes: (0..nodes).map(node).collect(),
-        leaders: leader.map(|position| format!("n{}", position + 1)).into_iter().collect(),
-        control_boot_id: String::new(),
-        ..ClusterView::default()
+    let leaders = leader.map(|position| format!("n{}", position + 1)).into_iter().collect();
+    let mut view = ClusterView { leaders, ..ClusterView::of(nodes, &[]) };
+    for node in &mut view.nodes {
+        node.port_roles = [("client".to_owned(), 79), ("peer".to_owned(), 80)].into();
     }
+    view
 }
 
 fn drawn(shape: Shape, nodes: usize, seed: u64) -> PartitionFault {

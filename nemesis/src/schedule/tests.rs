@@ -1,5 +1,5 @@
 use super::*;
-use crate::fault::{BoundFault, ClusterView, NodeView, PlannedFault, resolve};
+use crate::fault::{BoundFault, ClusterView, PlannedFault, resolve};
 use crate::options::NemesisOptions;
 use crate::timetable::{ClusterShape, Timetable, timetable};
 use serde_json::{Value, json};
@@ -18,23 +18,8 @@ fn names(count: u8) -> Vec<String> {
 }
 
 fn view(leaders: &[&str], former: &[&str]) -> ClusterView {
-    let node = |name: String| NodeView {
-        address: [10, 0, 0, name[1..].parse().expect("a number")].into(),
-        name,
-        others: Vec::new(),
-        ports: Vec::new(),
-        port_roles: std::collections::BTreeMap::new(),
-        services: vec!["db".to_owned()],
-        own_kernel: false,
-    };
-    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    ClusterView {
-        nodes: names(5).into_iter().map(node).collect(),
-        leaders: owned(leaders),
-        former_leaders: owned(former),
-        exact: true,
-        ..ClusterView::default()
-    }
+    let former_leaders = former.iter().map(|name| (*name).to_owned()).collect();
+    ClusterView { former_leaders, exact: true, ..ClusterView::of(5, leaders) }
 }
 
 fn plan(schedule: Value, seed: u64) -> Timetable {

@@ -178,7 +178,7 @@ async fn silence_from_the_start_proves_nothing() {
     assert!(!outcomes[0].healed);
     stage.cluster.change("n3", |node| node.wrong.unreachable = false);
     assert!(stage.executor.heal_all().await.iter().all(|heal| heal.healed));
-    assert_eq!(stage.steps().last(), Some(&Healed), "the heal of an open fault is told when it comes");
+    assert_eq!(stage.steps().last(), Some(&Healed), "the heal of an open fault is recorded when it comes");
 }
 
 #[tokio::test(start_paused = true)]

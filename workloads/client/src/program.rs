@@ -30,7 +30,8 @@ pub trait Client: Sized + Send + 'static {
     /// Connects. Must not change the target's state.
     fn open(init: Init) -> impl Future<Output = Result<Self, CallError>> + Send;
 
-    /// Carries out one call. `init` has said for which workload.
+    /// Carries out one call. `init` has said for which workload. It is dropped shortly before the call's deadline, and the answer
+    /// is `info`.
     fn call(&mut self, call: &Call) -> impl Future<Output = Result<Reply, CallError>> + Send;
 
     /// Closes the connection properly.
@@ -96,10 +97,7 @@ impl CallError {
 }
 
 /// The answer to a call, given up a little before its deadline, so that the reason still comes in time.
-///
-/// # Errors
-/// Those of the answer; `info` with the code `timeout` without one.
-pub async fn in_time(call: &Call, answer: impl Future<Output = Result<Reply, CallError>>) -> Result<Reply, CallError> {
+async fn in_time(call: &Call, answer: impl Future<Output = Result<Reply, CallError>>) -> Result<Reply, CallError> {
     let within = Duration::from_millis(call.deadline_ms - call.deadline_ms / 20);
     let late = |_| Err(CallError::info("timeout", format!("no answer within {} ms", within.as_millis())));
     tokio::time::timeout(within, answer).await.unwrap_or_else(late)
@@ -204,7 +202,7 @@ async fn serve_one<C: Client>(first: &str, mut lines: Lines<impl AsyncBufRead + 
 
 async fn answered<C: Client>(client: &mut C, call: &Call) -> Answer {
     let id = call.id;
-    match client.call(call).await {
+    match in_time(call, client.call(call)).await {
         Ok(Reply { value, node }) => Answer::Ok { id, value, node },
         Err(error) if error.certain => Answer::Fail(error.line(Some(id))),
         Err(error) => Answer::Info(error.line(Some(id))),

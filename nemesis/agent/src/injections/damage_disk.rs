@@ -16,10 +16,7 @@ pub(super) struct DamageDisk<'a> {
 
 impl Inject for DamageDisk<'_> {
     fn refusal(&self, context: &Context<'_>) -> Option<String> {
-        if context.services.disks().is_empty() {
-            return Some("no folder of this node is under a layer, so no file can be damaged".to_owned());
-        }
-        kill::in_use(self.services, context)
+        kill::no_layer(context, "no file can be damaged").or_else(|| kill::in_use(self.services, context))
     }
 
     fn perform(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {

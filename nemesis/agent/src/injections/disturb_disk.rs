@@ -25,10 +25,7 @@ pub(super) struct DisturbDisk<'a> {
 
 impl Inject for DisturbDisk<'_> {
     fn refusal(&self, context: &Context<'_>) -> Option<String> {
-        if context.services.disks().is_empty() {
-            return Some("no folder of this node is under a layer, so its disk cannot be disturbed".to_owned());
-        }
-        kill::idle(self.services, context)
+        kill::no_layer(context, "its disk cannot be disturbed").or_else(|| kill::idle(self.services, context))
     }
 
     fn perform(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
@@ -38,22 +35,13 @@ impl Inject for DisturbDisk<'_> {
 
     fn prove(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
         let mut proof = new_proof();
-        match context.services.disks().status() {
-            Err(reason) => note(&mut proof, false, reason),
-            Ok(layers) => {
-                note(&mut proof, !layers.is_empty(), format!("{} folders under layers", layers.len()));
-                for (folder, status) in layers {
-                    if !status.effects.contains(&entry.fault) {
-                        note(&mut proof, false, format!("folder {}: calls do not meet it", folder.display()));
-                        continue;
-                    }
-                    let seen = see(&folder, self.effect);
-                    let holds = seen.is_ok();
-                    let detail = seen.unwrap_or_else(|reason| reason);
-                    note(&mut proof, holds, format!("folder {}: {detail}", folder.display()));
-                }
+        kill::prove_layers(context, &mut proof, |folder, status| {
+            if !status.effects.contains(&entry.fault) {
+                return (false, "calls do not meet it".to_owned());
             }
-        }
+            let seen = see(folder, self.effect);
+            (seen.is_ok(), seen.unwrap_or_else(|reason| reason))
+        });
         proof
     }
 

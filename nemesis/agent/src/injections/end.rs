@@ -87,24 +87,20 @@ impl Inject for End<'_> {
     fn undo(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
         let mut proof = new_proof();
         let mut started = Vec::new();
-        for name in self.services {
-            if let Some(fault) = dead_for(name, context) {
-                note(&mut proof, true, format!("service {name}: stays dead for fault {fault}"));
-            } else if !context.services.defined(name) {
-                note(&mut proof, true, format!("service {name}: no longer defined, nothing to start"));
-            } else if let Some((pid, _)) = context.services.first_process(name) {
+        for name in kill::to_start(self.services, context, &mut proof) {
+            if let Some((pid, _)) = context.services.first_process(name) {
                 context.services.not_asked_to_end(name);
                 note(&mut proof, true, format!("service {name}: its first process {pid} runs"));
             } else {
                 let left = context.services.processes(name);
                 let ended_first = pick::of(name, self.picked).any(|process| process.first);
                 match (left.is_empty(), ended_first, self.processes.is_all()) {
-                    (true, _, _) => started.push(name.as_str()),
+                    (true, _, _) => started.push(name),
                     // Of a service that was to end as a whole, what did not end would be in the way of the new process.
                     (false, true, true) => match context.services.kill_rest(name) {
                         Ok(()) => {
                             note(&mut proof, true, format!("service {name}: {left:?} did not end and were killed"));
-                            started.push(name.as_str());
+                            started.push(name);
                         }
                         Err(reason) => note(&mut proof, false, reason),
                     },

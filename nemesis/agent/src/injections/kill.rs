@@ -89,17 +89,32 @@ pub(super) fn prove_with_layers(
     shows: impl Fn(&Path, &LayerStatus) -> (bool, String),
 ) -> Proof {
     let mut proof = prove_dead(services, context);
+    prove_layers(context, &mut proof, shows);
+    proof
+}
+
+/// Verifies what each folder under a layer shows, and that there is one.
+pub(super) fn prove_layers(
+    context: &Context<'_>,
+    proof: &mut Proof,
+    shows: impl Fn(&Path, &LayerStatus) -> (bool, String),
+) {
     match context.services.disks().status() {
-        Err(reason) => note(&mut proof, false, reason),
+        Err(reason) => note(proof, false, reason),
         Ok(layers) => {
-            note(&mut proof, !layers.is_empty(), format!("{} folders under layers", layers.len()));
+            note(proof, !layers.is_empty(), format!("{} folders under layers", layers.len()));
             for (folder, status) in layers {
                 let (holds, detail) = shows(&folder, &status);
-                note(&mut proof, holds, format!("folder {}: {detail}", folder.display()));
+                note(proof, holds, format!("folder {}: {detail}", folder.display()));
             }
         }
     }
-    proof
+}
+
+/// The reason why nothing can happen to files: no folder is under a layer.
+pub(super) fn no_layer(context: &Context<'_>, so: &str) -> Option<String> {
+    let none = context.services.disks().is_empty();
+    none.then(|| format!("no folder of this node is under a layer, so {so}"))
 }
 
 /// The reason not to change the files of services: they may be started meanwhile, or run for another reason than a kill.
@@ -120,20 +135,24 @@ pub(super) fn idle(services: &[String], context: &Context<'_>) -> Option<String>
 /// Starts killed services again, but for those that another injection keeps dead.
 pub(super) fn undo(services: &[String], context: &Context<'_>) -> Proof {
     let mut proof = new_proof();
+    let started = to_start(services, context, &mut proof);
+    start_again(&started, context, &mut proof);
+    proof
+}
+
+/// The services that an undo may start: not those that another injection keeps dead, nor those that are no longer defined.
+pub(super) fn to_start<'a>(services: &'a [String], context: &Context<'_>, proof: &mut Proof) -> Vec<&'a str> {
     let mut started = Vec::new();
     for name in services {
         if let Some(fault) = dead_for(name, context) {
-            note(&mut proof, true, format!("service {name}: stays dead for fault {fault}"));
-            continue;
+            note(proof, true, format!("service {name}: stays dead for fault {fault}"));
+        } else if !context.services.defined(name) {
+            note(proof, true, format!("service {name}: no longer defined, nothing to start"));
+        } else {
+            started.push(name.as_str());
         }
-        if !context.services.defined(name) {
-            note(&mut proof, true, format!("service {name}: no longer defined, nothing to start"));
-            continue;
-        }
-        started.push(name.as_str());
     }
-    start_again(&started, context, &mut proof);
-    proof
+    started
 }
 
 /// Starts services again; one with processes runs and is left alone.

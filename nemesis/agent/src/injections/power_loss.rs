@@ -15,10 +15,7 @@ pub(super) struct LosePower<'a> {
 
 impl Inject for LosePower<'_> {
     fn refusal(&self, context: &Context<'_>) -> Option<String> {
-        if context.services.disks().is_empty() {
-            return Some("no folder of this node is under a layer, so no data can be lost".to_owned());
-        }
-        kill::in_use(self.services, context)
+        kill::no_layer(context, "no data can be lost").or_else(|| kill::in_use(self.services, context))
     }
 
     fn perform(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {

@@ -4,6 +4,7 @@
 use super::kill;
 use super::{Context, Inject, new_proof, note};
 use crate::journal::UndoEntry;
+use crate::restarts::Restarts;
 use dsfuzz_nemesis::protocol::Proof;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ impl Inject for Restart<'_> {
 
     fn perform(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
         let (grace, every) = (Duration::from_millis(self.grace_ms), Duration::from_millis(self.every_ms));
-        context.services.restart_repeatedly(entry.seq, self.services, (self.signal, grace), every);
+        context.services.restart_repeatedly(entry.seq, self.services, (self.signal, grace), every)?;
         Ok(vec![format!("restarts {} every {} ms", self.services.join(", "), self.every_ms)])
     }
 
@@ -31,9 +32,16 @@ impl Inject for Restart<'_> {
         let mut proof = new_proof();
         match context.services.restarts(entry.seq) {
             None => note(&mut proof, false, "the agent that restarted the services is gone".to_owned()),
-            Some((count, problem)) => {
+            Some(Restarts { count, last, problem, longest }) => {
                 let services = self.services.join(", ");
                 note(&mut proof, count > 0, format!("{services}: restarted {count} times"));
+                if let Some(ago) = last.map(|last| last.elapsed()).filter(|ago| *ago > longest) {
+                    note(
+                        &mut proof,
+                        false,
+                        format!("the restarts stand still: the last one was {} ms ago", ago.as_millis()),
+                    );
+                }
                 problem.into_iter().for_each(|problem| note(&mut proof, false, problem));
             }
         }
@@ -45,16 +53,7 @@ impl Inject for Restart<'_> {
         if let Some(count) = context.services.end_restarts(entry.seq) {
             note(&mut proof, true, format!("restarted {count} times"));
         }
-        let mut started = Vec::new();
-        for name in self.services {
-            if let Some(fault) = kill::dead_for(name, context) {
-                note(&mut proof, true, format!("service {name}: stays dead for fault {fault}"));
-            } else if !context.services.defined(name) {
-                note(&mut proof, true, format!("service {name}: no longer defined, nothing to start"));
-            } else {
-                started.push(name.as_str());
-            }
-        }
+        let started = kill::to_start(self.services, context, &mut proof);
         kill::start_again(&started, context, &mut proof);
         proof
     }

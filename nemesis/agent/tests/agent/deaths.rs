@@ -1,4 +1,4 @@
-//! How services end, on a real agent in namespaces: deaths of their own are told, ends that the harness asked for are not; and
+//! How services end, on a real agent in namespaces: deaths of their own are reported, ends that the harness asked for are not; and
 //! what cannot be undone or kept makes no node unusable.
 
 use crate::node::{Channel, Node};
@@ -49,7 +49,7 @@ fn ends_that_were_asked_for_are_no_deaths() {
     agent.inject(1, Injection::Kill { services: vec!["db".to_owned()] });
     agent.healed(1);
     agent.done(Request::Stop { service: "cache".to_owned(), signal: 15, grace_ms: 5000 });
-    // One that ends by itself after them shows that they would have been told by now.
+    // One that ends by itself after them shows that they would have been reported by now.
     node.sh(&format!("kill -TERM {}", agent.pids("last")[0]));
     let reported = deaths(&node, &mut agent, 1);
     assert_eq!((reported[0].service.as_str(), reported[0].how.as_str()), ("last", "signal 15 (SIGTERM)"));
@@ -67,7 +67,7 @@ fn a_service_that_an_earlier_agent_started_is_watched_too() {
     assert!(matches!(next.greet("r", LEASE_MS, ClaimEntry::Again), Response::Hello { .. }));
     node.sh(&format!("kill -ABRT {pid}"));
     let reported = deaths(&node, &mut next, 1).remove(0);
-    assert_eq!((reported.pid, reported.how.as_str()), (pid, ""), "nobody was there to see how");
+    assert_eq!((reported.pid, reported.how.as_str()), (pid, ""), "no agent was there to see how");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_death_that_the_agent_saw_while_its_link_was_lost_is_told_by_the_next_one() 
     let pid = agent.pids("db")[0];
     node.sh(&format!("kill -ABRT {pid}"));
     node.until("the agent has seen it", || node.log().contains("ended by itself"));
-    // Nobody has asked yet when the link is lost.
+    // No request has come yet when the link is lost.
     agent.close();
     agent.ended(&node);
     let mut next = node.ungreeted(&[]);
@@ -88,7 +88,7 @@ fn a_death_that_the_agent_saw_while_its_link_was_lost_is_told_by_the_next_one() 
     assert_eq!((reported.pid, reported.how.as_str()), (pid, "signal 6 (SIGABRT)"));
     assert_eq!(reported.log, ["the data is broken"]);
     drop(next);
-    // Another run is told of its own deaths only.
+    // Another run gets its own deaths only.
     let mut other = node.agent("other", LEASE_MS);
     other.service(&node, "db", &["sleep", "1001"]);
     node.sh(&format!("kill -SEGV {}", other.pids("db")[0]));

@@ -120,6 +120,40 @@ fn a_power_loss_takes_what_is_not_synced_and_nothing_else() {
     assert!(!std::path::Path::new(&node.path("data/.dsfuzz-disk")).exists());
 }
 
+/// Names, kinds and contents below a folder.
+fn tree(node: &Node, folder: &str) -> String {
+    let names = "find . -mindepth 1 -name lost+found -prune -o -name log.txt -o -mindepth 1 -printf '%y %p\n'";
+    let contents = "find . -type f ! -name log.txt -print0 | xargs -0 md5sum";
+    node.sh(&format!("cd {folder} && {{ {names}; {contents}; }} | sort"))
+}
+
+/// Runs a program on an ext4 in a file until it kills itself, and mounts a copy of the file of that moment. Both mounts and their loop
+/// devices end with the node at the latest. The journal and the data are not written back by age meanwhile.
+const IN_A_FILE: &str = "set -e; cd \"$1\"; mkdir ext4; truncate -s 64M plain; mkfs.ext4 -q -F plain
+mount -o loop,noatime,commit=600 plain ext4
+(cd ext4; exec python3 -c \"$2\") 2>killed || true
+cp --sparse=always plain copy; umount -l ext4; mount -o loop copy ext4; echo lost";
+
+#[test]
+fn a_layer_loses_what_ext4_loses() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    lay(&node, &mut agent, &["data"]);
+    run_program(&node, &mut agent, "data", PATTERNS);
+    agent.inject(1, lose_power(0, 1));
+    agent.proven(1);
+    let of_layer = tree(&node, &node.path("data"));
+    let program = format!("import os, mmap\n{PATTERNS}\nos.kill(os.getpid(), 9)");
+    let done = node.command("bash", &["-c", IN_A_FILE, "bash", &node.path(""), &program]).output().expect("bash");
+    let problem = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "lost\n", "an ext4 in a file (loop device): {problem}");
+    assert_eq!(tree(&node, &node.path("ext4")), of_layer);
+    assert!(of_layer.contains("./cut-and-grown") && !of_layer.contains("./created"), "{of_layer}");
+    node.sh(&format!("umount {}", node.path("ext4")));
+    agent.healed(1);
+    take_away(&node, &mut agent);
+}
+
 /// What a program cannot know whether it is safe: data that is not synced, in place and at the end.
 const TORN: &str = "
 f = os.open('file', os.O_CREAT|os.O_RDWR); os.write(f, b'a'*65536); os.fsync(f)

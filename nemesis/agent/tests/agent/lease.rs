@@ -1,5 +1,5 @@
 //! The dead-man's switch on a real agent in namespaces: whoever dies, everything is undone, and what was undone without being
-//! asked is told with its interval.
+//! asked is reported with its interval.
 
 use crate::node::{AGENT, Channel, Node};
 use dsfuzz_nemesis::protocol::{ClaimEntry, Command, Injection, Request, Response};
@@ -79,7 +79,7 @@ fn a_closed_channel_heals_everything() {
     node.until("clean", || is_clean(&node));
     let mut next = node.agent("a", LEASE_MS);
     all_told(&node, &mut next, "a", "channel closed", before);
-    // Told again to its own run, once to another.
+    // Reported again to its own run, once to another.
     assert_eq!(next.undone().0.len(), 4);
     drop(next);
     let mut other = node.agent("b", LEASE_MS);
@@ -223,7 +223,7 @@ fn a_run_waits_for_the_clients_of_one_whose_lease_lapsed() {
     let mut old = node.agent("a", LEASE_MS);
     old.close();
     old.ended(&node);
-    // A heal waits for nobody, and hides nobody.
+    // A heal waits for no client, and hides none.
     assert_eq!(node.heal().0, Some(0));
     let mut new = node.agent("b", LEASE_MS);
     let waiting = new.send(Request::AwaitClients, &[]);

@@ -4,7 +4,6 @@ use crate::node::{Channel, Node};
 use dsfuzz_nemesis::protocol::{
     CutHow, HeardVolley, Injection, PacketCounts, PacketEffect, PacketMatch, PingTarget, Request, Response, Volley,
 };
-use std::time::Duration;
 
 const LEASE_MS: u64 = 20_000;
 
@@ -108,24 +107,44 @@ fn packet(effect: PacketEffect) -> Injection {
     Injection::Packet { packets: PacketMatch::From { senders, ports: Vec::new() }, effect }
 }
 
-/// What arrives of a volley that the agent sends to itself from an address.
-fn volley(agent: &mut Channel, node: &Node, round: u64, source: [u8; 4]) -> HeardVolley {
+/// Sends a volley of the agent to itself from an address.
+fn send(agent: &mut Channel, round: u64, source: [u8; 4]) {
     let port = agent.ping_port;
     let to = vec![PingTarget { source: Some(source.into()), address: [127, 0, 0, 1].into(), port }];
     let volley = Volley { round, from: "n1".to_owned(), count: 200, bytes: 200, large_bytes: 1000, gap_us: 300 };
     let sent = agent.ask(Request::Volley { volley, to });
     assert_eq!(sent, Response::Pinged { unsent: Vec::new() });
-    let mut last = None;
-    node.until("the volley comes to an end", || {
-        std::thread::sleep(Duration::from_millis(200));
-        let Response::HeardVolleys(mut heard) = agent.ask(Request::HeardVolleys { round }) else { panic!("volleys") };
-        let now = heard.pop().unwrap_or_default();
-        let ended = last.as_ref() == Some(&now);
-        last = Some(now);
-        ended
-    });
-    last.unwrap_or_default()
 }
+
+fn heard(agent: &mut Channel, round: u64) -> HeardVolley {
+    let Response::HeardVolleys(mut heard) = agent.ask(Request::HeardVolleys { round }) else { panic!("volleys") };
+    heard.pop().unwrap_or_default()
+}
+
+/// A volley that nothing may take: waits until all of it has arrived.
+fn whole_volley(agent: &mut Channel, node: &Node, round: u64, source: [u8; 4]) -> HeardVolley {
+    send(agent, round, source);
+    let mut volley = HeardVolley::default();
+    node.until("the whole volley arrives", || {
+        volley = heard(agent, round);
+        volley.distinct == 200
+    });
+    volley
+}
+
+/// A volley of [`TAKEN`] that meets the effect of a fault. Each of its datagrams has met the rule in the end, and is lost, held or
+/// in the agent's socket, which a whole volley from [`OTHER`] then reaches behind them.
+fn taken_volley(agent: &mut Channel, node: &Node, round: u64, fault: u64) -> (HeardVolley, PacketCounts) {
+    send(agent, round, TAKEN);
+    node.until("the rule has seen all", || agent.proven(fault).counts[0].seen == 200);
+    whole_volley(agent, node, round + 1, OTHER);
+    (heard(agent, round), agent.proven(fault).counts[0])
+}
+
+/// The sender whose packets the faults take.
+const TAKEN: [u8; 4] = [127, 0, 0, 2];
+/// A sender whose packets they leave alone.
+const OTHER: [u8; 4] = [127, 0, 0, 3];
 
 fn median_us(heard: &HeardVolley) -> i64 {
     let mut late = heard.late_us.clone();
@@ -162,14 +181,19 @@ fn each_effect_takes_the_packets_of_its_sender_and_no_others() {
     ];
     for (id, (effect, shown)) in (1..).zip(effects) {
         agent.inject(id, packet(effect.clone()));
-        let heard = volley(&mut agent, &node, 10 * id, [127, 0, 0, 2]);
-        let counts = agent.proven(id).counts[0];
-        assert!(counts.seen == 200 && shown(&heard, &counts), "{effect:?}: {counts:?} {heard:?}");
-        let other = volley(&mut agent, &node, 10 * id + 1, [127, 0, 0, 3]);
+        let (mut volley, counts) = taken_volley(&mut agent, &node, 10 * id, id);
+        if effect.is_queued() {
+            node.until("what its queue held has passed", || {
+                volley = heard(&mut agent, 10 * id);
+                shown(&volley, &agent.proven(id).counts[0])
+            });
+        }
+        assert!(counts.seen == 200 && shown(&volley, &counts), "{effect:?}: {counts:?} {volley:?}");
+        let other = heard(&mut agent, 10 * id + 1);
         assert_eq!((other.count, other.distinct, other.damaged), (200, 200, 0), "{effect:?}");
         assert_eq!(agent.proven(id).counts[0].seen, 200, "{effect:?}");
         agent.healed(id);
-        let after = volley(&mut agent, &node, 10 * id + 2, [127, 0, 0, 2]);
+        let after = whole_volley(&mut agent, &node, 10 * id + 2, TAKEN);
         assert_eq!((after.count, after.distinct, after.damaged), (200, 200, 0), "{effect:?}");
         assert!(!node.has_table());
     }
@@ -179,14 +203,14 @@ fn each_effect_takes_the_packets_of_its_sender_and_no_others() {
 fn a_delay_holds_every_packet_and_its_undo_loses_none() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);
-    let before = median_us(&volley(&mut agent, &node, 1, [127, 0, 0, 2]));
+    let before = median_us(&whole_volley(&mut agent, &node, 1, TAKEN));
     agent.inject(1, packet(PacketEffect::Delay { mean_us: 50_000, jitter_us: 0, seed: 1 }));
-    let held = volley(&mut agent, &node, 2, [127, 0, 0, 2]);
+    let held = whole_volley(&mut agent, &node, 2, TAKEN);
     let later = median_us(&held) - before;
-    assert!(held.distinct == 200 && (49_000..100_000).contains(&later), "{later} us later");
+    assert!((49_000..100_000).contains(&later), "{later} us later");
     let earliest = held.late_us.iter().min().expect("datagrams") - before;
     assert!(earliest > 48_000, "one came after {earliest} us");
-    let other = median_us(&volley(&mut agent, &node, 3, [127, 0, 0, 3])) - before;
+    let other = median_us(&whole_volley(&mut agent, &node, 3, OTHER)) - before;
     assert!(other < 40_000, "another sender's are {other} us late");
     let counts = agent.proven(1).counts[0];
     assert_eq!((counts.seen, counts.hit), (200, 200));
@@ -227,8 +251,8 @@ fn a_chosen_port_has_the_agents_datagrams_with_it() {
     let mut agent = node.agent("r", LEASE_MS);
     let packets = PacketMatch::From { senders: vec![[127, 0, 0, 2].into()], ports: vec![7001] };
     agent.inject(1, Injection::Packet { packets, effect: PacketEffect::Loss { permille: 1000 } });
-    assert_eq!(volley(&mut agent, &node, 1, [127, 0, 0, 2]).distinct, 0);
-    assert_eq!(agent.proven(1).counts[0].hit, 200);
+    let (volley, counts) = taken_volley(&mut agent, &node, 1, 1);
+    assert_eq!((volley.distinct, counts.hit), (0, 200));
     let ways = [("127.0.0.2", 7001), ("127.0.0.2", 7002), ("127.0.0.3", 7001)];
     assert_eq!(ways.map(|(from, port)| connects(&node, from, port)), ["silence", "open", "open"]);
     agent.healed(1);

@@ -182,15 +182,15 @@ fn a_restart_loop_restarts_until_its_undo_which_leaves_the_service_running() {
         agent.healed(1);
         let after = agent.pids("db");
         assert!(after.len() == 1 && after != [first], "{after:?}");
-        // Neither the restarts nor the undo are deaths of the service; one that follows shows that they would have been told.
+        // Neither the restarts nor the undo are deaths of the service; one that follows shows that deaths are reported.
         node.sh(&format!("kill -ABRT {}", after[0]));
-        let mut told = Vec::new();
-        node.until("the death is told", || {
+        let mut reported = Vec::new();
+        node.until("the death is reported", || {
             let Response::Deaths { deaths, .. } = agent.ask(Request::Deaths { cores: false }) else { return false };
-            told = deaths.into_iter().map(|death| death.how).collect();
-            !told.is_empty()
+            reported = deaths.into_iter().map(|death| death.how).collect();
+            !reported.is_empty()
         });
-        assert_eq!(told, ["signal 6 (SIGABRT)"]);
+        assert_eq!(reported, ["signal 6 (SIGABRT)"]);
         // The death of the agent ends the restarts, and its guardian leaves the service running.
         agent.start("db", true);
         agent.inject(2, restart());
@@ -203,4 +203,31 @@ fn a_restart_loop_restarts_until_its_undo_which_leaves_the_service_running() {
         assert_eq!((healed.len(), left), (1, Vec::new()), "{healed:?}");
         assert!(healed[0].holds && next.pids("db").len() == 1, "{healed:?}");
     }
+}
+
+/// Holds a thread of this number still by ptrace until its input ends.
+const HOLD_THREAD: &str = "import ctypes,os,sys\nptrace,thread=ctypes.CDLL(None).ptrace,int(sys.argv[1])\n\
+    assert ptrace(0x4206,thread,0,0)==0 and ptrace(0x4207,thread,0,0)==0\nos.waitpid(thread,0x40000000)\nsys.stdin.read()";
+
+#[test]
+fn restarts_that_stand_still_are_in_force_no_longer_and_count_again_when_they_go_on() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    agent.inject(1, Injection::RestartLoop { services: names("db"), signal: 9, grace_ms: 0, every_ms: 2000 });
+    node.until("it was restarted", || agent.proof(Request::Prove { fault: 1 }).holds);
+    // Threads that it starts have its name too, and higher numbers.
+    let thread =
+        format!("cd /proc/{}/task; grep -lx restarts */comm | cut -d/ -f1 | sort -n | head -n 1", agent.pids.0);
+    let thread = node.sh(&thread);
+    let mut holder = node.command("python3", &["-c", HOLD_THREAD, &thread]);
+    let mut holder = holder.stdin(std::process::Stdio::piped()).spawn().expect("python3");
+    node.until("the proof fails", || {
+        let proof = agent.proof(Request::Prove { fault: 1 });
+        !proof.holds && proof.detail.iter().any(|detail| detail.contains("stand still"))
+    });
+    drop(holder.stdin.take());
+    assert!(holder.wait().expect("ended").success(), "the thread {thread} was held");
+    node.until("the restarts go on", || agent.proof(Request::Prove { fault: 1 }).holds);
+    agent.healed(1);
 }

@@ -52,7 +52,7 @@ fn a_deadline_kills_the_whole_group_and_much_output_is_cut() {
     let response = agent.ask(Request::Run(script("head -c 3000000 /dev/zero | tr '\\0' x; echo >&2 done", 20_000)));
     let Response::Ran { status, stdout, stderr, .. } = response else { panic!("{response:?}") };
     assert_eq!((status, stdout.len(), stderr.as_str()), (Some(0), 1 << 20, "done\n"));
-    // What a command leaves in the background holds nobody up.
+    // What a command leaves in the background delays no request.
     let response = agent.ask(Request::Run(script("sleep 702 & echo left", 20_000)));
     assert!(matches!(response, Response::Ran { status: Some(0), stdout, .. } if stdout == "left\n"));
 }

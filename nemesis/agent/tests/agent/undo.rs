@@ -120,7 +120,7 @@ fn a_cut_of_an_earlier_run_that_cannot_be_undone_expires_and_is_dropped() {
     assert!(heals.iter().all(|heal| !heal.holds) && heals[0].why.contains("expired by itself"), "{heals:?}");
     next.close();
     next.ended(&node);
-    // It was told the truth: nothing is dropped any more, and the next run is free to cut.
+    // The report was true: nothing is dropped any more, and the next run is free to cut.
     assert_eq!(node.sh(&format!("umount {nft}")), "");
     assert!(!node.sh("nft list table inet dsfuzz").contains("elements"));
     let mut last = node.agent("c", SECOND_MS);

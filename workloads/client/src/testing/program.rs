@@ -1,15 +1,21 @@
 //! [`Program`]: a client program as dsfuzz runs it.
 use crate::lines::{Answer, Call, Init, Request};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// How long after a call's deadline a program may be silent, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A client program that is connected. It is killed when it is dropped, as dsfuzz kills it.
 #[derive(Debug)]
 pub struct Program {
     child: Child,
     input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    /// Its lines, read by a thread that ends with the program.
+    output: Receiver<std::io::Result<String>>,
     calls: u64,
     is_final: bool,
     /// The functions that it carries out.
@@ -31,7 +37,7 @@ impl Program {
         let mut child =
             Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
         let (input, output) = (child.stdin.take().expect("its input"), child.stdout.take().expect("its output"));
-        let (output, functions) = (BufReader::new(output), Vec::new());
+        let (output, functions) = (read_aside(BufReader::new(output).lines()), Vec::new());
         let mut opened = Program { child, input, output, calls: 0, is_final, functions, deadline_ms };
         opened.say(&Request::Init(Box::new(init)));
         match opened.answer() {
@@ -66,10 +72,10 @@ impl Program {
     /// The next answer.
     ///
     /// # Panics
-    /// If the program breaks the protocol.
+    /// If the program breaks the protocol, or is silent for long after the deadline.
     pub fn answer(&mut self) -> Answer {
-        let mut line = String::new();
-        self.output.read_line(&mut line).expect("a line");
+        let patience = Duration::from_millis(self.deadline_ms) + PATIENCE;
+        let line = self.output.recv_timeout(patience).expect("an answer or the end of the program").expect("a line");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: `{line}`"))
     }
 
@@ -99,7 +105,15 @@ impl Program {
     /// If the program does not end well.
     pub fn close(mut self) {
         self.say(&Request::Close);
-        assert!(self.child.wait().expect("its end").success(), "a client ends well");
+        let end = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.child.try_wait().expect("its state") {
+                Some(status) => break status,
+                None => assert!(Instant::now() < end, "a client ends when it is closed"),
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        assert!(status.success(), "a client ends well");
     }
 
     /// Stops the program (SIGSTOP) until it goes on.
@@ -122,6 +136,13 @@ impl Program {
         let line = serde_json::to_string(request).expect("JSON");
         writeln!(self.input, "{line}").and_then(|()| self.input.flush()).expect("the program reads");
     }
+}
+
+/// Reads lines in a thread, so that they can be awaited with patience.
+fn read_aside(lines: Lines<BufReader<ChildStdout>>) -> Receiver<std::io::Result<String>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || lines.into_iter().all(|line| sender.send(line).is_ok()));
+    receiver
 }
 
 impl Drop for Program {

@@ -20,6 +20,9 @@ const NOT_ALLOWED: u16 = 530;
 /// Longest time to connect.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
+/// Longest time to close.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
+
 pub(crate) struct Link {
     connection: Connection,
     channel: Channel,
@@ -114,8 +117,7 @@ impl Link {
     }
 
     pub(crate) async fn close(self) {
-        let closed = self.connection.close(200, ShortString::from("done"));
-        let _ = tokio::time::timeout(Duration::from_secs(1), closed).await;
+        let _ = answered(CLOSE_MAX, self.connection.close(200, ShortString::from("done"))).await;
     }
 }
 
@@ -130,7 +132,7 @@ fn uri(init: &Init, port: u16, settings: &Settings) -> AMQPUri {
 }
 
 /// The answer of the broker in time.
-async fn answered<T>(
+pub(crate) async fn answered<T>(
     within: Duration,
     answer: impl Future<Output = Result<T, lapin::Error>>,
 ) -> Result<Result<T, lapin::Error>, CallError> {

@@ -2,7 +2,7 @@
 //! a permit; giving it back is a `basic.reject` that puts it back. RabbitMQ puts it back by itself when the connection ends, even
 //! if the holder does not know of that yet.
 use crate::Amqp;
-use crate::link::{Link, lost};
+use crate::link::{Link, answered, lost};
 use crate::queue::left;
 use dsfuzz_client::{Call, CallError, Reply};
 use lapin::message::BasicGetMessage;
@@ -49,8 +49,8 @@ impl Amqp {
             last = Some(message);
         }
         if let Some(last) = last {
-            let back = last.acker.nack(BasicNackOptions { multiple: true, requeue: true }).await;
-            back.map_err(|error| lost(&error))?;
+            let back = last.acker.nack(BasicNackOptions { multiple: true, requeue: true });
+            answered(within, back).await?.map_err(|error| lost(&error))?;
             link.round_trip(within).await?;
         }
         Ok(count)
@@ -76,10 +76,8 @@ impl Amqp {
             ));
         };
         let held = self.held.remove(at);
-        let given_back = match held.message.acker.reject(BasicRejectOptions { requeue: true }).await {
-            Ok(_) => self.link()?.round_trip(left(end)).await,
-            Err(error) => Err(lost(&error)),
-        };
-        given_back.map(|()| Reply::nothing())
+        let rejected = held.message.acker.reject(BasicRejectOptions { requeue: true });
+        answered(within, rejected).await?.map_err(|error| lost(&error))?;
+        self.link()?.round_trip(left(end)).await.map(|()| Reply::nothing())
     }
 }

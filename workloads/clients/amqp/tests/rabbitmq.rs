@@ -248,6 +248,7 @@ fn lost_lock(server: &RabbitMq) {
     assert_eq!(holder.ok("acquire", ()), json!(null));
     assert_eq!(other.ok("acquire", ()), json!(false));
     proxy.cut();
+    await_closed(proxy.port);
     until(|| other.ok("acquire", ()) == json!(null));
     let refused = holder.call("release", (), ());
     assert_eq!(kind(&refused), ("fail", "not-held"), "{refused:?}");

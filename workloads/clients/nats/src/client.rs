@@ -3,7 +3,7 @@ use crate::connection::Connection;
 use crate::settings::{ReadFrom, Settings};
 use async_nats::HeaderMap;
 use dsfuzz_client::lines::SETUP;
-use dsfuzz_client::{Call, CallError, Client, Init, ObjectFunctions, Reply, in_time};
+use dsfuzz_client::{Call, CallError, Client, Init, ObjectFunctions, Reply};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
@@ -51,12 +51,6 @@ impl Client for NatsClient {
     }
 
     async fn call(&mut self, call: &Call) -> Result<Reply, CallError> {
-        in_time(call, self.carry_out(call)).await
-    }
-}
-
-impl NatsClient {
-    async fn carry_out(&mut self, call: &Call) -> Result<Reply, CallError> {
         match (self.object.as_str(), call.f.as_str()) {
             (_, SETUP) => self.set_up().await,
             ("register", "read") => self.read_register(call).await,
@@ -75,7 +69,9 @@ impl NatsClient {
             (object, f) => Err(CallError::fail("not-supported", format!("no function {f} on {object}"))),
         }
     }
+}
 
+impl NatsClient {
     /// The name of the stream.
     pub(crate) fn stream(&self) -> String {
         let own = || format!("dsfuzz-{}", self.workload.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_"));

@@ -5,7 +5,7 @@ use crate::errors::refusal;
 use crate::replies;
 use crate::settings::Settings;
 use dsfuzz_client::lines::SETUP;
-use dsfuzz_client::{Call, CallError, Client, Init, ObjectFunctions, Reply, in_time};
+use dsfuzz_client::{Call, CallError, Client, Init, ObjectFunctions, Reply};
 use redis::{Cmd, Value, cmd};
 use serde_json::Value as Json;
 use std::collections::HashMap;
@@ -55,12 +55,6 @@ impl Client for RedisClient {
     }
 
     async fn call(&mut self, call: &Call) -> Result<Reply, CallError> {
-        in_time(call, self.carry_out(call)).await
-    }
-}
-
-impl RedisClient {
-    async fn carry_out(&mut self, call: &Call) -> Result<Reply, CallError> {
         match (self.object.as_str(), call.f.as_str()) {
             (_, SETUP) => self.set_up().await,
             ("register", "read") => self.read_register(call).await,
@@ -87,7 +81,9 @@ impl RedisClient {
             (object, f) => Err(CallError::fail("not-supported", format!("no function {f} on {object}"))),
         }
     }
+}
 
+impl RedisClient {
     /// Refuses servers that lack what the object needs, and makes the accounts of a bank.
     async fn set_up(&mut self) -> Result<Reply, CallError> {
         let (replies, _) = self.nodes.send(&[cmd("INFO").arg("server").take()]).await?;

@@ -90,18 +90,6 @@ impl<D: Driver> Client for SqlClient<D> {
     }
 
     async fn call(&mut self, call: &Call) -> Result<Reply, CallError> {
-        dsfuzz_client::in_time(call, self.answer(call)).await
-    }
-
-    async fn close(self) {
-        if let Some(session) = self.session {
-            session.driver.close().await;
-        }
-    }
-}
-
-impl<D: Driver> SqlClient<D> {
-    async fn answer(&mut self, call: &Call) -> Result<Reply, CallError> {
         self.roll_back().await;
         self.connected().await?;
         if call.is_final {
@@ -111,6 +99,12 @@ impl<D: Driver> SqlClient<D> {
         let value = if call.f == SETUP { setup::set_up(self).await } else { objects::carry_out(self, call).await };
         let node = self.session.as_ref().and_then(|session| session.node.clone());
         Ok(Reply { value: value?, node })
+    }
+
+    async fn close(self) {
+        if let Some(session) = self.session {
+            session.driver.close().await;
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::scripts::{SETUP_SCRIPT, Script};
 use crate::settings::{Reads, Settings};
 use crate::values::{from_script, integer, to_script};
 use dsfuzz_client::lines::SETUP;
-use dsfuzz_client::{Call, CallError, Client, Init, ObjectFunctions, Reply, in_time, settings};
+use dsfuzz_client::{Call, CallError, Client, Init, ObjectFunctions, Reply, settings};
 use rmpv::Value;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
@@ -58,20 +58,6 @@ impl Client for TarantoolClient {
     }
 
     async fn call(&mut self, call: &Call) -> Result<Reply, CallError> {
-        in_time(call, self.carry_out(call)).await
-    }
-}
-
-impl TarantoolClient {
-    /// The connection, which goes to the caller; a new one if the last one is closed or a call was given up on it.
-    async fn connect(&mut self, within: Duration) -> Result<Connection, CallError> {
-        match self.connection.take() {
-            Some(connection) if !connection.is_broken() => Ok(connection),
-            _ => Connection::open(&self.init.address, self.port, &self.settings, within).await,
-        }
-    }
-
-    async fn carry_out(&mut self, call: &Call) -> Result<Reply, CallError> {
         let (script, argument) = match call.f.as_str() {
             SETUP => (SETUP_SCRIPT.to_owned(), self.setup()?),
             _ => (self.text.clone(), self.argument(call)?),
@@ -87,6 +73,16 @@ impl TarantoolClient {
         }
         let value = self.outcome(&returned?)?;
         self.reply(call, value)
+    }
+}
+
+impl TarantoolClient {
+    /// The connection, which goes to the caller; a new one if the last one is closed or a call was given up on it.
+    async fn connect(&mut self, within: Duration) -> Result<Connection, CallError> {
+        match self.connection.take() {
+            Some(connection) if !connection.is_broken() => Ok(connection),
+            _ => Connection::open(&self.init.address, self.port, &self.settings, within).await,
+        }
     }
 
     /// What a script needs to know.

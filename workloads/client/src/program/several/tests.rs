@@ -113,7 +113,11 @@ impl Program {
     }
 
     async fn call(&mut self, client: u64, id: u64, f: &str, value: Value) {
-        let call = json!({"type": "invoke", "id": id, "f": f, "key": null, "value": value, "deadline_ms": 5000,
+        self.call_within(60_000, client, id, f, value).await;
+    }
+
+    async fn call_within(&mut self, deadline_ms: u64, client: u64, id: u64, f: &str, value: Value) {
+        let call = json!({"type": "invoke", "id": id, "f": f, "key": null, "value": value, "deadline_ms": deadline_ms,
             "final": false, "client": client});
         self.say(call).await;
     }
@@ -196,6 +200,16 @@ async fn a_doubtful_answer_cuts_the_connection() {
     program.line(0).await;
     program.call(0, 1, "add", json!(102)).await;
     assert_eq!(program.line(0).await["error"]["code"], "lost");
+    assert_eq!(program.event().await, Some("cut"));
+}
+
+#[tokio::test]
+async fn a_call_that_hangs_is_given_up_before_its_deadline() {
+    let mut program = Program::start(&["n1"]).await;
+    program.line(0).await;
+    program.call_within(100, 0, 1, "add", json!(100)).await;
+    let answer = program.line(0).await;
+    assert_eq!((&answer["type"], &answer["error"]["code"]), (&json!("info"), &json!("timeout")), "{answer}");
     assert_eq!(program.event().await, Some("cut"));
 }
 
