@@ -34,9 +34,12 @@ pub struct OwnOptions {
     pub name: String,
     /// Which nodes, or several choices to draw from.
     pub nodes: Choice<Aim>,
-    /// Duration. Left out: `nemesis.for`.
+    /// Duration; of a rolling fault the most that it may take. Left out: `nemesis.for`.
     #[serde(rename = "for")]
     pub lasts: Option<Span>,
+    /// The nodes are taken one after the other: each is healed, and ready, before the next.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rolling: bool,
     /// The command that begins it: a text for /bin/sh, or a list of program and arguments, as in a recipe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub begin: Option<Choice<String>>,
@@ -71,6 +74,7 @@ impl Default for OwnOptions {
             name: String::new(),
             nodes: Choice::one(Aim::One),
             lasts: None,
+            rolling: false,
             begin: None,
             prove: None,
             heal: None,
@@ -208,13 +212,14 @@ impl FaultDefinition for OwnOptions {
     }
 
     fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
-        let (name, definition) = (self.name.clone(), self.definition());
-        Ok(Box::new(OwnSource { name, definition, aims: Bag::of(self.nodes.items().to_vec()), nodes }))
+        let (name, rolling, definition) = (self.name.clone(), self.rolling, self.definition());
+        Ok(Box::new(OwnSource { name, rolling, definition, aims: Bag::of(self.nodes.items().to_vec()), nodes }))
     }
 }
 
 struct OwnSource {
     name: String,
+    rolling: bool,
     definition: Option<Box<OwnDefinition>>,
     aims: Bag<Aim>,
     nodes: usize,
@@ -224,7 +229,7 @@ impl FaultSource for OwnSource {
     fn draw(&mut self, rng: &mut Rng) -> SymbolicFault {
         let aim = self.aims.draw(rng).unwrap_or(Aim::One);
         let (name, definition) = (self.name.clone(), self.definition.clone());
-        SymbolicFault::Own(OwnFault { name, nodes: aim.draw(rng, self.nodes), definition })
+        SymbolicFault::Own(OwnFault { name, nodes: aim.draw(rng, self.nodes), rolling: self.rolling, definition })
     }
 }
 
@@ -235,6 +240,9 @@ pub struct OwnFault {
     pub name: String,
     /// The nodes.
     pub nodes: PlannedAim,
+    /// The nodes are taken one after the other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolling: bool,
     /// Its commands, where the plan defines it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<Box<OwnDefinition>>,
@@ -244,14 +252,18 @@ impl OwnFault {
     fn options(&self, nodes: Choice<Aim>) -> OwnOptions {
         let of_plan = self.definition.as_deref().cloned().unwrap_or_default();
         let OwnDefinition { begin, prove, heal, healed, processes, user, deadline } = of_plan;
-        let name = self.name.clone();
-        OwnOptions { name, nodes, lasts: None, begin, prove, heal, healed, processes, user, deadline }
+        let (name, rolling) = (self.name.clone(), self.rolling);
+        OwnOptions { name, nodes, lasts: None, rolling, begin, prove, heal, healed, processes, user, deadline }
     }
 }
 
 impl Symbolic for OwnFault {
     fn describe(&self) -> String {
-        format!("own {} {}", self.name, self.nodes.words())
+        format!("own {} {}{}", self.name, if self.rolling { "rolling " } else { "" }, self.nodes.words())
+    }
+
+    fn rolling(&self) -> bool {
+        self.rolling
     }
 
     fn aims(&self) -> Vec<&PlannedAim> {
@@ -268,7 +280,8 @@ impl Symbolic for OwnFault {
             services: node.services.clone(),
             commands: Box::new(commands(&node.name).cloned().unwrap_or_default()),
         };
-        self.nodes.resolve(view, FACTS.name, &format!("{} ", self.name), injection)
+        let how = format!("{} {}", self.name, if self.rolling { "rolling " } else { "" });
+        self.nodes.resolve(view, FACTS.name, &how, injection)
     }
 
     fn written(&self, of: Written<'_>) -> Option<FaultOptions> {

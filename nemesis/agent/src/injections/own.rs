@@ -159,7 +159,7 @@ impl<'a> Own<'a> {
             return Err(said);
         }
         detail.push(said);
-        if self.commands.processes == OwnProcesses::Restart {
+        if matches!(self.commands.processes, OwnProcesses::Restart | OwnProcesses::RestartOnce) {
             let mut started = new_proof();
             node.with(|context| self.start(context, &mut started));
             if !started.holds {
