@@ -260,7 +260,7 @@ async fn redis_with_sentinel_fails_over_and_a_client_in_python_is_bound_to_its_n
     let gone = first.call(&call("set", "add", Value::Int(20)), TERMS).await.result;
     assert!(matches!(gone, CallResult::Info(_)), "{gone:?}");
     let again =
-        connect.open(target.endpoint(&nodes[0].node, 3, TERMS)).await.err().expect("nobody listens").to_string();
+        connect.open(target.endpoint(&nodes[0].node, 3, TERMS)).await.err().expect("no process listens").to_string();
     assert!(again.contains("refused"), "{again}");
 
     let new = await_leader_other_than(&deployment, "n1").await;

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const RECIPE: &str = "\
 schema: 1
 name: still
-doc: It runs and serves nobody.
+doc: It runs and serves no client.
 processes: [{name: still, start: [sleep, '1000'], ports: {client: 2379}}]
 clients: [{interface: http, workloads: [register], builtin: etcd}]
 ";

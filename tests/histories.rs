@@ -114,15 +114,15 @@ fn a_history_goes_out_and_comes_back() {
 fn the_certificate_of_a_broken_promise_is_verified_and_refused_after_an_edit() {
     let broken = GOOD.replace(":ok, :f :read, :value 1", ":ok, :f :read, :value 7");
     let place = HistoryFolder::with("history.edn", &broken);
-    let (code, out, err) = place.run(&["check", "history.edn", "--report", "told"]);
+    let (code, out, err) = place.run(&["check", "history.edn", "--report", "pages"]);
     assert_eq!(code, 1, "{out}{err}");
-    assert!(out.contains("report: told/report.html") && place.file("told/report.html").is_file(), "{out}");
-    let verify = ["verify", "told/verdict.json", "--history", "history.edn"];
+    assert!(out.contains("report: pages/report.html") && place.file("pages/report.html").is_file(), "{out}");
+    let verify = ["verify", "pages/verdict.json", "--history", "history.edn"];
     let (code, out, err) = place.run(&verify);
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("accepted"), "{out}");
-    let verdict = std::fs::read_to_string(place.file("told/verdict.json")).unwrap();
-    std::fs::write(place.file("told/verdict.json"), verdict.replace("\"output\": 7", "\"output\": 1")).unwrap();
+    let verdict = std::fs::read_to_string(place.file("pages/verdict.json")).unwrap();
+    std::fs::write(place.file("pages/verdict.json"), verdict.replace("\"output\": 7", "\"output\": 1")).unwrap();
     let (code, out, err) = place.run(&verify);
     assert_eq!(code, 1, "{out}{err}");
     assert!(out.contains("REFUSED") && out.contains("stands otherwise"), "{out}");
@@ -134,9 +134,9 @@ fn without_a_certificate_nothing_is_verified_and_a_plain_check_writes_nothing() 
     let (code, out, _) = place.run(&["check", "history.edn"]);
     assert_eq!((code, out.contains("report:")), (0, false), "{out}");
     assert_eq!(std::fs::read_dir(place.0.path()).unwrap().count(), 1);
-    let (code, _, err) = place.run(&["check", "history.edn", "--report", "told"]);
+    let (code, _, err) = place.run(&["check", "history.edn", "--report", "pages"]);
     assert_eq!(code, 0, "{err}");
-    let (code, _, err) = place.run(&["verify", "told/verdict.json"]);
+    let (code, _, err) = place.run(&["verify", "pages/verdict.json"]);
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("no certificate"), "{err}");
 }
@@ -194,11 +194,11 @@ fn values_that_look_like_keys_with_their_values_are_not_judged_as_something_else
         assert!(out.contains(&format!("dsfuzz check {file} --as register --independent=false")), "{out}");
     }
     let (code, _, err) =
-        place.run(&["check", "pairs.edn", "--as", "register", "--independent=false", "--report", "told"]);
+        place.run(&["check", "pairs.edn", "--as", "register", "--independent=false", "--report", "pages"]);
     assert_eq!(code, 1, "{err}");
-    let (code, _, err) = place.run(&["verify", "told/verdict.json", "--history", "pairs.edn"]);
+    let (code, _, err) = place.run(&["verify", "pages/verdict.json", "--history", "pairs.edn"]);
     assert!(code == 254 && err.contains("--independent=false"), "{err}");
-    let verify = ["verify", "told/verdict.json", "--history", "pairs.edn", "--independent=false"];
+    let verify = ["verify", "pages/verdict.json", "--history", "pairs.edn", "--independent=false"];
     assert_eq!(place.run(&verify).0, 0);
 }
 

@@ -111,7 +111,7 @@ impl FaultDefinition for ClockOptions {
         let jumps = self.jump.as_ref().map(|jump| jump.items().to_vec()).unwrap_or_default();
         let mut skews: Vec<ClockSkew> = jumps.iter().map(|by| ClockSkew::Jump { by_ms: millis(*by) }).collect();
         if let Some(strobe) = &self.strobe {
-            let period_ms = u64::try_from(strobe.period.0.as_millis()).unwrap_or(u64::MAX);
+            let period_ms = strobe.period.as_millis();
             if period_ms == 0 {
                 return Err("strobe: a period below 1ms".to_owned());
             }

@@ -141,10 +141,6 @@ impl Default for CutFile {
     }
 }
 
-fn millis(span: Span) -> u64 {
-    u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// A [`DiskKind`] as the agent carries it out.
 enum DiskAct {
     Effect(DiskEffect),
@@ -156,8 +152,10 @@ impl DiskKind {
         DiskAct::Effect(match self {
             DiskKind::Full => DiskEffect::Full,
             DiskKind::ReadOnly => DiskEffect::ReadOnly,
-            DiskKind::Slow(slow) => DiskEffect::Slow { read_ms: millis(slow.read), write_ms: millis(slow.write) },
-            DiskKind::SlowFsync(slow) => DiskEffect::SlowSync { by_ms: millis(slow.by) },
+            DiskKind::Slow(slow) => {
+                DiskEffect::Slow { read_ms: slow.read.as_millis(), write_ms: slow.write.as_millis() }
+            }
+            DiskKind::SlowFsync(slow) => DiskEffect::SlowSync { by_ms: slow.by.as_millis() },
             DiskKind::Errors(errors) => {
                 DiskEffect::Errors { on: errors.on, percent: errors.percent, code: errors.code }
             }
@@ -186,13 +184,13 @@ impl DiskKind {
     /// Why it would change nothing, or cannot be.
     fn mistake(self) -> Option<String> {
         match self {
-            DiskKind::Slow(slow) if millis(slow.read) == 0 && millis(slow.write) == 0 => {
+            DiskKind::Slow(slow) if slow.read.as_millis() == 0 && slow.write.as_millis() == 0 => {
                 Some("slow: neither reads nor writes wait for 1ms or longer".to_owned())
             }
-            DiskKind::SlowFsync(slow) if millis(slow.by) == 0 => Some("slow-fsync: by: less than 1ms".to_owned()),
+            DiskKind::SlowFsync(slow) if slow.by.as_millis() == 0 => Some("slow-fsync: by: less than 1ms".to_owned()),
             DiskKind::Slow(SlowDisk { read: longest, .. } | SlowDisk { write: longest, .. })
             | DiskKind::SlowFsync(SlowSyncs { by: longest })
-                if millis(longest) > 60_000 =>
+                if longest.as_millis() > 60_000 =>
             {
                 Some(format!("a call that waits for {longest}; at most 1m"))
             }

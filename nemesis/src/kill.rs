@@ -91,6 +91,26 @@ impl Signal {
             Signal::Term => "SIGTERM",
         }
     }
+
+    /// Behind the processes that it ends: `by SIGTERM`. Empty for SIGKILL.
+    pub(crate) fn describe(self) -> String {
+        if self == Signal::Kill { String::new() } else { format!("by {}", self.name()) }
+    }
+
+    /// How long an agent waits for processes to end by it: nothing survives SIGKILL.
+    pub(crate) fn grace_ms(self, grace: Span) -> u64 {
+        if self == Signal::Kill { 0 } else { grace.as_millis() }
+    }
+
+    /// The mistake of a grace that is longer than the fault.
+    pub(crate) fn grace_mistake(self, grace: Span, lasts: Span) -> Option<String> {
+        let long = self != Signal::Kill && grace >= lasts;
+        long.then(|| {
+            format!(
+                "grace: {grace} is not shorter than the duration {lasts}: the fault would end before it is in force"
+            )
+        })
+    }
 }
 
 /// How killed processes are started again on several nodes.
@@ -179,23 +199,12 @@ impl ServiceEffect for Killing {
     }
 
     fn describe(&self) -> String {
-        let signal = match self.signal {
-            Signal::Kill => String::new(),
-            other => format!("by {}", other.name()),
-        };
-        let words = [self.taken.describe(), signal];
+        let words = [self.taken.describe(), self.signal.describe()];
         words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
     fn mistakes(&self, lasts: Span) -> Vec<String> {
-        let slow = self.signal != Signal::Kill && self.grace >= lasts;
-        let slow = slow.then(|| {
-            format!(
-                "grace: {} is not shorter than the duration {lasts}: the fault would end before it is in force",
-                self.grace
-            )
-        });
-        slow.into_iter().collect()
+        self.signal.grace_mistake(self.grace, lasts).into_iter().collect()
     }
 
     fn injection(&self, services: Vec<String>, at: &NodePlace) -> Injection {
@@ -204,7 +213,7 @@ impl ServiceEffect for Killing {
         if processes.is_all() && self.signal == Signal::Kill && start_after_ms == 0 {
             return Injection::Kill { services };
         }
-        let grace_ms = if self.signal == Signal::Kill { 0 } else { self.grace.as_millis() };
+        let grace_ms = self.signal.grace_ms(self.grace);
         let signal = self.signal.number();
         Injection::EndProcesses { services, processes, signal, grace_ms, start_after_ms, picked: Vec::new() }
     }

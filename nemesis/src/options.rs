@@ -433,6 +433,12 @@ faults! {
     PowerLoss = power_loss(PowerLossOptions, PowerLossFault),
     /// Skews the wall clock: one jump, back and forth, too fast or slow, or standing still.
     Clock = clock(ClockOptions, ClockFault),
+    /// Gives the target's processes little CPU time, or runs busy processes beside them.
+    Cpu = cpu(CpuOptions, CpuFault),
+    /// Limits the memory of the target's processes, or kills the one with the most, as the kernel does for want of memory.
+    Memory = memory(MemoryOptions, MemoryFault),
+    /// Limits the files and sockets that the target's processes may open.
+    Descriptors = descriptors(DescriptorsOptions, DescriptorsFault),
     /// A custom fault, which the recipe or the plan defines by commands.
     Own = own(OwnOptions, OwnFault),
 }

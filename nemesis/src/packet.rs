@@ -209,7 +209,7 @@ impl PacketOptions {
             effects.push(PacketEffect::Reorder { permille, by_us, seed: 0 });
         }
         if let Some(Flap { period, down }) = &self.flap {
-            let (period_ms, down_ms) = (millis(*period), millis(*down));
+            let (period_ms, down_ms) = (period.as_millis(), down.as_millis());
             if !FLAP_MS.contains(&period_ms) || down_ms < 20 || down_ms + 20 > period_ms {
                 return Err(format!(
                     "flap: a period of {} to {} ms, in which the link is down and up for 20 ms at least",
@@ -249,10 +249,6 @@ fn micros(option: &str, span: Span) -> Result<u64, String> {
         1_000..=LONGEST_US => Ok(micros),
         _ => Err(format!("{option}: 1ms to 10s, not {span}")),
     }
-}
-
-fn millis(span: Span) -> u64 {
-    u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl FaultDefinition for PacketOptions {

@@ -11,6 +11,7 @@ mod claim;
 mod disk_effect;
 mod injection;
 mod packets;
+mod resource;
 mod selection;
 
 pub use ability::Ability;
@@ -18,6 +19,7 @@ pub use claim::{CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, 
 pub use disk_effect::{DiskCall, DiskDamage, DiskEffect, DiskError};
 pub use injection::{Injection, InjectionFacts, Leftover, OwnCommands, OwnProcesses};
 pub use packets::{CutHow, HeardVolley, PacketCounts, PacketEffect, PacketMatch, Volley};
+pub use resource::{LimitedGroup, LimitedProcess, ResourceLimit};
 pub use selection::{Only, PickedProcess, ProcessSelection};
 
 use serde::{Deserialize, Serialize};

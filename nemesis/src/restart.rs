@@ -110,7 +110,7 @@ impl ServiceEffect for Restarting {
 
     fn describe(&self) -> String {
         let process = self.process.clone().unwrap_or_default();
-        let signal = if self.signal == Signal::Kill { String::new() } else { format!("by {}", self.signal.name()) };
+        let signal = self.signal.describe();
         let how = if self.rolling { "rolling".to_owned() } else { format!("every {}", self.every) };
         [process, signal, how].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
     }
@@ -130,17 +130,12 @@ impl ServiceEffect for Restarting {
                 self.every
             ));
         }
-        if self.signal != Signal::Kill && self.grace >= lasts {
-            mistakes.push(format!(
-                "grace: {} is not shorter than the duration {lasts}: the fault would end before it is in force",
-                self.grace
-            ));
-        }
+        mistakes.extend(self.signal.grace_mistake(self.grace, lasts));
         mistakes
     }
 
     fn injection(&self, services: Vec<String>, _: &NodePlace) -> Injection {
-        let grace_ms = if self.signal == Signal::Kill { 0 } else { self.grace.as_millis() };
+        let grace_ms = self.signal.grace_ms(self.grace);
         let signal = self.signal.number();
         if self.rolling {
             let processes = ProcessSelection::default();

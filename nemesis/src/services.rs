@@ -43,6 +43,14 @@ pub(crate) trait ServiceEffect: Clone + Serialize + DeserializeOwned + 'static {
     fn is_drawn(&self) -> bool {
         false
     }
+    /// Abilities of a node that it needs, beside those of the kind.
+    fn needs(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// Whether the processes that it takes serve nothing.
+    fn silences(&self) -> bool {
+        true
+    }
 }
 
 /// The place of a node among the nodes of a fault.
@@ -64,6 +72,10 @@ pub(crate) trait ServiceOptions: Clone {
     fn parts(self) -> (Choice<Aim>, Option<Span>, Self::Effect);
     /// The nodes, to be changed.
     fn nodes_mut(&mut self) -> &mut Choice<Aim>;
+    /// What a fault does, or several to draw from; never empty.
+    fn effects(self) -> Vec<Self::Effect> {
+        vec![self.parts().2]
+    }
 }
 
 impl<O: ServiceOptions> FaultDefinition for O {
@@ -84,29 +96,39 @@ impl<O: ServiceOptions> FaultDefinition for O {
     }
 
     fn mistakes(&self, lasts: Span) -> Vec<String> {
-        self.clone().parts().2.mistakes(lasts)
+        self.clone().effects().iter().flat_map(|effect| effect.mistakes(lasts)).collect()
     }
 
     fn silences_all(&self) -> bool {
-        self.aims().contains(&Aim::All) && self.named_process().is_none()
+        let silences = self.clone().effects().iter().any(ServiceEffect::silences);
+        silences && self.aims().contains(&Aim::All) && self.named_process().is_none()
+    }
+
+    fn more_needs(&self) -> Vec<&'static str> {
+        self.clone().effects().iter().flat_map(|effect| effect.needs().to_vec()).collect()
     }
 
     fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
-        let (aims, _, effect) = self.clone().parts();
-        Ok(Box::new(ServiceSource { aims: Bag::of(aims.items().to_vec()), nodes, effect }))
+        let (aims, _, first) = self.clone().parts();
+        let effects = Some(self.clone().effects()).filter(|effects| effects.len() > 1).map(Bag::of);
+        Ok(Box::new(ServiceSource { aims: Bag::of(aims.items().to_vec()), nodes, first, effects }))
     }
 }
 
 struct ServiceSource<E> {
     aims: Bag<Aim>,
     nodes: usize,
-    effect: E,
+    first: E,
+    /// Several, of which each comes before any comes again.
+    effects: Option<Bag<E>>,
 }
 
 impl<E: ServiceEffect> FaultSource for ServiceSource<E> {
     fn draw(&mut self, rng: &mut Rng) -> SymbolicFault {
         let aim = self.aims.draw(rng).unwrap_or(E::AIM);
-        E::symbolic(ServiceFault { nodes: aim.draw(rng, self.nodes), effect: self.effect.clone() })
+        let nodes = aim.draw(rng, self.nodes);
+        let effect = self.effects.as_mut().and_then(|effects| effects.draw(rng)).unwrap_or_else(|| self.first.clone());
+        E::symbolic(ServiceFault { nodes, effect })
     }
 }
 
@@ -134,7 +156,7 @@ impl<E: ServiceEffect> Symbolic for ServiceFault<E> {
     }
 
     fn turn_to_leader(&mut self) -> bool {
-        self.nodes.turn_to_leader()
+        E::FACTS.may_move_leader && self.nodes.turn_to_leader()
     }
 
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
@@ -249,6 +271,6 @@ impl TakenProcesses {
     /// For an agent.
     pub fn selection(&self) -> ProcessSelection {
         let command = self.command.as_ref().map(|command| command.as_str().to_owned()).unwrap_or_default();
-        ProcessSelection { only: self.only, command }
+        ProcessSelection { only: self.only, command, largest: false }
     }
 }

@@ -196,7 +196,7 @@ fn replace_word<'t>(text: Cow<'t, str>, word: &str, instead: &str) -> Cow<'t, st
     Cow::Owned(clean)
 }
 
-/// The text with at most about so many bytes: the lines of its begin and, three times as many, of its end. Also how many bytes
+/// The text with about `most` bytes at the most: the lines of its begin and, three times as many, of its end. Also how many bytes
 /// were left out.
 pub(super) fn shortened(text: &str, most: u64) -> (String, u64) {
     let most = usize::try_from(most).unwrap_or(usize::MAX);

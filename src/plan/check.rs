@@ -38,7 +38,7 @@ impl CheckPlan {
     }
 }
 
-/// By hand, so that a mistake within the options is told at its place.
+/// By hand, so that a mistake within the options is shown at its place.
 impl<'de> Deserialize<'de> for CheckPlan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<CheckPlan, D::Error> {
         struct Named;

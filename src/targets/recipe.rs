@@ -159,7 +159,7 @@ pub struct Exits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExitsInFaults {
-    /// It is told.
+    /// The report shows it.
     Evidence,
     /// The target never ends by itself.
     Violation,

@@ -3,7 +3,7 @@ use super::Scene;
 use dsfuzz::store::{self, ReplayFaults, RunDir, RunInfo, RunVerdict};
 use std::path::{Path, PathBuf};
 
-/// A node whose ssh port nobody listens on: the run stores what it is made from, and ends before it touches anything.
+/// A node on whose ssh port no process listens: the run stores what it is made from, and ends before it touches anything.
 const PLAN: &str = "name: p\ncluster: {nodes: [127.0.0.1], ssh: {port: 1}}\ntarget: t\nworkload: {set: {}}\n\
                     load: {time: 10s}\nnemesis: {faults: [{kill: {}}]}\nevidence: {proven_per_kind_min: {kill: 2}}\n\
                     options: {mine: {level: 3}}\n";

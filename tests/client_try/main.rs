@@ -186,7 +186,7 @@ fn a_plan_says_what_a_declared_workload_calls() {
     assert_eq!(code, Some(0), "{text}");
     let (code, text) = tried(&known, "a write without effect");
     assert!(code == Some(1) && text.contains("a correct register answers"), "{text}");
-    // What a shelf is nobody knows, so that only the rest is tried.
+    // No type of object is called shelf, so that only the others are tried.
     let (code, text) = tried(&own, "none");
     assert!(code == Some(0) && text.contains("not tried  a call that is ok took effect once"), "{text}");
     let (code, text) = tried(&own, "ok to an unknown function");

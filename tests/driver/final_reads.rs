@@ -69,7 +69,7 @@ pub(super) async fn read_in_mode(
     struct OfNode(Arc<str>, ByNode);
     impl Connect for ByNode {
         fn open(&self, endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
-            assert!(endpoint.terms.settle, "a client of final reads is told so");
+            assert!(endpoint.terms.settle, "a client of final reads gets its terms");
             let client: Box<dyn Client> = Box::new(OfNode(endpoint.node, ByNode(self.0.clone(), self.1.clone())));
             Box::pin(async { Ok(client) })
         }

@@ -95,7 +95,7 @@ impl Bench {
 /// What a client made by a test does with its n-th call of all clients.
 type Behaviour = dyn Fn(u64, &Call) -> BoxFuture<'static, CallResult> + Send + Sync;
 
-/// Clients that do as told, and who was opened for which process.
+/// Clients with scripted answers, and who was opened for which process.
 #[derive(Clone)]
 struct Scripted {
     behaviour: Arc<Behaviour>,

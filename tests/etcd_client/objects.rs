@@ -185,7 +185,7 @@ async fn a_set_is_written_back_whole_and_guarded_only_by_who_still_holds_its_loc
             _ => drop(one.ok("add", json!(2)).await),
         }
         let read = two.ok("read", json!(null)).await;
-        assert_eq!(read, shown, "3 is lost if nobody looks");
+        assert_eq!(read, shown, "3 is lost if no look finds it");
     }
 }
 

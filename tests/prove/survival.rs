@@ -186,9 +186,10 @@ for p in /proc/[0-9]*; do
     case "$(cat $p/comm)" in redis-server)
         set -- $(sed 's/.*) //' $p/stat)
         case "$1" in T|t) echo "redis is stopped";; esac
-        echo "redis $(grep -c . $p/cgroup) $(grep 'open files' $p/limits) $(nsenter -t ${p#/proc/} -m stat -c '%n %a' .)"
+        echo "redis $(grep -c . $p/cgroup) $(grep -e 'open files' -e 'data size' $p/limits | tr -s ' \n' ' ') $(nsenter -t ${p#/proc/} -m stat -c '%n %a' .)"
     esac
     tr '\0' ' ' <$p/cmdline | grep -q '^[^ ]*dsfuzz-agent' && echo "agent"
+    tr '\0' ' ' <$p/cmdline | grep -q '^/proc/self/exe burn ' && echo "a busy process"
 done
 # A busy machine is slow at times, a slow disk always: the best of several writes counts.
 for layer in $(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - fuse.* .*/\1/p' /proc/self/mountinfo); do
@@ -204,12 +205,14 @@ for layer in $(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - fuse.* .*/\1/p'
     rm -f $layer/.look
 done
 address=$(hostname -I | cut -d ' ' -f 1)
-# A clock that flips is true half of the time, and one that stands still is true at its begin: so several looks.
+# A clock that flips is true half of the time, one that stands still is true at its begin, and processes that are stopped in turns run
+# in between: so several looks.
 for look in 1 2 3 4 5 6 7 8 9 10 11 12; do
     said=$(exec 3<>/dev/tcp/$address/6379 && printf 'TIME\r\n' >&3 && read -t 1 -r _ <&3 && read -t 1 -r _ <&3 && read -t 1 -r t <&3 && echo ${t%?})
     [ -n "$said" ] || { echo "redis does not answer"; break; }
     off=$(( said - $(date +%s) ))
     [ $off -ge -1 ] && [ $off -le 1 ] || { echo "clock of redis is off"; break; }
+    grep -qx 1 $(find /sys/fs/cgroup -name cgroup.freeze) && { echo "a cgroup is frozen"; break; }
     sleep 0.013
 done
 find /tmp /var/tmp /var/lib/dsfuzz ! -name '*.aof' ! -path '/var/lib/dsfuzz/agent*' -printf 'file %p\n' | sort

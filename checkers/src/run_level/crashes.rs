@@ -167,16 +167,22 @@ impl Crashes {
                         .severity()
                         .zip(self.exits_in_faults.severity())
                         .map(|(crash, exit)| crash.min(exit)),
-                    Ending::Declared | Ending::FailedStart | Ending::WithDisk => {
+                    Ending::Declared | Ending::FailedStart | Ending::WithDisk | Ending::Denied => {
                         self.crashed.severity().map(|_| Severity::Evidence)
                     }
                 };
                 (ending.kind(), counts)
             }
+            ProcessStep::OutOfMemory if ending::denied(event, history) => {
+                ("out-of-memory", self.out_of_memory.severity().map(|_| Severity::Evidence))
+            }
             ProcessStep::OutOfMemory => ("out-of-memory", self.out_of_memory.severity()),
             ProcessStep::CoreFile => ("core-file", self.core_file.severity()),
             ProcessStep::LogAlarm | ProcessStep::LogCorruption if ending::disk_failed(event, history) => {
                 ("alarm-of-failed-disk", self.log_alarm.severity().map(|_| Severity::Evidence))
+            }
+            ProcessStep::LogAlarm if ending::denied(event, history) => {
+                ("log-alarm", self.log_alarm.severity().map(|_| Severity::Evidence))
             }
             ProcessStep::LogAlarm => ("log-alarm", self.log_alarm.severity()),
             ProcessStep::LogCorruption if torn::may_be_torn(event, history) => {

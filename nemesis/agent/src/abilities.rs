@@ -3,7 +3,7 @@ use crate::cgroup::{self, Cgroup};
 use crate::disk::Disks;
 use crate::state_dir::StateDir;
 use crate::sys::{self, Settable};
-use crate::{clock, launch, nft, packet_queue};
+use crate::{clock, launch, limits, nft, packet_queue};
 use dsfuzz_nemesis::protocol::ability::{self, Ability};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -33,6 +33,17 @@ pub(crate) fn abilities(state_dir: &StateDir, disks: &Disks) -> Vec<Ability> {
         able(ability::STEP_CLOCK, step_clock()),
         able(ability::TC, program("tc")),
         able(ability::DISK_LAYER, disks.rehearse()),
+        able(ability::LIMITS, limits::rehearse()),
+        able(
+            ability::CPU_MAX,
+            controller(state_dir, "cpu", "cpu.max", "1000 100000")
+                .map_err(|reason| format!("{reason}; CPU limits stop and continue processes in turns instead")),
+        ),
+        able(
+            ability::MEMORY_MAX,
+            controller(state_dir, "memory", "memory.max", "1048576")
+                .map_err(|reason| format!("{reason}; memory limits are soft limits of each process instead")),
+        ),
         able(
             ability::DISK_FREE_BYTES,
             sys::free_bytes(state_dir.dir()).map(|bytes| bytes.to_string()).map_err(|error| error.to_string()),
@@ -138,6 +149,20 @@ fn freeze_in(cgroup: &Cgroup) -> Result<String, String> {
     drop(child.kill());
     drop(child.wait());
     outcome.map(|()| "a child was frozen and thawed".to_owned())
+}
+
+/// Limits a scratch cgroup without processes.
+fn controller(state_dir: &StateDir, controller: &str, file: &str, value: &str) -> Result<String, String> {
+    let root = cgroup::root().ok_or("no cgroup2 is mounted")?;
+    let cgroup = Cgroup::make(&root.join(state_dir.tag()).join("+limits"))?;
+    let set = cgroup.enable(controller).and_then(|()| cgroup.set(file, value));
+    let read = cgroup.get(file);
+    cgroup.remove();
+    set?;
+    if read == value {
+        return Ok(format!("{file} of a scratch cgroup was written and read back"));
+    }
+    Err(format!("{file} of a scratch cgroup was set to {value} and reads {read}"))
 }
 
 /// Runs a program as another user than root.

@@ -66,6 +66,43 @@ impl Cgroup {
         events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
     }
 
+    /// Makes a controller's file of this cgroup, such as `memory.max`, usable; an error where the host does not hand the controller
+    /// down. Only in the folders that were made for it.
+    pub(crate) fn enable(&self, controller: &str) -> Result<(), String> {
+        let offers = |folder: &Path, file: &str| {
+            let text = fs::read_to_string(folder.join(file)).unwrap_or_default();
+            text.split_whitespace().any(|name| name == controller)
+        };
+        let mut above: Vec<&Path> = self.path.ancestors().skip(1).take(2).collect();
+        above.reverse();
+        for folder in above {
+            if !offers(folder, "cgroup.controllers") {
+                return Err(format!("cgroup2 has no {controller} controller at {}", folder.display()));
+            }
+            if !offers(folder, "cgroup.subtree_control") {
+                let path = folder.join("cgroup.subtree_control");
+                fs::write(&path, format!("+{controller}")).map_err(|error| format!("{}: {error}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a limit, such as `memory.max`.
+    pub(crate) fn set(&self, file: &str, value: &str) -> Result<(), String> {
+        let path = self.path.join(file);
+        fs::write(&path, value).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Reads a file, without the blank at its end; empty if it is not there.
+    pub(crate) fn get(&self, file: &str) -> String {
+        fs::read_to_string(self.path.join(file)).unwrap_or_default().trim().to_owned()
+    }
+
+    /// Asks for a freeze or a thaw, and does not wait; false if that cannot be asked for.
+    pub(crate) fn begin_freeze(&self, on: bool) -> bool {
+        self.set("cgroup.freeze", if on { "1" } else { "0" }).is_ok()
+    }
+
     /// Whether the kernel says that all of it is frozen.
     pub(crate) fn frozen(&self) -> bool {
         fs::read_to_string(self.path.join("cgroup.events"))

@@ -315,7 +315,7 @@ impl Injector {
         let live = self.journal.live();
         let hold_ns = self.hold_ns();
         let mut failed = injections::refresh_clocks(&live, &self.services, &mut self.keeper, hold_ns, false);
-        failed.extend(live.iter().filter_map(|entry| injections::keep(entry).err()));
+        failed.extend(live.iter().filter_map(|entry| injections::keep(entry, &self.services).err()));
         self.complain(&failed);
     }
 

@@ -8,6 +8,7 @@
 mod abilities;
 mod accounts;
 mod addresses;
+mod burn;
 mod cgroup;
 mod claim;
 mod clock;
@@ -20,6 +21,7 @@ mod injections;
 mod injector;
 mod journal;
 mod launch;
+mod limits;
 mod netlink;
 mod nft;
 mod packet_queue;
@@ -32,6 +34,7 @@ mod serve;
 mod service;
 mod state_dir;
 mod sys;
+mod throttle;
 mod volley;
 
 use state_dir::StateDir;
@@ -72,7 +75,7 @@ pub fn main(args: &[String]) -> u8 {
             open_state_dir(dir).and_then(|dir| guard::heal(&dir, true))
         }
         // Not in the usage: the agent starts these itself. `guard` is the guardian; `witness` is a child on which `abilities` tries a
-        // shifted clock and a frozen cgroup; the others are the two processes of a layer over a folder.
+        // shifted clock and a frozen cgroup; `burn` is a busy process; the others are the two processes of a layer over a folder.
         ["guard", "--dir", dir, "--agent", agent] => open_state_dir(dir).and_then(|dir| guard::guard(&dir, agent)),
         ["disk-keeper", "--dir", dir, "--folder", folder] => {
             open_state_dir(dir).and_then(|dir| disk::keep(&dir, Path::new(folder)))
@@ -80,6 +83,7 @@ pub fn main(args: &[String]) -> u8 {
         ["disk-layer", "--dir", dir, "--folder", folder] => {
             open_state_dir(dir).and_then(|dir| disk::serve(&dir, Path::new(folder)))
         }
+        ["burn"] => burn::burn().map(|()| 0),
         ["witness"] => clock::witness().map(|()| 0),
         _ => {
             eprintln!("{USAGE}");

@@ -1,6 +1,7 @@
 //! What `/proc` says about processes (state, session, start, environment) and about this boot. Never: signals or changes a
 //! process.
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs;
 
 /// The fields of `/proc/PID/stat` that the agent uses.
@@ -53,6 +54,29 @@ pub(crate) fn lives(pid: u32, start: u64) -> bool {
 pub(crate) fn has_environment(pid: u32, marker: &str) -> bool {
     fs::read(format!("/proc/{pid}/environ"))
         .is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|entry| entry == marker.as_bytes()))
+}
+
+/// A number of a line of `/proc/PID/status`, such as `VmData`, as it stands there.
+pub(crate) fn status_number(pid: u32, key: &str) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// The numbers of a process's open files; none if they cannot be read.
+pub(crate) fn open_files(pid: u32) -> Option<BTreeSet<u64>> {
+    let folder = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    Some(folder.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// How long the tasks of a process have waited for a CPU in all, in nanoseconds; none where the kernel does not count it.
+pub(crate) fn waited_for_cpu_ns(pid: u32) -> Option<u64> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let waited = |task: fs::DirEntry| -> Option<u64> {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().nth(1)?.parse().ok()
+    };
+    tasks.flatten().filter_map(waited).reduce(u64::saturating_add)
 }
 
 /// The kernel's random id of a boot; empty if it could not be read. An empty id proves neither the same boot nor another one, so

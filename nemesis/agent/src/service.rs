@@ -1,5 +1,6 @@
 //! [`Services`]: processes that outlive the agent. Each has its own session and, with cgroup2, its own cgroup. Its record is in the
 //! agent's folder, so that the next agent finds it.
+use crate::burn::Burners;
 use crate::cgroup::{self, Cgroup};
 use crate::clock::{self, Shift};
 use crate::deaths::{self, Deaths, HarnessAction};
@@ -7,6 +8,7 @@ use crate::disk::Disks;
 use crate::process::BootId;
 use crate::restarts::RestartLoops;
 use crate::state_dir::{StateDir, write_whole};
+use crate::throttle::Throttles;
 use crate::{files, launch, process, sys};
 use dsfuzz_nemesis::protocol::{Claimant, Death, Response, Service, ServiceState};
 use serde::{Deserialize, Serialize};
@@ -70,6 +72,10 @@ pub(crate) struct Services {
     deaths: Deaths,
     /// Threads that restart services.
     pub(crate) restart_loops: RestartLoops,
+    /// Threads that stop and continue services in turns.
+    pub(crate) throttles: Throttles,
+    /// Busy processes beside services.
+    pub(crate) burners: Burners,
     disks: Disks,
 }
 
@@ -96,6 +102,8 @@ impl Services {
             known: Mutex::new(known),
             deaths: Deaths::default(),
             restart_loops: RestartLoops::default(),
+            throttles: Throttles::default(),
+            burners: Burners::default(),
             disks: Disks::open(state_dir),
         }
     }
@@ -103,6 +111,11 @@ impl Services {
     /// The layers over the folders of their data.
     pub(crate) fn disks(&self) -> &Disks {
         &self.disks
+    }
+
+    /// The folder of this agent.
+    pub(crate) fn state_dir(&self) -> &StateDir {
+        &self.state_dir
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, ServiceRecord>> {
@@ -227,10 +240,12 @@ impl Services {
         self.kept(name).map(|kept| kept.ended).unwrap_or_default()
     }
 
-    /// Whether all of the service is stopped or frozen.
+    /// Whether all of the service is stopped or frozen, and not only in turns.
     pub(crate) fn paused(&self, name: &str) -> bool {
         let pids = self.processes(name);
-        !pids.is_empty() && (self.cgroup(name).is_some_and(|cgroup| cgroup.frozen()) || all_stopped(&pids))
+        !pids.is_empty()
+            && !self.is_throttled(name)
+            && (self.cgroup(name).is_some_and(|cgroup| cgroup.frozen()) || all_stopped(&pids))
     }
 
     /// The state of every service.

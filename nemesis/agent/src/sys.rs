@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Nanoseconds since boot, also while suspended.
@@ -87,6 +87,66 @@ pub(crate) fn kill_group(leader: u32, signal: i32) -> io::Result<()> {
 pub(crate) fn effective_uid() -> u32 {
     // SAFETY: never fails, no memory is involved.
     unsafe { libc::geteuid() }
+}
+
+/// A resource whose use by a process the kernel limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limited {
+    /// Private memory that can be written.
+    Data,
+    /// Open files.
+    Files,
+}
+
+impl Limited {
+    /// Its row in `/proc/PID/limits`.
+    pub(crate) fn row(self) -> &'static str {
+        match self {
+            Limited::Data => "Max data size",
+            Limited::Files => "Max open files",
+        }
+    }
+
+    fn number(self) -> libc::c_long {
+        match self {
+            Limited::Data => libc::c_long::from(libc::RLIMIT_DATA),
+            Limited::Files => libc::c_long::from(libc::RLIMIT_NOFILE),
+        }
+    }
+}
+
+/// Sets the soft and the hard limit of a process. Without CAP_SYS_RESOURCE it must be of the same user, and the hard limit can only
+/// stay or fall.
+pub(crate) fn set_limits(pid: u32, what: Limited, (soft, hard): (u64, u64)) -> io::Result<()> {
+    let new = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    let nothing: *mut libc::rlimit64 = std::ptr::null_mut();
+    // SAFETY: `new` is valid for the length of the call.
+    let result =
+        unsafe { libc::syscall(libc::SYS_prlimit64, libc::c_long::from(pid), what.number(), &raw const new, nothing) };
+    check(i32::try_from(result).unwrap_or(-1)).map(drop)
+}
+
+/// Has a child, which becomes another user, set the limits of a process before its exec.
+pub(crate) fn set_limits_as(ids: Ids, pid: u32, what: Limited, limits: (u64, u64)) -> io::Result<()> {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", ":"]).current_dir("/");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    set_up(&mut command, ChildSetup { ids: Some(ids), ..ChildSetup::default() });
+    // SAFETY: two system calls on memory of the child.
+    unsafe { command.pre_exec(move || set_limits(pid, what, limits)) };
+    command.spawn()?.wait().map(drop)
+}
+
+/// Nanoseconds of CPU time that all threads of a process have used; none if it is gone.
+pub(crate) fn cpu_ns(pid: u32) -> Option<u64> {
+    let mut clock: libc::clockid_t = 0;
+    // SAFETY: `clock` is a valid place for the answer.
+    let failed = unsafe { libc::clock_getcpuclockid(libc::pid_t::try_from(pid).ok()?, &raw mut clock) };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid timespec for the length of the call.
+    let read = failed == 0 && unsafe { libc::clock_gettime(clock, &raw mut time) } == 0;
+    let (seconds, part) = (u64::try_from(time.tv_sec).ok()?, u64::try_from(time.tv_nsec).ok()?);
+    read.then(|| seconds.saturating_mul(1_000_000_000).saturating_add(part))
 }
 
 /// Starts a new session, so that the death of a terminal or channel does not end this process. Harmless for a leader.

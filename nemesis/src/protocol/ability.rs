@@ -38,11 +38,17 @@ pub const STEP_CLOCK: &str = "step-clock";
 pub const TC: &str = "tc";
 /// A file system of ours (FUSE) can be laid over a folder.
 pub const DISK_LAYER: &str = "disk-layer";
+/// The soft limits of a running process can be lowered and raised.
+pub const LIMITS: &str = "limits";
+/// A cgroup of version 2 can limit the CPU time of its processes.
+pub const CPU_MAX: &str = "cpu-max";
+/// A cgroup of version 2 can limit the memory of its processes.
+pub const MEMORY_MAX: &str = "memory-max";
 /// Bytes that are free in the agent's folder, as the detail.
 pub const DISK_FREE_BYTES: &str = "disk-free-bytes";
 
 /// All names, in the agent's order.
-pub const ALL: [&str; 14] = [
+pub const ALL: [&str; 17] = [
     ROOT,
     USERS,
     NFT,
@@ -56,5 +62,8 @@ pub const ALL: [&str; 14] = [
     STEP_CLOCK,
     TC,
     DISK_LAYER,
+    LIMITS,
+    CPU_MAX,
+    MEMORY_MAX,
     DISK_FREE_BYTES,
 ];

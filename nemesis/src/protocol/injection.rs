@@ -1,5 +1,8 @@
 //! [`Injection`]: the action of an agent on its own node for a fault, and its facts for agent and control node.
-use super::{Command, DiskDamage, DiskEffect, PacketEffect, PacketMatch, PickedProcess, ProcessSelection};
+use super::{
+    Command, DiskDamage, DiskEffect, LimitedGroup, LimitedProcess, PacketEffect, PacketMatch, PickedProcess,
+    ProcessSelection, ResourceLimit,
+};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -95,6 +98,34 @@ pub enum Injection {
         /// The processes, which the agent fills in.
         #[serde(default)]
         picked: Vec<PickedProcess>,
+    },
+    /// Gives the processes of each service at most this share of one CPU (`cpu.max`, else they are stopped and continued in turns).
+    LimitCpu {
+        /// Names of services.
+        services: Vec<String>,
+        /// The share, 1 to 99.
+        percent: u32,
+    },
+    /// Runs busy processes beside the services.
+    BurnCpu {
+        /// Names of services.
+        services: Vec<String>,
+        /// How many.
+        processes: u32,
+    },
+    /// Limits a resource of the services (`memory.max`, else soft limits of their processes), also of processes started while it is
+    /// in force. Undo: the limits of before; a service that ended meanwhile is started again.
+    LimitResource {
+        /// Names of services.
+        services: Vec<String>,
+        /// How much they may have.
+        limit: ResourceLimit,
+        /// Processes with their soft limits, which the agent fills in.
+        #[serde(default)]
+        picked: Vec<LimitedProcess>,
+        /// Services whose control group is limited, which the agent fills in.
+        #[serde(default)]
+        groups: Vec<LimitedGroup>,
     },
     /// Shifts the services' wall clock (in their vDSO), also of processes started while it is in force.
     ShiftClock {
@@ -226,6 +257,9 @@ impl Injection {
             | Injection::DamageDisk { services, .. }
             | Injection::Pause { services }
             | Injection::PauseProcesses { services, .. }
+            | Injection::LimitCpu { services, .. }
+            | Injection::BurnCpu { services, .. }
+            | Injection::LimitResource { services, .. }
             | Injection::ShiftClock { services, .. }
             | Injection::StrobeClock { services, .. }
             | Injection::DriftClock { services, .. }
@@ -295,7 +329,7 @@ impl Injection {
                 changes_clock: false,
                 leftover: Leftover::Other("the layer over its folder is taken away with its target"),
             },
-            Injection::Pause { .. } => InjectionFacts {
+            Injection::Pause { .. } | Injection::LimitCpu { .. } => InjectionFacts {
                 ends_with_boot: true,
                 expires: false,
                 changes_clock: false,
@@ -306,6 +340,18 @@ impl Injection {
                 expires: false,
                 changes_clock: false,
                 leftover: Leftover::Other("its processes may be stopped: kill -CONT continues them"),
+            },
+            Injection::BurnCpu { .. } => InjectionFacts {
+                ends_with_boot: true,
+                expires: false,
+                changes_clock: false,
+                leftover: Leftover::Other("its busy processes were sent SIGKILL"),
+            },
+            Injection::LimitResource { .. } => InjectionFacts {
+                ends_with_boot: true,
+                expires: false,
+                changes_clock: false,
+                leftover: Leftover::Other("its processes may be limited: a later run starts its target anew"),
             },
             Injection::ShiftClock { .. }
             | Injection::StrobeClock { .. }
@@ -373,6 +419,14 @@ mod tests {
             Injection::DriftClock { services: services(), rate_ppm: 1 },
             Injection::FreezeClock { services: services() },
             Injection::SlewClock { rate_ppm: 1, control_boot_id: "b".to_owned(), own_kernel: true },
+            Injection::LimitCpu { services: services(), percent: 20 },
+            Injection::BurnCpu { services: services(), processes: 2 },
+            Injection::LimitResource {
+                services: services(),
+                limit: ResourceLimit::Descriptors(64),
+                picked: Vec::new(),
+                groups: Vec::new(),
+            },
             Injection::Own { name: "o".to_owned(), services: services(), commands: Box::default() },
         ]
     }
@@ -405,6 +459,10 @@ mod tests {
             "drift-clock",
             "freeze-clock",
             "slew-clock",
+            "limit-cpu",
+            "burn-cpu",
+            "limit-resource",
+            "own",
         ];
         for (injection, name) in each().iter().zip(names) {
             let written = serde_json::to_value(injection).expect("written");

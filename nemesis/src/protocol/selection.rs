@@ -11,6 +11,9 @@ pub struct ProcessSelection {
     /// A regular expression that the command line matches, its arguments joined by blanks; empty: every command line.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub command: String,
+    /// Of those, the one of all services with the most resident memory.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub largest: bool,
 }
 
 impl ProcessSelection {

@@ -31,6 +31,8 @@ pub(super) enum Ending {
     InFault,
     /// An end in any way on a node whose disk had failed by a fault.
     WithDisk,
+    /// An end in any way on a node whose processes got no memory or descriptors by a fault.
+    Denied,
     /// An exit with a status that is in order for this target.
     Declared,
     /// An exit soon after the harness had started it again.
@@ -52,6 +54,9 @@ impl Ending {
         if disk_failed(event, history) && !event.how.starts_with("signal 9 ") {
             return Ending::WithDisk;
         }
+        if denied(event, history) {
+            return Ending::Denied;
+        }
         let unexplained = !exited && !event.how.is_empty();
         match unexplained || status == Some(PANICKED) || died_of_exception(&event.detail) || !provoked(event, history) {
             true => Ending::Crashed,
@@ -62,7 +67,7 @@ impl Ending {
     pub(super) fn kind(self) -> &'static str {
         match self {
             Ending::Crashed => CRASHED,
-            Ending::InFault | Ending::WithDisk => IN_FAULT,
+            Ending::InFault | Ending::WithDisk | Ending::Denied => IN_FAULT,
             Ending::Declared => DECLARED,
             Ending::FailedStart => START_FAILED,
         }
@@ -103,6 +108,16 @@ pub(super) fn disk_failed(event: &ProcessEvent, history: &History) -> bool {
     history.faults.iter().filter(here).filter_map(Fault::possible).any(|(begin, _)| begin <= last)
 }
 
+/// Whether a fault that denies memory or descriptors to the processes of the node may have been in force then, or shortly before. The
+/// kernel kills what exceeds a memory limit, and few programs go on when an allocation fails.
+pub(super) fn denied(event: &ProcessEvent, history: &History) -> bool {
+    let (from, to) = event.between.unwrap_or((0, u64::MAX));
+    let denies = |fault: &&Fault| {
+        matches!(&*fault.kind, "memory" | "descriptors") && fault.nodes.iter().any(|node| **node == *event.node)
+    };
+    history.faults_within(from.saturating_sub(AFTER_FAULT_NS), to).iter().any(denies)
+}
+
 /// Whether a fault was not shown to be gone.
 pub(super) fn may_last(fault: &Fault) -> bool {
     fault.begun.is_some() && !fault.gone()
@@ -137,7 +152,7 @@ pub(super) fn reason(kind: &str) -> Option<&'static str> {
         IN_FAULT => Some(
             "A fault that can make a server end itself was in force, or had ended less than 10 s before: an exit with a status \
              counts as a crash only where the recipe says `exits: {in_faults: violation}`. On a node whose disk had \
-             failed by a fault, no end does.",
+             failed by a fault, or whose processes got no memory or descriptors by one, no end does.",
         ),
         "alarm-of-failed-disk" => Some(
             "The disk of this node had failed or lost data by a fault, and a sound server says so. Acknowledged data that is lost is \

@@ -295,3 +295,25 @@ fn records_of_processes_survive_their_export() {
     let read = read_jsonl(lines.as_slice()).expect("read");
     assert_eq!((read.processes, read.remarks), (history.processes, Vec::new()));
 }
+
+#[test]
+fn a_node_without_memory_or_descriptors_may_end_in_any_way_while_the_fault_is_near() {
+    const KILLED: &str = r#"{"type":"process","index":0,"time":1,"node":"n1","process":"etcd","step":"out-of-memory",
+        "how":"the kernel killed it","between":[5000000000,5100000000]}"#;
+    const ALARM: &str = r#"{"type":"process","index":0,"time":1,"node":"n1","process":"etcd","step":"log-alarm",
+        "how":"panic: no memory","between":[5000000000,5100000000]}"#;
+    for kind in ["memory", "descriptors"] {
+        let [begun, healed] = fault(kind);
+        for how in ["signal 6 (SIGABRT)", "signal 9 (SIGKILL)", "exit 2"] {
+            let verdict = judge(&[&begun, &healed, WATCHED, &ended(how), KILLED, ALARM], &[]);
+            let expected = vec!["exited-in-fault", "out-of-memory", "log-alarm"];
+            assert_eq!((verdict.validity, kinds(&verdict)), (Validity::Valid, expected), "{kind} {how}");
+        }
+        // The fault of another node explains nothing, nor one that was over long before.
+        let elsewhere = [&begun, &healed].map(|line| line.replace("\"nodes\":[\"n1\"]", "\"nodes\":[\"n2\"]"));
+        let early = [&begun, &healed].map(|line| line.replace("\"fault\":0", "\"fault\":1"));
+        assert_eq!(judge(&[&elsewhere[0], &elsewhere[1], WATCHED, ABORTED], &[]).validity, Validity::Invalid, "{kind}");
+        let later = ABORTED.replace("[5000000000,5100000000]", "[15000000000,15100000000]");
+        assert_eq!(judge(&[&early[0], &early[1], WATCHED, &later], &[]).validity, Validity::Invalid, "{kind}");
+    }
+}

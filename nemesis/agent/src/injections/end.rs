@@ -48,6 +48,9 @@ impl Inject for End<'_> {
         let mut detail = Vec::new();
         for name in self.services {
             let mine: Vec<&PickedProcess> = pick::of(name, self.picked).collect();
+            if mine.is_empty() {
+                continue;
+            }
             if mine.iter().any(|process| process.first) {
                 context.services.ask_to_end_by(name, self.signal);
             }
@@ -69,6 +72,9 @@ impl Inject for End<'_> {
         let mut proof = new_proof();
         for name in self.services {
             let left = context.services.processes(name);
+            if self.processes.largest && pick::of(name, self.picked).next().is_none() {
+                continue;
+            }
             let stubborn = pick::pids(pick::of(name, self.picked).filter(|process| pick::lives(process)));
             let (gone, detail) = match (self.processes.is_all(), stubborn.is_empty()) {
                 (true, _) if left.is_empty() => (true, format!("service {name}: no process is left")),

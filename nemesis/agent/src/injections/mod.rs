@@ -2,12 +2,15 @@
 //! the undo journal before it injects.
 //!
 //! A new injection needs a variant with its facts in `protocol/injection.rs`, a file here, and a line in `implementation`.
+mod burn_cpu;
 mod clock;
 mod damage_disk;
 mod disturb_disk;
 mod drop;
 mod end;
 mod kill;
+mod limit;
+mod limit_cpu;
 mod own;
 mod packet;
 mod pause;
@@ -62,7 +65,7 @@ impl Context<'_> {
         let begin_ns = crate::sys::boottime_ns();
         let mut failed = refresh_clocks(self.others, self.services, self.keeper, self.hold_ns, true);
         failed.extend(renew_rules(self.others, self.hold_ns).err());
-        failed.extend(self.others.iter().filter_map(|entry| keep(entry).err()));
+        failed.extend(self.others.iter().filter_map(|entry| keep(entry, self.services).err()));
         if failed.is_empty() {
             *self.held_until_ns = begin_ns + self.hold_ns;
         }
@@ -111,6 +114,11 @@ pub(crate) trait Inject {
     fn keep(&self, _: &UndoEntry) -> Result<(), String> {
         Ok(())
     }
+
+    /// Takes processes of the services that came after the injection; called with [`Inject::keep`].
+    fn follow(&self, _: &Services) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// The implementation of each injection.
@@ -138,6 +146,11 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
             Box::new(power_loss::LosePower { services, seed: *seed, torn: *torn })
         }
         Injection::Pause { services } => Box::new(pause::Pause { services }),
+        Injection::LimitCpu { services, percent } => Box::new(limit_cpu::LimitCpu { services, percent: *percent }),
+        Injection::BurnCpu { services, processes } => Box::new(burn_cpu::BurnCpu { services, processes: *processes }),
+        Injection::LimitResource { services, limit, picked, groups } => {
+            Box::new(limit::Limit { services, limit: *limit, picked, groups, injection })
+        }
         Injection::ShiftClock { services, offset_ns } => {
             Box::new(clock::Clock { services, skew: Skew::Offset { offset_ns: *offset_ns } })
         }
@@ -238,6 +251,7 @@ pub(crate) fn is_kept(entry: &UndoEntry) -> bool {
 }
 
 /// Goes on with an injection.
-pub(crate) fn keep(entry: &UndoEntry) -> Result<(), String> {
-    implementation(&entry.injection).keep(entry)
+pub(crate) fn keep(entry: &UndoEntry, services: &Services) -> Result<(), String> {
+    let injection = implementation(&entry.injection);
+    injection.keep(entry).and(injection.follow(services))
 }

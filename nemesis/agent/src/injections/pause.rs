@@ -2,7 +2,7 @@
 //!
 //! The undo never depends on the freezer: processes that cannot be thawed are killed, which works on frozen processes, and started
 //! again.
-use super::{Context, Inject, kill, new_proof, note};
+use super::{Context, Inject, kill, limit_cpu, new_proof, note};
 use crate::journal::UndoEntry;
 use crate::service::all_stopped;
 use crate::sys;
@@ -22,6 +22,10 @@ pub(super) struct Pause<'a> {
 }
 
 impl Inject for Pause<'_> {
+    fn refusal(&self, context: &Context<'_>) -> Option<String> {
+        limit_cpu::in_turns(self.services, context)
+    }
+
     fn perform(&self, _: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
         let mut detail = Vec::new();
         for name in self.services {

@@ -26,7 +26,15 @@ pub(super) fn pick(
             }
         }
     }
+    if selection.largest {
+        picked = picked.into_iter().max_by_key(|process| resident_kib(process.pid)).into_iter().collect();
+    }
     Ok(picked)
+}
+
+/// The resident memory of a process.
+fn resident_kib(pid: u32) -> u64 {
+    process::status_number(pid, "VmRSS").unwrap_or(0)
 }
 
 /// The reason to refuse an injection whose selection found no process of a service.
@@ -36,6 +44,9 @@ pub(super) fn nothing_picked(
     picked: &[PickedProcess],
     context: &Context<'_>,
 ) -> Option<String> {
+    if selection.largest && !picked.is_empty() {
+        return None;
+    }
     let bare = services.iter().find(|name| picked.iter().all(|process| process.service != **name))?;
     let running = context.services.processes(bare).len();
     if running == 0 {

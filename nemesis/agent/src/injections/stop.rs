@@ -3,7 +3,7 @@
 //! The freezer of cgroup2 would need a cgroup for them alone, into which a running process cannot be moved with the children
 //! that it makes meanwhile.
 use super::pick;
-use super::{Context, Inject, new_proof, note};
+use super::{Context, Inject, limit_cpu, new_proof, note};
 use crate::journal::UndoEntry;
 use crate::service::all_stopped;
 use crate::sys;
@@ -44,7 +44,8 @@ impl Inject for Stop<'_> {
     }
 
     fn refusal(&self, context: &Context<'_>) -> Option<String> {
-        pick::nothing_picked(self.services, self.processes, self.picked, context)
+        let in_turns = limit_cpu::in_turns(self.services, context);
+        in_turns.or_else(|| pick::nothing_picked(self.services, self.processes, self.picked, context))
     }
 
     fn perform(&self, _: &UndoEntry, _: &mut Context<'_>) -> Result<Vec<String>, String> {

@@ -10,4 +10,5 @@ mod own;
 mod packets;
 mod parts;
 mod requests;
+mod resources;
 mod undo;

@@ -35,11 +35,11 @@ fn end(selection: ProcessSelection, signal: i32) -> Injection {
 }
 
 fn only(only: Only) -> ProcessSelection {
-    ProcessSelection { only: Some(only), command: String::new() }
+    ProcessSelection { only: Some(only), ..ProcessSelection::default() }
 }
 
 fn matching(command: &str) -> ProcessSelection {
-    ProcessSelection { only: None, command: command.to_owned() }
+    ProcessSelection { command: command.to_owned(), ..ProcessSelection::default() }
 }
 
 /// Starts the family, and returns its first process, the child that obeys and the one that does not.
