@@ -290,12 +290,7 @@ impl FaultDefinition for PacketOptions {
     }
 
     fn more_needs(&self) -> Vec<&'static str> {
-        let effects = self.effects().unwrap_or_default();
-        let mut needs = vec![ability::NFT_PACKET];
-        if effects.iter().any(PacketEffect::is_queued) {
-            needs.push(ability::NFQUEUE);
-        }
-        needs
+        needs_of(&self.effects().unwrap_or_default())
     }
 
     fn contradictions(&self) -> Vec<String> {
@@ -403,7 +398,20 @@ struct BoundLinks {
     note: Option<String>,
 }
 
+/// Abilities of a node that these effects need.
+fn needs_of(effects: &[PacketEffect]) -> Vec<&'static str> {
+    let mut needs = vec![ability::NFT_PACKET];
+    if effects.iter().any(PacketEffect::is_queued) {
+        needs.push(ability::NFQUEUE);
+    }
+    needs
+}
+
 impl Symbolic for PacketFault {
+    fn more_needs(&self) -> Vec<&'static str> {
+        needs_of(std::slice::from_ref(&self.effect))
+    }
+
     fn describe(&self) -> String {
         let place = match &self.link {
             Some(LinkAim { from, to }) => format!("{from} to {to}"),

@@ -107,10 +107,7 @@ impl FaultDefinition for PartitionOptions {
     }
 
     fn more_needs(&self) -> Vec<&'static str> {
-        match self.how {
-            CutHow::Drop => Vec::new(),
-            CutHow::Reject => vec![ability::NFT_REJECT],
-        }
+        self.how.more_needs()
     }
 
     fn contradictions(&self) -> Vec<String> {
@@ -169,6 +166,16 @@ pub struct CutMeans {
     pub ports: Vec<String>,
     /// Also clients are cut from the side.
     pub clients: bool,
+}
+
+impl CutHow {
+    /// Abilities of a node for it.
+    fn more_needs(self) -> Vec<&'static str> {
+        match self {
+            CutHow::Drop => Vec::new(),
+            CutHow::Reject => vec![ability::NFT_REJECT],
+        }
+    }
 }
 
 impl CutMeans {
@@ -245,6 +252,10 @@ impl PartitionFault {
 }
 
 impl Symbolic for PartitionFault {
+    fn more_needs(&self) -> Vec<&'static str> {
+        self.means.how.more_needs()
+    }
+
     fn describe(&self) -> String {
         if let Some(cut) = &self.cut {
             return format!("partition cut: {}{}", cut.words(), self.means.words());

@@ -50,7 +50,7 @@ pub struct ClusterShape {
 
 /// One kind of fault in the plan's list.
 struct FaultKind {
-    name: &'static str,
+    name: String,
     lasts_ms: u64,
     draws: Box<dyn FaultSource>,
 }
@@ -114,7 +114,7 @@ fn millis(duration: Duration) -> u64 {
 fn kinds(options: &NemesisOptions, nodes: usize, warnings: &mut Vec<String>) -> Vec<FaultKind> {
     let mut kinds = Vec::new();
     for fault in &options.faults {
-        let name = fault.facts().name;
+        let name = fault.counted_as();
         match fault.draws(nodes) {
             Ok(draws) => {
                 let lasts_ms = millis(fault.lasts().unwrap_or(options.lasts).0).max(1);
@@ -182,7 +182,7 @@ impl ShortLoad {
         }
         slots.retain(|slot| kept[slot.kind]);
         stretch(slots, room_ms, election_ms);
-        let left_out = kinds.iter().zip(&kept).filter(|(_, kept)| !**kept).map(|(kind, _)| kind.name);
+        let left_out = kinds.iter().zip(&kept).filter(|(_, kept)| !**kept).map(|(kind, _)| kind.name.as_str());
         let left_out: Vec<&str> = left_out.collect();
         let load = Span(self.load);
         let needed = Span(Duration::from_secs(
