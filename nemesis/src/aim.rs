@@ -1,5 +1,6 @@
 //! [`Aim`]: the nodes that a fault takes, as in a plan. [`PlannedAim`]: the same with its draws made.
 mod same_as;
+mod voters;
 
 pub use same_as::{BoundRole, SameAs};
 
@@ -19,10 +20,18 @@ use std::fmt;
 pub enum Aim {
     /// One node.
     One,
-    /// Fewer than half, at least one; how many is drawn.
+    /// Fewer than half of the voters, at least one; how many is drawn.
     Minority,
-    /// The smallest majority.
+    /// The smallest majority of the voters.
     Majority,
+    /// Every member that votes.
+    Voters,
+    /// Every member that does not vote.
+    Learners,
+    /// As many voters as may be lost: one more stops the cluster.
+    Spare,
+    /// The fewest voters whose loss stops the cluster.
+    QuorumLoss,
     /// Every node.
     All,
     /// The leader of the moment.
@@ -60,6 +69,10 @@ const WORDS: &[(&str, Aim)] = &[
     ("one", Aim::One),
     ("minority", Aim::Minority),
     ("majority", Aim::Majority),
+    ("voters", Aim::Voters),
+    ("learners", Aim::Learners),
+    ("spare", Aim::Spare),
+    ("quorum-loss", Aim::QuorumLoss),
     ("all", Aim::All),
     ("leader", Aim::Leader),
     ("follower", Aim::Follower),
@@ -85,7 +98,7 @@ impl Aim {
             Aim::One | Aim::Leader | Aim::Follower | Aim::ExLeader | Aim::Node(_) => 1,
             Aim::Minority => rng.between(1, minority_max(nodes) as u64) as usize,
             Aim::Majority => majority_min(nodes),
-            Aim::All => nodes,
+            Aim::All | Aim::Voters | Aim::Learners | Aim::Spare | Aim::QuorumLoss => nodes,
             Aim::Followers => nodes.saturating_sub(1),
             Aim::Nodes(names) => names.len(),
             Aim::SameAs(_) => nodes,
@@ -106,7 +119,7 @@ impl Aim {
     /// Whether the seed decides which nodes it takes.
     pub fn is_drawn(&self) -> bool {
         match self {
-            Aim::One | Aim::Minority | Aim::Majority | Aim::Follower => true,
+            Aim::One | Aim::Minority | Aim::Majority | Aim::Follower | Aim::Spare | Aim::QuorumLoss => true,
             Aim::First(FirstOf { of, .. }) => of.iter().any(Aim::is_drawn),
             _ => false,
         }
@@ -287,6 +300,8 @@ impl PlannedAim {
     pub fn words(&self) -> String {
         match &self.aim {
             Aim::One | Aim::Minority | Aim::Majority => format!("{}: {}", self.aim, self.order.words(self.count)),
+            Aim::Spare | Aim::QuorumLoss if self.order.leader_first => format!("{}: leader first", self.aim),
+            Aim::Spare | Aim::QuorumLoss => format!("{}: first of {}", self.aim, self.order.words(self.count)),
             aim => aim.to_string(),
         }
     }
@@ -304,7 +319,7 @@ impl PlannedAim {
 
     /// Makes the leader one of its nodes, if the plan left the choice open. Returns whether it did.
     pub fn turn_to_leader(&mut self) -> bool {
-        let open = matches!(self.aim, Aim::One | Aim::Minority | Aim::Majority);
+        let open = matches!(self.aim, Aim::One | Aim::Minority | Aim::Majority | Aim::Spare | Aim::QuorumLoss);
         self.order.leader_first |= open;
         open
     }
@@ -312,7 +327,8 @@ impl PlannedAim {
     /// The nodes' positions in the view, sorted.
     pub fn bind(&self, view: &ClusterView) -> Result<BoundOrder, Unresolved> {
         let mut bound = self.bind_in_order(&self.aim, view)?;
-        bound.positions.truncate(self.count);
+        let count = voters::counted(&self.aim, self.count, &mut bound, view)?;
+        bound.positions.truncate(count);
         bound.positions.sort_unstable();
         Ok(bound)
     }
@@ -330,11 +346,21 @@ impl PlannedAim {
                 bound.positions.truncate(1);
                 Ok(bound)
             }
-            Aim::One | Aim::Minority | Aim::Majority | Aim::All => self.order.bind(view),
+            Aim::Learners => {
+                let mut bound = self.order.bind(view)?;
+                voters::learners(&mut bound, view)?;
+                Ok(bound)
+            }
+            Aim::One | Aim::Minority | Aim::Majority | Aim::All | Aim::Voters | Aim::Spare | Aim::QuorumLoss => {
+                self.order.bind(view)
+            }
             Aim::First(FirstOf { of, .. }) => {
                 let mut whole = BoundOrder { positions: Vec::new(), note: None };
                 for aim in of {
-                    let bound = self.bind_in_order(aim, view)?;
+                    let mut bound = self.bind_in_order(aim, view)?;
+                    if *aim == Aim::Voters {
+                        voters::over_voters(aim, &mut bound, view);
+                    }
                     whole.note = whole.note.or(bound.note);
                     for position in bound.positions {
                         if !whole.positions.contains(&position) {
@@ -368,7 +394,8 @@ impl PlannedAim {
                 Aim::First(FirstOf { first: self.count, of: of.collect() })
             }
             Aim::One | Aim::Minority | Aim::Majority => of_names(&in_order[..self.count.min(in_order.len())]),
-            Aim::Follower => return None,
+            // How many it takes is known when it begins.
+            Aim::Follower | Aim::Spare | Aim::QuorumLoss => return None,
             aim => aim.clone(),
         };
         Some(Choice::one(aim))

@@ -57,11 +57,11 @@ pub(crate) fn swarmed(options: &NemesisOptions, seed: u64) -> Option<(NemesisOpt
         2 if rates => Span::millis(every_ms.saturating_mul(2)),
         _ => options.every,
     };
-    let kind = |at: usize| options.faults[at].facts().name;
+    let kind = |at: usize| options.faults[at].counted_as();
     let label = |at: usize| {
         let alike: Vec<usize> = (0..options.faults.len()).filter(|other| kind(*other) == kind(at)).collect();
         let place = alike.iter().position(|other| *other == at).unwrap_or(0) + 1;
-        if alike.len() > 1 { format!("{} #{place}", kind(at)) } else { kind(at).to_owned() }
+        if alike.len() > 1 { format!("{} #{place}", kind(at)) } else { kind(at) }
     };
     let (mut drawn, mut kept, mut faults) = (SwarmDraw { every, ..SwarmDraw::default() }, Vec::new(), Vec::new());
     for (at, taken) in takes.iter().enumerate() {
@@ -74,7 +74,7 @@ pub(crate) fn swarmed(options: &NemesisOptions, seed: u64) -> Option<(NemesisOpt
         }
         drawn.not_drawn.push(label(at));
         let elsewhere = (0..takes.len()).any(|other| takes[other] && kind(other) == kind(at));
-        let name = kind(at).to_owned();
+        let name = kind(at);
         if !elsewhere && !drawn.kinds_not_drawn.contains(&name) {
             drawn.kinds_not_drawn.push(name);
         }

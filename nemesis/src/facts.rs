@@ -85,9 +85,15 @@ pub enum ColourFamily {
     Unknown,
 }
 
-/// The facts of a kind by its name; none of an unknown kind.
+/// The facts of a kind by its name, or by what evidence counts a fault as (`own: leave`); none of an unknown kind.
 pub fn facts(kind: &str) -> Option<&'static FaultFacts> {
+    let kind = kind_of(kind);
     FAULTS.iter().find(|facts| facts.name == kind)
+}
+
+/// The kind of fault that evidence counts so: `own` of `own: leave`.
+pub fn kind_of(counted_as: &str) -> &str {
+    counted_as.split_once(": ").map_or(counted_as, |(kind, _)| kind)
 }
 
 #[cfg(test)]
@@ -111,5 +117,6 @@ mod tests {
             assert_ne!(known.colour, ColourFamily::Unknown, "{}", known.name);
         }
         assert_eq!(facts("disk-full"), None);
+        assert_eq!(facts("own: leave"), facts("own"));
     }
 }

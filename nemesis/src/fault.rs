@@ -4,7 +4,7 @@ use crate::facts::FaultFacts;
 use crate::options::SymbolicFault;
 use crate::protocol::{Injection, PacketEffect};
 use crate::schedule::Trigger;
-pub use crate::view::{BoundFault, ClusterView, NodeView, Unresolved};
+pub use crate::view::{BoundFault, ClusterView, Members, NodeView, Unresolved};
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,11 @@ impl PlannedFault {
     /// The fault's name in plans: `partition`, `kill`, ...
     pub fn kind(&self) -> &'static str {
         self.facts().name
+    }
+
+    /// What evidence counts it as: its kind, of a custom fault with its name.
+    pub fn counted_as(&self) -> String {
+        self.fault.counted_as()
     }
 
     /// In symbols: `partition isolate-leader: leader | others`. `#4` is the fourth node of the plan.

@@ -39,9 +39,10 @@ mod view;
 
 pub use choice::Choice;
 pub use dsfuzz_span::Span;
-pub use facts::{FaultFacts, facts};
+pub use facts::{FaultFacts, facts, kind_of};
 pub use fault::{
-    BoundFault, ClusterView, NodeView, PlannedFault, ResolvedFault, ScheduleEntry, Unresolved, Verification, resolve,
+    BoundFault, ClusterView, Members, NodeView, PlannedFault, ResolvedFault, ScheduleEntry, Unresolved, Verification,
+    resolve,
 };
 pub use options::{AgentPaths, FAULTS, FaultOptions, NemesisOptions, SymbolicFault};
 pub use schedule::ScheduledFault;

@@ -1,11 +1,13 @@
 //! [`NemesisOptions`]: the `nemesis:` part of a plan, and [`FaultOptions`], the one list of faults.
+mod mistakes;
+
 use crate::aim::{Aim, PlannedAim};
 use crate::budget::{Budget, Taken};
 use crate::choice::Choice;
 use crate::facts::{FaultFacts, Leaves, VerifiedBy};
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
 use crate::quiet::QuietStretches;
-use crate::schedule::{Begin, ScheduledFault, ScheduledKind};
+use crate::schedule::{ScheduledFault, ScheduledKind};
 use crate::swarm::Swarm;
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
@@ -133,57 +135,6 @@ impl NemesisOptions {
 }
 
 impl NemesisOptions {
-    /// The mistakes of the options of single faults, one sentence each: values out of range, and durations that do not fit. Every
-    /// kind checks its values where it draws from them, so that no value is checked in one place and used in another.
-    pub fn option_mistakes(&self) -> Vec<String> {
-        let of = |(fault, lasts): (&FaultOptions, Span)| {
-            let name = fault.facts().name;
-            fault.mistakes(lasts).into_iter().map(move |mistake| format!("{name}: {mistake}"))
-        };
-        // Those of a schedule are drawn for the nodes that the plan names, among its own mistakes.
-        let values = self.faults.iter();
-        let values =
-            values.filter_map(|fault| Some(format!("{}: {}", fault.facts().name, fault.draws(NODES_ENOUGH).err()?)));
-        self.all_faults().flat_map(of).chain(values).collect()
-    }
-
-    /// The mistakes of these options for a recipe with these processes, one sentence each: names that no process has.
-    pub fn process_mistakes(&self, processes: &[String]) -> Vec<String> {
-        let named = self.all_faults().filter_map(|(fault, _)| Some((fault.facts().name, fault.named_process()?)));
-        named
-            .filter(|(_, name)| !processes.contains(name))
-            .map(|(fault, name)| {
-                format!("{fault}: process: {name} is no process of the recipe, which has {}", processes.join(", "))
-            })
-            .collect()
-    }
-
-    /// Port roles that the recipe lacks, and options that do not fit each other, one sentence each. `roles`: the recipe's.
-    pub fn role_mistakes(&self, roles: &[String]) -> Vec<String> {
-        let mut mistakes = Vec::new();
-        for (fault, _) in self.all_faults() {
-            let name = fault.facts().name;
-            mistakes.extend(fault.contradictions().into_iter().map(|sentence| format!("{name}: {sentence}")));
-            for (option, role) in fault.port_roles().into_iter().filter(|(_, role)| !roles.contains(role)) {
-                let known = if roles.is_empty() { "none".to_owned() } else { roles.join(", ") };
-                mistakes.push(format!("{name}: {option}: the recipe has no port role {role} (it has {known})"));
-            }
-        }
-        mistakes
-    }
-
-    /// The faults that the plan aims at the leader by name, such as `kill: nodes: leader`. A partition without a shape names
-    /// no leader.
-    pub fn aimed_at_leader(&self) -> Vec<String> {
-        let words = |fault: &FaultOptions| {
-            let name = fault.facts().name;
-            fault.leader_words().into_iter().map(move |words| format!("{name}: {words}"))
-        };
-        let waits = self.schedule.iter().filter(|entry| matches!(&entry.begin, Begin::When(when) if when.is_leader()));
-        let waits = waits.map(|entry| format!("fault {}: when: role: leader", entry.id));
-        self.all_faults().flat_map(|(fault, _)| words(fault)).chain(waits).collect()
-    }
-
     /// The options for a target without a leading role: open choices take no leader.
     pub fn leaderless(&self) -> NemesisOptions {
         let mut options = self.clone();
@@ -196,9 +147,6 @@ impl NemesisOptions {
         options
     }
 }
-
-/// A number of nodes on which every fault can be drawn whose values are right.
-const NODES_ENOUGH: usize = 1000;
 
 /// How the agents of two nodes must hear each other, so that a fault can be verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -294,6 +242,10 @@ pub(crate) trait Symbolic {
     fn rolling(&self) -> bool {
         false
     }
+    /// Abilities of a node that it needs, beside those of its kind.
+    fn more_needs(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
     /// Aims it at the leader, if it may move the leadership and the plan left the choice of nodes open. Returns whether it did.
     fn turn_to_leader(&mut self) -> bool {
         false
@@ -343,6 +295,11 @@ macro_rules! faults {
             /// The facts of its kind.
             pub fn facts(&self) -> &'static FaultFacts {
                 match self { $(FaultOptions::$variant(_) => &crate::$module::FACTS,)* }
+            }
+
+            /// What evidence counts its faults as.
+            pub fn counted_as(&self) -> String {
+                if let FaultOptions::Own(own) = self { crate::own::counted_as(&own.name) } else { self.facts().name.to_owned() }
             }
 
             /// The duration, if the plan sets it for this fault.
@@ -441,6 +398,15 @@ macro_rules! faults {
                 match self { $(SymbolicFault::$variant(_) => &crate::$module::FACTS,)* }
             }
 
+            /// What evidence counts it as.
+            pub fn counted_as(&self) -> String {
+                if let SymbolicFault::Own(own) = self { crate::own::counted_as(&own.name) } else { self.facts().name.to_owned() }
+            }
+
+            fn more_needs(&self) -> Vec<&'static str> {
+                match self { $(SymbolicFault::$variant(fault) => fault.more_needs(),)* }
+            }
+
             /// In symbols, the fault's name first.
             pub fn describe(&self) -> String {
                 match self { $(SymbolicFault::$variant(fault) => fault.describe(),)* }
@@ -523,7 +489,7 @@ faults! {
     Memory = memory(MemoryOptions, MemoryFault),
     /// Limits the files and sockets that the target's processes may open.
     Descriptors = descriptors(DescriptorsOptions, DescriptorsFault),
-    /// A fault that the recipe or the plan defines by commands.
+    /// A custom fault, which the recipe or the plan defines by commands.
     Own = own(OwnOptions, OwnFault),
 }
 

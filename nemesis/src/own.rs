@@ -1,21 +1,22 @@
-//! Own: a fault that the recipe or the plan defines by four commands: one begins it, one proves that it is in force, one heals it, one
-//! proves that it is gone. Each agent runs those of its own node.
+//! Custom faults (`own`): the recipe or the plan defines one by four commands: one begins it, one proves that it is in force, one heals
+//! it, one proves that it is gone. Each agent runs those of its own node.
 use crate::aim::{Aim, PlannedAim};
 use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{ClusterView, NodeView, ResolvedFault, Unresolved};
-use crate::options::{FaultDefinition, FaultOptions, FaultSource, NemesisOptions, Symbolic, SymbolicFault};
+use crate::options::{FaultDefinition, FaultOptions, FaultSource, NemesisOptions, Symbolic, SymbolicFault, Written};
 use crate::protocol::{Injection, OwnProcesses, ability};
+use crate::schedule::ScheduledKind;
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 
-/// The facts of every fault of one's own. What a command does is not known here, so the node counts as one that does not serve, and
-/// no change of leader is expected.
+/// The facts of every custom fault. What a command does is not known here, so the node counts as one that does not serve, and no
+/// change of leader is expected.
 pub const FACTS: FaultFacts = FaultFacts {
     name: "own",
-    doc: "Runs the commands of a fault that the recipe or the plan defines: begin, prove, heal, healed.",
+    doc: "A custom fault: runs the commands that the recipe or the plan defines for it: begin, prove, heal, healed.",
     needs: NodeNeeds::everywhere(&[ability::ROOT]),
     verified_by: VerifiedBy::State,
     leaves: Leaves::OtherNodes,
@@ -25,7 +26,7 @@ pub const FACTS: FaultFacts = FaultFacts {
     colour: ColourFamily::Processes,
 };
 
-/// Options of a fault of one's own: the name of one that the recipe defines (`dsfuzz list targets`), or a name and its commands.
+/// Options of a custom fault: the name of one that the recipe defines (`dsfuzz list targets`), or a name and its commands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OwnOptions {
@@ -33,9 +34,12 @@ pub struct OwnOptions {
     pub name: String,
     /// Which nodes, or several choices to draw from.
     pub nodes: Choice<Aim>,
-    /// Duration. Left out: `nemesis.for`.
+    /// Duration; of a rolling fault the most that it may take. Left out: `nemesis.for`.
     #[serde(rename = "for")]
     pub lasts: Option<Span>,
+    /// The nodes are taken one after the other: each is healed, and ready, before the next.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rolling: bool,
     /// The command that begins it: a text for /bin/sh, or a list of program and arguments, as in a recipe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub begin: Option<Choice<String>>,
@@ -70,6 +74,7 @@ impl Default for OwnOptions {
             name: String::new(),
             nodes: Choice::one(Aim::One),
             lasts: None,
+            rolling: false,
             begin: None,
             prove: None,
             heal: None,
@@ -91,8 +96,23 @@ impl OwnOptions {
         self.commands().iter().any(|(_, command)| command.is_some())
     }
 
-    /// Its mistake, beside faults of these names in the recipe.
-    pub fn mistake(&self, in_recipe: &[&str]) -> Option<String> {
+    /// The definition alone, where it stands here.
+    fn definition(&self) -> Option<Box<OwnDefinition>> {
+        self.is_defined_here().then(|| {
+            Box::new(OwnDefinition {
+                begin: self.begin.clone(),
+                prove: self.prove.clone(),
+                heal: self.heal.clone(),
+                healed: self.healed.clone(),
+                processes: self.processes,
+                user: self.user.clone(),
+                deadline: self.deadline,
+            })
+        })
+    }
+
+    /// Its mistake, beside custom faults of these names in the recipe and in the plan.
+    pub fn mistake(&self, in_recipe: &[&str], in_plan: &[&str]) -> Option<String> {
         let known = if in_recipe.is_empty() { "no fault".to_owned() } else { in_recipe.join(", ") };
         let name = &self.name;
         if name.is_empty() {
@@ -101,7 +121,7 @@ impl OwnOptions {
         let missing: Vec<&str> =
             self.commands().iter().filter(|(_, command)| command.is_none()).map(|(key, _)| *key).collect();
         if !self.is_defined_here() {
-            if !in_recipe.contains(&name.as_str()) {
+            if !in_recipe.contains(&name.as_str()) && !in_plan.contains(&name.as_str()) {
                 return Some(format!(
                     "own: name: the recipe defines no fault {name}; it defines {known}. Define it here with begin, prove, heal \
                      and healed"
@@ -109,7 +129,8 @@ impl OwnOptions {
             }
             if self.processes.is_some() || self.user.is_some() || self.deadline.is_some() {
                 return Some(format!(
-                    "own: {name}: processes, user and deadline belong to the definition of a fault, which the recipe has"
+                    "own: {name}: processes, user and deadline belong to the definition of a fault: write them beside its \
+                     commands"
                 ));
             }
         } else if !missing.is_empty() {
@@ -126,21 +147,54 @@ impl OwnOptions {
     }
 }
 
+/// What evidence counts a custom fault of this name as.
+pub(crate) fn counted_as(name: &str) -> String {
+    format!("{}: {name}", FACTS.name)
+}
+
+/// The commands of a custom fault that the plan defines, as in [`OwnOptions`]. A stored fault has them, so that it can be repeated.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OwnDefinition {
+    begin: Option<Choice<String>>,
+    prove: Option<Choice<String>>,
+    heal: Option<Choice<String>>,
+    healed: Option<Choice<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processes: Option<OwnProcesses>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<Span>,
+}
+
 impl NemesisOptions {
-    /// The faults of one's own.
-    pub fn own(&self) -> impl Iterator<Item = &OwnOptions> {
-        self.all_faults().filter_map(|(fault, _)| match fault {
-            FaultOptions::Own(own) => Some(own),
+    /// The options of every custom fault, also of those that stand `exactly` in a schedule.
+    pub fn own(&self) -> Vec<OwnOptions> {
+        let options = self.all_faults().filter_map(|(fault, _)| match fault {
+            FaultOptions::Own(own) => Some(own.clone()),
             _ => None,
-        })
+        });
+        let exact = self.schedule.iter().filter_map(|entry| match &entry.fault {
+            ScheduledKind::Exactly(SymbolicFault::Own(fault)) => Some(fault.options(Choice::one(Aim::One))),
+            _ => None,
+        });
+        options.chain(exact).collect()
     }
 
-    /// The mistakes of the faults of one's own, beside faults of these names in the recipe.
+    /// The mistakes of custom faults, beside those of these names in the recipe.
     pub fn own_mistakes(&self, in_recipe: &[&str]) -> Vec<String> {
-        let defined = |name: &str| self.own().filter(|own| own.is_defined_here() && own.name == name).count();
-        let twice = self.own().filter(|own| own.is_defined_here() && defined(&own.name) > 1);
-        let twice = twice.map(|own| format!("own: {}: the plan defines two faults of this name", own.name)).take(1);
-        self.own().filter_map(|own| own.mistake(in_recipe)).chain(twice).collect()
+        let own = self.own();
+        let defined: Vec<&OwnOptions> = own.iter().filter(|own| own.is_defined_here()).collect();
+        let names: Vec<&str> = defined.iter().map(|own| own.name.as_str()).collect();
+        let differs = |one: &&&OwnOptions| {
+            defined.iter().any(|other| other.name == one.name && other.definition() != one.definition())
+        };
+        let twice = defined.iter().find(differs);
+        let twice = twice.map(|own| format!("own: {}: the plan defines two faults of this name", own.name));
+        let mut mistakes: Vec<String> = own.iter().filter_map(|own| own.mistake(in_recipe, &names)).collect();
+        mistakes.dedup();
+        mistakes.into_iter().chain(twice).collect()
     }
 }
 
@@ -158,12 +212,15 @@ impl FaultDefinition for OwnOptions {
     }
 
     fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
-        Ok(Box::new(OwnSource { name: self.name.clone(), aims: Bag::of(self.nodes.items().to_vec()), nodes }))
+        let (name, rolling, definition) = (self.name.clone(), self.rolling, self.definition());
+        Ok(Box::new(OwnSource { name, rolling, definition, aims: Bag::of(self.nodes.items().to_vec()), nodes }))
     }
 }
 
 struct OwnSource {
     name: String,
+    rolling: bool,
+    definition: Option<Box<OwnDefinition>>,
     aims: Bag<Aim>,
     nodes: usize,
 }
@@ -171,22 +228,42 @@ struct OwnSource {
 impl FaultSource for OwnSource {
     fn draw(&mut self, rng: &mut Rng) -> SymbolicFault {
         let aim = self.aims.draw(rng).unwrap_or(Aim::One);
-        SymbolicFault::Own(OwnFault { name: self.name.clone(), nodes: aim.draw(rng, self.nodes) })
+        let (name, definition) = (self.name.clone(), self.definition.clone());
+        SymbolicFault::Own(OwnFault { name, nodes: aim.draw(rng, self.nodes), rolling: self.rolling, definition })
     }
 }
 
-/// One fault of one's own with its draws made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One custom fault with its draws made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OwnFault {
     /// Its name in the recipe or the plan.
     pub name: String,
     /// The nodes.
     pub nodes: PlannedAim,
+    /// The nodes are taken one after the other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolling: bool,
+    /// Its commands, where the plan defines it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Box<OwnDefinition>>,
+}
+
+impl OwnFault {
+    fn options(&self, nodes: Choice<Aim>) -> OwnOptions {
+        let of_plan = self.definition.as_deref().cloned().unwrap_or_default();
+        let OwnDefinition { begin, prove, heal, healed, processes, user, deadline } = of_plan;
+        let (name, rolling) = (self.name.clone(), self.rolling);
+        OwnOptions { name, nodes, lasts: None, rolling, begin, prove, heal, healed, processes, user, deadline }
+    }
 }
 
 impl Symbolic for OwnFault {
     fn describe(&self) -> String {
-        format!("own {} {}", self.name, self.nodes.words())
+        format!("own {} {}{}", self.name, if self.rolling { "rolling " } else { "" }, self.nodes.words())
+    }
+
+    fn rolling(&self) -> bool {
+        self.rolling
     }
 
     fn aims(&self) -> Vec<&PlannedAim> {
@@ -203,7 +280,12 @@ impl Symbolic for OwnFault {
             services: node.services.clone(),
             commands: Box::new(commands(&node.name).cloned().unwrap_or_default()),
         };
-        self.nodes.resolve(view, FACTS.name, &format!("{} ", self.name), injection)
+        let how = format!("{} {}", self.name, if self.rolling { "rolling " } else { "" });
+        self.nodes.resolve(view, FACTS.name, &how, injection)
+    }
+
+    fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
+        Some(FaultOptions::Own(self.options(self.nodes.written(of)?)))
     }
 }
 
@@ -214,12 +296,13 @@ mod tests {
 
     fn mistake(options: serde_json::Value) -> String {
         let options: OwnOptions = serde_json::from_value(options).expect("read");
-        options.mistake(&["stop-app", "compact"]).unwrap_or_default()
+        options.mistake(&["stop-app", "compact"], &["mine"]).unwrap_or_default()
     }
 
     #[test]
     fn a_fault_without_undo_and_proofs_is_refused() {
         assert_eq!(mistake(json!({"name": "compact"})), "");
+        assert_eq!(mistake(json!({"name": "mine"})), "", "another entry of the plan defines it");
         assert_eq!(mistake(json!({"name": "x", "begin": "a", "prove": "b", "heal": ["c", "d"], "healed": "e"})), "");
         for (options, words) in [
             (json!({}), "name: is left out; the recipe defines stop-app, compact"),
@@ -234,5 +317,55 @@ mod tests {
             let mistake = mistake(options.clone());
             assert!(mistake.starts_with("own: ") && mistake.contains(words), "{options}: {mistake}");
         }
+    }
+
+    fn nemesis(schedule: serde_json::Value) -> NemesisOptions {
+        serde_json::from_value(json!({ "schedule": schedule })).expect("read")
+    }
+
+    #[test]
+    fn a_fault_that_the_plan_defines_is_written_down_with_its_commands() {
+        let commands =
+            json!({"name": "x", "begin": "a", "prove": "b", "heal": ["c", "d"], "healed": "e", "deadline": "3s"});
+        let mut own = commands.clone();
+        own["nodes"] = "follower".into();
+        let options: OwnOptions = serde_json::from_value(own).expect("read");
+        let fault = options.draws(3).expect("drawn").draw(&mut Rng::new(1, "own", 0));
+        let names: Vec<String> = (1..=3).map(|number| format!("n{number}")).collect();
+        assert!(fault.written(Written::Planned(&names)).is_none(), "a follower is a draw: it stands exactly");
+        let exactly = json!([{"id": "a", "at": "1s", "exactly": serde_json::to_value(&fault).expect("written")}]);
+        let bound = fault.bound_to(&["n2".to_owned()]);
+        let written = bound.written(Written::Planned(&names)).expect("options");
+        let mut entry = serde_json::to_value(&written).expect("written");
+        entry["id"] = "b".into();
+        entry["at"] = "2s".into();
+        for schedule in [exactly, json!([entry])] {
+            let options = nemesis(schedule.clone());
+            assert_eq!(options.own_mistakes(&[]), [""; 0], "{schedule}");
+            assert_eq!(options.own()[0].definition(), self::definition(&commands), "{schedule}");
+        }
+    }
+
+    fn definition(commands: &serde_json::Value) -> Option<Box<OwnDefinition>> {
+        serde_json::from_value::<OwnOptions>(commands.clone()).expect("read").definition()
+    }
+
+    #[test]
+    fn a_name_has_one_definition_in_a_plan_however_often_it_is_written() {
+        let entry = |id: &str, begin: Option<&str>| {
+            let mut own = json!({"name": "x"});
+            if let Some(begin) = begin {
+                own = json!({"name": "x", "begin": begin, "prove": "b", "heal": "c", "healed": "d"});
+            }
+            json!({"id": id, "at": "1s", "own": own})
+        };
+        let same = nemesis(json!([entry("a", Some("p")), entry("b", Some("p")), entry("c", None)]));
+        assert_eq!(same.own_mistakes(&[]), [""; 0]);
+        let differs = nemesis(json!([entry("a", Some("p")), entry("b", Some("q"))]));
+        assert_eq!(differs.own_mistakes(&[]), ["own: x: the plan defines two faults of this name"]);
+        let unknown = nemesis(json!([{"id": "a", "at": "1s", "exactly": {"own": {
+            "name": "y", "nodes": {"aim": "one", "count": 1, "order": {"positions": [0], "leader_first": false}}
+        }}}]));
+        assert!(unknown.own_mistakes(&[])[0].contains("no fault y"), "{:?}", unknown.own_mistakes(&[]));
     }
 }

@@ -291,12 +291,7 @@ impl FaultDefinition for PacketOptions {
     }
 
     fn more_needs(&self) -> Vec<&'static str> {
-        let effects = self.effects().unwrap_or_default();
-        let mut needs = vec![ability::NFT_PACKET];
-        if effects.iter().any(PacketEffect::is_queued) {
-            needs.push(ability::NFQUEUE);
-        }
-        needs
+        needs_of(&self.effects().unwrap_or_default())
     }
 
     fn contradictions(&self) -> Vec<String> {
@@ -404,10 +399,23 @@ struct BoundLinks {
     note: Option<String>,
 }
 
+/// Abilities of a node that these effects need.
+fn needs_of(effects: &[PacketEffect]) -> Vec<&'static str> {
+    let mut needs = vec![ability::NFT_PACKET];
+    if effects.iter().any(PacketEffect::is_queued) {
+        needs.push(ability::NFQUEUE);
+    }
+    needs
+}
+
 impl Symbolic for PacketFault {
     fn takes(&self, view: &ClusterView) -> Result<Taken, Unresolved> {
         let BoundLinks { aimed, taken, .. } = self.bind(view)?;
         Ok(Taken { nodes: aimed.into_iter().collect(), cut: taken.into_iter().collect() })
+    }
+
+    fn more_needs(&self) -> Vec<&'static str> {
+        needs_of(std::slice::from_ref(&self.effect))
     }
 
     fn describe(&self) -> String {

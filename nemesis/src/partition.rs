@@ -108,10 +108,7 @@ impl FaultDefinition for PartitionOptions {
     }
 
     fn more_needs(&self) -> Vec<&'static str> {
-        match self.how {
-            CutHow::Drop => Vec::new(),
-            CutHow::Reject => vec![ability::NFT_REJECT],
-        }
+        self.how.more_needs()
     }
 
     fn contradictions(&self) -> Vec<String> {
@@ -173,6 +170,16 @@ pub struct CutMeans {
     pub ports: Vec<String>,
     /// Also clients are cut from the side.
     pub clients: bool,
+}
+
+impl CutHow {
+    /// Abilities of a node for it.
+    fn more_needs(self) -> Vec<&'static str> {
+        match self {
+            CutHow::Drop => Vec::new(),
+            CutHow::Reject => vec![ability::NFT_REJECT],
+        }
+    }
 }
 
 impl CutMeans {
@@ -261,6 +268,10 @@ impl Symbolic for PartitionFault {
             }
         };
         Ok(Taken { nodes: nodes.into_iter().collect(), cut: cut.into_iter().collect() })
+    }
+
+    fn more_needs(&self) -> Vec<&'static str> {
+        self.means.how.more_needs()
     }
 
     fn describe(&self) -> String {

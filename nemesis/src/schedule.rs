@@ -66,6 +66,14 @@ impl ScheduledKind {
         }
     }
 
+    /// What evidence counts it as.
+    pub fn counted_as(&self) -> String {
+        match self {
+            ScheduledKind::Options(options) => options.counted_as(),
+            ScheduledKind::Exactly(fault) => fault.counted_as(),
+        }
+    }
+
     /// Its options; none with all draws made.
     pub fn options(&self) -> Option<&FaultOptions> {
         match self {

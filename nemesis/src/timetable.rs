@@ -58,7 +58,7 @@ pub struct ClusterShape {
 
 /// One kind of fault in the plan's list.
 struct FaultKind {
-    name: &'static str,
+    name: String,
     /// How often it comes beside the others.
     weight: u64,
     lasts_ms: u64,
@@ -194,7 +194,8 @@ impl Lane<'_> {
                 faults.push(planned);
             }
         }
-        let without = kinds.iter().enumerate().filter(|(at, _)| dropped[*at] && !came[*at]).map(|(_, kind)| kind.name);
+        let without =
+            kinds.iter().enumerate().filter(|(at, _)| dropped[*at] && !came[*at]).map(|(_, kind)| kind.name.as_str());
         let without: Vec<&str> = without.collect();
         if let (Some(quiet), false) = (&options.quiet, without.is_empty()) {
             warnings.push(format!(
@@ -216,7 +217,7 @@ fn millis(duration: Duration) -> u64 {
 fn kinds(options: &NemesisOptions, weights: &[u64], nodes: usize, warnings: &mut Vec<String>) -> Vec<FaultKind> {
     let mut kinds = Vec::new();
     for (fault, weight) in options.faults.iter().zip(weights) {
-        let name = fault.facts().name;
+        let name = fault.counted_as();
         match fault.draws(nodes) {
             Ok(draws) => {
                 let lasts_ms = millis(fault.lasts().unwrap_or(options.lasts).0).max(1);
@@ -288,7 +289,7 @@ impl ShortLoad {
         }
         slots.retain(|slot| kept[slot.kind]);
         stretch(slots, room_ms, election_ms);
-        let left_out = kinds.iter().zip(&kept).filter(|(_, kept)| !**kept).map(|(kind, _)| kind.name);
+        let left_out = kinds.iter().zip(&kept).filter(|(_, kept)| !**kept).map(|(kind, _)| kind.name.as_str());
         let left_out: Vec<&str> = left_out.collect();
         let load = Span(self.load);
         let needed = Span(Duration::from_secs(

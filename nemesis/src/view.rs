@@ -44,6 +44,15 @@ impl NodeView {
     }
 }
 
+/// The members of the cluster, as the target says, by the names of their nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// Those that vote; none if no member has answered yet.
+    pub voters: Vec<String>,
+    /// Those that do not vote.
+    pub learners: Vec<String>,
+}
+
 /// The cluster at the moment of a fault's resolution.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterView {
@@ -53,7 +62,9 @@ pub struct ClusterView {
     pub leaders: Vec<String>,
     /// The nodes that led before and do not lead now, the latest first.
     pub former_leaders: Vec<String>,
-    /// The faults of the recipe's and the plan's own, by node and name.
+    /// The members, where the recipe asks for them.
+    pub members: Option<Members>,
+    /// The commands of the custom faults, by node and name.
     pub own: BTreeMap<String, BTreeMap<String, OwnCommands>>,
     /// Boot id of the control node. A clock step is refused on a node with the same one.
     pub control_boot_id: String,

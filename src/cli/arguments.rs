@@ -149,7 +149,7 @@ impl PlanArgs {
         let target = targets::load(&plan.target, self.folder(), &plan.options)
             .map_err(|error| Failure::Usage(error.to_string()))?
             .under(plan.all_workloads())
-            .defining(plan.own_faults());
+            .defining(&plan.own_faults());
         secrets::keep(target.names());
         target.secrets().for_each(secrets::learn_all);
         let mistakes = fit::mistakes(plan, &target);

@@ -103,7 +103,7 @@ pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mu
         }
         return Ok(Exit::Valid);
     }
-    let own = plan.own_faults().map(|own| own.name.as_str()).collect();
+    let own = plan.own_faults().into_iter().map(|own| own.name).collect();
     let view = StepView { whole: out.verbose, disk_layers: plan.needs_disk_layers(), own };
     let steps = steps(&target, &nodes, plan.cluster.dir().unwrap_or(NODE_DIR), &view)?;
     fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
@@ -140,17 +140,17 @@ fn shown(command: &Command) -> String {
 }
 
 /// Which steps are shown.
-struct StepView<'a> {
+struct StepView {
     /// Also those of the second node, the contents of files, and the commands that prepare, form, recover and wipe.
     whole: bool,
     /// The plan's faults need layers over the target's folders.
     disk_layers: bool,
     /// The custom faults whose commands are shown, where `whole`.
-    own: Vec<&'a str>,
+    own: Vec<String>,
 }
 
 /// Packages, files and commands of the target's recipe, on the first node.
-fn steps(target: &Target, nodes: &[String], base: &str, view: &StepView<'_>) -> Result<Vec<DryStep>, Failure> {
+fn steps(target: &Target, nodes: &[String], base: &str, view: &StepView) -> Result<Vec<DryStep>, Failure> {
     let stand_in = |(position, name): (usize, &String)| {
         // Before the nodes exist only their names are known; documentation addresses (RFC 5737) stand in.
         let address = Ipv4Addr::new(192, 0, 2, u8::try_from(position + 1).unwrap_or(u8::MAX));
@@ -162,7 +162,7 @@ fn steps(target: &Target, nodes: &[String], base: &str, view: &StepView<'_>) -> 
     let mut steps: Vec<DryStep> = layout.packages.iter().map(|name| package(&name.to_string())).collect();
     for node in layout.nodes.iter().take(if view.whole { 2 } else { 1 }) {
         steps.extend(steps_on(node, view));
-        let faults = node.faults.iter().filter(|(name, _)| view.whole && view.own.contains(&name.as_str()));
+        let faults = node.faults.iter().filter(|(name, _)| view.whole && view.own.contains(name));
         steps.extend(faults.flat_map(|(name, fault)| {
             let commands =
                 [("begin", &fault.begin), ("prove", &fault.prove), ("heal", &fault.heal), ("healed", &fault.healed)];
@@ -174,7 +174,7 @@ fn steps(target: &Target, nodes: &[String], base: &str, view: &StepView<'_>) -> 
 }
 
 /// The steps on one node.
-fn steps_on(node: &NodeLayout, view: &StepView<'_>) -> Vec<DryStep> {
+fn steps_on(node: &NodeLayout, view: &StepView) -> Vec<DryStep> {
     let whole = view.whole;
     let step = |phase: &str, what: String| DryStep::new(&node.node.name, phase, what);
     let commands = |phase: &str, commands: &[Command]| {

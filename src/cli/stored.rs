@@ -197,6 +197,15 @@ fn missing_secrets(run: &StoredRun, plan: &Plan) -> Result<(), Failure> {
         .flat_map(|(target, group)| group.iter().map(move |(name, value)| (format!("options.{target}.{name}"), value)));
     let missing = options.filter(|(_, value)| value.to_string().contains(REDACTED)).map(|(path, _)| path);
     let missing: Vec<String> = missing.collect();
+    let of_plan = plan.own_faults().into_iter().filter(|own| format!("{own:?}").contains(REDACTED));
+    if let Some(own) = of_plan.map(|own| own.name).next() {
+        return Err(Failure::Usage(format!(
+            "secrets are not stored with a run, and a command of its custom fault {own} has one, so that the run in {} cannot be \
+             run again with its faults: in the plan let the command use an option of the target (`{{{{ options.NAME }}}}`), or run \
+             it again with --without-faults",
+            run.dir.path().display()
+        )));
+    }
     if missing.is_empty() {
         return Ok(());
     }

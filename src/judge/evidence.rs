@@ -41,7 +41,11 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
             1 => "the load had room for 1 fault".to_owned(),
             fitted => format!("the load had room for {fitted} faults"),
         };
-        let room = if info.left_out.contains_key(kind) { "left out: nemesis.skip_unable".to_owned() } else { room };
+        let room = if shortfall::left_out_for(kind, info).is_some() {
+            "left out: nemesis.skip_unable".to_owned()
+        } else {
+            room
+        };
         let doc = format!("{kind} faults that were proven to be in force, of 0 planned ({room})");
         let min = per_kind_min(asked, rules, kind);
         let row = row(&format!("proven_{kind}"), &doc, 0.0, min as f64);
@@ -164,7 +168,8 @@ fn kinds_drawn(swarm: &SwarmDraw, all: usize) -> Evidence {
 
 /// Kinds of faults that the nodes can have, if the run left out others. All of the plan are asked for.
 fn kinds_left_out(rules: &Rules, info: &RunInfo) -> Option<Evidence> {
-    let (all, left_out) = (rules.kinds.len(), info.left_out.len());
+    let all = rules.kinds.len();
+    let left_out = rules.kinds.iter().filter(|kind| shortfall::left_out_for(kind, info).is_some()).count();
     let doc = format!("kinds of faults that every node can have, of {all} in the plan");
     let kinds = row("fault_kinds", &doc, all.saturating_sub(left_out) as f64, all as f64);
     (left_out > 0).then(|| kinds.or_missing(|| shortfall::left_out(info)))

@@ -86,9 +86,8 @@ impl Rules {
         judged.for_each(|(_, options)| with_exits(options, &facts.exits));
         let in_shards = checkers.iter_mut().filter(|(name, _)| name == SPLIT_BRAIN && facts.several_leaders);
         in_shards.for_each(|(_, options)| drop(options.0.insert("several_leaders".to_owned(), Value::Bool(true))));
-        let faults = || plan.nemesis.iter().flat_map(|nemesis| nemesis.kinds());
-        let kinds: BTreeSet<&str> = faults().map(|facts| facts.name).collect();
-        let kinds: Vec<String> = kinds.into_iter().map(String::from).collect();
+        let kinds: BTreeSet<String> = plan.nemesis.iter().flat_map(|nemesis| nemesis.counted_as()).collect();
+        let kinds: Vec<String> = kinds.into_iter().collect();
         let schedule = plan.nemesis.iter().flat_map(|nemesis| &nemesis.schedule);
         let scheduled = schedule.map(|entry| entry.id.clone()).collect();
         let cuts = plan.nemesis.iter().any(dsfuzz_nemesis::NemesisOptions::cuts_links);

@@ -24,8 +24,11 @@ impl Plan {
     /// The effective plan as one JSON value.
     pub fn to_json(&self) -> Result<Value, serde_json::Error> {
         let mut tree = serde_json::to_value(self)?;
-        if let Some(options) = tree.get_mut("options") {
-            secrets::redact_value(options);
+        // The commands of custom faults are texts of the user, too.
+        for part in ["options", "nemesis"] {
+            if let Some(part) = tree.get_mut(part) {
+                secrets::redact_value(part);
+            }
         }
         Ok(tree)
     }

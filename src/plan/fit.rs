@@ -9,10 +9,15 @@ use crate::targets::Target;
 use crate::targets::exec::asks_for_versions;
 use dsfuzz_checkers::FinalReads;
 use dsfuzz_nemesis::budget::Budget;
+use dsfuzz_nemesis::protocol::OwnCommands;
 use dsfuzz_nemesis::schedule::Begin;
 use dsfuzz_nemesis::swarm::Swarm;
-use dsfuzz_nemesis::{ClusterShape, FaultOptions, IN_FORCE_MIN, NemesisOptions, ScheduledFault, Span, Timetable};
+use dsfuzz_nemesis::{
+    BoundFault, ClusterShape, ClusterView, FaultOptions, IN_FORCE_MIN, Members, NemesisOptions, NodeView,
+    ScheduledFault, Span, Timetable,
+};
 use dsfuzz_workloads::WorkloadOptions;
+use std::net::Ipv4Addr;
 
 /// Reasons why this plan cannot run on this target, one sentence each.
 pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
@@ -59,7 +64,11 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
         let roles: Vec<String> = target.ports().into_keys().collect();
         mistakes.extend(nemesis.role_mistakes(&roles));
         let own: Vec<&str> = target.recipes_faults().map(|fault| fault.name.as_str()).collect();
-        mistakes.extend(nemesis.own_mistakes(&own));
+        let own = nemesis.own_mistakes(&own);
+        if own.is_empty() && !nodes.is_empty() {
+            mistakes.extend(nemesis.exact_mistakes(&whole_view(plan, target, &nodes, processes)));
+        }
+        mistakes.extend(own);
         mistakes.extend(unknown_roles(nemesis, target));
         if !target.recipe().has_leaders() {
             let name = target.name();
@@ -72,6 +81,39 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
         }
     }
     mistakes
+}
+
+/// The view of a cluster in which every node of the plan is there, every role is taken and every fault of the schedule was bound.
+fn whole_view(plan: &Plan, target: &Target, nodes: &[String], services: Vec<String>) -> ClusterView {
+    // Documentation addresses (RFC 5737) stand in.
+    let address = |position: usize| Ipv4Addr::new(192, 0, 2, u8::try_from(position + 1).unwrap_or(u8::MAX)).into();
+    let node = |(position, name): (usize, &String)| NodeView {
+        name: name.clone(),
+        address: address(position),
+        others: Vec::new(),
+        ports: target.ports().into_values().collect(),
+        port_roles: target.ports(),
+        services: services.clone(),
+        own_kernel: plan.cluster.own_kernel(),
+    };
+    let commands = || target.faults().map(|fault| (fault.name.clone(), OwnCommands::default())).collect();
+    let (leaders, former_leaders) = (vec![nodes[0].clone()], vec![nodes[nodes.len() - 1].clone()]);
+    let bound = BoundFault {
+        nodes: vec![nodes[0].clone()],
+        leaders: leaders.clone(),
+        former_leaders: former_leaders.clone(),
+        trigger: Some(nodes[0].clone()),
+    };
+    let schedule = plan.nemesis.iter().flat_map(|nemesis| &nemesis.schedule);
+    ClusterView {
+        nodes: nodes.iter().enumerate().map(node).collect(),
+        leaders,
+        former_leaders,
+        members: Some(Members { voters: nodes.to_vec(), learners: nodes[nodes.len() - 1..].to_vec() }),
+        own: nodes.iter().map(|node| (node.clone(), commands())).collect(),
+        bound: schedule.map(|entry| (entry.id.clone(), bound.clone())).collect(),
+        ..ClusterView::default()
+    }
 }
 
 /// Triggers by roles that the recipe does not name.

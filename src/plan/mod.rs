@@ -79,9 +79,9 @@ impl Plan {
         self.workload.iter().chain(&self.workloads)
     }
 
-    /// The faults of the plan's or the recipe's own.
-    pub fn own_faults(&self) -> impl Iterator<Item = &OwnOptions> {
-        self.nemesis.iter().flat_map(NemesisOptions::own)
+    /// The custom faults, defined here or in the recipe.
+    pub fn own_faults(&self) -> Vec<OwnOptions> {
+        self.nemesis.as_ref().map(NemesisOptions::own).unwrap_or_default()
     }
 
     /// Whether a fault of the plan needs layers over the target's folders.
@@ -344,7 +344,10 @@ impl<const DEFAULT: u64> PerKind<DEFAULT> {
     pub fn of(&self, kind: &str) -> u64 {
         match self {
             PerKind::All(min) => *min,
-            PerKind::ByKind(kinds) => kinds.get(kind).copied().unwrap_or(DEFAULT),
+            PerKind::ByKind(kinds) => {
+                let of_kind = || kinds.get(dsfuzz_nemesis::kind_of(kind));
+                kinds.get(kind).or_else(of_kind).copied().unwrap_or(DEFAULT)
+            }
         }
     }
 

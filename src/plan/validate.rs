@@ -246,7 +246,11 @@ pub(super) fn too_many_clients(load: &LoadPlan, nodes: usize) -> Option<(&'stati
 
 /// Thresholds by kind must name existing kinds.
 fn thresholds(plan: &Plan) -> Result<(), Mistake> {
-    let known: Vec<&str> = dsfuzz_nemesis::FAULTS.iter().map(|fault| fault.name).collect();
+    let own: Vec<String> = plan.nemesis.iter().flat_map(|nemesis| nemesis.counted_as()).collect();
+    let known = dsfuzz_nemesis::FAULTS.iter().map(|fault| fault.name);
+    let custom = own.iter().map(String::as_str).filter(|kind| dsfuzz_nemesis::kind_of(kind) != *kind);
+    let mut known: Vec<&str> = known.chain(custom).collect();
+    known.dedup();
     let evidence = &plan.evidence;
     let named = evidence.proven_per_kind_min.kinds().map(|kind| ("proven_per_kind_min", kind));
     let mut named = named.chain(evidence.ok_during_fault_min.kinds().map(|kind| ("ok_during_fault_min", kind)));

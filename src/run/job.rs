@@ -49,9 +49,9 @@ impl Job {
     }
 
     pub(super) fn info(&self, target: &Target, timetable: &Timetable, made_from: RunInfo) -> RunInfo {
-        let faults = self.plan.nemesis.iter().flat_map(|nemesis| nemesis.kinds());
+        let faults = self.plan.nemesis.iter().flat_map(|nemesis| nemesis.counted_as());
         let mut kinds: Vec<String> = Vec::new();
-        faults.map(|facts| facts.name.to_owned()).for_each(|kind| {
+        faults.for_each(|kind| {
             if !kinds.contains(&kind) {
                 kinds.push(kind);
             }

@@ -1,6 +1,7 @@
 //! [`Load`]: the clients, the nemesis and the role prober in parallel, with one recorder.
 use super::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint, OnLeader};
 use super::hosts::Hosts;
+use super::members::{KnownMembers, MembersProber};
 use super::nemesis::{AwaitReady, EventSink, Executor, Limits, Now, Views};
 use super::prepared::{self, READY_WITHIN};
 use super::progress::{Progress, Snapshot};
@@ -15,7 +16,7 @@ use crate::targets::Deployment;
 use crate::targets::recipe::Authority;
 use dsfuzz_checkers::FinalReads;
 use dsfuzz_checkers::history::FaultStep;
-use dsfuzz_nemesis::{ClusterView, NodeView, ScheduledFault, Timetable};
+use dsfuzz_nemesis::{ClusterView, Members, NodeView, ScheduledFault, Timetable};
 use dsfuzz_workloads::{Connect, Terms, Workload};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +35,8 @@ pub(super) struct Load {
     signals: Arc<RunSignals>,
     prober: Option<Prober>,
     leaders: watch::Sender<Leadership>,
+    members: watch::Sender<Option<Members>>,
+    deployment: Deployment,
     hosts: Arc<Hosts>,
     timetable: Timetable,
     connect: Arc<dyn Connect>,
@@ -76,11 +79,12 @@ impl Load {
     pub(super) fn new(run: &Run, hosts: &Arc<Hosts>, deployment: &Deployment, recorder: &Arc<Recorder>) -> Load {
         let active = Arc::new(Active::default());
         let leaders = watch::Sender::new(Leadership::default());
+        let members = watch::Sender::new(deployment.members_every().map(|_| Members::default()));
         let executor = Executor::new(
             hosts.clone(),
             hosts.run_name(),
             log(recorder.clone(), active.clone(), run.progress.clone()),
-            views(run, deployment, leaders.subscribe()),
+            views(run, deployment, (leaders.subscribe(), members.subscribe())),
             now(recorder.clone()),
         );
         let every = deployment.role_pace().map_or(Duration::ZERO, |(every, _)| every);
@@ -95,6 +99,8 @@ impl Load {
             signals,
             options: driver_options(run, leaders.subscribe()),
             leaders,
+            members,
+            deployment: deployment.clone(),
             hosts: hosts.clone(),
             timetable: run.timetable.clone(),
             connect: run.connect.clone(),
@@ -220,7 +226,18 @@ impl Load {
         let task = prober.map(|prober| tokio::spawn(prober.run(nodes, leaders, stopped)));
         let clocks = self.timetable.faults.iter().any(|fault| fault.facts().samples_clocks);
         let clocks = clocks.then(|| tokio::spawn(clocks::watch(self.hosts.clone(), self.recorder.clone())));
-        Watch { stop, task, clocks, following: self.signals.follow() }
+        let every = self.deployment.members_every().filter(|_| !self.timetable.faults.is_empty());
+        let members = every.map(|every| {
+            let prober = MembersProber {
+                deployment: self.deployment.clone(),
+                nodes: self.options.nodes.iter().map(|node| node.name.to_string()).collect(),
+                leaders: self.leaders.subscribe(),
+                recorder: self.recorder.clone(),
+                every,
+            };
+            tokio::spawn(prober.run(self.members.clone()))
+        });
+        Watch { stop, task, beside: clocks.into_iter().chain(members).collect(), following: self.signals.follow() }
     }
 
     fn tick(&self, progress: Arc<dyn Progress>) -> tokio::task::JoinHandle<()> {
@@ -245,7 +262,8 @@ impl Load {
 pub(super) struct Watch {
     stop: watch::Sender<bool>,
     task: Option<tokio::task::JoinHandle<()>>,
-    clocks: Option<tokio::task::JoinHandle<()>>,
+    /// The samples of clocks and the questions for members.
+    beside: Vec<tokio::task::JoinHandle<()>>,
     following: JoinSet<()>,
 }
 
@@ -253,9 +271,7 @@ impl Watch {
     pub(super) async fn stop(mut self) {
         self.stop.send_replace(true);
         self.following.abort_all();
-        if let Some(clocks) = self.clocks {
-            clocks.abort();
-        }
+        self.beside.iter().for_each(tokio::task::JoinHandle::abort);
         if let Some(task) = self.task
             && let Err(error) = task.await
         {
@@ -344,7 +360,7 @@ fn ready(deployment: &Deployment) -> AwaitReady {
     })
 }
 
-fn views(run: &Run, deployment: &Deployment, leaders: Leaders) -> Views {
+fn views(run: &Run, deployment: &Deployment, (leaders, members): (Leaders, KnownMembers)) -> Views {
     let own_kernel = run.job.plan.cluster.own_kernel();
     let view = |(node, _): &(Node, NodeAccess)| NodeView {
         name: node.name.to_string(),
@@ -361,14 +377,23 @@ fn views(run: &Run, deployment: &Deployment, leaders: Leaders) -> Views {
     let control_boot_id = control_boot_id.trim().to_string();
     Arc::new(move |for_leader| {
         let (nodes, control_boot_id, mut leaders) = (nodes.clone(), control_boot_id.clone(), leaders.clone());
-        let own = own.clone();
+        let (own, members) = (own.clone(), members.clone());
         Box::pin(async move {
             // Right after a heal an election may be under way. A fault that needs a leader waits for it; any other fault
             // does not.
             let wait = if for_leader { ELECTION } else { Duration::ZERO };
             let _ = tokio::time::timeout(wait, leaders.wait_for(|leadership| !leadership.now.is_empty())).await;
             let Leadership { now, former } = leaders.borrow().clone();
-            ClusterView { nodes, leaders: now, former_leaders: former, own, control_boot_id, ..ClusterView::default() }
+            let members = members.borrow().clone();
+            ClusterView {
+                nodes,
+                leaders: now,
+                former_leaders: former,
+                members,
+                own,
+                control_boot_id,
+                ..ClusterView::default()
+            }
         })
     })
 }

@@ -11,6 +11,7 @@ pub mod hosts;
 mod job;
 pub mod journal;
 mod load;
+mod members;
 mod multi_client;
 pub mod needs;
 pub mod nemesis;
@@ -82,7 +83,7 @@ pub struct FinishedRun {
 pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receiver<StopRequest>) -> Result<FinishedRun> {
     let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?
         .under(job.plan.all_workloads())
-        .defining(job.plan.own_faults());
+        .defining(&job.plan.own_faults());
     let workloads = workloads(&job.plan);
     let nodes: Vec<Node> = job.nodes.iter().map(|(node, _)| node.clone()).collect();
     secrets::keep(nodes.iter().map(|node| &*node.name));
@@ -387,9 +388,10 @@ impl Run {
         let load::FinishedLoad { began, readiness, summary, faults, probing } = ran;
         self.phases.info.readiness = Some(readiness);
         self.phases.info.timetable_slip_ms = faults.slip_ms;
-        if let Err(error) =
-            std::fs::write(self.job.dir.schedule(), schedule::measured(&faults.schedule, self.timetable.swarm.as_ref()))
-        {
+        if let Err(error) = std::fs::write(
+            self.job.dir.schedule(),
+            &*secrets::redact(&schedule::measured(&faults.schedule, self.timetable.swarm.as_ref())),
+        ) {
             self.progress.line(&format!("the faults could not be stored as a schedule: {error}"));
         }
         let problem = match &summary.stopped {

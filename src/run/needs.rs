@@ -61,8 +61,8 @@ pub fn lacking(plan: &Plan, target: &Target, abilities: &[Ability]) -> Vec<Missi
     for facts in plan.nemesis.iter().flat_map(|nemesis| nemesis.kinds()) {
         facts.needs.on(plan.cluster.own_kernel()).iter().for_each(|need| needs(facts.name, need));
     }
-    for (fault, _) in plan.nemesis.iter().flat_map(|nemesis| nemesis.all_faults()) {
-        fault.more_needs().into_iter().for_each(|need| needs(fault.facts().name, need));
+    for (facts, need) in plan.nemesis.iter().flat_map(|nemesis| nemesis.more_needs()) {
+        needs(facts.name, need);
     }
     lacking
 }

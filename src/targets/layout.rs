@@ -5,7 +5,7 @@
 use super::error::TargetError;
 use super::probe::{Condition, Pick, Probe, Question};
 use super::recipe::{
-    Authority, Converged, Copies, File, Log, On, Process, Recipe, RoleProbe, RoleRule, StartOrder, Step,
+    Authority, Converged, Copies, File, Log, MembersProbe, On, Process, Recipe, RoleProbe, RoleRule, StartOrder, Step,
 };
 use super::template::{NodeNames, Scope, TemplateVariables};
 use super::{Target, recipe};
@@ -66,6 +66,8 @@ pub struct NodeLayout {
     pub faults: BTreeMap<String, OwnCommands>,
     /// Its role probe.
     pub role: Option<RoleProbe>,
+    /// Its probe of members.
+    pub members: Option<MembersProbe>,
     /// Its convergence probe.
     pub converged: Option<Converged>,
     /// The command that prints the version.
@@ -293,6 +295,7 @@ impl Filler<'_> {
             wipe_commands: wipe_commands.collect::<Result<_, _>>()?,
             faults: self.target.faults().map(|fault| self.fault(fault)).collect::<Result<_, _>>()?,
             role: recipe.role.as_ref().map(|probe| self.role(probe)).transpose()?,
+            members: recipe.members.as_ref().map(|probe| self.members(probe)).transpose()?,
             converged: recipe.converged.as_ref().map(|probe| self.converged("converged", probe)).transpose()?,
             version: recipe.version.as_ref().map(|argv| self.version(argv)).transpose()?,
             logs,
@@ -351,6 +354,19 @@ impl Filler<'_> {
         let roles = probe.roles.iter().enumerate().map(rule).collect::<Result<_, TargetError>>()?;
         let term = probe.term.as_ref().map(|part| self.pick("role.term", part)).transpose()?;
         Ok(RoleProbe { ask: self.question("role", &probe.ask)?, roles, term, ..probe.clone() })
+    }
+
+    fn members(&self, probe: &MembersProbe) -> Result<MembersProbe, TargetError> {
+        let lines = probe.lines.clone().map(Condition::Matches);
+        if let Some(lines) = lines {
+            self.conditions("members.lines", std::slice::from_ref(&lines))?;
+        }
+        Ok(MembersProbe {
+            ask: self.question("members", &probe.ask)?,
+            node: self.pick("members.node", &probe.node)?,
+            voter: self.conditions("members.voter", &probe.voter)?,
+            ..probe.clone()
+        })
     }
 
     fn converged(&self, place: &str, probe: &Converged) -> Result<Converged, TargetError> {

@@ -284,8 +284,14 @@ impl Target {
 
     /// The target with the faults that a plan defines beside those of the recipe.
     #[must_use]
-    pub fn defining<'a>(self, own: impl Iterator<Item = &'a OwnOptions>) -> Target {
-        Target { plans_faults: own.filter_map(recipe::OwnFault::of_plan).collect(), ..self }
+    pub fn defining(self, own: &[OwnOptions]) -> Target {
+        let mut plans_faults: Vec<recipe::OwnFault> = Vec::new();
+        for fault in own.iter().filter_map(recipe::OwnFault::of_plan) {
+            if plans_faults.iter().all(|known| known.name != fault.name) {
+                plans_faults.push(fault);
+            }
+        }
+        Target { plans_faults, ..self }
     }
 
     /// The faults of the recipe that there are with these options.

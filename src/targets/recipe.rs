@@ -5,6 +5,7 @@ mod client;
 mod command;
 mod condition;
 mod fault;
+mod members;
 mod option;
 mod package;
 mod role;
@@ -16,6 +17,7 @@ pub(super) use command::word;
 pub use condition::Condition;
 pub use dsfuzz_checkers::FinalReads;
 pub use fault::OwnFault;
+pub use members::MembersProbe;
 pub use option::{Bounds, OptionDoc};
 pub use package::{PACKAGES_DIR, Package};
 pub use role::{AtOnce, Authority, Converged, Copies, RoleProbe, RoleRule};
@@ -82,6 +84,9 @@ pub struct Recipe {
     /// How a node is asked for its role.
     #[serde(default)]
     pub role: Option<RoleProbe>,
+    /// How nodes are asked who the members of the cluster are. Aims such as `minority` are then counted over those that vote.
+    #[serde(default)]
+    pub members: Option<MembersProbe>,
     /// How to see that replicas have converged, before final reads.
     #[serde(default)]
     pub converged: Option<Converged>,
@@ -394,6 +399,9 @@ impl Recipe {
         }
         if self.final_reads == FinalReads::Leader && self.role.is_none() {
             return wrong("final_reads".into(), "leader: the recipe has no `role`, so that no leader is known");
+        }
+        if let Some((place, message)) = self.members.as_ref().and_then(MembersProbe::mistake) {
+            return wrong(place.into(), message);
         }
         if let Some((place, message)) = self.shards_mistake() {
             return wrong(place.into(), message);

@@ -20,6 +20,13 @@ const OWN_STOP: &str = "{name: mark, nodes: minority, processes: stop, begin: 't
                         prove: 'test -e {{ dir }}/mark', heal: 'rm -f {{ dir }}/mark', \
                         healed: 'test ! -e {{ dir }}/mark'}";
 
+const OWN_RESTART: &str = "{name: mark, nodes: one, processes: restart-once, begin: 'touch {{ dir }}/mark', \
+                           prove: 'test -e {{ dir }}/mark', heal: 'rm -f {{ dir }}/mark', \
+                           healed: 'test ! -e {{ dir }}/mark'}";
+const OWN_ROLLING: &str = "{name: mark, nodes: all, rolling: true, for: 20s, begin: 'touch {{ dir }}/mark', \
+                           prove: 'test -e {{ dir }}/mark', heal: 'rm -f {{ dir }}/mark', \
+                           healed: 'test ! -e {{ dir }}/mark'}";
+
 /// Every form. A kind without a row fails `complete`.
 pub(crate) const VARIANTS: &[Variant] = &[
     variant("partition", "partition", "{shape: [majority, halves, bridge, ring, isolate-one]}"),
@@ -67,6 +74,8 @@ pub(crate) const VARIANTS: &[Variant] = &[
     variant("descriptors-spare", "descriptors", "{spare: 8}"),
     variant("own", "own", OWN),
     variant("own-stop", "own", OWN_STOP),
+    variant("own-restart-once", "own", OWN_RESTART),
+    variant("own-rolling", "own", OWN_ROLLING),
 ];
 
 /// The kinds of fault without a row; none if the list is complete.

@@ -1,7 +1,10 @@
 //! [`Injector`]: injections, proofs and undos in their order: journal, then injection; undo, then proof, then journal. The agent,
-//! its guardian and `heal` use it one at a time, under the lock of the folder.
+//! its guardian and `heal` use it one at a time, under the lock of the folder. In an agent the commands of custom faults run beside
+//! it (`custom.rs`).
+mod custom;
+
 use crate::clock::ClockKeeper;
-use crate::injections::{self, Context};
+use crate::injections::{self, Context, Own};
 use crate::journal::{Journal, UndoEntry};
 use crate::packet_queue::PacketQueues;
 use crate::process::BootId;
@@ -42,6 +45,10 @@ pub(crate) struct Injector {
     held_until_ns: u64,
     /// Faults that expired before their renewal, so that they were not in force all the time.
     gaps: BTreeSet<u64>,
+    /// Custom faults whose commands run now, beside the other injections.
+    commands_of: BTreeSet<u64>,
+    /// No further command of a custom fault runs beside this: the node is being healed.
+    healing: bool,
 }
 
 impl Injector {
@@ -69,6 +76,8 @@ impl Injector {
             opened_ns: sys::boottime_ns(),
             held_until_ns: 0,
             gaps: BTreeSet::new(),
+            commands_of: BTreeSet::new(),
+            healing: false,
         })
     }
 
@@ -103,17 +112,7 @@ impl Injector {
         if let Some(reason) = self.with_context(&others, |context| injections::refusal(&injection, context)) {
             return Err(reason);
         }
-        let stopped = injections::stops(&injection)?;
-        let entry = self.journal.begin(UndoEntry {
-            seq: 0,
-            run: self.run.clone(),
-            fault,
-            boot_id: self.boot_id.clone(),
-            boot_ns: sys::boottime_ns(),
-            real_ns: sys::realtime_ns(),
-            injection,
-            stopped,
-        })?;
+        let entry = self.journalled(fault, injection)?;
         let outcome = self.with_context(&others, |context| injections::perform(&entry, context));
         if let Err(reason) = outcome {
             let proof = self.with_context(&others, |context| injections::undo(&entry, context));
@@ -124,6 +123,21 @@ impl Injector {
             return Err(format!("{reason}; the half-done injection is not proven undone: {}", proof.detail.join("; ")));
         }
         outcome
+    }
+
+    /// Puts an injection into the journal, so that it may begin.
+    fn journalled(&mut self, fault: u64, injection: Injection) -> Result<UndoEntry, String> {
+        let stopped = injections::stops(&injection)?;
+        self.journal.begin(UndoEntry {
+            seq: 0,
+            run: self.run.clone(),
+            fault,
+            boot_id: self.boot_id.clone(),
+            boot_ns: sys::boottime_ns(),
+            real_ns: sys::realtime_ns(),
+            injection,
+            stopped,
+        })
     }
 
     fn with_context<T>(&mut self, others: &[UndoEntry], step: impl FnOnce(&mut Context<'_>) -> T) -> T {
@@ -163,25 +177,9 @@ impl Injector {
         whole
     }
 
-    /// Undoes a fault, the last injection first.
-    pub(crate) fn undo(&mut self, fault: u64) -> Proof {
-        let mine = self.journal.live().into_iter().filter(|entry| entry.fault == fault).collect();
-        let mut proof = self.undo_entries(mine);
-        if proof.detail.is_empty() {
-            proof.detail.push(format!("fault {fault}: nothing of it is in the journal"));
-        }
-        proof
-    }
-
-    /// Undoes all injections in the journal.
-    pub(crate) fn undo_all(&mut self) -> Proof {
-        let all = self.journal.live();
-        self.undo_entries(all)
-    }
-
     fn undo_entries(&mut self, entries: Vec<UndoEntry>) -> Proof {
         let mut whole = injections::new_proof();
-        for entry in entries.into_iter().rev() {
+        for entry in last_first(entries) {
             merge(&mut whole, self.undo_entry(&entry));
         }
         whole
@@ -245,7 +243,7 @@ impl Injector {
     /// Undoes all injections because the control node is gone, and keeps the self-heals for it. `held_until_ns`: expiring
     /// injections were certainly renewed until then. False if something is left.
     pub(crate) fn heal(&mut self, why: &str, held_until_ns: Option<u64>) -> bool {
-        for entry in self.journal.live().into_iter().rev() {
+        for entry in last_first(self.journal.live()) {
             let begin_ns = sys::boottime_ns();
             let mut proof = self.undo_entry(&entry);
             for _ in 1..ATTEMPTS {
@@ -361,6 +359,13 @@ impl Injector {
         let shift = injections::shift_of(service, &self.journal.live()).map(|shift| (shift, expiry_ns));
         self.services.start(service, again, shift)
     }
+}
+
+/// Injections in the order of their undos: the last first, but custom faults after all others, since their commands may take long.
+fn last_first(mut entries: Vec<UndoEntry>) -> Vec<UndoEntry> {
+    entries.reverse();
+    entries.sort_by_key(|entry| Own::of(&entry.injection).is_some());
+    entries
 }
 
 /// Faults whose injections had expired before the renewal at `now_ns`.

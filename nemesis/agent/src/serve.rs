@@ -278,9 +278,9 @@ impl Agent {
                 follow::follow(&logs, &patterns, positions, Duration::from_millis(wait_ms))?
             }
             Request::Inject { fault, injection } => self.inject(fault, injection)?,
-            Request::Prove { fault } => Response::Proof(self.injector().prove(fault)),
-            Request::Undo { fault } => Response::Proof(self.undone(|injector| injector.undo(fault))),
-            Request::UndoAll => Response::Proof(self.undone(Injector::undo_all)),
+            Request::Prove { fault } => Response::Proof(Injector::prove_beside(&self.injector, fault)),
+            Request::Undo { fault } => Response::Proof(self.undone(Some(fault))),
+            Request::UndoAll => Response::Proof(self.undone(None)),
             Request::Undone => self.injector().undone(),
             Request::Addresses => Response::Addresses(addresses::all()?),
             Request::Ping { round, from, to, count } => {
@@ -331,17 +331,16 @@ impl Agent {
     }
 
     fn inject(&self, fault: u64, injection: protocol::Injection) -> Result<Response, String> {
-        let mut injector = self.injector();
-        let detail = injector.inject(fault, injection)?;
-        self.shifts.store(injector.shifts_clocks(), SeqCst);
+        let detail = Injector::inject_beside(&self.injector, fault, injection)?;
+        self.shifts.store(self.injector().shifts_clocks(), SeqCst);
         self.held_until_ns.fetch_max(sys::boottime_ns(), SeqCst);
         Ok(Response::Injected { detail })
     }
 
-    fn undone(&self, undo: impl FnOnce(&mut Injector) -> protocol::Proof) -> protocol::Proof {
-        let mut injector = self.injector();
-        let proof = undo(&mut injector);
-        self.shifts.store(injector.shifts_clocks(), SeqCst);
+    /// Undoes a fault, or all.
+    fn undone(&self, fault: Option<u64>) -> protocol::Proof {
+        let proof = Injector::undo_beside(&self.injector, fault);
+        self.shifts.store(self.injector().shifts_clocks(), SeqCst);
         proof
     }
 
@@ -358,10 +357,8 @@ impl Agent {
 
     fn bye(&self, stop_services: bool) -> Result<Response, String> {
         self.claim.over();
-        let proof = self.undone(|injector| {
-            injector.close();
-            injector.undo_all()
-        });
+        self.injector().close();
+        let proof = self.undone(None);
         if stop_services {
             let names = self.services.names();
             let failed: Vec<String> = names
@@ -480,20 +477,11 @@ impl Agent {
             let _ = flushed.recv_timeout(Duration::from_secs(1));
         }
         run::end_all();
-        let mut injector = None;
-        sys::await_true(LAST_ACT, || {
-            injector = match self.injector.try_lock() {
-                Ok(free) => Some(free),
-                Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-                Err(std::sync::TryLockError::WouldBlock) => None,
-            };
-            injector.is_some()
-        });
-        let Some(mut injector) = injector else {
+        if !Injector::quiet(&self.injector, LAST_ACT) {
             self.state_dir.log("an injection does not end; the guardian heals");
             return 1;
-        };
-        injector.close();
+        }
+        let mut injector = self.injector();
         // Expiring injections were last renewed until this time; they end by the heal below or by expiry.
         let clean = injector.heal(&why, Some(self.held_until_ns.load(SeqCst)));
         self.ending.store(true, SeqCst);

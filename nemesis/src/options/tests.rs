@@ -83,8 +83,10 @@ fn a_name_that_no_node_has_is_a_mistake() {
     let mistakes = options.mistakes(&["n1".into(), "n2".into()]);
     assert_eq!(
         mistakes,
-        ["kill: nodes: minorty is neither a node (n1, n2) nor one of one, minority, majority, all, leader, follower, \
-          followers, ex-leader"]
+        [
+            "kill: nodes: minorty is neither a node (n1, n2) nor one of one, minority, majority, voters, learners, spare, quorum-loss, all, \
+             leader, follower, followers, ex-leader"
+        ]
     );
     assert!(options.mistakes(&["minorty".into()]).is_empty());
 }

@@ -212,6 +212,8 @@ pub enum OwnProcesses {
     Stop,
     /// They are stopped before `begin` and before `heal`, and start again after each.
     Restart,
+    /// They are stopped before `begin` and start again after it; `heal` leaves them as they are.
+    RestartOnce,
 }
 
 impl OwnCommands {

@@ -1,7 +1,7 @@
 //! Mistakes of a schedule: entries that do not fit each other, the nodes or the load, so that a fault could never come.
 use super::{Begin, ScheduledFault, ScheduledKind, Trigger, TriggerStep};
 use crate::aim::{BoundRole, SameAs, unknown_node};
-use crate::options::{FaultOptions, NemesisOptions, SymbolicFault};
+use crate::options::{FaultOptions, NemesisOptions};
 use dsfuzz_span::Span;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -56,14 +56,9 @@ pub(super) fn mistakes(schedule: &[ScheduledFault], nodes: &[String], lasts: Spa
                 wrong(format!("fault {id} waits for a fault that waits for {id}: neither would come"));
             }
         }
-        match &entry.fault {
-            ScheduledKind::Options(options) => {
-                let drawn = options.together().and_then(|options| options.draws(nodes.len()));
-                drawn.err().into_iter().for_each(|why| wrong(format!("fault {id}: {kind}: {why}")));
-            }
-            ScheduledKind::Exactly(fault) => {
-                made_for_others(fault, nodes.len()).into_iter().for_each(|why| wrong(format!("fault {id}: {why}")));
-            }
+        if let Some(options) = entry.fault.options() {
+            let drawn = options.together().and_then(|options| options.draws(nodes.len()));
+            drawn.err().into_iter().for_each(|why| wrong(format!("fault {id}: {kind}: {why}")));
         }
         let named = entry.fault.options().map(FaultOptions::named_faults).unwrap_or_default();
         let same_as = named.iter().filter_map(|named| named.parse::<SameAs>().ok());
@@ -87,27 +82,6 @@ pub(super) fn mistakes(schedule: &[ScheduledFault], nodes: &[String], lasts: Spa
 fn meant_same_as(name: &str, ids: &[&str]) -> String {
     let fault = name.split('.').next().unwrap_or(name);
     if ids.contains(&fault) { format!("; the nodes of a fault are {{same_as: {name}}}") } else { String::new() }
-}
-
-/// Draws of a fault with `exactly` that were made for another number of nodes.
-fn made_for_others(fault: &SymbolicFault, nodes: usize) -> Option<String> {
-    fn positions(value: &serde_json::Value, found: &mut Vec<usize>) {
-        match value {
-            serde_json::Value::Object(map) => {
-                found.extend(map.get("positions").and_then(|all| all.as_array()).map(Vec::len));
-                map.values().for_each(|value| positions(value, found));
-            }
-            serde_json::Value::Array(items) => items.iter().for_each(|value| positions(value, found)),
-            _ => {}
-        }
-    }
-    let mut found = Vec::new();
-    positions(&serde_json::to_value(fault).unwrap_or_default(), &mut found);
-    let other = found.into_iter().find(|count| *count != nodes)?;
-    Some(format!(
-        "exactly: its draws were made for {other} nodes, and the cluster has {nodes}: write the fault by its name, or run it on \
-         {other} nodes"
-    ))
 }
 
 /// Why the nodes of `same_as` are not known when the fault at this position is bound.

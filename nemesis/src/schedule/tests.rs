@@ -153,11 +153,6 @@ fn mistakes_of_a_schedule_name_the_entry() {
         ),
         (json!([{"id": "a", "at": "1s", "partition": {"cut": {"from": "n1", "to": "n1"}}}]), "from and to are both n1"),
         (json!([{"id": "a", "at": "1s", "power-loss": {"torn": 200}}]), "fault a: power-loss: torn: 200"),
-        (
-            json!([{"id": "a", "at": "1s", "exactly": {"kill": {
-                "nodes": {"aim": "one", "count": 1, "order": {"positions": [0, 1, 2, 3, 4], "leader_first": false}}}}}]),
-            "its draws were made for 5 nodes, and the cluster has 3",
-        ),
     ] {
         let schedule: Vec<ScheduledFault> = serde_json::from_value(schedule).expect("a schedule");
         let said = mistakes(&schedule, &names(3), LASTS);

@@ -4,11 +4,13 @@ use super::EffectiveFault;
 use crate::store::RunInfo;
 use dsfuzz_checkers::history::FaultProblem;
 use dsfuzz_checkers::{Fault, History, Outcome};
-use dsfuzz_nemesis::{IN_FORCE_MIN, Span, facts};
+use dsfuzz_nemesis::{IN_FORCE_MIN, Span, facts, kind_of};
 use std::time::Duration;
 
 /// Longest detail of a fault.
 const DETAIL_CHARS_MAX: usize = 160;
+/// The begin of the reason of a failed injection, before its node.
+const INJECTION_FAILED: &str = "the injection failed";
 /// Faults that a sentence names.
 const FAULTS_MAX: usize = 3;
 
@@ -72,6 +74,11 @@ pub(super) fn ok_fraction(history: &History, fraction: f64, min: f64) -> String 
     )
 }
 
+/// The reason why the run left out a kind of fault, if it did.
+pub(super) fn left_out_for<'i>(kind: &str, info: &'i RunInfo) -> Option<&'i String> {
+    info.left_out.get(kind_of(kind))
+}
+
 /// Kinds of faults that the run left out.
 pub(super) fn left_out(info: &RunInfo) -> String {
     let kinds: Vec<&str> = info.left_out.keys().map(String::as_str).collect();
@@ -87,7 +94,7 @@ pub(super) fn left_out(info: &RunInfo) -> String {
 
 /// A kind of fault that never came.
 pub(super) fn never_came(kind: &str, min: u64, info: &RunInfo) -> String {
-    if let Some(why) = info.left_out.get(kind) {
+    if let Some(why) = left_out_for(kind, info) {
         return format!(
             "No {kind} fault came, since the run left them out (`nemesis.skip_unable`), and the plan asks for {min} \
              (`evidence.proven_per_kind_min`): {why}."
@@ -136,11 +143,19 @@ pub(super) fn scheduled(history: &History, missing: &[&String], info: &RunInfo) 
     )
 }
 
+fn shortened(detail: &str) -> String {
+    detail.chars().take(DETAIL_CHARS_MAX).collect()
+}
+
 /// The reason why a fault is no evidence.
 fn unproven(fault: &Fault) -> String {
-    let detail = fault.reasons.first().or(fault.detail.last()).filter(|detail| !detail.is_empty());
-    let detail: String = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
-    let detail: String = detail.chars().take(DETAIL_CHARS_MAX).collect();
+    // Injections that failed say more than what was seen before or after them.
+    let failed =
+        fault.reasons.iter().filter(|reason| reason.starts_with(INJECTION_FAILED)).map(|reason| shortened(reason));
+    let failed = failed.collect::<Vec<_>>().join("; ");
+    let detail = fault.reasons.first().or(fault.detail.last()).map(|detail| shortened(detail)).unwrap_or_default();
+    let detail = if failed.is_empty() { detail } else { failed };
+    let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
     let why = match (fault.begun, fault.proven, fault.certain()) {
         (None, ..) if fault.not_triggered => format!("was never triggered{detail}"),
         (None, ..) if fault.missed => format!("was missed{detail}"),

@@ -538,3 +538,56 @@ fn recovery_is_measured_from_the_last_heal_and_judged_only_if_it_is_demanded() {
         assert_eq!(liveness.validity == Validity::Invalid, broken, "{within}: {liveness:?}");
     }
 }
+
+#[test]
+fn custom_faults_are_counted_by_their_names() {
+    let history = HistoryBuilder::of(&["n1", "n2", "n3"], |_| true)
+        .fault("own: leave", "leave one: #1", &["n1"], &[], (5.0, 9.0))
+        .history();
+    let kinds = vec!["own: compact".to_owned(), "own: leave".to_owned()];
+    let rules = Rules { kinds: kinds.clone(), ..Rules::default() };
+    let info = RunInfo::default();
+    let rows = weigh(&history, &EvidencePlan::default(), &rules, &info);
+    let row = |name: &str| rows.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("{name}: {rows:?}"));
+    assert!(row("proven_own: leave").enough && row("healed_own: leave").enough);
+    let never = row("proven_own: compact");
+    assert!(!never.enough && never.shortfall.contains("own: compact"), "{never:?}");
+    // Thresholds by the name, or for all custom faults.
+    for (named, enough) in [("own: compact", true), ("own", true), ("kill", false)] {
+        let min = PerKind::ByKind([(named.to_owned(), 0)].into());
+        let asked = EvidencePlan { proven_per_kind_min: min, ..EvidencePlan::default() };
+        let rows = weigh(&history, &asked, &rules, &info);
+        let never = rows.iter().find(|row| row.name == "proven_own: compact").expect("a row");
+        assert_eq!(never.enough, enough, "{named}");
+    }
+    let info = RunInfo { left_out: [("own".to_owned(), "n1: why".to_owned())].into(), ..info };
+    let rows = weigh(&history, &EvidencePlan::default(), &rules, &info);
+    let left_out = rows.iter().find(|row| row.name == "fault_kinds").expect("a row");
+    assert_eq!((left_out.measured, left_out.at_least), (0.0, 2.0));
+}
+
+#[test]
+fn a_fault_whose_injection_failed_on_some_nodes_names_each_of_them() {
+    let unproven = |reasons: &[&str]| {
+        let fault = Fault {
+            kind: "power-loss".into(),
+            what: "power-loss all: n1 n2 n3".into(),
+            nodes: vec!["n1".into(), "n2".into(), "n3".into()],
+            begun: Some(dsfuzz_checkers::history::Mark { index: 1, time: 1 }),
+            reasons: reasons.iter().map(|reason| (*reason).to_owned()).collect(),
+            ..Fault::default()
+        };
+        let mut history = History::default();
+        history.faults = vec![fault];
+        shortfall::proven(&history, "power-loss", &[], (1, 1))
+    };
+    let sentence = unproven(&[
+        "n3: its clock was not read",
+        "the injection failed: n2: service etcd: it does not run",
+        "the injection failed: n3: no answer to inject within 5000 ms",
+    ]);
+    for part in ["n2: service etcd: it does not run", "n3: no answer to inject"] {
+        assert!(sentence.contains(part), "{part}: {sentence}");
+    }
+    assert!(unproven(&["n1: alive"]).contains("was never proven: n1: alive"));
+}

@@ -174,7 +174,7 @@ fn event_of(planned: &PlannedFault) -> FaultEvent {
         index: 0,
         time: 0,
         fault: planned.id,
-        kind: planned.kind().into(),
+        kind: planned.counted_as().into(),
         step: FaultStep::Planned,
         what: String::new(),
         nodes: Vec::new(),

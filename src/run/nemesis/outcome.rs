@@ -40,7 +40,7 @@ impl FaultOutcome {
     pub(super) fn of(planned: &PlannedFault) -> FaultOutcome {
         FaultOutcome {
             planned: planned.clone(),
-            kind: planned.kind().to_owned(),
+            kind: planned.counted_as(),
             what: String::new(),
             nodes: Vec::new(),
             begun: None,

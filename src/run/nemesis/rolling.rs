@@ -42,7 +42,7 @@ impl Executor {
             late.extend(silent.into_iter().map(|node| (log.id(), node)));
             problems.extend(failed);
             if problems.is_empty() {
-                let deadline = self.limits.prove + grace(&part);
+                let deadline = self.limits_of(&part).prove + grace(&part);
                 match self.verify(log.id(), (&part, &open), CountedFrom::Injection, deadline).await {
                     Ok(seen) if taken == 0 => {
                         let took_ms = millis(decided.elapsed());
@@ -97,7 +97,7 @@ impl Executor {
         (detail, problems): (Vec<String>, Vec<String>),
         outcome: &mut FaultOutcome,
     ) {
-        let all = vec![format!("{taken} of {of} nodes were restarted")];
+        let all = vec![format!("{taken} of {of} nodes were taken")];
         outcome.problems.extend(problems.iter().cloned());
         match (problems.is_empty(), outcome.proven) {
             (true, _) => {

@@ -475,7 +475,7 @@ async fn a_rolling_restart_takes_a_node_when_the_one_before_is_ready() {
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
     let expected: Vec<(String, Vec<String>)> = ["n1", "n2", "n3"].map(|node| (node.to_owned(), Vec::new())).into();
     assert_eq!(*asked.lock().expect("questions"), expected, "each node was healed before its readiness was waited for");
-    assert!(stage.detail(Reproven).contains("3 of 3 nodes were restarted"), "{}", stage.detail(Reproven));
+    assert!(stage.detail(Reproven).contains("3 of 3 nodes were taken"), "{}", stage.detail(Reproven));
     let (proven, reproven) = (stage.events()[3].time, stage.events()[4].time);
     assert!(reproven - proven >= 6_000_000_000, "three nodes were waited for");
     assert!(outcomes[0].proven && outcomes[0].reproven && outcomes[0].healed, "{outcomes:?}");

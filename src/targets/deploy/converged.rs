@@ -118,7 +118,7 @@ fn miscounted(copies: &[Answer<Copies>]) -> Option<String> {
 }
 
 /// All that a JSON pointer with `*` for any entry leads to.
-fn entries<'a>(document: &'a Value, pointer: &str) -> Vec<&'a Value> {
+pub(super) fn entries<'a>(document: &'a Value, pointer: &str) -> Vec<&'a Value> {
     let mut found = vec![document];
     for token in pointer.split('/').skip(1) {
         found = found.into_iter().flat_map(|value| children(value, token)).collect();

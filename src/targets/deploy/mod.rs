@@ -5,6 +5,7 @@ mod ask;
 mod collect;
 mod converged;
 mod listening;
+mod members;
 mod packages;
 mod recovery;
 mod registry;

@@ -6,7 +6,7 @@ use dsfuzz_nemesis::protocol::OwnProcesses;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A fault of the recipe's own. Its commands run on each node that the plan aims it at. None of the four may be left out.
+/// A custom fault. Its commands run on each node that the plan aims it at. None of the four may be left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OwnFault {

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use step::RealSkew;
 
 pub(crate) use self::clock::{refresh as refresh_clocks, shift_of};
+pub(crate) use self::own::{NodeAccess, Own};
 
 /// The parts of the node's state that injections use.
 pub(crate) struct Context<'a> {
@@ -183,10 +184,13 @@ pub(crate) fn bound(injection: Injection, context: &Context<'_>) -> Result<Injec
 
 /// The reason to refuse an injection: a service that is not defined, or the injection's own reason.
 pub(crate) fn refusal(injection: &Injection, context: &Context<'_>) -> Option<String> {
-    if let Some(name) = services_of(injection).iter().find(|name| !context.services.defined(name)) {
-        return Some(format!("service {name}: not defined on this node"));
-    }
-    implementation(injection).refusal(context)
+    undefined(injection, context.services).or_else(|| implementation(injection).refusal(context))
+}
+
+/// The sentence for a service of the injection that is not defined on this node.
+pub(crate) fn undefined(injection: &Injection, services: &Services) -> Option<String> {
+    let name = services_of(injection).iter().find(|name| !services.defined(name))?;
+    Some(format!("service {name}: not defined on this node"))
 }
 
 /// Injects, and returns what was done, one sentence each. The caller undoes an injection that failed half-way.

@@ -1,5 +1,5 @@
-//! A fault that the recipe or the plan defines: its commands on this node. The journal has them, so that the guardian and the next
-//! agent can heal it too. Their output is part of the observations.
+//! Custom faults: commands of the recipe or the plan on this node. The journal has them, so that the guardian and the next agent
+//! can heal them too. Their output is part of the observations.
 use super::{Context, Inject, kill, new_proof, note};
 use crate::journal::UndoEntry;
 use crate::{launch, run, sys};
@@ -16,18 +16,68 @@ const TICK: Duration = Duration::from_millis(100);
 const LINES: usize = 6;
 const CHARS: usize = 200;
 
+/// The state of the node for a custom fault. Its commands may take minutes, in which other injections need that state.
+pub(crate) trait NodeAccess {
+    /// Does something with the state.
+    fn with<T>(&mut self, act: impl FnOnce(&mut Context<'_>) -> T) -> T;
+    /// Called again and again while a command runs.
+    fn meanwhile(&mut self);
+    /// The reason to run no further command.
+    fn ends(&mut self) -> Option<String>;
+}
+
+/// The state is held while a command runs; what expires is renewed.
+struct Held<'a, 'b> {
+    context: &'a mut Context<'b>,
+    renewed_ns: u64,
+}
+
+impl<'a, 'b> Held<'a, 'b> {
+    fn new(context: &'a mut Context<'b>) -> Held<'a, 'b> {
+        Held { context, renewed_ns: 0 }
+    }
+}
+
+impl NodeAccess for Held<'_, '_> {
+    fn with<T>(&mut self, act: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        act(self.context)
+    }
+
+    fn meanwhile(&mut self) {
+        let now_ns = sys::boottime_ns();
+        if now_ns.saturating_sub(self.renewed_ns) > self.context.hold_ns / 4 {
+            self.context.renew_others();
+            self.renewed_ns = now_ns;
+        }
+    }
+
+    fn ends(&mut self) -> Option<String> {
+        None
+    }
+}
+
 /// Runs the commands of the fault of this name.
-pub(super) struct Own<'a> {
+pub(crate) struct Own<'a> {
     pub(super) name: &'a str,
     pub(super) services: &'a [String],
     pub(super) commands: &'a OwnCommands,
 }
 
-impl Own<'_> {
-    /// Runs one of the commands, and `meanwhile` as long as it lasts: whether it ended with 0, and a sentence about it with the end
-    /// of its output.
-    fn run(&self, key: &str, command: &Command, meanwhile: &mut dyn FnMut()) -> (bool, String) {
+impl<'a> Own<'a> {
+    /// The custom fault of an injection, if it is one.
+    pub(crate) fn of(injection: &'a Injection) -> Option<Own<'a>> {
+        match injection {
+            Injection::Own { name, services, commands } => Some(Own { name, services, commands }),
+            _ => None,
+        }
+    }
+
+    /// Runs one of the commands: whether it ended with 0, and a sentence about it with the end of its output.
+    fn run(&self, key: &str, command: &Command, node: &mut impl NodeAccess) -> (bool, String) {
         let name = self.name;
+        if let Some(why) = node.ends() {
+            return (false, format!("{name}: {key} did not run: {why}"));
+        }
         let (mut child, ids) = match launch::command(&command.argv, &command.env, &command.cwd, &command.user) {
             Ok(ready) => ready,
             Err(reason) => return (false, format!("{name}: {key}: {reason}")),
@@ -37,7 +87,7 @@ impl Own<'_> {
         let ended = std::thread::scope(|scope| {
             let worker = scope.spawn(|| run::finish(child, &[], deadline));
             while !sys::await_true(TICK, || worker.is_finished()) {
-                meanwhile();
+                node.meanwhile();
             }
             worker.join().unwrap_or_else(|_| Err(std::io::Error::other("a bug while it ran")))
         });
@@ -60,60 +110,58 @@ impl Own<'_> {
         (good, format!("{name}: {key} {how}{said}"))
     }
 
-    /// Runs one of the commands. The other injections in force are renewed meanwhile.
-    fn run_beside(&self, key: &str, command: &Command, context: &mut Context<'_>) -> (bool, String) {
-        let mut renewed_ns = 0;
-        self.run(key, command, &mut || {
-            let now_ns = sys::boottime_ns();
-            if now_ns.saturating_sub(renewed_ns) > context.hold_ns / 4 {
-                context.renew_others();
-                renewed_ns = now_ns;
-            }
-        })
-    }
-
+    /// Stops the services. One that is not defined has no process of ours.
     fn stop(&self, context: &Context<'_>) -> Result<(), String> {
-        self.services.iter().try_for_each(|name| context.services.stop(name, libc::SIGTERM, STOPPING))
+        let mut defined = self.services.iter().filter(|name| context.services.defined(name));
+        defined.try_for_each(|name| context.services.stop(name, libc::SIGTERM, STOPPING))
     }
 
     /// Starts the services that no kill in force holds.
     fn start(&self, context: &Context<'_>, proof: &mut Proof) {
+        let (defined, gone): (Vec<&String>, Vec<&String>) =
+            self.services.iter().partition(|name| context.services.defined(name));
+        gone.iter().for_each(|name| note(proof, true, format!("service {name}: no longer defined, nothing to start")));
         let killed = |name: &&String| kill::dead_for(name, context).is_some();
-        let (held, free): (Vec<&String>, Vec<&String>) = self.services.iter().partition(killed);
+        let (held, free): (Vec<&String>, Vec<&String>) = defined.into_iter().partition(killed);
         held.iter().for_each(|name| note(proof, true, format!("service {name}: stays dead for another fault")));
         kill::start_again(&free.iter().map(|name| name.as_str()).collect::<Vec<_>>(), context, proof);
     }
-}
 
-impl Inject for Own<'_> {
-    /// Refused where its commands would prove nothing: they must say before it that it is gone.
-    fn refusal(&self, context: &Context<'_>) -> Option<String> {
+    /// The reason why a fault of this name cannot begin: it is in force already.
+    pub(crate) fn in_force_in(&self, others: &[UndoEntry]) -> Option<String> {
         let own = |other: &&UndoEntry| matches!(&other.injection, Injection::Own { name, .. } if name == self.name);
-        if let Some(other) = context.others.iter().find(own) {
-            return Some(format!("{}: it is in force already, as fault {}", self.name, other.fault));
+        let other = others.iter().find(own)?;
+        Some(format!("{}: it is in force already, as fault {}", self.name, other.fault))
+    }
+
+    /// Refused where its commands would prove nothing: they must say before it that it is gone.
+    pub(crate) fn refused(&self, node: &mut impl NodeAccess) -> Option<String> {
+        if let Some(reason) = node.with(|context| self.in_force_in(context.others)) {
+            return Some(reason);
         }
-        let (proven, said) = self.run("prove", &self.commands.prove, &mut || {});
+        let (proven, said) = self.run("prove", &self.commands.prove, node);
         if proven {
             return Some(format!("it is in force before it began, or `prove` does not tell: {said}"));
         }
-        let (healed, said) = self.run("healed", &self.commands.healed, &mut || {});
+        let (healed, said) = self.run("healed", &self.commands.healed, node);
         (!healed).then(|| format!("this node is not as it should be before the fault: {said}"))
     }
 
-    fn perform(&self, _: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
+    /// Begins it; the observations.
+    pub(crate) fn begin(&self, node: &mut impl NodeAccess) -> Result<Vec<String>, String> {
         let mut detail = Vec::new();
         if self.commands.processes != OwnProcesses::Stay {
-            self.stop(context)?;
+            node.with(|context| self.stop(context))?;
             detail.push(format!("{}: services {:?} stopped", self.name, self.services));
         }
-        let (begun, said) = self.run_beside("begin", &self.commands.begin, context);
+        let (begun, said) = self.run("begin", &self.commands.begin, node);
         if !begun {
             return Err(said);
         }
         detail.push(said);
-        if self.commands.processes == OwnProcesses::Restart {
+        if matches!(self.commands.processes, OwnProcesses::Restart | OwnProcesses::RestartOnce) {
             let mut started = new_proof();
-            self.start(context, &mut started);
+            node.with(|context| self.start(context, &mut started));
             if !started.holds {
                 return Err(started.detail.join("; "));
             }
@@ -122,36 +170,55 @@ impl Inject for Own<'_> {
         Ok(detail)
     }
 
-    fn prove(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
+    /// Whether it is in force.
+    pub(crate) fn proven(&self, node: &mut impl NodeAccess) -> Proof {
         let mut proof = new_proof();
-        let (holds, said) = self.run_beside("prove", &self.commands.prove, context);
+        let (holds, said) = self.run("prove", &self.commands.prove, node);
         note(&mut proof, holds, said);
         proof
     }
 
-    /// The command `healed` decides: a `heal` that fails may have had nothing to do.
-    fn undo(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
+    /// Undoes it. The command `healed` decides: a `heal` that fails may have had nothing to do. Each step comes whatever became of
+    /// the one before.
+    pub(crate) fn undone(&self, node: &mut impl NodeAccess) -> Proof {
         let mut proof = new_proof();
         if self.commands.processes == OwnProcesses::Restart
-            && let Err(reason) = self.stop(context)
+            && let Err(reason) = node.with(|context| self.stop(context))
         {
             note(&mut proof, false, reason);
-            return proof;
         }
-        let (_, said) = self.run_beside("heal", &self.commands.heal, context);
+        let (_, said) = self.run("heal", &self.commands.heal, node);
         note(&mut proof, true, said);
         if self.commands.processes != OwnProcesses::Stay {
-            self.start(context, &mut proof);
+            node.with(|context| self.start(context, &mut proof));
         }
         let end = Instant::now() + Duration::from_millis(self.commands.healed.deadline_ms);
         loop {
-            let (healed, said) = self.run_beside("healed", &self.commands.healed, context);
-            if healed || Instant::now() + AGAIN >= end {
+            let (healed, said) = self.run("healed", &self.commands.healed, node);
+            if healed || Instant::now() + AGAIN >= end || node.ends().is_some() {
                 note(&mut proof, healed, said);
                 return proof;
             }
             std::thread::sleep(AGAIN);
         }
+    }
+}
+
+impl Inject for Own<'_> {
+    fn refusal(&self, context: &Context<'_>) -> Option<String> {
+        self.in_force_in(context.others)
+    }
+
+    fn perform(&self, _: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
+        self.begin(&mut Held::new(context))
+    }
+
+    fn prove(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
+        self.proven(&mut Held::new(context))
+    }
+
+    fn undo(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
+        self.undone(&mut Held::new(context))
     }
 }
 

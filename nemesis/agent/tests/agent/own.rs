@@ -1,4 +1,4 @@
-//! Faults of the recipe's or the plan's own on a real agent: their commands, and their undo when the agent dies.
+//! Custom faults on a real agent: their commands, and their undo when the agent dies.
 use crate::node::{Channel, Node};
 use dsfuzz_nemesis::protocol::{Command, Injection, OwnCommands, OwnProcesses, Request, Response};
 
@@ -143,4 +143,59 @@ fn guardian_and_next_agent_heal_it() {
         assert!(healed.iter().any(|heal| heal.fault == 1 && heal.holds) && left.is_empty(), "{healed:?} {left:?}");
         assert_eq!(next.pids("db").len(), 1, "started again");
     }
+}
+
+#[test]
+fn other_faults_are_proven_and_healed_while_a_heal_runs() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    let (mark, healing, go) = (node.path("mark"), node.path("healing"), node.path("go"));
+    let text = format!("touch {healing}; while [ ! -e {go} ]; do sleep 0.05; done; rm -f {mark}");
+    let heal = Command { deadline_ms: 120_000, ..script(&text) };
+    agent.inject(1, own(OwnCommands { heal, ..marked(&node, OwnProcesses::Stay) }));
+    agent.inject(2, Injection::Drop { from: vec![[127, 0, 0, 9].into()] });
+    let id = agent.send(Request::Undo { fault: 1 }, &[]);
+    node.until("the heal begins", || std::path::Path::new(&healing).exists());
+    agent.proven(2);
+    agent.healed(2);
+    assert!(std::path::Path::new(&mark).exists(), "the heal of the custom fault still runs");
+    std::fs::write(&go, "").expect("written");
+    let (response, _) = agent.reply(id);
+    assert!(matches!(&response, Response::Proof(proof) if proof.holds), "{response:?}");
+    assert_eq!(agent.undone().1, [0u64; 0]);
+}
+
+#[test]
+fn a_heal_that_does_not_end_is_killed_at_its_deadline_and_comes_after_the_others() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    let good = marked(&node, OwnProcesses::Stay);
+    let heal = Command { deadline_ms: 100, ..script("sleep 1001") };
+    let healed = Command { deadline_ms: 300, ..good.healed.clone() };
+    agent.inject(1, Injection::Drop { from: vec![[127, 0, 0, 9].into()] });
+    agent.inject(2, own(OwnCommands { heal, healed, ..good }));
+    let proof = agent.proof(Request::UndoAll);
+    let said = proof.detail.join("; ");
+    assert!(!proof.holds && said.contains("mark: heal was killed at its deadline of 100 ms"), "{said}");
+    assert_eq!(agent.undone().1, [2], "the other fault is gone");
+    std::fs::remove_file(node.path("mark")).expect("there");
+    agent.healed(2);
+}
+
+#[test]
+fn a_heal_runs_where_its_service_is_no_longer_defined() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    agent.inject(1, own(marked(&node, OwnProcesses::Restart)));
+    let (me, guardian) = agent.pids;
+    node.sh(&format!("kill -STOP {me} {guardian}; kill -9 {me} {guardian}"));
+    agent.ended(&node);
+    std::fs::remove_file(node.path("services/db.json")).expect("the definition");
+    let mut next = node.agent("r", LEASE_MS);
+    let (healed, left) = next.undone();
+    assert!(!std::path::Path::new(&node.path("mark")).exists(), "the heal ran");
+    assert!(healed.iter().any(|heal| heal.fault == 1 && heal.holds) && left.is_empty(), "{healed:?} {left:?}");
 }
