@@ -228,14 +228,14 @@ fn asked(plan: &Plan, target: &Target, swarm: Option<&SwarmDraw>) -> Vec<String>
         None => "every node asked by a client of the load".to_owned(),
         Some(min) => format!("{min} nodes asked by a client of the load"),
     });
-    let kinds = plan.nemesis.iter().flat_map(|nemesis| nemesis.kinds());
-    let drawn = |kind: &&str| swarm.is_none_or(|swarm| !swarm.kinds_not_drawn.iter().any(|other| other == kind));
-    let kinds: BTreeSet<&str> = kinds.map(|facts| facts.name).filter(drawn).collect();
+    let kinds = plan.nemesis.iter().flat_map(|nemesis| nemesis.counted_as());
+    let drawn = |kind: &String| swarm.is_none_or(|swarm| !swarm.kinds_not_drawn.contains(kind));
+    let kinds: BTreeSet<String> = kinds.filter(drawn).collect();
     let election = Span(target.election());
     let facts = target.facts();
     let leader = if facts.failover { "" } else { " and its leader" };
     for kind in kinds {
-        let (proven, ok) = (evidence.proven_per_kind_min.of(kind), evidence.ok_during_fault_min.of(kind));
+        let (proven, ok) = (evidence.proven_per_kind_min.of(&kind), evidence.ok_during_fault_min.of(&kind));
         lines.push(format!(
             "{kind}: proven {proven} times for 500ms or longer; {ok} calls Ok while it leaves a majority{leader} for longer than \
              an election ({election}), else calls Ok before it and after its heal"
