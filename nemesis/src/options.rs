@@ -205,6 +205,10 @@ pub(crate) trait FaultDefinition {
     fn port_roles(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
+    /// The name of a custom fault.
+    fn custom_name(&self) -> Option<&str> {
+        None
+    }
     /// Abilities of a node that these options need, beside those of the kind.
     fn more_needs(&self) -> Vec<&'static str> {
         Vec::new()
@@ -242,6 +246,10 @@ pub(crate) trait Symbolic {
     fn rolling(&self) -> bool {
         false
     }
+    /// The name of a custom fault.
+    fn custom_name(&self) -> Option<&str> {
+        None
+    }
     /// Abilities of a node that it needs, beside those of its kind.
     fn more_needs(&self) -> Vec<&'static str> {
         Vec::new()
@@ -272,6 +280,11 @@ pub(crate) enum Written<'a> {
     Bound(&'a ResolvedFault),
 }
 
+/// What evidence counts a fault of this kind as: of a custom fault, with its name.
+fn counted_as(facts: &FaultFacts, name: Option<&str>) -> String {
+    name.map_or_else(|| facts.name.to_owned(), |name| format!("{}: {name}", facts.name))
+}
+
 macro_rules! faults {
     ($($(#[$meta:meta])* $variant:ident = $module:ident($options:ident, $symbolic:ident),)*) => {
         /// A fault as a plan writes it: its name with its options, e.g. `kill: {nodes: minority}`.
@@ -299,7 +312,8 @@ macro_rules! faults {
 
             /// What evidence counts its faults as.
             pub fn counted_as(&self) -> String {
-                if let FaultOptions::Own(own) = self { crate::own::counted_as(&own.name) } else { self.facts().name.to_owned() }
+                let name = match self { $(FaultOptions::$variant(options) => options.custom_name(),)* };
+                counted_as(self.facts(), name)
             }
 
             /// The duration, if the plan sets it for this fault.
@@ -400,7 +414,8 @@ macro_rules! faults {
 
             /// What evidence counts it as.
             pub fn counted_as(&self) -> String {
-                if let SymbolicFault::Own(own) = self { crate::own::counted_as(&own.name) } else { self.facts().name.to_owned() }
+                let name = match self { $(SymbolicFault::$variant(fault) => fault.custom_name(),)* };
+                counted_as(self.facts(), name)
             }
 
             fn more_needs(&self) -> Vec<&'static str> {

@@ -147,11 +147,6 @@ impl OwnOptions {
     }
 }
 
-/// What evidence counts a custom fault of this name as.
-pub(crate) fn counted_as(name: &str) -> String {
-    format!("{}: {name}", FACTS.name)
-}
-
 /// The commands of a custom fault that the plan defines, as in [`OwnOptions`]. A stored fault has them, so that it can be repeated.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -207,6 +202,10 @@ impl FaultDefinition for OwnOptions {
         self.nodes.items().to_vec()
     }
 
+    fn custom_name(&self) -> Option<&str> {
+        Some(&self.name)
+    }
+
     fn nodes_mut(&mut self) -> Option<&mut Choice<Aim>> {
         Some(&mut self.nodes)
     }
@@ -260,6 +259,10 @@ impl OwnFault {
 impl Symbolic for OwnFault {
     fn describe(&self) -> String {
         format!("own {} {}{}", self.name, if self.rolling { "rolling " } else { "" }, self.nodes.words())
+    }
+
+    fn custom_name(&self) -> Option<&str> {
+        Some(&self.name)
     }
 
     fn rolling(&self) -> bool {

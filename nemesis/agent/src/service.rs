@@ -294,6 +294,8 @@ impl Services {
         command.stdout(log).stderr(copy);
         // Without a cgroup the session and the marker identify the processes.
         let cgroup = self.cgroups.as_ref().and_then(|root| Cgroup::make(&root.join(name)).ok());
+        // Before its processes are in, so that their memory is counted.
+        let _ = cgroup.as_ref().map(|cgroup| cgroup.enable("memory"));
         let entrance = cgroup.as_ref().and_then(|cgroup| cgroup.entrance().ok());
         let cgroup = cgroup.filter(|_| entrance.is_some());
         let paused = cgroup.as_ref().is_some_and(Cgroup::freeze_requested);

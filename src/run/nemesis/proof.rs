@@ -178,6 +178,7 @@ impl Executor {
         // Commands of a custom fault have deadlines of their own.
         let end = Instant::now() + if limits.prove > self.limits.prove { limits.prove } else { deadline };
         let mut pause = LOOK_AGAIN_FIRST;
+        let mut earlier = None;
         loop {
             let left = end.saturating_duration_since(Instant::now()).max(LOOK_AGAIN_FIRST);
             let before = match (&fault.verification, since) {
@@ -198,8 +199,13 @@ impl Executor {
                 (Ok(_), Verification::State) => self.verify_state(id, fault, left.min(limits.look)).await,
             };
             if verified.is_ok() || Instant::now() + pause >= end {
-                return verified;
+                // The last look may have had too little time to see why.
+                return match (verified, earlier) {
+                    (Err(_), Some(earlier)) if left < limits.look => Err(earlier),
+                    (verified, _) => verified,
+                };
             }
+            earlier = verified.err();
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LOOK_AGAIN_LONGEST);
         }

@@ -51,10 +51,14 @@ impl Limit<'_> {
         }
     }
 
-    /// The cgroup of a service, if it can limit this resource.
+    /// The cgroup of a service, if it can limit this resource. A cgroup that got its controller after its processes does not count what
+    /// they have, so that its limit would take nothing from them.
     fn group(&self, name: &str, services: &Services) -> Option<Cgroup> {
         let cgroup = services.cgroup(name).filter(|_| self.limit.is_of_memory())?;
-        cgroup.enable("memory").is_ok().then_some(cgroup)
+        let counted: u64 = cgroup.get("memory.current").parse().ok()?;
+        let resident = |pid: &u32| process::status_number(*pid, "RssAnon");
+        let resident_kib: u64 = services.processes(name).iter().filter_map(resident).sum();
+        (counted >= resident_kib.saturating_mul(1024) / 2).then_some(cgroup)
     }
 
     fn of<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b LimitedProcess> {

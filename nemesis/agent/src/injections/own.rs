@@ -188,6 +188,11 @@ impl<'a> Own<'a> {
             note(&mut proof, false, reason);
         }
         let (_, said) = self.run("heal", &self.commands.heal, node);
+        if node.ends().is_some() {
+            // What comes after heals it as a whole.
+            note(&mut proof, false, said);
+            return proof;
+        }
         note(&mut proof, true, said);
         if self.commands.processes != OwnProcesses::Stay {
             node.with(|context| self.start(context, &mut proof));

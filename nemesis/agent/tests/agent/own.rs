@@ -90,6 +90,13 @@ fn processes_stop_or_start_again_with_the_fault() {
     assert!(third.len() == 1 && third != second);
     agent.healed(2);
     assert!(agent.pids("db").len() == 1 && agent.pids("db") != third);
+    let fourth = agent.pids("db");
+    agent.inject(3, own(marked(&node, OwnProcesses::RestartOnce)));
+    agent.proven(3);
+    let fifth = agent.pids("db");
+    assert!(fifth.len() == 1 && fifth != fourth);
+    agent.healed(3);
+    assert_eq!(agent.pids("db"), fifth, "the heal leaves them");
     let response = agent.ask(Request::Deaths { cores: false });
     let Response::Deaths { deaths, .. } = response else { panic!("{response:?}") };
     assert_eq!(deaths, [], "the harness stopped them");
