@@ -72,7 +72,7 @@ pub(crate) fn cases(repeat: u64, only: &str) -> Vec<Case> {
 /// Three faults at the same time.
 const OVERLAPPING: (&str, &str) = (
     "three-overlapping",
-    "{schedule: [{id: cut, at: 4s, for: 80s, partition: {shape: isolate-one}}, \
+    "{quiet_end: 5s, schedule: [{id: cut, at: 4s, for: 80s, partition: {shape: isolate-one}}, \
      {id: clock, at: 4100ms, for: 80s, clock: {jump: 60s, nodes: n2}}, \
      {id: stop, at: 4200ms, for: 80s, pause: {nodes: n3}}]}",
 );
