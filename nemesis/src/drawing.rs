@@ -20,10 +20,8 @@ impl NemesisOptions {
                 ("swarm", !self.swarm.is_off()),
             ];
             let (key, _) = set.into_iter().find(|(_, set)| *set)?;
-            return Some((
-                key,
-                format!("this shapes faults that are drawn (`faults`), and a schedule names each of its own"),
-            ));
+            let why = "this shapes faults that are drawn (`faults`), and a schedule names each of its own";
+            return Some((key, why.to_owned()));
         }
         if !(1..=OVERLAP_MAX).contains(&self.overlap) {
             return Some(("overlap", format!("{}; 1 to {OVERLAP_MAX} faults are in force at once", self.overlap)));
