@@ -45,6 +45,8 @@ pub(crate) struct Injector {
     held_until_ns: u64,
     /// Faults that expired before their renewal, so that they were not in force all the time.
     gaps: BTreeSet<u64>,
+    /// Injections, by number, whose undo has begun. What is left of them is not renewed.
+    undoing: BTreeSet<u64>,
     /// Custom faults whose commands run now, beside the other injections.
     commands_of: BTreeSet<u64>,
     /// No further command of a custom fault runs beside this: the node is being healed.
@@ -76,6 +78,7 @@ impl Injector {
             opened_ns: sys::boottime_ns(),
             held_until_ns: 0,
             gaps: BTreeSet::new(),
+            undoing: BTreeSet::new(),
             commands_of: BTreeSet::new(),
             healing: false,
         })
@@ -115,6 +118,7 @@ impl Injector {
         let entry = self.journalled(fault, injection)?;
         let outcome = self.with_context(&others, |context| injections::perform(&entry, context));
         if let Err(reason) = outcome {
+            self.undoing.insert(entry.seq);
             let proof = self.with_context(&others, |context| injections::undo(&entry, context));
             if proof.holds {
                 self.journal.done(entry.seq)?;
@@ -128,7 +132,7 @@ impl Injector {
     /// Puts an injection into the journal, so that it may begin.
     fn journalled(&mut self, fault: u64, injection: Injection) -> Result<UndoEntry, String> {
         let stopped = injections::stops(&injection)?;
-        self.journal.begin(UndoEntry {
+        let entry = self.journal.begin(UndoEntry {
             seq: 0,
             run: self.run.clone(),
             fault,
@@ -137,14 +141,19 @@ impl Injector {
             real_ns: sys::realtime_ns(),
             injection,
             stopped,
-        })
+        })?;
+        // An earlier injection may have had this number.
+        self.undoing.remove(&entry.seq);
+        Ok(entry)
     }
 
     fn with_context<T>(&mut self, others: &[UndoEntry], step: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let hold_ns = self.hold_ns();
+        let kept: Vec<UndoEntry> = others.iter().filter(|other| !self.undoing.contains(&other.seq)).cloned().collect();
         step(&mut Context {
             services: &self.services,
             others,
+            kept: &kept,
             keeper: &mut self.keeper,
             queues: &mut self.queues,
             hold_ns,
@@ -186,6 +195,7 @@ impl Injector {
     }
 
     fn undo_entry(&mut self, entry: &UndoEntry) -> Proof {
+        self.undoing.insert(entry.seq);
         let mut proof = self.try_undo(entry);
         if self.is_leftover(entry) {
             for _ in 1..ATTEMPTS {
@@ -295,9 +305,14 @@ impl Injector {
         Response::Undone { by_itself, left, now_ns: sys::boottime_ns() }
     }
 
+    /// Injections in force whose undo has not begun, oldest first.
+    fn kept(&self) -> Vec<UndoEntry> {
+        self.journal.live().into_iter().filter(|entry| !self.undoing.contains(&entry.seq)).collect()
+    }
+
     /// Renews expiring injections; true if all were renewed.
     pub(crate) fn renew(&mut self) -> bool {
-        let live = self.journal.live();
+        let live = self.kept();
         let hold_ns = self.hold_ns();
         let begin_ns = sys::boottime_ns();
         let mut failed = injections::refresh_clocks(&live, &self.services, &mut self.keeper, hold_ns, true);
@@ -312,7 +327,7 @@ impl Injector {
 
     /// Shifts the clocks of new processes, and goes on with a drift of the real clock.
     pub(crate) fn watch_clocks(&mut self) {
-        let live = self.journal.live();
+        let live = self.kept();
         let hold_ns = self.hold_ns();
         let mut failed = injections::refresh_clocks(&live, &self.services, &mut self.keeper, hold_ns, false);
         failed.extend(live.iter().filter_map(|entry| injections::keep(entry, &self.services).err()));
@@ -330,7 +345,7 @@ impl Injector {
 
     /// Whether any clock is shifted, so that [`Injector::watch_clocks`] has work.
     pub(crate) fn shifts_clocks(&self) -> bool {
-        self.journal.live().iter().any(|entry| injections::shift(entry).is_some() || injections::is_kept(entry))
+        self.kept().iter().any(|entry| injections::shift(entry).is_some() || injections::is_kept(entry))
     }
 
     /// Puts layers right that died: their services are killed, since their files are gone, and started again over new layers.

@@ -22,6 +22,7 @@ mod injector;
 mod journal;
 mod launch;
 mod limits;
+mod memos;
 mod netlink;
 mod nft;
 mod packet_queue;

@@ -59,6 +59,14 @@ pub(crate) fn data_bytes(pid: u32) -> Option<u64> {
     process::status_number(pid, "VmData").map(|kib| kib.saturating_mul(1024))
 }
 
+/// Bytes of a cgroup that the kernel cannot take back, by its `memory.current` and `memory.stat`: without its cache of files.
+pub(crate) fn kept_bytes(current: &str, stat: &str) -> Option<u64> {
+    let bytes = |line: &str, key: &str| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse::<u64>().ok();
+    let row = |key: &str| stat.lines().find_map(|line| bytes(line, key));
+    let cache: u64 = ["active_file", "inactive_file", "slab_reclaimable"].into_iter().filter_map(row).sum();
+    Some(current.parse::<u64>().ok()?.saturating_sub(cache))
+}
+
 /// The soft limit of open files that leaves a process so many free numbers.
 pub(crate) fn files_with_spare(open: &BTreeSet<u64>, spare: u64) -> u64 {
     let mut limit = 0;
@@ -123,6 +131,16 @@ mod tests {
         assert_eq!(parse(text, Limited::Files), Some((1024, 1_048_576)));
         assert_eq!(parse(text, Limited::Data), Some((NONE, NONE)));
         assert_eq!(parse("", Limited::Data), None);
+    }
+
+    #[test]
+    fn the_cache_of_files_is_no_memory_that_a_cgroup_keeps() {
+        let stat = "anon 700\nfile 260\nactive_file 200\ninactive_file 60\nslab_reclaimable 30\nslab_unreclaimable 5\n\
+                    workingset_refault_file 9\n";
+        assert_eq!(kept_bytes("1000", stat), Some(710));
+        assert_eq!(kept_bytes("1000", ""), Some(1000));
+        assert_eq!(kept_bytes("100", stat), Some(0), "read at another time");
+        assert_eq!(kept_bytes("", stat), None);
     }
 
     #[test]

@@ -84,13 +84,18 @@ impl Services {
         (signal, grace): (i32, Duration),
         ended: &AtomicBool,
     ) -> Result<(), String> {
-        for name in names {
+        let held = |name: &&String| self.memos.stopped().contains(name);
+        for name in names.iter().filter(|name| !held(name)) {
             self.ask_to_end_by(name, signal);
             self.processes(name).into_iter().for_each(|pid| drop(sys::kill(pid, signal)));
             sys::await_true(grace, || self.processes(name).is_empty() || ended.load(SeqCst));
             self.kill_rest(name)?;
         }
-        names.iter().try_for_each(|name| self.start(name, true, None).map(drop))
+        names.iter().try_for_each(|name| {
+            // Held while it starts: a custom fault then stops what has started.
+            let stopped = self.memos.stopped();
+            if stopped.contains(name) { Ok(()) } else { self.start(name, true, None).map(drop) }
+        })
     }
 
     /// The restarts so far; none if no thread has this number.

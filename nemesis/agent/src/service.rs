@@ -5,6 +5,7 @@ use crate::cgroup::{self, Cgroup};
 use crate::clock::{self, Shift};
 use crate::deaths::{self, Deaths, HarnessAction};
 use crate::disk::Disks;
+use crate::memos::Memos;
 use crate::process::BootId;
 use crate::restarts::RestartLoops;
 use crate::state_dir::{StateDir, write_whole};
@@ -76,6 +77,8 @@ pub(crate) struct Services {
     pub(crate) throttles: Throttles,
     /// Busy processes beside services.
     pub(crate) burners: Burners,
+    /// What this agent knows about injections in force.
+    pub(crate) memos: Memos,
     disks: Disks,
 }
 
@@ -104,6 +107,7 @@ impl Services {
             restart_loops: RestartLoops::default(),
             throttles: Throttles::default(),
             burners: Burners::default(),
+            memos: Memos::default(),
             disks: Disks::open(state_dir),
         }
     }
@@ -240,6 +244,11 @@ impl Services {
         self.kept(name).map(|kept| kept.ended).unwrap_or_default()
     }
 
+    /// Whether the harness has not asked its first process to end.
+    pub(crate) fn ended_by_itself(&self, name: &str) -> bool {
+        self.kept(name).is_ok_and(|kept| !kept.asked_to_end)
+    }
+
     /// Whether all of the service is stopped or frozen, and not only in turns.
     pub(crate) fn paused(&self, name: &str) -> bool {
         let pids = self.processes(name);
@@ -298,7 +307,10 @@ impl Services {
         let _ = cgroup.as_ref().map(|cgroup| cgroup.enable("memory"));
         let entrance = cgroup.as_ref().and_then(|cgroup| cgroup.entrance().ok());
         let cgroup = cgroup.filter(|_| entrance.is_some());
-        let paused = cgroup.as_ref().is_some_and(Cgroup::freeze_requested);
+        // Its turns thaw it by themselves. They may begin or end meanwhile.
+        let throttled = self.is_throttled(name);
+        let requested = cgroup.as_ref().is_some_and(Cgroup::freeze_requested);
+        let paused = requested && !throttled && !self.is_throttled(name);
         // It is empty. A process in a frozen cgroup would never reach its exec.
         let cgroup = cgroup.filter(|cgroup| !paused || cgroup.freeze(false).is_ok());
         let entrance = entrance.filter(|_| cgroup.is_some());

@@ -8,9 +8,11 @@ use crate::sys;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+/// The name of a thread, as `ps -L` shows it.
+const THREAD: &str = "turns";
 /// A turn if the thread is in time and one CPU is used.
 const TURN: Duration = Duration::from_millis(50);
 /// The shortest slice.
@@ -32,14 +34,22 @@ pub(crate) struct Throttles(Mutex<BTreeMap<u64, Throttle>>);
 
 impl Services {
     /// From now on the processes of each of these services get at most this share of one CPU, in percent.
-    pub(crate) fn throttle(self: &Arc<Services>, seq: u64, names: &[String], percent: u32) {
+    pub(crate) fn throttle(self: &Arc<Services>, seq: u64, names: &[String], percent: u32) -> Result<(), String> {
         let ended = Arc::new(AtomicBool::new(false));
         let start = |name: &String| {
             let (services, name, ended) = (Arc::clone(self), name.clone(), Arc::clone(&ended));
-            std::thread::spawn(move || services.take_turns(&name, f64::from(percent) / 100.0, &ended))
+            let turns = move || services.take_turns(&name, f64::from(percent) / 100.0, &ended);
+            thread::Builder::new().name(THREAD.to_owned()).spawn(turns)
         };
-        let threads = names.iter().map(start).collect();
-        self.throttles().insert(seq, Throttle { services: names.to_vec(), ended: Arc::clone(&ended), threads });
+        // Held until they are all known, so that no stop of theirs looks like a pause.
+        let mut throttles = self.throttles();
+        let throttle = Throttle { services: names.to_vec(), ended: Arc::clone(&ended), threads: Vec::new() };
+        let throttle = throttles.entry(seq).insert_entry(throttle).into_mut();
+        for name in names {
+            let thread = start(name).map_err(|error| format!("a thread that stops and continues {name}: {error}"))?;
+            throttle.threads.push(thread);
+        }
+        Ok(())
     }
 
     fn take_turns(&self, name: &str, share: f64, ended: &AtomicBool) {
@@ -79,10 +89,16 @@ impl Services {
 
     /// Ends the turns and leaves the processes running; false if no thread had this number.
     pub(crate) fn end_throttle(&self, seq: u64) -> bool {
-        let Some(throttle) = self.throttles().remove(&seq) else { return false };
-        throttle.ended.store(true, SeqCst);
-        throttle.threads.into_iter().for_each(|thread| drop(thread.join()));
-        true
+        let threads = match self.throttles().get_mut(&seq) {
+            None => return false,
+            Some(throttle) => {
+                throttle.ended.store(true, SeqCst);
+                std::mem::take(&mut throttle.threads)
+            }
+        };
+        // It counts as throttled until the last thread has let it go on.
+        threads.into_iter().for_each(|thread| drop(thread.join()));
+        self.throttles().remove(&seq).is_some()
     }
 
     /// Whether the threads of an injection live.
@@ -96,21 +112,28 @@ impl Services {
         self.throttles().values().any(|throttle| throttle.services.iter().any(|service| service == name))
     }
 
-    /// Watches a service for a while, without asking the threads: how often it was seen stopped, and the CPU time that it used.
-    pub(crate) fn watch_turns(&self, name: &str, time: Duration) -> Turns {
-        let cgroup = self.cgroup(name);
-        let pids = self.processes(name);
-        let still = || cgroup.as_ref().is_some_and(Cgroup::frozen) || (!pids.is_empty() && all_stopped(&pids));
-        let before = self.cpu_used(name);
-        let begin = Instant::now();
-        let (mut looks, mut stopped) = (0u32, 0u32);
+    /// Watches services for the same while, without asking the threads: how often each was seen stopped, and the CPU time that it
+    /// used.
+    pub(crate) fn watch_turns(&self, names: &[String], time: Duration) -> Vec<Turns> {
+        let watch = |name: &String| Watched {
+            cgroup: self.cgroup(name),
+            pids: self.processes(name),
+            before: self.cpu_used(name),
+            begin: Instant::now(),
+            stopped: 0,
+        };
+        let mut watched: Vec<Watched> = names.iter().map(watch).collect();
+        let (begin, mut looks) = (Instant::now(), 0u32);
         while begin.elapsed() < time {
             looks += 1;
-            stopped += u32::from(still());
+            watched.iter_mut().for_each(|one| one.stopped += u32::from(one.still()));
             std::thread::sleep(Duration::from_millis(2));
         }
-        let used = spent_between(&before, &self.cpu_used(name));
-        Turns { pids, looks, stopped, used, time: begin.elapsed() }
+        let turns = |(name, one): (&String, Watched)| {
+            let used = spent_between(&one.before, &self.cpu_used(name));
+            Turns { pids: one.pids, looks, stopped: one.stopped, used, time: one.begin.elapsed() }
+        };
+        names.iter().zip(watched).map(turns).collect()
     }
 
     fn throttles(&self) -> MutexGuard<'_, BTreeMap<u64, Throttle>> {
@@ -122,6 +145,21 @@ impl Services {
 fn spent_between(before: &BTreeMap<u32, u64>, now: &BTreeMap<u32, u64>) -> Duration {
     let one = |(pid, ns): (&u32, &u64)| ns.saturating_sub(before.get(pid).copied().unwrap_or(0));
     Duration::from_nanos(now.iter().map(one).sum())
+}
+
+/// A service that is watched.
+struct Watched {
+    cgroup: Option<Cgroup>,
+    pids: Vec<u32>,
+    before: BTreeMap<u32, u64>,
+    begin: Instant,
+    stopped: u32,
+}
+
+impl Watched {
+    fn still(&self) -> bool {
+        self.cgroup.as_ref().is_some_and(Cgroup::frozen) || (!self.pids.is_empty() && all_stopped(&self.pids))
+    }
 }
 
 /// What was seen of a service for a while.

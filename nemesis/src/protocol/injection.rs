@@ -296,22 +296,19 @@ impl Injection {
     pub fn covers(&self, later: &Injection) -> bool {
         let named = |injection: &Injection| injection.services().unwrap_or_default().to_vec();
         let (mine, its) = (named(self), named(later));
-        let shares = mine.iter().any(|service| its.contains(service));
-        shares
-            && match (self, later) {
-                (_, Injection::Kill { .. } | Injection::EndProcesses { .. }) => self.leaves_dead(),
-                // A power loss also takes what a killed process had written and not synced.
-                (Injection::LosePower { .. }, Injection::LosePower { .. }) => true,
-                (Injection::Pause { .. }, Injection::Pause { .. } | Injection::PauseProcesses { .. }) => true,
-                (Injection::PauseProcesses { processes, .. }, Injection::PauseProcesses { processes: later, .. }) => {
-                    processes == later
-                }
-                (Injection::DisturbDisk { effect, .. }, Injection::DisturbDisk { effect: later, .. }) => {
-                    effect == later
-                }
-                (Injection::FreezeClock { .. }, Injection::FreezeClock { .. }) => true,
-                _ => false,
+        let all = !its.is_empty() && its.iter().all(|service| mine.contains(service));
+        all && match (self, later) {
+            (_, Injection::Kill { .. } | Injection::EndProcesses { .. }) => self.leaves_dead(),
+            // A power loss also takes what a killed process had written and not synced.
+            (Injection::LosePower { .. }, Injection::LosePower { .. }) => true,
+            (Injection::Pause { .. }, Injection::Pause { .. } | Injection::PauseProcesses { .. }) => true,
+            (Injection::PauseProcesses { processes, .. }, Injection::PauseProcesses { processes: later, .. }) => {
+                processes == later
             }
+            (Injection::DisturbDisk { effect, .. }, Injection::DisturbDisk { effect: later, .. }) => effect == later,
+            (Injection::FreezeClock { .. }, Injection::FreezeClock { .. }) => true,
+            _ => false,
+        }
     }
 
     /// How long after it was made it may still take to be in force.
@@ -452,6 +449,15 @@ mod tests {
             },
             Injection::Own { name: "o".to_owned(), services: services(), commands: Box::default() },
         ]
+    }
+
+    #[test]
+    fn a_fault_covers_a_later_one_only_if_it_holds_all_its_services() {
+        let kill = |names: &[&str]| Injection::Kill { services: names.iter().map(|name| (*name).to_owned()).collect() };
+        let (one, both) = (kill(&["patroni"]), kill(&["patroni", "etcd"]));
+        assert!(!one.covers(&both), "etcd still runs");
+        assert!(both.covers(&one) && both.covers(&both));
+        assert!(!both.covers(&kill(&[])));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(super) enum Hold {
     Still,
     /// Their clocks are wrong.
     Clock,
+    /// Some of their processes stand still, or their processes get less of something.
+    Processes,
     /// Something else.
     Other,
 }
@@ -25,6 +27,10 @@ impl Hold {
         match injection {
             ends if ends.leaves_dead() => Hold::Dead,
             Injection::Pause { .. } => Hold::Still,
+            Injection::PauseProcesses { .. }
+            | Injection::LimitCpu { .. }
+            | Injection::BurnCpu { .. }
+            | Injection::LimitResource { .. } => Hold::Processes,
             other if other.facts().changes_clock => Hold::Clock,
             _ => Hold::Other,
         }
@@ -34,7 +40,7 @@ impl Hold {
 impl Hold {
     /// Whether it ends with the processes.
     fn is_of_processes(self) -> bool {
-        matches!(self, Hold::Still | Hold::Clock)
+        matches!(self, Hold::Still | Hold::Clock | Hold::Processes)
     }
 }
 
@@ -221,5 +227,49 @@ impl InForce {
         others.any(|(_, held)| {
             held.fault.injections.iter().any(|(on, injection)| on == node && injection.facts().changes_clock)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dsfuzz_nemesis::protocol::{ProcessSelection, ResourceLimit};
+
+    fn on_n1(injection: Injection) -> ResolvedFault {
+        ResolvedFault {
+            what: String::new(),
+            kind: "kill",
+            nodes: vec!["n1".to_owned()],
+            cut: Vec::new(),
+            injections: vec![("n1".to_owned(), injection)],
+            verification: Verification::State,
+        }
+    }
+
+    #[test]
+    fn what_holds_processes_is_verified_once_more_before_a_kill() {
+        let services = || vec!["db".to_owned()];
+        let limit = ResourceLimit::Descriptors(8);
+        let processes = ProcessSelection::default();
+        let of_processes = [
+            Injection::Pause { services: services() },
+            Injection::PauseProcesses { services: services(), processes, picked: Vec::new() },
+            Injection::FreezeClock { services: services() },
+            Injection::LimitCpu { services: services(), percent: 20 },
+            Injection::BurnCpu { services: services(), processes: 2 },
+            Injection::LimitResource { services: services(), limit, picked: Vec::new(), groups: Vec::new() },
+        ];
+        for injection in of_processes {
+            let in_force = InForce::default();
+            let fault = Arc::new(on_n1(injection.clone()));
+            in_force.enter(1, "held".to_owned(), fault, Arc::default());
+            in_force.proven(1);
+            let elsewhere = on_n1(Injection::Kill { services: vec!["other".to_owned()] });
+            assert!(in_force.overtakes(2, &elsewhere).is_empty(), "{injection:?}");
+            let kill = on_n1(Injection::Kill { services: services() });
+            let overtaken: Vec<u64> = in_force.overtakes(2, &kill).iter().map(|(id, _)| *id).collect();
+            assert_eq!(overtaken, [1], "{injection:?}");
+            assert!(in_force.is_overtaken(1));
+        }
     }
 }

@@ -25,6 +25,9 @@ impl BurnCpu<'_> {
 
 impl Inject for BurnCpu<'_> {
     fn refusal(&self, context: &Context<'_>) -> Option<String> {
+        if self.processes == 0 {
+            return Some("0 busy processes change nothing: at least 1".to_owned());
+        }
         let (most, cpus) = burners_max();
         if usize::try_from(self.processes).is_ok_and(|count| count > most) {
             return Some(format!(
@@ -46,6 +49,9 @@ impl Inject for BurnCpu<'_> {
         let pids = context.services.burning(entry.seq);
         let all = u32::try_from(pids.len()) == Ok(self.processes);
         note(&mut proof, all, format!("{} of {} busy processes run: {pids:?}", pids.len(), self.processes));
+        for name in self.services.iter().filter(|name| context.services.processes(name).is_empty()) {
+            note(&mut proof, false, format!("service {name}: it does not run, so nothing competes with it"));
+        }
         let used = |pids: &[u32]| pids.iter().map(|pid| sys::cpu_ns(*pid).unwrap_or(0)).collect::<Vec<u64>>();
         let (before, waited) = (used(&pids), self.waited_ns(context));
         let begin = Instant::now();

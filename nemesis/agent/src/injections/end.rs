@@ -75,10 +75,15 @@ impl Inject for End<'_> {
             if self.processes.largest && pick::of(name, self.picked).next().is_none() {
                 continue;
             }
+            let ended_first = pick::of(name, self.picked).any(|process| process.first && !pick::lives(process));
+            let again = context.services.first_process(name).filter(|_| ended_first);
             let stubborn = pick::pids(pick::of(name, self.picked).filter(|process| pick::lives(process)));
             let (gone, detail) = match (self.processes.is_all(), stubborn.is_empty()) {
                 (true, _) if left.is_empty() => (true, format!("service {name}: no process is left")),
                 (true, true) => (false, format!("service {name}: processes {left:?} are new or were left behind")),
+                (false, true) if again.is_some() => {
+                    (false, format!("service {name}: its first process was ended and it runs again as {left:?}"))
+                }
                 (false, true) => {
                     let pids = pick::pids(pick::of(name, self.picked));
                     (true, format!("service {name}: {pids:?} are gone, {} others run", left.len()))

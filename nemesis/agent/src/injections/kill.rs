@@ -1,6 +1,6 @@
 //! Kills all processes of some services. The undo starts them again, with the command for restarts. A process that then ends by
 //! itself is a death of the target and reported as one: nothing of the fault is left.
-use super::{Context, Inject, new_proof, note, shift_of};
+use super::{Context, Inject, new_proof, note, pick, shift_of};
 use crate::disk::LayerStatus;
 use crate::journal::UndoEntry;
 use crate::sys;
@@ -44,11 +44,18 @@ impl Inject for Kill<'_> {
     }
 }
 
-/// The other fault in force for which a service has no process.
+/// The other fault in force for which a service has no process, or not its first one.
 pub(super) fn dead_for(name: &str, context: &Context<'_>) -> Option<u64> {
     let ends = |injection: &Injection| {
-        injection.leaves_dead()
-            && injection.services().is_some_and(|services| services.iter().any(|service| service == name))
+        injection.services().is_some_and(|services| services.iter().any(|service| service == name))
+            && (injection.leaves_dead()
+                || match injection {
+                    Injection::EndProcesses { picked, .. } => {
+                        pick::of(name, picked).any(|process| process.first && !pick::lives(process))
+                    }
+                    Injection::Own { name: own, .. } => context.services.memos.is_stopped_by(own, name),
+                    _ => false,
+                })
     };
     context.others.iter().find(|other| ends(&other.injection)).map(|other| other.fault)
 }

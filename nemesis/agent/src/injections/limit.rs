@@ -72,7 +72,7 @@ impl Limit<'_> {
             return Some((process.limit, process.before));
         }
         let limit = self.of(name).map(|process| process.limit).max()?;
-        Some((limit, self.of(name).next()?.before))
+        Some((limit, self.of(name).map(|process| process.before).max()?))
     }
 
     /// Processes of a service whose soft limit is not lowered.
@@ -99,12 +99,32 @@ impl Limit<'_> {
         }
     }
 
-    fn prove_processes(&self, name: &str, context: &Context<'_>, proof: &mut Proof) {
-        let pids = context.services.processes(name);
-        if pids.is_empty() {
-            let ended: Vec<u32> = self.of(name).map(|process| process.pid).collect();
-            return note(proof, true, format!("service {name}: processes {ended:?} ended while they were limited"));
-        }
+    /// A service without a process was limited until its end, unless something else ended it.
+    fn prove_ended(&self, seq: u64, name: &str, context: &Context<'_>, proof: &mut Proof) {
+        let (holds, detail) = match kill::dead_for(name, context) {
+            Some(fault) => (false, format!("fault {fault} has ended its processes")),
+            None if !context.services.ended_by_itself(name) => {
+                (false, "the harness has ended its processes".to_owned())
+            }
+            None if !context.services.memos.saw(seq, name) => {
+                (false, "its processes ended before any was seen limited".to_owned())
+            }
+            None => (true, "its processes ended while they were limited".to_owned()),
+        };
+        note(proof, holds, format!("service {name}: {detail}"));
+    }
+
+    fn prove_group(&self, group: &LimitedGroup, context: &Context<'_>, proof: &mut Proof) {
+        let name = &group.service;
+        let file = |file| context.services.cgroup(name).map(|cgroup| cgroup.get(file)).unwrap_or_default();
+        // The kernel rounds a limit down to whole pages.
+        let limited = file(MAX).parse::<u64>().is_ok_and(|read| read <= group.limit);
+        let used = file("memory.current");
+        let within = used.parse::<u64>().is_ok_and(|used| used <= group.limit);
+        note(proof, limited && within, format!("service {name}: {MAX} is {}, and {used} bytes are used", file(MAX)));
+    }
+
+    fn prove_processes(&self, name: &str, pids: Vec<u32>, proof: &mut Proof) {
         let limited: Vec<(u32, u64, u64)> = pids
             .into_iter()
             .filter_map(|pid| self.known(name, pid).map(|(limit, before)| (pid, limit, before)))
@@ -188,8 +208,9 @@ impl Inject for Limit<'_> {
             if let Some(cgroup) = self.group(name, context.services) {
                 let limit = match self.limit {
                     ResourceLimit::MemoryHeadroom(room) => {
-                        let used = cgroup.get("memory.current").parse::<u64>();
-                        used.map_err(|error| format!("service {name}: memory.current: {error}"))?.saturating_add(room)
+                        let kept = limits::kept_bytes(&cgroup.get("memory.current"), &cgroup.get("memory.stat"));
+                        kept.ok_or_else(|| format!("service {name}: its memory.current is not read"))?
+                            .saturating_add(room)
                     }
                     ResourceLimit::Memory(limit)
                     | ResourceLimit::Descriptors(limit)
@@ -235,7 +256,8 @@ impl Inject for Limit<'_> {
         Some(format!("service {bare}: its limit is {now} already, so that this one would change nothing"))
     }
 
-    fn perform(&self, _: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
+    fn perform(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
+        context.services.memos.begin(entry.seq);
         let mut detail = Vec::new();
         for group in self.groups {
             let cgroup = context.services.cgroup(&group.service);
@@ -253,27 +275,27 @@ impl Inject for Limit<'_> {
         Ok(detail)
     }
 
-    fn prove(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
+    fn prove(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
         let mut proof = new_proof();
         if let Err(reason) = self.follow(context.services) {
             note(&mut proof, false, reason);
         }
         for name in self.services {
-            match self.groups.iter().find(|group| group.service == *name) {
-                None => self.prove_processes(name, context, &mut proof),
-                Some(group) => {
-                    let file = |file| context.services.cgroup(name).map(|cgroup| cgroup.get(file)).unwrap_or_default();
-                    // The kernel rounds a limit down to whole pages.
-                    let limited = file(MAX).parse::<u64>().is_ok_and(|read| read <= group.limit);
-                    let used = file("memory.current");
-                    let within = used.parse::<u64>().is_ok_and(|used| used <= group.limit);
-                    note(
-                        &mut proof,
-                        limited && within,
-                        format!("service {name}: {MAX} is {}, and {used} bytes are used", file(MAX)),
-                    );
-                }
+            let pids = context.services.processes(name);
+            if pids.is_empty() {
+                self.prove_ended(entry.seq, name, context, &mut proof);
+                continue;
             }
+            let mut seen = new_proof();
+            match self.groups.iter().find(|group| group.service == *name) {
+                None => self.prove_processes(name, pids, &mut seen),
+                Some(group) => self.prove_group(group, context, &mut seen),
+            }
+            if seen.holds && !seen.detail.is_empty() {
+                context.services.memos.see(entry.seq, name);
+            }
+            proof.holds &= seen.holds;
+            proof.detail.extend(seen.detail);
         }
         proof
     }

@@ -8,7 +8,7 @@ use crate::journal::UndoEntry;
 use dsfuzz_nemesis::protocol::{Injection, Proof};
 use std::time::Duration;
 
-/// How long a proof watches a service.
+/// How long a proof watches the services.
 const WATCH: Duration = Duration::from_millis(500);
 /// The period of `cpu.max`, in microseconds.
 const PERIOD_US: u64 = 100_000;
@@ -35,6 +35,16 @@ impl LimitCpu<'_> {
         format!("{} {PERIOD_US}", u64::from(self.percent) * PERIOD_US / 100)
     }
 
+    /// The reason not to take turns: they would continue what another fault has stopped.
+    fn stopped(&self, context: &Context<'_>) -> Option<String> {
+        let stops = |injection: &Injection| {
+            matches!(injection, Injection::Pause { .. } | Injection::PauseProcesses { .. })
+                && injection.services().is_some_and(|names| names.iter().any(|name| self.services.contains(name)))
+        };
+        let other = context.others.iter().find(|other| stops(&other.injection))?;
+        Some(format!("fault {} has stopped processes of {}", other.fault, self.services.join(", ")))
+    }
+
     /// The cgroup that limits a service, if the injection was made by it.
     fn limited(&self, name: &str, context: &Context<'_>) -> Option<Cgroup> {
         context.services.cgroup(name).filter(|cgroup| cgroup.get(MAX) == self.quota())
@@ -47,7 +57,7 @@ impl Inject for LimitCpu<'_> {
         let idle = idle.map(|name| format!("service {name}: it does not run, so its CPU time cannot be limited"));
         let paused = self.services.iter().find(|name| context.services.paused(name));
         let paused = paused.map(|name| format!("service {name}: it is paused and uses no CPU time"));
-        idle.or(paused).or_else(|| in_turns(self.services, context))
+        idle.or(paused).or_else(|| self.stopped(context)).or_else(|| in_turns(self.services, context))
     }
 
     fn perform(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
@@ -62,19 +72,18 @@ impl Inject for LimitCpu<'_> {
                 }
             }
         }
-        context.services.throttle(entry.seq, &turns, self.percent);
+        context.services.throttle(entry.seq, &turns, self.percent)?;
         Ok(detail)
     }
 
     fn prove(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
         let mut proof = new_proof();
-        for name in self.services {
+        for (name, turns) in self.services.iter().zip(context.services.watch_turns(self.services, WATCH)) {
             let cgroup = self.limited(name, context);
             if cgroup.is_none() && !context.services.throttles_by(entry.seq) {
                 note(&mut proof, false, format!("service {name}: nothing stops its processes"));
                 continue;
             }
-            let turns = context.services.watch_turns(name, WATCH);
             let by_group = cgroup.map(|_| format!("{MAX} is {}; ", self.quota()));
             let holds = !turns.pids.is_empty()
                 && turns.used_at_most(self.percent)

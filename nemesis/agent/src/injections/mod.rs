@@ -42,6 +42,8 @@ pub(crate) struct Context<'a> {
     pub(crate) services: &'a Arc<Services>,
     /// The other injections in force, oldest first.
     pub(crate) others: &'a [UndoEntry],
+    /// Those of them whose undo has not begun.
+    pub(crate) kept: &'a [UndoEntry],
     /// Keeps the clocks of shifted processes patched.
     pub(crate) keeper: &'a mut ClockKeeper,
     /// The time after which an injection expires by itself, in the kernel or in a patched process, unless the agent renews it.
@@ -63,9 +65,9 @@ impl Context<'_> {
     /// does so only between two of them.
     fn renew_others(&mut self) {
         let begin_ns = crate::sys::boottime_ns();
-        let mut failed = refresh_clocks(self.others, self.services, self.keeper, self.hold_ns, true);
-        failed.extend(renew_rules(self.others, self.hold_ns).err());
-        failed.extend(self.others.iter().filter_map(|entry| keep(entry, self.services).err()));
+        let mut failed = refresh_clocks(self.kept, self.services, self.keeper, self.hold_ns, true);
+        failed.extend(renew_rules(self.kept, self.hold_ns).err());
+        failed.extend(self.kept.iter().filter_map(|entry| keep(entry, self.services).err()));
         if failed.is_empty() {
             *self.held_until_ns = begin_ns + self.hold_ns;
         }

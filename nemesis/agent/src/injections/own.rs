@@ -110,14 +110,16 @@ impl<'a> Own<'a> {
         (good, format!("{name}: {key} {how}{said}"))
     }
 
-    /// Stops the services. One that is not defined has no process of ours.
+    /// Stops the services; until [`Own::start`] no other fault starts them. One that is not defined has no process of ours.
     fn stop(&self, context: &Context<'_>) -> Result<(), String> {
+        context.services.memos.stop(self.name, self.services);
         let mut defined = self.services.iter().filter(|name| context.services.defined(name));
         defined.try_for_each(|name| context.services.stop(name, libc::SIGTERM, STOPPING))
     }
 
     /// Starts the services that no kill in force holds.
     fn start(&self, context: &Context<'_>, proof: &mut Proof) {
+        context.services.memos.go_on(self.name, self.services);
         let (defined, gone): (Vec<&String>, Vec<&String>) =
             self.services.iter().partition(|name| context.services.defined(name));
         gone.iter().for_each(|name| note(proof, true, format!("service {name}: no longer defined, nothing to start")));
@@ -134,9 +136,16 @@ impl<'a> Own<'a> {
         Some(format!("{}: it is in force already, as fault {}", self.name, other.fault))
     }
 
+    /// The reason why a fault that stops its services cannot begin: another one starts them again and again.
+    fn restarted(&self, context: &Context<'_>) -> Option<String> {
+        let fault =
+            kill::restarted_by(self.services, context).filter(|_| self.commands.processes != OwnProcesses::Stay)?;
+        Some(format!("{}: fault {fault} restarts its services, which must stay stopped meanwhile", self.name))
+    }
+
     /// Refused where its commands would prove nothing: they must say before it that it is gone.
     pub(crate) fn refused(&self, node: &mut impl NodeAccess) -> Option<String> {
-        if let Some(reason) = node.with(|context| self.in_force_in(context.others)) {
+        if let Some(reason) = node.with(|context| self.refusal(context)) {
             return Some(reason);
         }
         let (proven, said) = self.run("prove", &self.commands.prove, node);
@@ -211,7 +220,7 @@ impl<'a> Own<'a> {
 
 impl Inject for Own<'_> {
     fn refusal(&self, context: &Context<'_>) -> Option<String> {
-        self.in_force_in(context.others)
+        self.in_force_in(context.others).or_else(|| self.restarted(context))
     }
 
     fn perform(&self, _: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {

@@ -121,8 +121,13 @@ impl Injector {
             let injector = lock(this);
             injector.journal.live().iter().any(|entry| of_fault(entry) && Own::of(&entry.injection).is_some())
         };
-        let Some(_commands) = is_custom.then(|| Commands::of(this, fault)).flatten() else {
+        if !is_custom {
             return lock(this).prove(fault);
+        }
+        let Some(_commands) = Commands::of(this, fault) else {
+            let mut proof = injections::new_proof();
+            injections::note(&mut proof, false, format!("fault {fault}: the agent is ending"));
+            return proof;
         };
         let live = lock(this).journal.live();
         let mut whole = injections::new_proof();

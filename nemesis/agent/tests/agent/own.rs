@@ -206,3 +206,32 @@ fn a_heal_runs_where_its_service_is_no_longer_defined() {
     assert!(!std::path::Path::new(&node.path("mark")).exists(), "the heal ran");
     assert!(healed.iter().any(|heal| heal.fault == 1 && heal.holds) && left.is_empty(), "{healed:?} {left:?}");
 }
+
+#[test]
+fn no_other_fault_starts_what_a_custom_fault_has_stopped_for_its_commands() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    let services = vec!["db".to_owned()];
+    let restarts = Injection::RestartLoop { services: services.clone(), signal: 9, grace_ms: 0, every_ms: 20 };
+    agent.inject(1, restarts);
+    let reason = refused(&mut agent, 2, marked(&node, OwnProcesses::Restart));
+    assert!(reason.contains("fault 1 restarts its services"), "{reason}");
+    agent.healed(1);
+    let (mark, begun, go) = (node.path("mark"), node.path("begun"), node.path("go"));
+    let text = format!("touch {begun}; while [ ! -e {go} ]; do sleep 0.05; done; touch {mark}");
+    let begin = Command { deadline_ms: 120_000, ..script(&text) };
+    let injection = own(OwnCommands { begin, ..marked(&node, OwnProcesses::RestartOnce) });
+    let id = agent.send(Request::Inject { fault: 2, injection }, &[]);
+    node.until("it begins", || std::path::Path::new(&begun).exists());
+    agent.inject(3, Injection::Kill { services });
+    let proof = agent.proof(Request::Undo { fault: 3 });
+    assert!(proof.holds && proof.detail == ["service db: stays dead for fault 2"], "{proof:?}");
+    assert!(agent.pids("db").is_empty(), "its commands still run");
+    std::fs::write(&go, "").expect("written");
+    let (response, _) = agent.reply(id);
+    assert!(matches!(response, Response::Injected { .. }), "{response:?}");
+    assert_eq!(agent.pids("db").len(), 1, "it has started its services");
+    agent.proven(2);
+    agent.healed(2);
+}

@@ -1,7 +1,7 @@
 //! CPU time, memory and open files of real processes, limited and given back.
 
 use crate::node::{Channel, Node};
-use dsfuzz_nemesis::protocol::{Injection, ProcessSelection, Proof, Request, ResourceLimit, Service};
+use dsfuzz_nemesis::protocol::{Injection, Only, ProcessSelection, Proof, Request, ResourceLimit, Service};
 
 const LEASE_MS: u64 = 20_000;
 /// Works all the time and counts, a line each time.
@@ -20,6 +20,22 @@ fn limit(limit: ResourceLimit) -> Injection {
 
 fn limit_cpu(percent: u32) -> Injection {
     Injection::LimitCpu { services: names("db"), percent }
+}
+
+fn kill() -> Injection {
+    Injection::Kill { services: names("db") }
+}
+
+/// The kill of the process with the most memory.
+fn kill_largest() -> Injection {
+    Injection::EndProcesses {
+        services: names("db"),
+        processes: ProcessSelection { largest: true, ..ProcessSelection::default() },
+        signal: 9,
+        grace_ms: 0,
+        start_after_ms: 0,
+        picked: Vec::new(),
+    }
 }
 
 fn burn(processes: u32) -> Injection {
@@ -242,15 +258,7 @@ fn an_out_of_memory_kill_takes_the_process_with_the_most_memory() {
     let large = "held = bytearray(60 << 20)\nprint('had', flush=True)\nimport time\ntime.sleep(1000)";
     let first = agent.service(&node, "db", &[&format!("python3 -c \"{large}\" & sleep 1001")]);
     node.until("it has its memory", || output(&node).contains("had"));
-    let kill = Injection::EndProcesses {
-        services: names("db"),
-        processes: ProcessSelection { largest: true, ..ProcessSelection::default() },
-        signal: 9,
-        grace_ms: 0,
-        start_after_ms: 0,
-        picked: Vec::new(),
-    };
-    agent.inject(1, kill);
+    agent.inject(1, kill_largest());
     agent.proven(1);
     assert_eq!(node.sh("ps -eo args | grep -c '^python3 -c' || true"), "0");
     assert!(agent.pids("db").contains(&first), "the others live");
@@ -276,5 +284,122 @@ fn limits_that_change_nothing_are_refused() {
         let reason = refused(&mut agent, injection);
         assert!(reason.contains("it does not run"), "{reason}");
     }
+    let reason = refused(&mut agent, burn(0));
+    assert!(reason.contains("0 busy processes change nothing"), "{reason}");
     assert_eq!(agent.undone().1, Vec::<u64>::new());
+}
+
+#[test]
+fn a_service_that_another_fault_ended_proves_no_limit() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    let missed = |agent: &mut Channel, fault| {
+        let proof = agent.proof(Request::Prove { fault });
+        assert!(!proof.holds, "{proof:?}");
+        proof.detail.join("; ")
+    };
+    agent.inject(1, limit(ResourceLimit::Descriptors(16)));
+    agent.inject(2, burn(1));
+    agent.proven(1);
+    is_proven(&mut agent, 2);
+    agent.inject(3, kill());
+    let detail = missed(&mut agent, 1);
+    assert!(detail.contains("fault 3 has ended its processes"), "{detail}");
+    let detail = missed(&mut agent, 2);
+    assert!(detail.contains("nothing competes with it"), "{detail}");
+    agent.healed(3);
+    agent.proven(1);
+    is_proven(&mut agent, 2);
+    // It ends by itself before any look.
+    agent.inject(4, limit(ResourceLimit::MemoryHeadroom(0)));
+    node.sh(&format!("kill -9 {}", agent.pids("db")[0]));
+    node.until("it ends", || agent.pids("db").is_empty());
+    let detail = missed(&mut agent, 4);
+    assert!(detail.contains("before any was seen limited"), "{detail}");
+    let proof = agent.proven(1);
+    assert!(proof.detail[0].contains("ended while they were limited"), "{proof:?}");
+    for fault in [1, 2, 4] {
+        assert!(agent.proof(Request::Undo { fault }).holds);
+    }
+    assert_eq!(agent.undone().1, Vec::<u64>::new());
+}
+
+#[test]
+fn processes_that_came_in_the_fault_get_the_largest_limit_of_before() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    let script = "(ulimit -S -n 200; exec sleep 1001) & ulimit -S -n 100; exec sleep 1002";
+    agent.service(&node, "db", &[script]);
+    let are = |agent: &mut Channel, wanted: [&str; 2]| {
+        let pids = agent.pids("db");
+        pids.len() == 2 && pids.iter().zip(wanted).all(|(pid, soft)| soft_limit(&node, *pid, "open files") == soft)
+    };
+    node.until("both run", || are(&mut agent, ["100", "200"]));
+    agent.inject(1, limit(ResourceLimit::Descriptors(32)));
+    agent.proven(1);
+    agent.done(Request::Stop { service: "db".to_owned(), signal: 9, grace_ms: 5000 });
+    agent.start("db", true);
+    // The scripts raise their own limits again.
+    node.until("both sleep, limited", || {
+        let names = "ps -eo args | grep -c '^sleep 100[12]' || true";
+        node.sh(names) == "2" && are(&mut agent, ["32", "32"])
+    });
+    agent.healed(1);
+    assert!(are(&mut agent, ["200", "200"]));
+}
+
+#[test]
+fn a_service_restarted_beside_a_limit_of_its_cpu_time_goes_on_after_the_heal() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    for round in 0..4 {
+        let (cpu, restarts) = (2 * round + 1, 2 * round + 2);
+        agent.inject(cpu, limit_cpu(1));
+        let every = Injection::RestartLoop { services: names("db"), signal: 9, grace_ms: 0, every_ms: 1 };
+        agent.inject(restarts, every);
+        node.until("it restarts", || agent.proof(Request::Prove { fault: restarts }).holds);
+        assert!(agent.proof(Request::Undo { fault: cpu }).holds);
+        agent.healed(restarts);
+        let freezers = "cat /sys/fs/cgroup/dsfuzz/*/*/cgroup.freeze %/cg/dsfuzz/*/*/cgroup.freeze 2>/dev/null || true";
+        let freezers = node.sh(&freezers.replace('%', &node.path("")));
+        assert!(!freezers.contains('1'), "{freezers}");
+        let pid = agent.pids("db")[0];
+        assert_eq!(node.sh(&format!("ps -o stat= {pid} | cut -c1")), "S");
+    }
+}
+
+#[test]
+fn what_is_stopped_in_part_is_not_continued_in_turns() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep 1001 & exec sleep 1002"]);
+    node.until("both run", || agent.pids("db").len() == 2);
+    let processes = ProcessSelection { only: Some(Only::First), ..ProcessSelection::default() };
+    let stop = Injection::PauseProcesses { services: names("db"), processes, picked: Vec::new() };
+    agent.inject(1, stop);
+    let reason = agent.fails(Request::Inject { fault: 2, injection: limit_cpu(20) });
+    assert!(reason.contains("fault 1 has stopped processes of db"), "{reason}");
+    agent.proven(1);
+    agent.healed(1);
+    agent.inject(2, limit_cpu(20));
+    agent.healed(2);
+}
+
+#[test]
+fn a_service_that_lost_its_first_process_is_not_started_by_the_heal_of_another_fault() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    agent.inject(1, kill_largest());
+    agent.proven(1);
+    agent.inject(2, kill());
+    let proof = agent.proof(Request::Undo { fault: 2 });
+    assert!(proof.holds && proof.detail == ["service db: stays dead for fault 1"], "{proof:?}");
+    agent.proven(1);
+    agent.start("db", true);
+    let proof = agent.proof(Request::Prove { fault: 1 });
+    assert!(!proof.holds && proof.detail[0].contains("it runs again"), "{proof:?}");
+    agent.healed(1);
 }
