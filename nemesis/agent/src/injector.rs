@@ -292,6 +292,13 @@ impl Injector {
         self.journal.live().is_empty()
     }
 
+    /// How long the commands of custom faults may delay [`Injector::heal`].
+    pub(crate) fn longest_commands(&self) -> Duration {
+        let live = self.journal.live();
+        let each = live.iter().filter_map(|entry| Some(Own::of(&entry.injection)?.longest_undo()));
+        each.fold(Duration::ZERO, Duration::saturating_add).saturating_mul(ATTEMPTS as u32)
+    }
+
     /// The self-heals, and the faults that are left. Self-heals of other runs are reported once and then forgotten.
     pub(crate) fn undone(&mut self) -> Response {
         let by_itself = self.journal.healed();

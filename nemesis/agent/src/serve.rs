@@ -14,14 +14,16 @@ use dsfuzz_nemesis::protocol::{
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The lease until the control node names one.
 const LEASE_MS: u64 = 30_000;
 /// Time between two checks of the lease, each with a sign of life to the guardian.
 const TICK: Duration = Duration::from_millis(20);
+/// Time between two signs of life to the guardian in the heal at the end.
+const SIGN: Duration = Duration::from_secs(1);
 /// Ticks between two renewals of the claim on the node.
 const CLAIM_TICKS: u64 = 25;
 /// Ticks between two looks at the layers over folders.
@@ -465,6 +467,28 @@ impl Agent {
         Ok(())
     }
 
+    /// Does something that may take longer than the guardian's patience: sends it signs of life meanwhile, but no longer than this.
+    fn with_signs<T>(&self, longest: Duration, act: impl FnOnce() -> T) -> T {
+        let end = Instant::now().checked_add(longest);
+        let (done, ended) = channel::<()>();
+        let sign = move || {
+            while end.is_none_or(|end| Instant::now() < end) {
+                self.tell_guardian(false);
+                if ended.recv_timeout(SIGN) == Err(RecvTimeoutError::Disconnected) {
+                    return;
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            if let Err(error) = std::thread::Builder::new().name("signs".to_owned()).spawn_scoped(scope, sign) {
+                self.state_dir.log(&format!("the guardian gets no signs of life: {error}"));
+            }
+            let outcome = act();
+            drop(done);
+            outcome
+        })
+    }
+
     /// Waits for the end, heals, and gives the exit code.
     fn last_words(&self, ended: &Receiver<String>) -> u8 {
         let why = ended.recv().unwrap_or_else(|_| "a bug".to_owned());
@@ -483,7 +507,8 @@ impl Agent {
         }
         let mut injector = self.injector();
         // Expiring injections were last renewed until this time; they end by the heal below or by expiry.
-        let clean = injector.heal(&why, Some(self.held_until_ns.load(SeqCst)));
+        let longest = injector.longest_commands();
+        let clean = self.with_signs(longest, || injector.heal(&why, Some(self.held_until_ns.load(SeqCst))));
         self.ending.store(true, SeqCst);
         if clean {
             self.tell_guardian(true);

@@ -2,6 +2,7 @@
 //! can heal them too. Their output is part of the observations.
 use super::{Context, Inject, kill, new_proof, note};
 use crate::journal::UndoEntry;
+use crate::service::VANISHING;
 use crate::{launch, run, sys};
 use dsfuzz_nemesis::protocol::{Command, Injection, OwnCommands, OwnProcesses, Proof};
 use std::time::{Duration, Instant};
@@ -177,6 +178,15 @@ impl<'a> Own<'a> {
             detail.extend(started.detail);
         }
         Ok(detail)
+    }
+
+    /// How long its undo may take.
+    pub(crate) fn longest_undo(&self) -> Duration {
+        let OwnCommands { heal, healed, .. } = self.commands;
+        // The last run of `healed` may begin just before the end of its time.
+        let commands = OwnCommands::may_take(&[heal, healed, healed]);
+        let stops = (STOPPING + VANISHING).saturating_mul(u32::try_from(self.services.len()).unwrap_or(u32::MAX));
+        commands.saturating_add(stops.saturating_mul(2))
     }
 
     /// Whether it is in force.
