@@ -43,13 +43,14 @@ impl Services {
         };
         // Held until they are all known, so that no stop of theirs looks like a pause.
         let mut throttles = self.throttles();
-        let throttle = Throttle { services: names.to_vec(), ended: Arc::clone(&ended), threads: Vec::new() };
-        let throttle = throttles.entry(seq).insert_entry(throttle).into_mut();
-        for name in names {
+        let mut threads = Vec::new();
+        let started = names.iter().try_for_each(|name| {
             let thread = start(name).map_err(|error| format!("a thread that stops and continues {name}: {error}"))?;
-            throttle.threads.push(thread);
-        }
-        Ok(())
+            threads.push(thread);
+            Ok(())
+        });
+        throttles.insert(seq, Throttle { services: names.to_vec(), ended: Arc::clone(&ended), threads });
+        started
     }
 
     fn take_turns(&self, name: &str, share: f64, ended: &AtomicBool) {

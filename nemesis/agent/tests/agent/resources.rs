@@ -403,3 +403,34 @@ fn a_service_that_lost_its_first_process_is_not_started_by_the_heal_of_another_f
     assert!(!proof.holds && proof.detail[0].contains("it runs again"), "{proof:?}");
     agent.healed(1);
 }
+
+#[test]
+fn a_limit_whose_heal_failed_is_not_set_again() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    let pid = agent.service(&node, "db", &["sleep", "1001"]);
+    let other = agent.service(&node, "other", &["sleep", "1002"]);
+    let before = soft_limit(&node, pid, "open files");
+    agent.inject(1, limit(ResourceLimit::Descriptors(32)));
+    let of_other = Injection::LimitResource {
+        services: names("other"),
+        limit: ResourceLimit::Descriptors(48),
+        picked: Vec::new(),
+        groups: Vec::new(),
+    };
+    agent.inject(2, of_other);
+    // The soft limit of before is above this hard one.
+    node.sh(&format!("prlimit --pid {pid} --nofile=32:32"));
+    let proof = agent.proof(Request::Undo { fault: 1 });
+    assert!(!proof.holds && proof.detail[0].contains("are still limited"), "{proof:?}");
+    agent.done(Request::Stop { service: "db".to_owned(), signal: 9, grace_ms: 5000 });
+    let pid = agent.start("db", true);
+    // Twice, since the agent may be in the middle of a round.
+    for _ in 0..2 {
+        node.sh(&format!("prlimit --pid {other} --nofile=512:"));
+        node.until("the other one is kept", || soft_limit(&node, other, "open files") == "48");
+    }
+    assert_eq!(soft_limit(&node, pid, "open files"), before);
+    agent.healed(1);
+    agent.healed(2);
+}
