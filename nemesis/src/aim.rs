@@ -91,6 +91,11 @@ pub fn majority_min(nodes: usize) -> usize {
 }
 
 impl Aim {
+    /// Whether it can be every node.
+    pub(crate) fn may_be_all(&self) -> bool {
+        matches!(self, Aim::All | Aim::Voters)
+    }
+
     /// Makes the draws.
     pub fn draw(&self, rng: &mut Rng, nodes: usize) -> PlannedAim {
         let order = NodeOrder::draw(rng, nodes, *self == Aim::Leader);

@@ -53,7 +53,7 @@ impl Default for DescriptorsOptions {
 pub enum DescriptorsEffect {
     /// This soft limit.
     Limit(u64),
-    /// So many beyond those that are open.
+    /// This number beyond those that are open.
     Spare(u64),
 }
 

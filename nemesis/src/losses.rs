@@ -95,7 +95,12 @@ impl<'a> Losses<'a> {
             down: if leaves == Leaves::OtherNodes { taken.nodes } else { BTreeSet::new() },
             cut: if leaves == Leaves::ConnectedNodes { taken.cut } else { BTreeSet::new() },
         };
-        self.taken(fault).into_iter().map(loss).collect()
+        let taken = self.taken(fault).into_iter();
+        match fault.rolling() {
+            // One node after the other, and never two.
+            true => taken.flat_map(|taken| taken.nodes).map(|node| loss(Taken::of(vec![node]))).collect(),
+            false => taken.map(loss).collect(),
+        }
     }
 
     /// Whether these faults leave a quorum together, whichever nodes lead. Those that leave none alone are not asked.

@@ -39,10 +39,19 @@ pub struct MemoryOptions {
     /// The memory that may be had, or several sizes to draw from: by all processes of a recipe's process together where the node's
     /// control groups can limit it, else by each process (its data, as `VmData` counts it).
     pub limit: Option<Choice<ByteSize>>,
-    /// The same as a limit that is so much above what is used at the begin of the fault. 0: each further allocation fails.
+    /// The same as a limit that is this much above what is used at the begin of the fault. 0: each further allocation fails.
     pub headroom: Option<Choice<ByteSize>>,
     /// Kill the process with the most resident memory.
+    #[serde(deserialize_with = "only_true")]
     pub oom: bool,
+}
+
+/// `false` would read as if nothing were killed, and without another option something is.
+fn only_true<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    match bool::deserialize(from)? {
+        true => Ok(true),
+        false => Err(serde::de::Error::custom("false does nothing: leave `oom` out and name `limit` or `headroom`")),
+    }
 }
 
 impl Default for MemoryOptions {
@@ -203,7 +212,7 @@ mod tests {
         let mistakes = |value: serde_json::Value| FaultDefinition::mistakes(&options(value), Span::seconds(5));
         assert_eq!(mistakes(json!({"limit": "0"})), ["limit: 0B is less than any program needs: at least 1MiB"]);
         assert!(mistakes(json!({"limit": "1MiB", "headroom": 0})).is_empty());
-        for wrong in [json!({"limit": "-1MB"}), json!({"headroom": "much"}), json!({"oom": 3})] {
+        for wrong in [json!({"limit": "-1MB"}), json!({"headroom": "much"}), json!({"oom": 3}), json!({"oom": false})] {
             assert!(serde_json::from_value::<MemoryOptions>(wrong.clone()).is_err(), "{wrong}");
         }
     }

@@ -113,6 +113,11 @@ impl NemesisOptions {
         self.all_faults().any(|(fault, _)| fault.cuts_links()) || exact.any(|leaves| leaves == Leaves::ConnectedNodes)
     }
 
+    /// The drawn faults that cut links, as evidence counts them.
+    pub fn cut_kinds(&self) -> Vec<String> {
+        self.faults.iter().filter(|fault| fault.cuts_links()).map(FaultOptions::counted_as).collect()
+    }
+
     /// The options of every fault, drawn or scheduled, each with its duration. A fault that stands `exactly` in a schedule has no
     /// options.
     pub fn all_faults(&self) -> impl Iterator<Item = (&FaultOptions, Span)> {
@@ -181,7 +186,7 @@ pub(crate) trait FaultDefinition {
     }
     /// Whether it may silence every node at once.
     fn silences_all(&self) -> bool {
-        self.aims().contains(&Aim::All)
+        self.aims().iter().any(Aim::may_be_all)
     }
     /// The plan's words for the leader in the options.
     fn leader_words(&self) -> Vec<String> {

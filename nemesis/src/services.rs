@@ -101,7 +101,7 @@ impl<O: ServiceOptions> FaultDefinition for O {
 
     fn silences_all(&self) -> bool {
         let silences = self.clone().effects().iter().any(ServiceEffect::silences);
-        silences && self.aims().contains(&Aim::All) && self.named_process().is_none()
+        silences && self.aims().iter().any(Aim::may_be_all) && self.named_process().is_none()
     }
 
     fn more_needs(&self) -> Vec<&'static str> {

@@ -11,6 +11,8 @@
 //!
 //! At least one fault takes the leader: if the draws gave none, the first fault whose nodes the plan leaves open (`one`,
 //! `minority`, `majority`, or a partition with two sides) takes it among its nodes.
+mod short_load;
+
 use crate::bag::Bag;
 use crate::drawing::swarmed;
 use crate::fault::PlannedFault;
@@ -21,6 +23,7 @@ use crate::swarm::SwarmDraw;
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
+use short_load::ShortLoad;
 use std::time::Duration;
 
 /// Least time in force for evidence; no target notices a shorter fault.
@@ -159,11 +162,12 @@ impl Lane<'_> {
                 quiet_start: options.quiet_start,
                 quiet_end: Span(cluster.quiet_end),
                 election: cluster.election,
+                quiet: options.quiet.is_some(),
             };
             short.fit(&mut slots, &kinds, window_ms, &mut warnings);
         }
         let mut came = vec![false; kinds.len()];
-        let mut dropped = vec![false; kinds.len()];
+        let (mut dropped, mut refused) = (came.clone(), came.clone());
         let mut slot_start_ms = start_ms;
         for slot in slots {
             let needs_ms = slot.lasts_ms + GAP_MS;
@@ -192,14 +196,28 @@ impl Lane<'_> {
             if self.rules.allow(&planned, faults) {
                 came[slot.kind] = true;
                 faults.push(planned);
+            } else {
+                refused[slot.kind] = true;
             }
         }
-        let without =
-            kinds.iter().enumerate().filter(|(at, _)| dropped[*at] && !came[*at]).map(|(_, kind)| kind.name.as_str());
-        let without: Vec<&str> = without.collect();
+        let never = |why: &[bool]| -> Vec<&str> {
+            let all = kinds.iter().enumerate();
+            all.filter(|(at, _)| why[*at] && !came[*at]).map(|(_, kind)| kind.name.as_str()).collect()
+        };
+        // The faults of later lanes come beside those of the first, or not at all.
+        let refused = if self.number == 0 { never(&refused) } else { Vec::new() };
+        if !refused.is_empty() {
+            warnings.push(format!(
+                "{} cannot come: with it the files of a majority of the nodes would be damaged (`nemesis.budget: quorum`), so that \
+                 the run can only be unknown or invalid; aim it at the nodes of the other faults, or set `budget: none`",
+                refused.join(", ")
+            ));
+        }
+        let without = never(&dropped);
         if let (Some(quiet), false) = (&options.quiet, without.is_empty()) {
             warnings.push(format!(
-                "{} cannot come: a load of {} has no room for it beside stretches of {} without faults every {} (`nemesis.quiet`),                  so that the run can only be unknown or invalid; make `load.time` longer, or the stretches shorter",
+                "{} cannot come: a load of {} has no room for it beside stretches of {} without faults every {} (`nemesis.quiet`), \
+                 so that the run can only be unknown or invalid; make `load.time` longer, or the stretches shorter",
                 without.join(", "),
                 Span(*load),
                 quiet.lasts,
@@ -261,76 +279,6 @@ impl FaultSlot {
     /// The shortest slot after which the target serves again, but never longer than at the plan's rate.
     fn enough_ms(&self, election_ms: u64) -> u64 {
         self.slot_ms.min(self.least_ms() + election_ms)
-    }
-}
-
-/// A load that is too short for one fault of each kind at the plan's rate.
-struct ShortLoad {
-    load: Duration,
-    quiet_start: Span,
-    quiet_end: Span,
-    election: Duration,
-}
-
-impl ShortLoad {
-    /// Shortens the slots; if that is not enough, leaves out the last kinds of the plan's list. Adds a warning.
-    fn fit(&self, slots: &mut Vec<FaultSlot>, kinds: &[FaultKind], window_ms: u64, warnings: &mut Vec<String>) {
-        // After the last fault, the gap is part of the quiet end.
-        let room_ms = window_ms + if window_ms == 0 { 0 } else { millis(self.quiet_end.0).min(GAP_MS) };
-        let election_ms = millis(self.election);
-        let enough_ms = slots.iter().map(|slot| slot.enough_ms(election_ms)).sum::<u64>();
-        let all = slots.len();
-        let mut least_ms = 0;
-        let mut kept = vec![false; kinds.len()];
-        for (kind, kept) in kept.iter_mut().enumerate() {
-            let need_ms = slots.iter().find(|slot| slot.kind == kind).map_or(0, FaultSlot::least_ms);
-            *kept = least_ms + need_ms <= room_ms;
-            least_ms += if *kept { need_ms } else { 0 };
-        }
-        slots.retain(|slot| kept[slot.kind]);
-        stretch(slots, room_ms, election_ms);
-        let left_out = kinds.iter().zip(&kept).filter(|(_, kept)| !**kept).map(|(kind, _)| kind.name.as_str());
-        let left_out: Vec<&str> = left_out.collect();
-        let load = Span(self.load);
-        let needed = Span(Duration::from_secs(
-            (millis(self.quiet_start.0) + enough_ms + millis(self.quiet_end.0)).div_ceil(1000),
-        ));
-        if !left_out.is_empty() {
-            let room = if slots.is_empty() { "none".to_owned() } else { slots.len().to_string() };
-            let (start, end) = (self.quiet_start, self.quiet_end);
-            warnings.push(format!(
-                "{} cannot come: a load of {load} has room for {room} of {all} faults between quiet_start ({start}) and \
-                 quiet_end ({end}), so that the run can only be unknown or invalid; a load of {needed} holds one of each \
-                 (`load.time`, `--time`), or make `for`, `quiet_start` or `quiet_end` shorter",
-                left_out.join(", ")
-            ));
-        } else if room_ms < enough_ms {
-            let election = Span(self.election);
-            warnings.push(format!(
-                "a load of {load} holds one fault of each kind, but leaves less than an election ({election}) between \
-                 them: calls may not be Ok again before the next fault, and evidence may be too thin; a load of {needed} \
-                 holds them with room (`load.time`, `--time`)"
-            ));
-        }
-    }
-}
-
-/// Stretches the slots to the room: first up to the time that the target needs to serve again, then up to the plan's rate.
-fn stretch(slots: &mut [FaultSlot], room_ms: u64, election_ms: u64) {
-    let wanted: Vec<u64> = slots.iter().map(|slot| slot.slot_ms).collect();
-    let enough: Vec<u64> = slots.iter().map(|slot| slot.enough_ms(election_ms)).collect();
-    slots.iter_mut().for_each(|slot| slot.slot_ms = slot.least_ms());
-    for goals in [enough, wanted] {
-        let spare_ms = room_ms.saturating_sub(slots.iter().map(|slot| slot.slot_ms).sum());
-        let asked_ms: u64 = slots.iter().zip(&goals).map(|(slot, goal)| goal - slot.slot_ms).sum();
-        for (slot, goal) in slots.iter_mut().zip(goals) {
-            let more =
-                u128::from(goal - slot.slot_ms) * u128::from(spare_ms.min(asked_ms)) / u128::from(asked_ms.max(1));
-            slot.slot_ms += u64::try_from(more).unwrap_or(u64::MAX);
-        }
-    }
-    for slot in slots {
-        slot.gap_ms = (slot.slot_ms - slot.lasts_ms).min(GAP_MS + election_ms);
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
     }
     let swarm = info.planned.as_ref().and_then(|planned| planned.swarm.as_ref());
     rows.extend(swarm.map(|swarm| kinds_drawn(swarm, rules.kinds.len())));
-    let drawn = |kind: &&String| !swarm.is_some_and(|swarm| swarm.kinds_not_drawn.contains(kind));
+    let drawn = |kind: &&String| !info.did_not_draw(kind);
     // A kind without room in the load is not in the history, and proves as little as a fault that never landed.
     for kind in rules.kinds.iter().filter(|kind| !seen.kinds.contains_key(*kind)).filter(drawn) {
         let room = match info.planned.as_ref().map_or(0, |planned| planned.fitted) {
@@ -168,9 +168,10 @@ fn kinds_drawn(swarm: &SwarmDraw, all: usize) -> Evidence {
 
 /// Kinds of faults that the nodes can have, if the run left out others. All of the plan are asked for.
 fn kinds_left_out(rules: &Rules, info: &RunInfo) -> Option<Evidence> {
-    let all = rules.kinds.len();
-    let left_out = rules.kinds.iter().filter(|kind| shortfall::left_out_for(kind, info).is_some()).count();
-    let doc = format!("kinds of faults that every node can have, of {all} in the plan");
+    let drawn = rules.kinds.iter().filter(|kind| !info.did_not_draw(kind));
+    let all = drawn.clone().count();
+    let left_out = drawn.filter(|kind| shortfall::left_out_for(kind, info).is_some()).count();
+    let doc = format!("kinds of faults that every node can have, of {all} that were to come");
     let kinds = row("fault_kinds", &doc, all.saturating_sub(left_out) as f64, all as f64);
     (left_out > 0).then(|| kinds.or_missing(|| shortfall::left_out(info)))
 }

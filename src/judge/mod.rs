@@ -1,6 +1,7 @@
 //! Judges a run from its history: checkers in parallel under a budget, evidence against thresholds, one sentence.
 //!
 //! Never: asks a node, or reads anything but its arguments.
+mod defaults;
 mod effective_fault;
 pub mod errors;
 mod evidence;
@@ -12,7 +13,7 @@ use crate::error::Exit;
 use crate::plan::{BudgetPlan, EvidencePlan, LoadPlan, Plan};
 use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict};
 use crate::targets::TargetFacts;
-use crate::targets::recipe::Exits;
+use defaults::{with_exits, with_workloads};
 use dsfuzz_checkers::{Budget, CHECKERS, CRASHES, History, Options, Phase, Severity, Validity, Value, Verdict};
 use dsfuzz_workloads::{Part, Workload, WorkloadOptions};
 use never_ok::NeverOk;
@@ -32,8 +33,7 @@ const RATE_REACHED: f64 = 0.9;
 pub struct Rules {
     /// Checkers by name with their options, in order.
     pub checkers: Vec<(String, Options)>,
-    /// The workloads that a checker judges, where it leaves out some of the run: those that it is for. Others may call functions of
-    /// the same names.
+    /// The workloads that a checker judges, where it leaves out some: others may call functions of the same names.
     pub scopes: BTreeMap<String, Vec<String>>,
     /// The budget of each.
     pub budget: BudgetPlan,
@@ -51,6 +51,8 @@ pub struct Rules {
     pub load: Option<LoadPlan>,
     /// Checkers that may find nothing to judge, because they run by default.
     pub if_seen: Vec<String>,
+    /// Kinds of fault for which `split-brain` runs by default: a run whose swarm drew none of them may have nothing to judge.
+    pub cut_kinds: Vec<String>,
     /// Checkers that are left out, with the reason.
     pub not_asked: Vec<(String, String)>,
     /// Reasons why the load cannot contradict a promise, one sentence each.
@@ -120,6 +122,12 @@ impl Rules {
             rate: plan.load.rate.map(|rate| rate.0),
             load: Some(load),
             if_seen,
+            cut_kinds: plan
+                .nemesis
+                .iter()
+                .filter(|_| plan.check.is_empty())
+                .flat_map(|nemesis| nemesis.cut_kinds())
+                .collect(),
             not_asked,
             blind: blind.collect(),
             crashes_implied,
@@ -168,25 +176,6 @@ impl Rules {
     }
 }
 
-/// Adds what the workloads say of themselves to a checker, unless the plan sets the same option; of two workloads the first one
-/// counts.
-fn with_workloads(workloads: &[Box<dyn Workload>], checker: &str, options: &mut Options) {
-    for (option, value) in workloads.iter().flat_map(|workload| workload.checker_options(checker).0) {
-        options.0.entry(option).or_insert(value);
-    }
-}
-
-/// Adds the recipe's rule on exits, unless the plan has its own.
-fn with_exits(options: &mut Options, exits: &Exits) {
-    if !exits.ok.is_empty() {
-        let statuses: Vec<Value> = exits.ok.iter().map(|status| Value::Int(i64::from(*status))).collect();
-        options.0.entry("ok_exits".to_owned()).or_insert(Value::list(statuses));
-    }
-    if let Some(in_faults) = exits.in_faults {
-        options.0.entry("exits_in_faults".to_owned()).or_insert(Value::text(in_faults.name()));
-    }
-}
-
 /// Judges the history. `info` carries the health of the run.
 pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
     let never_ok = never_ok::of(history, info);
@@ -199,6 +188,9 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
     // A run of an earlier version, or one without a load: no process was watched, and no plan asked for it.
     if rules.crashes_implied && history.processes.is_empty() {
         rules.checkers.retain(|(name, _)| name != CRASHES);
+    }
+    if !rules.cut_kinds.is_empty() && rules.cut_kinds.iter().all(|kind| info.did_not_draw(kind)) {
+        rules.if_seen.push(SPLIT_BRAIN.into());
     }
     let rules = &rules;
     let promises = run_checkers(history, rules);
@@ -585,9 +577,8 @@ mod tests {
         let checkers = CHECKERS.iter().map(|doc| (doc.name.to_owned(), Options::default())).collect();
         let rules = Rules { checkers, ..Rules::default() }.with_final_reads("any-node");
         let mode = Value::text("any-node");
-        let told = rules.checkers.iter().filter(|(_, options)| options.0.get(FINAL_READS) == Some(&mode));
-        let told: Vec<&str> = told.map(|(name, _)| name.as_str()).collect();
-        assert_eq!(told, ["set", "replicas-agree", "set-full"]);
+        let know = rules.checkers.iter().filter(|(_, options)| options.0.get(FINAL_READS) == Some(&mode));
+        assert_eq!(know.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["set", "replicas-agree", "set-full"]);
     }
 
     #[test]

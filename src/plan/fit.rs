@@ -198,7 +198,7 @@ pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
     let faults = plan.nemesis.iter().flat_map(|nemesis| nemesis.all_faults());
     warnings.extend(faults.map(|(fault, _)| fault).filter(|fault| fault.silences_all()).map(|fault| {
         format!(
-            "{}: nodes: all leaves no node to answer: evidence asks for calls that are Ok before it and after its heal",
+            "{}: its nodes may be all, which leaves no node to answer: evidence asks for calls that are Ok before it and after its heal",
             fault.facts().name
         )
     }));

@@ -305,10 +305,15 @@ fn nemesis(plan: &Plan) -> Result<(), Mistake> {
         let help = format!("at most {FAULTS_MAX} in one run: a larger `nemesis.every` or a shorter `load.time`");
         return wrong(&["nemesis", "every"], message, &help);
     }
-    let quiet = nemesis.quiet_start.0 + nemesis.quiet_end.map_or(std::time::Duration::ZERO, |span| span.0);
+    let quiet_end = nemesis.quiet_end.or(nemesis.recovery.map(|demand| demand.needs()));
+    let quiet = nemesis.quiet_start.0 + quiet_end.map_or(std::time::Duration::ZERO, |span| span.0);
     if quiet >= plan.load.time.0 {
         let message = format!("the quiet start and end leave no time for faults in a load of {}", plan.load.time);
-        return wrong(&["nemesis"], message, "a longer `load.time`, or shorter `quiet_start` and `quiet_end`");
+        return wrong(
+            &["nemesis"],
+            message,
+            "a longer `load.time`, or shorter `quiet_start`, `quiet_end` and `recovery.within`",
+        );
     }
     Ok(())
 }

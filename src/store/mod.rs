@@ -392,6 +392,12 @@ impl Evidence {
 }
 
 impl RunInfo {
+    /// Whether the run's swarm left out this kind of fault.
+    pub fn did_not_draw(&self, kind: &str) -> bool {
+        let swarm = self.planned.as_ref().and_then(|planned| planned.swarm.as_ref());
+        swarm.is_some_and(|swarm| swarm.kinds_not_drawn.iter().any(|not_drawn| not_drawn == kind))
+    }
+
     /// Writes `run.json` atomically.
     pub fn save(&self, dir: &RunDir) -> std::io::Result<()> {
         write_whole(&dir.info(), &serde_json::to_vec_pretty(&secrets::redacted(self).map_err(std::io::Error::other)?)?)

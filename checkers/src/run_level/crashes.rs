@@ -177,6 +177,10 @@ impl Crashes {
                 ("out-of-memory", self.out_of_memory.severity().map(|_| Severity::Evidence))
             }
             ProcessStep::OutOfMemory => ("out-of-memory", self.out_of_memory.severity()),
+            // The end that left it is evidence too.
+            ProcessStep::CoreFile if ending::denied(event, history) || ending::disk_failed(event, history) => {
+                ("core-file", self.core_file.severity().map(|_| Severity::Evidence))
+            }
             ProcessStep::CoreFile => ("core-file", self.core_file.severity()),
             ProcessStep::LogAlarm | ProcessStep::LogCorruption if ending::disk_failed(event, history) => {
                 ("alarm-of-failed-disk", self.log_alarm.severity().map(|_| Severity::Evidence))

@@ -4,7 +4,8 @@
 //! from the heal on for `recover`, is quiet: no other fault may have been in force in it, and it ends before the load does.
 //! The node must have acknowledged something before (a node that never serves, say a follower, recovers nothing), and
 //! clients must have called it in the first half of the window for something that it mostly did before the fault (a lock
-//! that is busy is refused rightly). It recovered when a call that was made after the heal was
+//! that is busy is refused rightly). A node that refuses all of those because another leads (`not-leader`, `read-only`) is left
+//! out, if some node answers. It recovered when a call that was made after the heal was
 //! acknowledged before the window's end. Where requests move to another node after a failover, the option `scope:
 //! any-node` asks only that some node answers. Times are the control node's.
 //!
@@ -79,19 +80,28 @@ type Record = BTreeMap<(NameId, NameId), (u64, u64)>;
 struct Service {
     /// In the first half it was called for something that it used to do.
     called: bool,
+    /// It refused each of those because another node leads.
+    follows: bool,
     /// When it first acknowledged a call made in the window, and that came within it.
     answered: Option<u64>,
 }
 
+/// Codes of a node that is well and does not lead.
+const FOLLOWS: [&str; 2] = ["not-leader", "read-only"];
+
 fn service(history: &History, nodes: &[NameId], record: &Record, (from, to): (u64, u64)) -> Service {
     let half = from + (to - from) / 2;
-    let mut service = Service { called: false, answered: None };
+    let mut service = Service { called: false, follows: true, answered: None };
     let first = history.ops().partition_point(|op| op.call_time < from);
     let within = history.ops().skip(first).iter().take_while(|op| op.call_time <= to && !op.settle);
     for op in within.filter(|op| nodes.contains(&op.node)) {
         // A lock that is busy or a value that does not match is refused rightly: that says nothing of the node's health.
         let used_to = record.get(&(op.node, op.function)).is_some_and(|(ok, all)| ok * 2 > *all);
-        service.called |= op.call_time <= half && used_to;
+        if op.call_time <= half && used_to {
+            service.called = true;
+            service.follows &=
+                op.outcome == Outcome::Fail && op.error.is_some_and(|code| FOLLOWS.contains(&history.name(code)));
+        }
         if op.outcome == Outcome::Ok && op.reply_time <= to {
             service.answered = Some(service.answered.map_or(op.reply_time, |time| time.min(op.reply_time)));
         }
@@ -142,7 +152,8 @@ impl Checker for Liveness {
         let mut faults: Vec<&Fault> = history.faults.iter().filter(|fault| fault.begun.is_some()).collect();
         faults.sort_by_key(|fault| fault.begun);
         let mut report = Report::new(history);
-        let (mut judged, mut disturbed, mut uncalled, mut slowest) = (0_usize, 0_usize, 0_usize, 0);
+        let (mut judged, mut disturbed, mut uncalled, mut following, mut slowest) =
+            (0_usize, 0_usize, 0_usize, 0_usize, 0);
         let mut poll = BudgetPoll::each(budget);
         let all = faults.len();
         for fault in faults.into_iter().take_while(|_| !poll.over(1)) {
@@ -170,14 +181,18 @@ impl Checker for Liveness {
             serving.sort_by_key(|node| history.name(*node));
             let groups: Vec<&[NameId]> =
                 if self.scope == Scope::AnyNode { vec![&serving[..]] } else { serving.chunks(1).collect() };
+            let window = (healed, until);
             for nodes in groups {
-                let service = service(history, nodes, &record, (healed, until));
-                match service.answered {
+                let of_group = service(history, nodes, &record, window);
+                match of_group.answered {
                     Some(time) => {
                         judged += 1;
                         slowest = slowest.max((time - healed) / 1_000_000);
                     }
-                    None if !service.called => uncalled += 1,
+                    None if !of_group.called => uncalled += 1,
+                    None if of_group.follows && service(history, &serving, &record, window).answered.is_some() => {
+                        following += 1;
+                    }
                     None => {
                         judged += 1;
                         report.violation("not-recovered", || self.violation(history, fault, healed, nodes));
@@ -187,10 +202,12 @@ impl Checker for Liveness {
         }
         let otherwise = if judged == 0 {
             let text = format!(
-                "No recovery could be judged: {} whose {} ms overlap another fault or the end of the load, {} uncalled.",
+                "No recovery could be judged: {} whose {} ms overlap another fault or the end of the load, {} uncalled, {} that \
+                 follow another.",
                 messages::count(disturbed, "heal"),
                 self.recover.as_millis(),
-                messages::count(uncalled, "node")
+                messages::count(uncalled, "node"),
+                following
             );
             (Validity::Unknown, text)
         } else {
@@ -205,6 +222,7 @@ impl Checker for Liveness {
             ("judged", json!(judged)),
             ("disturbed", json!(disturbed)),
             ("uncalled", json!(uncalled)),
+            ("following", json!(following)),
             ("recovery_ms_max", json!(slowest)),
         ];
         report.late(&poll, all, "faults");

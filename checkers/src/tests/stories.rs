@@ -529,6 +529,21 @@ fn recovery_within_a_stated_time() {
     assert_eq!(good.numbers["recovery_ms_max"], 900);
     let bad = judge("liveness", &within, &story("fail", ""));
     assert_eq!((kinds(&bad), &bad.findings[0].nodes[..]), (vec!["not-recovered"], &["n1".to_owned()][..]));
+    // A node that follows now is well, if another serves.
+    let follows =
+        story("fail", "").replace(r#""type":"fail","process":1"#, r#""type":"fail","process":1,"error":"not-leader""#);
+    assert_eq!(kinds(&judge("liveness", &within, &follows)), ["not-recovered"]);
+    let call = |time: &str, rest: &str| format!(r#"{{"type":{rest},"process":2,"time":{time}}}"#);
+    let of_n2 = |time: &str| call(time, r#""invoke","node":"n2","workload":"w","f":"write","value":3"#);
+    let before = [of_n2("500000000"), call("600000000", r#""ok""#)].join("\n");
+    let after = [of_n2("2200000000"), call("2300000000", r#""ok""#)].join("\n");
+    let begins = r#"{"type":"fault","fault":1,"kind":"kill","step":"begun""#;
+    let served = follows.replacen(begins, &format!("{before}\n{begins}"), 1);
+    let answered = r#"{"type":"fail","process":1"#;
+    let served = served.replacen(answered, &format!("{after}\n{answered}"), 1);
+    let moved = judge("liveness", &within, &served);
+    valid(&moved);
+    assert_eq!((&moved.numbers["judged"], &moved.numbers["following"]), (&serde_json::json!(1), &serde_json::json!(1)));
     let other_fault = r#"{"type":"fault","fault":2,"kind":"kill","step":"begun","nodes":["n2"],"time":2950000000}"#;
     unknown(&judge("liveness", &within, &story("fail", other_fault)), "No recovery could be judged");
     unknown(&judge("liveness", &[], &story("fail", "")), "30000 ms overlap");

@@ -323,6 +323,8 @@ mod tests {
     const OTHER_WORDS: &[&str] = &[
         "power-loss",
         "not-held",
+        "not-leader",
+        "read-only",
         "G-SIb",
         "G-cursor",
         "G-monotonic",

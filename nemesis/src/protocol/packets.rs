@@ -76,7 +76,7 @@ pub enum PacketEffect {
     Delay {
         /// In the mean.
         mean_us: u64,
-        /// Up to so much more or less.
+        /// At most this much more or less.
         jitter_us: u64,
         /// Of the draws.
         seed: u64,

@@ -98,7 +98,7 @@ fn same_as_mistake(schedule: &[ScheduledFault], position: usize, same: &SameAs, 
         ));
     }
     if other == position {
-        // Its trigger tells the roles of that moment.
+        // The roles are those of its trigger's moment.
         let known = by_node && !matches!(same.role, BoundRole::Nodes | BoundRole::Others);
         return (!known)
             .then(|| format!("same_as: {same}: a fault cannot take its own nodes: name them, or another fault"));
@@ -142,7 +142,7 @@ fn earliest_trigger(schedule: &[ScheduledFault], trigger: &Trigger, lasts: Span,
     }
 }
 
-/// The earliest and the latest begin of an entry; no latest if only the run tells.
+/// The earliest and the latest begin of an entry; no latest if only the run shows it.
 fn begins(schedule: &[ScheduledFault], at: usize, lasts: Span, steps: usize) -> (Duration, Option<Duration>) {
     let entry = &schedule[at];
     let (from, to) = entry.wait.map_or((Duration::ZERO, Duration::ZERO), |wait| (wait.from.0, wait.to.0));
@@ -191,10 +191,11 @@ pub(super) fn time_mistakes(schedule: &[ScheduledFault], lasts: Span, quiet_from
 }
 
 impl ScheduledKind {
-    /// Whether it ends when its work is done: a rolling restart.
+    /// Whether it ends when its work is done: a rolling fault.
     fn may_end_early(&self) -> bool {
         match self {
             ScheduledKind::Options(FaultOptions::Restart(restart)) => restart.rolling,
+            ScheduledKind::Options(FaultOptions::Own(own)) => own.rolling,
             ScheduledKind::Options(_) => false,
             ScheduledKind::Exactly(fault) => fault.rolling(),
         }

@@ -521,7 +521,9 @@ fn recovery_is_measured_from_the_last_heal_and_judged_only_if_it_is_demanded() {
     assert!(doc.contains("n1 2") && doc.contains("n3 2"), "{doc}");
     let (name, had, doc) = row(|time| time < 5.0);
     assert!(name == "recovered_nodes" && had == 0.0 && doc.contains("n2 never in the load"), "{doc}");
-    let checkers = |nemesis: &str| rules(&format!("workload: register\nnemesis: {nemesis}"), &facts(true, 0)).checkers;
+    let checkers = |nemesis: &str| {
+        rules(&format!("workload: register\nload: {{time: 5m}}\nnemesis: {nemesis}"), &facts(true, 0)).checkers
+    };
     let demanded = checkers("{recovery: {within: 1m 30s}, faults: [{kill: {}}]}");
     let (_, options) = demanded.iter().find(|(name, _)| name == "liveness").expect("the checker");
     assert_eq!(serde_json::to_value(&options.0).expect("options"), json!({"recover": "1m 30s"}));

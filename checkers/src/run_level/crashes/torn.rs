@@ -56,10 +56,11 @@ fn restarts<'h>(node: &'h str, history: &'h History) -> impl Iterator<Item = u64
     history.processes.iter().filter(restarted).map(|event| event.time)
 }
 
-/// Faults that end processes of a node.
+/// Faults that end processes of a node, those of memory among them: the kernel, or a kill in its stead, ends what has too much.
 fn kills_of<'h>(node: &'h str, history: &'h History) -> impl Iterator<Item = &'h Fault> + 'h {
     let aimed = move |fault: &&Fault| fault.nodes.iter().any(|aimed| aimed == node);
-    history.faults.iter().filter(|fault| ends_processes(&fault.kind)).filter(aimed)
+    let ends = |fault: &&Fault| ends_processes(&fault.kind) || fault.kind == "memory";
+    history.faults.iter().filter(ends).filter(aimed)
 }
 
 fn faults<'h>(node: &'h str, kind: &'static str, history: &'h History) -> impl Iterator<Item = &'h Fault> + 'h {
