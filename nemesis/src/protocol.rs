@@ -516,6 +516,9 @@ pub struct SelfHeal {
     pub holds: bool,
 }
 
+/// First word of the sentence about another run's injection that was dropped from the journal without an undo.
+pub const DROPPED: &str = "dropped";
+
 /// Writes one frame.
 pub fn write_frame(writer: &mut impl Write, body: &impl Serialize, blob: &[u8]) -> io::Result<()> {
     let json = serde_json::to_vec(body)?;

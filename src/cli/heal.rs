@@ -97,5 +97,13 @@ pub(super) fn main(args: &HealArgs, out: &mut Output) -> Result<Exit, Failure> {
             out.line(format!("{node}: {detail}"));
         }
     }
+    let left: Vec<&str> = healed.iter().filter(|(_, proof)| !proof.holds).map(|(node, _)| &**node).collect();
+    if !left.is_empty() {
+        return Err(anyhow::anyhow!(
+            "a fault was not undone on {}: its journal has dropped it, so that later runs are not blocked; undo by hand what the \
+             line above names",
+            left.join(", ")
+        ).into());
+    }
     Ok(Exit::Valid)
 }

@@ -6,7 +6,7 @@ use crate::cluster::{
     AgentBinaries, AgentHello, Cluster, ConnectOptions, Node, NodeAccess, NodeConnectError, Remote, Session,
 };
 use anyhow::{Result, anyhow};
-use dsfuzz_nemesis::protocol::{Ability, Claimant, Proof, Request, Response};
+use dsfuzz_nemesis::protocol::{Ability, Claimant, DROPPED, Proof, Request, Response, SelfHeal};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
@@ -135,7 +135,8 @@ impl Hosts {
         }
     }
 
-    /// Undoes the injections of all runs on all nodes, with proof. Returns the actions on each node; an error names the nodes
+    /// Undoes the injections of all runs on all nodes, with proof. Returns the actions on each node; they do not hold where the journal
+    /// of a node has dropped one that could not be undone. An error names the nodes
     /// where something could not be undone.
     pub async fn heal(&self) -> Result<Vec<(Arc<str>, Proof)>> {
         let response = self.everywhere(Request::UndoAll, UNDO).await;
@@ -145,7 +146,10 @@ impl Hosts {
         for (node, response) in response {
             match response {
                 Ok(Response::Proof(mut proof)) if proof.holds => {
-                    proof.detail.splice(0..0, already.remove(&node).unwrap_or_default());
+                    let dropped = |sentence: &String| sentence.starts_with(DROPPED);
+                    let (sentences, undone) = already.remove(&node).unwrap_or_else(|| (Vec::new(), true));
+                    proof.holds = undone && !proof.detail.iter().any(dropped);
+                    proof.detail.splice(0..0, sentences);
                     proofs.push((node, proof));
                 }
                 Ok(Response::Proof(proof)) => problems.push(format!("{node}: {}", proof.detail.join("; "))),
@@ -188,17 +192,17 @@ impl Hosts {
     }
 
     /// The self-heals of each node, such as those at the start of its agent, in words.
-    async fn undone_already(&self) -> BTreeMap<Arc<str>, Vec<String>> {
+    async fn undone_already(&self) -> BTreeMap<Arc<str>, (Vec<String>, bool)> {
         let response = self.everywhere(Request::Undone, LOOK).await;
         let sentences = |response| match response {
-            Ok(Response::Undone { by_itself, .. }) => by_itself
-                .iter()
-                .map(|heal| {
+            Ok(Response::Undone { by_itself, .. }) => {
+                let sentence = |heal: &SelfHeal| {
                     let how = if heal.holds { "undone by the node itself" } else { "not undone" };
                     format!("fault {} of {}: {how} ({})", heal.fault, heal.run, heal.why)
-                })
-                .collect(),
-            _ => Vec::new(),
+                };
+                (by_itself.iter().map(sentence).collect(), by_itself.iter().all(|heal| heal.holds))
+            }
+            _ => (Vec::new(), true),
         };
         response.into_iter().map(|(node, response)| (node, sentences(response))).collect()
     }

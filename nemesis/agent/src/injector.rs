@@ -11,7 +11,7 @@ use crate::process::BootId;
 use crate::service::Services;
 use crate::state_dir::StateDir;
 use crate::sys;
-use dsfuzz_nemesis::protocol::{Injection, Leftover, Proof, Response, SelfHeal};
+use dsfuzz_nemesis::protocol::{DROPPED, Injection, Leftover, Proof, Response, SelfHeal};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,8 +19,6 @@ use std::time::Duration;
 
 /// Attempts at an undo without proof when the control node is gone.
 const ATTEMPTS: usize = 3;
-/// Prefix of the sentence about another run's injection that was dropped from the journal without an undo.
-const DROPPED: &str = "dropped";
 /// The lease before the control node sets one.
 const LEASE_MS: u64 = 30_000;
 
