@@ -81,13 +81,12 @@ const BURN_MAX: u32 = 1024;
 impl ServiceOptions for CpuOptions {
     type Effect = CpuFaultEffect;
 
-    fn parts(self) -> (Choice<Aim>, Option<Span>, CpuFaultEffect) {
-        let (nodes, lasts) = (self.nodes.clone(), self.lasts);
-        (nodes, lasts, self.effects().into_iter().next().unwrap_or_default())
-    }
-
     fn nodes_mut(&mut self) -> &mut Choice<Aim> {
         &mut self.nodes
+    }
+
+    fn lasts(&self) -> Option<Span> {
+        self.lasts
     }
 
     fn effects(self) -> Vec<CpuFaultEffect> {

@@ -82,13 +82,12 @@ const NUMBER_MAX: u64 = 1 << 20;
 impl ServiceOptions for DescriptorsOptions {
     type Effect = DescriptorsFaultEffect;
 
-    fn parts(self) -> (Choice<Aim>, Option<Span>, DescriptorsFaultEffect) {
-        let (nodes, lasts) = (self.nodes.clone(), self.lasts);
-        (nodes, lasts, self.effects().into_iter().next().unwrap_or_default())
-    }
-
     fn nodes_mut(&mut self) -> &mut Choice<Aim> {
         &mut self.nodes
+    }
+
+    fn lasts(&self) -> Option<Span> {
+        self.lasts
     }
 
     fn effects(self) -> Vec<DescriptorsFaultEffect> {

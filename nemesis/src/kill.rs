@@ -180,13 +180,17 @@ pub type KillFault = ServiceFault<Killing>;
 impl ServiceOptions for KillOptions {
     type Effect = Killing;
 
-    fn parts(self) -> (Choice<Aim>, Option<Span>, Killing) {
-        let KillOptions { nodes, lasts, process, only, command, signal, grace, start } = self;
-        (nodes, lasts, Killing { taken: TakenProcesses { process, only, command }, signal, grace, start })
-    }
-
     fn nodes_mut(&mut self) -> &mut Choice<Aim> {
         &mut self.nodes
+    }
+
+    fn lasts(&self) -> Option<Span> {
+        self.lasts
+    }
+
+    fn effects(self) -> Vec<Killing> {
+        let KillOptions { process, only, command, signal, grace, start, .. } = self;
+        vec![Killing { taken: TakenProcesses { process, only, command }, signal, grace, start }]
     }
 }
 

@@ -95,13 +95,12 @@ const KILL: i32 = 9;
 impl ServiceOptions for MemoryOptions {
     type Effect = MemoryFaultEffect;
 
-    fn parts(self) -> (Choice<Aim>, Option<Span>, MemoryFaultEffect) {
-        let (nodes, lasts) = (self.nodes.clone(), self.lasts);
-        (nodes, lasts, self.effects().into_iter().next().unwrap_or_default())
-    }
-
     fn nodes_mut(&mut self) -> &mut Choice<Aim> {
         &mut self.nodes
+    }
+
+    fn lasts(&self) -> Option<Span> {
+        self.lasts
     }
 
     fn effects(self) -> Vec<MemoryFaultEffect> {

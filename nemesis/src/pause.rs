@@ -60,13 +60,17 @@ pub type PauseFault = ServiceFault<Pausing>;
 impl ServiceOptions for PauseOptions {
     type Effect = Pausing;
 
-    fn parts(self) -> (Choice<Aim>, Option<Span>, Pausing) {
-        let PauseOptions { nodes, lasts, process, only, command } = self;
-        (nodes, lasts, Pausing { taken: TakenProcesses { process, only, command } })
-    }
-
     fn nodes_mut(&mut self) -> &mut Choice<Aim> {
         &mut self.nodes
+    }
+
+    fn lasts(&self) -> Option<Span> {
+        self.lasts
+    }
+
+    fn effects(self) -> Vec<Pausing> {
+        let PauseOptions { process, only, command, .. } = self;
+        vec![Pausing { taken: TakenProcesses { process, only, command } }]
     }
 }
 

@@ -84,10 +84,13 @@ pub type RestartFault = ServiceFault<Restarting>;
 impl ServiceOptions for RestartOptions {
     type Effect = Restarting;
 
-    fn parts(mut self) -> (Choice<Aim>, Option<Span>, Restarting) {
-        let nodes = self.nodes_mut().clone();
-        let RestartOptions { nodes: _, lasts, process, every, rolling, signal, grace } = self;
-        (nodes, lasts, Restarting { process, every, rolling, signal, grace })
+    fn lasts(&self) -> Option<Span> {
+        self.lasts
+    }
+
+    fn effects(self) -> Vec<Restarting> {
+        let RestartOptions { process, every, rolling, signal, grace, .. } = self;
+        vec![Restarting { process, every, rolling, signal, grace }]
     }
 
     fn nodes_mut(&mut self) -> &mut Choice<Aim> {

@@ -68,23 +68,21 @@ pub(crate) struct NodePlace {
 pub(crate) trait ServiceOptions: Clone {
     /// The kind.
     type Effect: ServiceEffect;
-    /// The nodes, the duration and the other options.
-    fn parts(self) -> (Choice<Aim>, Option<Span>, Self::Effect);
     /// The nodes, to be changed.
     fn nodes_mut(&mut self) -> &mut Choice<Aim>;
+    /// The duration.
+    fn lasts(&self) -> Option<Span>;
     /// What a fault does, or several to draw from; never empty.
-    fn effects(self) -> Vec<Self::Effect> {
-        vec![self.parts().2]
-    }
+    fn effects(self) -> Vec<Self::Effect>;
 }
 
 impl<O: ServiceOptions> FaultDefinition for O {
     fn lasts(&self) -> Option<Span> {
-        self.clone().parts().1
+        ServiceOptions::lasts(self)
     }
 
     fn aims(&self) -> Vec<Aim> {
-        self.clone().parts().0.items().to_vec()
+        ServiceOptions::nodes_mut(&mut self.clone()).items().to_vec()
     }
 
     fn nodes_mut(&mut self) -> Option<&mut Choice<Aim>> {
@@ -92,7 +90,7 @@ impl<O: ServiceOptions> FaultDefinition for O {
     }
 
     fn named_process(&self) -> Option<String> {
-        self.clone().parts().2.process().map(str::to_owned)
+        self.clone().effects().first()?.process().map(str::to_owned)
     }
 
     fn mistakes(&self, lasts: Span) -> Vec<String> {
@@ -109,9 +107,10 @@ impl<O: ServiceOptions> FaultDefinition for O {
     }
 
     fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
-        let (aims, _, first) = self.clone().parts();
-        let effects = Some(self.clone().effects()).filter(|effects| effects.len() > 1).map(Bag::of);
-        Ok(Box::new(ServiceSource { aims: Bag::of(aims.items().to_vec()), nodes, first, effects }))
+        let effects = self.clone().effects();
+        let first = effects.first().cloned().ok_or("nothing to draw from")?;
+        let effects = Some(effects).filter(|effects| effects.len() > 1).map(Bag::of);
+        Ok(Box::new(ServiceSource { aims: Bag::of(self.aims()), nodes, first, effects }))
     }
 }
 

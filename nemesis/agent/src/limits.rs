@@ -67,7 +67,7 @@ pub(crate) fn kept_bytes(current: &str, stat: &str) -> Option<u64> {
     Some(current.parse::<u64>().ok()?.saturating_sub(cache))
 }
 
-/// The soft limit of open files that leaves a process so many free numbers.
+/// The soft limit of open files that leaves a process this number of free numbers.
 pub(crate) fn files_with_spare(open: &BTreeSet<u64>, spare: u64) -> u64 {
     let mut limit = 0;
     let mut free = 0;
