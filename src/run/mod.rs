@@ -10,6 +10,7 @@ mod export;
 pub mod hosts;
 mod job;
 pub mod journal;
+mod last_heal;
 mod load;
 mod members;
 mod multi_client;
