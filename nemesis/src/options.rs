@@ -348,6 +348,11 @@ macro_rules! faults {
                 match self { $(FaultOptions::$variant(options) => FaultDefinition::mistakes(options, lasts),)* }
             }
 
+            /// Whether its options do not fit this duration.
+            pub(crate) fn has_mistakes(&self, lasts: Span) -> bool {
+                !self.mistakes(lasts).is_empty()
+            }
+
             /// Whether it may silence every node at once.
             pub fn silences_all(&self) -> bool {
                 match self { $(FaultOptions::$variant(options) => options.silences_all(),)* }

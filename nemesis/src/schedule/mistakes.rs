@@ -33,6 +33,7 @@ impl NemesisOptions {
 pub(super) fn mistakes(schedule: &[ScheduledFault], nodes: &[String], lasts: Span) -> Vec<String> {
     let mut mistakes = Vec::new();
     let ids: Vec<&str> = schedule.iter().map(|entry| entry.id.as_str()).collect();
+    let mut seen = BTreeSet::new();
     for (position, entry) in schedule.iter().enumerate() {
         let id = &entry.id;
         let kind = entry.fault.facts().name;
@@ -41,7 +42,7 @@ pub(super) fn mistakes(schedule: &[ScheduledFault], nodes: &[String], lasts: Spa
         if id.is_empty() || id.len() > 40 || !id.chars().all(plain) {
             wrong(format!("the id {id:?}: 1 to 40 letters, digits, - and _"));
         }
-        if ids[..position].contains(&id.as_str()) {
+        if !seen.insert(id.as_str()) {
             wrong(format!("the id {id} stands there twice"));
         }
         if let (Begin::At(_), Some(_)) = (&entry.begin, entry.unless_by) {

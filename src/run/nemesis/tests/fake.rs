@@ -1,6 +1,8 @@
 //! A cluster in memory: agents whose datagrams pass a matrix of rules, with switches for failures.
 use crate::cluster::{Node, Remote, RemoteError};
-use dsfuzz_nemesis::protocol::{HeardPing, Injection, PingTarget, Proof, Request, Response, SelfHeal, ServiceState};
+use dsfuzz_nemesis::protocol::{
+    HeardPing, Injection, OwnCommands, PingTarget, Proof, Request, Response, SelfHeal, ServiceState,
+};
 use dsfuzz_nemesis::{ClusterView, NodeView};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::BTreeMap;
@@ -101,6 +103,11 @@ impl FakeCluster {
         ClusterView {
             nodes: self.names().into_iter().map(node).collect(),
             leaders: leader.map(str::to_owned).into_iter().collect(),
+            own: self
+                .names()
+                .into_iter()
+                .map(|name| (name, [("mine".to_owned(), OwnCommands::default())].into()))
+                .collect(),
             control_boot_id: "control".to_owned(),
             ..ClusterView::default()
         }
