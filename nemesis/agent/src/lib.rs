@@ -23,6 +23,7 @@ mod injector;
 mod journal;
 mod launch;
 mod limits;
+mod memory;
 mod memos;
 mod netlink;
 mod nft;
