@@ -47,6 +47,8 @@ pub(crate) struct Injector {
     undoing: BTreeSet<u64>,
     /// Custom faults whose commands run now, beside the other injections.
     commands_of: BTreeSet<u64>,
+    /// Custom faults whose undo was asked for and has not ended.
+    undo_asked: BTreeSet<u64>,
     /// No further command of a custom fault runs beside this: the node is being healed.
     healing: bool,
 }
@@ -80,6 +82,7 @@ impl Injector {
             gaps: BTreeSet::new(),
             undoing: BTreeSet::new(),
             commands_of: BTreeSet::new(),
+            undo_asked: BTreeSet::new(),
             healing: false,
         })
     }

@@ -255,6 +255,37 @@ fn the_next_agent_starts_no_service_that_a_custom_fault_stopped_for_its_commands
 }
 
 #[test]
+fn a_heal_does_not_wait_for_a_proof_that_runs() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    let (mark, proving) = (node.path("mark"), node.path("proving"));
+    let text = format!("test -e {mark} || exit 1; touch {proving}; setsid sleep 1003 & sleep 1003");
+    let prove = Command { deadline_ms: 120_000, ..script(&text) };
+    agent.inject(1, own(OwnCommands { prove, ..marked(&node, OwnProcesses::Stay) }));
+    let id = agent.send(Request::Prove { fault: 1 }, &[]);
+    node.until("the proof runs", || std::path::Path::new(&proving).exists());
+    let proof = agent.proof(Request::Undo { fault: 1 });
+    assert!(proof.holds, "{proof:?}");
+    let (response, _) = agent.reply(id);
+    assert!(matches!(&response, Response::Proof(proof) if !proof.holds), "{response:?}");
+    assert_eq!(processes(&node, "sleep 1003"), [""; 0]);
+    assert_eq!(agent.undone().1, [0u64; 0]);
+}
+
+#[test]
+fn the_last_line_of_a_command_that_failed_comes_first() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    let prove = script("echo one; echo two; echo not yet; exit 3");
+    agent.inject(1, own(OwnCommands { prove, ..marked(&node, OwnProcesses::Stay) }));
+    let proof = agent.proof(Request::Prove { fault: 1 });
+    assert_eq!(proof.detail, ["mark: prove ended with 3: not yet (before it: one | two)"]);
+    agent.healed(1);
+}
+
+#[test]
 fn other_faults_are_proven_and_healed_while_a_heal_runs() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);
