@@ -12,6 +12,7 @@ mod burn;
 mod cgroup;
 mod claim;
 mod clock;
+mod commands;
 mod deaths;
 mod disk;
 mod files;

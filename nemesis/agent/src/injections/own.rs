@@ -1,6 +1,7 @@
 //! Custom faults: commands of the recipe or the plan on this node. The journal has them, so that the guardian and the next agent
 //! can heal them too. Their output is part of the observations.
 use super::{Context, Inject, kill, new_proof, note};
+use crate::commands::{self, RunningCommand};
 use crate::journal::UndoEntry;
 use crate::service::VANISHING;
 use crate::{launch, run, sys};
@@ -73,6 +74,11 @@ impl<'a> Own<'a> {
         }
     }
 
+    /// Its name.
+    pub(crate) fn name(&self) -> &'a str {
+        self.name
+    }
+
     /// Runs one of the commands: whether it ended with 0, and a sentence about it with the end of its output.
     fn run(&self, key: &str, command: &Command, node: &mut impl NodeAccess) -> (bool, String) {
         let name = self.name;
@@ -83,7 +89,9 @@ impl<'a> Own<'a> {
             Ok(ready) => ready,
             Err(reason) => return (false, format!("{name}: {key}: {reason}")),
         };
-        sys::set_up(&mut child, sys::ChildSetup { ids, dies_with_parent: true, ..sys::ChildSetup::default() });
+        let running = node.with(|context| RunningCommand::begin(context.services));
+        child.env(commands::MARKER, &running.mark);
+        sys::set_up(&mut child, sys::ChildSetup { ids, ..sys::ChildSetup::default() });
         let deadline = Duration::from_millis(command.deadline_ms);
         let ended = std::thread::scope(|scope| {
             let worker = scope.spawn(|| run::finish(child, &[], deadline));
@@ -96,6 +104,9 @@ impl<'a> Own<'a> {
             Ok(ended) => ended,
             Err(error) => return (false, format!("{name}: {key}: {}: {error}", launch::name(&command.argv))),
         };
+        let good = !ended.late && ended.status.is_some_and(|status| status.success());
+        let cut_short = ended.late || ended.status.is_none() || (!good && node.ends().is_some());
+        let left = if cut_short { running.end().err() } else { None };
         let how = match ended.status {
             _ if ended.late => format!("was killed at its deadline of {} ms", deadline.as_millis()),
             Some(status) => match status.code() {
@@ -107,8 +118,8 @@ impl<'a> Own<'a> {
         let output = [ended.stdout, ended.stderr].concat();
         let said = last_lines(&String::from_utf8_lossy(&output));
         let said = if said.is_empty() { said } else { format!(": {said}") };
-        let good = !ended.late && ended.status.is_some_and(|status| status.success());
-        (good, format!("{name}: {key} {how}{said}"))
+        let left = left.map(|left| format!("; {left}")).unwrap_or_default();
+        (good, format!("{name}: {key} {how}{said}{left}"))
     }
 
     /// Stops the services; until [`Own::start`] no other fault starts them. One that is not defined has no process of ours.

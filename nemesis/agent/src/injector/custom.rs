@@ -172,7 +172,7 @@ impl Injector {
         Own::of(&entry.injection).is_some() && entry.run == self.run
     }
 
-    /// Waits, at most this long, until no command of a custom fault runs; no further one begins.
+    /// Kills the commands of custom faults that run, and waits for their ends, at most this long; no further one begins.
     pub(crate) fn quiet(this: &Mutex<Injector>, deadline: Duration) -> bool {
         sys::await_true(deadline, || {
             let free = match this.try_lock() {
@@ -182,6 +182,7 @@ impl Injector {
             };
             free.is_some_and(|mut injector| {
                 (injector.ending, injector.healing) = (true, true);
+                injector.services.kill_commands();
                 injector.commands_of.is_empty()
             })
         })
