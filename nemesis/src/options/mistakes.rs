@@ -2,11 +2,12 @@
 use super::{FaultOptions, NemesisOptions, SymbolicFault};
 use crate::facts::FaultFacts;
 use crate::fault::ClusterView;
-use crate::schedule::{Begin, ScheduledKind};
+use crate::protocol::ability::NodeSize;
+use crate::schedule::{Begin, ScheduledFault, ScheduledKind};
 use dsfuzz_span::Span;
 
 /// A number of nodes on which every fault can be drawn whose values are right.
-const NODES_ENOUGH: usize = 1000;
+pub(super) const NODES_ENOUGH: usize = 1000;
 
 impl NemesisOptions {
     /// The mistakes of the options of single faults, one sentence each: values out of range, and durations that do not fit. Every
@@ -84,13 +85,26 @@ impl NemesisOptions {
         })
     }
 
-    /// The mistakes of faults that stand `exactly` in the schedule, one sentence each: what cannot be bound in a view with every node of
+    /// What a node of this size cannot do for the faults: the kind, the ability that carries the size, and a sentence.
+    pub fn beyond(&self, size: &NodeSize) -> Vec<(&'static FaultFacts, &'static str, String)> {
+        let options = self.all_faults().map(|(fault, _)| (fault.facts(), fault.beyond(size)));
+        let exact = self.exact().map(|(_, fault)| (fault.facts(), fault.beyond(size)));
+        let all = options.chain(exact);
+        all.flat_map(|(facts, all)| all.into_iter().map(move |(need, why)| (facts, need, why))).collect()
+    }
+
+    /// The mistakes of faults that stand `exactly` in the schedule, one sentence each: values out of range, and what cannot be bound in a view with every node of
     /// the plan, in which every role is taken and every other fault is bound.
     pub fn exact_mistakes(&self, view: &ClusterView) -> Vec<String> {
-        let wrong = |(id, fault): (&str, &SymbolicFault)| {
-            let why = fault.resolve(view).err()?;
-            Some(format!("fault {id}: exactly: {}: {why}", fault.facts().name))
+        let of = |entry: &ScheduledFault| {
+            let ScheduledKind::Exactly(fault) = &entry.fault else { return Vec::new() };
+            let wrong = match fault.resolve(view) {
+                Ok(resolved) => fault.mistakes(&resolved, entry.duration(self.lasts)),
+                Err(why) => vec![why.to_string()],
+            };
+            let kind = fault.facts().name;
+            wrong.into_iter().map(|why| format!("fault {}: exactly: {kind}: {why}", entry.id)).collect()
         };
-        self.exact().filter_map(wrong).collect()
+        self.schedule.iter().flat_map(of).collect()
     }
 }

@@ -316,7 +316,7 @@ async fn stored(seed: u64, wrong: Wrong, leader: Option<&'static str>, stop_afte
     let stage = Stage::of(3, leader);
     let node = ["n1", "n2", "n3"][usize::try_from(seed % 3).expect("small")];
     stage.cluster.change(node, |node| node.wrong = wrong);
-    let own = json!({"name": "mine", "begin": "b", "prove": "p", "heal": "h", "healed": "d", "nodes": "minority"});
+    let own = json!({"name": "mark", "begin": "b", "prove": "p", "heal": "h", "healed": "d", "nodes": "minority"});
     let options: NemesisOptions = serde_json::from_value(json!({"every": "5s", "for": "4s", "faults": [
         {"kill": {"nodes": "leader", "signal": "term", "grace": "3s"}}, {"restart": {"every": "2s"}}, {"pause": {}},
         {"partition": {}}, {"kill": {"nodes": "ex-leader"}}, {"own": own}, {"clock": {}}
