@@ -8,7 +8,7 @@ use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{ClusterView, NodeView, ResolvedFault, Unresolved};
-use crate::options::{FaultDefinition, FaultSource, Symbolic, SymbolicFault};
+use crate::options::{FaultDefinition, FaultOptions, FaultSource, Symbolic, SymbolicFault};
 use crate::protocol::{Injection, ability};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
@@ -235,6 +235,22 @@ impl ClockSkew {
         })
     }
 
+    /// The options of this skew, in either direction.
+    fn as_options(self) -> ClockOptions {
+        let none = ClockOptions::default();
+        let span = |by_ms: i64| Span::millis(by_ms.unsigned_abs());
+        match self {
+            ClockSkew::Jump { by_ms } => ClockOptions { jump: Some(Choice::one(span(by_ms))), ..none },
+            ClockSkew::Strobe { by_ms, period_ms } => {
+                ClockOptions { strobe: Some(Strobe { by: span(by_ms), period: Span::millis(period_ms) }), ..none }
+            }
+            ClockSkew::Drift { rate_ppm } => {
+                ClockOptions { drift: Some(Choice::one(Rate::of_ppm(rate_ppm.unsigned_abs()))), ..none }
+            }
+            ClockSkew::Freeze => ClockOptions { freeze: true, ..none },
+        }
+    }
+
     fn backwards(self) -> ClockSkew {
         self.with(|amount| -amount)
     }
@@ -299,6 +315,11 @@ impl Symbolic for ClockFault {
 
     fn aims(&self) -> Vec<&PlannedAim> {
         vec![&self.nodes]
+    }
+
+    fn as_options(&self, _: &ResolvedFault) -> Vec<FaultOptions> {
+        let skews = std::iter::once(&self.skew).chain(&self.by_node);
+        skews.map(|skew| FaultOptions::Clock(skew.as_options())).collect()
     }
 
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {

@@ -291,6 +291,12 @@ impl Symbolic for DiskFault {
         let nodes = self.nodes.written(of).filter(|_| !by_chance)?;
         Some(FaultOptions::Disk(DiskOptions { effect: Choice::one(self.kind), nodes, lasts: None }))
     }
+
+    fn as_options(&self, bound: &ResolvedFault) -> Vec<FaultOptions> {
+        let nodes = self.nodes.written(Written::Bound(bound));
+        let options = |nodes| DiskOptions { effect: Choice::one(self.kind), nodes, lasts: None };
+        nodes.map(|nodes| FaultOptions::Disk(options(nodes))).into_iter().collect()
+    }
 }
 
 #[cfg(test)]

@@ -274,6 +274,10 @@ pub(crate) trait Symbolic {
     fn written(&self, _: Written<'_>) -> Option<FaultOptions> {
         None
     }
+    /// Options with its values, by which its kind judges them, whatever else they may draw.
+    fn as_options(&self, bound: &ResolvedFault) -> Vec<FaultOptions> {
+        self.written(Written::Bound(bound)).into_iter().collect()
+    }
 }
 
 /// The nodes of a fault that is written back into options.
@@ -449,6 +453,10 @@ macro_rules! faults {
 
             pub(crate) fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
                 match self { $(SymbolicFault::$variant(fault) => fault.written(of),)* }
+            }
+
+            pub(crate) fn as_options(&self, bound: &ResolvedFault) -> Vec<FaultOptions> {
+                match self { $(SymbolicFault::$variant(fault) => fault.as_options(bound),)* }
             }
 
             pub(crate) fn takes(&self, view: &ClusterView) -> Result<Taken, Unresolved> {

@@ -1,6 +1,7 @@
 //! Packet: packets between nodes are lost, late, doubled, damaged, out of order, too large or too many, or a link flaps.
 //!
 //! Receivers apply it, so that one direction of a link alone can be taken. Packets of the control node are never taken.
+mod exactly;
 mod loss;
 
 use crate::aim::{Aim, PlannedAim, unknown_node};
@@ -9,7 +10,7 @@ use crate::budget::Taken;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{ClusterView, Link, ResolvedFault, Unresolved, Verification, noted};
-use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
+use crate::options::{AgentPaths, FaultDefinition, FaultOptions, FaultSource, Symbolic, SymbolicFault};
 use crate::partition::{dropped, links, no_shared_address, role_ports};
 use crate::protocol::{Injection, PacketEffect, PacketMatch, ability};
 use dsfuzz_rng::Rng;
@@ -377,7 +378,7 @@ impl PacketFault {
         if let Some(LinkAim { from, to }) = &self.link {
             let position = |name: &String| {
                 let found = view.nodes.iter().position(|node| node.name == *name);
-                found.ok_or_else(|| Unresolved(unknown_node(name, view.names())))
+                found.ok_or_else(|| Unresolved(unknown_node(name, &view.names().collect::<Vec<_>>())))
             };
             let link = (position(from)?, position(to)?);
             return Ok(BoundLinks { aimed: vec![link.1], taken: vec![link], note: None });
@@ -428,6 +429,10 @@ impl Symbolic for PacketFault {
 
     fn aims(&self) -> Vec<&PlannedAim> {
         if self.link.is_some() { Vec::new() } else { vec![&self.nodes] }
+    }
+
+    fn as_options(&self, _: &ResolvedFault) -> Vec<FaultOptions> {
+        exactly::options(self).map(FaultOptions::Packet).into_iter().collect()
     }
 
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {

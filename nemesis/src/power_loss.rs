@@ -123,6 +123,12 @@ impl Symbolic for PowerLossFault {
         let nodes = self.nodes.written(of).filter(|_| self.torn == 0)?;
         Some(FaultOptions::PowerLoss(PowerLossOptions { nodes, ..PowerLossOptions::default() }))
     }
+
+    fn as_options(&self, bound: &ResolvedFault) -> Vec<FaultOptions> {
+        let nodes = self.nodes.written(Written::Bound(bound));
+        let options = |nodes| PowerLossOptions { nodes, torn: Choice::one(self.torn), lasts: None };
+        nodes.map(|nodes| FaultOptions::PowerLoss(options(nodes))).into_iter().collect()
+    }
 }
 
 #[cfg(test)]

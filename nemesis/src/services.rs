@@ -183,6 +183,11 @@ impl<E: ServiceEffect> Symbolic for ServiceFault<E> {
     fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
         if self.effect.is_drawn() { None } else { Some(self.effect.options(self.nodes.written(of)?)) }
     }
+
+    fn as_options(&self, bound: &ResolvedFault) -> Vec<FaultOptions> {
+        let nodes = self.nodes.written(Written::Bound(bound));
+        nodes.map(|nodes| self.effect.options(nodes)).into_iter().collect()
+    }
 }
 
 fn spaced(words: &str) -> String {

@@ -289,6 +289,140 @@ fn a_fault_that_can_never_come_is_refused_with_what_to_do() {
     }
 }
 
+/// What `plan` says of these lines under `nemesis`, which it refuses.
+fn said(nemesis: &str) -> String {
+    let output = Scene::new(&(PLAN.replace("time: 10s", "time: 60s") + "nemesis:\n  " + nemesis + "\n"))
+        .run(&["plan", "plan.yaml"]);
+    assert_eq!(output.code, 254, "{nemesis}: {output:?}");
+    output.stderr
+}
+
+#[test]
+fn a_mistake_of_a_fault_has_its_place_and_the_name_that_was_meant() {
+    for (nemesis, place, under, meant) in [
+        (
+            "faults: [{pause: {}}, {kill: {nodes: laeder}}]",
+            "faults[1]`: kill: nodes: laeder is neither",
+            "laeder",
+            "leader",
+        ),
+        (
+            "faults: [{kill: {nodes: {node: leader}}}]",
+            "faults[0]`: kill: nodes: no node is called leader (n1, n2, n3)",
+            "{node",
+            "",
+        ),
+        ("faults: [{kill: {process: etdc}}]", "faults[0]`: kill: process: etdc is no process", "etdc", "etcd"),
+        (
+            "faults: [{partition: {ports: peeer}}]",
+            "faults[0]`: partition: ports: the recipe has no port role peeer",
+            "peeer",
+            "peer",
+        ),
+        (
+            "faults: [{own: {name: laeve}}]",
+            "faults[0]`: own: name: the recipe defines no fault laeve",
+            "laeve",
+            "leave",
+        ),
+        (
+            "faults: [{own: {name: other-version}}]",
+            "faults[0]`: own: name: the recipe leaves out its fault other-version: it is there where `{{ options.other_version != 'none' }}`: \
+             the option other_version is \"none\"; set `options: {etcd: {other_version: ..}}`, which takes none, debian or 3.5.1",
+            "other-version",
+            "",
+        ),
+        (
+            "faults: [{own: {name: x, begin: 'true', prove: '{{ nope }}', heal: 'true', healed: 'true'}}]",
+            "faults[0]`: own: prove: faults: x: prove[0], its line 1 (`{{ nope }}`): undefined value",
+            "'{{ nope }}'",
+            "",
+        ),
+        (
+            "faults: [{own: {name: x, begin: '{% if false %}x{% endif %}', prove: a, heal: a, healed: a}}]",
+            "faults[0]`: own: begin: the command is empty with these options",
+            "'{% if",
+            "",
+        ),
+        (
+            "faults: [{own: {name: x, begin: a, prove: a, heal: a, healed: ''}}]",
+            "faults[0]`: own: healed: the command is empty",
+            "''",
+            "",
+        ),
+        (
+            "schedule: [{id: a, at: 9s, kill: {nodes: folower}}]",
+            "schedule[0]`: fault a: kill: nodes: folower is",
+            "folower",
+            "follower",
+        ),
+        (
+            "schedule: [{id: kill-n1, at: 9s, kill: {}}, {id: b, when: {fault: kil-n1}, pause: {}}]",
+            "schedule[1]`: fault b: when: fault: no fault of the schedule is called kil-n1",
+            "kil-n1",
+            "kill-n1",
+        ),
+        (
+            "schedule: [{id: cut, at: 9s, kill: {}}, {id: b, at: 20s, pause: {nodes: {same_as: cutt.leader}}}]",
+            "schedule[1]`: fault b: same_as: no fault of the schedule is called cutt",
+            "{same_as",
+            "cut",
+        ),
+        (
+            "schedule: [{id: a, when: {role: leadr}, kill: {}}]",
+            "schedule[0]`: fault a: when: role: the recipe of etcd names no role leadr",
+            "leadr",
+            "leader",
+        ),
+        (
+            "schedule: [{id: a, at: 9s, power-loss: {torn: 200}}]",
+            "schedule[0]`: fault a: power-loss: torn: 200",
+            "200",
+            "",
+        ),
+        ("schedule: [{id: a, at: 2m, kill: {}}]", "schedule[0]`: fault a cannot come: it would end", "{id", ""),
+    ] {
+        let said = said(nemesis);
+        assert!(said.contains(&format!("`nemesis.{place}")), "{place}: {said}");
+        let column =
+            said.lines().find_map(|line| line.split_once("--> plan.yaml:")?.1.split_once(':')?.1.parse::<usize>().ok());
+        let column = column.unwrap_or_else(|| panic!("no line: {said}"));
+        let line: String = format!("  {nemesis}").chars().skip(column - 1).collect();
+        assert!(line.starts_with(under) || line.starts_with('['), "{under}: {said}");
+        assert!(meant.is_empty() || said.contains(&format!("did you mean `{meant}`?")), "{meant}: {said}");
+    }
+    let role = said("schedule: [{id: a, at: 9s, kill: {}}, {id: b, at: 20s, kill: {nodes: {same_as: a.leadr}}}]");
+    assert!(role.contains("unknown name `leadr`") && role.contains("did you mean `leader`?"), "{role}");
+    let plan = PLAN.replace("time: 10s", "time: 60s") + "nemesis: {faults: [kill]}\n";
+    let flag = Scene::new(&plan).run(&["plan", "plan.yaml", "--set", "nemesis.faults.0.kill.nodes=on"]);
+    assert!(flag.code == 254 && flag.stderr.contains("--> --set nemesis.faults.0.kill.nodes=on"), "{flag:?}");
+}
+
+#[test]
+fn a_fault_that_stands_exactly_obeys_the_rules_of_its_kind() {
+    let exactly = |fault: &str| {
+        let nodes = "nodes: {aim: n1, count: 1, order: {positions: [0, 1, 2], leader_first: false}}";
+        said(&format!("schedule: [{{id: a, at: 9s, exactly: {{{}}}}}]", fault.replace("NODES", nodes)))
+    };
+    for (fault, part) in [
+        ("power-loss: {NODES, torn: 200, seed: 1}", "power-loss: torn: 200: a chance in percent is at most 100"),
+        (
+            "clock: {NODES, skew: {jump: {by_ms: 0}}}",
+            "clock: a clock skew of less than 1ms or 1ppm would change nothing",
+        ),
+        ("clock: {NODES, skew: {strobe: {by_ms: 5, period_ms: 0}}}", "clock: strobe: a period below 1ms"),
+        (
+            "packet: {NODES, direction: both, effect: {loss: {permille: 2000}}}",
+            "packet: loss: 1 to 100 percent, not 200",
+        ),
+        ("kill: {NODES, effect: {signal: term, grace: 1m}}", "kill: grace: 1m is not shorter than the duration 6s"),
+        ("restart: {NODES, effect: {every: 1ms}}", "restart: every: 1ms is too short"),
+    ] {
+        let said = exactly(fault);
+        assert!(said.contains(&format!("`nemesis.schedule[0]`: fault a: exactly: {part}")), "{fault}: {said}");
+    }
+}
+
 #[test]
 fn a_lab_that_is_not_up_and_a_plan_that_is_no_file_are_refused_by_all() {
     refused_by_all(&Scene::new(&PLAN.replace("{lab: 3}", "{lab: nosuch}")), "no lab named nosuch is up");
