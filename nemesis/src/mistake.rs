@@ -53,6 +53,11 @@ impl fmt::Display for FaultPlace<'_> {
 }
 
 impl FaultPlace<'_> {
+    /// Whether it is a fault of a schedule.
+    pub fn is_scheduled(&self) -> bool {
+        self.id.is_some()
+    }
+
     /// A mistake of its options. Keys at the begin of the sentence (`nodes: n9 is no node`) lead to its place.
     pub fn mistake(&self, sentence: impl AsRef<str>) -> FaultMistake {
         let sentence = sentence.as_ref();

@@ -335,6 +335,11 @@ macro_rules! faults {
                 match self { $(FaultOptions::$variant(options) => options.named_nodes(),)* }
             }
 
+            /// The choices of nodes in its options.
+            pub(crate) fn aims(&self) -> Vec<Aim> {
+                match self { $(FaultOptions::$variant(options) => options.aims(),)* }
+            }
+
             /// The process of the recipe in its options.
             pub fn named_process(&self) -> Option<String> {
                 match self { $(FaultOptions::$variant(options) => options.named_process(),)* }

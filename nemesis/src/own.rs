@@ -91,6 +91,16 @@ impl OwnOptions {
         [("begin", &self.begin), ("prove", &self.prove), ("heal", &self.heal), ("healed", &self.healed)]
     }
 
+    /// The most nodes of this many that one fault takes at the same time. `together`: a list of nodes means all of them.
+    pub fn most_at_once(&self, nodes: usize, together: bool) -> usize {
+        let each = self.nodes.items().iter().map(|aim| aim.most(nodes));
+        match (self.rolling, together) {
+            (true, _) => 1,
+            (false, true) => each.sum::<usize>().min(nodes),
+            (false, false) => each.max().unwrap_or(1),
+        }
+    }
+
     /// Whether the plan defines it here; else the recipe does.
     pub fn is_defined_here(&self) -> bool {
         self.commands().iter().any(|(_, command)| command.is_some())
@@ -255,6 +265,10 @@ impl FaultDefinition for OwnOptions {
 
     fn custom_name(&self) -> Option<&str> {
         Some(&self.name)
+    }
+
+    fn silences_all(&self) -> bool {
+        !self.rolling && self.nodes.items().iter().any(Aim::may_be_all)
     }
 
     fn nodes_mut(&mut self) -> Option<&mut Choice<Aim>> {

@@ -29,6 +29,7 @@ pub use exec::{ExecTarget, resolve_exec_nodes};
 pub use options::{ExecNode, ExecOptions, SshOptions};
 pub use session::{AgentHello, ConnectOptions, Session};
 pub use sessions::Cluster;
+pub use target::DIR as NODE_DIR;
 pub use target::{Secret, SshTarget, resolve_nodes};
 pub use transfer::{CommandOutput, download, run, run_command, upload};
 

@@ -17,8 +17,7 @@ use dsfuzz_nemesis::budget::Budget;
 use dsfuzz_nemesis::protocol::OwnCommands;
 use dsfuzz_nemesis::swarm::Swarm;
 use dsfuzz_nemesis::{
-    BoundFault, ClusterShape, ClusterView, FaultOptions, IN_FORCE_MIN, Members, NemesisOptions, NodeView, Span,
-    Timetable,
+    BoundFault, ClusterShape, ClusterView, FaultOptions, Members, NemesisOptions, NodeView, Span, Timetable,
 };
 use dsfuzz_workloads::WorkloadOptions;
 use std::net::Ipv4Addr;
@@ -149,17 +148,10 @@ pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
     let nodes = nodes(plan).unwrap_or_default();
     let mut warnings = timetable(&without_swarm(plan), target, 0, &nodes).warnings;
     warnings.extend(damaged_minority(plan));
-    warnings.extend(short_faults(plan));
+    warnings.extend(plan.nemesis.iter().flat_map(|nemesis| faults::warnings(plan, nemesis, target, &nodes)));
     warnings.extend(few_calls(plan));
     warnings.extend(long_deadline(plan));
     warnings.extend(faster_than_slots(plan));
-    let faults = plan.nemesis.iter().flat_map(|nemesis| nemesis.all_faults());
-    warnings.extend(faults.map(|(fault, _)| fault).filter(|fault| fault.silences_all()).map(|fault| {
-        format!(
-            "{}: its nodes may be all, which leaves no node to answer: evidence asks for calls that are Ok before it and after its heal",
-            fault.facts().name
-        )
-    }));
     let blind = plan.all_workloads();
     warnings.extend(blind.filter_map(|workload| {
         Some(format!("{}: {}; the run can only be unknown or invalid", workload.name(), workload.blind()?))
@@ -181,11 +173,7 @@ fn without_swarm(plan: &Plan) -> Plan {
 /// The note about drawn faults that damage files: they do so on a minority.
 fn damaged_minority(plan: &Plan) -> Option<String> {
     let nemesis = plan.nemesis.as_ref().filter(|nemesis| nemesis.budget == Budget::Quorum)?;
-    let damages = |fault: &FaultOptions| match fault {
-        FaultOptions::Disk(disk) => disk.effect.items().iter().any(|effect| effect.damages_files()),
-        _ => false,
-    };
-    nemesis.faults.iter().any(damages).then(|| {
+    nemesis.faults.iter().any(FaultOptions::damages_files).then(|| {
         "disk: over the whole run files are damaged on a minority of the nodes, so that a majority keeps its own; \
          `nemesis: {budget: none}` draws whatever comes"
             .to_owned()
@@ -214,21 +202,6 @@ fn no_safety(plan: &Plan) -> Option<String> {
         if names.len() == 1 { "does" } else { "do" },
         fitting.join(", ")
     ))
-}
-
-/// The warning about faults that end before they count as evidence.
-fn short_faults(plan: &Plan) -> impl Iterator<Item = String> {
-    // A fault is proven, and proven again, within its duration.
-    let enough = Span(2 * IN_FORCE_MIN);
-    let faults = plan.nemesis.iter().flat_map(|nemesis| nemesis.all_faults());
-    faults.filter(move |(_, lasts)| *lasts < enough).map(move |(fault, lasts)| {
-        format!(
-            "{}: a fault of {lasts} proves too little: evidence counts faults that are proven to be in force for {} or \
-             longer; `for: {enough}` or longer will do",
-            fault.facts().name,
-            Span(IN_FORCE_MIN)
-        )
-    })
 }
 
 /// Fewer clients than nodes.

@@ -469,7 +469,7 @@ impl Filler<'_> {
 
     fn faults(&self) -> Result<BTreeMap<String, OwnCommands>, TargetError> {
         let of_recipe = self.target.recipes_faults().map(|fault| {
-            self.fault(fault, |key, error| match error {
+            self.fault(fault, &format!("faults: {}: ", fault.name), |key, error| match error {
                 None => {
                     self.wrong(&format!("faults: {}: {key}", fault.name), "the command is empty with these options")
                 }
@@ -477,10 +477,10 @@ impl Filler<'_> {
             })
         });
         let of_plan = self.target.plans_faults().map(|fault| {
-            self.fault(fault, |key, error| {
+            self.fault(fault, "", |key, error| {
                 let message = match error {
                     None => format!("{key}: the command is empty with these options"),
-                    Some(TargetError::Recipe { place, message, .. }) => format!("{key}: {place}{message}"),
+                    Some(TargetError::Recipe { message, .. }) => format!("{key}: {message}"),
                     Some(error) => return error,
                 };
                 TargetError::PlansFault { name: fault.name.clone(), message }
@@ -489,14 +489,15 @@ impl Filler<'_> {
         of_recipe.chain(of_plan).collect()
     }
 
-    /// The commands of a fault. `wrong`: the error of the command under a key, from that of its text; none: it is empty.
+    /// The commands of a fault. `whose`: what stands before their keys in errors. `wrong`: the error of the command under a key, from that of its text; none: it is empty.
     fn fault(
         &self,
         fault: &recipe::OwnFault,
+        whose: &str,
         wrong: impl Fn(&str, Option<TargetError>) -> TargetError,
     ) -> Result<(String, OwnCommands), TargetError> {
         let command = |key: &str, argv: &recipe::Argv| {
-            let place = format!("faults: {}: {key}", fault.name);
+            let place = format!("{whose}{key}");
             let argv = self.scope.argv(&place, argv).map_err(|error| wrong(key, Some(error)))?;
             if argv.first().is_none_or(|program| program.trim().is_empty()) {
                 return Err(wrong(key, None));

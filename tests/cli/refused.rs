@@ -181,7 +181,10 @@ fn a_dry_run_names_the_checkers_that_are_asked_and_what_evidence_asks() {
     ] {
         assert!(output.stdout.contains(part), "{part}: {output:?}");
     }
-    assert!(output.stderr.contains("kill: its nodes may be all, which leaves no node to answer"), "{output:?}");
+    assert!(
+        output.stderr.contains("`nemesis.faults[0]`: kill: it may take every node, and then none answers"),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -334,7 +337,7 @@ fn a_mistake_of_a_fault_has_its_place_and_the_name_that_was_meant() {
         ),
         (
             "faults: [{own: {name: x, begin: 'true', prove: '{{ nope }}', heal: 'true', healed: 'true'}}]",
-            "faults[0]`: own: prove: faults: x: prove[0], its line 1 (`{{ nope }}`): undefined value",
+            "faults[0]`: own: prove: undefined value (in prove[0]:1); a text may use node",
             "'{{ nope }}'",
             "",
         ),
@@ -364,8 +367,8 @@ fn a_mistake_of_a_fault_has_its_place_and_the_name_that_was_meant() {
         ),
         (
             "schedule: [{id: cut, at: 9s, kill: {}}, {id: b, at: 20s, pause: {nodes: {same_as: cutt.leader}}}]",
-            "schedule[1]`: fault b: same_as: no fault of the schedule is called cutt",
-            "{same_as",
+            "schedule[1]`: fault b: pause: nodes: same_as: no fault of the schedule is called cutt",
+            "cutt",
             "cut",
         ),
         (
@@ -396,6 +399,66 @@ fn a_mistake_of_a_fault_has_its_place_and_the_name_that_was_meant() {
     let plan = PLAN.replace("time: 10s", "time: 60s") + "nemesis: {faults: [kill]}\n";
     let flag = Scene::new(&plan).run(&["plan", "plan.yaml", "--set", "nemesis.faults.0.kill.nodes=on"]);
     assert!(flag.code == 254 && flag.stderr.contains("--> --set nemesis.faults.0.kill.nodes=on"), "{flag:?}");
+}
+
+#[test]
+fn a_fault_that_cannot_take_its_nodes_or_cannot_come_is_refused() {
+    for (nemesis, part) in [
+        (
+            "faults: [{own: {name: leave, nodes: all}}]",
+            "faults[0]`: own: nodes: leave takes at most 1 of 3 nodes at the same time, and this aim up to 3",
+        ),
+        (
+            "schedule: [{id: a, at: 9s, own: {name: join, nodes: [n1, n2]}}]",
+            "schedule[0]`: fault a: own: nodes: join takes at most 1 of 3",
+        ),
+        (
+            "faults: [{kill: {nodes: {first: 5, of: [n1, n2]}}}]",
+            "faults[0]`: kill: nodes: first: 5 nodes are asked for, and `of` names 2",
+        ),
+        (
+            "faults: [{kill: {nodes: {first: 2, of: [n1, n1]}}}]",
+            "kill: nodes: first: 2 nodes are asked for, and `of` names 1",
+        ),
+        ("faults: [{partition: {cut: [spare, spare]}}]", "faults[0]`: partition: cut: spare: an earlier side"),
+        (
+            "faults: [{partition: {cut: [one, n1]}}]",
+            "at least with some of its draws: name nodes that are on no other side, or write `others`",
+        ),
+        (
+            "schedule: [{id: a, at: 9s, partition: {cut: [leader, followers, others]}}]",
+            "schedule[0]`: fault a: partition: cut: others: no node is left, whichever node leads",
+        ),
+        (
+            "schedule: [{id: a, when: {ok: 100000000}, kill: {}}]",
+            "schedule[0]`: fault a: when: ok: 100000000 calls are asked for, and the load makes at most",
+        ),
+    ] {
+        let said = said(nemesis);
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let accepted = |nemesis: &str| {
+        let plan = PLAN.replace("time: 10s", "time: 120s") + "nemesis:\n  " + nemesis + "\n";
+        let output = Scene::new(&plan).run(&["plan", "plan.yaml"]);
+        assert_eq!(output.code, 0, "{nemesis}: {output:?}");
+        output.stderr
+    };
+    for rolling in ["{name: replace, nodes: all, rolling: true, for: 40s}", "{name: leave, nodes: minority}"] {
+        let said = accepted(&format!("faults: [{{own: {rolling}}}]"));
+        assert!(!said.contains("every node"), "{said}");
+    }
+    for (nemesis, part) in [
+        (
+            "faults: [{partition: {cut: [leader, n1]}}]",
+            "`nemesis.faults[0]`: partition: cut: n1: an earlier side of the cut has these nodes already, depending on which node leads",
+        ),
+        ("{overlap: 3, faults: [kill]}", "`nemesis.overlap`: faults of one kind never overlap"),
+        ("{quiet: {every: 10m, for: 10s}, faults: [kill]}", "`nemesis.quiet`: its first stretch begins 9m 50s after"),
+        ("{recovery: {within: 20s}, faults: [kill]}", "`nemesis.recovery`: within: 20s is longer than `every` (10s)"),
+    ] {
+        let said = accepted(nemesis);
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@ use super::{Begin, ScheduledFault, ScheduledKind, Trigger, TriggerStep};
 use crate::aim::{BoundRole, SameAs, aim_words, unknown_node};
 use crate::mistake::{FaultMistake, PlacedFault};
 use crate::options::{FaultOptions, NemesisOptions};
+use crate::partition::Emptied;
 use dsfuzz_span::Span;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,6 +20,11 @@ impl NemesisOptions {
                 let known = nodes.iter().cloned().chain(aim_words().map(str::to_owned));
                 mistakes.push(place.mistake(sentence).unknown(&name, known));
             }
+            let aims = options.aims().into_iter().filter_map(|aim| aim.mistake(nodes.len()));
+            mistakes.extend(aims.map(|sentence| place.mistake(sentence)));
+            if let Some(Emptied::Always(sentence)) = emptied(options, nodes) {
+                mistakes.push(place.mistake(sentence));
+            }
             if self.schedule.is_empty() {
                 mistakes.extend(
                     options.named_faults().into_iter().map(|id| {
@@ -28,6 +34,15 @@ impl NemesisOptions {
             }
         }
         mistakes
+    }
+
+    /// What may keep faults from the nodes that they are aimed at, on nodes of these names, one sentence each with its place.
+    pub fn aim_warnings(&self, nodes: &[String]) -> Vec<String> {
+        let warning = |PlacedFault { place, options, .. }: PlacedFault<'_>| match emptied(options, nodes)? {
+            Emptied::WithRoles(sentence) => Some(format!("`{place}`: {}", place.mistake(sentence).message)),
+            Emptied::Always(_) => None,
+        };
+        self.placed().filter_map(warning).collect()
     }
 
     /// The mistakes of the entries of the schedule on nodes of these names.
@@ -73,15 +88,18 @@ impl NemesisOptions {
     /// Why the nodes of `same_as` are not known to the entry at this position.
     fn same_as_mistakes(&self, position: usize) -> Vec<FaultMistake> {
         let (schedule, place) = (&self.schedule, self.entry_place(position));
+        let key = if schedule[position].fault.facts().name == "partition" { "cut" } else { "nodes" };
         let named = schedule[position].fault.options().map(FaultOptions::named_faults).unwrap_or_default();
         let same_as = named.iter().filter_map(|named| SameAs::parse(named).ok());
         let ids: Vec<&str> = schedule.iter().map(|entry| entry.id.as_str()).collect();
         let mistake = |same: SameAs| match ids.contains(&same.fault.as_str()) {
-            true => same_as_mistake(schedule, position, &same, self.lasts).map(|why| place.entry_mistake(why)),
+            true => {
+                same_as_mistake(schedule, position, &same, self.lasts).map(|why| place.mistake(format!("{key}: {why}")))
+            }
             false => {
                 let sentence =
-                    format!("same_as: no fault of the schedule is called {} ({})", same.fault, ids.join(", "));
-                Some(place.entry_mistake(sentence).unknown(&same.fault, ids.iter().copied()))
+                    format!("{key}: same_as: no fault of the schedule is called {} ({})", same.fault, ids.join(", "));
+                Some(place.mistake(sentence).unknown(&same.fault, ids.iter().copied()))
             }
         };
         same_as.filter_map(mistake).collect()
@@ -96,6 +114,13 @@ impl NemesisOptions {
         };
         late.map(mistake).collect()
     }
+}
+
+/// How the cut of a partition can be left without a node. What names no node, and sides that meet, are mistakes of their own.
+fn emptied(options: &FaultOptions, nodes: &[String]) -> Option<Emptied> {
+    let FaultOptions::Partition(partition) = options else { return None };
+    let known = options.named_nodes().iter().all(|name| nodes.contains(name));
+    (known && options.draws(nodes.len()).is_ok()).then(|| partition.emptied(nodes)).flatten()
 }
 
 /// What a name means that is a fault's id: those nodes.

@@ -38,12 +38,6 @@ impl From<FaultMistake> for FitMistake {
 }
 
 impl FitMistake {
-    /// At these keys below `nemesis`.
-    pub(super) fn of_nemesis(keys: &[&str], message: String) -> FitMistake {
-        let part = std::iter::once(&"nemesis").chain(keys).map(|key| PathStep::Key((*key).to_owned())).collect();
-        FitMistake { part, keys: Vec::new(), message, help: None }
-    }
-
     /// The same with more words behind its message.
     #[must_use]
     pub(super) fn and(mut self, more: &str) -> FitMistake {

@@ -8,7 +8,7 @@ impl Stage {
     async fn schedule(&self, schedule: serde_json::Value) -> Vec<FaultOutcome> {
         let options: NemesisOptions = serde_json::from_value(json!({"schedule": schedule})).expect("options");
         let names = self.cluster.names();
-        assert_eq!(options.mistakes(&names), [""; 0]);
+        assert_eq!(options.mistakes(&names), []);
         let timetable = timetable(3, &options, shape(names.len(), 5), Duration::from_secs(45));
         assert_eq!(timetable.warnings, [""; 0]);
         self.executor.run(&timetable, Instant::now(), self.stop.subscribe()).await
