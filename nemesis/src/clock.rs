@@ -8,7 +8,7 @@ use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{ClusterView, NodeView, ResolvedFault, Unresolved};
-use crate::options::{FaultDefinition, FaultOptions, FaultSource, Symbolic, SymbolicFault};
+use crate::options::{FaultDefinition, FaultSource, Symbolic, SymbolicFault};
 use crate::protocol::{Injection, ability};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
@@ -235,19 +235,18 @@ impl ClockSkew {
         })
     }
 
-    /// The options of this skew, in either direction.
-    fn as_options(self) -> ClockOptions {
-        let none = ClockOptions::default();
-        let span = |by_ms: i64| Span::millis(by_ms.unsigned_abs());
+    /// The reason why no clock can have it.
+    fn mistake(self) -> Option<String> {
+        let far = |by_ms: i64| u128::from(by_ms.unsigned_abs()) > MILLIS_MAX;
         match self {
-            ClockSkew::Jump { by_ms } => ClockOptions { jump: Some(Choice::one(span(by_ms))), ..none },
-            ClockSkew::Strobe { by_ms, period_ms } => {
-                ClockOptions { strobe: Some(Strobe { by: span(by_ms), period: Span::millis(period_ms) }), ..none }
+            ClockSkew::Jump { by_ms } | ClockSkew::Strobe { by_ms, .. } if far(by_ms) => {
+                Some(format!("{by_ms} ms is more than a hundred years"))
             }
-            ClockSkew::Drift { rate_ppm } => {
-                ClockOptions { drift: Some(Choice::one(Rate::of_ppm(rate_ppm.unsigned_abs()))), ..none }
+            ClockSkew::Strobe { period_ms: 0, .. } => Some("strobe: a period below 1ms".to_owned()),
+            ClockSkew::Drift { rate_ppm } if rate_ppm.unsigned_abs() >= STANDSTILL_PPM.unsigned_abs() => {
+                Some(format!("drift: {rate_ppm} ppm; at most 99.9999%"))
             }
-            ClockSkew::Freeze => ClockOptions { freeze: true, ..none },
+            _ => None,
         }
     }
 
@@ -317,9 +316,8 @@ impl Symbolic for ClockFault {
         vec![&self.nodes]
     }
 
-    fn as_options(&self, _: &ResolvedFault) -> Vec<FaultOptions> {
-        let skews = std::iter::once(&self.skew).chain(&self.by_node);
-        skews.map(|skew| FaultOptions::Clock(skew.as_options())).collect()
+    fn mistakes(&self, _: &ResolvedFault, _: Span) -> Vec<String> {
+        std::iter::once(&self.skew).chain(&self.by_node).filter_map(|skew| skew.mistake()).collect()
     }
 
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {

@@ -281,6 +281,11 @@ impl Symbolic for DiskFault {
         self.nodes.resolve(view, FACTS.name, &format!("{}, ", self.kind.words()), |node| self.injection(node))
     }
 
+    fn mistakes(&self, _: &ResolvedFault, _: Span) -> Vec<String> {
+        let options = DiskOptions { effect: Choice::one(self.kind), ..DiskOptions::default() };
+        options.draws(1).err().into_iter().collect()
+    }
+
     fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
         // Options cannot say which calls fail and which bytes are damaged.
         let by_chance = match self.kind {
@@ -290,12 +295,6 @@ impl Symbolic for DiskFault {
         };
         let nodes = self.nodes.written(of).filter(|_| !by_chance)?;
         Some(FaultOptions::Disk(DiskOptions { effect: Choice::one(self.kind), nodes, lasts: None }))
-    }
-
-    fn as_options(&self, bound: &ResolvedFault) -> Vec<FaultOptions> {
-        let nodes = self.nodes.written(Written::Bound(bound));
-        let options = |nodes| DiskOptions { effect: Choice::one(self.kind), nodes, lasts: None };
-        nodes.map(|nodes| FaultOptions::Disk(options(nodes))).into_iter().collect()
     }
 }
 

@@ -6,6 +6,7 @@ use crate::budget::{Budget, Taken};
 use crate::choice::Choice;
 use crate::facts::{FaultFacts, Leaves, VerifiedBy};
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
+use crate::protocol::ability::NodeSize;
 use crate::quiet::QuietStretches;
 use crate::schedule::{ScheduledFault, ScheduledKind};
 use crate::swarm::Swarm;
@@ -218,6 +219,10 @@ pub(crate) trait FaultDefinition {
     fn more_needs(&self) -> Vec<&'static str> {
         Vec::new()
     }
+    /// What a node of this size cannot do for these options: the ability that carries the size, and a sentence.
+    fn beyond(&self, _: &NodeSize) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
     /// Options that do not fit each other, one sentence each.
     fn contradictions(&self) -> Vec<String> {
         Vec::new()
@@ -259,6 +264,16 @@ pub(crate) trait Symbolic {
     fn more_needs(&self) -> Vec<&'static str> {
         Vec::new()
     }
+    /// What a node of this size cannot do for it: the ability that carries the size, and a sentence.
+    fn beyond(&self, _: &NodeSize) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+    /// The mistakes of its values for a fault of this duration, one sentence each: those of the options that name it.
+    fn mistakes(&self, resolved: &ResolvedFault, lasts: Span) -> Vec<String> {
+        let Some(options) = self.written(Written::Bound(resolved)) else { return Vec::new() };
+        let drawn = options.draws(mistakes::NODES_ENOUGH).err();
+        options.mistakes(lasts).into_iter().chain(options.contradictions()).chain(drawn).collect()
+    }
     /// Aims it at the leader, if it may move the leadership and the plan left the choice of nodes open. Returns whether it did.
     fn turn_to_leader(&mut self) -> bool {
         false
@@ -273,10 +288,6 @@ pub(crate) trait Symbolic {
     /// The options that draw nothing else than this fault; none if no options do.
     fn written(&self, _: Written<'_>) -> Option<FaultOptions> {
         None
-    }
-    /// Options with its values, by which its kind judges them, whatever else they may draw.
-    fn as_options(&self, bound: &ResolvedFault) -> Vec<FaultOptions> {
-        self.written(Written::Bound(bound)).into_iter().collect()
     }
 }
 
@@ -375,6 +386,10 @@ macro_rules! faults {
                 connected && !self.port_roles().iter().any(|(option, _)| *option == "ports")
             }
 
+            fn beyond(&self, size: &NodeSize) -> Vec<(&'static str, String)> {
+                match self { $(FaultOptions::$variant(options) => options.beyond(size),)* }
+            }
+
             fn contradictions(&self) -> Vec<String> {
                 match self { $(FaultOptions::$variant(options) => options.contradictions(),)* }
             }
@@ -436,6 +451,14 @@ macro_rules! faults {
                 match self { $(SymbolicFault::$variant(fault) => fault.more_needs(),)* }
             }
 
+            fn beyond(&self, size: &NodeSize) -> Vec<(&'static str, String)> {
+                match self { $(SymbolicFault::$variant(fault) => fault.beyond(size),)* }
+            }
+
+            fn mistakes(&self, resolved: &ResolvedFault, lasts: Span) -> Vec<String> {
+                match self { $(SymbolicFault::$variant(fault) => fault.mistakes(resolved, lasts),)* }
+            }
+
             /// In symbols, the fault's name first.
             pub fn describe(&self) -> String {
                 match self { $(SymbolicFault::$variant(fault) => fault.describe(),)* }
@@ -458,10 +481,6 @@ macro_rules! faults {
 
             pub(crate) fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
                 match self { $(SymbolicFault::$variant(fault) => fault.written(of),)* }
-            }
-
-            pub(crate) fn as_options(&self, bound: &ResolvedFault) -> Vec<FaultOptions> {
-                match self { $(SymbolicFault::$variant(fault) => fault.as_options(bound),)* }
             }
 
             pub(crate) fn takes(&self, view: &ClusterView) -> Result<Taken, Unresolved> {

@@ -10,7 +10,7 @@ use crate::budget::Taken;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{ClusterView, Link, ResolvedFault, Unresolved, Verification, noted};
-use crate::options::{AgentPaths, FaultDefinition, FaultOptions, FaultSource, Symbolic, SymbolicFault};
+use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
 use crate::partition::{dropped, links, no_shared_address, role_ports};
 use crate::protocol::{Injection, PacketEffect, PacketMatch, ability};
 use dsfuzz_rng::Rng;
@@ -431,8 +431,9 @@ impl Symbolic for PacketFault {
         if self.link.is_some() { Vec::new() } else { vec![&self.nodes] }
     }
 
-    fn as_options(&self, _: &ResolvedFault) -> Vec<FaultOptions> {
-        exactly::options(self).map(FaultOptions::Packet).into_iter().collect()
+    fn mistakes(&self, resolved: &ResolvedFault, _: Span) -> Vec<String> {
+        let drawn = exactly::options(self).and_then(|options| options.draws(resolved.nodes.len().max(2)).err());
+        drawn.into_iter().collect()
     }
 
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {

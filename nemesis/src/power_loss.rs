@@ -118,16 +118,15 @@ impl Symbolic for PowerLossFault {
         })
     }
 
+    fn mistakes(&self, _: &ResolvedFault, _: Span) -> Vec<String> {
+        let options = PowerLossOptions { torn: Choice::one(self.torn), ..PowerLossOptions::default() };
+        options.draws(1).err().into_iter().collect()
+    }
+
     fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
         // Options cannot say which sectors survive.
         let nodes = self.nodes.written(of).filter(|_| self.torn == 0)?;
         Some(FaultOptions::PowerLoss(PowerLossOptions { nodes, ..PowerLossOptions::default() }))
-    }
-
-    fn as_options(&self, bound: &ResolvedFault) -> Vec<FaultOptions> {
-        let nodes = self.nodes.written(Written::Bound(bound));
-        let options = |nodes| PowerLossOptions { nodes, torn: Choice::one(self.torn), lasts: None };
-        nodes.map(|nodes| FaultOptions::PowerLoss(options(nodes))).into_iter().collect()
     }
 }
 

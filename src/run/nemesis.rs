@@ -271,10 +271,11 @@ impl Executor {
         let Injected { failed, late, said } = self.inject(id, &fault).await;
         let injected = failed.is_empty();
         let before = LookBefore { problems: [before.problems, failed].concat(), said, ..before };
-        self.prove(&log, (&fault, &open), before, decided, stop, outcome).await;
+        let end = (begun + planned.lasts.0).min(quiet_from);
+        self.prove(&log, (&fault, &open), before, (decided, begun, end), stop, outcome).await;
         let lasts = match injected {
             true => {
-                wait((begun + planned.lasts.0).min(quiet_from), stop).await;
+                wait(end, stop).await;
                 begun.elapsed().min(quiet_from.saturating_duration_since(begun)).max(SHORTEST)
             }
             false => planned.lasts.0,
@@ -367,7 +368,7 @@ impl Executor {
             .injections
             .iter()
             .map(|(node, injection)| (node.clone(), Request::Inject { fault: id, injection: injection.clone() }));
-        let tells = fault.injections.iter().any(|(_, injection)| matches!(injection, Injection::Own { .. }));
+        let tells = is_custom(fault);
         let mut injected = Injected::default();
         for (node, answer) in everywhere(&self.remotes, asks.collect(), self.limits_of(fault).inject).await {
             match answer {
@@ -386,22 +387,31 @@ impl Executor {
         injected
     }
 
-    /// Verifies after the injections, and records whether the fault is in force, with these earlier problems.
+    /// Verifies after the injections, and records whether the fault is in force, with these earlier problems. The time for the proof of
+    /// a custom fault is part of its duration, which is over at `end`.
     async fn prove(
         &self,
         log: &FaultLog<'_>,
         (fault, open): (&ResolvedFault, &OpenPaths),
         before: LookBefore,
-        decided: Instant,
+        (decided, begun, end): (Instant, Instant, Instant),
         stop: &mut watch::Receiver<bool>,
         outcome: &mut FaultOutcome,
     ) {
         let injected = before.problems.is_empty();
-        let verified = if injected {
+        let left = end.saturating_duration_since(Instant::now());
+        let deadline = match is_custom(fault) {
+            true => self.limits_of(fault).prove.min(left),
+            false => self.limits.prove + grace(fault),
+        };
+        let verified = if injected && deadline.is_zero() {
+            let took_ms = millis(begun.elapsed());
+            Err(vec![format!("no time was left to prove it: `begin` took {took_ms} ms, so make `for` longer")])
+        } else if injected {
             tokio::select! {
                 biased;
                 () = stopped(stop) => Err(vec!["stopped before it was proven".to_owned()]),
-                verified = self.verify(log.id(), (fault, open), CountedFrom::Injection, self.limits.prove + grace(fault)) => verified,
+                verified = self.verify(log.id(), (fault, open), CountedFrom::Injection, deadline) => verified,
             }
         } else {
             Err(before.problems)
@@ -448,6 +458,11 @@ impl Executor {
         let kills = fault.injections.iter().any(|(_, injection)| injection.kills_all());
         (kills && self.runs_again(fault).await).then_some(FaultProblem::RunsAgain)
     }
+}
+
+/// Whether commands of the recipe or the plan make the fault.
+fn is_custom(fault: &ResolvedFault) -> bool {
+    fault.injections.iter().any(|(_, injection)| matches!(injection, Injection::Own { .. }))
 }
 
 /// How long after its injections a fault may still take to be in force.

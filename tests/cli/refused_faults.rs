@@ -178,10 +178,7 @@ fn a_fault_that_stands_exactly_obeys_the_rules_of_its_kind() {
     };
     for (fault, part) in [
         ("power-loss: {NODES, torn: 200, seed: 1}", "power-loss: torn: 200: a chance in percent is at most 100"),
-        (
-            "clock: {NODES, skew: {jump: {by_ms: 0}}}",
-            "clock: a clock skew of less than 1ms or 1ppm would change nothing",
-        ),
+        ("clock: {NODES, skew: {drift: {rate_ppm: 2000000}}}", "clock: drift: 2000000 ppm; at most 99.9999%"),
         ("clock: {NODES, skew: {strobe: {by_ms: 5, period_ms: 0}}}", "clock: strobe: a period below 1ms"),
         (
             "packet: {NODES, direction: both, effect: {loss: {permille: 2000}}}",

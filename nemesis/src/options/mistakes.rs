@@ -3,11 +3,12 @@ use super::{FaultOptions, NemesisOptions, SymbolicFault};
 use crate::facts::FaultFacts;
 use crate::fault::ClusterView;
 use crate::mistake::{FaultMistake, FaultPlace, PlacedFault};
+use crate::protocol::ability::NodeSize;
 use crate::schedule::Begin;
 use dsfuzz_span::Span;
 
 /// A number of nodes on which every fault can be drawn whose values are right.
-const NODES_ENOUGH: usize = 1000;
+pub(super) const NODES_ENOUGH: usize = 1000;
 
 impl NemesisOptions {
     /// The mistakes of the options of single faults: values out of range, and durations that do not fit. Every kind checks its values
@@ -77,28 +78,25 @@ impl NemesisOptions {
         all.flat_map(|(facts, needs)| needs.into_iter().map(move |need| (facts, need))).collect()
     }
 
-    /// The mistakes of faults that stand `exactly` in the schedule: what cannot be bound in a view with every node of the plan, in which
-    /// every role is taken and every other fault is bound; and what its kind refuses as options.
-    pub fn exact_mistakes(&self, view: &ClusterView) -> Vec<FaultMistake> {
-        let wrong = |(place, fault, lasts): (FaultPlace<'_>, &SymbolicFault, Span)| {
-            let name = fault.facts().name;
-            let sentences = match fault.resolve(view) {
-                Err(why) => vec![why.to_string()],
-                Ok(bound) => {
-                    let options = fault.as_options(&bound).into_iter();
-                    options.flat_map(|options| options.refusals(view.nodes.len(), lasts)).collect()
-                }
-            };
-            sentences.into_iter().map(|sentence| place.mistake(format!("{name}: {sentence}"))).collect::<Vec<_>>()
-        };
-        self.placed_exactly().flat_map(wrong).collect()
+    /// What a node of this size cannot do for the faults: the kind, the ability that carries the size, and a sentence.
+    pub fn beyond(&self, size: &NodeSize) -> Vec<(&'static FaultFacts, &'static str, String)> {
+        let options = self.all_faults().map(|(fault, _)| (fault.facts(), fault.beyond(size)));
+        let exact = self.placed_exactly().map(|(_, fault, _)| (fault.facts(), fault.beyond(size)));
+        let all = options.chain(exact);
+        all.flat_map(|(facts, all)| all.into_iter().map(move |(need, why)| (facts, need, why))).collect()
     }
-}
 
-impl FaultOptions {
-    /// What its kind refuses on this number of nodes, for a fault of this duration, one sentence each.
-    fn refusals(&self, nodes: usize, lasts: Span) -> Vec<String> {
-        let drawn = self.draws(nodes).err();
-        drawn.into_iter().chain(self.mistakes(lasts)).chain(self.contradictions()).collect()
+    /// The mistakes of faults that stand `exactly` in the schedule: values out of range, and what cannot be bound in a view with every
+    /// node of the plan, in which every role is taken and every other fault is bound.
+    pub fn exact_mistakes(&self, view: &ClusterView) -> Vec<FaultMistake> {
+        let of = |(place, fault, lasts): (FaultPlace<'_>, &SymbolicFault, Span)| {
+            let wrong = match fault.resolve(view) {
+                Ok(resolved) => fault.mistakes(&resolved, lasts),
+                Err(why) => vec![why.to_string()],
+            };
+            let kind = fault.facts().name;
+            wrong.into_iter().map(|why| place.mistake(format!("{kind}: {why}"))).collect::<Vec<_>>()
+        };
+        self.placed_exactly().flat_map(of).collect()
     }
 }
