@@ -354,18 +354,18 @@ macro_rules! faults {
                 match self { $(FaultOptions::$variant(options) => options.named_nodes(),)* }
             }
 
+            /// The choices of nodes in its options.
+            pub(crate) fn aims(&self) -> Vec<Aim> {
+                match self { $(FaultOptions::$variant(options) => options.aims(),)* }
+            }
+
             /// The process of the recipe in its options.
             pub fn named_process(&self) -> Option<String> {
                 match self { $(FaultOptions::$variant(options) => options.named_process(),)* }
             }
 
-            fn mistakes(&self, lasts: Span) -> Vec<String> {
+            pub(crate) fn mistakes(&self, lasts: Span) -> Vec<String> {
                 match self { $(FaultOptions::$variant(options) => FaultDefinition::mistakes(options, lasts),)* }
-            }
-
-            /// Whether its options do not fit this duration.
-            pub(crate) fn has_mistakes(&self, lasts: Span) -> bool {
-                !self.mistakes(lasts).is_empty()
             }
 
             /// Whether it may silence every node at once.
@@ -463,7 +463,7 @@ macro_rules! faults {
                 match self { $(SymbolicFault::$variant(fault) => fault.beyond(size),)* }
             }
 
-            fn mistakes(&self, resolved: &ResolvedFault, lasts: Span) -> Vec<String> {
+            pub(crate) fn mistakes(&self, resolved: &ResolvedFault, lasts: Span) -> Vec<String> {
                 match self { $(SymbolicFault::$variant(fault) => fault.mistakes(resolved, lasts),)* }
             }
 

@@ -538,7 +538,8 @@ mod tests {
         let named = options(json!({"faults": [
             {"kill": {"nodes": ["one", "leader"]}}, {"partition": {}}, {"partition": {"shape": "isolate-leader"}}
         ]}));
-        assert_eq!(named.aimed_at_leader(), ["kill: nodes: leader", "partition: shape: isolate-leader"]);
+        let said: Vec<String> = named.aimed_at_leader().into_iter().map(|mistake| mistake.message).collect();
+        assert_eq!(said, ["kill: nodes: leader", "partition: shape: isolate-leader"]);
     }
 
     #[test]

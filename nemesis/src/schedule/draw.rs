@@ -78,8 +78,12 @@ pub fn measured(
     quiet_from: Duration,
 ) -> ScheduledFault {
     let whole_ms = |time: Duration| Span::millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    let fault = written(planned, Written::Bound(fault));
-    let cut_short = fault.options().is_some_and(|options| options.has_mistakes(whole_ms(lasts)));
+    let bound = written(planned, Written::Bound(fault));
+    let mistakes = match &bound {
+        ScheduledKind::Options(options) => options.mistakes(whole_ms(lasts)),
+        ScheduledKind::Exactly(exactly) => exactly.mistakes(fault, whole_ms(lasts)),
+    };
+    let cut_short = !mistakes.is_empty();
     let lasts = whole_ms(if cut_short { planned.lasts.0 } else { lasts });
     ScheduledFault {
         id: planned.name(),
@@ -87,7 +91,7 @@ pub fn measured(
         wait: None,
         lasts: Some(lasts),
         unless_by: None,
-        fault,
+        fault: bound,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Every fault that began can be planned again as it was measured: in time, too late, cut short, of any kind.
 use super::*;
+use crate::own::RecipeFaults;
 use crate::protocol::OwnCommands;
 use dsfuzz_rng::Rng;
 
@@ -50,16 +51,16 @@ fn whole(nodes: usize, leaders: &[&str]) -> ClusterView {
 fn refused(options: &NemesisOptions, view: &ClusterView, quiet_from: Duration) -> Vec<String> {
     let names: Vec<String> = view.names().map(str::to_owned).collect();
     let roles = ["peer".to_owned(), "client".to_owned()];
-    [
+    let mistakes = [
         options.option_mistakes(),
         options.time_mistakes(Span(quiet_from)),
         options.process_mistakes(&["db".to_owned()]),
         options.mistakes(&names),
         options.role_mistakes(&roles),
-        options.own_mistakes(&["recipes"]),
+        options.own_mistakes(RecipeFaults { has: &["recipes"], lacks: &[] }),
         options.exact_mistakes(view),
-    ]
-    .concat()
+    ];
+    mistakes.concat().into_iter().map(|mistake| mistake.message).collect()
 }
 
 #[test]
@@ -116,9 +117,9 @@ fn a_schedule_has_the_commands_of_its_custom_faults() {
             .expect("read");
     let again =
         |schedule: &[ScheduledFault]| NemesisOptions { schedule: schedule.to_vec(), ..NemesisOptions::default() };
-    assert!(again(&schedule).own_mistakes(&[])[0].contains("no fault x"));
+    assert!(again(&schedule).own_mistakes(RecipeFaults::default())[0].message.contains("no fault x"));
     drawn.define(&mut schedule);
-    assert_eq!(again(&schedule).own_mistakes(&[]), [""; 0]);
+    assert_eq!(again(&schedule).own_mistakes(RecipeFaults::default()), []);
     let written = schedule[0].compact();
     assert_eq!((&written["own"]["heal"], &written["own"]["nodes"]), (&json!("h"), &json!({"node": "n2"})), "{written}");
 }
