@@ -1,4 +1,4 @@
-//! [`Budget`]: what drawn faults leave of the cluster while several of them are in force. [`crate::losses`] holds drawn faults to it.
+//! [`Budget`]: what drawn faults leave of the cluster while several of them are in force. `losses` holds drawn faults to it.
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

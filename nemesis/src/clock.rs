@@ -235,6 +235,21 @@ impl ClockSkew {
         })
     }
 
+    /// The reason why no clock can have it.
+    fn mistake(self) -> Option<String> {
+        let far = |by_ms: i64| u128::from(by_ms.unsigned_abs()) > MILLIS_MAX;
+        match self {
+            ClockSkew::Jump { by_ms } | ClockSkew::Strobe { by_ms, .. } if far(by_ms) => {
+                Some(format!("{by_ms} ms is more than a hundred years"))
+            }
+            ClockSkew::Strobe { period_ms: 0, .. } => Some("strobe: a period below 1ms".to_owned()),
+            ClockSkew::Drift { rate_ppm } if rate_ppm.unsigned_abs() >= STANDSTILL_PPM.unsigned_abs() => {
+                Some(format!("drift: {rate_ppm} ppm; at most 99.9999%"))
+            }
+            _ => None,
+        }
+    }
+
     fn backwards(self) -> ClockSkew {
         self.with(|amount| -amount)
     }
@@ -299,6 +314,10 @@ impl Symbolic for ClockFault {
 
     fn aims(&self) -> Vec<&PlannedAim> {
         vec![&self.nodes]
+    }
+
+    fn mistakes(&self, _: &ResolvedFault, _: Span) -> Vec<String> {
+        std::iter::once(&self.skew).chain(&self.by_node).filter_map(|skew| skew.mistake()).collect()
     }
 
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {

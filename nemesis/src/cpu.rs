@@ -3,7 +3,8 @@ use crate::aim::Aim;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::options::{FaultOptions, SymbolicFault};
-use crate::protocol::{Injection, ability};
+use crate::protocol::Injection;
+use crate::protocol::ability::{self, NodeSize};
 pub use crate::quantity::CpuShare;
 use crate::services::{NodePlace, ServiceEffect, ServiceFault, ServiceOptions};
 use dsfuzz_span::Span;
@@ -126,6 +127,11 @@ impl ServiceEffect for CpuFaultEffect {
             }
             _ => Vec::new(),
         }
+    }
+
+    fn beyond(&self, size: &NodeSize) -> Option<(&'static str, String)> {
+        let CpuEffect::Burn(processes) = self.cpu else { return None };
+        size.too_busy(processes).map(|why| (ability::CPUS, why))
     }
 
     fn injection(&self, services: Vec<String>, _: &NodePlace) -> Injection {

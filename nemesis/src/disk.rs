@@ -281,6 +281,11 @@ impl Symbolic for DiskFault {
         self.nodes.resolve(view, FACTS.name, &format!("{}, ", self.kind.words()), |node| self.injection(node))
     }
 
+    fn mistakes(&self, _: &ResolvedFault, _: Span) -> Vec<String> {
+        let options = DiskOptions { effect: Choice::one(self.kind), ..DiskOptions::default() };
+        options.draws(1).err().into_iter().collect()
+    }
+
     fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
         // Options cannot say which calls fail and which bytes are damaged.
         let by_chance = match self.kind {

@@ -4,7 +4,8 @@ use crate::aim::Aim;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::options::{FaultOptions, SymbolicFault};
-use crate::protocol::{Injection, ProcessSelection, ResourceLimit, ability};
+use crate::protocol::ability::{self, NodeSize};
+use crate::protocol::{Injection, ProcessSelection, ResourceLimit};
 pub use crate::quantity::ByteSize;
 use crate::services::{NodePlace, ServiceEffect, ServiceFault, ServiceOptions};
 use dsfuzz_span::Span;
@@ -138,6 +139,11 @@ impl ServiceEffect for MemoryFaultEffect {
             }
             _ => Vec::new(),
         }
+    }
+
+    fn beyond(&self, size: &NodeSize) -> Option<(&'static str, String)> {
+        let (MemoryEffect::Limit(room) | MemoryEffect::Headroom(room)) = self.memory else { return None };
+        size.too_roomy(room.as_bytes()).map(|why| (ability::MEMORY_BYTES, why))
     }
 
     fn injection(&self, services: Vec<String>, _: &NodePlace) -> Injection {

@@ -6,6 +6,7 @@ use crate::budget::{Budget, Taken};
 use crate::choice::Choice;
 use crate::facts::{FaultFacts, Leaves, VerifiedBy};
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
+use crate::protocol::ability::NodeSize;
 use crate::quiet::QuietStretches;
 use crate::schedule::{ScheduledFault, ScheduledKind};
 use crate::swarm::Swarm;
@@ -218,6 +219,10 @@ pub(crate) trait FaultDefinition {
     fn more_needs(&self) -> Vec<&'static str> {
         Vec::new()
     }
+    /// What a node of this size cannot do for these options: the ability that carries the size, and a sentence.
+    fn beyond(&self, _: &NodeSize) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
     /// Options that do not fit each other, one sentence each.
     fn contradictions(&self) -> Vec<String> {
         Vec::new()
@@ -258,6 +263,16 @@ pub(crate) trait Symbolic {
     /// Abilities of a node that it needs, beside those of its kind.
     fn more_needs(&self) -> Vec<&'static str> {
         Vec::new()
+    }
+    /// What a node of this size cannot do for it: the ability that carries the size, and a sentence.
+    fn beyond(&self, _: &NodeSize) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+    /// The mistakes of its values for a fault of this duration, one sentence each: those of the options that name it.
+    fn mistakes(&self, resolved: &ResolvedFault, lasts: Span) -> Vec<String> {
+        let Some(options) = self.written(Written::Bound(resolved)) else { return Vec::new() };
+        let drawn = options.draws(mistakes::NODES_ENOUGH).err();
+        options.mistakes(lasts).into_iter().chain(options.contradictions()).chain(drawn).collect()
     }
     /// Aims it at the leader, if it may move the leadership and the plan left the choice of nodes open. Returns whether it did.
     fn turn_to_leader(&mut self) -> bool {
@@ -331,6 +346,11 @@ macro_rules! faults {
                 match self { $(FaultOptions::$variant(options) => options.named_nodes(),)* }
             }
 
+            /// The choices of nodes in its options.
+            pub(crate) fn aims(&self) -> Vec<Aim> {
+                match self { $(FaultOptions::$variant(options) => options.aims(),)* }
+            }
+
             /// The process of the recipe in its options.
             pub fn named_process(&self) -> Option<String> {
                 match self { $(FaultOptions::$variant(options) => options.named_process(),)* }
@@ -364,6 +384,10 @@ macro_rules! faults {
             pub fn cuts_links(&self) -> bool {
                 let connected = self.facts().leaves == Leaves::ConnectedNodes;
                 connected && !self.port_roles().iter().any(|(option, _)| *option == "ports")
+            }
+
+            fn beyond(&self, size: &NodeSize) -> Vec<(&'static str, String)> {
+                match self { $(FaultOptions::$variant(options) => options.beyond(size),)* }
             }
 
             fn contradictions(&self) -> Vec<String> {
@@ -425,6 +449,14 @@ macro_rules! faults {
 
             fn more_needs(&self) -> Vec<&'static str> {
                 match self { $(SymbolicFault::$variant(fault) => fault.more_needs(),)* }
+            }
+
+            fn beyond(&self, size: &NodeSize) -> Vec<(&'static str, String)> {
+                match self { $(SymbolicFault::$variant(fault) => fault.beyond(size),)* }
+            }
+
+            fn mistakes(&self, resolved: &ResolvedFault, lasts: Span) -> Vec<String> {
+                match self { $(SymbolicFault::$variant(fault) => fault.mistakes(resolved, lasts),)* }
             }
 
             /// In symbols, the fault's name first.

@@ -118,6 +118,11 @@ impl Symbolic for PowerLossFault {
         })
     }
 
+    fn mistakes(&self, _: &ResolvedFault, _: Span) -> Vec<String> {
+        let options = PowerLossOptions { torn: Choice::one(self.torn), ..PowerLossOptions::default() };
+        options.draws(1).err().into_iter().collect()
+    }
+
     fn written(&self, of: Written<'_>) -> Option<FaultOptions> {
         // Options cannot say which sectors survive.
         let nodes = self.nodes.written(of).filter(|_| self.torn == 0)?;

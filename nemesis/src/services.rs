@@ -6,6 +6,7 @@ use crate::choice::Choice;
 use crate::facts::FaultFacts;
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
 use crate::options::{FaultDefinition, FaultOptions, FaultSource, Symbolic, SymbolicFault, Written};
+use crate::protocol::ability::NodeSize;
 use crate::protocol::{Injection, Only, ProcessSelection};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
@@ -46,6 +47,10 @@ pub(crate) trait ServiceEffect: Clone + Serialize + DeserializeOwned + 'static {
     /// Abilities of a node that it needs, beside those of the kind.
     fn needs(&self) -> &'static [&'static str] {
         &[]
+    }
+    /// What a node of this size cannot do for it: the ability that carries the size, and a sentence.
+    fn beyond(&self, _: &NodeSize) -> Option<(&'static str, String)> {
+        None
     }
     /// Whether the processes that it takes serve nothing.
     fn silences(&self) -> bool {
@@ -98,12 +103,16 @@ impl<O: ServiceOptions> FaultDefinition for O {
     }
 
     fn silences_all(&self) -> bool {
-        let silences = self.clone().effects().iter().any(ServiceEffect::silences);
+        let silences = self.clone().effects().iter().any(|effect| effect.silences() && !effect.rolling());
         silences && self.aims().iter().any(Aim::may_be_all) && self.named_process().is_none()
     }
 
     fn more_needs(&self) -> Vec<&'static str> {
         self.clone().effects().iter().flat_map(|effect| effect.needs().to_vec()).collect()
+    }
+
+    fn beyond(&self, size: &NodeSize) -> Vec<(&'static str, String)> {
+        self.clone().effects().iter().filter_map(|effect| effect.beyond(size)).collect()
     }
 
     fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
@@ -152,6 +161,14 @@ impl<E: ServiceEffect> Symbolic for ServiceFault<E> {
 
     fn rolling(&self) -> bool {
         self.effect.rolling()
+    }
+
+    fn beyond(&self, size: &NodeSize) -> Vec<(&'static str, String)> {
+        self.effect.beyond(size).into_iter().collect()
+    }
+
+    fn mistakes(&self, _: &ResolvedFault, lasts: Span) -> Vec<String> {
+        self.effect.mistakes(lasts)
     }
 
     fn turn_to_leader(&mut self) -> bool {

@@ -6,7 +6,7 @@
 //! each other faster; if that is not enough, the last kinds of the plan's list are left out. Never: shortens a fault, or puts
 //! two faults next to each other without a gap.
 //!
-//! With `overlap`, further faults are drawn beside these ([`Lane`]), each where it leaves a quorum ([`crate::losses`]). With `quiet`, slots are
+//! With `overlap`, further faults are drawn beside these (`Lane`), each where it leaves a quorum (`losses`). With `quiet`, slots are
 //! laid around stretches without faults. With `swarm`, the seed first chooses the faults to draw from.
 //!
 //! At least one fault takes the leader: if the draws gave none, the first fault whose nodes the plan leaves open (`one`,
@@ -528,6 +528,7 @@ mod tests {
         let named = options(json!({"faults": [
             {"kill": {"nodes": ["one", "leader"]}}, {"partition": {}}, {"partition": {"shape": "isolate-leader"}}
         ]}));
-        assert_eq!(named.aimed_at_leader(), ["kill: nodes: leader", "partition: shape: isolate-leader"]);
+        let said: Vec<String> = named.aimed_at_leader().into_iter().map(|mistake| mistake.message).collect();
+        assert_eq!(said, ["kill: nodes: leader", "partition: shape: isolate-leader"]);
     }
 }

@@ -12,6 +12,7 @@ use crate::run::reach::unreachable;
 use crate::targets::{Deployment, MissingPackages, Target};
 use clap::Args;
 use dsfuzz_checkers::history::Mark;
+use dsfuzz_nemesis::protocol::ability::Ability;
 use dsfuzz_nemesis::{AgentPaths, ClusterView, NodeView};
 use serde::Serialize;
 use std::sync::Arc;
@@ -160,15 +161,19 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> a
                 Some(_) => "it shares its kernel: clocks are shifted for each process".into(),
             },
         });
-        looks.extend(abilities.into_iter().map(|ability| NodeCheck {
-            needed: lacking.iter().any(|lack| lack.need == ability.name),
-            left_out: left_out.iter().any(|lack| lack.need == ability.name),
-            node: node.to_string(),
-            what: ability.name,
-            able: ability.able,
-            by_run: false,
-            detail: ability.detail,
-        }));
+        for Ability { name, able, detail } in abilities {
+            // The node is able, and too small for a fault of the plan.
+            let small = lacking.iter().chain(&left_out).find(|lack| able && lack.need == name);
+            looks.push(NodeCheck {
+                needed: lacking.iter().any(|lack| lack.need == name),
+                left_out: left_out.iter().any(|lack| lack.need == name),
+                node: node.to_string(),
+                able: able && small.is_none(),
+                by_run: false,
+                detail: small.map_or(detail, |lack| lack.sentence.clone()),
+                what: name,
+            });
+        }
     }
     let deployment = target.deployment(hosts.remotes(), &base)?;
     let full = |look: &NodeCheck| look.what == needs::ROOM && !look.able;

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Most clients of one run, and most clients that join hanging ones.
 const CLIENTS_MAX: u32 = 10_000;
 /// Highest rate.
-const RATE_MAX: f64 = 1_000_000.0;
+pub(super) const RATE_MAX: f64 = 1_000_000.0;
 /// Longest load, and longest wait.
 const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Most faults of one run.

@@ -5,7 +5,7 @@ use super::hosts::Hosts;
 use super::reach::unreachable;
 use crate::plan::Plan;
 use crate::targets::{Deployment, DiskRoom, Target};
-use dsfuzz_nemesis::protocol::ability::{self, Ability};
+use dsfuzz_nemesis::protocol::ability::{self, Ability, NodeSize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +63,14 @@ pub fn lacking(plan: &Plan, target: &Target, abilities: &[Ability]) -> Vec<Missi
     }
     for (facts, need) in plan.nemesis.iter().flat_map(|nemesis| nemesis.more_needs()) {
         needs(facts.name, need);
+    }
+    let size = NodeSize::of(abilities);
+    for (facts, need, why) in plan.nemesis.iter().flat_map(|nemesis| nemesis.beyond(&size)) {
+        let sentence = format!("{}: {why}", facts.name);
+        let lack = MissingAbility { need: need.to_owned(), fault: Some(facts.name.to_owned()), sentence };
+        if !lacking.contains(&lack) {
+            lacking.push(lack);
+        }
     }
     lacking
 }
@@ -232,5 +240,25 @@ mod tests {
         assert!(!able && words.contains("the largest there is /var/lib/dsfuzz/mine (1800 MiB)"), "{words}");
         let (able, words) = room(0, 0, None);
         assert!(!able && words.contains("not filled by what is in that folder"), "{words}");
+    }
+    #[test]
+    fn a_node_that_is_too_small_for_a_fault_lacks_what_it_needs() {
+        let text = "name: p\ncluster: {lab: 3}\ntarget: etcd\nworkload: register\n\
+                    nemesis: {faults: [{cpu: {burn: 100}}, {memory: {limit: 64GB}}]}\n";
+        let plan = Plan::from_yaml_str(text).expect("a plan");
+        let target = crate::targets::load("etcd", std::path::Path::new("/"), &BTreeMap::new()).expect("etcd");
+        let ability =
+            |name: &str, detail: &str| Ability { name: name.to_owned(), able: true, detail: detail.to_owned() };
+        let small = [ability(ability::CPUS, "2"), ability(ability::MEMORY_BYTES, "8000000000")];
+        let sentences: Vec<String> = lacking(&plan, &target, &small).into_iter().map(|lack| lack.sentence).collect();
+        assert_eq!(
+            sentences,
+            [
+                "cpu: 100 busy processes on a node with 2 CPUs: at most 8, four for each",
+                "memory: 64000000000 bytes are no limit on a node with 8000000000 bytes of memory: name fewer"
+            ]
+        );
+        let large = [ability(ability::CPUS, "32"), ability(ability::MEMORY_BYTES, "80000000000")];
+        assert_eq!(lacking(&plan, &target, &large), []);
     }
 }

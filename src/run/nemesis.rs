@@ -110,6 +110,9 @@ struct InForceUntil {
 /// Delay behind the timetable from which a fault gets a note.
 const SLIP_NOTED: Duration = Duration::from_millis(100);
 
+/// Time between two looks whether the heal of another fault has ended.
+const HEAL_AGAIN: Duration = Duration::from_millis(10);
+
 /// The shortest duration that a schedule writes.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -250,6 +253,7 @@ impl Executor {
         let (id, fault, open) = (planned.id, Arc::new(fault), Arc::new(open));
         outcome.what.clone_from(&fault.what);
         outcome.nodes.clone_from(&fault.nodes);
+        self.await_excluding_heals(&fault, stop).await;
         self.reprove_overtaken(&log, &fault).await;
         self.in_force.enter(id, planned.name(), fault.clone(), open.clone());
         let problems = [before.problems, self.in_force.had_before(id)].concat();
@@ -265,16 +269,17 @@ impl Executor {
             let at = begun.saturating_duration_since(start);
             let lasts = planned.lasts.0.min(quiet_from.saturating_duration_since(begun)).max(SHORTEST);
             outcome.measured = Some(schedule::measured(planned, &fault, at, lasts));
-            self.in_force.leave(id);
+            self.in_force.leave(id, outcome.healed);
             return late;
         }
         let Injected { failed, late, said } = self.inject(id, &fault).await;
         let injected = failed.is_empty();
         let before = LookBefore { problems: [before.problems, failed].concat(), said, ..before };
-        self.prove(&log, (&fault, &open), before, decided, stop, outcome).await;
+        let end = (begun + planned.lasts.0).min(quiet_from);
+        self.prove(&log, (&fault, &open), before, (decided, begun, end), stop, outcome).await;
         let lasts = match injected {
             true => {
-                wait((begun + planned.lasts.0).min(quiet_from), stop).await;
+                wait(end, stop).await;
                 begun.elapsed().min(quiet_from.saturating_duration_since(begun)).max(SHORTEST)
             }
             false => planned.lasts.0,
@@ -288,8 +293,32 @@ impl Executor {
         outcome.measured = Some(schedule::measured(planned, &fault, at, lasts));
         self.note_self_heals(fault.injections.iter().map(|(node, _)| node.clone()).collect(), outcome).await;
         self.heal(&log, (&fault, &open), stop, outcome).await;
-        self.in_force.leave(id);
+        self.in_force.leave(id, outcome.healed);
         late.into_iter().map(|node| (id, node)).collect()
+    }
+
+    /// Waits until no other fault is being healed beside which an agent would refuse this one.
+    async fn await_excluding_heals(&self, fault: &ResolvedFault, stop: &mut watch::Receiver<bool>) {
+        let end = Instant::now() + self.limits.heal;
+        while self.in_force.is_excluded_by_healing(fault) && Instant::now() < end {
+            if wait(Instant::now() + HEAL_AGAIN, stop).await == WaitEnd::Stopped {
+                return;
+            }
+        }
+    }
+
+    /// Waits until no earlier fault with the same effect is being healed, up to the end of this one. The effects that are still
+    /// another fault's, one sentence each.
+    async fn await_same_effects_healed(&self, id: u64, end: Instant, stop: &mut watch::Receiver<bool>) -> Vec<String> {
+        loop {
+            let healing = self.in_force.has_of_healing(id);
+            if healing.is_empty() || Instant::now() >= end {
+                return [self.in_force.had_before(id), healing].concat();
+            }
+            if wait(Instant::now() + HEAL_AGAIN, stop).await == WaitEnd::Stopped {
+                return vec!["stopped before it was proven".to_owned()];
+            }
+        }
     }
 
     /// Verifies once more the faults whose processes this one is about to end: after that nothing shows their effect.
@@ -367,7 +396,7 @@ impl Executor {
             .injections
             .iter()
             .map(|(node, injection)| (node.clone(), Request::Inject { fault: id, injection: injection.clone() }));
-        let tells = fault.injections.iter().any(|(_, injection)| matches!(injection, Injection::Own { .. }));
+        let tells = is_custom(fault);
         let mut injected = Injected::default();
         for (node, answer) in everywhere(&self.remotes, asks.collect(), self.limits_of(fault).inject).await {
             match answer {
@@ -386,22 +415,37 @@ impl Executor {
         injected
     }
 
-    /// Verifies after the injections, and records whether the fault is in force, with these earlier problems.
+    /// Verifies after the injections, and records whether the fault is in force, with these earlier problems. The time for the proof of
+    /// a custom fault is part of its duration, which is over at `end`.
     async fn prove(
         &self,
         log: &FaultLog<'_>,
         (fault, open): (&ResolvedFault, &OpenPaths),
         before: LookBefore,
-        decided: Instant,
+        (decided, begun, end): (Instant, Instant, Instant),
         stop: &mut watch::Receiver<bool>,
         outcome: &mut FaultOutcome,
     ) {
         let injected = before.problems.is_empty();
-        let verified = if injected {
+        let others = match injected {
+            true => self.await_same_effects_healed(log.id(), end, stop).await,
+            false => Vec::new(),
+        };
+        let left = end.saturating_duration_since(Instant::now());
+        let deadline = match is_custom(fault) {
+            true => self.limits_of(fault).prove.min(left),
+            false => self.limits.prove + grace(fault),
+        };
+        let verified = if !others.is_empty() {
+            Err(others)
+        } else if injected && deadline.is_zero() {
+            let took_ms = millis(begun.elapsed());
+            Err(vec![format!("no time was left to prove it: `begin` took {took_ms} ms, so make `for` longer")])
+        } else if injected {
             tokio::select! {
                 biased;
                 () = stopped(stop) => Err(vec!["stopped before it was proven".to_owned()]),
-                verified = self.verify(log.id(), (fault, open), CountedFrom::Injection, self.limits.prove + grace(fault)) => verified,
+                verified = self.verify(log.id(), (fault, open), CountedFrom::Injection, deadline) => verified,
             }
         } else {
             Err(before.problems)
@@ -448,6 +492,11 @@ impl Executor {
         let kills = fault.injections.iter().any(|(_, injection)| injection.kills_all());
         (kills && self.runs_again(fault).await).then_some(FaultProblem::RunsAgain)
     }
+}
+
+/// Whether commands of the recipe or the plan make the fault.
+fn is_custom(fault: &ResolvedFault) -> bool {
+    fault.injections.iter().any(|(_, injection)| matches!(injection, Injection::Own { .. }))
 }
 
 /// How long after its injections a fault may still take to be in force.

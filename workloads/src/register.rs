@@ -5,9 +5,9 @@
 //! depend on replies and on other workers: the key that the slot stands for now, and the expected value of a compare-and-set.
 //! Never: writes a value twice to a key, unless the option `values` is given.
 //!
-//! The workloads `sessions` and `convergence` are loads of [`Registers`] too.
+//! The workloads `sessions` and `convergence` are loads of `Registers` too.
 //!
-//! A new function needs a weight in [`Mix`], a name in [`CallNames`], its argument in `next`, its value in `observe`, and its place
+//! A new function needs a weight in [`Mix`], a name in `CallNames`, its argument in `next`, its value in `observe`, and its place
 //! in `part` (reads or others).
 use crate::client::{Call, CallResult};
 use crate::doc::{WorkloadDoc, keys_mistake};

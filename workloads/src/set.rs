@@ -1,5 +1,5 @@
 //! A growing set: add unique elements, read everything at the end, and during the load by option. The workload `causal-reverse` is a
-//! load of [`Sets`] too.
+//! load of `Sets` too.
 //!
 //! Never: adds an element twice, or reads a set during the load unless an option says so (the cost of a read grows with the set).
 use crate::client::{Call, CallResult};

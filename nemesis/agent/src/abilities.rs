@@ -3,8 +3,8 @@ use crate::cgroup::{self, Cgroup};
 use crate::disk::Disks;
 use crate::state_dir::StateDir;
 use crate::sys::{self, Settable};
-use crate::{clock, launch, limits, nft, packet_queue};
-use dsfuzz_nemesis::protocol::ability::{self, Ability};
+use crate::{clock, launch, limits, memory, nft, packet_queue};
+use dsfuzz_nemesis::protocol::ability::{self, Ability, NodeSize};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -44,11 +44,25 @@ pub(crate) fn abilities(state_dir: &StateDir, disks: &Disks) -> Vec<Ability> {
             controller(state_dir, "memory", "memory.max", "1048576")
                 .map_err(|reason| format!("{reason}; memory limits are soft limits of each process instead")),
         ),
+        able(ability::CPUS, Ok(cpus().to_string())),
+        able(
+            ability::MEMORY_BYTES,
+            memory::node_bytes().map(|bytes| bytes.to_string()).ok_or("it cannot be read".to_owned()),
+        ),
         able(
             ability::DISK_FREE_BYTES,
             sys::free_bytes(state_dir.dir()).map(|bytes| bytes.to_string()).map_err(|error| error.to_string()),
         ),
     ]
+}
+
+/// The size of this node.
+pub(crate) fn size() -> NodeSize {
+    NodeSize { cpus: Some(cpus()), memory_bytes: memory::node_bytes() }
+}
+
+fn cpus() -> u64 {
+    std::thread::available_parallelism().map_or(1, |count| count.get() as u64)
 }
 
 fn able(name: &str, outcome: Result<String, String>) -> Ability {

@@ -15,8 +15,6 @@ const MARKER: &str = "DSFUZZ_BURN";
 const BUSY: Duration = Duration::from_millis(2);
 /// How long they may take to vanish after SIGKILL.
 const VANISHING: Duration = Duration::from_secs(3);
-/// Busy processes for each CPU, at most.
-const EACH_CPU_MAX: usize = 4;
 
 /// The busy processes of this agent by the number of their injection.
 #[derive(Default)]
@@ -24,12 +22,6 @@ pub(crate) struct Burners(Mutex<BTreeMap<u64, Vec<Child>>>);
 
 fn marker(state_dir: &StateDir, seq: u64) -> String {
     format!("{MARKER}={}/{seq}", state_dir.tag())
-}
-
-/// The most busy processes that this node takes, and the number of its CPUs.
-pub(crate) fn burners_max() -> (usize, usize) {
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    (cpus * EACH_CPU_MAX, cpus)
 }
 
 impl Services {

@@ -47,6 +47,8 @@ pub(crate) struct Injector {
     undoing: BTreeSet<u64>,
     /// Custom faults whose commands run now, beside the other injections.
     commands_of: BTreeSet<u64>,
+    /// Custom faults whose undo was asked for and has not ended.
+    undo_asked: BTreeSet<u64>,
     /// No further command of a custom fault runs beside this: the node is being healed.
     healing: bool,
 }
@@ -58,6 +60,8 @@ impl Injector {
         if journal.torn() > 0 {
             state_dir.log(&format!("journal: {} torn entries, whose injections never began, left out", journal.torn()));
         }
+        let live = journal.live();
+        services.memos.in_force(&live.iter().filter_map(|entry| Some(Own::of(&entry.injection)?.name())).collect());
         let ssh = std::env::var("SSH_CONNECTION").ok();
         Ok(Injector {
             state_dir: state_dir.clone(),
@@ -78,6 +82,7 @@ impl Injector {
             gaps: BTreeSet::new(),
             undoing: BTreeSet::new(),
             commands_of: BTreeSet::new(),
+            undo_asked: BTreeSet::new(),
             healing: false,
         })
     }
@@ -251,6 +256,7 @@ impl Injector {
     /// Undoes all injections because the control node is gone, and keeps the self-heals for it. `held_until_ns`: expiring
     /// injections were certainly renewed until then. False if something is left.
     pub(crate) fn heal(&mut self, why: &str, held_until_ns: Option<u64>) -> bool {
+        self.services.end_commands();
         for entry in last_first(self.journal.live()) {
             let begin_ns = sys::boottime_ns();
             let mut proof = self.undo_entry(&entry);

@@ -9,6 +9,8 @@ use std::fs;
 pub(crate) struct Stat {
     /// One letter of proc(5): `R` running, `S` sleeping, `T` stopped, `Z` zombie, ...
     pub(crate) state: char,
+    /// The process that started it, or that took it over.
+    pub(crate) parent: u32,
     /// Session id.
     pub(crate) session: u32,
     /// When the process started, in clock ticks since boot. Process ids are used again: only id and start together name one
@@ -30,10 +32,11 @@ pub(crate) fn stat(pid: u32) -> Option<Stat> {
 
 fn parse(text: &str) -> Option<Stat> {
     // The name is in brackets and may itself hold brackets and blanks: the other fields begin after the last bracket, with
-    // field 3 of proc(5). So the session (field 6) is at 3, and the start (field 22) at 19.
+    // field 3 of proc(5). So the parent (field 4) is at 1, the session (field 6) at 3, and the start (field 22) at 19.
     let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_whitespace().collect();
     Some(Stat {
         state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         start: fields.get(19)?.parse().ok()?,
     })
@@ -54,6 +57,14 @@ pub(crate) fn lives(pid: u32, start: u64) -> bool {
 pub(crate) fn has_environment(pid: u32, marker: &str) -> bool {
     fs::read(format!("/proc/{pid}/environ"))
         .is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|entry| entry == marker.as_bytes()))
+}
+
+/// The value of a variable with which a process was started; none where that cannot be read.
+pub(crate) fn environment(pid: u32, name: &str) -> Option<String> {
+    let bytes = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let value =
+        bytes.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    String::from_utf8(value.to_vec()).ok()
 }
 
 /// A number of a line of `/proc/PID/status`, such as `VmData`, as it stands there.
@@ -114,7 +125,7 @@ mod tests {
     #[test]
     fn names_may_hold_brackets() {
         let text = "77 (a ) b) T 1 77 70 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 9 9";
-        assert_eq!(parse(text), Some(Stat { state: 'T', session: 70, start: 4242 }));
+        assert_eq!(parse(text), Some(Stat { state: 'T', parent: 1, session: 70, start: 4242 }));
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub(crate) struct Services {
     pub(crate) throttles: Throttles,
     /// Busy processes beside services.
     pub(crate) burners: Burners,
-    /// What this agent knows about injections in force.
+    /// Facts about injections in force that are not in the journal.
     pub(crate) memos: Memos,
     disks: Disks,
 }
@@ -107,7 +107,7 @@ impl Services {
             restart_loops: RestartLoops::default(),
             throttles: Throttles::default(),
             burners: Burners::default(),
-            memos: Memos::default(),
+            memos: Memos::open(state_dir),
             disks: Disks::open(state_dir),
         }
     }

@@ -307,6 +307,34 @@ impl Injection {
             }
             (Injection::DisturbDisk { effect, .. }, Injection::DisturbDisk { effect: later, .. }) => effect == later,
             (Injection::FreezeClock { .. }, Injection::FreezeClock { .. }) => true,
+            (Injection::LimitCpu { percent, .. }, Injection::LimitCpu { percent: later, .. }) => percent <= later,
+            // Each has its own busy processes. Those beside stopped processes compete with nothing.
+            (Injection::Pause { .. }, Injection::LimitCpu { .. } | Injection::BurnCpu { .. }) => true,
+            (Injection::LimitResource { limit, .. }, Injection::LimitResource { limit: later, .. }) => {
+                limit.is_at_most(*later)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether an agent refuses a later injection on the same node while this one is in force: two of them would undo each other.
+    pub fn excludes(&self, later: &Injection) -> bool {
+        let shares = || {
+            let (mine, its) = (self.services().unwrap_or_default(), later.services().unwrap_or_default());
+            its.iter().any(|service| mine.contains(service))
+        };
+        match (self, later) {
+            (Injection::LimitCpu { .. }, Injection::LimitCpu { .. }) => shares(),
+            (Injection::LimitCpu { .. }, Injection::Pause { .. } | Injection::PauseProcesses { .. })
+            | (Injection::Pause { .. } | Injection::PauseProcesses { .. }, Injection::LimitCpu { .. }) => shares(),
+            (Injection::LimitResource { limit, .. }, Injection::LimitResource { limit: later, .. }) => {
+                limit.is_of_memory() == later.is_of_memory() && shares()
+            }
+            (Injection::Own { name, .. }, Injection::Own { name: later, .. }) => name == later,
+            (
+                Injection::StepClock { .. } | Injection::SlewClock { .. },
+                Injection::StepClock { .. } | Injection::SlewClock { .. },
+            ) => true,
             _ => false,
         }
     }
@@ -458,6 +486,28 @@ mod tests {
         assert!(!one.covers(&both), "etcd still runs");
         assert!(both.covers(&one) && both.covers(&both));
         assert!(!both.covers(&kill(&[])));
+    }
+
+    #[test]
+    fn a_limit_covers_and_excludes_others_of_its_sort() {
+        let services = || vec!["db".to_owned()];
+        let cpu = |percent| Injection::LimitCpu { services: services(), percent };
+        let of =
+            |limit| Injection::LimitResource { services: services(), limit, picked: Vec::new(), groups: Vec::new() };
+        let (files, memory) = (of(ResourceLimit::Descriptors(64)), of(ResourceLimit::Memory(1000)));
+        let pause = Injection::Pause { services: services() };
+        let burn = Injection::BurnCpu { services: services(), processes: 2 };
+        assert!(cpu(20).covers(&cpu(50)) && !cpu(50).covers(&cpu(20)));
+        assert!(
+            files.covers(&of(ResourceLimit::Descriptors(64))) && !files.covers(&of(ResourceLimit::Descriptors(63)))
+        );
+        assert!(memory.covers(&of(ResourceLimit::Memory(2000))) && !memory.covers(&files));
+        assert!(!memory.covers(&of(ResourceLimit::MemoryHeadroom(2000))), "what is used is not known");
+        assert!(pause.covers(&burn) && !burn.covers(&burn));
+        assert!(cpu(50).excludes(&cpu(20)) && cpu(50).excludes(&pause) && pause.excludes(&cpu(50)));
+        assert!(memory.excludes(&of(ResourceLimit::MemoryHeadroom(0))) && !memory.excludes(&files));
+        let other = Injection::LimitCpu { services: vec!["proxy".to_owned()], percent: 20 };
+        assert!(!other.excludes(&cpu(20)) && !pause.excludes(&pause) && !burn.excludes(&burn));
     }
 
     #[test]

@@ -20,6 +20,17 @@ impl ResourceLimit {
     pub fn is_of_memory(self) -> bool {
         matches!(self, ResourceLimit::Memory(_) | ResourceLimit::MemoryHeadroom(_))
     }
+
+    /// Whether it leaves no more than the other does; not of limits in different terms.
+    pub(super) fn is_at_most(self, other: ResourceLimit) -> bool {
+        match (self, other) {
+            (ResourceLimit::Memory(mine), ResourceLimit::Memory(its))
+            | (ResourceLimit::MemoryHeadroom(mine), ResourceLimit::MemoryHeadroom(its))
+            | (ResourceLimit::Descriptors(mine), ResourceLimit::Descriptors(its))
+            | (ResourceLimit::SpareDescriptors(mine), ResourceLimit::SpareDescriptors(its)) => mine <= its,
+            _ => false,
+        }
+    }
 }
 
 /// A process whose soft limit an agent lowers. Only id and start together name one process of a boot.

@@ -50,6 +50,7 @@ impl Executor {
         outcome: &mut FaultOutcome,
     ) {
         let begun = Instant::now();
+        self.in_force.heals(log.id());
         log.record(FaultStep::HealBegun, Vec::new());
         let mut nodes: Vec<String> = fault.injections.iter().map(|(node, _)| node.clone()).collect();
         nodes.sort();

@@ -56,6 +56,8 @@ pub(super) struct Held {
     proven: bool,
     /// A later fault ended the processes that it held, so that nothing after that is its effect.
     overtaken: bool,
+    /// Its heal has begun, and may have taken its effect away.
+    healing: bool,
 }
 
 impl Held {
@@ -101,6 +103,8 @@ pub(super) struct InForce(Mutex<InForceState>);
 #[derive(Default)]
 struct InForceState {
     faults: BTreeMap<u64, Held>,
+    /// Faults whose heal was not verified. Their effects may still be there.
+    unhealed: Vec<Held>,
     changes: u64,
 }
 
@@ -114,14 +118,25 @@ impl InForce {
         let mut state = self.state();
         state.changes += 1;
         let since = state.changes;
-        state.faults.insert(id, Held { name, fault, open, since, proven: false, overtaken: false });
+        state.faults.insert(id, Held { name, fault, open, since, proven: false, overtaken: false, healing: false });
     }
 
-    /// The effects of a fault that were in force before it, by earlier faults: they prove nothing about it. One sentence each.
+    /// The effects of a fault that were in force before it, by earlier faults: they prove nothing about it. One sentence each. A fault
+    /// that is being healed leaves the effect to this one.
     pub(super) fn had_before(&self, id: u64) -> Vec<String> {
+        self.had(id, false)
+    }
+
+    /// The same of earlier faults that are being healed. Once they are gone, what is left is this fault's own effect.
+    pub(super) fn has_of_healing(&self, id: u64) -> Vec<String> {
+        self.had(id, true)
+    }
+
+    fn had(&self, id: u64, healing: bool) -> Vec<String> {
         let state = self.state();
         let Some(own) = state.faults.get(&id) else { return Vec::new() };
-        let earlier: Vec<&Held> = state.faults.values().filter(|held| held.since < own.since).collect();
+        let earlier = state.faults.values().filter(|held| held.since < own.since && held.healing == healing);
+        let earlier: Vec<&Held> = earlier.chain(state.unhealed.iter().filter(|_| !healing)).collect();
         let mut sentences = Vec::new();
         for (node, injection) in &own.fault.injections {
             let covers =
@@ -146,11 +161,29 @@ impl InForce {
         sentences
     }
 
-    /// From now on it is gone.
-    pub(super) fn leave(&self, id: u64) {
+    /// From now on it is being healed.
+    pub(super) fn heals(&self, id: u64) {
+        if let Some(held) = self.state().faults.get_mut(&id) {
+            held.healing = true;
+        }
+    }
+
+    /// Whether an agent would refuse this fault because of another one that is being healed.
+    pub(super) fn is_excluded_by_healing(&self, fault: &ResolvedFault) -> bool {
+        let excludes = |held: &Held| {
+            held.fault.injections.iter().any(|(on, other)| {
+                fault.injections.iter().any(|(node, injection)| on == node && other.excludes(injection))
+            })
+        };
+        self.state().faults.values().any(|held| held.healing && excludes(held))
+    }
+
+    /// From now on it is gone, if its heal was verified.
+    pub(super) fn leave(&self, id: u64, healed: bool) {
         let mut state = self.state();
         state.changes += 1;
-        state.faults.remove(&id);
+        let left = state.faults.remove(&id);
+        state.unhealed.extend(left.filter(|_| !healed));
     }
 
     /// A number that grows with each fault that comes or goes.
@@ -176,7 +209,8 @@ impl InForce {
         let kills: Vec<(&String, &[String])> =
             kills.filter_map(|(node, injection)| Some((node, injection.services()?))).collect();
         let mut overtaken = Vec::new();
-        for (other, held) in self.state().faults.iter_mut().filter(|(other, held)| **other != id && !held.overtaken) {
+        let open = |(other, held): &(&u64, &mut Held)| **other != id && !held.overtaken && !held.healing;
+        for (other, held) in self.state().faults.iter_mut().filter(open) {
             let ends = kills.iter().any(|(node, services)| {
                 services.iter().any(|service| held.holds(node, service).is_some_and(Hold::is_of_processes))
             });
@@ -244,6 +278,29 @@ mod tests {
             injections: vec![("n1".to_owned(), injection)],
             verification: Verification::State,
         }
+    }
+
+    #[test]
+    fn a_fault_that_is_being_healed_had_no_effect_before_and_excludes_others() {
+        let in_force = InForce::default();
+        let cpu = |percent| Arc::new(on_n1(Injection::LimitCpu { services: vec!["db".to_owned()], percent }));
+        let enter = |id, name: &str, fault| in_force.enter(id, name.to_owned(), fault, Arc::default());
+        enter(1, "first", cpu(20));
+        in_force.proven(1);
+        enter(2, "second", cpu(50));
+        let before = "n1: fault first had this effect before, so that it proves nothing about this one";
+        assert_eq!((in_force.had_before(2), in_force.has_of_healing(2)), (vec![before.to_owned()], Vec::new()));
+        assert!(!in_force.is_excluded_by_healing(&cpu(50)));
+        in_force.heals(1);
+        assert_eq!((in_force.had_before(2), in_force.has_of_healing(2)), (Vec::new(), vec![before.to_owned()]));
+        assert!(in_force.is_excluded_by_healing(&cpu(50)));
+        let kill = on_n1(Injection::Kill { services: vec!["db".to_owned()] });
+        assert!(in_force.overtakes(3, &kill).iter().all(|(id, _)| *id != 1), "its evidence has ended");
+        in_force.leave(1, true);
+        assert_eq!((in_force.had_before(2), in_force.has_of_healing(2)), (Vec::new(), Vec::new()));
+        in_force.leave(2, false);
+        enter(4, "fourth", cpu(60));
+        assert_eq!(in_force.had_before(4), [before.replace("first", "second")], "its effect may be there");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Looks at the nodes before a fault, and the verification that it is in force.
-use super::Executor;
 use super::in_force::Hold;
 use super::links::OpenPaths;
 use super::remotes::{everywhere, unexpected};
+use super::{Executor, is_custom};
 use crate::cluster::RemoteError;
 use dsfuzz_checkers::history::FaultProblem;
 use dsfuzz_nemesis::fault::Link;
@@ -175,8 +175,7 @@ impl Executor {
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
         let limits = self.limits_of(fault);
-        // Commands of a custom fault have deadlines of their own.
-        let end = Instant::now() + if limits.prove > self.limits.prove { limits.prove } else { deadline };
+        let end = Instant::now() + deadline;
         let mut pause = LOOK_AGAIN_FIRST;
         let mut earlier = None;
         loop {
@@ -195,6 +194,10 @@ impl Executor {
                 }
                 (Ok(before), Verification::Packets { effect, taken, others }) => {
                     self.verify_packets(id, (fault, effect), &before, (taken, others, open), left).await
+                }
+                // The command of a custom fault has a deadline of its own, also where the fault is to end.
+                (Ok(_), Verification::State) if since == CountedFrom::Round && is_custom(fault) => {
+                    self.verify_state(id, fault, limits.look).await
                 }
                 (Ok(_), Verification::State) => self.verify_state(id, fault, left.min(limits.look)).await,
             };
@@ -312,6 +315,9 @@ impl Executor {
             match answer {
                 Ok(Response::Proof(proof)) => proofs.push((node, proof)),
                 Ok(other) => errors.push(unexpected(&node, &other)),
+                Err(RemoteError::Late { node, deadline, .. }) if is_custom(fault) => {
+                    errors.push(format!("{node}: `prove` did not end within {} ms", deadline.as_millis()));
+                }
                 Err(error) => errors.push(error.to_string()),
             }
         }

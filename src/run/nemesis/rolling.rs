@@ -2,7 +2,7 @@
 use super::fault_log::FaultLog;
 use super::links::OpenPaths;
 use super::proof::{CountedFrom, LookBefore};
-use super::{Executor, FaultOutcome, Injected, grace, millis};
+use super::{Executor, FaultOutcome, Injected, grace, is_custom, millis};
 use dsfuzz_checkers::history::FaultStep;
 use dsfuzz_nemesis::ResolvedFault;
 use dsfuzz_nemesis::protocol::Request;
@@ -27,22 +27,39 @@ impl Executor {
     ) -> Vec<(u64, String)> {
         let open = OpenPaths::default();
         let (mut late, mut taken, mut detail) = (Vec::new(), 0, Vec::new());
+        let mut longest = Duration::ZERO;
+        let mut untaken: Vec<String> = fault.injections.iter().map(|(node, _)| node.clone()).collect();
         let mut problems = before.problems;
         for (node, injection) in fault.injections.clone() {
             if !problems.is_empty() {
                 break;
             }
-            if *stop.borrow() || Instant::now() >= end {
-                problems.push(format!("{node} was not taken: no time was left, so make `for` longer"));
+            let left = end.saturating_duration_since(Instant::now());
+            if *stop.borrow() || left.is_zero() {
+                problems.push(format!("no time was left for {}, so make `for` longer", untaken.join(", ")));
                 break;
             }
+            // A custom fault ends with its `for`, so that a node which would take longer is not begun.
+            if is_custom(fault) && left < longest {
+                let (left, longest) = (left.as_millis(), longest.as_millis());
+                problems.push(format!(
+                    "{left} ms were left for {}, and a node took {longest} ms, so make `for` longer",
+                    untaken.join(", ")
+                ));
+                break;
+            }
+            untaken.retain(|other| *other != node);
             let begun = Instant::now();
             let part = ResolvedFault { injections: vec![(node.clone(), injection)], ..fault.clone() };
             let Injected { failed, late: silent, .. } = self.inject(log.id(), &part).await;
             late.extend(silent.into_iter().map(|node| (log.id(), node)));
             problems.extend(failed);
             if problems.is_empty() {
-                let deadline = self.limits_of(&part).prove + grace(&part);
+                let left = end.saturating_duration_since(Instant::now());
+                let deadline = match is_custom(&part) {
+                    true => self.limits_of(&part).prove.min(left),
+                    false => self.limits_of(&part).prove + grace(&part),
+                };
                 match self.verify(log.id(), (&part, &open), CountedFrom::Injection, deadline).await {
                     Ok(seen) if taken == 0 => {
                         let took_ms = millis(decided.elapsed());
@@ -64,13 +81,17 @@ impl Executor {
                 match self.await_ready(&node, left, stop).await {
                     Ok(()) => {
                         taken += 1;
+                        longest = longest.max(begun.elapsed());
                         detail.push(format!("{node}: ready again {} ms after its end began", millis(begun.elapsed())));
                     }
                     Err(why) => problems.push(format!("{node} is not ready again, so that the next node waits: {why}")),
                 }
             }
         }
-        self.close_roll(log, (taken, fault.injections.len()), (detail, problems), outcome);
+        let unreached =
+            if untaken.is_empty() { String::new() } else { format!(", not reached: {}", untaken.join(", ")) };
+        let all = format!("{taken} of {} nodes were taken{unreached}", fault.injections.len());
+        self.close_roll(log, all, (detail, problems), outcome);
         self.heal(log, (fault, &open), stop, outcome).await;
         late
     }
@@ -93,11 +114,11 @@ impl Executor {
     fn close_roll(
         &self,
         log: &FaultLog<'_>,
-        (taken, of): (usize, usize),
+        all: String,
         (detail, problems): (Vec<String>, Vec<String>),
         outcome: &mut FaultOutcome,
     ) {
-        let all = vec![format!("{taken} of {of} nodes were taken")];
+        let all = vec![all];
         outcome.problems.extend(problems.iter().cloned());
         match (problems.is_empty(), outcome.proven) {
             (true, _) => {
@@ -108,7 +129,7 @@ impl Executor {
                 log.record(FaultStep::Lapsed, [all, problems].concat());
             }
             (false, false) => {
-                log.record(FaultStep::Unproven, problems);
+                log.record(FaultStep::Unproven, [problems, all].concat());
             }
         }
     }

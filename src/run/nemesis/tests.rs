@@ -340,6 +340,34 @@ async fn a_service_that_runs_again_at_once_is_a_problem_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_custom_fault_that_is_never_proven_ends_in_time_and_says_why() {
+    let endless: fn(&mut fake::Wrong) = |wrong| wrong.endless_proofs = true;
+    let failing: fn(&mut fake::Wrong) = |wrong| wrong.disproves = true;
+    for (wrong, why) in [(endless, "n2: `prove` did not end within 5"), (failing, "not in force on n2: looked")] {
+        let stage = Stage::of(3, Some("n1"));
+        stage.cluster.change("n2", |node| wrong(&mut node.wrong));
+        stage.play(json!([{"own": {"name": "mark", "nodes": "n2", "for": "6s"}}])).await;
+        assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
+        assert!(stage.detail(Unproven).starts_with(why), "{}", stage.detail(Unproven));
+        let (begun, heal) = (stage.events()[2].time, stage.events()[4].time);
+        assert!((heal - begun) / 1_000_000 < 6_500, "{why}: in force for {} ns", heal - begun);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rolling_custom_fault_ends_with_its_time_and_names_the_nodes_that_it_did_not_reach() {
+    let (stage, asked) = Stage::of(3, None).with_ready(&[("n1", SOON), ("n2", SOON), ("n3", SOON)]);
+    stage.play(json!([{"own": {"name": "mark", "nodes": "all", "rolling": true, "for": "5s"}}])).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Lapsed, HealBegun, Healed]);
+    assert_eq!(asked.lock().expect("questions").len(), 2, "the third node is not touched");
+    let lapsed = stage.detail(Lapsed);
+    assert!(lapsed.starts_with("2 of 3 nodes were taken, not reached: n3 | "), "{lapsed}");
+    assert!(lapsed.contains("a node took 20"), "{lapsed}");
+    let (begun, heal) = (stage.events()[2].time, stage.events()[5].time);
+    assert!((heal - begun) / 1_000_000 <= 5_000, "in force for {} ns", heal - begun);
+}
+
+#[tokio::test(start_paused = true)]
 async fn everything_can_be_healed_at_any_time() {
     let stage = Stage::of(3, Some("n1"));
     let timetable = stage.timetable(json!([{"pause": {"nodes": "all"}}]));

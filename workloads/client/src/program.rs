@@ -1,7 +1,7 @@
 //! [`run`]: the loop of a client program around a type that implements [`Client`].
 //!
 //! It reads a request, carries it out, writes the answer and flushes it. A program ends with its standard input. Lines with the
-//! field `client` are for several clients ([`several`]).
+//! field `client` are for several clients (`several`).
 use crate::lines::{Answer, Call, ClientField, ErrorLine, Init, NotOk, Request, SETUP, VERSION};
 use serde_json::Value;
 use std::future::Future;

@@ -1,6 +1,6 @@
 //! Runs busy processes of the agent beside some services, which compete with them for the CPUs of the node.
 use super::{Context, Inject, new_proof, note};
-use crate::burn::burners_max;
+use crate::abilities;
 use crate::journal::UndoEntry;
 use crate::{process, sys};
 use dsfuzz_nemesis::protocol::Proof;
@@ -28,12 +28,8 @@ impl Inject for BurnCpu<'_> {
         if self.processes == 0 {
             return Some("0 busy processes change nothing: at least 1".to_owned());
         }
-        let (most, cpus) = burners_max();
-        if usize::try_from(self.processes).is_ok_and(|count| count > most) {
-            return Some(format!(
-                "{} busy processes on a node with {cpus} CPUs: at most {most}, four for each",
-                self.processes
-            ));
+        if let Some(reason) = abilities::size().too_busy(self.processes) {
+            return Some(reason);
         }
         let idle = self.services.iter().find(|name| context.services.processes(name).is_empty());
         idle.map(|name| format!("service {name}: it does not run, so nothing competes with it"))

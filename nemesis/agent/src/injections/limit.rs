@@ -3,6 +3,7 @@
 //!
 //! A process that comes during the fault gets the limit of those before it. Its undo gives it the limit that they had before.
 use super::{Context, Inject, kill, new_proof, note};
+use crate::abilities;
 use crate::cgroup::Cgroup;
 use crate::journal::UndoEntry;
 use crate::service::Services;
@@ -90,6 +91,37 @@ impl Limit<'_> {
             Limited::Data => limits::data_bytes(pid).unwrap_or(0).saturating_sub(limit),
             Limited::Files => process::open_files(pid).map_or(0, |open| open.range(limit..).count() as u64),
         }
+    }
+
+    /// The reason why nothing feels this limit of memory.
+    fn unfelt_memory(&self) -> Option<String> {
+        let bytes = match self.limit {
+            ResourceLimit::Memory(bytes) | ResourceLimit::MemoryHeadroom(bytes) => bytes,
+            ResourceLimit::Descriptors(_) | ResourceLimit::SpareDescriptors(_) => return None,
+        };
+        let size = abilities::size();
+        size.too_roomy(bytes).or_else(|| self.groups.iter().find_map(|group| size.too_roomy(group.limit)))
+    }
+
+    /// The reason why nothing feels this limit of open files: no process of the service loses half of those that it can still open.
+    fn unfelt_files(&self, name: &str) -> Option<String> {
+        if self.limit.is_of_memory() {
+            return None;
+        }
+        let counts = self.of(name).filter_map(|process| {
+            let open = process::open_files(process.pid)?.len() as u64;
+            Some((open, process.before.saturating_sub(open), process.before.saturating_sub(process.limit)))
+        });
+        let counts: Vec<(u64, u64, u64)> = counts.collect();
+        let (open, free, _) = *counts.first()?;
+        let felt = counts.iter().any(|(_, free, taken)| taken.saturating_mul(2) >= *free);
+        (!felt).then(|| {
+            format!(
+                "service {name}: a process with {open} open files can open {free} more, and nothing feels a limit that takes fewer \
+                 than half of them: name at most {}, or `spare`",
+                open + free / 2
+            )
+        })
     }
 
     fn uses(&self, pid: u32) -> String {
@@ -247,13 +279,18 @@ impl Inject for Limit<'_> {
         if let Some(name) = self.services.iter().find(|name| context.services.processes(name).is_empty()) {
             return Some(format!("service {name}: it does not run, so it cannot be limited"));
         }
+        if let Some(reason) = self.unfelt_memory() {
+            return Some(reason);
+        }
         let lowers = |name: &String| {
             self.groups.iter().any(|group| group.service == *name)
                 || self.of(name).any(|process| process.limit < process.before)
         };
-        let bare = self.services.iter().find(|name| !lowers(name))?;
-        let now = self.of(bare).map(|process| limits::words(process.before)).next().unwrap_or_default();
-        Some(format!("service {bare}: its limit is {now} already, so that this one would change nothing"))
+        if let Some(bare) = self.services.iter().find(|name| !lowers(name)) {
+            let now = self.of(bare).map(|process| limits::words(process.before)).next().unwrap_or_default();
+            return Some(format!("service {bare}: its limit is {now} already, so that this one would change nothing"));
+        }
+        self.services.iter().find_map(|name| self.unfelt_files(name))
     }
 
     fn perform(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Result<Vec<String>, String> {

@@ -1,6 +1,7 @@
 //! Custom faults: commands of the recipe or the plan on this node. The journal has them, so that the guardian and the next agent
 //! can heal them too. Their output is part of the observations.
 use super::{Context, Inject, kill, new_proof, note};
+use crate::commands::{self, RunningCommand};
 use crate::journal::UndoEntry;
 use crate::service::VANISHING;
 use crate::{launch, run, sys};
@@ -13,6 +14,8 @@ const STOPPING: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(200);
 /// Time between two looks at a command that runs.
 const TICK: Duration = Duration::from_millis(100);
+/// The command that proves that the fault is in force.
+const PROVE: &str = "prove";
 /// Of a command's output, the last lines, each cut after this number of characters.
 const LINES: usize = 6;
 const CHARS: usize = 200;
@@ -23,6 +26,10 @@ pub(crate) trait NodeAccess {
     fn with<T>(&mut self, act: impl FnOnce(&mut Context<'_>) -> T) -> T;
     /// Called again and again while a command runs.
     fn meanwhile(&mut self);
+    /// Whether the undo of the fault waits for the command that runs.
+    fn undo_is_asked(&mut self) -> bool {
+        false
+    }
     /// The reason to run no further command.
     fn ends(&mut self) -> Option<String>;
 }
@@ -73,6 +80,11 @@ impl<'a> Own<'a> {
         }
     }
 
+    /// Its name.
+    pub(crate) fn name(&self) -> &'a str {
+        self.name
+    }
+
     /// Runs one of the commands: whether it ended with 0, and a sentence about it with the end of its output.
     fn run(&self, key: &str, command: &Command, node: &mut impl NodeAccess) -> (bool, String) {
         let name = self.name;
@@ -83,12 +95,18 @@ impl<'a> Own<'a> {
             Ok(ready) => ready,
             Err(reason) => return (false, format!("{name}: {key}: {reason}")),
         };
-        sys::set_up(&mut child, sys::ChildSetup { ids, dies_with_parent: true, ..sys::ChildSetup::default() });
+        let running = node.with(|context| RunningCommand::begin(context.services));
+        child.env(commands::MARKER, &running.mark);
+        sys::set_up(&mut child, sys::ChildSetup { ids, ..sys::ChildSetup::default() });
         let deadline = Duration::from_millis(command.deadline_ms);
         let ended = std::thread::scope(|scope| {
             let worker = scope.spawn(|| run::finish(child, &[], deadline));
             while !sys::await_true(TICK, || worker.is_finished()) {
                 node.meanwhile();
+                // What it would prove is about to be undone.
+                if key == PROVE && node.undo_is_asked() {
+                    drop(running.end());
+                }
             }
             worker.join().unwrap_or_else(|_| Err(std::io::Error::other("a bug while it ran")))
         });
@@ -96,6 +114,9 @@ impl<'a> Own<'a> {
             Ok(ended) => ended,
             Err(error) => return (false, format!("{name}: {key}: {}: {error}", launch::name(&command.argv))),
         };
+        let good = !ended.late && ended.status.is_some_and(|status| status.success());
+        let cut_short = ended.late || ended.status.is_none() || (!good && node.ends().is_some());
+        let left = if cut_short { running.end().err() } else { None };
         let how = match ended.status {
             _ if ended.late => format!("was killed at its deadline of {} ms", deadline.as_millis()),
             Some(status) => match status.code() {
@@ -105,10 +126,9 @@ impl<'a> Own<'a> {
             None => "was killed by a signal".to_owned(),
         };
         let output = [ended.stdout, ended.stderr].concat();
-        let said = last_lines(&String::from_utf8_lossy(&output));
-        let said = if said.is_empty() { said } else { format!(": {said}") };
-        let good = !ended.late && ended.status.is_some_and(|status| status.success());
-        (good, format!("{name}: {key} {how}{said}"))
+        let said = last_lines(&String::from_utf8_lossy(&output), good);
+        let left = left.map(|left| format!("; {left}")).unwrap_or_default();
+        (good, format!("{name}: {key} {how}{said}{left}"))
     }
 
     /// Stops the services; until [`Own::start`] no other fault starts them. One that is not defined has no process of ours.
@@ -149,7 +169,7 @@ impl<'a> Own<'a> {
         if let Some(reason) = node.with(|context| self.refusal(context)) {
             return Some(reason);
         }
-        let (proven, said) = self.run("prove", &self.commands.prove, node);
+        let (proven, said) = self.run(PROVE, &self.commands.prove, node);
         if proven {
             return Some(format!("it is in force before it began, or `prove` does not tell: {said}"));
         }
@@ -192,7 +212,7 @@ impl<'a> Own<'a> {
     /// Whether it is in force.
     pub(crate) fn proven(&self, node: &mut impl NodeAccess) -> Proof {
         let mut proof = new_proof();
-        let (holds, said) = self.run("prove", &self.commands.prove, node);
+        let (holds, said) = self.run(PROVE, &self.commands.prove, node);
         note(&mut proof, holds, said);
         proof
     }
@@ -246,9 +266,14 @@ impl Inject for Own<'_> {
     }
 }
 
-/// The last lines of an output, as part of a sentence.
-fn last_lines(text: &str) -> String {
+/// The last lines of an output, as the end of a sentence. Of a command that failed the very last comes first: a long sentence is cut.
+fn last_lines(text: &str, good: bool) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let cut = |line: &&str| line.chars().take(CHARS).collect::<String>();
-    lines[lines.len().saturating_sub(LINES)..].iter().map(cut).collect::<Vec<_>>().join(" | ")
+    let lines: Vec<String> = lines[lines.len().saturating_sub(LINES)..].iter().map(cut).collect();
+    match &lines[..] {
+        [] => String::new(),
+        [before @ .., last] if !good && !before.is_empty() => format!(": {last} (before it: {})", before.join(" | ")),
+        lines => format!(": {}", lines.join(" | ")),
+    }
 }

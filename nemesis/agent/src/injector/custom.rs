@@ -13,6 +13,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// The injector between two steps of a custom fault.
 struct Beside<'a> {
     injector: &'a Mutex<Injector>,
+    fault: u64,
     /// The injection's number in the journal, once it is there.
     seq: Option<u64>,
 }
@@ -30,6 +31,10 @@ impl NodeAccess for Beside<'_> {
     }
 
     fn meanwhile(&mut self) {}
+
+    fn undo_is_asked(&mut self) -> bool {
+        lock(self.injector).undo_asked.contains(&self.fault)
+    }
 
     fn ends(&mut self) -> Option<String> {
         lock(self.injector).healing.then(|| "the agent is ending".to_owned())
@@ -86,7 +91,7 @@ impl Injector {
                 return Err(reason);
             }
         }
-        let mut node = Beside { injector: this, seq: None };
+        let mut node = Beside { injector: this, fault, seq: None };
         if let Some(reason) = own.refused(&mut node) {
             return Err(reason);
         }
@@ -131,7 +136,7 @@ impl Injector {
         };
         let live = lock(this).journal.live();
         let mut whole = injections::new_proof();
-        let mut node = Beside { injector: this, seq: None };
+        let mut node = Beside { injector: this, fault, seq: None };
         for entry in live.iter().filter(|entry| of_fault(entry)) {
             node.seq = Some(entry.seq);
             merge(
@@ -156,10 +161,12 @@ impl Injector {
             // One that is about to begin is not in the journal yet.
             let begins = injector.commands_of.iter().copied().filter(|fault| chosen(*fault));
             let custom: BTreeSet<u64> = custom.iter().map(|entry| entry.fault).chain(begins).collect();
+            injector.undo_asked.extend(&custom);
             (injector.undo_entries(others), custom)
         };
         for fault in custom.into_iter().rev() {
             merge(&mut whole, undo_custom(this, fault));
+            lock(this).undo_asked.remove(&fault);
         }
         if let (true, Some(fault)) = (whole.detail.is_empty(), fault) {
             whole.detail.push(format!("fault {fault}: nothing of it is in the journal"));
@@ -172,7 +179,7 @@ impl Injector {
         Own::of(&entry.injection).is_some() && entry.run == self.run
     }
 
-    /// Waits, at most this long, until no command of a custom fault runs; no further one begins.
+    /// Kills the commands of custom faults that run, and waits for their ends, at most this long; no further one begins.
     pub(crate) fn quiet(this: &Mutex<Injector>, deadline: Duration) -> bool {
         sys::await_true(deadline, || {
             let free = match this.try_lock() {
@@ -182,6 +189,7 @@ impl Injector {
             };
             free.is_some_and(|mut injector| {
                 (injector.ending, injector.healing) = (true, true);
+                injector.services.kill_commands();
                 injector.commands_of.is_empty()
             })
         })
@@ -203,7 +211,7 @@ fn undo_custom(injector: &Mutex<Injector>, fault: u64) -> Proof {
     live.reverse();
     for entry in live {
         let Some(own) = Own::of(&entry.injection) else { continue };
-        let proof = own.undone(&mut Beside { injector, seq: Some(entry.seq) });
+        let proof = own.undone(&mut Beside { injector, fault, seq: Some(entry.seq) });
         let holds = proof.holds;
         merge(&mut whole, proof);
         if holds && let Err(reason) = lock(injector).journal.done(entry.seq) {

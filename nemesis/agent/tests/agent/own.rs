@@ -152,6 +152,139 @@ fn guardian_and_next_agent_heal_it() {
     }
 }
 
+/// The ways in which an agent ends in the middle of a command.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    /// It is killed, and its guardian heals.
+    Killed,
+    /// Both are killed, and the next agent heals.
+    BothKilled,
+    /// Its control node is gone.
+    ChannelClosed,
+}
+
+fn end(agent: &mut Channel, node: &Node, how: End) {
+    let (me, guardian) = agent.pids;
+    match how {
+        End::Killed => drop(node.sh(&format!("kill -9 {me}"))),
+        // Stopped first, so that neither replaces or survives the other.
+        End::BothKilled => drop(node.sh(&format!("kill -STOP {me} {guardian}; kill -9 {me} {guardian}"))),
+        End::ChannelClosed => agent.close(),
+    }
+    agent.ended(node);
+}
+
+/// The processes of the node with this text in their arguments.
+fn processes(node: &Node, text: &str) -> Vec<String> {
+    node.sh("ps -eo args").lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_command_that_runs_when_the_agent_ends_is_ended_before_the_undo_with_all_that_it_started() {
+    for how in [End::Killed, End::BothKilled, End::ChannelClosed] {
+        let node = Node::new();
+        let mut agent = node.agent("r", LEASE_MS);
+        agent.service(&node, "db", &["sleep", "1001"]);
+        let (mark, begun) = (node.path("mark"), node.path("begun"));
+        // Writers in sessions of their own, one of them without the command's environment, make the mark again and again.
+        let writer = format!("while :; do touch {mark}; sleep 0.01; done");
+        let text = format!(
+            "setsid sh -c '{writer}' & setsid env -i PATH=$PATH sh -c '{writer}' & touch {begun}; trap '' TERM; sleep 1002; wait"
+        );
+        let begin = Command { deadline_ms: 120_000, ..script(&text) };
+        let injection = own(OwnCommands { begin, ..marked(&node, OwnProcesses::Stay) });
+        agent.send(Request::Inject { fault: 1, injection }, &[]);
+        node.until("it begins", || [&mark, &begun].iter().all(|path| std::path::Path::new(path).exists()));
+        end(&mut agent, &node, how);
+        let mut next = node.agent("r", LEASE_MS);
+        let (healed, left) = next.undone();
+        assert!(healed.iter().any(|heal| heal.fault == 1 && heal.holds), "{how:?}: {healed:?}; {}", node.log());
+        assert_eq!(left, [0u64; 0], "{how:?}");
+        assert_eq!(processes(&node, "touch"), [""; 0], "{how:?}");
+        assert!(!std::path::Path::new(&mark).exists(), "{how:?}");
+    }
+}
+
+#[test]
+fn a_heal_ends_what_a_finished_command_left_running() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    let (mark, pid, ran) = (node.path("mark"), node.path("pid"), node.path("ran"));
+    let begin = script(&format!("setsid sleep 1003 >/dev/null 2>&1 & echo $! >{pid}; touch {mark}"));
+    let heal = script(&format!("kill $(cat {pid}) && touch {ran}; rm -f {mark}"));
+    agent.inject(1, own(OwnCommands { begin, heal, ..marked(&node, OwnProcesses::Stay) }));
+    agent.proven(1);
+    end(&mut agent, &node, End::BothKilled);
+    let mut next = node.agent("r", LEASE_MS);
+    assert!(std::path::Path::new(&ran).exists(), "it ran until its heal: {}", node.log());
+    assert_eq!((processes(&node, "sleep 1003"), next.undone().1), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_command_is_killed_at_its_deadline_with_all_that_it_started() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    let begin = Command { deadline_ms: 300, ..script("setsid sleep 1003 & sleep 1003") };
+    let late = refused(&mut agent, 1, OwnCommands { begin, ..marked(&node, OwnProcesses::Stay) });
+    assert!(late.contains("killed at its deadline of 300 ms"), "{late}");
+    assert_eq!(processes(&node, "sleep 1003"), [""; 0]);
+}
+
+#[test]
+fn the_next_agent_starts_no_service_that_a_custom_fault_stopped_for_its_commands() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    let (begun, ran) = (node.path("begun"), node.path("ran"));
+    let begin = Command { deadline_ms: 120_000, ..script(&format!("touch {begun}; sleep 1002")) };
+    let heal = script(&format!("! ps -eo args | grep '^sleep 1001' || touch {ran}"));
+    let commands = OwnCommands { begin, heal, ..marked(&node, OwnProcesses::RestartOnce) };
+    agent.send(Request::Inject { fault: 1, injection: own(commands) }, &[]);
+    node.until("it begins", || std::path::Path::new(&begun).exists());
+    agent.inject(2, Injection::Kill { services: vec!["db".to_owned()] });
+    end(&mut agent, &node, End::BothKilled);
+    let mut next = node.agent("r", LEASE_MS);
+    let (healed, left) = next.undone();
+    assert!(healed.len() == 2 && healed.iter().all(|heal| heal.holds) && left.is_empty(), "{healed:?}; {}", node.log());
+    assert!(!std::path::Path::new(&ran).exists(), "the undo of the kill left it stopped: {}", node.log());
+    assert_eq!(next.pids("db").len(), 1, "started once the custom fault is undone");
+    next.inject(3, Injection::Kill { services: vec!["db".to_owned()] });
+    assert!(next.healed(3).detail.iter().any(|line| line.contains("runs as")), "nothing holds it any more");
+}
+
+#[test]
+fn a_heal_does_not_wait_for_a_proof_that_runs() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    let (mark, proving) = (node.path("mark"), node.path("proving"));
+    let text = format!("test -e {mark} || exit 1; touch {proving}; setsid sleep 1003 & sleep 1003");
+    let prove = Command { deadline_ms: 120_000, ..script(&text) };
+    agent.inject(1, own(OwnCommands { prove, ..marked(&node, OwnProcesses::Stay) }));
+    let id = agent.send(Request::Prove { fault: 1 }, &[]);
+    node.until("the proof runs", || std::path::Path::new(&proving).exists());
+    let proof = agent.proof(Request::Undo { fault: 1 });
+    assert!(proof.holds, "{proof:?}");
+    let (response, _) = agent.reply(id);
+    assert!(matches!(&response, Response::Proof(proof) if !proof.holds), "{response:?}");
+    assert_eq!(processes(&node, "sleep 1003"), [""; 0]);
+    assert_eq!(agent.undone().1, [0u64; 0]);
+}
+
+#[test]
+fn the_last_line_of_a_command_that_failed_comes_first() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    let prove = script("echo one; echo two; echo not yet; exit 3");
+    agent.inject(1, own(OwnCommands { prove, ..marked(&node, OwnProcesses::Stay) }));
+    let proof = agent.proof(Request::Prove { fault: 1 });
+    assert_eq!(proof.detail, ["mark: prove ended with 3: not yet (before it: one | two)"]);
+    agent.healed(1);
+}
+
 #[test]
 fn other_faults_are_proven_and_healed_while_a_heal_runs() {
     let node = Node::new();

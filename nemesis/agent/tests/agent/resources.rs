@@ -273,6 +273,14 @@ fn limits_that_change_nothing_are_refused() {
     let refused = |agent: &mut Channel, injection| agent.fails(Request::Inject { fault: 9, injection });
     let reason = refused(&mut agent, limit(ResourceLimit::Descriptors(1 << 30)));
     assert!(reason.contains("this one would change nothing"), "{reason}");
+    let pid = agent.pids("db")[0];
+    let before: u64 = soft_limit(&node, pid, "open files").parse().expect("a number");
+    let reason = refused(&mut agent, limit(ResourceLimit::Descriptors(before - 1)));
+    assert!(reason.contains("nothing feels a limit that takes fewer than half of them"), "{reason}");
+    for beyond in [ResourceLimit::Memory(1 << 50), ResourceLimit::MemoryHeadroom(1 << 50)] {
+        let reason = refused(&mut agent, limit(beyond));
+        assert!(reason.contains("are no limit on a node with "), "{reason}");
+    }
     agent.inject(1, limit(ResourceLimit::Descriptors(64)));
     let reason = refused(&mut agent, limit(ResourceLimit::SpareDescriptors(0)));
     assert!(reason.contains("fault 1 limits the same processes"), "{reason}");

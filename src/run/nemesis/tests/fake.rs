@@ -1,6 +1,8 @@
 //! A cluster in memory: agents whose datagrams pass a matrix of rules, with switches for failures.
 use crate::cluster::{Node, Remote, RemoteError};
-use dsfuzz_nemesis::protocol::{HeardPing, Injection, PingTarget, Proof, Request, Response, SelfHeal, ServiceState};
+use dsfuzz_nemesis::protocol::{
+    Command, HeardPing, Injection, OwnCommands, PingTarget, Proof, Request, Response, SelfHeal, ServiceState,
+};
 use dsfuzz_nemesis::{ClusterView, NodeView};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::BTreeMap;
@@ -23,6 +25,10 @@ pub(super) struct Wrong {
     pub(super) undos_lost: u32,
     /// No datagram reaches it, despite its rules.
     pub(super) unplugged: bool,
+    /// Proofs do not end.
+    pub(super) endless_proofs: bool,
+    /// Proofs do not hold.
+    pub(super) disproves: bool,
     /// No request reaches it.
     pub(super) unreachable: bool,
 }
@@ -49,6 +55,13 @@ pub(super) struct FakeNode {
 pub(super) struct FakeCluster {
     nodes: Mutex<BTreeMap<String, FakeNode>>,
     born: tokio::time::Instant,
+}
+
+/// The commands of the custom fault `mark`.
+fn commands() -> OwnCommands {
+    let command = Command { argv: vec!["true".to_owned()], deadline_ms: 20_000, ..Command::default() };
+    let (begin, prove, heal, healed) = (command.clone(), command.clone(), command.clone(), command);
+    OwnCommands { begin, prove, heal, healed, ..OwnCommands::default() }
 }
 
 pub(super) const BOOT_AHEAD_NS: u64 = 5_000_000_000_000;
@@ -102,6 +115,7 @@ impl FakeCluster {
             nodes: self.names().into_iter().map(node).collect(),
             leaders: leader.map(str::to_owned).into_iter().collect(),
             control_boot_id: "control".to_owned(),
+            own: self.names().into_iter().map(|name| (name, [("mark".to_owned(), commands())].into())).collect(),
             ..ClusterView::default()
         }
     }
@@ -212,7 +226,7 @@ impl FakeCluster {
                 let dead = node.injections.values().any(|injection| matches!(injection, Injection::Kill { .. }));
                 let gone = dead && matches!(node.injections.get(&fault), Some(Injection::Pause { .. }));
                 let there = node.injections.contains_key(&fault) || node.wrong.deaf_to_injections;
-                node.proof(fault, !revived && !gone && there)
+                node.proof(fault, !revived && !gone && there && !node.wrong.disproves)
             }
             Request::Undo { fault } => {
                 node.injections.remove(&fault);
@@ -288,6 +302,10 @@ impl Remote for FakeRemote {
                 return Err(lost(&self.node.name));
             }
             let mute = wrong.mute_on_injections && matches!(ask, Request::Inject { .. });
+            if wrong.endless_proofs && matches!(ask, Request::Prove { .. }) {
+                tokio::time::sleep(deadline).await;
+                return Err(RemoteError::Late { node: self.node.name.clone(), what: "Prove".to_owned(), deadline });
+            }
             let answer = self.cluster.answer(&self.node.name, ask);
             if mute {
                 tokio::time::sleep(deadline).await;

@@ -8,7 +8,7 @@ impl Stage {
     async fn schedule(&self, schedule: serde_json::Value) -> Vec<FaultOutcome> {
         let options: NemesisOptions = serde_json::from_value(json!({"schedule": schedule})).expect("options");
         let names = self.cluster.names();
-        assert_eq!(options.mistakes(&names), [""; 0]);
+        assert_eq!(options.mistakes(&names), []);
         let timetable = timetable(3, &options, shape(names.len(), 5), Duration::from_secs(45));
         assert_eq!(timetable.warnings, [""; 0]);
         self.executor.run(&timetable, Instant::now(), self.stop.subscribe()).await
@@ -170,6 +170,35 @@ async fn an_effect_that_was_there_before_proves_nothing() {
             assert!(stage.detail_of("inner", Unproven).contains(why), "{}", stage.detail_of("inner", Unproven));
             assert!(!outcomes[1].proven && outcomes[1].healed);
             assert_eq!(stage.cluster.broken(), Vec::<String>::new());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_begins_in_the_heal_of_another_is_proven_once_that_one_is_gone() {
+    for (fault, cut) in [
+        (json!({"kill": {"nodes": "n1"}}), false),
+        (json!({"pause": {"nodes": "n1"}}), false),
+        (json!({"partition": {"cut": ["n1", "others"]}}), true),
+    ] {
+        for (undos_lost, gone) in [(5, true), (10_000, false)] {
+            let entry = |id: &str, at: &str, lasts: &str| {
+                let mut entry = json!({"id": id, "at": at, "for": lasts});
+                entry.as_object_mut().expect("a map").extend(fault.as_object().expect("a map").clone());
+                entry
+            };
+            let stage = Stage::of(3, Some("n3"));
+            stage.cluster.change("n1", |node| node.wrong.undos_lost = undos_lost);
+            stage.schedule(json!([entry("outer", "2s", "4s"), entry("inner", "6s 100ms", "4s")])).await;
+            assert!(stage.at("outer", HealBegun) < stage.at("inner", Begun), "{:?}", stage.events());
+            if gone {
+                assert_eq!(stage.steps_of("outer"), WHOLE, "{fault}: {:?}", stage.events());
+                assert_eq!(stage.steps_of("inner"), WHOLE, "{fault}: {:?}", stage.events());
+                assert!(stage.at("inner", Proven) >= stage.at("outer", Healed), "{fault}: {:?}", stage.events());
+            } else {
+                let why = if cut { "was cut before, by fault outer" } else { "fault outer had this effect before" };
+                assert!(stage.detail_of("inner", Unproven).contains(why), "{fault}: {:?}", stage.events());
+            }
         }
     }
 }

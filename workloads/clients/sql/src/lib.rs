@@ -1,4 +1,4 @@
-//! What the SQL clients share: a client of [objects](objects) over any [`Driver`], statements by dialect, classes of errors.
+//! What the SQL clients share: a client of [`objects`] over any [`Driver`], statements by dialect, classes of errors.
 //!
 //! A client program is a type that implements [`Driver`] (connect, run one statement as text) and a `main` that runs
 //! [`SqlClient`] with it. Statements are sent one by one, as text, each with its own answer: nothing is prepared, batched,
