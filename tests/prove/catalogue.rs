@@ -36,6 +36,12 @@ pub(crate) struct Nodes {
 /// The names of nodes in the lab of a user without root, with the users that a node has.
 const ROOTLESS: [(&str, Map); 2] = [("rootless", Map::Range), ("one-user", Map::Single)];
 
+/// The device of FUSE is open to users, as the rules of udev have it; on a machine without udev it is not.
+const OPEN_FUSE: &str = "if [ -c /dev/fuse ]; then
+    device=$(mktemp -u /var/tmp/fuse-XXXXXX); mknod -m 666 $device c 10 229
+    mount --bind $device /dev/fuse; rm $device
+fi";
+
 /// The columns of the table: the name of nodes, and the words for them.
 const COLUMNS: [(&str, &str); 4] =
     [("lab", "lab"), ("rootless", "lab without root"), ("one-user", "the same with one user alone"), ("vm", "VM")];
@@ -52,7 +58,7 @@ impl Nodes {
         let programs = program.parent().unwrap_or(Path::new("."));
         let user = PlainUser::new(map, programs, &["dsfuzz", "dsfuzz-agent", "dsfuzz-client-redis"]);
         let home = (user.path("home"), Some(user.uid));
-        let program: Program = Arc::new(move |arguments| user.command("", arguments));
+        let program: Program = Arc::new(move |arguments| user.command(OPEN_FUSE, arguments));
         Some(Nodes { home, ..Nodes::new(name, "{lab: 3}".to_owned(), program) })
     }
 }
@@ -79,7 +85,7 @@ fn plan(nodes: &Nodes, variant: &Variant) -> String {
     let (every, time) = (nodes.every, 2 + faults * nodes.every);
     format!(
         "name: catalogue\ncluster: {}\ntarget: lone-redis/recipe.yaml\nworkload: {{set: {{}}}}\n\
-         load: {{clients: 3, rate: 60/s, time: {time}s}}\n\
+         load: {{clients: 3, rate: 30/s, time: {time}s}}\n\
          nemesis: {{every: {every}s, for: {}ms, quiet_start: 1s, quiet_end: 1s, faults: [{{{kind}: {options}}}]}}\n",
         nodes.cluster,
         every * 500,

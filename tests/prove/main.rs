@@ -22,7 +22,7 @@ mod variants;
 use results::{Only, StoredResults};
 use std::process::ExitCode;
 
-const USAGE: &str = "options: --lines valid,serializable,redis,interrupt,galera,patroni,rabbitmq,sentinel,findings,catalogue,survival (default: all) | --only TEXT,TEXT (rows of findings, forms of faults, cases of survival, whose names contain one of them) | --as rootless|one-user, --cluster YAML --as NAME (other nodes for catalogue) | --seeds 1-10 | --repeat 5 | --jobs 1 (cases at a time) | --again | --write FILE (findings, catalogue or survival as a page)";
+const USAGE: &str = "options: --lines valid,serializable,redis,interrupt,galera,patroni,rabbitmq,sentinel,findings,catalogue,survival (default: all) | --only TEXT,TEXT (rows of findings, forms of faults, cases of survival, whose names contain one of them) | --as rootless|one-user, --cluster YAML --as NAME (other nodes for catalogue) | --faults 6 --every 4 (faults of a run of catalogue, seconds from one to the next) | --seeds 1-10 | --repeat 5 | --jobs 1 (cases at a time) | --again | --write FILE (findings, catalogue or survival as a page)";
 
 /// Every line, in the order in which they are shown.
 const ALL: [&str; 11] = [
@@ -47,6 +47,9 @@ struct Options {
     jobs: usize,
     cluster: String,
     nodes: String,
+    /// Faults of a run of the catalogue, and seconds from one to the next.
+    faults: u64,
+    every: u64,
     again: bool,
     only: Only,
     write: Option<String>,
@@ -55,15 +58,16 @@ struct Options {
 impl Options {
     /// The nodes of the catalogue.
     fn nodes(&self) -> catalogue::Nodes {
-        if let Some(nodes) = catalogue::Nodes::rootless(&self.nodes, &runs::program()) {
-            return nodes;
-        }
-        let program = |arguments: &[&str]| {
-            let mut command = runs::dsfuzz();
-            command.args(arguments);
-            command
-        };
-        catalogue::Nodes::new(&self.nodes, self.cluster.clone(), std::sync::Arc::new(program))
+        let rootless = catalogue::Nodes::rootless(&self.nodes, &runs::program());
+        let nodes = rootless.unwrap_or_else(|| {
+            let program = |arguments: &[&str]| {
+                let mut command = runs::dsfuzz();
+                command.args(arguments);
+                command
+            };
+            catalogue::Nodes::new(&self.nodes, self.cluster.clone(), std::sync::Arc::new(program))
+        });
+        catalogue::Nodes { faults: self.faults, every: self.every, ..nodes }
     }
 }
 
@@ -120,6 +124,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
         jobs: 1,
         cluster: "{lab: 3}".to_owned(),
         nodes: "lab".to_owned(),
+        faults: 6,
+        every: 4,
         again: false,
         only: Only::parse(""),
         write: None,
@@ -133,6 +139,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
             "--jobs" => options.jobs = value()?.parse().map_err(|_| "--jobs needs a number")?,
             "--cluster" => options.cluster = value()?,
             "--as" => options.nodes = value()?,
+            "--faults" => options.faults = value()?.parse().map_err(|_| "--faults needs a number")?,
+            "--every" => options.every = value()?.parse().map_err(|_| "--every needs a number of seconds")?,
             "--again" => options.again = true,
             "--only" => options.only = Only::parse(&value()?),
             "--write" => options.write = Some(value()?),
