@@ -23,13 +23,14 @@ pub(super) struct Cleaner {
 impl Cleaner {
     /// Learns the secrets of a run's plan and recipe and of the environment, and the names of its hosts if they are hidden.
     pub(super) fn of(dir: &RunDir, info: &RunInfo, hide_hosts: bool) -> Result<Cleaner> {
-        let mut hosts = Vec::new();
+        let (mut hosts, mut documents) = (Vec::new(), Vec::new());
         if let Ok(text) = std::fs::read_to_string(dir.plan()) {
             let plan = document::parse("plan.yaml", &text)?;
             learn(&plan, false);
             if hide_hosts {
                 hosts = names_of_hosts(&plan, info);
             }
+            documents.push(plan);
         }
         if let Some(inputs) = info.inputs.as_ref().filter(|inputs| inputs.builtin.is_empty())
             && let Ok(text) = std::fs::read_to_string(dir.inputs().join(&inputs.recipe))
@@ -37,6 +38,7 @@ impl Cleaner {
         {
             learn(&recipe, false);
             learn_defaults(&recipe);
+            documents.push(recipe);
         }
         for (name, value) in std::env::vars_os() {
             let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
@@ -46,15 +48,19 @@ impl Cleaner {
                 secrets::learn(&value);
             }
         }
+        // `password=x`, `"token": "x"`, `requirepass x`, `Authorization: Bearer x`.
+        let setting = Regex::new(
+            r#"(?i)([a-z0-9_.-]*(?:password|passwd|passphrase|secret|credential|api_?key|private_?key|access_?key|token|requirepass|masterauth)[a-z0-9_.-]*["']?\s*[:=]\s*["']?|(?:\b(?:requirepass|masterauth|bearer)|--?pass(?:word)?)\s+["']?)([^\s"',;})\]]+)"#,
+        )?;
+        for document in &documents {
+            learn_commands(document, false, &setting);
+        }
         let home = std::env::var("HOME").ok().filter(|home| home.len() > 1 && home.starts_with('/'));
         Ok(Cleaner {
             hosts,
             home,
             private_key: Regex::new(r"(?s)-----BEGIN ([A-Z ]*)PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----")?,
-            // `password=x`, `"token": "x"`, `requirepass x`, `Authorization: Bearer x`.
-            setting: Regex::new(
-                r#"(?i)([a-z0-9_.-]*(?:password|passwd|passphrase|secret|credential|api_?key|private_?key|access_?key|token|requirepass|masterauth)[a-z0-9_.-]*["']?\s*[:=]\s*["']?|(?:\b(?:requirepass|masterauth|bearer)|--?pass(?:word)?)\s+["']?)([^\s"',;})\]]+)"#,
-            )?,
+            setting,
             line: Regex::new(
                 r#"(?m)^([ \t-]*["']?([A-Za-z0-9_.-]+)["']?[ \t]*:[ \t]+)([^\s{\[#|>&*][^\n#]*?)([ \t]*(?:#.*)?)$"#,
             )?,
@@ -123,6 +129,27 @@ fn learn(tree: &Value, secret: bool) {
         Value::String(text) if secret && !text.contains("{{") => secrets::learn(text),
         Value::Number(number) if secret => secrets::learn(&number.to_string()),
         Value::String(_) => secrets::learn_named(tree),
+        _ => {}
+    }
+}
+
+/// Keys of the commands of a custom fault.
+const COMMANDS: [&str; 4] = ["begin", "prove", "heal", "healed"];
+
+/// Learns what stands behind words such as `--password` in commands of custom faults. What a template or the shell fills in is no secret
+/// itself.
+fn learn_commands(tree: &Value, command: bool, setting: &Regex) {
+    match tree {
+        Value::Object(map) => {
+            map.iter().for_each(|(key, value)| learn_commands(value, COMMANDS.contains(&key.as_str()), setting));
+        }
+        Value::Array(items) => items.iter().for_each(|item| learn_commands(item, command, setting)),
+        Value::String(text) if command => {
+            let found = setting.captures_iter(text).map(|found| found[2].to_owned());
+            found
+                .filter(|value| !value.contains("{{") && !value.contains('$'))
+                .for_each(|value| secrets::learn(&value));
+        }
         _ => {}
     }
 }

@@ -91,6 +91,27 @@ fn an_archive_has_no_secret_and_logs_of_bounded_length() {
 }
 
 #[test]
+fn a_secret_in_a_command_of_a_custom_fault_is_not_packed() {
+    let own = "own: {name: mine, begin: 'ctl --password in-a-command-9a1 stop', prove: 'ctl token=in-a-proof-8b2 state', \
+               heal: 'ctl --password {{ options.entry }} start', healed: 'ctl --password $KEPT state'}";
+    let (scene, run) = ran_with(
+        RECIPE,
+        &["--time", "60s", "--set", "evidence={}", "--set", &format!("nemesis={{faults: [{{{own}}}]}}")],
+    );
+    std::fs::create_dir_all(run.node("127.0.0.1")).expect("made");
+    std::fs::write(run.node("127.0.0.1").join("mine.log"), "it said in-a-command-9a1\n").expect("written");
+    let output = scene.run(&["pack", "p"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    let archive = scene.folder.path().join(output.stdout.trim());
+    let members = members(&archive);
+    for (name, text) in &members {
+        assert!(!text.contains("in-a-command-9a1") && !text.contains("in-a-proof-8b2"), "{name}: {text}");
+    }
+    let plan = members.iter().find(|(name, _)| name.ends_with("plan.yaml")).expect("a plan").1;
+    assert!(plan.contains("--password {{ options.entry }} start") && plan.contains("$KEPT"), "{plan}");
+}
+
+#[test]
 fn hosts_are_hidden_on_request() {
     let (scene, run) = with_secrets();
     let output = scene.run(&["pack", "p", "--hide-hosts", "--json"]);
