@@ -469,7 +469,10 @@ impl Filler<'_> {
 
     fn fault(&self, fault: &recipe::OwnFault) -> Result<(String, OwnCommands), TargetError> {
         let command = |key: &str, argv: &recipe::Argv| {
-            let argv = self.scope.argv(&format!("faults: {}: {key}", fault.name), argv)?;
+            let mut argv = self.scope.argv(&format!("faults: {}: {key}", fault.name), argv)?;
+            if let ([script], false) = (&mut argv[..], self.recipe.shell.is_empty()) {
+                *script = format!("{}\n{script}", self.scope.text("shell", &self.recipe.shell)?);
+            }
             let deadline_ms = u64::try_from(fault.deadline.0.as_millis()).unwrap_or(u64::MAX);
             let (env, user) = (self.names.env.clone(), fault.user.clone());
             Ok(Command { argv, env, user, deadline_ms, ..Command::default() })
