@@ -5,6 +5,8 @@ mod exit_codes;
 mod packed;
 #[path = "cli/refused.rs"]
 mod refused;
+#[path = "cli/refused_faults.rs"]
+mod refused_faults;
 #[path = "cli/replayed.rs"]
 mod replayed;
 #[path = "cli/stored.rs"]

@@ -1,4 +1,5 @@
 //! [`Aim`]: the nodes that a fault takes, as in a plan. [`PlannedAim`]: the same with its draws made.
+mod most;
 mod same_as;
 mod voters;
 
@@ -240,7 +241,7 @@ fn together(names: Vec<String>) -> Result<Aim, String> {
 }
 
 fn words() -> Vec<&'static str> {
-    WORDS.iter().map(|(word, _)| *word).collect()
+    aim_words().collect()
 }
 
 impl JsonSchema for Aim {
@@ -437,7 +438,8 @@ impl PlannedAim {
 
 fn named_positions(view: &ClusterView, names: &[String]) -> Result<BoundOrder, Unresolved> {
     let position = |name: &String| view.names().position(|known| known == name);
-    let position = |name| position(name).ok_or_else(|| Unresolved(unknown_node(name, view.names())));
+    let position =
+        |name| position(name).ok_or_else(|| Unresolved(unknown_node(name, &view.names().collect::<Vec<_>>())));
     Ok(BoundOrder { positions: names.iter().map(position).collect::<Result<_, _>>()?, note: None })
 }
 
@@ -498,10 +500,22 @@ pub(crate) fn leader_words(aims: &[Aim]) -> Vec<String> {
     aims.iter().filter(|aim| aim.needs_leader()).map(|aim| format!("nodes: {aim}")).collect()
 }
 
+/// The words for aims, as a plan writes them.
+pub(crate) fn aim_words() -> impl Iterator<Item = &'static str> {
+    WORDS.iter().map(|(word, _)| *word)
+}
+
 /// The error for a name that no node has.
-pub(crate) fn unknown_node<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.collect();
-    format!("nodes: {name} is neither a node ({}) nor one of {}", names.join(", "), words().join(", "))
+pub(crate) fn unknown_node(name: &str, names: &[impl AsRef<str>]) -> String {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    let known = names.join(", ");
+    match aim_words().any(|word| word == name) {
+        // Such as `{node: leader}`.
+        true => {
+            format!("nodes: no node is called {name} ({known}); the aim is written `nodes: {name}`, without `node`")
+        }
+        false => format!("nodes: {name} is neither a node ({known}) nor one of {}", words().join(", ")),
+    }
 }
 
 #[cfg(test)]

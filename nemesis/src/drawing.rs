@@ -1,5 +1,6 @@
 //! What shapes the drawing of faults beside their list: its mistakes, and the faults that a swarm draws.
-use crate::options::NemesisOptions;
+use crate::budget::Budget;
+use crate::options::{FaultOptions, NemesisOptions};
 use crate::quiet::GAP_MS;
 use crate::swarm::{Swarm, SwarmDraw, SwarmOptions};
 use dsfuzz_rng::Rng;
@@ -36,6 +37,74 @@ impl NemesisOptions {
     }
 }
 
+impl NemesisOptions {
+    /// What shapes the drawing of faults and changes nothing: the key, and a sentence. No fault is in force from `quiet_from` on.
+    pub fn drawing_warnings(&self, quiet_from: Span) -> Vec<(&'static str, String)> {
+        let mut warnings = Vec::new();
+        let mut kinds: Vec<&str> = self.faults.iter().map(|fault| fault.facts().name).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let at_once = usize::try_from(self.overlap).unwrap_or(usize::MAX);
+        match kinds.as_slice() {
+            [only] if at_once > 1 => warnings.push((
+                "overlap",
+                format!(
+                    "faults of one kind never overlap, and every entry of `faults` is a {only}: it changes nothing"
+                ),
+            )),
+            [_, _, ..] if at_once > kinds.len() => warnings.push((
+                "overlap",
+                format!(
+                    "faults of one kind never overlap: of {} kinds at most {} are in force at once",
+                    kinds.len(),
+                    kinds.len()
+                ),
+            )),
+            _ => {}
+        }
+        if self.budget == Budget::None && at_once < 2 && !self.faults.iter().any(FaultOptions::damages_files) {
+            warnings.push((
+                "budget",
+                "one fault is in force at a time, and none damages files: it changes nothing".to_owned(),
+            ));
+        }
+        if let Some(quiet) = self.quiet
+            && quiet.every.as_millis().saturating_sub(quiet.lasts.as_millis()) >= quiet_from.as_millis()
+        {
+            warnings.push((
+                "quiet",
+                format!(
+                    "its first stretch begins {} after the begin of the load, and no fault is in force after {quiet_from} anyway: it \
+                     changes nothing",
+                    Span::millis(quiet.every.as_millis() - quiet.lasts.as_millis())
+                ),
+            ));
+        }
+        if let (Swarm::On(SwarmOptions { rates: false, .. }), [_]) = (self.swarm, self.faults.as_slice()) {
+            warnings.push(("swarm", "`faults` has one entry, which every run then has: it changes nothing".to_owned()));
+        }
+        let within = self.recovery.map(|recovery| recovery.within).filter(|within| *within > self.every);
+        if let Some(within) = within.filter(|_| self.schedule.is_empty()) {
+            warnings.push((
+                "recovery",
+                format!(
+                    "within: {within} is longer than `every` ({}): the next fault mostly comes sooner, and then the recovery is not \
+                     judged; the last one of the load always is",
+                    self.every
+                ),
+            ));
+        }
+        warnings
+    }
+}
+
+impl FaultOptions {
+    /// Whether it damages files of the target, which its heal does not mend.
+    pub fn damages_files(&self) -> bool {
+        matches!(self, FaultOptions::Disk(disk) if disk.effect.items().iter().any(|effect| effect.damages_files()))
+    }
+}
+
 /// The options of a run of this seed, how often each of their faults comes beside the others, and what was drawn; none without a
 /// swarm.
 pub(crate) fn swarmed(options: &NemesisOptions, seed: u64) -> Option<(NemesisOptions, Vec<u64>, SwarmDraw)> {
@@ -58,8 +127,7 @@ pub(crate) fn swarmed(options: &NemesisOptions, seed: u64) -> Option<(NemesisOpt
     let kind = |at: usize| options.faults[at].counted_as();
     let label = |at: usize| {
         let alike: Vec<usize> = (0..options.faults.len()).filter(|other| kind(*other) == kind(at)).collect();
-        let place = alike.iter().position(|other| *other == at).unwrap_or(0) + 1;
-        if alike.len() > 1 { format!("{} #{place}", kind(at)) } else { kind(at) }
+        if alike.len() > 1 { format!("{} (faults[{at}])", kind(at)) } else { kind(at) }
     };
     let (mut drawn, mut kept, mut faults) = (SwarmDraw { every, ..SwarmDraw::default() }, Vec::new(), Vec::new());
     for (at, taken) in takes.iter().enumerate() {
@@ -85,6 +153,32 @@ pub(crate) fn swarmed(options: &NemesisOptions, seed: u64) -> Option<(NemesisOpt
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_changes_nothing_is_named_with_its_key() {
+        let keys = |options: serde_json::Value| -> Vec<&str> {
+            let options: NemesisOptions = serde_json::from_value(options).expect("options");
+            options.drawing_warnings(Span::seconds(40)).into_iter().map(|(key, _)| key).collect()
+        };
+        let two = json!([{"kill": {}}, {"pause": {}}]);
+        for (options, named) in [
+            (json!({"faults": [{"kill": {}}, {"kill": {}}], "overlap": 2}), "overlap"),
+            (json!({"faults": two, "overlap": 3}), "overlap"),
+            (json!({"faults": two, "budget": "none"}), "budget"),
+            (json!({"faults": two, "quiet": {"every": "60s", "for": "20s"}}), "quiet"),
+            (json!({"faults": [{"kill": {}}], "swarm": {"rates": false}}), "swarm"),
+            (json!({"faults": two, "recovery": {"within": "11s"}}), "recovery"),
+        ] {
+            assert_eq!(keys(options.clone()), [named], "{options}");
+        }
+        for fits in [
+            json!({"faults": two, "overlap": 2, "budget": "none", "swarm": true, "recovery": {"within": "10s"}}),
+            json!({"faults": [{"disk": {"effect": "old-copy"}}], "budget": "none", "swarm": true}),
+            json!({"faults": two, "quiet": {"every": "60s", "for": "21s"}}),
+        ] {
+            assert_eq!(keys(fits.clone()), [""; 0], "{fits}");
+        }
+    }
 
     #[test]
     fn what_does_not_fit_is_named_with_its_key() {

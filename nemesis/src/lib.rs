@@ -20,6 +20,7 @@ pub mod fault;
 pub mod kill;
 mod losses;
 pub mod memory;
+pub mod mistake;
 pub mod options;
 pub mod order;
 pub mod own;

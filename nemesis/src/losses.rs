@@ -53,12 +53,17 @@ impl<'a> Losses<'a> {
 
     /// What a fault may take: one for each node that may lead, or may have led, each once.
     pub(crate) fn taken(&self, fault: &SymbolicFault) -> BTreeSet<Taken> {
-        let views: Vec<ClusterView> = match fault.needs_leader() || fault.aims_at_leader() {
-            false => vec![self.view(None, None)],
-            true => (0..self.names.len()).flat_map(|leader| self.led_by(leader)).collect(),
-        };
+        let views = self.views(fault.needs_leader() || fault.aims_at_leader());
         let all = || Taken { nodes: (0..self.names.len()).collect(), cut: BTreeSet::new() };
         views.iter().map(|view| fault.takes(view).unwrap_or_else(|_| all())).collect()
+    }
+
+    /// The cluster without a leader; or led by each node, after each other one.
+    pub(crate) fn views(&self, led: bool) -> Vec<ClusterView> {
+        match led {
+            false => vec![self.view(None, None)],
+            true => (0..self.names.len()).flat_map(|leader| self.led_by(leader)).collect(),
+        }
     }
 
     fn led_by(&self, leader: usize) -> Vec<ClusterView> {

@@ -5,9 +5,10 @@ use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{ClusterView, NodeView, ResolvedFault, Unresolved};
+use crate::mistake::{FaultMistake, FaultPlace};
 use crate::options::{FaultDefinition, FaultOptions, FaultSource, NemesisOptions, Symbolic, SymbolicFault, Written};
 use crate::protocol::{Injection, OwnProcesses, ability};
-use crate::schedule::ScheduledKind;
+use crate::schedule::{ScheduledFault, ScheduledKind};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,16 @@ impl OwnOptions {
         [("begin", &self.begin), ("prove", &self.prove), ("heal", &self.heal), ("healed", &self.healed)]
     }
 
+    /// The most nodes of this many that one fault takes at the same time. `together`: a list of nodes means all of them.
+    pub fn most_at_once(&self, nodes: usize, together: bool) -> usize {
+        let each = self.nodes.items().iter().map(|aim| aim.most(nodes));
+        match (self.rolling, together) {
+            (true, _) => 1,
+            (false, true) => each.sum::<usize>().min(nodes),
+            (false, false) => each.max().unwrap_or(1),
+        }
+    }
+
     /// Whether the plan defines it here; else the recipe does.
     pub fn is_defined_here(&self) -> bool {
         self.commands().iter().any(|(_, command)| command.is_some())
@@ -111,40 +122,78 @@ impl OwnOptions {
         })
     }
 
-    /// Its mistake, beside custom faults of these names in the recipe and in the plan.
-    pub fn mistake(&self, in_recipe: &[&str], in_plan: &[&str]) -> Option<String> {
-        let known = if in_recipe.is_empty() { "no fault".to_owned() } else { in_recipe.join(", ") };
+    /// Its mistake, beside custom faults of the recipe, and of these names in the plan: a sentence that begins with a key or the fault's
+    /// name, and the names that `name` may have where it is unknown.
+    fn mistake(&self, recipe: RecipeFaults<'_>, in_plan: &[&str]) -> Option<(String, Option<Vec<String>>)> {
+        let known = if recipe.has.is_empty() { "no fault".to_owned() } else { recipe.has.join(", ") };
         let name = &self.name;
+        let plain = |sentence: String| Some((sentence, None));
         if name.is_empty() {
-            return Some(format!("own: name: is left out; the recipe defines {known}, or define one here"));
+            return plain(format!("name: is left out; the recipe defines {known}, or define one here"));
         }
-        let missing: Vec<&str> =
-            self.commands().iter().filter(|(_, command)| command.is_none()).map(|(key, _)| *key).collect();
         if !self.is_defined_here() {
-            if !in_recipe.contains(&name.as_str()) && !in_plan.contains(&name.as_str()) {
-                return Some(format!(
-                    "own: name: the recipe defines no fault {name}; it defines {known}. Define it here with begin, prove, heal \
-                     and healed"
-                ));
+            if let Some((_, why)) = recipe.lacks.iter().find(|(left_out, _)| left_out == name) {
+                return plain(format!("name: the recipe leaves out its fault {name}: {why}"));
+            }
+            if !recipe.has.contains(&name.as_str()) && !in_plan.contains(&name.as_str()) {
+                let sentence = format!(
+                    "name: the recipe defines no fault {name}; it defines {known}. Define it here with begin, prove, heal and \
+                     healed"
+                );
+                let lacks = recipe.lacks.iter().map(|(name, _)| name.as_str());
+                let all = recipe.has.iter().chain(in_plan).copied().chain(lacks);
+                return Some((sentence, Some(all.map(str::to_owned).collect())));
             }
             if self.processes.is_some() || self.user.is_some() || self.deadline.is_some() {
-                return Some(format!(
-                    "own: {name}: processes, user and deadline belong to the definition of a fault: write them beside its \
-                     commands"
+                return plain(format!(
+                    "{name}: processes, user and deadline belong to the definition of a fault: write them beside its commands"
                 ));
             }
-        } else if !missing.is_empty() {
+            return None;
+        }
+        self.definition_mistake(recipe.has).and_then(plain)
+    }
+
+    /// The mistake of the definition that stands here.
+    fn definition_mistake(&self, in_recipe: &[&str]) -> Option<String> {
+        let name = &self.name;
+        let commands = self.commands();
+        let missing: Vec<&str> =
+            commands.iter().filter(|(_, command)| command.is_none()).map(|(key, _)| *key).collect();
+        if !missing.is_empty() {
             return Some(format!(
-                "own: {name}: {} is left out; a fault is not begun without the commands that prove it, undo it and prove \
-                 that it is gone",
+                "{name}: {} is left out; a fault is not begun without the commands that prove it, undo it and prove that it is gone",
                 missing.join(", ")
             ));
-        } else if in_recipe.contains(&name.as_str()) {
-            return Some(format!("own: {name}: the recipe defines a fault of this name; give it another one"));
+        }
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+        if !name.chars().all(plain) {
+            return Some(format!("name: {name:?}: a name has letters, digits, - and _"));
+        }
+        let empty = |command: &Choice<String>| command.items().first().is_none_or(|word| word.trim().is_empty());
+        if let Some((key, _)) = commands.iter().find(|(_, command)| command.as_ref().is_some_and(empty)) {
+            return Some(format!(
+                "{key}: the command is empty: name a program, or write `true` where nothing is to be done"
+            ));
+        }
+        if in_recipe.contains(&name.as_str()) {
+            return Some(format!("{name}: the recipe defines a fault of this name; give it another one"));
+        }
+        if self.user.as_ref().is_some_and(|user| user.trim().is_empty()) {
+            return Some("user: the name is empty: leave it out for root".to_owned());
         }
         let long = self.deadline.filter(|deadline| *deadline > DEADLINE_MAX || deadline.0.is_zero());
-        long.map(|deadline| format!("own: {name}: deadline: {deadline} is not between 1ms and {DEADLINE_MAX}"))
+        long.map(|deadline| format!("deadline: {deadline} is not between 1ms and {DEADLINE_MAX}"))
     }
+}
+
+/// The custom faults of a recipe.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RecipeFaults<'a> {
+    /// The names of those that there are.
+    pub has: &'a [&'a str],
+    /// Those that it leaves out with the plan's options, each with the reason.
+    pub lacks: &'a [(String, String)],
 }
 
 /// The commands of a custom fault that the plan defines, as in [`OwnOptions`]. A stored fault has them, so that it can be repeated.
@@ -166,30 +215,55 @@ pub struct OwnDefinition {
 impl NemesisOptions {
     /// The options of every custom fault, also of those that stand `exactly` in a schedule.
     pub fn own(&self) -> Vec<OwnOptions> {
-        let options = self.all_faults().filter_map(|(fault, _)| match fault {
-            FaultOptions::Own(own) => Some(own.clone()),
+        self.placed_own().into_iter().map(|(_, own)| own).collect()
+    }
+
+    /// The options of every custom fault, each with its place.
+    pub fn placed_own(&self) -> Vec<(FaultPlace<'_>, OwnOptions)> {
+        let options = self.placed().filter_map(|fault| match fault.options {
+            FaultOptions::Own(own) => Some((fault.place, own.clone())),
             _ => None,
         });
-        let exact = self.schedule.iter().filter_map(|entry| match &entry.fault {
-            ScheduledKind::Exactly(SymbolicFault::Own(fault)) => Some(fault.options(Choice::one(Aim::One))),
+        let exact = self.placed_exactly().filter_map(|(place, fault, _)| match fault {
+            SymbolicFault::Own(fault) => Some((place, fault.options(Choice::one(fault.nodes.aim.clone())))),
             _ => None,
         });
         options.chain(exact).collect()
     }
 
-    /// The mistakes of custom faults, beside those of these names in the recipe.
-    pub fn own_mistakes(&self, in_recipe: &[&str]) -> Vec<String> {
-        let own = self.own();
-        let defined: Vec<&OwnOptions> = own.iter().filter(|own| own.is_defined_here()).collect();
-        let names: Vec<&str> = defined.iter().map(|own| own.name.as_str()).collect();
-        let differs = |one: &&&OwnOptions| {
-            defined.iter().any(|other| other.name == one.name && other.definition() != one.definition())
+    /// Gives custom faults of a schedule the commands that these options define for them elsewhere, so that it can stand alone.
+    pub fn define(&self, schedule: &mut [ScheduledFault]) {
+        let defined: Vec<OwnOptions> = self.own().into_iter().filter(OwnOptions::is_defined_here).collect();
+        for entry in schedule {
+            let ScheduledKind::Options(FaultOptions::Own(own)) = &mut entry.fault else { continue };
+            if let Some(of_plan) = defined.iter().find(|of_plan| of_plan.name == own.name && !own.is_defined_here()) {
+                *own =
+                    OwnOptions { nodes: own.nodes.clone(), lasts: own.lasts, rolling: own.rolling, ..of_plan.clone() };
+            }
+        }
+    }
+
+    /// The mistakes of custom faults, beside those of the recipe.
+    pub fn own_mistakes(&self, recipe: RecipeFaults<'_>) -> Vec<FaultMistake> {
+        let own = self.placed_own();
+        let defined: Vec<&(FaultPlace<'_>, OwnOptions)> = own.iter().filter(|(_, own)| own.is_defined_here()).collect();
+        let names: Vec<&str> = defined.iter().map(|(_, own)| own.name.as_str()).collect();
+        let same_name = |one: &OwnOptions| defined.iter().find(|(_, other)| other.name == one.name);
+        let differs = |(_, one): &&&(FaultPlace<'_>, OwnOptions)| {
+            same_name(one).is_some_and(|(_, first)| first.definition() != one.definition())
         };
-        let twice = defined.iter().find(differs);
-        let twice = twice.map(|own| format!("own: {}: the plan defines two faults of this name", own.name));
-        let mut mistakes: Vec<String> = own.iter().filter_map(|own| own.mistake(in_recipe, &names)).collect();
-        mistakes.dedup();
-        mistakes.into_iter().chain(twice).collect()
+        let twice = defined.iter().filter(differs).map(|(place, own)| {
+            place.mistake(format!("{}: the plan defines two faults of this name, with different commands", own.name))
+        });
+        let mistakes = own.iter().filter_map(|(place, own)| {
+            let (sentence, known) = own.mistake(recipe, &names)?;
+            let mistake = place.mistake(sentence);
+            Some(match known {
+                Some(known) => mistake.unknown(&own.name, known),
+                None => mistake,
+            })
+        });
+        mistakes.chain(twice).collect()
     }
 }
 
@@ -204,6 +278,10 @@ impl FaultDefinition for OwnOptions {
 
     fn custom_name(&self) -> Option<&str> {
         Some(&self.name)
+    }
+
+    fn silences_all(&self) -> bool {
+        !self.rolling && self.nodes.items().iter().any(Aim::may_be_all)
     }
 
     fn nodes_mut(&mut self) -> Option<&mut Choice<Aim>> {
@@ -299,7 +377,9 @@ mod tests {
 
     fn mistake(options: serde_json::Value) -> String {
         let options: OwnOptions = serde_json::from_value(options).expect("read");
-        options.mistake(&["stop-app", "compact"], &["mine"]).unwrap_or_default()
+        let lacks = [("other-version".to_owned(), "it needs the option other_version".to_owned())];
+        let recipe = RecipeFaults { has: &["stop-app", "compact"], lacks: &lacks };
+        options.mistake(recipe, &["mine"]).map(|(sentence, _)| sentence).unwrap_or_default()
     }
 
     #[test]
@@ -307,7 +387,18 @@ mod tests {
         assert_eq!(mistake(json!({"name": "compact"})), "");
         assert_eq!(mistake(json!({"name": "mine"})), "", "another entry of the plan defines it");
         assert_eq!(mistake(json!({"name": "x", "begin": "a", "prove": "b", "heal": ["c", "d"], "healed": "e"})), "");
+        let four = |key: &str, command: serde_json::Value| {
+            let mut own = json!({"name": "x", "begin": "a", "prove": "b", "heal": "c", "healed": "d"});
+            own[key] = command;
+            own
+        };
         for (options, words) in [
+            (four("begin", json!("")), "begin: the command is empty"),
+            (four("healed", json!(" ")), "healed: the command is empty"),
+            (four("heal", json!(["", "x"])), "heal: the command is empty"),
+            (four("user", json!("")), "user: the name is empty"),
+            (four("name", json!("a b")), "letters, digits, - and _"),
+            (json!({"name": "other-version"}), "leaves out its fault other-version: it needs the option other_version"),
             (json!({}), "name: is left out; the recipe defines stop-app, compact"),
             (json!({"name": "burn"}), "no fault burn"),
             (json!({"name": "x", "begin": "a"}), "x: prove, heal, healed is left out"),
@@ -318,8 +409,12 @@ mod tests {
             (json!({"name": "x", "begin": "a", "prove": "b", "heal": "c", "healed": "d", "deadline": "1h"}), "2m"),
         ] {
             let mistake = mistake(options.clone());
-            assert!(mistake.starts_with("own: ") && mistake.contains(words), "{options}: {mistake}");
+            assert!(mistake.contains(words), "{options}: {mistake}");
         }
+    }
+
+    fn said(options: &NemesisOptions) -> Vec<String> {
+        options.own_mistakes(RecipeFaults::default()).into_iter().map(|mistake| mistake.message).collect()
     }
 
     fn nemesis(schedule: serde_json::Value) -> NemesisOptions {
@@ -344,7 +439,7 @@ mod tests {
         entry["at"] = "2s".into();
         for schedule in [exactly, json!([entry])] {
             let options = nemesis(schedule.clone());
-            assert_eq!(options.own_mistakes(&[]), [""; 0], "{schedule}");
+            assert_eq!(said(&options), [""; 0], "{schedule}");
             assert_eq!(options.own()[0].definition(), self::definition(&commands), "{schedule}");
         }
     }
@@ -363,12 +458,13 @@ mod tests {
             json!({"id": id, "at": "1s", "own": own})
         };
         let same = nemesis(json!([entry("a", Some("p")), entry("b", Some("p")), entry("c", None)]));
-        assert_eq!(same.own_mistakes(&[]), [""; 0]);
+        assert_eq!(said(&same), [""; 0]);
         let differs = nemesis(json!([entry("a", Some("p")), entry("b", Some("q"))]));
-        assert_eq!(differs.own_mistakes(&[]), ["own: x: the plan defines two faults of this name"]);
+        let twice = "fault b: own: x: the plan defines two faults of this name, with different commands";
+        assert_eq!(said(&differs), [twice]);
         let unknown = nemesis(json!([{"id": "a", "at": "1s", "exactly": {"own": {
             "name": "y", "nodes": {"aim": "one", "count": 1, "order": {"positions": [0], "leader_first": false}}
         }}}]));
-        assert!(unknown.own_mistakes(&[])[0].contains("no fault y"), "{:?}", unknown.own_mistakes(&[]));
+        assert!(said(&unknown)[0].contains("exactly: name: the recipe defines no fault y"), "{:?}", said(&unknown));
     }
 }

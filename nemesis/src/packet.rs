@@ -1,6 +1,7 @@
 //! Packet: packets between nodes are lost, late, doubled, damaged, out of order, too large or too many, or a link flaps.
 //!
 //! Receivers apply it, so that one direction of a link alone can be taken. Packets of the control node are never taken.
+mod exactly;
 mod loss;
 
 use crate::aim::{Aim, PlannedAim, unknown_node};
@@ -377,7 +378,7 @@ impl PacketFault {
         if let Some(LinkAim { from, to }) = &self.link {
             let position = |name: &String| {
                 let found = view.nodes.iter().position(|node| node.name == *name);
-                found.ok_or_else(|| Unresolved(unknown_node(name, view.names())))
+                found.ok_or_else(|| Unresolved(unknown_node(name, &view.names().collect::<Vec<_>>())))
             };
             let link = (position(from)?, position(to)?);
             return Ok(BoundLinks { aimed: vec![link.1], taken: vec![link], note: None });
@@ -428,6 +429,11 @@ impl Symbolic for PacketFault {
 
     fn aims(&self) -> Vec<&PlannedAim> {
         if self.link.is_some() { Vec::new() } else { vec![&self.nodes] }
+    }
+
+    fn mistakes(&self, resolved: &ResolvedFault, _: Span) -> Vec<String> {
+        let drawn = exactly::options(self).and_then(|options| options.draws(resolved.nodes.len().max(2)).err());
+        drawn.into_iter().collect()
     }
 
     fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {

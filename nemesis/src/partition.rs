@@ -6,7 +6,10 @@
 //! With `ports`, only packets of these port roles are dropped. Such a fault cuts no link: the nodes still reach each other over
 //! other ports, so that its `cut` is empty and no checker takes its nodes for separated.
 mod cut;
+mod emptied;
 pub mod shape;
+
+pub(crate) use emptied::Emptied;
 
 pub use cut::{Cut, CutLinks, CutSide, PlannedCut, PlannedSide};
 pub use shape::Shape;

@@ -103,7 +103,7 @@ impl<O: ServiceOptions> FaultDefinition for O {
     }
 
     fn silences_all(&self) -> bool {
-        let silences = self.clone().effects().iter().any(ServiceEffect::silences);
+        let silences = self.clone().effects().iter().any(|effect| effect.silences() && !effect.rolling());
         silences && self.aims().iter().any(Aim::may_be_all) && self.named_process().is_none()
     }
 

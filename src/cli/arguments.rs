@@ -153,7 +153,20 @@ impl PlanArgs {
         secrets::keep(target.names());
         target.secrets().for_each(secrets::learn_all);
         let mistakes = fit::mistakes(plan, &target);
-        if mistakes.is_empty() { Ok(target) } else { Err(Failure::Usage(mistakes.join("\n"))) }
+        if mistakes.is_empty() { Ok(target) } else { Err(Failure::Usage(self.said(&mistakes))) }
+    }
+
+    /// The mistakes in words, each with its line in the plan's file. A stored run has no line of the user's.
+    fn said(&self, mistakes: &[fit::FitMistake]) -> String {
+        let text = std::fs::read_to_string(&self.file).ok();
+        let overrides = self.overrides.resolve(|name| std::env::var(name).ok()).ok();
+        let in_file = text.zip(overrides);
+        let origin = self.file.display().to_string();
+        let said = mistakes.iter().map(|mistake| match &in_file {
+            Some((text, overrides)) => mistake.located(&origin, text, overrides),
+            None => mistake.to_string(),
+        });
+        said.collect::<Vec<_>>().join("\n")
     }
 }
 

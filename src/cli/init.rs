@@ -144,7 +144,7 @@ mod tests {
             let text = template(name).expect("a plan");
             let plan = Plan::from_yaml_str(&text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"));
             let target = targets::load(name, Path::new(""), &plan.options).expect("a target");
-            let mistakes = fit::mistakes(&plan, &target).into_iter();
+            let mistakes = fit::mistakes(&plan, &target).into_iter().map(|mistake| mistake.to_string());
             // Whether the client's program is built is not asked here.
             let mistakes: Vec<String> = mistakes.filter(|words| !words.contains("is not beside dsfuzz")).collect();
             assert_eq!(mistakes, [""; 0], "{name}");

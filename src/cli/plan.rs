@@ -13,8 +13,6 @@ use dsfuzz_nemesis::{NemesisOptions, Span, SwarmDraw, Timetable};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
-use std::sync::Arc;
 
 /// `dsfuzz plan`.
 #[derive(Clone, Debug, clap::Args)]
@@ -96,7 +94,9 @@ pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mu
     let nodes = fit::nodes(&plan).map_err(Failure::Usage)?;
     if *as_schedule {
         fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
-        let schedule = dsfuzz_nemesis::schedule::as_schedule(&fit::timetable(&plan, &target, seed, &nodes), &nodes);
+        let timetable = fit::timetable(&plan, &target, seed, &nodes);
+        let mut schedule = dsfuzz_nemesis::schedule::as_schedule(&timetable, &nodes);
+        plan.nemesis.iter().for_each(|nemesis| nemesis.define(&mut schedule));
         match out.json {
             true => out.document(&schedule)?,
             false => schedule::to_yaml(&schedule).lines().for_each(|line| out.line(crate::harmless::plain_line(line))),
@@ -151,13 +151,7 @@ struct StepView {
 
 /// Packages, files and commands of the target's recipe, on the first node.
 fn steps(target: &Target, nodes: &[String], base: &str, view: &StepView) -> Result<Vec<DryStep>, Failure> {
-    let stand_in = |(position, name): (usize, &String)| {
-        // Before the nodes exist only their names are known; documentation addresses (RFC 5737) stand in.
-        let address = Ipv4Addr::new(192, 0, 2, u8::try_from(position + 1).unwrap_or(u8::MAX));
-        Node { name: Arc::from(name.as_str()), address: address.into() }
-    };
-    let nodes: Vec<Node> = nodes.iter().enumerate().map(stand_in).collect();
-    let layout = target.layout(&nodes, base).map_err(|error| Failure::Usage(error.to_string()))?;
+    let layout = target.layout(&Node::stand_ins(nodes), base).map_err(|error| Failure::Usage(error.to_string()))?;
     let package = |package: &str| DryStep::new("all", "install", format!("package {package}"));
     let mut steps: Vec<DryStep> = layout.packages.iter().map(|name| package(&name.to_string())).collect();
     for node in layout.nodes.iter().take(if view.whole { 2 } else { 1 }) {

@@ -29,12 +29,13 @@ pub use exec::{ExecTarget, resolve_exec_nodes};
 pub use options::{ExecNode, ExecOptions, SshOptions};
 pub use session::{AgentHello, ConnectOptions, Session};
 pub use sessions::Cluster;
+pub use target::DIR as NODE_DIR;
 pub use target::{Secret, SshTarget, resolve_nodes};
 pub use transfer::{CommandOutput, download, run, run_command, upload};
 
 use dsfuzz_nemesis::protocol::{Request, Response};
 use dsfuzz_workloads::BoxFuture;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,18 @@ pub struct Node {
     pub name: Arc<str>,
     /// Its address for its peers and the clients.
     pub address: IpAddr,
+}
+
+impl Node {
+    /// Nodes of these names before they exist: documentation addresses (RFC 5737) stand in.
+    pub fn stand_ins(names: &[String]) -> Vec<Node> {
+        let address = |position: usize| Ipv4Addr::new(192, 0, 2, u8::try_from(position + 1).unwrap_or(u8::MAX));
+        let node = |(position, name): (usize, &String)| Node {
+            name: Arc::from(name.as_str()),
+            address: address(position).into(),
+        };
+        names.iter().enumerate().map(node).collect()
+    }
 }
 
 /// Why a request to a node's agent has no response.

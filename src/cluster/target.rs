@@ -11,7 +11,8 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-pub(super) const DIR: &str = "/var/lib/dsfuzz";
+/// The folder on a node for the agent and the target's data, unless the plan names one.
+pub const DIR: &str = "/var/lib/dsfuzz";
 const JUMPS_MAX: usize = 4;
 
 /// A password or passphrase. Never shown.

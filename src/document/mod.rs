@@ -6,7 +6,7 @@ mod yaml;
 
 pub(crate) use dsfuzz_client::tree::{Mistake, PathStep, read, show};
 pub use problem::{DocumentError, SourceLocation, did_you_mean};
-pub(crate) use yaml::{parse, reads_back};
+pub(crate) use yaml::{locate, parse, reads_back};
 
 use dsfuzz_client::tree::{self, Problem};
 use std::io::Read as _;

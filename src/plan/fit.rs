@@ -2,6 +2,11 @@
 //! the client and of `cluster.exec` on this machine, and for labs that are up.
 //!
 //! `plan`, `doctor` and `run` ask the same.
+mod faults;
+mod mistake;
+
+pub use mistake::FitMistake;
+
 use super::{LIVENESS, LabPlan, Plan, validate};
 use crate::cluster::ExecOptions;
 use crate::lab::Lab;
@@ -10,18 +15,16 @@ use crate::targets::exec::asks_for_versions;
 use dsfuzz_checkers::FinalReads;
 use dsfuzz_nemesis::budget::Budget;
 use dsfuzz_nemesis::protocol::OwnCommands;
-use dsfuzz_nemesis::schedule::Begin;
 use dsfuzz_nemesis::swarm::Swarm;
 use dsfuzz_nemesis::{
-    BoundFault, ClusterShape, ClusterView, FaultOptions, IN_FORCE_MIN, Members, NemesisOptions, NodeView,
-    ScheduledFault, Span, Timetable,
+    BoundFault, ClusterShape, ClusterView, FaultOptions, Members, NemesisOptions, NodeView, Span, Timetable,
 };
 use dsfuzz_workloads::WorkloadOptions;
 use std::net::Ipv4Addr;
 
-/// Reasons why this plan cannot run on this target, one sentence each.
-pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
-    let mut mistakes = Vec::new();
+/// Reasons why this plan cannot run on this target.
+pub fn mistakes(plan: &Plan, target: &Target) -> Vec<FitMistake> {
+    let mut mistakes: Vec<String> = Vec::new();
     for workload in plan.all_workloads() {
         mistakes.extend(target.client_mistake(workload.name(), workload.object()));
         if asks_for_versions(&workload.build().params()) {
@@ -53,33 +56,8 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
             target.name()
         ));
     }
-    if let Some(nemesis) = &plan.nemesis {
-        mistakes.extend(nemesis.option_mistakes());
-        mistakes.extend(nemesis.time_mistakes(quiet_from(plan, nemesis, target)));
-        let processes: Vec<String> = target.recipe().processes.iter().map(|process| process.name.clone()).collect();
-        mistakes.extend(nemesis.process_mistakes(&processes));
-        if !nodes.is_empty() {
-            mistakes.extend(nemesis.mistakes(&nodes));
-        }
-        let roles: Vec<String> = target.ports().into_keys().collect();
-        mistakes.extend(nemesis.role_mistakes(&roles));
-        let own: Vec<&str> = target.recipes_faults().map(|fault| fault.name.as_str()).collect();
-        let own = nemesis.own_mistakes(&own);
-        if own.is_empty() && !nodes.is_empty() {
-            mistakes.extend(nemesis.exact_mistakes(&whole_view(plan, target, &nodes, processes)));
-        }
-        mistakes.extend(own);
-        mistakes.extend(unknown_roles(nemesis, target));
-        if !target.recipe().has_leaders() {
-            let name = target.name();
-            mistakes.extend(nemesis.aimed_at_leader().into_iter().map(|words| {
-                format!(
-                    "{words}: the recipe of {name} names no role that leads; name one leader, primary or master, give \
-                     it `leads: true`, or aim at other nodes"
-                )
-            }));
-        }
-    }
+    let mut mistakes: Vec<FitMistake> = mistakes.into_iter().map(FitMistake::from).collect();
+    mistakes.extend(plan.nemesis.iter().flat_map(|nemesis| faults::mistakes(plan, nemesis, target, &nodes)));
     mistakes
 }
 
@@ -114,27 +92,6 @@ fn whole_view(plan: &Plan, target: &Target, nodes: &[String], services: Vec<Stri
         bound: schedule.map(|entry| (entry.id.clone(), bound.clone())).collect(),
         ..ClusterView::default()
     }
-}
-
-/// Triggers by roles that the recipe does not name.
-fn unknown_roles(nemesis: &NemesisOptions, target: &Target) -> Vec<String> {
-    let recipe = target.recipe();
-    let probed = recipe.role.iter().flat_map(|probe| &probe.roles).map(|rule| rule.name.as_str());
-    let logged = recipe.logs.iter().flat_map(|log| &log.patterns).map(|pattern| pattern.role.as_str());
-    let mut known: Vec<&str> = probed.chain(logged).collect();
-    known.sort_unstable();
-    known.dedup();
-    let waits = |entry: &ScheduledFault| match &entry.begin {
-        Begin::When(trigger) => trigger.role().map(str::to_owned),
-        Begin::At(_) => None,
-    };
-    let unknown = nemesis.schedule.iter().filter_map(|entry| Some((entry, waits(entry)?)));
-    let unknown = unknown.filter(|(_, role)| role != "leader" && !known.contains(&role.as_str()));
-    let sentence = |(entry, role): (&ScheduledFault, String)| {
-        let (id, name) = (&entry.id, target.name());
-        format!("fault {id}: when: role: {role}: the recipe of {name} names {}", known.join(", "))
-    };
-    unknown.map(sentence).collect()
 }
 
 /// The mistake of a declared workload whose replies nothing judges.
@@ -191,17 +148,10 @@ pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
     let nodes = nodes(plan).unwrap_or_default();
     let mut warnings = timetable(&without_swarm(plan), target, 0, &nodes).warnings;
     warnings.extend(damaged_minority(plan));
-    warnings.extend(short_faults(plan));
+    warnings.extend(plan.nemesis.iter().flat_map(|nemesis| faults::warnings(plan, nemesis, target, &nodes)));
     warnings.extend(few_calls(plan));
     warnings.extend(long_deadline(plan));
     warnings.extend(faster_than_slots(plan));
-    let faults = plan.nemesis.iter().flat_map(|nemesis| nemesis.all_faults());
-    warnings.extend(faults.map(|(fault, _)| fault).filter(|fault| fault.silences_all()).map(|fault| {
-        format!(
-            "{}: its nodes may be all, which leaves no node to answer: evidence asks for calls that are Ok before it and after its heal",
-            fault.facts().name
-        )
-    }));
     let blind = plan.all_workloads();
     warnings.extend(blind.filter_map(|workload| {
         Some(format!("{}: {}; the run can only be unknown or invalid", workload.name(), workload.blind()?))
@@ -223,11 +173,7 @@ fn without_swarm(plan: &Plan) -> Plan {
 /// The note about drawn faults that damage files: they do so on a minority.
 fn damaged_minority(plan: &Plan) -> Option<String> {
     let nemesis = plan.nemesis.as_ref().filter(|nemesis| nemesis.budget == Budget::Quorum)?;
-    let damages = |fault: &FaultOptions| match fault {
-        FaultOptions::Disk(disk) => disk.effect.items().iter().any(|effect| effect.damages_files()),
-        _ => false,
-    };
-    nemesis.faults.iter().any(damages).then(|| {
+    nemesis.faults.iter().any(FaultOptions::damages_files).then(|| {
         "disk: over the whole run files are damaged on a minority of the nodes, so that a majority keeps its own; \
          `nemesis: {budget: none}` draws whatever comes"
             .to_owned()
@@ -256,21 +202,6 @@ fn no_safety(plan: &Plan) -> Option<String> {
         if names.len() == 1 { "does" } else { "do" },
         fitting.join(", ")
     ))
-}
-
-/// The warning about faults that end before they count as evidence.
-fn short_faults(plan: &Plan) -> impl Iterator<Item = String> {
-    // A fault is proven, and proven again, within its duration.
-    let enough = Span(2 * IN_FORCE_MIN);
-    let faults = plan.nemesis.iter().flat_map(|nemesis| nemesis.all_faults());
-    faults.filter(move |(_, lasts)| *lasts < enough).map(move |(fault, lasts)| {
-        format!(
-            "{}: a fault of {lasts} proves too little: evidence counts faults that are proven to be in force for {} or \
-             longer; `for: {enough}` or longer will do",
-            fault.facts().name,
-            Span(IN_FORCE_MIN)
-        )
-    })
 }
 
 /// Fewer clients than nodes.

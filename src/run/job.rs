@@ -8,8 +8,7 @@ use anyhow::{Context as _, Result};
 use dsfuzz_nemesis::Timetable;
 use std::path::PathBuf;
 
-/// Default folder on a node for the agent and the targets' data.
-pub const NODE_DIR: &str = "/var/lib/dsfuzz";
+pub use crate::cluster::NODE_DIR;
 
 /// A run to be made.
 pub struct Job {

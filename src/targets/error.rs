@@ -28,6 +28,14 @@ pub enum TargetError {
         /// The mistake.
         message: String,
     },
+    /// A text of a custom fault that the plan defines is wrong.
+    #[error("own: {name}: {message}")]
+    PlansFault {
+        /// The fault.
+        name: String,
+        /// The key of the command, and the mistake.
+        message: String,
+    },
     /// The recipe is not YAML, or not a recipe. Shows the line with a caret.
     #[error("{0}")]
     Yaml(String),

@@ -293,7 +293,7 @@ impl Filler<'_> {
             recovery: self.recovery()?,
             wipe_paths: wipe_paths.collect::<Result<_, _>>()?,
             wipe_commands: wipe_commands.collect::<Result<_, _>>()?,
-            faults: self.target.faults().map(|fault| self.fault(fault)).collect::<Result<_, _>>()?,
+            faults: self.faults()?,
             role: recipe.role.as_ref().map(|probe| self.role(probe)).transpose()?,
             members: recipe.members.as_ref().map(|probe| self.members(probe)).transpose()?,
             converged: recipe.converged.as_ref().map(|probe| self.converged("converged", probe)).transpose()?,
@@ -467,11 +467,44 @@ impl Filler<'_> {
         command(&self.scope, place, step, &self.names.env)
     }
 
-    fn fault(&self, fault: &recipe::OwnFault) -> Result<(String, OwnCommands), TargetError> {
+    fn faults(&self) -> Result<BTreeMap<String, OwnCommands>, TargetError> {
+        let shell = self.scope.text("shell", &self.recipe.shell)?;
+        let of_recipe = self.target.recipes_faults().map(|fault| {
+            self.fault(fault, (&format!("faults: {}: ", fault.name), &shell), |key, error| match error {
+                None => {
+                    self.wrong(&format!("faults: {}: {key}", fault.name), "the command is empty with these options")
+                }
+                Some(error) => error,
+            })
+        });
+        let of_plan = self.target.plans_faults().map(|fault| {
+            self.fault(fault, ("", ""), |key, error| {
+                let message = match error {
+                    None => format!("{key}: the command is empty with these options"),
+                    Some(TargetError::Recipe { message, .. }) => format!("{key}: {message}"),
+                    Some(error) => return error,
+                };
+                TargetError::PlansFault { name: fault.name.clone(), message }
+            })
+        });
+        of_recipe.chain(of_plan).collect()
+    }
+
+    /// The commands of a fault. `whose`: what stands before their keys in errors. `shell`: what stands before a text for the shell. `wrong`: the error of the command under a key, from that of its text; none: it is empty.
+    fn fault(
+        &self,
+        fault: &recipe::OwnFault,
+        (whose, shell): (&str, &str),
+        wrong: impl Fn(&str, Option<TargetError>) -> TargetError,
+    ) -> Result<(String, OwnCommands), TargetError> {
         let command = |key: &str, argv: &recipe::Argv| {
-            let mut argv = self.scope.argv(&format!("faults: {}: {key}", fault.name), argv)?;
-            if let ([script], false) = (&mut argv[..], self.recipe.shell.is_empty()) {
-                *script = format!("{}\n{script}", self.scope.text("shell", &self.recipe.shell)?);
+            let place = format!("{whose}{key}");
+            let mut argv = self.scope.argv(&place, argv).map_err(|error| wrong(key, Some(error)))?;
+            if argv.first().is_none_or(|program| program.trim().is_empty()) {
+                return Err(wrong(key, None));
+            }
+            if let ([script], false) = (&mut argv[..], shell.is_empty()) {
+                *script = format!("{shell}\n{script}");
             }
             let deadline_ms = u64::try_from(fault.deadline.0.as_millis()).unwrap_or(u64::MAX);
             let (env, user) = (self.names.env.clone(), fault.user.clone());

@@ -299,6 +299,31 @@ impl Target {
         self.recipes_faults.iter()
     }
 
+    /// The faults that the plan defines.
+    pub fn plans_faults(&self) -> impl Iterator<Item = &recipe::OwnFault> {
+        self.plans_faults.iter()
+    }
+
+    /// The faults that the recipe leaves out with these options, each with the reason.
+    pub fn faults_left_out(&self) -> Vec<(String, String)> {
+        let here = |fault: &&recipe::OwnFault| self.recipes_faults.iter().all(|known| known.name != fault.name);
+        let why = |fault: &recipe::OwnFault| {
+            let when = fault.when.as_deref().unwrap_or_default();
+            let named = self.options.iter().filter(|(name, _)| when.contains(&format!("options.{name}")));
+            let set = named.map(|(name, value)| {
+                let takes = self.recipe.options.get(name).map(recipe::OptionDoc::takes).unwrap_or_default();
+                format!(
+                    "the option {name} is {value}; set `options: {{{}: {{{name}: ..}}}}`, which takes {takes}",
+                    self.name()
+                )
+            });
+            let set: Vec<String> = set.collect();
+            let set = if set.is_empty() { String::new() } else { format!(": {}", set.join("; ")) };
+            (fault.name.clone(), format!("it is there where `{when}`{set}"))
+        };
+        self.recipe.faults.iter().filter(here).map(why).collect()
+    }
+
     /// The faults of the recipe and of the plan.
     pub fn faults(&self) -> impl Iterator<Item = &recipe::OwnFault> {
         self.recipes_faults.iter().chain(&self.plans_faults)

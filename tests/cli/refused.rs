@@ -181,7 +181,10 @@ fn a_dry_run_names_the_checkers_that_are_asked_and_what_evidence_asks() {
     ] {
         assert!(output.stdout.contains(part), "{part}: {output:?}");
     }
-    assert!(output.stderr.contains("kill: its nodes may be all, which leaves no node to answer"), "{output:?}");
+    assert!(
+        output.stderr.contains("`nemesis.faults[0]`: kill: it may take every node, and then none answers"),
+        "{output:?}"
+    );
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! [`SameAs`]: the nodes that another fault of the schedule took, or that had a role when it was bound.
 use crate::fault::{BoundFault, ClusterView, Unresolved};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use std::fmt;
-use std::str::FromStr;
 
 /// The nodes of another fault: `b`, or of a role at the moment of its binding: `b.leader`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub struct SameAs {
     /// The fault's id.
     pub fault: String,
@@ -37,25 +36,22 @@ const ROLES: [(&str, BoundRole); 5] = [
     ("trigger", BoundRole::Trigger),
 ];
 
-impl FromStr for SameAs {
-    type Err = String;
+/// The names of the roles.
+const ROLE_NAMES: &[&str] = &["nodes", "others", "leader", "ex-leader", "trigger"];
 
-    fn from_str(text: &str) -> Result<SameAs, String> {
+impl SameAs {
+    /// From `b` or `b.leader`; or the role that there is not.
+    pub(crate) fn parse(text: &str) -> Result<SameAs, &str> {
         let (fault, role) = text.split_once('.').unwrap_or((text, "nodes"));
-        let known = ROLES.iter().find(|(name, _)| *name == role);
-        let known = known.ok_or_else(|| {
-            let names: Vec<&str> = ROLES.iter().map(|(name, _)| *name).collect();
-            format!("same_as: {text}: after a fault's id and a dot stands one of {}", names.join(", "))
-        });
-        Ok(SameAs { fault: fault.to_owned(), role: known?.1 })
+        let known = ROLES.iter().find(|(name, _)| *name == role).ok_or(role)?;
+        Ok(SameAs { fault: fault.to_owned(), role: known.1 })
     }
 }
 
-impl TryFrom<String> for SameAs {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<SameAs, String> {
-        text.parse()
+impl<'de> Deserialize<'de> for SameAs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SameAs, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        SameAs::parse(&text).map_err(|role| de::Error::unknown_variant(role, ROLE_NAMES))
     }
 }
 

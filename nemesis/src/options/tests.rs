@@ -1,6 +1,11 @@
 use super::*;
 use crate::fault::Verification;
+use crate::mistake::FaultMistake;
 use serde_json::json;
+
+fn said(mistakes: Vec<FaultMistake>) -> Vec<String> {
+    mistakes.into_iter().map(|mistake| mistake.message).collect()
+}
 
 #[test]
 fn names_in_listings_are_the_names_in_plans() {
@@ -81,8 +86,10 @@ fn a_name_that_no_node_has_is_a_mistake() {
     let options: NemesisOptions =
         serde_json::from_value(json!({"faults": [{"kill": {"nodes": "minorty"}}]})).expect("read");
     let mistakes = options.mistakes(&["n1".into(), "n2".into()]);
+    let unknown = mistakes[0].unknown.as_ref().expect("an unknown name");
+    assert!(unknown.written == "minorty" && unknown.known.contains(&"minority".to_owned()), "{unknown:?}");
     assert_eq!(
-        mistakes,
+        said(mistakes),
         [
             "kill: nodes: minorty is neither a node (n1, n2) nor one of one, minority, majority, voters, learners, spare, quorum-loss, all, \
              leader, follower, followers, ex-leader"
@@ -100,7 +107,7 @@ fn mistakes_in_options_are_named() {
     ]}))
     .expect("read");
     assert_eq!(
-        options.option_mistakes(),
+        said(options.option_mistakes()),
         [
             "kill: grace: 6s is not shorter than the duration 6s: the fault would end before it is in force",
             "restart: every: 6s is not shorter than the duration 6s: there would be one restart, which is a kill",
@@ -109,7 +116,7 @@ fn mistakes_in_options_are_named() {
     );
     let processes = ["etcd".to_owned(), "patroni".to_owned()];
     let wrong = "pause: process: patrony is no process of the recipe, which has etcd, patroni";
-    assert_eq!(options.process_mistakes(&processes), [wrong]);
+    assert_eq!(said(options.process_mistakes(&processes)), [wrong]);
 }
 
 #[test]
@@ -131,7 +138,7 @@ fn values_that_stand_exactly_are_checked_as_those_of_options() {
         let schedule = json!({"schedule": [{"id": "a", "at": "1s", "for": "5s", "exactly": exactly}]});
         let nemesis: NemesisOptions = serde_json::from_value(schedule).expect("a schedule");
         let view = ClusterView { control_boot_id: "boot".into(), ..ClusterView::of(3, &["n2"]) };
-        nemesis.exact_mistakes(&view)
+        said(nemesis.exact_mistakes(&view))
     };
     let burn = json!({"cpu": {"nodes": "n1", "burn": 3}});
     assert_eq!(mistakes(burn.clone(), "\"burn\":3", "\"burn\":2"), [""; 0]);

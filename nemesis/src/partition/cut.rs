@@ -345,7 +345,10 @@ impl PlannedSide {
         positions.sort_unstable();
         positions.dedup();
         match positions.is_empty() {
-            true => Err(Unresolved(format!("{}: an earlier side of the cut has these nodes already", self.words()))),
+            true => {
+                let aims: Vec<String> = aims.iter().map(|planned| planned.aim.to_string()).collect();
+                Err(Unresolved(format!("{}: an earlier side of the cut has these nodes already", aims.join(" "))))
+            }
             false => Ok(Some(positions)),
         }
     }

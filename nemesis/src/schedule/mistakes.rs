@@ -1,81 +1,127 @@
 //! Mistakes of a schedule: entries that do not fit each other, the nodes or the load, so that a fault could never come.
 use super::{Begin, ScheduledFault, ScheduledKind, Trigger, TriggerStep};
-use crate::aim::{BoundRole, SameAs, unknown_node};
+use crate::aim::{BoundRole, SameAs, aim_words, unknown_node};
+use crate::mistake::{FaultMistake, PlacedFault};
 use crate::options::{FaultOptions, NemesisOptions};
+use crate::partition::Emptied;
 use dsfuzz_span::Span;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 impl NemesisOptions {
-    /// The mistakes of these options for nodes of these names, one sentence each: names that no node has.
-    pub fn mistakes(&self, nodes: &[String]) -> Vec<String> {
-        let named = self.faults.iter().flat_map(|fault| fault.named_nodes().into_iter().map(move |name| (fault, name)));
-        let scheduled = mistakes(&self.schedule, nodes, self.lasts);
-        let drawn = named.filter(|(_, name)| !nodes.contains(name)).map(|(fault, name)| {
-            let sentence = unknown_node(&name, nodes.iter().map(String::as_str));
-            format!("{}: {sentence}", fault.facts().name)
-        });
-        let fault_named =
-            self.faults.iter().flat_map(|fault| fault.named_faults().into_iter().map(move |id| (fault, id)));
-        let fault_named = fault_named.map(|(fault, id)| {
-            format!("{}: same_as: {id} is a fault of a schedule, and these are drawn", fault.facts().name)
-        });
-        scheduled.into_iter().chain(drawn).chain(fault_named).collect()
+    /// The mistakes of these options for nodes of these names: names that no node has, nodes that leave nothing to a fault, and entries
+    /// of a schedule that do not fit each other.
+    pub fn mistakes(&self, nodes: &[String]) -> Vec<FaultMistake> {
+        let mut mistakes = self.entry_mistakes(nodes);
+        let ids: Vec<&str> = self.schedule.iter().map(|entry| entry.id.as_str()).collect();
+        for PlacedFault { place, options, .. } in self.placed() {
+            for name in options.named_nodes().into_iter().filter(|name| !nodes.contains(name)) {
+                let sentence = format!("{}{}", unknown_node(&name, nodes), meant_same_as(&name, &ids));
+                let known = nodes.iter().cloned().chain(aim_words().map(str::to_owned));
+                mistakes.push(place.mistake(sentence).unknown(&name, known));
+            }
+            let aims = options.aims().into_iter().filter_map(|aim| aim.mistake(nodes.len()));
+            mistakes.extend(aims.map(|sentence| place.mistake(sentence)));
+            if let Some(Emptied::Always(sentence)) = emptied(options, nodes) {
+                mistakes.push(place.mistake(sentence));
+            }
+            if self.schedule.is_empty() {
+                mistakes.extend(
+                    options.named_faults().into_iter().map(|id| {
+                        place.mistake(format!("same_as: {id} is a fault of a schedule, and these are drawn"))
+                    }),
+                );
+            }
+        }
+        mistakes
     }
 
-    /// The faults of the schedule that cannot come in a load that is quiet from this time on, one sentence each.
-    pub fn time_mistakes(&self, quiet_from: Span) -> Vec<String> {
-        time_mistakes(&self.schedule, self.lasts, quiet_from)
+    /// What may keep faults from the nodes that they are aimed at, on nodes of these names, one sentence each with its place.
+    pub fn aim_warnings(&self, nodes: &[String]) -> Vec<String> {
+        let warning = |PlacedFault { place, options, .. }: PlacedFault<'_>| match emptied(options, nodes)? {
+            Emptied::WithRoles(sentence) => Some(format!("`{place}`: {}", place.mistake(sentence).message)),
+            Emptied::Always(_) => None,
+        };
+        self.placed().filter_map(warning).collect()
+    }
+
+    /// The mistakes of the entries of the schedule on nodes of these names.
+    fn entry_mistakes(&self, nodes: &[String]) -> Vec<FaultMistake> {
+        let mut mistakes = Vec::new();
+        let schedule = &self.schedule;
+        let ids: Vec<&str> = schedule.iter().map(|entry| entry.id.as_str()).collect();
+        let mut seen = BTreeSet::new();
+        for (position, entry) in schedule.iter().enumerate() {
+            let (id, place) = (&entry.id, self.entry_place(position));
+            let mut wrong = |sentence: String| mistakes.push(place.entry_mistake(sentence));
+            let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+            if id.is_empty() || id.len() > 40 || !id.chars().all(plain) {
+                wrong(format!("id: {id:?}; an id has 1 to 40 letters, digits, - and _"));
+            }
+            if !seen.insert(id.as_str()) {
+                wrong(format!("id: another entry has the id {id} too"));
+            }
+            if let (Begin::At(_), Some(_)) = (&entry.begin, entry.unless_by) {
+                wrong("unless_by: it belongs to a trigger (`when`)".to_owned());
+            }
+            if let (Some(outer), Some(inner)) = (entry.lasts, entry.fault.options().and_then(FaultOptions::lasts)) {
+                wrong(format!("for: it has two durations, {outer} and {inner}: leave one `for` out"));
+            }
+            if let Some(options) = entry.fault.options() {
+                let drawn = options.together().and_then(|options| options.draws(nodes.len()));
+                drawn.err().into_iter().for_each(|why| wrong(format!("{}: {why}", options.facts().name)));
+            }
+            if let Begin::When(trigger) = &entry.begin {
+                if waits_for(schedule, position, position) && !trigger.is_fault(id) {
+                    wrong(format!("when: it waits for a fault that waits for {id}: neither would come"));
+                }
+                mistakes.extend(trigger.mistake(&place, id, &ids));
+            }
+            mistakes.extend(self.same_as_mistakes(position));
+            for name in entry.trigger_nodes().into_iter().filter(|name| !nodes.contains(name)) {
+                let sentence = format!("when: node: {name} is not a node ({})", nodes.join(", "));
+                mistakes.push(place.entry_mistake(sentence).unknown(&name, nodes));
+            }
+        }
+        mistakes
+    }
+
+    /// Why the nodes of `same_as` are not known to the entry at this position.
+    fn same_as_mistakes(&self, position: usize) -> Vec<FaultMistake> {
+        let (schedule, place) = (&self.schedule, self.entry_place(position));
+        let key = if schedule[position].fault.facts().name == "partition" { "cut" } else { "nodes" };
+        let named = schedule[position].fault.options().map(FaultOptions::named_faults).unwrap_or_default();
+        let same_as = named.iter().filter_map(|named| SameAs::parse(named).ok());
+        let ids: Vec<&str> = schedule.iter().map(|entry| entry.id.as_str()).collect();
+        let mistake = |same: SameAs| match ids.contains(&same.fault.as_str()) {
+            true => {
+                same_as_mistake(schedule, position, &same, self.lasts).map(|why| place.mistake(format!("{key}: {why}")))
+            }
+            false => {
+                let sentence =
+                    format!("{key}: same_as: no fault of the schedule is called {} ({})", same.fault, ids.join(", "));
+                Some(place.mistake(sentence).unknown(&same.fault, ids.iter().copied()))
+            }
+        };
+        same_as.filter_map(mistake).collect()
+    }
+
+    /// The faults of the schedule that cannot come in a load that is quiet from this time on.
+    pub fn time_mistakes(&self, quiet_from: Span) -> Vec<FaultMistake> {
+        let late = time_mistakes(&self.schedule, self.lasts, quiet_from).into_iter();
+        let mistake = |(position, sentence): (usize, String)| FaultMistake {
+            message: format!("fault {} cannot come: {sentence}", self.schedule[position].id),
+            ..self.entry_place(position).entry_mistake(&sentence)
+        };
+        late.map(mistake).collect()
     }
 }
 
-/// The mistakes of a schedule for nodes of these names, one sentence each. `lasts`: the duration of an entry without one.
-pub(super) fn mistakes(schedule: &[ScheduledFault], nodes: &[String], lasts: Span) -> Vec<String> {
-    let mut mistakes = Vec::new();
-    let ids: Vec<&str> = schedule.iter().map(|entry| entry.id.as_str()).collect();
-    for (position, entry) in schedule.iter().enumerate() {
-        let id = &entry.id;
-        let kind = entry.fault.facts().name;
-        let mut wrong = |sentence: String| mistakes.push(sentence);
-        let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
-        if id.is_empty() || id.len() > 40 || !id.chars().all(plain) {
-            wrong(format!("the id {id:?}: 1 to 40 letters, digits, - and _"));
-        }
-        if ids[..position].contains(&id.as_str()) {
-            wrong(format!("the id {id} stands there twice"));
-        }
-        if let (Begin::At(_), Some(_)) = (&entry.begin, entry.unless_by) {
-            wrong(format!("fault {id}: `unless_by` belongs to a trigger (`when`)"));
-        }
-        if let (Some(outer), Some(inner)) = (entry.lasts, entry.fault.options().and_then(FaultOptions::lasts)) {
-            wrong(format!("fault {id} has two durations, {outer} and {inner}: leave one `for` out"));
-        }
-        if let Begin::When(trigger) = &entry.begin {
-            trigger.mistake(id, &ids).into_iter().for_each(&mut wrong);
-            if waits_for(schedule, position, position) {
-                wrong(format!("fault {id} waits for a fault that waits for {id}: neither would come"));
-            }
-        }
-        if let Some(options) = entry.fault.options() {
-            let drawn = options.together().and_then(|options| options.draws(nodes.len()));
-            drawn.err().into_iter().for_each(|why| wrong(format!("fault {id}: {kind}: {why}")));
-        }
-        let named = entry.fault.options().map(FaultOptions::named_faults).unwrap_or_default();
-        let same_as = named.iter().filter_map(|named| named.parse::<SameAs>().ok());
-        same_as
-            .filter_map(|same| same_as_mistake(schedule, position, &same, lasts))
-            .for_each(|why| wrong(format!("fault {id}: {why}")));
-        let unknown = |name: &String| !nodes.contains(name);
-        let aimed = entry.fault.options().map(FaultOptions::named_nodes).unwrap_or_default();
-        for name in aimed.into_iter().filter(unknown) {
-            let sentence = unknown_node(&name, nodes.iter().map(String::as_str));
-            wrong(format!("fault {id}: {kind}: {sentence}{}", meant_same_as(&name, &ids)));
-        }
-        for name in entry.trigger_nodes().into_iter().filter(unknown) {
-            wrong(format!("fault {id}: when: node: {name} is not a node ({})", nodes.join(", ")));
-        }
-    }
-    mistakes
+/// How the cut of a partition can be left without a node. What names no node, and sides that meet, are mistakes of their own.
+fn emptied(options: &FaultOptions, nodes: &[String]) -> Option<Emptied> {
+    let FaultOptions::Partition(partition) = options else { return None };
+    let known = options.named_nodes().iter().all(|name| nodes.contains(name));
+    (known && options.draws(nodes.len()).is_ok()).then(|| partition.emptied(nodes)).flatten()
 }
 
 /// What a name means that is a fault's id: those nodes.
@@ -86,10 +132,7 @@ fn meant_same_as(name: &str, ids: &[&str]) -> String {
 
 /// Why the nodes of `same_as` are not known when the fault at this position is bound.
 fn same_as_mistake(schedule: &[ScheduledFault], position: usize, same: &SameAs, lasts: Span) -> Option<String> {
-    let ids: Vec<&str> = schedule.iter().map(|entry| entry.id.as_str()).collect();
-    let Some(other) = ids.iter().position(|id| *id == same.fault) else {
-        return Some(format!("same_as: no fault of the schedule is called {} ({})", same.fault, ids.join(", ")));
-    };
+    let other = schedule.iter().position(|entry| entry.id == same.fault)?;
     let by_node = matches!(schedule[other].begin, Begin::When(Trigger::Role { .. } | Trigger::Log { .. }));
     if same.role == BoundRole::Trigger && !by_node {
         return Some(format!(
@@ -155,11 +198,10 @@ fn begins(schedule: &[ScheduledFault], at: usize, lasts: Span, steps: usize) -> 
     }
 }
 
-/// The entries that cannot come in a load that is quiet from this time on, one sentence each.
-pub(super) fn time_mistakes(schedule: &[ScheduledFault], lasts: Span, quiet_from: Span) -> Vec<String> {
+/// The positions of the entries that cannot come in a load that is quiet from this time on, each with a sentence.
+fn time_mistakes(schedule: &[ScheduledFault], lasts: Span, quiet_from: Span) -> Vec<(usize, String)> {
     let mut mistakes = Vec::new();
     for (position, entry) in schedule.iter().enumerate() {
-        let id = &entry.id;
         let (earliest, latest) = begins(schedule, position, lasts, schedule.len());
         let lasts_here = entry.duration(lasts);
         // Of a range each time must fit, so that no seed makes a run without the fault.
@@ -173,18 +215,18 @@ pub(super) fn time_mistakes(schedule: &[ScheduledFault], lasts: Span, quiet_from
                 Begin::At(_) => "it would end at",
                 Begin::When(_) => "its trigger cannot come before it would end at",
             };
-            mistakes.push(format!(
-                "fault {id} cannot come: {how} {ends}, and no fault is in force after {quiet_from} of the load; make `load.time` \
-                 longer, or `nemesis.quiet_end` or the fault's times shorter"
-            ));
+            mistakes.push((position, format!(
+                "{how} {ends}, and no fault is in force after {quiet_from} of the load; make `load.time` longer, or \
+                 `nemesis.quiet_end` or the fault's times shorter"
+            )));
         }
         let Begin::When(trigger) = &entry.begin else { continue };
         let can = Span(earliest_trigger(schedule, trigger, lasts, schedule.len()));
         if let Some(by) = entry.unless_by.filter(|by| *by < can || by.0.is_zero()) {
-            mistakes.push(format!(
-                "fault {id} cannot come: unless_by: its trigger ({trigger}) counts until {by} of the load, and cannot come before \
-                 {can}; make `unless_by` later"
-            ));
+            mistakes.push((position, format!(
+                "unless_by: its trigger ({trigger}) counts until {by} of the load, and cannot come before {can}; make \
+                 `unless_by` later"
+            )));
         }
     }
     mistakes

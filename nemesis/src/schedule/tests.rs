@@ -1,6 +1,8 @@
-use super::mistakes::{mistakes, time_mistakes};
+mod again;
+
 use super::*;
 use crate::fault::{BoundFault, ClusterView, PlannedFault, resolve};
+use crate::mistake::FaultMistake;
 use crate::options::NemesisOptions;
 use crate::timetable::{ClusterShape, Timetable, timetable};
 use serde_json::{Value, json};
@@ -11,11 +13,13 @@ fn options(schedule: Value) -> NemesisOptions {
     serde_json::from_value(json!({"schedule": schedule})).expect("options")
 }
 
+fn said(mistakes: Vec<FaultMistake>) -> Vec<String> {
+    mistakes.into_iter().map(|mistake| mistake.message).collect()
+}
+
 fn error(entry: Value) -> String {
     serde_json::from_value::<ScheduledFault>(entry).expect_err("a mistake").to_string()
 }
-
-const LASTS: Span = Span::seconds(6);
 
 fn names(count: u8) -> Vec<String> {
     (1..=count).map(|number| format!("n{number}")).collect()
@@ -58,8 +62,8 @@ fn a_schedule_is_read_and_written_back() {
         assert_eq!(written[3].get(key), example()[3].get(key), "{key}");
     }
     assert_eq!(written[3]["kill"]["nodes"], example()[3]["kill"]["nodes"]);
-    assert_eq!(mistakes(&schedule, &names(5), LASTS), [""; 0]);
-    assert_eq!(time_mistakes(&schedule, LASTS, Span::seconds(50)), [""; 0]);
+    assert_eq!(said(options(example()).mistakes(&names(5))), [""; 0]);
+    assert_eq!(said(options(example()).time_mistakes(Span::seconds(50))), [""; 0]);
 }
 
 #[test]
@@ -80,7 +84,10 @@ fn mistakes_of_an_entry_say_what_to_do() {
         (json!({"id": "a", "at": "1s", "wait": "3s..1s", "kill": {}}), "write 1s..3s"),
         (json!({"id": "a", "at": "1s", "partition": {"cut": ["leader"]}}), "two sides or more"),
         (json!({"id": "a", "at": "1s", "partition": {"cut": ["others", "others"]}}), "`others` stands there twice"),
-        (json!({"id": "a", "at": "1s", "kill": {"nodes": {"same_as": "b.king"}}}), "one of nodes, others, leader"),
+        (
+            json!({"id": "a", "at": "1s", "kill": {"nodes": {"same_as": "b.king"}}}),
+            "unknown variant `king`, expected one of `nodes`, `others`",
+        ),
     ] {
         let said = error(entry.clone());
         assert!(said.contains(words), "{entry}: {said}");
@@ -96,10 +103,13 @@ fn mistakes_of_a_schedule_name_the_entry() {
         entry
     };
     for (schedule, words) in [
-        (json!([entry("a", json!({"at": "1s"})), entry("a", json!({"at": "2s"}))]), "the id a stands there twice"),
+        (
+            json!([entry("a", json!({"at": "1s"})), entry("a", json!({"at": "2s"}))]),
+            "fault a: id: another entry has the id a too",
+        ),
         (json!([entry("a b", json!({"at": "1s"}))]), "letters, digits"),
         (json!([entry("a", json!({"when": {"fault": "z"}}))]), "no fault of the schedule is called z (a)"),
-        (json!([entry("a", json!({"when": {"fault": "a"}}))]), "fault a waits for itself"),
+        (json!([entry("a", json!({"when": {"fault": "a"}}))]), "fault a: when: fault: it waits for itself"),
         (
             json!([entry("a", json!({"when": {"fault": "b"}})), entry("b", json!({"when": {"fault": "a"}}))]),
             "neither would come",
@@ -154,15 +164,14 @@ fn mistakes_of_a_schedule_name_the_entry() {
         (json!([{"id": "a", "at": "1s", "partition": {"cut": {"from": "n1", "to": "n1"}}}]), "from and to are both n1"),
         (json!([{"id": "a", "at": "1s", "power-loss": {"torn": 200}}]), "fault a: power-loss: torn: 200"),
     ] {
-        let schedule: Vec<ScheduledFault> = serde_json::from_value(schedule).expect("a schedule");
-        let said = mistakes(&schedule, &names(3), LASTS);
+        let said = said(options(schedule).mistakes(&names(3)));
         assert!(said.iter().any(|sentence| sentence.contains(words)), "{words}: {said:?}");
     }
 }
 
 #[test]
 fn a_fault_that_cannot_come_in_time_is_a_mistake() {
-    let said = |schedule: Value| time_mistakes(&options(schedule).schedule, LASTS, Span::seconds(50));
+    let said = |schedule: Value| said(options(schedule).time_mistakes(Span::seconds(50)));
     for (schedule, words) in [
         (json!([{"id": "a", "at": "45s", "kill": {}}]), "fault a cannot come: it would end at 51s"),
         (json!([{"id": "a", "at": "40s", "wait": "0s..5s", "kill": {}}]), "it would end at 51s"),
@@ -287,8 +296,9 @@ fn drawn_faults_stand_in_a_schedule_as_they_were_drawn() {
         let schedule = as_schedule(&drawn, &names(5));
         let written = serde_json::to_value(&schedule).expect("written");
         let read: Vec<ScheduledFault> = serde_json::from_value(written).expect("read");
-        assert_eq!(mistakes(&read, &names(5), LASTS), [""; 0]);
-        let again = NemesisOptions { schedule: read, ..NemesisOptions::default() };
+        let read = NemesisOptions { schedule: read, ..NemesisOptions::default() };
+        assert_eq!(said(read.mistakes(&names(5))), [""; 0]);
+        let again = read;
         let again = timetable(seed + 1000, &again, shape, load);
         assert_eq!(drawn.faults.len(), again.faults.len(), "{:?}", again.warnings);
         let known = view(&["n2"], &["n4"]);
@@ -298,7 +308,7 @@ fn drawn_faults_stand_in_a_schedule_as_they_were_drawn() {
             assert_eq!((&one.cut, &one.injections), (&other.cut, &other.injections), "{drawn:?}");
             // A cut by links or around a bridge names another side first.
             assert!(one.kind == "partition" || one.nodes == other.nodes, "{drawn:?}: {other:?}");
-            let measured = measured(drawn, &one, drawn.at.0, drawn.lasts.0);
+            let measured = measured(drawn, &one, (drawn.at.0, drawn.lasts.0), drawn.at.0 + drawn.lasts.0);
             assert!(matches!(measured.begin, Begin::At(at) if at == drawn.at));
             let bound = NemesisOptions { schedule: vec![measured], ..NemesisOptions::default() };
             let bound = timetable(seed, &bound, shape, load);

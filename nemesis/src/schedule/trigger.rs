@@ -1,5 +1,6 @@
 //! [`Trigger`]: what a fault of a schedule waits for.
 use crate::aim::Aim;
+use crate::mistake::{FaultMistake, FaultPlace};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -167,17 +168,27 @@ impl Trigger {
         if let Trigger::Role { role, .. } = self { Some(role) } else { None }
     }
 
+    /// Whether it waits for a step of this fault.
+    pub(super) fn is_fault(&self, id: &str) -> bool {
+        matches!(self, Trigger::Fault { fault, .. } if fault == id)
+    }
+
     /// The mistake of the trigger of the fault `id` in a schedule of these ids.
-    pub(super) fn mistake(&self, id: &str, ids: &[&str]) -> Option<String> {
+    pub(super) fn mistake(&self, place: &FaultPlace<'_>, id: &str, ids: &[&str]) -> Option<FaultMistake> {
         match self {
-            Trigger::Fault { fault, .. } if fault == id => Some(format!("fault {id} waits for itself")),
+            Trigger::Fault { fault, .. } if fault == id => {
+                Some(place.entry_mistake("when: fault: it waits for itself"))
+            }
             Trigger::Fault { fault, .. } if !ids.contains(&fault.as_str()) => {
-                Some(format!("fault {id}: no fault of the schedule is called {fault} ({})", ids.join(", ")))
+                let others = ids.iter().copied().filter(|other| *other != id);
+                let sentence = format!("when: fault: no fault of the schedule is called {fault} ({})", ids.join(", "));
+                Some(place.entry_mistake(sentence).unknown(fault, others))
             }
             Trigger::Log { node: Some(node), .. } | Trigger::Role { node: Some(node), .. }
                 if node.is_drawn() || matches!(node, Aim::SameAs(_) | Aim::First(_)) =>
             {
-                Some(format!("fault {id}: node: {node}: name nodes, leader, ex-leader or followers"))
+                let sentence = format!("when: node: {node}: name nodes, leader, ex-leader or followers");
+                Some(place.entry_mistake(sentence))
             }
             _ => None,
         }

@@ -6,6 +6,30 @@ use dsfuzz_nemesis::protocol::OwnProcesses;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The most nodes that a custom fault may take at the same time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AtOnce {
+    /// One.
+    One,
+    /// All but one.
+    AllButOne,
+    /// All.
+    #[default]
+    All,
+}
+
+impl AtOnce {
+    /// The number of nodes, of this many.
+    pub fn most(self, nodes: usize) -> usize {
+        match self {
+            AtOnce::One => 1,
+            AtOnce::AllButOne => nodes.saturating_sub(1),
+            AtOnce::All => nodes,
+        }
+    }
+}
+
 /// A custom fault. Its commands run on each node that the plan aims it at. None of the four may be left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +50,9 @@ pub struct OwnFault {
     pub heal: Argv,
     /// The command that ends with 0 when it is gone. It is repeated until then, or until its deadline.
     pub healed: Argv,
+    /// The most nodes that it may take at the same time. A plan that aims it at more is refused, unless the fault is rolling.
+    #[serde(default)]
+    pub at_once: AtOnce,
     /// What becomes of the target's processes on the node.
     #[serde(default)]
     pub processes: OwnProcesses,
@@ -49,6 +76,7 @@ impl OwnFault {
             prove: argv(&own.prove)?,
             heal: argv(&own.heal)?,
             healed: argv(&own.healed)?,
+            at_once: AtOnce::All,
             processes: own.processes.unwrap_or_default(),
             user: own.user.clone().unwrap_or_default(),
             deadline: own.deadline.unwrap_or(DEADLINE_DEFAULT),
