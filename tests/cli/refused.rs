@@ -252,6 +252,27 @@ fn a_dry_run_says_what_the_seed_draws_and_the_same_seed_says_the_same() {
 }
 
 #[test]
+fn a_dry_run_warns_of_the_faults_of_its_seed_alone() {
+    let plan = PLAN.replace("time: 10s", "time: 42s")
+        + "nemesis:\n  swarm: {chance: 30}\n  faults: [{kill: {}}, {pause: {}}, {clock: {}}, {partition: {}}]\n";
+    let scene = Scene::new(&plan);
+    let (mut warned, mut silent) = (0, 0);
+    for seed in 1..12 {
+        let output = scene.run(&["plan", "plan.yaml", "--json", "--seed", &seed.to_string()]);
+        let dry: serde_json::Value = serde_json::from_str(&output.stdout).expect("json");
+        let drawn = dry["swarm"]["drawn"].to_string();
+        let Some((before, _)) = output.stderr.split_once(" cannot come") else {
+            silent += 1;
+            continue;
+        };
+        warned += 1;
+        let kinds = before.lines().last().expect("a line").rsplit(": ").next().expect("kinds");
+        assert!(kinds.split(", ").all(|kind| drawn.contains(kind)), "{kinds} of {drawn}: {}", output.stderr);
+    }
+    assert!(warned > 0 && silent > 0, "{warned} seeds with and {silent} without a warning");
+}
+
+#[test]
 fn a_fault_that_can_never_come_is_refused_with_what_to_do() {
     let plan = PLAN.replace("time: 10s", "time: 60s");
     let drawn = |fault: &str| format!("{plan}nemesis: {{faults: [{fault}]}}\n");
