@@ -97,6 +97,7 @@ async fn with_driver() -> Result<(f64, f64), Box<dyn Error>> {
         on_leader: OnLeader::default(),
         rate: None,
         time: ROUND,
+        goes_on: None,
         deadline: Duration::from_secs(5),
         ops_max: None,
         client_options: BTreeMap::new(),

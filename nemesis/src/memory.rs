@@ -43,7 +43,8 @@ pub struct MemoryOptions {
     /// The same as a limit that is this much above what is used at the begin of the fault. 0: each further allocation fails.
     pub headroom: Option<Choice<ByteSize>>,
     /// Kill the process with the most resident memory.
-    #[serde(deserialize_with = "only_true")]
+    // Stored plans name every option.
+    #[serde(deserialize_with = "only_true", skip_serializing_if = "std::ops::Not::not")]
     pub oom: bool,
 }
 

@@ -7,7 +7,7 @@ use crate::choice::Choice;
 use crate::facts::{FaultFacts, Leaves, VerifiedBy};
 use crate::fault::{ClusterView, ResolvedFault, Unresolved};
 use crate::protocol::ability::NodeSize;
-use crate::quiet::QuietStretches;
+use crate::quiet::{GAP_MS, QuietStretches};
 use crate::schedule::{ScheduledFault, ScheduledKind};
 use crate::swarm::Swarm;
 use dsfuzz_rng::Rng;
@@ -64,13 +64,14 @@ pub struct RecoveryDemand {
 }
 
 impl RecoveryDemand {
-    /// Time without faults at the end of a load that shows whether it was met: the last heal takes some of it.
+    /// Time without faults after a fault that shows whether it was met: the heal takes some of it. After the last heal a load goes on
+    /// until it is known.
     pub fn needs(&self) -> Span {
         Span(self.within.0 + HEALS_WITHIN)
     }
 }
 
-/// Time for the last heal, up to its proof.
+/// Time for a heal, up to its proof, that a timetable leaves.
 const HEALS_WITHIN: Duration = Duration::from_secs(3);
 
 // Plans that are stored or shown do not name what they leave as it is.
@@ -102,6 +103,13 @@ impl Default for NemesisOptions {
 }
 
 impl NemesisOptions {
+    /// Milliseconds without a fault after each drawn fault: room for its heal, and for the demanded recovery. Faults that overlap leave
+    /// no such room.
+    pub(crate) fn room_after_ms(&self) -> u64 {
+        let demanded = self.recovery.filter(|_| self.overlap <= 1).map_or(0, |demand| demand.needs().as_millis());
+        demanded.max(GAP_MS)
+    }
+
     /// The kinds of every fault, drawn or scheduled.
     pub fn kinds(&self) -> impl Iterator<Item = &'static FaultFacts> {
         let scheduled = self.schedule.iter().map(|entry| entry.fault.facts());
@@ -357,7 +365,7 @@ macro_rules! faults {
                 match self { $(FaultOptions::$variant(options) => options.named_process(),)* }
             }
 
-            fn mistakes(&self, lasts: Span) -> Vec<String> {
+            pub(crate) fn mistakes(&self, lasts: Span) -> Vec<String> {
                 match self { $(FaultOptions::$variant(options) => FaultDefinition::mistakes(options, lasts),)* }
             }
 
@@ -456,7 +464,7 @@ macro_rules! faults {
                 match self { $(SymbolicFault::$variant(fault) => fault.beyond(size),)* }
             }
 
-            fn mistakes(&self, resolved: &ResolvedFault, lasts: Span) -> Vec<String> {
+            pub(crate) fn mistakes(&self, resolved: &ResolvedFault, lasts: Span) -> Vec<String> {
                 match self { $(SymbolicFault::$variant(fault) => fault.mistakes(resolved, lasts),)* }
             }
 

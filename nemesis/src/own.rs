@@ -8,6 +8,7 @@ use crate::fault::{ClusterView, NodeView, ResolvedFault, Unresolved};
 use crate::mistake::{FaultMistake, FaultPlace};
 use crate::options::{FaultDefinition, FaultOptions, FaultSource, NemesisOptions, Symbolic, SymbolicFault, Written};
 use crate::protocol::{Injection, OwnProcesses, ability};
+use crate::schedule::{ScheduledFault, ScheduledKind};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
@@ -228,6 +229,18 @@ impl NemesisOptions {
             _ => None,
         });
         options.chain(exact).collect()
+    }
+
+    /// Gives custom faults of a schedule the commands that these options define for them elsewhere, so that it can stand alone.
+    pub fn define(&self, schedule: &mut [ScheduledFault]) {
+        let defined: Vec<OwnOptions> = self.own().into_iter().filter(OwnOptions::is_defined_here).collect();
+        for entry in schedule {
+            let ScheduledKind::Options(FaultOptions::Own(own)) = &mut entry.fault else { continue };
+            if let Some(of_plan) = defined.iter().find(|of_plan| of_plan.name == own.name && !own.is_defined_here()) {
+                *own =
+                    OwnOptions { nodes: own.nodes.clone(), lasts: own.lasts, rolling: own.rolling, ..of_plan.clone() };
+            }
+        }
     }
 
     /// The mistakes of custom faults, beside those of the recipe.

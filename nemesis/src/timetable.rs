@@ -155,8 +155,12 @@ impl Lane<'_> {
             Some(quiet) => quiet.busy_within(start_ms, quiet_from_ms),
             None => quiet_from_ms.saturating_sub(start_ms),
         };
-        let mut slots = slots(&mut rng, &kinds, millis(options.every.0), window_ms);
-        if slots.iter().map(|slot| slot.slot_ms).sum::<u64>() > window_ms {
+        // The quiet end is room after the last fault, too.
+        let after_ms = options.room_after_ms();
+        let room_ms = window_ms + millis(cluster.quiet_end).min(after_ms - GAP_MS);
+        let room_ms = if options.quiet.is_some() || window_ms == 0 { window_ms } else { room_ms };
+        let mut slots = slots(&mut rng, &kinds, (millis(options.every.0), after_ms), room_ms);
+        if slots.iter().map(|slot| slot.slot_ms).sum::<u64>() > room_ms {
             let short = ShortLoad {
                 load: *load,
                 quiet_start: options.quiet_start,
@@ -164,7 +168,10 @@ impl Lane<'_> {
                 election: cluster.election,
                 quiet: options.quiet.is_some(),
             };
+            let needed_ms = slots.iter().map(|slot| slot.slot_ms).sum::<u64>() + start_ms + window_ms - room_ms
+                + millis(cluster.quiet_end);
             short.fit(&mut slots, &kinds, window_ms, &mut warnings);
+            warnings.extend(short.without_room(&slots, after_ms, needed_ms));
         }
         let mut came = vec![false; kinds.len()];
         let (mut dropped, mut refused) = (came.clone(), came.clone());
@@ -248,11 +255,14 @@ fn kinds(options: &NemesisOptions, weights: &[u64], nodes: usize, warnings: &mut
 }
 
 /// Cuts the window into slots at the plan's rate. If not even one of each kind fits, they are longer than the window.
-fn slots(rng: &mut Rng, kinds: &[FaultKind], every_ms: u64, window_ms: u64) -> Vec<FaultSlot> {
+fn slots(rng: &mut Rng, kinds: &[FaultKind], (every_ms, after_ms): (u64, u64), window_ms: u64) -> Vec<FaultSlot> {
     let mut bag = Bag::of((0..kinds.len()).collect());
     let wanted = |kind: usize| {
         let lasts_ms = kinds[kind].lasts_ms;
-        FaultSlot { kind, slot_ms: every_ms.max(lasts_ms + GAP_MS), lasts_ms, gap_ms: GAP_MS }
+        let slot_ms = every_ms.max(lasts_ms + GAP_MS);
+        // A fault with more room after it begins at a drawn time all the same.
+        let drawn_ms = (slot_ms - lasts_ms - GAP_MS).min(after_ms - GAP_MS);
+        FaultSlot { kind, slot_ms: slot_ms.max(lasts_ms + after_ms + drawn_ms), lasts_ms, gap_ms: after_ms }
     };
     let mut slots: Vec<FaultSlot> = (0..kinds.len()).filter_map(|_| bag.draw(rng)).map(wanted).collect();
     let mut used_ms: u64 = slots.iter().map(|slot| slot.slot_ms).sum();
@@ -530,5 +540,37 @@ mod tests {
         ]}));
         let said: Vec<String> = named.aimed_at_leader().into_iter().map(|mistake| mistake.message).collect();
         assert_eq!(said, ["kill: nodes: leader", "partition: shape: isolate-leader"]);
+    }
+
+    #[test]
+    fn a_demanded_recovery_has_its_room_after_each_fault() {
+        let demanding = |json: serde_json::Value| {
+            let demand = json!({"recovery": {"within": "10s"}, "faults": [{"kill": {}}, {"pause": {}}]});
+            let mut whole = demand.as_object().expect("an object").clone();
+            whole.extend(json.as_object().expect("an object").clone());
+            options(serde_json::Value::Object(whole))
+        };
+        for seed in 0..50 {
+            let plan = timetable(seed, &demanding(json!({})), 3, seconds(200), seconds(13));
+            assert!(plan.faults.len() >= 8 && plan.warnings.is_empty(), "{plan:?}");
+            for pair in plan.faults.windows(2) {
+                let left = pair[1].at.0 - (pair[0].at.0 + pair[0].lasts.0);
+                assert!(left >= seconds(13), "seed {seed}: {left:?}");
+            }
+            let last = plan.faults.last().expect("a fault");
+            assert!(last.at.0 + last.lasts.0 + seconds(13) <= seconds(200), "seed {seed}: {last:?}");
+            // A load without this room has all kinds, and a sentence.
+            let short = timetable(seed, &demanding(json!({})), 3, seconds(40), seconds(13));
+            assert_eq!((short.faults.len(), short.warnings.len()), (2, 1), "{short:?}");
+            assert!(
+                short.warnings[0].contains("is not judged after that heal; a load of 50s has"),
+                "{:?}",
+                short.warnings
+            );
+            assert!(timetable(seed, &demanding(json!({})), 3, seconds(50), seconds(13)).warnings.is_empty());
+            // Faults that overlap leave none.
+            let beside = timetable(seed, &demanding(json!({"overlap": 2})), 3, seconds(200), seconds(13));
+            assert!(beside.faults.len() > 15, "{}", beside.faults.len());
+        }
     }
 }

@@ -97,7 +97,9 @@ pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mu
     let nodes = fit::nodes(&plan).map_err(Failure::Usage)?;
     if *as_schedule {
         fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
-        let schedule = dsfuzz_nemesis::schedule::as_schedule(&fit::timetable(&plan, &target, seed, &nodes), &nodes);
+        let timetable = fit::timetable(&plan, &target, seed, &nodes);
+        let mut schedule = dsfuzz_nemesis::schedule::as_schedule(&timetable, &nodes);
+        plan.nemesis.iter().for_each(|nemesis| nemesis.define(&mut schedule));
         match out.json {
             true => out.document(&schedule)?,
             false => schedule::to_yaml(&schedule).lines().for_each(|line| out.line(crate::harmless::plain_line(line))),

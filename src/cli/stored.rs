@@ -7,6 +7,7 @@ use crate::plan::{LabPlan, Overrides, Plan};
 use crate::secrets::REDACTED;
 use crate::store::{self, FORMAT_VERSION, Inputs, REVISION, ReplayFaults, RunDir, RunInfo, StoredRun, VERSION};
 use crate::targets::{self, Target};
+use dsfuzz_nemesis::{ScheduledFault, kind_of};
 use serde_json::Value;
 use std::path::Path;
 
@@ -104,12 +105,26 @@ pub(super) fn plan(run: &StoredRun, overrides: &Overrides, faults: PlannedOrNot)
         for key in ["faults", "overlap", "budget", "quiet", "swarm"] {
             base.fixed("schedule.yaml of the run", &["nemesis", key], None);
         }
+        for (key, kind) in thresholds_without_fault(&as_stored, &schedule) {
+            base.fixed("schedule.yaml of the run", &["evidence", key, &kind], None);
+        }
         base.fixed("schedule.yaml of the run", &["nemesis", "schedule"], Some(schedule));
     }
     let all = changed(base.then(overrides.clone()), faults);
     let plan = Plan::load_stored(&run.dir.plan(), &all).map_err(|error| of_another_version(run, error))?;
     missing_secrets(run, &plan)?;
     Ok(plan)
+}
+
+/// The thresholds of evidence for custom faults that are not in this schedule: they never began, and every fault of a schedule is
+/// asked for by itself.
+fn thresholds_without_fault(plan: &Plan, schedule: &Value) -> Vec<(&'static str, String)> {
+    let schedule: Vec<ScheduledFault> = serde_json::from_value(schedule.clone()).unwrap_or_default();
+    let came: Vec<String> = schedule.iter().map(|entry| entry.fault.counted_as()).collect();
+    let (proven, ok) = (&plan.evidence.proven_per_kind_min, &plan.evidence.ok_during_fault_min);
+    let named = proven.kinds().map(|kind| ("proven_per_kind_min", kind.to_owned()));
+    let named = named.chain(ok.kinds().map(|kind| ("ok_during_fault_min", kind.to_owned())));
+    named.filter(|(_, kind)| kind_of(kind) != *kind && !came.contains(kind)).collect()
 }
 
 /// The changes with the plan's faults left out, if they shall be.

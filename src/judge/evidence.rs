@@ -9,7 +9,7 @@ use super::effective_fault::{self, EffectiveFault};
 use super::recovery::{self, Recovery};
 use crate::plan::EvidencePlan;
 use crate::store::{Evidence, Readiness, RunInfo};
-use dsfuzz_checkers::{Fault, History, Phase, evidence, shard_leader_changes};
+use dsfuzz_checkers::{Fault, History, Phase, Verdict, evidence, shard_leader_changes};
 use dsfuzz_checkers::{KindEvidence, Leadership};
 use dsfuzz_nemesis::{IN_FORCE_MIN, Span, SwarmDraw, facts};
 
@@ -157,6 +157,21 @@ fn recovered(recovery: &Recovery) -> Evidence {
             row("recovered_nodes", &doc, had as f64, 0.0)
         }
     }
+}
+
+/// The heals and the recoveries of single nodes that `liveness` judged. Half of each is asked for.
+pub(super) fn recoveries(liveness: &Verdict) -> Vec<Evidence> {
+    let number = |name: &str| liveness.numbers.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let not_judged = shortfall::recoveries_not_judged(liveness);
+    let named = if not_judged.is_empty() { String::new() } else { format!("; not judged: {not_judged}") };
+    let of = |name: &str, what: &str, (judged, all): (u64, u64)| {
+        let doc = format!("{what} that `liveness` judged, of {all}{named}");
+        let row = row(name, &doc, judged as f64, all.div_ceil(2) as f64);
+        (all > 0).then(|| row.or_missing(|| shortfall::recoveries(what, (judged, all), &not_judged)))
+    };
+    let heals = of("recovery_heals", "heals", (number("heals_judged"), number("heals")));
+    let nodes = of("recovery_nodes", "recoveries of single nodes after heals", (number("judged"), number("asked")));
+    heals.into_iter().chain(nodes).collect()
 }
 
 /// The kinds of faults that the run drew. None is asked for: the seed left the others out.

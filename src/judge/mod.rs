@@ -10,7 +10,7 @@ mod recovery;
 mod scope;
 
 use crate::error::Exit;
-use crate::plan::{BudgetPlan, EvidencePlan, LoadPlan, Plan};
+use crate::plan::{BudgetPlan, EvidencePlan, LIVENESS, LoadPlan, Plan};
 use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict};
 use crate::targets::TargetFacts;
 use defaults::{with_exits, with_workloads};
@@ -195,7 +195,11 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
     let rules = &rules;
     let promises = run_checkers(history, rules);
     let weighed = rules.evidence.as_ref().map(|asked| evidence::weigh(history, asked, rules, info));
-    let evidence = weighed.unwrap_or_default();
+    let mut evidence = weighed.unwrap_or_default();
+    if rules.evidence.is_some() {
+        let liveness = promises.iter().filter(|promise| promise.checker == LIVENESS);
+        evidence.extend(liveness.flat_map(evidence::recoveries));
+    }
     let mut harness = info.harness_failures.clone();
     harness.extend(
         info.phases

@@ -19,8 +19,6 @@ pub(super) const RATE_MAX: f64 = 1_000_000.0;
 const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Most faults of one run.
 const FAULTS_MAX: u32 = 10_000;
-/// Most faults of a schedule, which all wait at the same time.
-const SCHEDULE_MAX: usize = 200;
 /// Least time between the begins of two faults, however small `every` is.
 const FAULT_SLOT_MIN: Duration = Duration::from_secs(1);
 
@@ -319,9 +317,9 @@ fn nemesis(plan: &Plan) -> Result<(), Mistake> {
 }
 
 fn schedule(nemesis: &NemesisOptions) -> Result<(), Mistake> {
-    if nemesis.schedule.len() > SCHEDULE_MAX {
+    if nemesis.schedule.len() > FAULTS_MAX as usize {
         let message = format!("{} faults in one schedule", nemesis.schedule.len());
-        return wrong(&["nemesis", "schedule"], message, &format!("at most {SCHEDULE_MAX}"));
+        return wrong(&["nemesis", "schedule"], message, &format!("at most {FAULTS_MAX}"));
     }
     for (position, entry) in nemesis.schedule.iter().enumerate() {
         let at = position.to_string();

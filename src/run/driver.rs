@@ -74,6 +74,8 @@ pub struct DriverOptions {
     pub rate: Option<f64>,
     /// Duration of the load.
     pub time: Duration,
+    /// The load goes on until this time where it is later, and may still change.
+    pub goes_on: Option<watch::Receiver<Option<tokio::time::Instant>>>,
     /// Deadline of one call, and of one attempt to connect.
     pub deadline: Duration,
     /// Stop at this many calls.
@@ -152,7 +154,7 @@ impl Driver {
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> DriverSummary {
         self.recorder.phase(Phase::Load);
         let begun = tokio::time::Instant::now();
-        let time_up = begun + self.options.time;
+        let (time, goes_on) = (self.options.time, self.options.goes_on.clone());
         let shared = Arc::new(Shared::new(self));
         let (mut workers, mut teams) = (JoinSet::new(), JoinSet::new());
         if !shared.options.nodes.is_empty() {
@@ -165,6 +167,9 @@ impl Driver {
         }
         let mut watch = tokio::time::interval(WATCH_EVERY);
         while !shared.halted() {
+            // The watch wakes this loop often enough for a time that changes.
+            let later = goes_on.as_ref().and_then(|goes_on| *goes_on.borrow());
+            let time_up = later.map_or(begun + time, |later| later.max(begun + time));
             tokio::select! {
                 () = tokio::time::sleep_until(time_up) => shared.halt(StopReason::TimeUp),
                 () = turned_true(&mut stop) => shared.halt(StopReason::Signal),
@@ -366,6 +371,7 @@ pub(super) mod tests {
             on_leader: OnLeader::default(),
             rate: None,
             time: Duration::from_secs(1),
+            goes_on: None,
             deadline: Duration::from_millis(50),
             ops_max: None,
             joining: 0,

@@ -1,6 +1,7 @@
 //! [`Load`]: the clients, the nemesis and the role prober in parallel, with one recorder.
 use super::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint, OnLeader};
 use super::hosts::Hosts;
+use super::last_heal::LastHeal;
 use super::members::{KnownMembers, MembersProber};
 use super::nemesis::{AwaitReady, EventSink, Executor, Limits, Now, Views};
 use super::prepared::{self, READY_WITHIN};
@@ -78,12 +79,14 @@ struct Active(Mutex<BTreeMap<u64, String>>);
 impl Load {
     pub(super) fn new(run: &Run, hosts: &Arc<Hosts>, deployment: &Deployment, recorder: &Arc<Recorder>) -> Load {
         let active = Arc::new(Active::default());
+        let demand = run.job.plan.nemesis.as_ref().and_then(|nemesis| nemesis.recovery);
+        let last_heal = Arc::new(LastHeal::new(demand.map(|demand| demand.within.0)));
         let leaders = watch::Sender::new(Leadership::default());
         let members = watch::Sender::new(deployment.members_every().map(|_| Members::default()));
         let executor = Executor::new(
             hosts.clone(),
             hosts.run_name(),
-            log(recorder.clone(), active.clone(), run.progress.clone()),
+            log(recorder.clone(), (active.clone(), last_heal.clone()), run.progress.clone()),
             views(run, deployment, (leaders.subscribe(), members.subscribe())),
             now(recorder.clone()),
         );
@@ -97,7 +100,7 @@ impl Load {
             executor: Arc::new(executor),
             prober: deployment.role_pace().map(|pace| prober(deployment, recorder, &signals, pace)),
             signals,
-            options: driver_options(run, leaders.subscribe()),
+            options: DriverOptions { goes_on: last_heal.ends(), ..driver_options(run, leaders.subscribe()) },
             leaders,
             members,
             deployment: deployment.clone(),
@@ -313,6 +316,7 @@ fn driver_options(run: &Run, leaders: Leaders) -> DriverOptions {
         nodes,
         rate: load.rate.map(|rate| rate.0),
         time: load.time.0,
+        goes_on: None,
         deadline: load.deadline(run.target.election()),
         ops_max: load.ops_max,
         joining: load.joining,
@@ -398,9 +402,14 @@ fn views(run: &Run, deployment: &Deployment, (leaders, members): (Leaders, Known
     })
 }
 
-fn log(recorder: Arc<Recorder>, active: Arc<Active>, progress: Arc<dyn Progress>) -> EventSink {
+fn log(
+    recorder: Arc<Recorder>,
+    (active, last_heal): (Arc<Active>, Arc<LastHeal>),
+    progress: Arc<dyn Progress>,
+) -> EventSink {
     Arc::new(move |event| {
         active.note(event.fault, event.step, &event.what);
+        last_heal.note(event.fault, event.step);
         let name = if event.name.is_empty() { event.fault.to_string() } else { event.name.clone() };
         if !matches!(event.step, FaultStep::Planned | FaultStep::Resolved) {
             tracing::info!(fault = %name, step = %event.step, what = %event.what, detail = ?event.detail, "fault");

@@ -10,6 +10,7 @@ mod export;
 pub mod hosts;
 mod job;
 pub mod journal;
+mod last_heal;
 mod load;
 mod members;
 mod multi_client;
@@ -388,10 +389,10 @@ impl Run {
         let load::FinishedLoad { began, readiness, summary, faults, probing } = ran;
         self.phases.info.readiness = Some(readiness);
         self.phases.info.timetable_slip_ms = faults.slip_ms;
-        if let Err(error) = std::fs::write(
-            self.job.dir.schedule(),
-            &*secrets::redact(&schedule::measured(&faults.schedule, self.timetable.swarm.as_ref())),
-        ) {
+        let mut as_measured = faults.schedule.clone();
+        self.job.plan.nemesis.iter().for_each(|nemesis| nemesis.define(&mut as_measured));
+        let as_measured = schedule::measured(&as_measured, self.timetable.swarm.as_ref());
+        if let Err(error) = std::fs::write(self.job.dir.schedule(), &*secrets::redact(&as_measured)) {
             self.progress.line(&format!("the faults could not be stored as a schedule: {error}"));
         }
         let problem = match &summary.stopped {

@@ -228,13 +228,13 @@ impl Executor {
         let fault = match self.resolve(planned).await {
             Ok(fault) => fault,
             Err(why) => {
-                log.record(FaultStep::Unproven, vec![format!("not resolved: {why}")]);
-                outcome.problems.push(format!("not resolved: {why}"));
+                log.record(FaultStep::Unproven, vec![not_resolved(&why)]);
+                outcome.problems.push(not_resolved(&why));
                 return Vec::new();
             }
         };
         let log = log.resolved(&fault);
-        log.bound(&schedule::measured(planned, &fault, planned.at.0, planned.lasts.0));
+        log.bound(&schedule::measured(planned, &fault, (planned.at.0, planned.lasts.0), quiet_from - start));
         let (open, before) = self.look_before(planned.id, &fault).await;
         let times = InForceUntil { start, due, decided, quiet_from };
         self.in_force(planned, log, (fault, open, before), times, stop, outcome).await
@@ -268,7 +268,7 @@ impl Executor {
             // Its duration is the most that it may take.
             let at = begun.saturating_duration_since(start);
             let lasts = planned.lasts.0.min(quiet_from.saturating_duration_since(begun)).max(SHORTEST);
-            outcome.measured = Some(schedule::measured(planned, &fault, at, lasts));
+            outcome.measured = Some(schedule::measured(planned, &fault, (at, lasts), quiet_from - start));
             self.in_force.leave(id, outcome.healed);
             return late;
         }
@@ -290,7 +290,7 @@ impl Executor {
             self.prove_again(&log, (&fault, &open), outcome).await;
         }
         let at = begun.saturating_duration_since(start);
-        outcome.measured = Some(schedule::measured(planned, &fault, at, lasts));
+        outcome.measured = Some(schedule::measured(planned, &fault, (at, lasts), quiet_from - start));
         self.note_self_heals(fault.injections.iter().map(|(node, _)| node.clone()).collect(), outcome).await;
         self.heal(&log, (&fault, &open), stop, outcome).await;
         self.in_force.leave(id, outcome.healed);
@@ -492,6 +492,11 @@ impl Executor {
         let kills = fault.injections.iter().any(|(_, injection)| injection.kills_all());
         (kills && self.runs_again(fault).await).then_some(FaultProblem::RunsAgain)
     }
+}
+
+/// The reason of a drawn fault whose nodes are not known.
+fn not_resolved(why: &str) -> String {
+    format!("not resolved: {why}")
 }
 
 /// Whether commands of the recipe or the plan make the fault.

@@ -126,6 +126,31 @@ fn the_measured_faults_take_the_place_of_the_drawn_ones() {
 }
 
 #[test]
+fn thresholds_of_custom_faults_that_never_began_refuse_no_replay() {
+    let own = |name: &str| format!("own: {{name: {name}, begin: b, prove: p, heal: h, healed: d}}");
+    let thresholds = "evidence={proven_per_kind_min: {'own: came': 2, 'own: never': 1, kill: 1}, ok_during_fault_min: {'own: never': 0}}";
+    let (scene, run) = ran(&[
+        "--time",
+        "90s",
+        "--set",
+        &format!("nemesis={{faults: [{{{}}}, {{{}}}, {{kill: {{}}}}]}}", own("came"), own("never")),
+        "--set",
+        thresholds,
+    ]);
+    let measured = format!("nemesis:\n  schedule:\n    - {{id: f1, at: 1s, for: 2s, {}}}\n", own("came"));
+    std::fs::write(run.schedule(), measured).expect("written");
+    moved(&scene, &run);
+    let output = scene.run(&["plan", "copy"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(scene.run(&["run", "copy"]).code, 255, "no node listens");
+    let again = std::fs::read_to_string(newest(&scene).plan()).expect("a plan");
+    assert!(again.contains("own: came") && !again.contains("own: never"), "{again}");
+    // What the user asks for is the user's.
+    let output = scene.run(&["plan", "copy", "--set", "evidence={proven_per_kind_min: {'own: never': 1}}"]);
+    assert!(output.code == 254 && output.stderr.contains("no fault is of the kind `own: never`"), "{output:?}");
+}
+
+#[test]
 fn what_a_folder_does_not_hold_is_named_with_the_way_out() {
     let (scene, run) = ran(&["--set", "options.mine.password=marked-9c1e"]);
     let copy = moved(&scene, &run);

@@ -48,6 +48,7 @@ fn options(clients: u32) -> DriverOptions {
         on_leader: OnLeader::default(),
         rate: None,
         time: LONG,
+        goes_on: None,
         deadline: LONG,
         ops_max: None,
         joining: 0,

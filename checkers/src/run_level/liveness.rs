@@ -1,21 +1,25 @@
 //! `liveness`: after each heal every node answers again within a stated time.
 //!
-//! A promise with a threshold, unlike `availability`, which only measures. A heal is judged for a node when its window,
-//! from the heal on for `recover`, is quiet: no other fault may have been in force in it, and it ends before the load does.
-//! The node must have acknowledged something before (a node that never serves, say a follower, recovers nothing), and
-//! clients must have called it in the first half of the window for something that it mostly did before the fault (a lock
-//! that is busy is refused rightly). A node that refuses all of those because another leads (`not-leader`, `read-only`) is left
-//! out, if some node answers. It recovered when a call that was made after the heal was
-//! acknowledged before the window's end. Where requests move to another node after a failover, the option `scope:
-//! any-node` asks only that some node answers. Times are the control node's.
+//! A promise with a threshold, unlike `availability`, which only measures. A node recovered when a call that was made after the heal
+//! was acknowledged within `recover`, whatever else was in force then. That it did not is a violation only if its window, from the
+//! heal on for `recover`, was quiet (no other fault may have been in force in it, and it ended before the load did), and if clients
+//! called the node in the first half of the window for something that it mostly did while no fault was in force (a lock that is busy
+//! is refused rightly). Else the node is not judged after this heal. A node that acknowledged nothing before the fault recovers
+//! nothing; one that refuses all calls because another leads (`not-leader`, `read-only`) is well, if some node answers. Where
+//! requests move to another node after a failover, the option `scope: any-node` asks only that some node answers. Times are the
+//! control node's.
 //!
-//! Findings: `not-recovered`, and as evidence `not-healed` (a fault that was never verified to be gone). Unknown: no
-//! heal could be judged; the numbers say how many were, and why not.
+//! Findings: `not-recovered`, and as evidence `not-healed` (a fault that was never verified to be gone) and `recovery-not-judged` (the
+//! nodes that were not judged after a heal, with the reason). A heal is judged if each node that the fault took was judged (each
+//! node, if it took none that answered before). Unknown: fewer than half of the heals were judged, or fewer than half of the
+//! recoveries of single nodes.
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
+#[cfg(test)]
+mod tests;
 
 use crate::checker::{CheckerDoc, Judges, from_options};
-use crate::history::{Fault, History, NameId, Outcome, Phase};
+use crate::history::{Fault, History, NameId, Op, Outcome, Phase};
 use crate::options::schema;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
@@ -25,7 +29,7 @@ use dsfuzz_span::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which nodes must recover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -73,10 +77,48 @@ fn gone_at(fault: &Fault) -> Option<u64> {
     fault.possible().map(|(_, end)| end).filter(|end| *end < u64::MAX)
 }
 
+/// The name of a fault in sentences: its id in the schedule, else its number.
+fn label(fault: &Fault) -> String {
+    if fault.name.is_empty() { fault.id.to_string() } else { fault.name.clone() }
+}
+
 /// Calls of each function on each node: acknowledged, and all.
-type Record = BTreeMap<(NameId, NameId), (u64, u64)>;
+type Counts = BTreeMap<(NameId, NameId), (u64, u64)>;
+
+/// The calls before a fault.
+#[derive(Default)]
+struct Before {
+    /// While no fault may have been in force.
+    quiet: Counts,
+    /// At any time.
+    all: Counts,
+    /// The end of the faults so far.
+    faults_end: u64,
+}
+
+impl Before {
+    fn add(&mut self, op: &Op<'_>) {
+        let quiet = (op.call_time > self.faults_end).then_some(&mut self.quiet);
+        for counts in quiet.into_iter().chain([&mut self.all]) {
+            let (ok, all) = counts.entry((op.node, op.function)).or_default();
+            (*ok, *all) = (*ok + u64::from(op.outcome == Outcome::Ok), *all + 1);
+        }
+    }
+
+    /// The nodes that acknowledged something.
+    fn serving(&self) -> BTreeSet<NameId> {
+        self.all.iter().filter(|(_, (ok, _))| *ok > 0).map(|((node, _), _)| *node).collect()
+    }
+
+    /// Whether the node mostly did what this call asks for.
+    fn used_to(&self, op: &Op<'_>) -> bool {
+        let called = (op.node, op.function);
+        self.quiet.get(&called).or_else(|| self.all.get(&called)).is_some_and(|(ok, all)| ok * 2 > *all)
+    }
+}
 
 /// How a node answered in a window.
+#[derive(Clone, Copy)]
 struct Service {
     /// In the first half it was called for something that it used to do.
     called: bool,
@@ -86,18 +128,29 @@ struct Service {
     answered: Option<u64>,
 }
 
+/// A node that was not called.
+const UNCALLED: Service = Service { called: false, follows: true, answered: None };
+
+impl Service {
+    /// That of two nodes together.
+    fn and(self, other: Service) -> Service {
+        let answered = self.answered.into_iter().chain(other.answered).min();
+        Service { called: self.called || other.called, follows: self.follows && other.follows, answered }
+    }
+}
+
 /// Codes of a node that is well and does not lead.
 const FOLLOWS: [&str; 2] = ["not-leader", "read-only"];
 
-fn service(history: &History, nodes: &[NameId], record: &Record, (from, to): (u64, u64)) -> Service {
+/// How each node answered in a window.
+fn services(history: &History, before: &Before, (from, to): (u64, u64)) -> BTreeMap<NameId, Service> {
     let half = from + (to - from) / 2;
-    let mut service = Service { called: false, follows: true, answered: None };
+    let mut services: BTreeMap<NameId, Service> = BTreeMap::new();
     let first = history.ops().partition_point(|op| op.call_time < from);
-    let within = history.ops().skip(first).iter().take_while(|op| op.call_time <= to && !op.settle);
-    for op in within.filter(|op| nodes.contains(&op.node)) {
+    for op in history.ops().skip(first).iter().take_while(|op| op.call_time <= to && !op.settle) {
+        let service = services.entry(op.node).or_insert(UNCALLED);
         // A lock that is busy or a value that does not match is refused rightly: that says nothing of the node's health.
-        let used_to = record.get(&(op.node, op.function)).is_some_and(|(ok, all)| ok * 2 > *all);
-        if op.call_time <= half && used_to {
+        if op.call_time <= half && before.used_to(&op) {
             service.called = true;
             service.follows &=
                 op.outcome == Outcome::Fail && op.error.is_some_and(|code| FOLLOWS.contains(&history.name(code)));
@@ -106,7 +159,7 @@ fn service(history: &History, nodes: &[NameId], record: &Record, (from, to): (u6
             service.answered = Some(service.answered.map_or(op.reply_time, |time| time.min(op.reply_time)));
         }
     }
-    service
+    services
 }
 
 /// When the load ended: at the first other phase after it, or with the record.
@@ -116,7 +169,31 @@ fn load_end(history: &History) -> u64 {
     other.map_or(history.end_time, |(_, mark)| mark.time)
 }
 
+/// What the heals of a history show.
+#[derive(Default)]
+struct Tally {
+    heals: usize,
+    heals_judged: usize,
+    judged: usize,
+    disturbed: usize,
+    uncalled: usize,
+    following: usize,
+    not_serving: usize,
+    slowest_ms: u64,
+}
+
+impl Tally {
+    /// Recoveries of nodes that could have been judged.
+    fn asked(&self) -> usize {
+        self.judged + self.disturbed + self.uncalled
+    }
+}
+
 impl Liveness {
+    fn window_ns(&self) -> u64 {
+        self.recover.as_millis().saturating_mul(1_000_000)
+    }
+
     fn violation<'h>(&self, history: &'h History, fault: &Fault, healed: u64, nodes: &[NameId]) -> Violation<'h> {
         let names: Vec<String> = nodes.iter().map(|node| history.name(*node).to_owned()).collect();
         let all = names.join(", ");
@@ -124,19 +201,109 @@ impl Liveness {
             title: format!(
                 "{all} acknowledged nothing within {} ms after fault {} was healed",
                 self.recover.as_millis(),
-                fault.id
+                label(fault)
             ),
             reasons: vec![
                 format!("{} was gone at {}.", messages::fault(fault), messages::seconds(healed)),
                 format!(
                     "{all} had answered before it, was called after the heal, and acknowledged none of those calls until {}.",
-                    messages::seconds(healed + self.recover.as_millis() * 1_000_000)
+                    messages::seconds(healed.saturating_add(self.window_ns()))
                 ),
                 "No other fault may have been in force meanwhile.".to_owned(),
             ],
             ..Violation::default()
         }
         .at(names, Vec::new())
+    }
+
+    /// What disturbs the window after this heal, in words.
+    fn disturbance(&self, history: &History, fault: &Fault, healed: u64, load_end: u64) -> Option<String> {
+        let until = healed.saturating_add(self.window_ns());
+        let others = history.faults_within(healed, until);
+        let others = others.into_iter().filter(|other| other.id != fault.id);
+        let first = others.filter_map(|other| Some((other.possible()?.0, other))).min_by_key(|(begin, _)| *begin);
+        let after = |time: u64| format!("{} ms after the heal", time.saturating_sub(healed) / 1_000_000);
+        match first {
+            Some((begin, other)) if begin <= healed => Some(format!("fault {} was in force at the heal", label(other))),
+            Some((begin, other)) => Some(format!("fault {} began {}", label(other), after(begin))),
+            None => (until > load_end).then(|| format!("the load ended {}", after(load_end))),
+        }
+    }
+
+    /// Judges the nodes after one heal.
+    fn heal<'h>(
+        &self,
+        history: &'h History,
+        (fault, healed): (&Fault, u64),
+        before: &Before,
+        (load_end, tally, report): (u64, &mut Tally, &mut Report<'h>),
+    ) {
+        let serving = before.serving();
+        tally.not_serving += history.nodes.len().saturating_sub(serving.len());
+        let services = services(history, before, (healed, healed.saturating_add(self.window_ns())));
+        let of = |node: &NameId| services.get(node).copied().unwrap_or(UNCALLED);
+        let served = serving.iter().any(|node| of(node).answered.is_some());
+        let disturbance = self.disturbance(history, fault, healed, load_end);
+        let mut names: Vec<NameId> = serving.into_iter().collect();
+        names.sort_by_key(|node| history.name(*node));
+        let groups: Vec<&[NameId]> =
+            if self.scope == Scope::AnyNode { vec![&names[..]] } else { names.chunks(1).collect() };
+        let mut left_out: BTreeMap<String, Vec<NameId>> = BTreeMap::new();
+        for nodes in groups.into_iter().filter(|nodes| !nodes.is_empty()) {
+            let service = nodes.iter().map(of).fold(UNCALLED, Service::and);
+            match (service.answered, &disturbance) {
+                (Some(time), _) => {
+                    tally.judged += 1;
+                    tally.slowest_ms = tally.slowest_ms.max(time.saturating_sub(healed) / 1_000_000);
+                }
+                (None, Some(what)) => {
+                    tally.disturbed += 1;
+                    left_out.entry(what.clone()).or_default().extend(nodes);
+                }
+                (None, None) if !service.called => {
+                    tally.uncalled += 1;
+                    let half = self.recover.as_millis() / 2;
+                    let what = format!("not called within {half} ms for anything that it mostly did before");
+                    left_out.entry(what).or_default().extend(nodes);
+                }
+                (None, None) if service.follows && served => tally.following += 1,
+                (None, None) => {
+                    tally.judged += 1;
+                    report.violation("not-recovered", || self.violation(history, fault, healed, nodes));
+                }
+            }
+        }
+        let took = |node: &&NameId| fault.nodes.iter().any(|taken| taken == history.name(**node));
+        let taken: Vec<&NameId> = names.iter().filter(took).collect();
+        let missing: BTreeSet<&NameId> = left_out.values().flatten().collect();
+        let asked = if taken.is_empty() || self.scope == Scope::AnyNode { names.iter().collect() } else { taken };
+        tally.heals_judged += usize::from(!asked.is_empty() && asked.iter().all(|node| !missing.contains(node)));
+        if names.is_empty() {
+            left_out.insert("no node had acknowledged anything before it".to_owned(), Vec::new());
+        }
+        if !left_out.is_empty() {
+            report.evidence("recovery-not-judged", || not_judged(history, fault, healed, &left_out));
+        }
+    }
+}
+
+/// The nodes that are not judged after a heal, by the reason.
+fn not_judged<'h>(
+    history: &'h History,
+    fault: &Fault,
+    healed: u64,
+    left_out: &BTreeMap<String, Vec<NameId>>,
+) -> Violation<'h> {
+    let names = |nodes: &[NameId]| nodes.iter().map(|node| history.name(*node).to_owned()).collect::<Vec<_>>();
+    let why = left_out.iter().map(|(why, nodes)| match nodes.is_empty() {
+        true => why.clone(),
+        false => format!("{}: {why}", names(nodes).join(", ")),
+    });
+    Violation {
+        title: format!("after the heal of fault {}: {}", label(fault), why.collect::<Vec<_>>().join("; ")),
+        reasons: vec![format!("{} was gone at {}.", messages::fault(fault), messages::seconds(healed))],
+        circumstances: Some((names(&left_out.values().flatten().copied().collect::<Vec<_>>()), Vec::new())),
+        ..Violation::default()
     }
 }
 
@@ -147,85 +314,68 @@ impl Checker for Liveness {
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let end = load_end(history);
-        let mut before = history.ops().iter().filter(|op| !op.settle).peekable();
-        let mut record = Record::new();
+        let mut ops = history.ops().iter().filter(|op| !op.settle).peekable();
+        let mut before = Before::default();
         let mut faults: Vec<&Fault> = history.faults.iter().filter(|fault| fault.begun.is_some()).collect();
         faults.sort_by_key(|fault| fault.begun);
         let mut report = Report::new(history);
-        let (mut judged, mut disturbed, mut uncalled, mut following, mut slowest) =
-            (0_usize, 0_usize, 0_usize, 0_usize, 0);
+        let mut tally = Tally::default();
         let mut poll = BudgetPoll::each(budget);
         let all = faults.len();
         for fault in faults.into_iter().take_while(|_| !poll.over(1)) {
             let Some(begun) = fault.begun else { continue };
-            while let Some(op) = before.next_if(|op| op.call < begun.index) {
-                let (ok, all) = record.entry((op.node, op.function)).or_default();
-                (*ok, *all) = (*ok + u64::from(op.outcome == Outcome::Ok), *all + 1);
+            while let Some(op) = ops.next_if(|op| op.call < begun.index) {
+                before.add(&op);
             }
-            let Some(healed) = gone_at(fault) else {
-                report.evidence("not-healed", || Violation {
+            tally.heals += 1;
+            let gone = gone_at(fault);
+            match gone {
+                Some(healed) => self.heal(history, (fault, healed), &before, (end, &mut tally, &mut report)),
+                None => report.evidence("not-healed", || Violation {
                     title: format!("it was never verified that {} is gone", messages::fault(fault)),
                     circumstances: Some((fault.nodes.clone(), Vec::new())),
                     ..Violation::default()
-                });
-                continue;
-            };
-            let until = healed.saturating_add(self.recover.as_millis().saturating_mul(1_000_000));
-            if until > end || history.faults_within(healed, until).iter().any(|other| other.id != fault.id) {
-                disturbed += 1;
-                continue;
+                }),
             }
-            let mut serving: Vec<NameId> =
-                record.iter().filter(|(_, (ok, _))| *ok > 0).map(|((node, _), _)| *node).collect();
-            serving.dedup();
-            serving.sort_by_key(|node| history.name(*node));
-            let groups: Vec<&[NameId]> =
-                if self.scope == Scope::AnyNode { vec![&serving[..]] } else { serving.chunks(1).collect() };
-            let window = (healed, until);
-            for nodes in groups {
-                let of_group = service(history, nodes, &record, window);
-                match of_group.answered {
-                    Some(time) => {
-                        judged += 1;
-                        slowest = slowest.max((time - healed) / 1_000_000);
-                    }
-                    None if !of_group.called => uncalled += 1,
-                    None if of_group.follows && service(history, &serving, &record, window).answered.is_some() => {
-                        following += 1;
-                    }
-                    None => {
-                        judged += 1;
-                        report.violation("not-recovered", || self.violation(history, fault, healed, nodes));
-                    }
-                }
-            }
+            before.faults_end = before.faults_end.max(gone.unwrap_or(u64::MAX));
         }
-        let otherwise = if judged == 0 {
-            let text = format!(
-                "No recovery could be judged: {} whose {} ms overlap another fault or the end of the load, {} uncalled, {} that \
-                 follow another.",
-                messages::count(disturbed, "heal"),
-                self.recover.as_millis(),
-                messages::count(uncalled, "node"),
-                following
-            );
-            (Validity::Unknown, text)
-        } else {
-            let text = format!(
-                "Nodes recovered within {1} ms after each heal ({0} judged), the slowest in {slowest} ms.",
-                judged,
-                self.recover.as_millis()
-            );
-            (Validity::Valid, text)
-        };
-        let numbers = [
-            ("judged", json!(judged)),
-            ("disturbed", json!(disturbed)),
-            ("uncalled", json!(uncalled)),
-            ("following", json!(following)),
-            ("recovery_ms_max", json!(slowest)),
-        ];
         report.late(&poll, all, "faults");
-        report.answer(self.name(), otherwise, numbers)
+        let numbers = [
+            ("heals", json!(tally.heals)),
+            ("heals_judged", json!(tally.heals_judged)),
+            ("asked", json!(tally.asked())),
+            ("judged", json!(tally.judged)),
+            ("disturbed", json!(tally.disturbed)),
+            ("uncalled", json!(tally.uncalled)),
+            ("following", json!(tally.following)),
+            ("not_serving", json!(tally.not_serving)),
+            ("recovery_ms_max", json!(tally.slowest_ms)),
+        ];
+        report.answer(self.name(), self.conclusion(&tally), numbers)
+    }
+}
+
+impl Liveness {
+    /// The answer where nothing is broken.
+    fn conclusion(&self, tally: &Tally) -> (Validity, String) {
+        let Tally { heals, heals_judged, judged, disturbed, uncalled, following, not_serving, slowest_ms } = tally;
+        let within = self.recover.as_millis();
+        let counts = format!(
+            "{heals_judged} of {} judged, {judged} of {} recoveries of single nodes ({disturbed} within {within} ms of another fault or the end of \
+             the load, {uncalled} not called in time; besides {following} that follow another node, {not_serving} that had \
+             acknowledged nothing before)",
+            messages::count(*heals, "heal"),
+            tally.asked(),
+        );
+        if *judged == 0 {
+            return (Validity::Unknown, format!("No recovery could be judged: {counts}."));
+        }
+        if heals_judged * 2 < *heals || judged * 2 < tally.asked() {
+            return (Validity::Unknown, format!("Fewer than half of the recoveries could be judged: {counts}."));
+        }
+        let text = format!(
+            "Nodes recovered within {within} ms after each heal that was judged, the slowest in {slowest_ms} ms: {counts}."
+        );
+        (Validity::Valid, text)
     }
 }

@@ -277,6 +277,10 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ),
     ("not-recovered", "A node acknowledged nothing, or no write, in the time it had after the last heal."),
     ("not-healed", "It was never verified that a fault is gone."),
+    (
+        "recovery-not-judged",
+        "Nodes were not judged after a heal: they were not called in time, or another fault or the end of the load came first.",
+    ),
     ("crashed", "A process of the target ended, and neither a planned fault nor the harness ended it."),
     (
         "start-failed",

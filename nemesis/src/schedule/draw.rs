@@ -68,16 +68,30 @@ pub fn planned(planned: &PlannedFault, nodes: &[String]) -> ScheduledFault {
     }
 }
 
-/// A fault as it was measured: bound to its nodes, begun at `at` of the load and in force for `lasts`.
-pub fn measured(planned: &PlannedFault, fault: &ResolvedFault, at: Duration, lasts: Duration) -> ScheduledFault {
-    let rounded = |time: Duration| Span::millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+/// A fault as it was measured: bound to its nodes, begun at `at` of the load and in force for `lasts`, so that it can be planned again
+/// in a load that is quiet from `quiet_from` on. One that was cut short of what its options need has its planned duration, and one
+/// that began too late for that begins earlier.
+pub fn measured(
+    planned: &PlannedFault,
+    fault: &ResolvedFault,
+    (at, lasts): (Duration, Duration),
+    quiet_from: Duration,
+) -> ScheduledFault {
+    let whole_ms = |time: Duration| Span::millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    let bound = written(planned, Written::Bound(fault));
+    let mistakes = match &bound {
+        ScheduledKind::Options(options) => options.mistakes(whole_ms(lasts)),
+        ScheduledKind::Exactly(exactly) => exactly.mistakes(fault, whole_ms(lasts)),
+    };
+    let cut_short = !mistakes.is_empty();
+    let lasts = whole_ms(if cut_short { planned.lasts.0 } else { lasts });
     ScheduledFault {
         id: planned.name(),
-        begin: Begin::At(rounded(at)),
+        begin: Begin::At(whole_ms(at.min(quiet_from.saturating_sub(lasts.0)))),
         wait: None,
-        lasts: Some(rounded(lasts)),
+        lasts: Some(lasts),
         unless_by: None,
-        fault: written(planned, Written::Bound(fault)),
+        fault: bound,
     }
 }
 

@@ -50,6 +50,7 @@ impl NemesisOptions {
         let mut mistakes = Vec::new();
         let schedule = &self.schedule;
         let ids: Vec<&str> = schedule.iter().map(|entry| entry.id.as_str()).collect();
+        let mut seen = BTreeSet::new();
         for (position, entry) in schedule.iter().enumerate() {
             let (id, place) = (&entry.id, self.entry_place(position));
             let mut wrong = |sentence: String| mistakes.push(place.entry_mistake(sentence));
@@ -57,7 +58,7 @@ impl NemesisOptions {
             if id.is_empty() || id.len() > 40 || !id.chars().all(plain) {
                 wrong(format!("id: {id:?}; an id has 1 to 40 letters, digits, - and _"));
             }
-            if ids[..position].contains(&id.as_str()) {
+            if !seen.insert(id.as_str()) {
                 wrong(format!("id: another entry has the id {id} too"));
             }
             if let (Begin::At(_), Some(_)) = (&entry.begin, entry.unless_by) {

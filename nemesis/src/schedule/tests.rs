@@ -1,3 +1,5 @@
+mod again;
+
 use super::*;
 use crate::fault::{BoundFault, ClusterView, PlannedFault, resolve};
 use crate::mistake::FaultMistake;
@@ -306,7 +308,7 @@ fn drawn_faults_stand_in_a_schedule_as_they_were_drawn() {
             assert_eq!((&one.cut, &one.injections), (&other.cut, &other.injections), "{drawn:?}");
             // A cut by links or around a bridge names another side first.
             assert!(one.kind == "partition" || one.nodes == other.nodes, "{drawn:?}: {other:?}");
-            let measured = measured(drawn, &one, drawn.at.0, drawn.lasts.0);
+            let measured = measured(drawn, &one, (drawn.at.0, drawn.lasts.0), drawn.at.0 + drawn.lasts.0);
             assert!(matches!(measured.begin, Begin::At(at) if at == drawn.at));
             let bound = NemesisOptions { schedule: vec![measured], ..NemesisOptions::default() };
             let bound = timetable(seed, &bound, shape, load);

@@ -66,6 +66,25 @@ impl ShortLoad {
     }
 }
 
+impl ShortLoad {
+    /// The warning about less than the room after each fault that a demanded recovery needs, and the load that has it.
+    pub(super) fn without_room(&self, slots: &[FaultSlot], after_ms: u64, needed_ms: u64) -> Option<String> {
+        let close = after_ms > GAP_MS && slots.iter().any(|slot| slot.slot_ms - slot.lasts_ms < after_ms);
+        let needed = match self.quiet {
+            true => "a longer load".to_owned(),
+            false => format!("a load of {}", Span(Duration::from_secs(needed_ms.div_ceil(1000)))),
+        };
+        close.then(|| {
+            format!(
+                "nemesis.recovery: a load of {} leaves less than {} between a fault and the next: a node that has not answered \
+                 when the next begins is not judged after that heal; {needed} has this room for one of each kind (`load.time`, `--time`)",
+                Span(self.load),
+                Span::millis(after_ms)
+            )
+        })
+    }
+}
+
 /// Stretches the slots to the room: first up to the time that the target needs to serve again, then up to the plan's rate.
 fn stretch(slots: &mut [FaultSlot], room_ms: u64, election_ms: u64) {
     let wanted: Vec<u64> = slots.iter().map(|slot| slot.slot_ms).collect();

@@ -3,7 +3,7 @@
 use super::EffectiveFault;
 use crate::store::RunInfo;
 use dsfuzz_checkers::history::FaultProblem;
-use dsfuzz_checkers::{Fault, History, Outcome};
+use dsfuzz_checkers::{Fault, History, Outcome, Verdict};
 use dsfuzz_nemesis::{IN_FORCE_MIN, Span, facts, kind_of};
 use std::time::Duration;
 
@@ -140,6 +140,30 @@ pub(super) fn scheduled(history: &History, missing: &[&String], info: &RunInfo) 
         "Not every fault of the schedule came, so the run does not show what the plan asks for: {}{more}. Change the trigger \
          (`when`, `unless_by`), the time (`at`, `load.time`) or the aim of such a fault, or leave it out.",
         reasons.join("; ")
+    )
+}
+
+/// The heals that `liveness` did not judge, each with the reason: `after the heal of fault 2: n1: not called ..`.
+pub(super) fn recoveries_not_judged(liveness: &Verdict) -> String {
+    let of_kind = |kind: &str| {
+        let titles = liveness.findings.iter().filter(|finding| finding.kind == kind).map(|finding| &*finding.title);
+        // Titles begin with the kind in words.
+        let plain =
+            |title: &str| title.split_once(": ").map_or(title, |(_, rest)| rest).trim_end_matches('.').to_owned();
+        let named: Vec<String> = titles.take(FAULTS_MAX).map(plain).collect();
+        let all = liveness.numbers.get(&kind.replace('-', "_")).and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let more = all.saturating_sub(named.len() as u64);
+        named.into_iter().chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>()
+    };
+    [of_kind("recovery-not-judged"), of_kind("not-healed")].concat().join("; ")
+}
+
+/// Too few judged recoveries.
+pub(super) fn recoveries(what: &str, (judged, all): (u64, u64), not_judged: &str) -> String {
+    format!(
+        "Of {all} {what} {judged} were judged by `liveness`, and half of them are asked for: {not_judged}. Where another fault or the \
+         end of the load came first, leave more time after each fault (`nemesis.every`, `nemesis.quiet`, `quiet_end`); where a node \
+         was not called in time, ask it more often (`load.clients`, `load.rate`), or demand recovery within a longer time."
     )
 }
 

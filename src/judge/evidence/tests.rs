@@ -1,4 +1,6 @@
 //! Runs that kept every promise, and runs that prove nothing.
+mod recoveries;
+
 use super::*;
 use crate::judge::{Rules, judge};
 use crate::plan::{Clients, LoadPlan, PerKind, Plan};
@@ -506,39 +508,6 @@ fn a_kind_that_the_swarm_did_not_draw_is_said_and_not_asked_for() {
     // Without the swarm each of them is missing.
     let rows = weigh(&history, &EvidencePlan::default(), &rules, &RunInfo::default());
     assert!(rows.iter().any(|row| row.name == "proven_pause" && !row.enough), "{rows:?}");
-}
-
-#[test]
-fn recovery_is_measured_from_the_last_heal_and_judged_only_if_it_is_demanded() {
-    let row = |ok: fn(f64) -> bool| {
-        let history = HistoryBuilder::of(&THREE, ok).fault("kill", "all", &THREE, &[], (5.0, 11.0)).history();
-        let rows = weigh(&history, &EvidencePlan::default(), &Rules::default(), &RunInfo::default());
-        let row = rows.into_iter().find(|row| row.name.starts_with("recover")).expect("a row");
-        (row.name, row.measured, row.doc)
-    };
-    let (name, slow, doc) = row(|time| !(5.0..13.45).contains(&time));
-    assert!(name == "recovery_ms" && (2400.0..2600.0).contains(&slow), "{slow}: {doc}");
-    assert!(doc.contains("n1 2") && doc.contains("n3 2"), "{doc}");
-    let (name, had, doc) = row(|time| time < 5.0);
-    assert!(name == "recovered_nodes" && had == 0.0 && doc.contains("n2 never in the load"), "{doc}");
-    let checkers = |nemesis: &str| {
-        rules(&format!("workload: register\nload: {{time: 5m}}\nnemesis: {nemesis}"), &facts(true, 0)).checkers
-    };
-    let demanded = checkers("{recovery: {within: 1m 30s}, faults: [{kill: {}}]}");
-    let (_, options) = demanded.iter().find(|(name, _)| name == "liveness").expect("the checker");
-    assert_eq!(serde_json::to_value(&options.0).expect("options"), json!({"recover": "1m 30s"}));
-    assert!(checkers("{faults: [{kill: {}}]}").iter().all(|(name, _)| name != "liveness"));
-    // One and the same run keeps the demand or not, and the time counts from the heal alone.
-    for (within, broken) in [("3s", false), ("1s", true)] {
-        let plan = format!(
-            "workload: register\nnemesis: {{recovery: {{within: {within}}}, faults: [{{kill: {{nodes: all}}}}]}}"
-        );
-        let history = HistoryBuilder::of(&THREE, |time| !(5.0..13.45).contains(&time));
-        let history = history.fault("kill", "all", &THREE, &[], (5.0, 11.0)).history();
-        let verdict = judge(&history, &rules(&plan, &facts(true, 0)), &RunInfo::default());
-        let liveness = verdict.promises.iter().find(|promise| promise.checker == "liveness").expect("judged");
-        assert_eq!(liveness.validity == Validity::Invalid, broken, "{within}: {liveness:?}");
-    }
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl Executor {
         let short = fired.is_some() && planned.at.0 < ahead;
         let ready = match self.ready(planned, fired.as_ref(), short).await {
             Ok(ready) => ready,
-            Err(why) => return missed(&log, outcome, why),
+            Err(why) => return not_bound(&log, planned, outcome, why),
         };
         if wait(due, &mut stop).await == WaitEnd::Stopped {
             outcome.problems.push("stopped before it began".to_owned());
@@ -99,11 +99,12 @@ impl Executor {
         }
         let ready = match self.still_bound(planned, fired.as_ref(), ready, short).await {
             Ok(ready) => ready,
-            Err(why) => return missed(&log, outcome, why),
+            Err(why) => return not_bound(&log, planned, outcome, why),
         };
         let Ready { fault, open, before, .. } = ready;
         let log = log.resolved(&fault);
-        log.bound(&schedule::measured(planned, &fault, due.saturating_duration_since(start), planned.lasts.0));
+        let due_at = due.saturating_duration_since(start);
+        log.bound(&schedule::measured(planned, &fault, (due_at, planned.lasts.0), timetable.quiet_from.0));
         let times = InForceUntil { start, due, decided, quiet_from };
         let mut late = self.in_force(planned, log, (fault, open, before), times, &mut stop, &mut outcome).await;
         self.undo_late(&mut late).await;
@@ -138,7 +139,8 @@ impl Executor {
         if moved { self.ready(planned, fired, short).await } else { Ok(ready) }
     }
 
-    /// Binds with what is known now; only if that is not enough, waits for an election.
+    /// Binds with what is known now; only if that is not enough, waits for an election. A drawn fault that needs a leader waits for one
+    /// first, as it does alone: another node may stand in for the leader.
     async fn bind(
         &self,
         planned: &PlannedFault,
@@ -146,7 +148,9 @@ impl Executor {
         short: bool,
     ) -> Result<(ResolvedFault, Vec<String>), String> {
         let mut refused = String::new();
-        for may_wait in [false, true] {
+        let drawn = [planned.needs_leader()];
+        let waits: &[bool] = if is_drawn(planned) { &drawn } else { &[false, true] };
+        for may_wait in waits.iter().copied() {
             let view = tokio::time::timeout(self.limits.view, (self.view)(may_wait)).await;
             let view =
                 view.map_err(|_| format!("no view of the cluster within {} ms", self.limits.view.as_millis()))?;
@@ -175,9 +179,10 @@ impl Executor {
         Err(refused)
     }
 
-    /// The view for a fault of a schedule: nothing stands in for what is not known, and the node of the trigger counts.
+    /// The view for a fault of a schedule: nothing stands in for what is not known, and the node of the trigger counts. For a drawn fault
+    /// it is the view of a fault that comes alone.
     fn schedule_view(&self, planned: &PlannedFault, fired: Option<&Fired>, view: ClusterView) -> ClusterView {
-        let mut view = ClusterView { exact: true, ..view };
+        let mut view = ClusterView { exact: !is_drawn(planned), ..view };
         view.bound.clone_from(&self.bound.lock().unwrap_or_else(PoisonError::into_inner));
         if let Some(node) = fired.and_then(|fired| fired.node.clone()) {
             // The prober may not have seen yet that this node leads.
@@ -247,8 +252,18 @@ impl Executor {
 /// How long after its trigger a fault takes the trigger's node for the leader although the prober does not say so.
 const TRIGGER_KNOWS: Duration = Duration::from_secs(1);
 
-fn missed(log: &FaultLog<'_>, mut outcome: FaultOutcome, why: String) -> FaultOutcome {
-    log.record(FaultStep::Missed, vec![why.clone()]);
+/// Whether it was drawn beside others, and stands in no schedule.
+fn is_drawn(planned: &PlannedFault) -> bool {
+    planned.entry.is_none()
+}
+
+/// The end of a fault whose nodes are not known: of a schedule `missed`, of drawn faults `unproven`.
+fn not_bound(log: &FaultLog<'_>, planned: &PlannedFault, mut outcome: FaultOutcome, why: String) -> FaultOutcome {
+    let (step, why) = match is_drawn(planned) {
+        true => (FaultStep::Unproven, super::not_resolved(&why)),
+        false => (FaultStep::Missed, why),
+    };
+    log.record(step, vec![why.clone()]);
     outcome.problems.push(why);
     outcome
 }

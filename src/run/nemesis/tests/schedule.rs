@@ -1,7 +1,8 @@
 //! Schedules: faults that overlap, and faults that wait for others.
+use super::fake::Wrong;
 use super::*;
 use dsfuzz_checkers::history::FaultStep::{Missed, NotTriggered, Triggered};
-use dsfuzz_nemesis::schedule;
+use dsfuzz_nemesis::{ScheduledFault, schedule};
 
 impl Stage {
     /// Runs a schedule on a minute of load.
@@ -304,4 +305,90 @@ async fn a_stop_heals_every_fault_in_force() {
     }
     assert_eq!(stage.steps_of("c"), [Planned]);
     assert_eq!(stage.cluster.broken(), Vec::<String>::new());
+}
+
+/// The life of drawn faults where no leader is known: the steps, the nodes, and the delay, which is longer where it waited for an election.
+async fn drawn_without_leader(
+    overlapping: bool,
+    faults: serde_json::Value,
+) -> Vec<(Vec<FaultStep>, Vec<String>, bool)> {
+    let stage = Stage::of(5, None);
+    let timetable = Timetable { overlapping, ..stage.timetable(faults) };
+    let outcomes = stage.executor.run(&timetable, Instant::now(), stage.stop.subscribe()).await;
+    let events = stage.events();
+    let steps = |fault: u64| events.iter().filter(|event| event.fault == fault).map(|event| event.step).collect();
+    let waited = |outcome: &FaultOutcome| outcome.slip_ms.is_some_and(|slip| slip >= 300);
+    outcomes.iter().map(|outcome| (steps(outcome.planned.id), outcome.nodes.clone(), waited(outcome))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn drawn_faults_behave_alike_with_and_without_overlap() {
+    for (fault, comes) in [
+        (json!({"kill": {"nodes": "leader"}}), true),
+        (json!({"pause": {"nodes": "minority"}}), true),
+        (json!({"partition": {"shape": "isolate-leader"}}), true),
+        (json!({"kill": {"nodes": "followers"}}), true),
+        (json!({"kill": {"nodes": "ex-leader"}}), false),
+        (json!({"kill": {"nodes": "n9"}}), false),
+    ] {
+        let (alone, beside) =
+            (drawn_without_leader(false, json!([fault])).await, drawn_without_leader(true, json!([fault])).await);
+        assert_eq!(alone, beside, "{fault}");
+        let (steps, ..) = &beside[0];
+        let expected: &[FaultStep] = if comes { &WHOLE } else { &[Planned, Unproven] };
+        assert_eq!(steps, expected, "{fault}");
+    }
+}
+
+/// Runs drawn faults on a cluster with this failure, and returns those that began, as the run stores them.
+async fn stored(seed: u64, wrong: Wrong, leader: Option<&'static str>, stop_after: Duration) -> Vec<ScheduledFault> {
+    let stage = Stage::of(3, leader);
+    let node = ["n1", "n2", "n3"][usize::try_from(seed % 3).expect("small")];
+    stage.cluster.change(node, |node| node.wrong = wrong);
+    let own = json!({"name": "mark", "begin": "b", "prove": "p", "heal": "h", "healed": "d", "nodes": "minority"});
+    let options: NemesisOptions = serde_json::from_value(json!({"every": "5s", "for": "4s", "faults": [
+        {"kill": {"nodes": "leader", "signal": "term", "grace": "3s"}}, {"restart": {"every": "2s"}}, {"pause": {}},
+        {"partition": {}}, {"kill": {"nodes": "ex-leader"}}, {"own": own}, {"clock": {}}
+    ]}))
+    .expect("options");
+    let mut table = timetable(seed, &options, shape(3, 1), Duration::from_secs(45));
+    table.overlapping = seed % 2 == 0;
+    let stop = async {
+        tokio::time::sleep(stop_after).await;
+        stage.stop.send_replace(true);
+    };
+    let run = stage.executor.run(&table, Instant::now(), stage.stop.subscribe());
+    let (outcomes, ()) = tokio::join!(run, stop);
+    let text = crate::plan::schedule::to_yaml(
+        &outcomes.into_iter().filter_map(|outcome| outcome.measured).collect::<Vec<_>>(),
+    );
+    crate::plan::schedule::from_yaml("schedule.yaml", &text).expect(&text)
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_that_failed_came_late_or_were_stopped_can_be_planned_again() {
+    let names: Vec<String> = ["n1", "n2", "n3"].map(str::to_owned).to_vec();
+    let failures = [
+        Wrong::default(),
+        Wrong { refuses_injections: true, ..Wrong::default() },
+        Wrong { mute_on_injections: true, ..Wrong::default() },
+        Wrong { unreachable: true, ..Wrong::default() },
+        Wrong { revives: true, undos_lost: 3, ..Wrong::default() },
+    ];
+    let mut began = 0;
+    for (seed, wrong) in (0..12).flat_map(|seed| failures.map(|wrong| (seed, wrong))) {
+        let leader = if seed % 3 == 0 { None } else { Some("n2") };
+        let stop_after = Duration::from_millis(45_000 - (seed % 4) * 9_100);
+        let schedule = stored(seed, wrong, leader, stop_after).await;
+        began += schedule.len();
+        let again = NemesisOptions { schedule, ..NemesisOptions::default() };
+        let mistakes = [
+            again.mistakes(&names),
+            again.option_mistakes(),
+            again.own_mistakes(dsfuzz_nemesis::own::RecipeFaults::default()),
+            again.time_mistakes(dsfuzz_nemesis::Span::seconds(44)),
+        ];
+        assert_eq!(mistakes.concat(), [], "seed {seed}, {wrong:?}: {:?}", again.schedule);
+    }
+    assert!(began > 200, "{began}");
 }
