@@ -6,7 +6,7 @@ use crate::options::{FaultOptions, SymbolicFault};
 use crate::protocol::Injection;
 use crate::protocol::ability::{self, NodeSize};
 pub use crate::quantity::CpuShare;
-use crate::services::{NodePlace, ServiceEffect, ServiceFault, ServiceOptions};
+use crate::services::{NodePlace, ServiceEffect, ServiceFault, ServiceOptions, named_or_default};
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,7 @@ pub enum CpuEffect {
 }
 
 /// What a fault of the CPU does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CpuFaultEffect {
     /// The process of the recipe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,9 +67,9 @@ pub struct CpuFaultEffect {
     pub cpu: CpuEffect,
 }
 
-impl Default for CpuFaultEffect {
-    fn default() -> CpuFaultEffect {
-        CpuFaultEffect { process: None, cpu: CpuEffect::Limit(CpuShare::percent(20)) }
+impl Default for CpuEffect {
+    fn default() -> CpuEffect {
+        CpuEffect::Limit(CpuShare::percent(20))
     }
 }
 
@@ -93,12 +93,8 @@ impl ServiceOptions for CpuOptions {
     fn effects(self) -> Vec<CpuFaultEffect> {
         let limits = self.limit.iter().flat_map(|limit| limit.items()).map(|share| CpuEffect::Limit(*share));
         let burns = self.burn.iter().flat_map(|burn| burn.items()).map(|count| CpuEffect::Burn(*count));
-        let named: Vec<CpuFaultEffect> =
-            limits.chain(burns).map(|cpu| CpuFaultEffect { process: self.process.clone(), cpu }).collect();
-        match named.is_empty() {
-            true => vec![CpuFaultEffect { process: self.process, ..CpuFaultEffect::default() }],
-            false => named,
-        }
+        let effects = named_or_default(limits.chain(burns)).into_iter();
+        effects.map(|cpu| CpuFaultEffect { process: self.process.clone(), cpu }).collect()
     }
 }
 
@@ -162,7 +158,7 @@ impl ServiceEffect for CpuFaultEffect {
 mod tests {
     use super::*;
     use crate::options::FaultDefinition;
-    use dsfuzz_rng::Rng;
+    use crate::services::testing::drawn;
     use serde_json::json;
 
     fn options(value: serde_json::Value) -> CpuOptions {
@@ -171,14 +167,7 @@ mod tests {
 
     #[test]
     fn a_plan_draws_what_it_names_and_nothing_else() {
-        let drawn = |value: serde_json::Value| {
-            let mut draws = options(value).draws(3).expect("draws");
-            let mut rng = Rng::new(1, "cpu", 0);
-            let mut words: Vec<String> = (0..3).map(|_| draws.draw(&mut rng).describe()).collect();
-            words.sort_unstable();
-            words.dedup();
-            words
-        };
+        let drawn = |value: serde_json::Value| drawn(json!({"cpu": value}));
         assert_eq!(drawn(json!({"nodes": "n1"})), ["cpu limit 20% n1"]);
         assert_eq!(drawn(json!({"nodes": "n1", "burn": 1})), ["cpu burn by one process n1"]);
         let both = json!({"nodes": "n1", "process": "db", "limit": ["5%", "50%"], "burn": 2});

@@ -5,7 +5,7 @@ use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::options::{FaultOptions, SymbolicFault};
 use crate::protocol::{Injection, ResourceLimit, ability};
-use crate::services::{NodePlace, ServiceEffect, ServiceFault, ServiceOptions};
+use crate::services::{NodePlace, ServiceEffect, ServiceFault, ServiceOptions, named_or_default};
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,7 @@ pub enum DescriptorsEffect {
 }
 
 /// What a limit of descriptors does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DescriptorsFaultEffect {
     /// The process of the recipe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,9 +67,9 @@ pub struct DescriptorsFaultEffect {
     pub descriptors: DescriptorsEffect,
 }
 
-impl Default for DescriptorsFaultEffect {
-    fn default() -> DescriptorsFaultEffect {
-        DescriptorsFaultEffect { process: None, descriptors: DescriptorsEffect::Spare(0) }
+impl Default for DescriptorsEffect {
+    fn default() -> DescriptorsEffect {
+        DescriptorsEffect::Spare(0)
     }
 }
 
@@ -93,12 +93,8 @@ impl ServiceOptions for DescriptorsOptions {
     fn effects(self) -> Vec<DescriptorsFaultEffect> {
         let limits = self.limit.iter().flat_map(|limit| limit.items()).map(|count| DescriptorsEffect::Limit(*count));
         let spares = self.spare.iter().flat_map(|spare| spare.items()).map(|count| DescriptorsEffect::Spare(*count));
-        let effect = |descriptors| DescriptorsFaultEffect { process: self.process.clone(), descriptors };
-        let named: Vec<DescriptorsFaultEffect> = limits.chain(spares).map(effect).collect();
-        match named.is_empty() {
-            true => vec![DescriptorsFaultEffect { process: self.process, ..DescriptorsFaultEffect::default() }],
-            false => named,
-        }
+        let effects = named_or_default(limits.chain(spares)).into_iter();
+        effects.map(|descriptors| DescriptorsFaultEffect { process: self.process.clone(), descriptors }).collect()
     }
 }
 
@@ -166,7 +162,7 @@ impl ServiceEffect for DescriptorsFaultEffect {
 mod tests {
     use super::*;
     use crate::options::FaultDefinition;
-    use dsfuzz_rng::Rng;
+    use crate::services::testing::drawn;
     use serde_json::json;
 
     fn options(value: serde_json::Value) -> DescriptorsOptions {
@@ -175,14 +171,7 @@ mod tests {
 
     #[test]
     fn a_plan_draws_what_it_names_and_nothing_else() {
-        let drawn = |value: serde_json::Value| {
-            let mut draws = options(value).draws(3).expect("draws");
-            let mut rng = Rng::new(1, "descriptors", 0);
-            let mut words: Vec<String> = (0..3).map(|_| draws.draw(&mut rng).describe()).collect();
-            words.sort_unstable();
-            words.dedup();
-            words
-        };
+        let drawn = |value: serde_json::Value| drawn(json!({"descriptors": value}));
         assert_eq!(drawn(json!({"nodes": "n1"})), ["descriptors spare 0 n1"]);
         let all = json!({"nodes": "n1", "limit": [64, 32], "spare": 2});
         assert_eq!(drawn(all), ["descriptors limit 32 n1", "descriptors limit 64 n1", "descriptors spare 2 n1"]);

@@ -6,9 +6,10 @@
 use crate::aim::majority_min;
 use crate::budget::{Budget, Taken};
 use crate::facts::Leaves;
-use crate::fault::PlannedFault;
+use crate::fault::{PlannedFault, ResolvedFault};
 use crate::options::SymbolicFault;
 use crate::view::{ClusterView, NodeView};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -122,32 +123,97 @@ impl<'a> Losses<'a> {
         }
         together.iter().all(|loss| loss.leaves_quorum(nodes))
     }
+}
 
-    /// Whether the nodes whose files these faults damage leave a majority, whichever nodes lead. Faults that damage a majority alone
-    /// are not asked.
-    fn leave_undamaged(&self, faults: &[&SymbolicFault]) -> bool {
-        let most = self.names.len() - majority_min(self.names.len());
-        let mut together = BTreeSet::from([BTreeSet::new()]);
-        for fault in faults.iter().filter(|fault| fault.damages_files()) {
-            let taken: BTreeSet<BTreeSet<usize>> = self.taken(fault).into_iter().map(|taken| taken.nodes).collect();
-            if taken.iter().any(|nodes| nodes.len() > most) {
-                continue;
-            }
-            if together.len().saturating_mul(taken.len()) > COMBINATIONS_MAX {
-                return false;
-            }
-            together = together.iter().flat_map(|one| taken.iter().map(move |other| one | other)).collect();
-        }
-        together.iter().all(|nodes| nodes.len() <= most)
+/// The nodes whose files drawn faults damage: one set for each way in which nodes may lead.
+struct Damaged {
+    /// The number of drawn faults that are in it.
+    counted: usize,
+    together: BTreeSet<BTreeSet<usize>>,
+}
+
+impl Default for Damaged {
+    fn default() -> Damaged {
+        Damaged { counted: 0, together: BTreeSet::from([BTreeSet::new()]) }
     }
+}
+
+impl Damaged {
+    /// Counts the faults that were drawn since. Never: counts one twice, so that many faults take no more time each.
+    fn count(&mut self, losses: &Losses<'_>, drawn: &[PlannedFault]) {
+        for fault in drawn.iter().skip(self.counted).filter(|fault| fault.fault.damages_files()) {
+            if let Some(together) = self.with(losses, &fault.fault) {
+                self.together = together;
+            }
+        }
+        self.counted = drawn.len();
+    }
+
+    /// The same with this fault. None: it damages a majority alone, and is not asked, or the combinations are too many.
+    fn with(&self, losses: &Losses<'_>, fault: &SymbolicFault) -> Option<BTreeSet<BTreeSet<usize>>> {
+        let taken = losses.damaged(fault)?;
+        let few = self.together.len().saturating_mul(taken.len()) <= COMBINATIONS_MAX;
+        few.then(|| self.together.iter().flat_map(|one| taken.iter().map(move |other| one | other)).collect())
+    }
+
+    /// Whether the files of a majority are left with this fault, whichever nodes lead.
+    fn leaves_majority(&self, losses: &Losses<'_>, fault: &SymbolicFault) -> bool {
+        if losses.damaged(fault).is_none() {
+            return true;
+        }
+        self.with(losses, fault).is_some_and(|together| together.iter().all(|nodes| nodes.len() <= losses.most_lost()))
+    }
+}
+
+impl Losses<'_> {
+    /// The most nodes that leave a majority.
+    fn most_lost(&self) -> usize {
+        self.names.len() - majority_min(self.names.len())
+    }
+
+    /// The nodes whose files a fault damages, for each way in which nodes may lead; none if it damages a majority alone.
+    fn damaged(&self, fault: &SymbolicFault) -> Option<BTreeSet<BTreeSet<usize>>> {
+        let taken: BTreeSet<BTreeSet<usize>> = self.taken(fault).into_iter().map(|taken| taken.nodes).collect();
+        taken.iter().all(|nodes| nodes.len() <= self.most_lost()).then_some(taken)
+    }
+}
+
+/// The reason why a fault may not begin beside those that are in force or not healed: together they would leave no quorum of the nodes that
+/// vote now. One that leaves none alone is not asked, and does not count, as when faults are drawn.
+pub fn beyond_quorum(fault: &ResolvedFault, others: &[&ResolvedFault], voters: &[String]) -> Option<String> {
+    let position = |name: &String| voters.iter().position(|voter| voter == name);
+    let loss = |fault: &ResolvedFault| {
+        let leaves = crate::facts::facts(fault.kind).map(|facts| facts.leaves);
+        let down = fault.nodes.iter().filter_map(position).filter(|_| leaves == Some(Leaves::OtherNodes)).collect();
+        let cut = fault.cut.iter().filter_map(|(from, to)| Some((position(from)?, position(to)?)));
+        Loss { down, cut: cut.filter(|_| leaves == Some(Leaves::ConnectedNodes)).collect() }
+    };
+    let asked = |loss: &Loss| loss.leaves_quorum(voters.len());
+    let own = Some(loss(fault)).filter(asked)?;
+    let others: Vec<Loss> = others.iter().map(|other| loss(other)).filter(asked).collect();
+    let together = others.iter().fold(own, |one, other| one.and(other));
+    (!together.leaves_quorum(voters.len())).then(|| {
+        format!(
+            "beside the faults in force it would leave no quorum of the voters {} (`nemesis.budget`)",
+            voters.join(" ")
+        )
+    })
 }
 
 /// The rules for a drawn fault beside those that were drawn before it.
 pub(crate) struct Rules<'a> {
-    pub(crate) budget: Budget,
-    pub(crate) losses: Losses<'a>,
+    budget: Budget,
+    losses: Losses<'a>,
     /// From the end of a fault until nothing of it is left.
-    pub(crate) gap_ms: u64,
+    gap_ms: u64,
+    damaged: RefCell<Damaged>,
+}
+
+impl<'a> Rules<'a> {
+    /// The rules for faults that are only ever added to.
+    pub(crate) fn new(budget: Budget, names: &'a [String], gap_ms: u64) -> Rules<'a> {
+        Rules { budget, losses: Losses::on(names), gap_ms, damaged: RefCell::default() }
+    }
 }
 
 impl Rules<'_> {
@@ -165,8 +231,9 @@ impl Rules<'_> {
             self.losses.leave_quorum(&all)
         };
         let damaged = || {
-            let all: Vec<&SymbolicFault> = drawn.iter().chain([fault]).map(|planned| &planned.fault).collect();
-            self.losses.leave_undamaged(&all)
+            let mut damaged = self.damaged.borrow_mut();
+            damaged.count(&self.losses, drawn);
+            damaged.leaves_majority(&self.losses, &fault.fault)
         };
         (beside.is_empty() || with(beside)) && (!fault.fault.damages_files() || damaged())
     }

@@ -7,7 +7,7 @@ use crate::options::{FaultOptions, SymbolicFault};
 use crate::protocol::ability::{self, NodeSize};
 use crate::protocol::{Injection, ProcessSelection, ResourceLimit};
 pub use crate::quantity::ByteSize;
-use crate::services::{NodePlace, ServiceEffect, ServiceFault, ServiceOptions};
+use crate::services::{NodePlace, ServiceEffect, ServiceFault, ServiceOptions, named_or_default};
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 
@@ -108,11 +108,9 @@ impl ServiceOptions for MemoryOptions {
     fn effects(self) -> Vec<MemoryFaultEffect> {
         let limits = self.limit.iter().flat_map(|limit| limit.items()).map(|size| MemoryEffect::Limit(*size));
         let rooms = self.headroom.iter().flat_map(|room| room.items()).map(|size| MemoryEffect::Headroom(*size));
-        let mut effects: Vec<MemoryEffect> = limits.chain(rooms).collect();
-        if self.oom || effects.is_empty() {
-            effects.push(MemoryEffect::Oom);
-        }
-        effects.into_iter().map(|memory| MemoryFaultEffect { process: self.process.clone(), memory }).collect()
+        let ooms = self.oom.then_some(MemoryEffect::Oom);
+        let effects = named_or_default(limits.chain(rooms).chain(ooms)).into_iter();
+        effects.map(|memory| MemoryFaultEffect { process: self.process.clone(), memory }).collect()
     }
 }
 
@@ -188,7 +186,7 @@ impl ServiceEffect for MemoryFaultEffect {
 mod tests {
     use super::*;
     use crate::options::FaultDefinition;
-    use dsfuzz_rng::Rng;
+    use crate::services::testing::drawn;
     use serde_json::json;
 
     fn options(value: serde_json::Value) -> MemoryOptions {
@@ -197,14 +195,7 @@ mod tests {
 
     #[test]
     fn a_plan_draws_what_it_names_and_nothing_else() {
-        let drawn = |value: serde_json::Value| {
-            let mut draws = options(value).draws(3).expect("draws");
-            let mut rng = Rng::new(1, "memory", 0);
-            let mut words: Vec<String> = (0..3).map(|_| draws.draw(&mut rng).describe()).collect();
-            words.sort_unstable();
-            words.dedup();
-            words
-        };
+        let drawn = |value: serde_json::Value| drawn(json!({"memory": value}));
         assert_eq!(drawn(json!({"nodes": "n1"})), ["memory out-of-memory kill n1"]);
         assert_eq!(drawn(json!({"nodes": "n1", "limit": "200MB"})), ["memory limit 200MB n1"]);
         let all = json!({"nodes": "n1", "limit": "64MiB", "headroom": 0, "oom": true});

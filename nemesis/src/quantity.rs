@@ -1,7 +1,5 @@
 //! [`CpuShare`] and [`ByteSize`]: quantities of a node's resources as people write them.
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::borrow::Cow;
+use dsfuzz_span::written_as_text;
 use std::fmt;
 use std::str::FromStr;
 
@@ -92,57 +90,19 @@ impl fmt::Display for ByteSize {
     }
 }
 
-macro_rules! written_as_text {
-    ($type:ty, $name:literal, $what:literal, $pattern:literal) => {
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
-                struct Visitor;
-                impl de::Visitor<'_> for Visitor {
-                    type Value = $type;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str($what)
-                    }
-                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$type, E> {
-                        text.parse().map_err(E::custom)
-                    }
-                    fn visit_u64<E: de::Error>(self, number: u64) -> Result<$type, E> {
-                        number.to_string().parse().map_err(E::custom)
-                    }
-                    fn visit_i64<E: de::Error>(self, number: i64) -> Result<$type, E> {
-                        number.to_string().parse().map_err(E::custom)
-                    }
-                    fn visit_f64<E: de::Error>(self, number: f64) -> Result<$type, E> {
-                        number.to_string().parse().map_err(E::custom)
-                    }
-                }
-                deserializer.deserialize_any(Visitor)
-            }
-        }
-
-        impl JsonSchema for $type {
-            fn schema_name() -> Cow<'static, str> {
-                $name.into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({"description": $what, "type": "string", "pattern": $pattern})
-            }
-        }
-    };
-}
-
-written_as_text!(CpuShare, "CpuShare", "A share of one CPU in whole percent, such as 20%.", "^[1-9][0-9]?%$");
+written_as_text!(
+    CpuShare,
+    "CpuShare",
+    "A share of one CPU in whole percent, such as 20%.",
+    "type": "string",
+    "pattern": "^[1-9][0-9]?%$",
+);
 written_as_text!(
     ByteSize,
     "ByteSize",
     "A number of bytes, such as 200MB, 64MiB or 4096.",
-    "^[0-9]+ *(B|kB|MB|GB|KiB|MiB|GiB)?$"
+    "type": "string",
+    "pattern": "^[0-9]+ *(B|kB|MB|GB|KiB|MiB|GiB)?$",
 );
 
 #[cfg(test)]

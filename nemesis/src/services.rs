@@ -140,6 +140,12 @@ impl<E: ServiceEffect> FaultSource for ServiceSource<E> {
     }
 }
 
+/// The effects that a plan names, or the default one.
+pub(crate) fn named_or_default<E: Default>(named: impl Iterator<Item = E>) -> Vec<E> {
+    let named: Vec<E> = named.collect();
+    if named.is_empty() { vec![E::default()] } else { named }
+}
+
 /// One fault of services with its draws made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceFault<E> {
@@ -288,5 +294,21 @@ impl TakenProcesses {
     pub fn selection(&self) -> ProcessSelection {
         let command = self.command.as_ref().map(|command| command.as_str().to_owned()).unwrap_or_default();
         ProcessSelection { only: self.only, command, largest: false }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// Three draws from a fault as a plan writes it, in words, each once.
+    pub(crate) fn drawn(fault: serde_json::Value) -> Vec<String> {
+        let options: FaultOptions = serde_json::from_value(fault).expect("options");
+        let mut draws = options.draws(3).expect("draws");
+        let mut rng = Rng::new(1, options.facts().name, 0);
+        let mut words: Vec<String> = (0..3).map(|_| draws.draw(&mut rng).describe()).collect();
+        words.sort_unstable();
+        words.dedup();
+        words
     }
 }

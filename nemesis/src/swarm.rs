@@ -93,6 +93,13 @@ pub struct SwarmDraw {
     pub every: Span,
 }
 
+impl SwarmDraw {
+    /// Whether the run has no fault of this kind, because none was drawn.
+    pub fn did_not_draw(&self, kind: &str) -> bool {
+        self.kinds_not_drawn.iter().any(|not_drawn| not_drawn == kind)
+    }
+}
+
 impl fmt::Display for SwarmDraw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let one = |(name, weight): &(String, u64)| {

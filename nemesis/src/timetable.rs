@@ -14,9 +14,10 @@
 mod short_load;
 
 use crate::bag::Bag;
+use crate::budget::Budget;
 use crate::drawing::swarmed;
 use crate::fault::PlannedFault;
-use crate::losses::{Losses, Rules};
+use crate::losses::Rules;
 use crate::options::{FaultSource, NemesisOptions};
 use crate::quiet::GAP_MS;
 use crate::swarm::SwarmDraw;
@@ -41,6 +42,9 @@ pub struct Timetable {
     /// Each fault comes by its own begin, whatever others are in force.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overlapping: bool,
+    /// Drawn faults that overlap leave a quorum of the nodes that vote when they begin.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_quorum: bool,
     /// Which of the plan's faults this run drew; none without a swarm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swarm: Option<SwarmDraw>,
@@ -106,8 +110,9 @@ pub fn timetable_on(
     };
     let quiet_from = Span(load.saturating_sub(cluster.quiet_end));
     let mut plan = Timetable { quiet_from, swarm, overlapping: options.overlap > 1, ..Timetable::default() };
-    let rules = Rules { budget: options.budget, losses: Losses::on(names), gap_ms: GAP_MS };
+    plan.keeps_quorum = plan.overlapping && options.budget == Budget::Quorum;
     for number in 0..u64::from(options.overlap.max(1)) {
+        let rules = Rules::new(options.budget, names, GAP_MS);
         let lane = Lane { seed, number, options, weights: &weights, cluster, load, rules: &rules };
         let warnings = lane.fill(&mut plan.faults);
         // Further faults beside the first ones come where they find room.

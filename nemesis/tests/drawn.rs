@@ -251,5 +251,9 @@ fn a_swarm_draws_each_part_and_the_same_for_a_seed() {
     let twice = options(json!({"swarm": true, "faults": [{"kill": {"nodes": "one"}}, {"kill": {"nodes": "leader"}}]}));
     let alone = (0..40).filter_map(|seed| drawn(seed, &twice, 3, 100).swarm).find(|drew| drew.drawn.len() == 1);
     let alone = alone.expect("one alone");
-    assert!(alone.kinds_not_drawn.is_empty() && alone.not_drawn.len() == 1 && alone.not_drawn[0].starts_with("kill #"));
+    assert!(
+        alone.kinds_not_drawn.is_empty()
+            && alone.not_drawn.len() == 1
+            && alone.not_drawn[0].starts_with("kill (faults[")
+    );
 }

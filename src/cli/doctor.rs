@@ -43,7 +43,7 @@ pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure>
     let args_plan = stored::resolved(&args.plan, &out.results)?;
     let (plan, _overrides) = args_plan.load()?;
     let target = args_plan.target(&plan)?;
-    fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
+    fit::warnings(&plan, &target, plan.seed).iter().for_each(|warning| out.note(warning));
     let source = ClusterSource::find(&plan.cluster, false)?;
     let runtime = cluster_source::runtime()?;
     let looks = runtime.block_on(look(&plan, &target, source.nodes.clone()));

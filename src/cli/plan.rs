@@ -2,7 +2,7 @@
 use super::{Output, Paint, PlanArgs, stored};
 use crate::cluster::Node;
 use crate::error::{Exit, Failure};
-use crate::judge::Rules;
+use crate::judge::{self, Rules};
 use crate::plan::{LabPlan, Plan, fit, on_one_line, schedule};
 use crate::run::NODE_DIR;
 use crate::targets::Target;
@@ -12,7 +12,6 @@ use dsfuzz_nemesis::protocol::Command;
 use dsfuzz_nemesis::{NemesisOptions, Span, SwarmDraw, Timetable};
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeSet;
 
 /// `dsfuzz plan`.
 #[derive(Clone, Debug, clap::Args)]
@@ -96,7 +95,7 @@ pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mu
     let target = args.target(&plan)?;
     let nodes = fit::nodes(&plan).map_err(Failure::Usage)?;
     if *as_schedule {
-        fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
+        fit::warnings(&plan, &target, Some(seed)).iter().for_each(|warning| out.note(warning));
         let timetable = fit::timetable(&plan, &target, seed, &nodes);
         let mut schedule = dsfuzz_nemesis::schedule::as_schedule(&timetable, &nodes);
         plan.nemesis.iter().for_each(|nemesis| nemesis.define(&mut schedule));
@@ -109,11 +108,12 @@ pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mu
     let own = plan.own_faults().into_iter().map(|own| own.name).collect();
     let view = StepView { whole: out.verbose, disk_layers: plan.needs_disk_layers(), own };
     let steps = steps(&target, &nodes, plan.cluster.dir().unwrap_or(NODE_DIR), &view)?;
-    fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
+    fit::warnings(&plan, &target, Some(seed)).iter().for_each(|warning| out.note(warning));
     let drawn_faults = fit::timetable(&plan, &target, seed, &nodes);
     let timetable = timetable(&drawn_faults);
     let rules = Rules::of_plan(&plan, &target.facts());
     let clients = plan.load.clients.count(nodes.len());
+    let evidence = judge::asked(&rules, &target.facts(), nodes.len(), drawn_faults.swarm.as_ref());
     let dry = DryRun {
         plan: plan.to_json().map_err(Failure::harness)?,
         seed,
@@ -123,7 +123,7 @@ pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mu
         deadline_ms: u64::try_from(plan.load.deadline(target.election()).as_millis()).unwrap_or(u64::MAX),
         checkers: rules.checkers.iter().map(|(name, _)| name.clone()).collect(),
         not_asked: rules.not_asked().collect(),
-        evidence: asked(&plan, &target, drawn_faults.swarm.as_ref()),
+        evidence,
         steps,
         timetable,
         swarm: drawn_faults.swarm,
@@ -214,36 +214,6 @@ impl DryStep {
     fn new(node: &str, phase: &str, what: String) -> DryStep {
         DryStep { node: node.into(), phase: phase.into(), what }
     }
-}
-
-/// The thresholds of evidence.
-fn asked(plan: &Plan, target: &Target, swarm: Option<&SwarmDraw>) -> Vec<String> {
-    let evidence = &plan.evidence;
-    let mut lines =
-        vec![format!("{} calls that are Ok, and {} of all calls", evidence.ok_min, evidence.ok_fraction_min)];
-    lines.push(match evidence.nodes_asked_min {
-        None => "every node asked by a client of the load".to_owned(),
-        Some(min) => format!("{min} nodes asked by a client of the load"),
-    });
-    let kinds = plan.nemesis.iter().flat_map(|nemesis| nemesis.counted_as());
-    let drawn = |kind: &String| swarm.is_none_or(|swarm| !swarm.kinds_not_drawn.contains(kind));
-    let kinds: BTreeSet<String> = kinds.filter(drawn).collect();
-    let election = Span(target.election());
-    let facts = target.facts();
-    let leader = if facts.failover { "" } else { " and its leader" };
-    for kind in kinds {
-        let (proven, ok) = (evidence.proven_per_kind_min.of(&kind), evidence.ok_during_fault_min.of(&kind));
-        lines.push(format!(
-            "{kind}: proven {}, in force for 500ms or longer; {ok} calls Ok during faults that leave a majority{leader} for longer than an \
-             election ({election}), and where none does, calls Ok before and after each",
-            if proven == 1 { "once".to_owned() } else { format!("{proven} times") }
-        ));
-    }
-    if plan.nemesis.is_some() && facts.leads && facts.failover {
-        let changes = evidence.leader_changes_min;
-        lines.push(format!("changes of leader: {changes}, where a fault that can move the leader is aimed at it"));
-    }
-    lines
 }
 
 /// The faults of this seed.

@@ -114,7 +114,7 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut PartialRun) -> Result<Exit, 
     if let Some(run) = &repeats {
         stored::differences(run, &overrides).iter().for_each(|difference| out.note(difference));
     }
-    fit::warnings(&plan, &target).iter().for_each(|warning| out.note(format!("plan: {warning}")));
+    fit::warnings(&plan, &target, Some(seed)).iter().for_each(|warning| out.note(format!("plan: {warning}")));
     let source = ClusterSource::find(&plan.cluster, args.leaves_running())?;
     let job = Job {
         seed,

@@ -2,7 +2,10 @@
 //!
 //! Thresholds ask only for the possible: Ok calls during a fault if it leaves a majority and lasts longer than an election
 //! of the target; else Ok calls before it and after its heal. Leadership must move only if a role of the target leads and another node can take over.
+mod asked;
 mod shortfall;
+
+pub use asked::asked;
 
 use super::Rules;
 use super::effective_fault::{self, EffectiveFault};
@@ -166,12 +169,17 @@ pub(super) fn recoveries(liveness: &Verdict) -> Vec<Evidence> {
     let named = if not_judged.is_empty() { String::new() } else { format!("; not judged: {not_judged}") };
     let of = |name: &str, what: &str, (judged, all): (u64, u64)| {
         let doc = format!("{what} that `liveness` judged, of {all}{named}");
-        let row = row(name, &doc, judged as f64, all.div_ceil(2) as f64);
+        let row = row(name, &doc, judged as f64, recoveries_min(all) as f64);
         (all > 0).then(|| row.or_missing(|| shortfall::recoveries(what, (judged, all), &not_judged)))
     };
     let heals = of("recovery_heals", "heals", (number("heals_judged"), number("heals")));
     let nodes = of("recovery_nodes", "recoveries of single nodes after heals", (number("judged"), number("asked")));
     heals.into_iter().chain(nodes).collect()
+}
+
+/// The least number of recoveries that must have been judged.
+fn recoveries_min(all: u64) -> u64 {
+    all.div_ceil(2)
 }
 
 /// The kinds of faults that the run drew. None is asked for: the seed left the others out.

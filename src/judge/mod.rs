@@ -9,6 +9,8 @@ pub mod never_ok;
 mod recovery;
 mod scope;
 
+pub use evidence::asked;
+
 use crate::error::Exit;
 use crate::plan::{BudgetPlan, EvidencePlan, LIVENESS, LoadPlan, Plan};
 use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict};

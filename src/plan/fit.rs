@@ -143,10 +143,15 @@ pub fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> T
     dsfuzz_nemesis::timetable_on(seed, nemesis, shape, plan.load.time.0, nodes)
 }
 
-/// Warnings about this plan before it runs, one sentence each, the same for every seed.
-pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
+/// Warnings about this plan before it runs, one sentence each: about the faults that this seed draws, or, without a seed, about all
+/// faults of the plan.
+pub fn warnings(plan: &Plan, target: &Target, seed: Option<u64>) -> Vec<String> {
     let nodes = nodes(plan).unwrap_or_default();
-    let mut warnings = timetable(&without_swarm(plan), target, 0, &nodes).warnings;
+    let drawn = match seed {
+        Some(seed) => timetable(plan, target, seed, &nodes),
+        None => timetable(&without_swarm(plan), target, 0, &nodes),
+    };
+    let mut warnings = drawn.warnings;
     warnings.extend(damaged_minority(plan));
     warnings.extend(plan.nemesis.iter().flat_map(|nemesis| faults::warnings(plan, nemesis, target, &nodes)));
     warnings.extend(few_calls(plan));

@@ -1,9 +1,8 @@
 //! The written forms of [`Clients`], [`Rate`], [`Share`] and [`LabPlan`].
 use super::{Clients, LabPlan, Rate, Share};
 use crate::lab::NODES_MAX;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::borrow::Cow;
+use dsfuzz_span::written_as_text;
+use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 use std::str::FromStr;
 
@@ -77,51 +76,14 @@ impl fmt::Display for Share {
     }
 }
 
-macro_rules! written {
-    ($type:ty, $what:literal, $name:literal) => {
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
-                struct Visitor;
-                impl de::Visitor<'_> for Visitor {
-                    type Value = $type;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str($what)
-                    }
-                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$type, E> {
-                        text.parse().map_err(E::custom)
-                    }
-                    fn visit_u64<E: de::Error>(self, number: u64) -> Result<$type, E> {
-                        number.to_string().parse().map_err(E::custom)
-                    }
-                    fn visit_i64<E: de::Error>(self, number: i64) -> Result<$type, E> {
-                        number.to_string().parse().map_err(E::custom)
-                    }
-                    fn visit_f64<E: de::Error>(self, number: f64) -> Result<$type, E> {
-                        number.to_string().parse().map_err(E::custom)
-                    }
-                }
-                deserializer.deserialize_any(Visitor)
-            }
-        }
-        impl JsonSchema for $type {
-            fn schema_name() -> Cow<'static, str> {
-                $name.into()
-            }
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({"description": $what, "type": ["string", "number"]})
-            }
-        }
-    };
-}
-
-written!(Clients, "a number of clients, or `2n` for two for each node", "Clients");
-written!(Rate, "calls a second, such as 400/s", "Rate");
-written!(Share, "a share, such as 50%", "Share");
+written_as_text!(
+    Clients,
+    "Clients",
+    "a number of clients, or `2n` for two for each node",
+    "type": ["string", "number"],
+);
+written_as_text!(Rate, "Rate", "calls a second, such as 400/s", "type": ["string", "number"]);
+written_as_text!(Share, "Share", "a share, such as 50%", "type": ["string", "number"]);
 
 impl<'de> Deserialize<'de> for LabPlan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<LabPlan, D::Error> {

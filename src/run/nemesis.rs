@@ -2,6 +2,7 @@
 //!
 //! Each fault: resolve, look before, inject, prove, wait, prove again, heal, prove the heal. Drawn faults come one at a time, those
 //! of a schedule by their own begins. Every step has a deadline, so that a heal never waits for long. Never: draws, judges, or retries an injection (only a heal).
+mod budget;
 mod fault_log;
 mod heal;
 mod in_force;
@@ -26,6 +27,7 @@ pub use remotes::{FixedRemotes, Remotes};
 pub use signals::{Fired, NoSignals, Signals};
 
 use crate::cluster::RemoteError;
+use budget::KeptQuorum;
 use dsfuzz_checkers::history::{FaultEvent, FaultProblem, FaultStep, Mark};
 use dsfuzz_nemesis::facts::VerifiedBy;
 use dsfuzz_nemesis::fault::Link;
@@ -129,6 +131,7 @@ pub struct Executor {
     /// The nodes by the plan and the recipe.
     nodes: Mutex<Vec<NodeView>>,
     in_force: InForce,
+    kept_quorum: KeptQuorum,
     /// The faults of a schedule as they were bound, by id.
     bound: Mutex<BTreeMap<String, BoundFault>>,
     /// The paths that were open before the first fault of a schedule.
@@ -152,6 +155,7 @@ impl Executor {
             rounds: AtomicU64::new(0),
             nodes: Mutex::default(),
             in_force: InForce::default(),
+            kept_quorum: KeptQuorum::default(),
             bound: Mutex::default(),
             baseline: Mutex::default(),
             addresses: Mutex::default(),

@@ -395,7 +395,7 @@ impl RunInfo {
     /// Whether the run's swarm left out this kind of fault.
     pub fn did_not_draw(&self, kind: &str) -> bool {
         let swarm = self.planned.as_ref().and_then(|planned| planned.swarm.as_ref());
-        swarm.is_some_and(|swarm| swarm.kinds_not_drawn.iter().any(|not_drawn| not_drawn == kind))
+        swarm.is_some_and(|swarm| swarm.did_not_draw(kind))
     }
 
     /// Writes `run.json` atomically.

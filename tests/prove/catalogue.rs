@@ -1,13 +1,21 @@
 //! The catalogue of faults, measured: for each form of a fault the time from its begin to its proof, the time from the begin of
 //! its heal to the proof of that, and the verification.
-use crate::results::{Case, CaseResult, StoredResults};
-use crate::runs::dsfuzz;
-use crate::variants::VARIANTS;
+use crate::plain_user::{Map, PlainUser};
+use crate::results::{Case, CaseResult, Only, StoredResults};
+use crate::variants::{DAMAGING, VARIANTS, Variant};
 use dsfuzz::run::journal;
 use dsfuzz_checkers::History;
 use dsfuzz_checkers::history::{Fault, Mark};
-use std::path::Path;
-use std::process::Stdio;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+/// dsfuzz with these arguments, as it is started for these nodes.
+type Program = Arc<dyn Fn(&[&str]) -> Command + Send + Sync>;
 
 /// The nodes that faults are measured on.
 #[derive(Clone)]
@@ -16,55 +24,117 @@ pub(crate) struct Nodes {
     pub(crate) name: String,
     /// The plan's `cluster`.
     pub(crate) cluster: String,
+    pub(crate) program: Program,
+    /// The folder of plans and results, and the user to whom they belong.
+    pub(crate) home: (PathBuf, Option<u32>),
+    /// Faults of a run.
+    pub(crate) faults: u64,
+    /// Seconds from one fault to the next; the first half of them a fault is in force.
+    pub(crate) every: u64,
 }
 
-impl Default for Nodes {
-    fn default() -> Nodes {
-        Nodes { name: "lab".to_owned(), cluster: "{lab: 3}".to_owned() }
+/// The names of nodes in the lab of a user without root, with the users that a node has.
+const ROOTLESS: [(&str, Map); 2] = [("rootless", Map::Range), ("one-user", Map::Single)];
+
+/// The device of FUSE is open to users, as the rules of udev have it; on a machine without udev it is not.
+const OPEN_FUSE: &str = "if [ -c /dev/fuse ]; then
+    device=$(mktemp -u /var/tmp/fuse-XXXXXX); mknod -m 666 $device c 10 229
+    mount --bind $device /dev/fuse; rm $device
+fi";
+
+/// The columns of the table: the name of nodes, and the words for them.
+const COLUMNS: [(&str, &str); 4] =
+    [("lab", "lab"), ("rootless", "lab without root"), ("one-user", "the same with one user alone"), ("vm", "VM")];
+
+impl Nodes {
+    /// Nodes that root reaches with this program.
+    pub(crate) fn new(name: &str, cluster: String, program: Program) -> Nodes {
+        Nodes { name: name.to_owned(), cluster, program, home: (std::env::temp_dir(), None), faults: 6, every: 4 }
+    }
+
+    /// The nodes of this name in a lab of a user without root, who has the programs beside this one; nothing if it is another's name.
+    pub(crate) fn rootless(name: &str, program: &Path) -> Option<Nodes> {
+        let (_, map) = ROOTLESS.into_iter().find(|(known, _)| *known == name)?;
+        let programs = program.parent().unwrap_or(Path::new("."));
+        let user = PlainUser::new(map, programs, &["dsfuzz", "dsfuzz-agent", "dsfuzz-client-redis"]);
+        let home = (user.path("home"), Some(user.uid));
+        let program: Program = Arc::new(move |arguments| user.command(OPEN_FUSE, arguments));
+        Some(Nodes { home, ..Nodes::new(name, "{lab: 3}".to_owned(), program) })
     }
 }
 
-/// A case for each form of a fault whose name contains `only`, and each seed.
-pub(crate) fn cases(seeds: &[u64], only: &str, nodes: &Nodes) -> Vec<Case> {
-    let forms = VARIANTS.iter().filter(|variant| variant.name.contains(only));
-    let of_form = |variant: &'static crate::variants::Variant| {
+/// A case for each form of a fault that is chosen, and each seed.
+pub(crate) fn cases(seeds: &[u64], only: &Only, nodes: &Nodes) -> Vec<Case> {
+    let forms = VARIANTS.iter().filter(|variant| only.chooses(variant.name));
+    let of_form = |variant: &'static Variant| {
         seeds.iter().map(move |seed| {
-            let (seed, plan) = (*seed, plan(nodes, variant.kind, variant.options));
-            let show = move || show(&plan, seed).unwrap_or_else(|seen| CaseResult { as_claimed: false, seen });
-            Case { name: format!("{}.{}-seed-{seed:02}", variant.name, nodes.name), show: Box::new(show) }
+            let (seed, nodes) = (*seed, nodes.clone());
+            let name = format!("{}.{}-seed-{seed:02}", variant.name, nodes.name);
+            let show =
+                move || show(&nodes, variant, seed).unwrap_or_else(|seen| CaseResult { as_claimed: false, seen });
+            Case { name, show: Box::new(show) }
         })
     };
     forms.flat_map(|variant| of_form(variant).collect::<Vec<_>>()).collect()
 }
 
-fn plan(nodes: &Nodes, kind: &str, options: &str) -> String {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/prove/lone-redis");
+fn plan(nodes: &Nodes, variant: &Variant) -> String {
+    // A Redis that refuses its damaged file does not run for a second fault.
+    let faults = if DAMAGING.contains(&variant.name) { 1 } else { nodes.faults };
+    let Variant { kind, options, .. } = variant;
+    let (every, time) = (nodes.every, 2 + faults * nodes.every);
     format!(
-        "name: catalogue\ncluster: {}\ntarget: {}\nworkload: {{set: {{}}}}\n\
-         load: {{clients: 3, rate: 60/s, time: 30s}}\n\
-         nemesis: {{every: 4s, for: 2s, quiet_start: 1s, quiet_end: 2s, faults: [{{{kind}: {options}}}]}}\n",
+        "name: catalogue\ncluster: {}\ntarget: lone-redis/recipe.yaml\nworkload: {{set: {{}}}}\n\
+         load: {{clients: 3, rate: 30/s, time: {time}s}}\n\
+         nemesis: {{every: {every}s, for: {}ms, quiet_start: 1s, quiet_end: 1s, faults: [{{{kind}: {options}}}]}}\n",
         nodes.cluster,
-        target.display()
+        every * 500,
     )
 }
 
-fn show(plan: &str, seed: u64) -> Result<CaseResult, String> {
-    let results = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let path = results.path().join("plan.yaml");
-    std::fs::write(&path, plan).map_err(|error| error.to_string())?;
-    let run = dsfuzz()
-        .arg("run")
-        .arg(&path)
-        .args(["--seed", &seed.to_string()])
-        .env("DSFUZZ_RESULTS", results.path())
-        .stdout(Stdio::null())
-        .output()
-        .map_err(|error| error.to_string())?;
-    let dir = results.path().join("catalogue/latest");
-    let history = journal::read(&dir.join("journal")).map_err(|error| {
-        format!("no history ({error}), exit {:?}: {}", run.status.code(), String::from_utf8_lossy(&run.stderr))
-    })?;
-    Ok(measured(&history))
+fn show(nodes: &Nodes, variant: &Variant, seed: u64) -> Result<CaseResult, String> {
+    let failed = |error: std::io::Error| error.to_string();
+    let (home, owner) = &nodes.home;
+    let folder = tempfile::Builder::new().prefix("catalogue-").tempdir_in(home).map_err(failed)?;
+    let (path, recipe) = (folder.path().join("plan.yaml"), folder.path().join("lone-redis"));
+    fs::create_dir(&recipe).map_err(failed)?;
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/prove/lone-redis/recipe.yaml");
+    fs::copy(ours, recipe.join("recipe.yaml")).map_err(failed)?;
+    fs::write(&path, plan(nodes, variant)).map_err(failed)?;
+    chown(folder.path(), *owner, *owner).map_err(failed)?;
+    let (plan, results) = (path.display().to_string(), folder.path().join("results").display().to_string());
+    let run = (nodes.program)(&["run", &plan, "--seed", &seed.to_string(), "--results", &results]).output();
+    let run = run.map_err(failed)?;
+    let history = journal::read(&Path::new(&results).join("catalogue/latest/journal"));
+    match history {
+        Ok(history) if !history.faults.is_empty() => Ok(measured(&history)),
+        _ => {
+            let (said, missing) = (String::from_utf8_lossy(&run.stderr), missing(nodes, &plan)?);
+            match missing.first() {
+                Some(reason) => Ok(CaseResult { as_claimed: true, seen: format!("{CANNOT}{reason}") }),
+                None => Err(format!("no fault, exit {:?}: {}", run.status.code(), said.trim())),
+            }
+        }
+    }
+}
+
+/// The begin of the words about a form that is impossible on these nodes.
+const CANNOT: &str = "cannot: ";
+
+/// The abilities that the plan's faults need and a node does not have, as `doctor` says them.
+fn missing(nodes: &Nodes, plan: &str) -> Result<Vec<String>, String> {
+    #[derive(Deserialize)]
+    struct NodeCheck {
+        what: String,
+        able: bool,
+        needed: bool,
+        detail: String,
+    }
+    let said = (nodes.program)(&["doctor", plan, "--json"]).output().map_err(|error| error.to_string())?;
+    let checks: Vec<NodeCheck> = serde_json::from_slice(&said.stdout)
+        .map_err(|error| format!("doctor says no document ({error}): {}", String::from_utf8_lossy(&said.stderr)))?;
+    let missing = checks.into_iter().filter(|check| check.needed && !check.able);
+    Ok(missing.map(|check| format!("{}: {}", check.what, check.detail)).collect())
 }
 
 fn measured(history: &History) -> CaseResult {
@@ -74,9 +144,14 @@ fn measured(history: &History) -> CaseResult {
     let undos = history.faults.iter().filter_map(|fault| between(fault.heal_begun, fault.healed));
     let (effects, undos): (Vec<f64>, Vec<f64>) = (effects.collect(), undos.collect());
     let twice = history.faults.iter().filter(|fault| fault.certain().is_some()).count();
-    let example = history.faults.iter().find_map(first_proof).unwrap_or_default();
+    let as_claimed = all > 0 && twice == all && undos.len() == all;
+    let wrong = history.faults.iter().find(|fault| fault.certain().is_none() || fault.healed.is_none());
+    let example = match wrong {
+        Some(fault) => format!("WRONG: {}", fault.detail.join(", ")),
+        None => history.faults.iter().find_map(first_proof).unwrap_or_default(),
+    };
     CaseResult {
-        as_claimed: all > 0 && twice == all && undos.len() == all,
+        as_claimed,
         seen: format!(
             "{twice} of {all} proven twice, {} healed; effect {}; undo {}; {example}",
             undos.len(),
@@ -101,27 +176,48 @@ fn first_proof(fault: &Fault) -> Option<String> {
     fault.detail.get(time.checked_sub(1)?).cloned()
 }
 
-/// The table of all results as a page.
+/// The table of all results that are kept as a page.
 pub(crate) fn page(results: &StoredResults) -> String {
     let mut page = String::from(
         "# The faults, measured\n\n\
-         Each form of a fault on three nodes with a Redis each: whether it was shown to be in force when it began and again before its \
-         heal; the time from the first injection to that proof, and from the first undo to the proof of the heal (median, least, \
-         most); and what one proof said. This page is written by `make prove ARGS=\"--lines catalogue --write \
-         docs/catalogue.md\"` from the runs that it keeps under `results/prove/catalogue/`.\n\n\
-         | fault | nodes | seen |\n|---|---|---|\n",
+         Each form of a fault on three nodes with a Redis each: how many faults were shown to be in force when they began and again \
+         before their heal, and were shown to be healed; the time from the first injection to that proof (effect), and from the first \
+         undo to the proof of the heal (undo; each the median, least, most); and what one proof said. A lab is root's, or that of a user \
+         without root; a VM has a kernel of its own. *cannot* gives the reason of `dsfuzz doctor`. This page is written by \
+         `make prove ARGS=\"--lines catalogue --write docs/catalogue.md\"` from the runs that it keeps under `results/prove/catalogue/`; \
+         `--as rootless` and `make test-vm ARGS=\"--only catalogue\"` add those of the other columns.\n\n| fault |",
     );
+    for (_, words) in COLUMNS {
+        page.push_str(&format!(" {words} |"));
+    }
+    page.push_str(&format!(" one proof |\n|---|{}---|\n", "---|".repeat(COLUMNS.len())));
+    let kept = results.kept("catalogue");
     for variant in VARIANTS {
-        let seen = results.named("catalogue", &format!("{}.", variant.name));
-        let fault = format!("`{}: {}`", variant.kind, variant.options.replace('|', "\\|"));
-        if seen.is_empty() {
-            page.push_str(&format!("| {fault} | | not run |\n"));
-        }
-        for (name, words) in seen {
-            let nodes =
-                name.rsplit_once('.').and_then(|(_, rest)| rest.split_once("-seed-")).map_or("", |(nodes, _)| nodes);
-            page.push_str(&format!("| {fault} | {nodes} | {} |\n", words.replace('|', "\\|")));
-        }
+        page.push_str(&row(variant, &kept));
     }
     page
+}
+
+fn row(variant: &Variant, kept: &BTreeMap<String, CaseResult>) -> String {
+    let mut row = format!("| `{}: {}` |", variant.kind, variant.options.replace('|', "\\|"));
+    let mut proof = "";
+    for (nodes, _) in COLUMNS {
+        let beginning = format!("{}.{nodes}-seed-", variant.name);
+        let of_column = kept.iter().filter(|(name, _)| name.starts_with(&beginning));
+        let mut cells = Vec::new();
+        for (_, CaseResult { as_claimed, seen }) in of_column {
+            // The last part is one proof, which may have the sign itself.
+            let parts: Vec<&str> = seen.splitn(4, "; ").collect();
+            let (numbers, words) = parts.split_at(parts.len().min(3));
+            if *as_claimed && proof.is_empty() {
+                proof = words.first().copied().unwrap_or_default();
+            }
+            cells.push(if *as_claimed { numbers.join("; ") } else { parts.join("; ") });
+        }
+        row.push_str(&format!(
+            " {} |",
+            if cells.is_empty() { "not run".into() } else { cells.join("<br>").replace('|', "\\|") }
+        ));
+    }
+    format!("{row} {} |\n", proof.replace('|', "\\|"))
 }

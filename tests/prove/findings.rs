@@ -1,6 +1,6 @@
 //! Findings that others have published, found again, each beside a safe twin that passes. The rows stand in
 //! `examples/findings.yaml`; the page `docs/findings.md` is written from the results.
-use crate::results::{Case, CaseResult, StoredResults};
+use crate::results::{Case, CaseResult, Only, StoredResults};
 use crate::{runs, twins};
 use serde::Deserialize;
 use std::fmt::Write as _;
@@ -58,10 +58,10 @@ fn rows() -> Vec<Row> {
     serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// For each seed the failing and the passing run of each row whose name contains `only`.
-pub(crate) fn cases(seeds: &[u64], only: &str) -> Vec<Case> {
+/// For each seed the failing and the passing run of each chosen row.
+pub(crate) fn cases(seeds: &[u64], only: &Only) -> Vec<Case> {
     let mut cases = Vec::new();
-    for row in rows().into_iter().filter(|row| row.name.contains(only)) {
+    for row in rows().into_iter().filter(|row| only.chooses(&row.name)) {
         for seed in seeds.iter().copied() {
             if let Some(FailingRun { plan, set, kinds, .. }) = row.fails.clone() {
                 let show =

@@ -15,6 +15,21 @@ pub(crate) struct Case {
     pub(crate) show: Box<dyn FnOnce() -> CaseResult + Send>,
 }
 
+/// The cases that are asked for: those whose names contain one of these texts; without any, all.
+pub(crate) struct Only(pub(crate) Vec<String>);
+
+impl Only {
+    /// The texts between commas.
+    pub(crate) fn parse(texts: &str) -> Only {
+        Only(texts.split(',').filter(|text| !text.is_empty()).map(String::from).collect())
+    }
+
+    /// Whether a case of this name is asked for.
+    pub(crate) fn chooses(&self, name: &str) -> bool {
+        self.0.is_empty() || self.0.iter().any(|text| name.contains(text))
+    }
+}
+
 /// What came out.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct CaseResult {
@@ -51,6 +66,7 @@ impl StoredResults {
             self.order.push(line.to_string());
         }
         let position = self.order.iter().position(|known| known == line).unwrap_or(0);
+        let (all, began, mut ended) = (cases.len(), Instant::now(), 0);
         let waiting = Mutex::new(VecDeque::from(cases));
         let (done, shown) = std::sync::mpsc::channel();
         let (folder, again) = (self.folder.join(line), self.again);
@@ -69,7 +85,9 @@ impl StoredResults {
             drop(done);
             for (name, file) in shown {
                 let mark = if file.shown.as_claimed { "as claimed" } else { "NOT AS CLAIMED" };
-                eprintln!("{line} {name}: {mark}: {} ({:.1} s)", file.shown.seen, file.took_ms as f64 / 1e3);
+                ended += 1;
+                let done = format!("{ended} of {all} after {:.0} s", began.elapsed().as_secs_f64());
+                eprintln!("{done}: {line} {name}: {mark}: {} ({:.1} s)", file.shown.seen, file.took_ms as f64 / 1e3);
                 self.shown.insert((position, line.to_string(), name), (file.shown, file.took_ms));
             }
         });
@@ -100,10 +118,14 @@ impl StoredResults {
         of.map(|(_, (shown, took_ms))| (shown.as_claimed, shown.seen.clone(), *took_ms)).collect()
     }
 
-    /// The names of a line's cases that begin so, each with what was seen.
-    pub(crate) fn named(&self, line: &str, beginning: &str) -> Vec<(String, String)> {
-        let of = self.shown.iter().filter(|((_, known, name), _)| known == line && name.starts_with(beginning));
-        of.map(|((_, _, name), (shown, _))| (name.clone(), shown.seen.clone())).collect()
+    /// Every result of a line that is kept, also of other commands, by the name of its case.
+    pub(crate) fn kept(&self, line: &str) -> BTreeMap<String, CaseResult> {
+        let files = std::fs::read_dir(self.folder.join(line)).into_iter().flatten().flatten();
+        let read = |path: PathBuf| {
+            let file = serde_json::from_slice::<StoredFile>(&std::fs::read(&path).ok()?).ok()?;
+            Some((path.file_stem()?.to_str()?.to_owned(), file.shown))
+        };
+        files.filter_map(|file| read(file.path())).collect()
     }
 
     /// Whether everything shown is as claimed.

@@ -18,10 +18,14 @@ pub(crate) struct Printed {
 }
 
 /// The released program, or another that `DSFUZZ_PROGRAM` names.
-pub(crate) fn dsfuzz() -> Command {
+pub(crate) fn program() -> PathBuf {
     let released = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/dsfuzz");
-    let program = std::env::var_os("DSFUZZ_PROGRAM").map_or_else(released, PathBuf::from);
-    let mut command = Command::new(program);
+    std::env::var_os("DSFUZZ_PROGRAM").map_or_else(released, PathBuf::from)
+}
+
+/// The program with this project as its folder.
+pub(crate) fn dsfuzz() -> Command {
+    let mut command = Command::new(program());
     command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
     command
 }

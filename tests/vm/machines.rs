@@ -23,6 +23,8 @@ pub(crate) struct Machines {
     image: Image,
     acceleration: Acceleration,
     machines: Vec<Machine>,
+    /// The forms of faults that the catalogue measures.
+    pub(crate) forms: String,
 }
 
 /// What runs the VMs' instructions.
@@ -62,7 +64,7 @@ fn host(words: &[&str]) {
 
 impl Machines {
     /// The network; never: in the network of the machine.
-    pub(crate) fn new(image: Image) -> Machines {
+    pub(crate) fn new(image: Image, forms: String) -> Machines {
         // The first process of a new process namespace has the number 1, so this is no namespace of the machine.
         assert_eq!(std::process::id(), 1, "the VMs' network is made in a namespace alone");
         for words in [
@@ -84,7 +86,7 @@ impl Machines {
         fs::create_dir_all(&disks).expect("a folder");
         let acceleration = acceleration(&image);
         let machines = NODES.map(|(_, address)| Machine { address, process: None }).into();
-        Machines { image, acceleration, machines }
+        Machines { image, acceleration, machines, forms }
     }
 
     /// All VMs, booted, one after the other.
@@ -93,6 +95,15 @@ impl Machines {
             self.booted(index);
         }
         self.machines.iter().collect()
+    }
+
+    /// Lets the names of the VMs be addresses in this process's mount namespace; the names.
+    pub(crate) fn names_resolve(&self) -> Vec<&'static str> {
+        let hosts = folder().join("disks/hosts");
+        let lines = NODES.map(|(name, address)| format!("{address} {name}\n"));
+        fs::write(&hosts, format!("127.0.0.1 localhost\n{}", lines.concat())).expect("written");
+        host(&["mount", "--bind", &hosts.display().to_string(), "/etc/hosts"]);
+        NODES.iter().map(|(name, _)| *name).collect()
     }
 
     /// One VM, booted.

@@ -5,6 +5,7 @@
 //! ```
 //!
 //! The whole program runs in namespaces of its own: its bridge is in no network of the machine, and no VM outlives it.
+mod catalogue;
 mod doctor;
 mod faults;
 mod image;
@@ -22,19 +23,31 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-const USAGE: &str = "options: --only NAME,NAME (checks, in their order)";
+const USAGE: &str =
+    "options: --only NAME,NAME (checks, in their order) | --forms TEXT,TEXT (forms of faults for catalogue)";
 
 /// A check: panics where something is not as it must be, and returns what it measured, one line each.
 type Check = fn(&mut Machines) -> Vec<String>;
 
 /// Every check, in the order in which they run.
-const CHECKS: [(&str, Check); 5] = [
+const CHECKS: [(&str, Check); 6] = [
     ("refused", refused::refused),
     ("power", power::power),
     ("netem", netem::netem),
     ("doctor", doctor::doctor),
     ("faults", faults::faults),
+    (CATALOGUE, catalogue::catalogue),
 ];
+
+/// The check that takes longer than all others together: only where it is named.
+const CATALOGUE: &str = "catalogue";
+
+/// What the arguments ask for.
+struct Options {
+    checks: Vec<(&'static str, Check)>,
+    /// The forms of faults that the catalogue measures; all without any.
+    forms: String,
+}
 
 /// The argument by which the program starts itself again inside its namespaces.
 const INSIDE: &str = "--inside";
@@ -47,24 +60,33 @@ fn folder() -> PathBuf {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let inside = arguments.first().is_some_and(|first| first == INSIDE);
-    let checks = match parse(&arguments[usize::from(inside)..]) {
-        Ok(checks) => checks,
+    let options = match parse(&arguments[usize::from(inside)..]) {
+        Ok(options) => options,
         Err(message) => {
             eprintln!("vm: {message}\n{USAGE}");
             return ExitCode::from(254);
         }
     };
     assert!(nix::unistd::geteuid().is_root(), "these tests need root, for namespaces");
-    if inside { run(&checks) } else { enter(&arguments) }
+    if inside { run(&options) } else { enter(&arguments) }
 }
 
-/// The checks that the arguments name; without any, all of them.
-fn parse(arguments: &[String]) -> Result<Vec<(&'static str, Check)>, String> {
-    let names: Vec<&str> = match arguments {
-        [] => return Ok(CHECKS.to_vec()),
-        [option, names] if option == "--only" => names.split(',').collect(),
-        _ => return Err(format!("'{}' is not understood", arguments.join(" "))),
-    };
+/// The checks that the arguments name; without any, all that are short.
+fn parse(arguments: &[String]) -> Result<Options, String> {
+    let short = CHECKS.into_iter().filter(|(name, _)| *name != CATALOGUE);
+    let mut options = Options { checks: short.collect(), forms: String::new() };
+    for pair in arguments.chunks(2) {
+        match pair {
+            [option, names] if option == "--only" => options.checks = chosen(names)?,
+            [option, forms] if option == "--forms" => options.forms.clone_from(forms),
+            _ => return Err(format!("'{}' is not understood", pair.join(" "))),
+        }
+    }
+    Ok(options)
+}
+
+fn chosen(names: &str) -> Result<Vec<(&'static str, Check)>, String> {
+    let names: Vec<&str> = names.split(',').collect();
     if let Some(name) = names.iter().find(|name| !CHECKS.iter().any(|(check, _)| check == *name)) {
         let all: Vec<&str> = CHECKS.iter().map(|(check, _)| *check).collect();
         return Err(format!("no check '{name}' ({})", all.join(", ")));
@@ -87,9 +109,10 @@ fn enter(arguments: &[String]) -> ExitCode {
     panic!("setpriv and unshare: {failed}");
 }
 
-fn run(checks: &[(&str, Check)]) -> ExitCode {
+fn run(options: &Options) -> ExitCode {
+    let checks = &options.checks;
     let begun = Instant::now();
-    let mut machines = Machines::new(image::made());
+    let mut machines = Machines::new(image::made(), options.forms.clone());
     let mut failed = Vec::new();
     for (name, check) in checks {
         let begun = Instant::now();

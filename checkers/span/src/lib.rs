@@ -1,4 +1,5 @@
 //! [`Span`]: a duration as people write it in a plan (`500ms`, `10s`, `1h30m`; a plain number is seconds).
+//! [`written_as_text`]: reading and writing of other values with a unit.
 #![forbid(unsafe_code)]
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -105,6 +106,54 @@ impl schemars::JsonSchema for Span {
             "type": ["string", "number"]
         })
     }
+}
+
+/// Reads and writes a type as its text (`FromStr`, `Display`), also where a plan has a plain number. Its name and description stand in
+/// its schema, with these further keys. The crate needs serde and schemars.
+#[macro_export]
+macro_rules! written_as_text {
+    ($type:ty, $name:literal, $what:literal, $($key:tt: $value:tt),+ $(,)?) => {
+        impl ::serde::Serialize for $type {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> ::serde::Deserialize<'de> for $type {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
+                struct Visitor;
+                impl ::serde::de::Visitor<'_> for Visitor {
+                    type Value = $type;
+                    fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                        f.write_str($what)
+                    }
+                    fn visit_str<E: ::serde::de::Error>(self, text: &str) -> Result<$type, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                    fn visit_u64<E: ::serde::de::Error>(self, number: u64) -> Result<$type, E> {
+                        number.to_string().parse().map_err(E::custom)
+                    }
+                    fn visit_i64<E: ::serde::de::Error>(self, number: i64) -> Result<$type, E> {
+                        number.to_string().parse().map_err(E::custom)
+                    }
+                    fn visit_f64<E: ::serde::de::Error>(self, number: f64) -> Result<$type, E> {
+                        number.to_string().parse().map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_any(Visitor)
+            }
+        }
+
+        impl ::schemars::JsonSchema for $type {
+            fn schema_name() -> ::std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
+                ::schemars::json_schema!({"description": $what, $($key: $value),+})
+            }
+        }
+    };
 }
 
 #[cfg(test)]

@@ -93,10 +93,13 @@ pub fn main(args: &[String]) -> u8 {
             return EXIT_USAGE;
         }
     };
-    outcome.unwrap_or_else(|reason| {
+    let code = outcome.unwrap_or_else(|reason| {
         eprintln!("dsfuzz-agent: {reason}");
         EXIT_CANNOT
-    })
+    });
+    // The code is what the process ends with.
+    state_dir::end_of_writes();
+    code
 }
 
 /// Opens the folder that `--dir` names.

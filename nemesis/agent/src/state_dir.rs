@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 /// How long an old agent has to heal and end before it is killed.
@@ -126,8 +127,17 @@ pub(crate) fn short_name(folder: &Path) -> String {
     format!("{hash:08x}")
 }
 
+/// Read while a file is replaced.
+static REPLACING: RwLock<()> = RwLock::new(());
+
+/// Waits for the threads that replace files, and lets no other begin: for the end of this process, which would leave a part of a file.
+pub(crate) fn end_of_writes() {
+    std::mem::forget(REPLACING.write().unwrap_or_else(PoisonError::into_inner));
+}
+
 /// Replaces a file atomically, also across a crash.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), String> {
+    let _replacing = REPLACING.read().unwrap_or_else(PoisonError::into_inner);
     let say = |error| format!("{}: {error}", path.display());
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".fresh");

@@ -28,6 +28,18 @@ struct Ready {
     open: OpenPaths,
     before: LookBefore,
     leaders: Vec<String>,
+    /// The nodes that voted then.
+    voters: Vec<String>,
+}
+
+/// How long a drawn fault that would leave no quorum waits until it is looked at again.
+const BUDGET_AGAIN: Duration = Duration::from_millis(250);
+
+/// A fault that is bound, with the nodes that lead and that vote.
+struct Bound {
+    fault: ResolvedFault,
+    leaders: Vec<String>,
+    voters: Vec<String>,
 }
 
 impl Executor {
@@ -101,6 +113,14 @@ impl Executor {
             Ok(ready) => ready,
             Err(why) => return not_bound(&log, planned, outcome, why),
         };
+        let ready = match timetable.keeps_quorum {
+            true => self.within_budget(planned, ready, quiet_from, &mut stop).await,
+            false => Ok(ready),
+        };
+        let ready = match ready {
+            Ok(ready) => ready,
+            Err(why) => return not_bound(&log, planned, outcome, why),
+        };
         let Ready { fault, open, before, .. } = ready;
         let log = log.resolved(&fault);
         let due_at = due.saturating_duration_since(start);
@@ -108,7 +128,28 @@ impl Executor {
         let times = InForceUntil { start, due, decided, quiet_from };
         let mut late = self.in_force(planned, log, (fault, open, before), times, &mut stop, &mut outcome).await;
         self.undo_late(&mut late).await;
+        if outcome.healed {
+            self.kept_quorum.give_back(planned.id);
+        }
         outcome
+    }
+
+    /// Waits until the fault leaves a quorum beside those that are in force or not proven to be healed. An error: no time is left.
+    async fn within_budget(
+        &self,
+        planned: &PlannedFault,
+        mut ready: Ready,
+        quiet_from: Instant,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Ready, String> {
+        loop {
+            let Err(why) = self.kept_quorum.take(planned.id, &ready.fault, &ready.voters) else { return Ok(ready) };
+            let again = Instant::now() + BUDGET_AGAIN;
+            if again + planned.lasts.0 > quiet_from || wait(again, stop).await == WaitEnd::Stopped {
+                return Err(why);
+            }
+            ready = self.ready(planned, None, false).await?;
+        }
     }
 
     /// Binds a fault to the present nodes, and looks at them. Where time is `short`, what was seen before the load is taken for the
@@ -116,12 +157,12 @@ impl Executor {
     async fn ready(&self, planned: &PlannedFault, fired: Option<&Fired>, short: bool) -> Result<Ready, String> {
         let baseline = short.then(|| self.baseline.lock().unwrap_or_else(PoisonError::into_inner).clone());
         let baseline = baseline.filter(|open| !open.paths.is_empty());
-        let (fault, leaders) = self.bind(planned, fired, baseline.is_some()).await?;
+        let Bound { fault, leaders, voters } = self.bind(planned, fired, baseline.is_some()).await?;
         let (open, before) = match (baseline, &fault.verification) {
             (Some(open), Verification::Links { .. }) => (open, LookBefore::default()),
             _ => self.look_before(planned.id, &fault).await,
         };
-        Ok(Ready { fault, open, before, leaders })
+        Ok(Ready { fault, open, before, leaders, voters })
     }
 
     /// The same, or bound again where leadership has moved since.
@@ -141,12 +182,7 @@ impl Executor {
 
     /// Binds with what is known now; only if that is not enough, waits for an election. A drawn fault that needs a leader waits for one
     /// first, as it does alone: another node may stand in for the leader.
-    async fn bind(
-        &self,
-        planned: &PlannedFault,
-        fired: Option<&Fired>,
-        short: bool,
-    ) -> Result<(ResolvedFault, Vec<String>), String> {
+    async fn bind(&self, planned: &PlannedFault, fired: Option<&Fired>, short: bool) -> Result<Bound, String> {
         let mut refused = String::new();
         let drawn = [planned.needs_leader()];
         let waits: &[bool] = if is_drawn(planned) { &drawn } else { &[false, true] };
@@ -174,7 +210,8 @@ impl Executor {
                 trigger: fired.and_then(|fired| fired.node.clone()),
             };
             self.bound.lock().unwrap_or_else(PoisonError::into_inner).insert(planned.name(), bound);
-            return Ok((fault, view.leaders));
+            let voters = super::budget::voters(&view);
+            return Ok(Bound { fault, leaders: view.leaders, voters });
         }
         Err(refused)
     }

@@ -3,6 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The version of the protocol.
 pub const VERSION: u64 = 1;
@@ -136,6 +137,17 @@ pub struct Call {
     /// Whether it is a final call, after the load.
     #[serde(default, rename = "final")]
     pub is_final: bool,
+}
+
+/// The part of a call's deadline after which a client may break off by itself.
+const BREAK_OFF: f64 = 0.8;
+
+impl Call {
+    /// When a client that knows more of the call than its deadline breaks off by itself: a read that got no answer had no effect, and
+    /// what was taken before is known. Any other call is given up a little before the deadline, as unknown.
+    pub fn break_off(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms).mul_f64(BREAK_OFF)
+    }
 }
 
 /// A line from a client to dsfuzz.

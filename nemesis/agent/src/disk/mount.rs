@@ -21,7 +21,12 @@ const HELPING: Duration = Duration::from_secs(10);
 /// Opens the device of a new layer.
 pub(super) fn open_device() -> Result<File, String> {
     OpenOptions::new().read(true).write(true).open(DEVICE).map_err(|error| {
-        format!("{DEVICE}: {error}; a container must be given the device (docker and podman: --device {DEVICE})")
+        let cure = if error.raw_os_error() == Some(libc::EACCES) {
+            format!("in a lab without root, the machine's root must open it to users: chmod 666 {DEVICE}")
+        } else {
+            format!("a container must be given the device (docker and podman: --device {DEVICE})")
+        };
+        format!("{DEVICE}: {error}; {cure}")
     })
 }
 

@@ -392,3 +392,32 @@ async fn faults_that_failed_came_late_or_were_stopped_can_be_planned_again() {
     }
     assert!(began > 200, "{began}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_drawn_fault_waits_until_it_leaves_a_quorum() {
+    for keeps_quorum in [true, false] {
+        let stage = Stage::of(3, Some("n3"));
+        let mut table = stage.timetable(json!([{"kill": {"nodes": "n1"}}, {"pause": {"nodes": "n2"}}]));
+        (table.overlapping, table.keeps_quorum) = (true, keeps_quorum);
+        for fault in &mut table.faults {
+            let at = if fault.kind() == "kill" { 2 } else { 4 };
+            (fault.at, fault.lasts) = (dsfuzz_nemesis::Span::seconds(at), dsfuzz_nemesis::Span::seconds(3));
+        }
+        // The heal is lost a few times, so that it takes longer than planned.
+        stage.cluster.change("n1", |node| node.wrong.undos_lost = 3);
+        let outcomes = stage.executor.run(&table, Instant::now(), stage.stop.subscribe()).await;
+        assert!(outcomes.iter().all(|outcome| outcome.proven && outcome.healed), "{outcomes:?}");
+        let events = stage.events();
+        let at = |kind: &str, step: FaultStep| {
+            let event = events.iter().find(|event| &*event.kind == kind && event.step == step);
+            event.unwrap_or_else(|| panic!("no {step:?} of {kind}")).time
+        };
+        let waited = at("pause", Begun) >= at("kill", Healed);
+        assert_eq!(
+            waited,
+            keeps_quorum,
+            "{:?}",
+            events.iter().map(|event| (event.step, event.time)).collect::<Vec<_>>()
+        );
+    }
+}

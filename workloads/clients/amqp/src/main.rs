@@ -13,10 +13,6 @@ use crate::settings::Settings;
 use dsfuzz_client::lines::SETUP;
 use dsfuzz_client::{Call, CallError, Client, Init, ObjectFunctions, Reply, run};
 use serde_json::Value;
-use std::time::Duration;
-
-/// The part of a call's deadline after which the client breaks off by itself, so that it can say what is known.
-const BREAK_OFF: f64 = 0.8;
 
 struct Amqp {
     init: Init,
@@ -41,7 +37,7 @@ impl Client for Amqp {
     }
 
     async fn call(&mut self, call: &Call) -> Result<Reply, CallError> {
-        let within = Duration::from_millis(call.deadline_ms).mul_f64(BREAK_OFF);
+        let within = call.break_off();
         self.drop_broken();
         if call.f == "release" {
             return self.release(call, within).await;

@@ -16,9 +16,6 @@ use hyper::Request;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
-/// The part of a call's deadline after which the client breaks off by itself.
-const BREAK_OFF: f64 = 0.8;
-
 /// Functions without an effect.
 const READS: [&str; 5] = ["read", "get", "leader", "log", "status"];
 
@@ -62,7 +59,7 @@ impl Client for Http {
             // Nothing has to be prepared.
             return Ok(Reply::nothing());
         };
-        let within = Duration::from_millis(call.deadline_ms).mul_f64(BREAK_OFF);
+        let within = call.break_off();
         let reply = match &function.repeat {
             Some(repeated) => self.repeat(&repeated.clone(), call, within).await,
             None => self.ask(&function, call, within).await.map(Reply::value),

@@ -18,9 +18,6 @@ use dsfuzz_client::{Call, CallError, Client, Init, ObjectFunctions, Reply, run};
 use serde_json::Value;
 use std::time::Duration;
 
-/// The part of a call's deadline after which the client breaks off by itself.
-const BREAK_OFF: f64 = 0.8;
-
 struct ZooKeeper {
     init: Init,
     settings: Settings,
@@ -55,7 +52,7 @@ impl Client for ZooKeeper {
     }
 
     async fn call(&mut self, call: &Call) -> Result<Reply, CallError> {
-        let within = Duration::from_millis(call.deadline_ms).mul_f64(BREAK_OFF);
+        let within = call.break_off();
         let connected = self.connected(within / 2).await;
         // What was held went with the session, whether a new one can be opened or not.
         if connected.is_err() && self.session.is_none() && matches!(&*call.f, "release" | "resign") {
