@@ -36,11 +36,8 @@ pub(crate) struct Nodes {
 /// The names of nodes in the lab of a user without root, with the users that a node has.
 const ROOTLESS: [(&str, Map); 2] = [("rootless", Map::Range), ("one-user", Map::Single)];
 
-/// The device of FUSE is open to users, as the rules of udev have it; on a machine without udev it is not.
-const OPEN_FUSE: &str = "if [ -c /dev/fuse ]; then
-    device=$(mktemp -u /var/tmp/fuse-XXXXXX); mknod -m 666 $device c 10 229
-    mount --bind $device /dev/fuse; rm $device
-fi";
+/// Seconds of a load that has room for a fault whose form says how long it lasts.
+const LONG: u64 = 28;
 
 /// The columns of the table: the name of nodes, and the words for them.
 const COLUMNS: [(&str, &str); 4] =
@@ -58,7 +55,12 @@ impl Nodes {
         let programs = program.parent().unwrap_or(Path::new("."));
         let user = PlainUser::new(map, programs, &["dsfuzz", "dsfuzz-agent", "dsfuzz-client-redis"]);
         let home = (user.path("home"), Some(user.uid));
-        let program: Program = Arc::new(move |arguments| user.command(OPEN_FUSE, arguments));
+        // The device of FUSE is open to users, as the rules of udev have it; on a machine without udev it is not.
+        let device = user.path("fuse").display().to_string();
+        let made = Command::new("mknod").args(["-m", "666", &device, "c", "10", "229"]).status();
+        assert!(made.is_ok_and(|made| made.success()), "mknod {device}");
+        let before = format!("[ ! -e /dev/fuse ] || mount --bind {device} /dev/fuse");
+        let program: Program = Arc::new(move |arguments| user.command(&before, arguments));
         Some(Nodes { home, ..Nodes::new(name, "{lab: 3}".to_owned(), program) })
     }
 }
@@ -82,7 +84,8 @@ fn plan(nodes: &Nodes, variant: &Variant) -> String {
     // A Redis that refuses its damaged file does not run for a second fault.
     let faults = if DAMAGING.contains(&variant.name) { 1 } else { nodes.faults };
     let Variant { kind, options, .. } = variant;
-    let (every, time) = (nodes.every, 2 + faults * nodes.every);
+    // A fault with a duration of its own comes once.
+    let (every, time) = (nodes.every, (2 + faults * nodes.every).max(if options.contains("for: ") { LONG } else { 0 }));
     format!(
         "name: catalogue\ncluster: {}\ntarget: lone-redis/recipe.yaml\nworkload: {{set: {{}}}}\n\
          load: {{clients: 3, rate: 30/s, time: {time}s}}\n\

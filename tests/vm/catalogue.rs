@@ -9,7 +9,7 @@ const EVERY: &str = "10";
 
 /// Runs the catalogue of `make prove` against the VMs.
 pub(crate) fn catalogue(machines: &mut Machines) -> Vec<String> {
-    machines.all();
+    machines.ready_for_faults();
     let names = machines.names_resolve();
     let cluster = cluster(machines, &names);
     let nodes = cluster.trim().trim_start_matches("cluster:").lines().map(str::trim).filter(|line| !line.is_empty());

@@ -9,6 +9,14 @@ use std::time::{Duration, Instant};
 /// The name and address of each VM.
 const NODES: [(&str, &str); 3] = [("n1", "10.78.0.1"), ("n2", "10.78.0.2"), ("n3", "10.78.0.3")];
 const MEMORY_MB: &str = "384";
+/// Has the kernel load what rules of faults need, and FUSE.
+const LOAD_MODULES: &str = "set -e
+nft 'table inet warm { chain in { type filter hook input priority 0; ip saddr 192.0.2.1 udp dport 9 numgen random mod 9 < 3 queue num 77 bypass;
+tcp dport 9 reject with tcp reset; udp dport 9 limit rate over 1 kbytes/second drop; }; }'
+nft list ruleset >/dev/null
+nft delete table inet warm
+modprobe -a fuse nfnetlink_queue
+ping -c 1 127.0.0.1 >/dev/null";
 /// Most that a boot may take on a busy machine that emulates.
 const BOOT: Duration = Duration::from_secs(600);
 
@@ -95,6 +103,15 @@ impl Machines {
             self.booted(index);
         }
         self.machines.iter().collect()
+    }
+
+    /// All VMs, booted, with the modules that faults make the kernel load: an emulated machine needs longer for that than an agent
+    /// waits for a command.
+    pub(crate) fn ready_for_faults(&mut self) {
+        self.all();
+        for index in 0..self.machines.len() {
+            self.ssh(index, LOAD_MODULES);
+        }
     }
 
     /// Lets the names of the VMs be addresses in this process's mount namespace; the names.

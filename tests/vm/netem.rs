@@ -38,7 +38,7 @@ impl RoundTrips {
 }
 
 pub(crate) fn netem(machines: &mut Machines) -> Vec<String> {
-    machines.all();
+    machines.ready_for_faults();
     let (to, other) = ("10.78.0.2", "10.78.0.3");
     let (before, before_other) = (RoundTrips::to(machines, to), RoundTrips::to(machines, other));
     machines.ssh(0, "tc qdisc replace dev eth0 root netem delay 50ms 10ms");
