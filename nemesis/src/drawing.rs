@@ -83,13 +83,14 @@ impl NemesisOptions {
         if let (Swarm::On(SwarmOptions { rates: false, .. }), [_]) = (self.swarm, self.faults.as_slice()) {
             warnings.push(("swarm", "`faults` has one entry, which every run then has: it changes nothing".to_owned()));
         }
-        let within = self.recovery.map(|recovery| recovery.within).filter(|within| *within > self.every);
-        if let Some(within) = within.filter(|_| self.schedule.is_empty()) {
+        // Without `overlap` the time is left free after each fault.
+        let within = self.recovery.map(|recovery| recovery.within).filter(|within| at_once > 1 && *within > self.every);
+        if let Some(within) = within {
             warnings.push((
                 "recovery",
                 format!(
-                    "within: {within} is longer than `every` ({}): the next fault mostly comes sooner, and then the recovery is not \
-                     judged; the last one of the load always is",
+                    "within: {within} is longer than `every` ({}): beside `overlap` the next fault mostly comes sooner, and then the recovery \
+                     is not judged",
                     self.every
                 ),
             ));
@@ -167,7 +168,7 @@ mod tests {
             (json!({"faults": two, "budget": "none"}), "budget"),
             (json!({"faults": two, "quiet": {"every": "60s", "for": "20s"}}), "quiet"),
             (json!({"faults": [{"kill": {}}], "swarm": {"rates": false}}), "swarm"),
-            (json!({"faults": two, "recovery": {"within": "11s"}}), "recovery"),
+            (json!({"faults": two, "overlap": 2, "recovery": {"within": "11s"}}), "recovery"),
         ] {
             assert_eq!(keys(options.clone()), [named], "{options}");
         }
@@ -175,6 +176,7 @@ mod tests {
             json!({"faults": two, "overlap": 2, "budget": "none", "swarm": true, "recovery": {"within": "10s"}}),
             json!({"faults": [{"disk": {"effect": "old-copy"}}], "budget": "none", "swarm": true}),
             json!({"faults": two, "quiet": {"every": "60s", "for": "21s"}}),
+            json!({"faults": two, "recovery": {"within": "11s"}}),
         ] {
             assert_eq!(keys(fits.clone()), [""; 0], "{fits}");
         }

@@ -26,7 +26,8 @@ pub struct NemesisOptions {
     pub lasts: Span,
     /// Time of the load before the first fault.
     pub quiet_start: Span,
-    /// Time at the end of the load without a fault. Left out: the recipe's `quiet_after_heal`.
+    /// Time at the end of the load without a fault. Left out: the recipe's `quiet_after_heal`, or `recovery.within` and 3s if that is
+    /// longer.
     pub quiet_end: Option<Span>,
     /// How soon every node must answer again after a heal, such as `{within: 10s}`. Left out: it is measured and not judged.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +36,7 @@ pub struct NemesisOptions {
     /// at best. Without it such a run ends before its load.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skip_unable: bool,
-    /// Most drawn faults that are in force at the same time, never two of one kind. Left out: 1.
+    /// Most drawn faults that are in force at the same time, up to 8, never two of one kind. Left out: 1.
     #[serde(skip_serializing_if = "is_one")]
     pub overlap: u32,
     /// What drawn faults leave of the cluster together: a `quorum`, or `none` for whatever the draws give. Left out: `quorum`.

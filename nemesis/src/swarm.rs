@@ -103,7 +103,7 @@ impl SwarmDraw {
 impl fmt::Display for SwarmDraw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let one = |(name, weight): &(String, u64)| {
-            if *weight == 1 { name.clone() } else { format!("{name} ({weight} times)") }
+            if *weight == 1 { name.clone() } else { format!("{name} ({weight} times as often)") }
         };
         let drawn: Vec<String> = self.drawn.iter().map(one).collect();
         write!(f, "drew {}, every {}", drawn.join(", "), self.every)?;

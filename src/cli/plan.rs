@@ -80,6 +80,9 @@ struct DryFault {
     /// What it waits for, instead of a time of the load; `begin_ms` counts from there.
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
+    /// The latest time of the load at which what it waits for counts, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unless_by_ms: Option<u64>,
     /// The fault in words, aimed symbolically.
     fault: String,
 }
@@ -222,6 +225,7 @@ fn timetable(timetable: &Timetable) -> Vec<DryFault> {
         lasts_ms: millis(planned.lasts),
         name: planned.entry.as_ref().map(|entry| entry.name.clone()),
         after: planned.trigger().map(ToString::to_string),
+        unless_by_ms: planned.entry.as_ref().and_then(|entry| entry.unless_by).map(millis),
         fault: planned.describe(),
     };
     timetable.faults.iter().map(fault).collect()
@@ -261,7 +265,9 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
             rows.extend(titles.zip(nemesis.schedule.iter().map(schedule::line)));
         }
         Some(nemesis) => {
-            rows.push(("faults", format!("one every {}, each for {}", nemesis.every, nemesis.lasts)));
+            let pace = format!("one every {} on average, each for {}", nemesis.every, nemesis.lasts);
+            let own = nemesis.faults.iter().any(|fault| fault.lasts().is_some());
+            rows.push(("faults", if own { format!("{pace} where it has no `for` of its own") } else { pace }));
             rows.extend(nemesis.faults.iter().map(|fault| ("", written(fault))));
             rows.extend(shape(nemesis).map(|line| ("", line)));
             rows.extend(dry.swarm.as_ref().map(|swarm| ("swarm", format!("this seed {swarm}"))));
@@ -271,7 +277,7 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
     rows.push(("check", check));
     rows.extend(dry.not_asked.iter().map(|line| ("", line.clone())));
     let titles = std::iter::once("evidence").chain(std::iter::repeat(""));
-    rows.extend(titles.zip(dry.evidence.iter().cloned()));
+    rows.extend(titles.zip(alike(&dry.evidence)));
     for (name, text) in rows {
         let line = format!("{} {}", title(out, name), crate::harmless::plain_line(&text));
         out.line(line);
@@ -282,23 +288,68 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
         let begin = fault.begin_ms as f64 / 1000.0;
         let lasts = fault.lasts_ms as f64 / 1000.0;
         let id = fault.name.clone().unwrap_or_else(|| fault.id.to_string());
-        let after = fault.after.as_ref().map(|after| format!(", {:.3} s after {after}", begin)).unwrap_or_default();
+        let after = fault.after.as_ref().map(|after| match fault.begin_ms {
+            0 => format!(", right after {after}"),
+            _ => format!(", {begin:.3} s after {after}"),
+        });
+        let until =
+            fault.unless_by_ms.map(|by| format!(" (missed unless this comes in the first {})", Span::millis(by)));
+        let after = after.unwrap_or_default() + &until.unwrap_or_default();
         let begin = if fault.after.is_some() { format!("{:>9}", "triggered") } else { format!("{begin:>7.1} s") };
         out.line(format!("{name} {:<10} {begin} for {lasts:>5.1} s  {}{after}", format!("fault {id}"), fault.fault));
     }
+    if let Some(positions) = positions(dry) {
+        out.line(format!("{} {positions}", title(out, "")));
+    }
+}
+
+/// What `#2` is in the words of faults that are drawn by position; none where no fault has it.
+fn positions(dry: &DryRun) -> Option<String> {
+    let numbered = |fault: &DryFault| {
+        fault.fault.split([' ', '(']).any(|word| word.strip_prefix('#').is_some_and(|at| at.parse::<u32>().is_ok()))
+    };
+    let names = || {
+        dry.nodes.iter().enumerate().map(|(at, name)| format!("#{} is {name}", at + 1)).collect::<Vec<_>>().join(", ")
+    };
+    dry.timetable.iter().any(numbered).then(names)
+}
+
+/// Lines of single kinds (`kill: ..`), those that ask the same of several kinds joined.
+fn alike(lines: &[String]) -> Vec<String> {
+    let mut joined: Vec<(Option<String>, String)> = Vec::new();
+    for line in lines {
+        let (kind, asked) = match line.split_once(": proven ") {
+            Some((kind, asked)) => (Some(kind.to_owned()), format!("proven {asked}")),
+            None => (None, line.clone()),
+        };
+        match joined.iter_mut().find(|(kinds, other)| kinds.is_some() && kind.is_some() && *other == asked) {
+            Some((kinds, _)) => *kinds = kinds.take().zip(kind).map(|(kinds, kind)| format!("{kinds}, {kind}")),
+            None => joined.push((kind, asked)),
+        }
+    }
+    joined.into_iter().map(|(kinds, asked)| kinds.map_or(asked.clone(), |kinds| format!("{kinds}: {asked}"))).collect()
 }
 
 /// What shapes the drawing of faults beside their list, one line each.
 fn shape(nemesis: &NemesisOptions) -> impl Iterator<Item = String> {
     let beside = match nemesis.budget {
-        Budget::Quorum => "beside each other they leave a quorum",
+        Budget::Quorum => "and together they leave a quorum (`budget: quorum`)",
         Budget::None => "whatever they leave (`budget: none`)",
     };
-    let overlap = (nemesis.overlap > 1).then(|| format!("up to {} at once; {beside}", nemesis.overlap));
-    let quiet =
-        nemesis.quiet.map(|quiet| format!("none in the last {} of each {} of the load", quiet.lasts, quiet.every));
+    let overlap =
+        (nemesis.overlap > 1).then(|| format!("overlap: up to {} are in force at once, {beside}", nemesis.overlap));
+    let quiet = nemesis.quiet.map(|quiet| {
+        let begins = Span(quiet.every.0.saturating_sub(quiet.lasts.0));
+        let (lasts, every) = (quiet.lasts, quiet.every);
+        format!(
+            "quiet: none is in force in the last {lasts} of each {every} of the load (from {begins} to {every}, ..)"
+        )
+    });
     let recovery = nemesis.recovery.map(|demand| {
-        format!("recovery: every node answers again within {} of each heal (checker liveness)", demand.within)
+        format!(
+            "recovery: every node must answer again within {} after each heal, unless another fault comes sooner (checker liveness)",
+            demand.within
+        )
     });
     overlap.into_iter().chain(quiet).chain(recovery)
 }

@@ -177,7 +177,7 @@ fn a_dry_run_names_the_checkers_that_are_asked_and_what_evidence_asks() {
     for part in [
         "check      linearizable, split-brain",
         "3s for a call",
-        "kill: proven 1 times for 500ms or longer; 10 calls Ok while it leaves a majority for longer than an election (2s)",
+        "kill, partition: proven 1 times for 500ms or longer; ",
     ] {
         assert!(output.stdout.contains(part), "{part}: {output:?}");
     }
@@ -243,9 +243,10 @@ fn a_dry_run_says_what_the_seed_draws_and_the_same_seed_says_the_same() {
     let output = scene.run(&["plan", "plan.yaml", "--seed", "3"]);
     for part in [
         "swarm      this seed drew ",
-        "up to 2 at once; beside each other they leave a quorum",
-        "none in the last 10s of each 40s of the load",
-        "recovery: every node answers again within 10s of each heal (checker liveness)",
+        "#1 is n1, #2 is n2, #3 is n3",
+        "overlap: up to 2 are in force at once, and together they leave a quorum (`budget: quorum`)",
+        "quiet: none is in force in the last 10s of each 40s of the load (from 30s to 40s, ..)",
+        "recovery: every node must answer again within 10s after each heal, unless another fault comes sooner",
     ] {
         assert!(output.code == 0 && output.stdout.contains(part), "{part}: {output:?}");
     }

@@ -163,7 +163,10 @@ fn a_fault_that_cannot_take_its_nodes_or_cannot_come_is_refused() {
         ),
         ("{overlap: 3, faults: [kill]}", "`nemesis.overlap`: faults of one kind never overlap"),
         ("{quiet: {every: 10m, for: 10s}, faults: [kill]}", "`nemesis.quiet`: its first stretch begins 9m 50s after"),
-        ("{recovery: {within: 20s}, faults: [kill]}", "`nemesis.recovery`: within: 20s is longer than `every` (10s)"),
+        (
+            "{recovery: {within: 20s}, overlap: 2, faults: [kill, pause]}",
+            "`nemesis.recovery`: within: 20s is longer than `every` (10s): beside `overlap`",
+        ),
     ] {
         let said = accepted(nemesis);
         assert!(said.contains(part), "{part}: {said}");

@@ -91,8 +91,13 @@ async fn a_lock_is_held_by_one_until_it_is_released_closed_or_its_lease_is_over(
     let first: i64 = one.ok("acquire", json!(null)).await.parse().unwrap();
     assert_eq!(two.ok("acquire", json!(null)).await, "false");
     assert_eq!(two.fails("release", json!(null)).await, "not-held");
-    // It is kept alive beyond its time.
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    // It is kept alive beyond its time of 4 s: the server has given it that much again, several times.
+    for _ in 0..4 {
+        let left = left(&etcd);
+        until(|| self::left(&etcd) < left).await;
+        let less = self::left(&etcd);
+        until(|| self::left(&etcd) > less).await;
+    }
     assert_eq!(two.ok("acquire", json!(null)).await, "false");
     one.ok("release", json!(null)).await;
     let second: i64 = two.ok("acquire", json!(null)).await.parse().unwrap();
@@ -134,8 +139,9 @@ async fn a_lease_lasts_as_long_as_it_is_renewed() {
     let (mut one, mut two) = (Tried::open(&etcd, 1, lease(), &[]).await, Tried::open(&etcd, 2, lease(), &[]).await);
     let time = || json!({"ttl_ms": 6000});
     assert_eq!(one.ok("acquire", time()).await, r#"{"ttl_ms":6000}"#);
-    for _ in 0..3 {
-        tokio::time::sleep(Duration::from_millis(2500)).await;
+    // Three times more than 2 s: longer than it lasts.
+    for _ in 0..4 {
+        until(|| left(&etcd) <= 4).await;
         assert_eq!(one.ok("renew", time()).await, r#"{"ttl_ms":6000}"#);
         assert_eq!(two.ok("acquire", time()).await, "false");
     }
@@ -146,6 +152,23 @@ async fn a_lease_lasts_as_long_as_it_is_renewed() {
     }
     assert!(one.fails("renew", time()).await.starts_with("not-held"));
     assert!(one.fails("release", json!(null)).await.starts_with("not-held"));
+}
+
+/// The seconds that the lease has left, as the server says.
+fn left(etcd: &Etcd) -> i64 {
+    let leases = post(etcd, "/v3/lease/leases", "{}");
+    let ids = leases["leases"].as_array().expect("leases").iter().map(|lease| &lease["ID"]);
+    let asked = ids.map(|id| post(etcd, "/v3/lease/timetolive", &json!({"ID": id, "keys": true}).to_string()));
+    let held = asked.into_iter().find(|lease| lease["keys"].is_array()).expect("a lease with a key");
+    held["TTL"].as_str().expect("seconds").parse().expect("a number")
+}
+
+async fn until(mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < end, "not within 60 s");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Ends the lease of the client's lock or office behind its back.

@@ -100,13 +100,15 @@ pub(crate) fn page(results: &crate::results::StoredResults) -> String {
         page.push_str(&format!(" {} |", end.replace('-', " ")));
     }
     page.push_str(&format!("\n|---|{}\n", "---|".repeat(ENDS.len())));
+    let kept = results.kept("survival");
     for (name, _) in nemeses() {
         let form = VARIANTS.iter().find(|variant| variant.name == name);
         let fault = form.map(|variant| format!("`{}: {}`", variant.kind, variant.options.replace('|', "\\|")));
         page.push_str(&format!("| {} |", fault.unwrap_or_else(|| name.replace('-', " "))));
         for (end, _) in ENDS {
-            let seen = results.of("survival", &format!("{name}.{end}-"));
-            page.push_str(&format!(" {} |", cell(&seen)));
+            let beginning = format!("{name}.{end}-");
+            let seen = kept.iter().filter(|(case, _)| case.starts_with(&beginning)).map(|(_, result)| result);
+            page.push_str(&format!(" {} |", cell(&seen.collect::<Vec<_>>())));
         }
         page.push('\n');
     }
@@ -114,10 +116,10 @@ pub(crate) fn page(results: &crate::results::StoredResults) -> String {
 }
 
 /// The cases of a fault and an end.
-fn cell(seen: &[(bool, String, u64)]) -> String {
-    let good = seen.iter().filter(|(as_claimed, ..)| *as_claimed).count();
-    let refused = seen.iter().filter(|(_, words, _)| words.contains(REFUSED)).count();
-    let mut times: Vec<f64> = seen.iter().filter_map(|(_, words, _)| clean_after(words)).collect();
+fn cell(seen: &[&CaseResult]) -> String {
+    let good = seen.iter().filter(|result| result.as_claimed).count();
+    let refused = seen.iter().filter(|result| result.seen.contains(REFUSED)).count();
+    let mut times: Vec<f64> = seen.iter().filter_map(|result| clean_after(&result.seen)).collect();
     times.sort_by(f64::total_cmp);
     let refused = if refused == 0 { String::new() } else { format!(", {refused} refused") };
     match (times.get(times.len() / 2), times.last()) {

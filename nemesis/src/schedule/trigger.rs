@@ -147,7 +147,7 @@ impl From<Trigger> for TriggerOptions {
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = |node: &Option<Aim>| node.as_ref().map(|node| format!(" on {node}")).unwrap_or_default();
-        let times = |nth: &u32| if *nth == 1 { String::new() } else { format!(", time {nth}") };
+        let times = |nth: &u32| if *nth == 1 { String::new() } else { format!(" (number {nth})") };
         match self {
             Trigger::Role { role, node, nth } => write!(f, "a new {role}{}{}", of(node), times(nth)),
             Trigger::Log { pattern, node, nth } => write!(f, "log line /{pattern}/{}{}", of(node), times(nth)),
