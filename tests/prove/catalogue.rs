@@ -2,7 +2,7 @@
 //! its heal to the proof of that, and the verification.
 use crate::plain_user::{Map, PlainUser};
 use crate::results::{Case, CaseResult, Only, StoredResults};
-use crate::variants::{DAMAGING, VARIANTS, Variant};
+use crate::variants::{VARIANTS, Variant};
 use dsfuzz::run::journal;
 use dsfuzz_checkers::History;
 use dsfuzz_checkers::history::{Fault, Mark};
@@ -13,6 +13,9 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+
+/// Forms that damage a file of the target: a Redis that then refuses it shows the damage, not something left of the fault.
+pub(crate) const DAMAGING: [&str; 3] = ["disk-bit-flip", "disk-truncate", "power-loss-torn"];
 
 /// dsfuzz with these arguments, as it is started for these nodes.
 type Program = Arc<dyn Fn(&[&str]) -> Command + Send + Sync>;

@@ -3,10 +3,11 @@
 //!
 //! A lab outlives the runs of many cases, one after the other. Its nodes are looked at from inside, without the agent: a node is
 //! clean when it looks as it did before the lab's first fault.
+use crate::catalogue::DAMAGING;
 use crate::labs::{LabForCases, Look, REFUSED, SetUp, differences, follows_refusal, refusals};
 use crate::results::{Case, CaseResult, Only};
 use crate::runs::dsfuzz;
-use crate::variants::{DAMAGING, VARIANTS};
+use crate::variants::VARIANTS;
 use dsfuzz::run::journal;
 use dsfuzz_checkers::History;
 use dsfuzz_rng::Rng;

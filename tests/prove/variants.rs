@@ -78,9 +78,6 @@ pub(crate) const VARIANTS: &[Variant] = &[
     variant("own-rolling", "own", OWN_ROLLING),
 ];
 
-/// Forms that damage a file of the target: a Redis that then refuses it shows the damage, not something left of the fault.
-pub(crate) const DAMAGING: [&str; 3] = ["disk-bit-flip", "disk-truncate", "power-loss-torn"];
-
 /// The kinds of fault without a row; none if the list is complete.
 pub(crate) fn missing() -> Vec<&'static str> {
     let known = |kind: &str| VARIANTS.iter().any(|variant| variant.kind == kind);
