@@ -412,6 +412,7 @@ mod tests {
             problem: None,
             name: String::new(),
             entry: None,
+            damages: false,
         });
         let Record::Fault(clean) = redacted(&record).unwrap() else { panic!("another record") };
         assert_eq!(

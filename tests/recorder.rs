@@ -104,6 +104,7 @@ fn index_is_dense_times_grow_and_the_export_is_the_same_history() {
         problem: None,
         name: String::new(),
         entry: None,
+        damages: false,
     });
     recorder.note("n1", "restarted");
     recorder.end();

@@ -509,7 +509,7 @@ macro_rules! faults {
 
 impl SymbolicFault {
     /// Whether it damages files of the target, which its heal does not mend.
-    pub(crate) fn damages_files(&self) -> bool {
+    pub fn damages_files(&self) -> bool {
         matches!(self, SymbolicFault::Disk(fault) if fault.kind.damages_files())
     }
 

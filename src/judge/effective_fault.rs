@@ -21,6 +21,8 @@ pub(super) struct EffectiveFault<'h> {
     pub(super) ok_before: u64,
     /// Ok calls begun after its heal, until the next fault or the end.
     pub(super) ok_after: u64,
+    /// A fault that overlaps with it and was not verified to be gone: no call comes after it.
+    pub(super) lasting: Option<&'h Fault>,
     /// Of the nodes with a client, the one with the fewest calls while the fault was certainly in force, and its calls a second.
     pub(super) asked_least: Option<(&'h str, f64)>,
 }
@@ -37,6 +39,7 @@ pub(super) fn met<'h>(history: &'h History, bound: &'h [String]) -> Vec<Effectiv
         // Calls before and after it are those around all faults that overlap with it.
         let together = together(history, fault);
         let begun = together.iter().filter_map(|fault| begins(fault)).min()?;
+        let lasting = together.iter().find(|fault| fault.begun.is_some() && !fault.gone()).copied();
         let gone = together.iter().filter_map(|fault| fault.possible()).map(|(_, to)| to).max().unwrap_or(u64::MAX);
         let others = || history.faults.iter().filter(|other| together.iter().all(|fault| fault.id != other.id));
         let before = others().filter_map(Fault::possible).map(|(_, to)| to).filter(|end| *end <= begun).max();
@@ -48,6 +51,7 @@ pub(super) fn met<'h>(history: &'h History, bound: &'h [String]) -> Vec<Effectiv
             ok_during: ok_between(history, from.time, to.time),
             ok_before: ok_between(history, before.unwrap_or(0), begun),
             ok_after: ok_between(history, gone, next.unwrap_or(u64::MAX)),
+            lasting,
             asked_least: asked.min_by(|one, other| one.1.total_cmp(&other.1)),
         })
     };
@@ -95,7 +99,9 @@ pub(super) fn leaves_majority(history: &History, fault: &Fault) -> bool {
     let left: Vec<String> = history.nodes.iter().filter(|node| !taken(node)).cloned().collect();
     // For an unknown kind of fault the history's cut decides.
     let cuts = faults.iter().filter(|fault| leaves(fault) == Leaves::ConnectedNodes);
-    let cut: Vec<(String, String)> = cuts.flat_map(|fault| fault.cut.iter().cloned()).collect();
+    // Two nodes reach each other only if no direction is cut.
+    let both_ways = |(from, to): &(String, String)| [(from.clone(), to.clone()), (to.clone(), from.clone())];
+    let cut: Vec<(String, String)> = cuts.flat_map(|fault| fault.cut.iter().flat_map(both_ways)).collect();
     let reach = components(&left, &cut).iter().map(Vec::len).max().unwrap_or(0);
     2 * reach > history.nodes.len()
 }

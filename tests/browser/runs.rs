@@ -100,6 +100,7 @@ impl HistoryLines {
                     problem: None,
                     name: String::new(),
                     entry: None,
+                    damages: false,
                 }),
             ));
         }

@@ -260,6 +260,7 @@ impl HistoryBuilder {
         if !event.cut.is_empty() {
             fault.cut = event.cut;
         }
+        fault.damages |= event.damages;
         fault.detail.extend(event.detail);
         fault.problems.extend(event.problem);
     }

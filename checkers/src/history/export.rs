@@ -160,6 +160,7 @@ impl<W: Write> Lines<'_, W> {
             problem: fault.problems.first().copied().filter(|_| first),
             name: fault.name.clone(),
             entry: None,
+            damages: fault.damages,
         })
     }
 

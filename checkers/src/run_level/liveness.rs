@@ -173,6 +173,7 @@ struct Tally {
     disturbed: usize,
     uncalled: usize,
     following: usize,
+    damaged: usize,
     not_serving: usize,
     slowest_ms: u64,
 }
@@ -243,9 +244,11 @@ impl Liveness {
         let disturbance = self.disturbance(history, fault, healed, load_end);
         let mut names: Vec<NameId> = serving.into_iter().collect();
         names.sort_by_key(|node| history.name(*node));
+        let damaged = damaged(history, &names, healed);
         let groups: Vec<&[NameId]> =
             if self.scope == Scope::AnyNode { vec![&names[..]] } else { names.chunks(1).collect() };
         let mut left_out: BTreeMap<String, Vec<NameId>> = BTreeMap::new();
+        let mut unasked: BTreeMap<String, Vec<NameId>> = BTreeMap::new();
         for nodes in groups.into_iter().filter(|nodes| !nodes.is_empty()) {
             let seen = nodes.iter().map(of).fold(UNCALLED, Answers::and);
             match (seen.answered, &disturbance) {
@@ -254,6 +257,15 @@ impl Liveness {
                     tally.slowest_ms = tally.slowest_ms.max(time.saturating_sub(healed) / 1_000_000);
                 }
                 (None, _) if seen.called && seen.follows && served => tally.following += 1,
+                (None, _) if nodes.iter().all(|node| damaged.contains_key(node)) => {
+                    tally.damaged += 1;
+                    for node in nodes {
+                        unasked
+                            .entry(format!("files of it were damaged by fault {}", damaged[node]))
+                            .or_default()
+                            .push(*node);
+                    }
+                }
                 (None, Some(what)) => {
                     tally.disturbed += 1;
                     left_out.entry(what.clone()).or_default().extend(nodes);
@@ -271,17 +283,29 @@ impl Liveness {
             }
         }
         let took = |node: &&NameId| fault.nodes.iter().any(|taken| taken == history.name(**node));
-        let taken: Vec<&NameId> = names.iter().filter(took).collect();
+        let taken: Vec<&NameId> = names.iter().filter(took).filter(|node| !damaged.contains_key(*node)).collect();
         let missing: BTreeSet<&NameId> = left_out.values().flatten().collect();
         let asked = if taken.is_empty() || self.scope == Scope::AnyNode { names.iter().collect() } else { taken };
         tally.heals_judged += usize::from(!asked.is_empty() && asked.iter().all(|node| !missing.contains(node)));
         if names.is_empty() {
             left_out.insert("no node had acknowledged anything before it".to_owned(), Vec::new());
         }
+        left_out.append(&mut unasked);
         if !left_out.is_empty() {
             report.evidence("recovery-not-judged", || not_judged(history, fault, healed, &left_out));
         }
     }
+}
+
+/// Those of the nodes whose files a fault had damaged until then, each with the first such fault. A server that does not serve damaged files
+/// keeps its promises.
+fn damaged(history: &History, nodes: &[NameId], until: u64) -> BTreeMap<NameId, String> {
+    let damaging = |fault: &&Fault| fault.damages && fault.begun.is_some_and(|begun| begun.time <= until);
+    let one = |node: &NameId| {
+        let here = |fault: &&Fault| fault.nodes.iter().any(|taken| taken == history.name(*node));
+        Some((*node, history.faults.iter().filter(damaging).find(here)?.label()))
+    };
+    nodes.iter().filter_map(one).collect()
 }
 
 /// The nodes that are not judged after a heal, by the reason.
@@ -346,6 +370,7 @@ impl Checker for Liveness {
             ("disturbed", json!(tally.disturbed)),
             ("uncalled", json!(tally.uncalled)),
             ("following", json!(tally.following)),
+            ("damaged", json!(tally.damaged)),
             ("not_serving", json!(tally.not_serving)),
             ("recovery_ms_max", json!(tally.slowest_ms)),
         ];
@@ -356,11 +381,12 @@ impl Checker for Liveness {
 impl Liveness {
     /// The answer where nothing is broken.
     fn conclusion(&self, tally: &Tally) -> (Validity, String) {
-        let Tally { heals, heals_judged, judged, disturbed, uncalled, following, not_serving, slowest_ms } = tally;
+        let Tally { heals, heals_judged, judged, disturbed, uncalled, following, damaged, not_serving, slowest_ms } =
+            tally;
         let within = self.recover.as_millis();
         let counts = format!(
             "{heals_judged} of {} judged, {judged} of {} recoveries of single nodes ({disturbed} within {within} ms of another fault or the end of \
-             the load, {uncalled} not called in time; besides {following} that follow another node, {not_serving} that had \
+             the load, {uncalled} not called in time; besides {following} that follow another node, {damaged} whose files a fault had damaged, {not_serving} that had \
              acknowledged nothing before)",
             messages::count(*heals, "heal"),
             tally.asked(),

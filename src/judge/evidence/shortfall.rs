@@ -280,6 +280,14 @@ pub(super) fn ok_during(kind: &str, met: &[&&EffectiveFault<'_>], (had, min): (u
 /// `met`: faults that leave no majority, or end within an election.
 pub(super) fn ok_around(kind: &str, met: &[&EffectiveFault<'_>], min: u64, election: Span) -> String {
     let Some(least) = met.iter().min_by_key(|met| met.ok_before.min(met.ok_after)) else { return String::new() };
+    if let (true, Some(lasting)) = (least.ok_before >= min, least.lasting) {
+        return format!(
+            "No call counts as Ok after the heal of {}, since {} was never verified to be gone, and the plan asks for {min} before and \
+             {min} after each {kind} fault that leaves no majority or is over within an election ({election}).",
+            named(least.fault),
+            named(lasting)
+        );
+    }
     let (when, change) = if least.ok_before < min {
         ("before", "more time before each fault (`nemesis.quiet_start`, `nemesis.every`)")
     } else {

@@ -225,6 +225,23 @@ fn sides_without_a_majority_owe_nothing_and_others_do() {
     assert_eq!(cut(&apart(&["n1"], &["n2", "n3", "n4"])), ["ok_during_partition"]);
     // A cut in one direction isolates no node.
     assert_eq!(cut(&[["n1", "n2"], ["n1", "n3"]]), ["ok_during_partition"]);
+    // Of three nodes one is dead, and of the two others one does not hear.
+    let deaf = HistoryBuilder::of(&THREE, |at| !(10.0..18.0).contains(&at))
+        .fault("kill", "one: #2", &["n2"], &[], (10.0, 18.0))
+        .fault("partition", "one-way: #3", &["n3"], &[["n1", "n3"], ["n2", "n3"]], (9.9, 18.1));
+    assert_eq!(thin(deaf, facts(false, 2000), &EvidencePlan::default()), NONE);
+}
+
+#[test]
+fn a_fault_beside_one_that_is_never_gone_has_no_time_after_it() {
+    let mut story = HistoryBuilder::of(&THREE, |at| !(12.0..16.0).contains(&at))
+        .fault("pause", "one: #1", &["n1"], &[], (10.0, 11.0))
+        .fault("kill", "all", &THREE, &[], (12.0, 16.0));
+    story.faults.retain(|event| event["fault"] != 0 || event["step"] != "healed");
+    let sentences = missing(story, facts(true, 2000), &EvidencePlan::default());
+    let part = "No call counts as Ok after the heal of fault 1 (kill all on n1 n2 n3), since fault 0 (pause one: #1 on n1) was \
+                never verified to be gone";
+    assert!(sentences.iter().any(|sentence| sentence.starts_with(part)), "{sentences:?}");
 }
 
 #[test]

@@ -184,5 +184,6 @@ fn event_of(planned: &PlannedFault) -> FaultEvent {
         problem: None,
         name: planned.entry.as_ref().map(|entry| entry.name.clone()).unwrap_or_default(),
         entry: None,
+        damages: planned.fault.damages_files(),
     }
 }

@@ -181,6 +181,7 @@ fn history(faults: &[Planned], records: &[ProcessEvent]) -> History {
                 problem: None,
                 name: String::new(),
                 entry: None,
+                damages: false,
             };
             (time, Record::Fault(event))
         }));

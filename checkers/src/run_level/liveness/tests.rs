@@ -93,3 +93,18 @@ fn a_follower_is_well_also_where_another_fault_follows() {
     let number = |name: &str| verdict.numbers[name].as_u64();
     assert_eq!((number("following"), number("heals_judged")), (Some(1), Some(1)), "{verdict:?}");
 }
+
+#[test]
+fn a_node_whose_files_a_fault_damaged_need_not_come_back() {
+    let within = [("recover", Value::text("1s"))];
+    let before = [("n1", 100, 200, "ok"), ("n2", 100, 200, "ok")];
+    let after =
+        [("n2", 2100, 2200, "ok"), ("n2", 5100, 5200, "ok"), ("n1", 2100, 2200, "fail"), ("n1", 5100, 5200, "fail")];
+    let lines = two_heals(&[&before[..], &after].concat());
+    assert_eq!(kinds(&judge("liveness", &within, &lines)), ["not-recovered", "not-recovered"]);
+    let lines = lines.replace(r#""fault":1,"kind":"kill""#, r#""fault":1,"damages":true,"kind":"disk""#);
+    let verdict = judge("liveness", &within, &lines);
+    valid(&verdict);
+    assert!(verdict.findings[0].title.contains("n1: files of it were damaged by fault 1"), "{verdict:?}");
+    assert_eq!((&verdict.numbers["judged"], &verdict.numbers["damaged"]), (&json!(2), &json!(2)));
+}

@@ -106,6 +106,7 @@ fn fault(random: &mut ScriptedHistory, fault: u64, step: FaultStep, cut: &BTreeS
             problem: None,
             name: String::new(),
             entry: None,
+            damages: false,
         })
     })
 }
