@@ -26,6 +26,15 @@ impl Aim {
         }
     }
 
+    /// Whether it may take this node; no, if it names others.
+    pub(crate) fn may_take(&self, node: &str) -> bool {
+        match self {
+            Aim::Node(name) => name == node,
+            Aim::Nodes(names) => names.iter().any(|name| name == node),
+            _ => true,
+        }
+    }
+
     /// Why it can never take the nodes that it names, on this many nodes.
     pub(crate) fn mistake(&self, nodes: usize) -> Option<String> {
         match self {

@@ -176,7 +176,7 @@ impl Executor {
     /// Whether one look hears the links of an undone fault.
     async fn is_heard_again(&self, id: u64, fault: &ResolvedFault, open: &OpenPaths) -> bool {
         let own = self.own_links(id, &fault.verification.links(), open);
-        let heard = own.is_empty() || self.closed_paths(&own, open, self.limits.round).await.is_empty();
+        let heard = own.is_empty() || self.open_paths(&own, self.limits.look).await.1.is_empty();
         match &fault.verification {
             Verification::Packets { effect, .. } if heard => self.still_disturbed(id, effect, open).await.is_empty(),
             _ => heard,

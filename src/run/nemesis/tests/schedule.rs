@@ -437,10 +437,10 @@ async fn a_late_heal_leaves_the_evidence_of_later_faults() {
         let stage = Stage::of(3, Some("n3"));
         stage.cluster.change("n1", |node| node.wrong.undos_lost = 1000);
         let meanwhile = async {
-            tokio::time::sleep(Duration::from_secs(28)).await;
+            tokio::time::sleep(Duration::from_secs(26)).await;
             stage.cluster.change("n1", |node| node.wrong.undos_lost = 0);
         };
-        let faults = json!([entry("first", "2s"), entry("early", "23s"), entry("second", "50s")]);
+        let faults = json!([entry("first", "2s"), entry("early", "21s"), entry("second", "33s")]);
         let (outcomes, ()) = tokio::join!(stage.schedule(faults), meanwhile);
         assert!(!outcomes[0].healed, "{fault}: {:?}", outcomes[0]);
         assert!(!outcomes[1].proven, "{fault}: its effect is still there: {:?}", outcomes[1]);
