@@ -470,8 +470,12 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// The proven interval, in which it was certainly in force: from its proof to its last proof before the heal. None where it
-    /// lapsed or where a node may have undone it by itself before that last proof.
+    /// Its name in sentences: its id in the schedule, else its number.
+    pub fn label(&self) -> String {
+        if self.name.is_empty() { self.id.to_string() } else { self.name.clone() }
+    }
+
+    /// When it was certainly in force: from its proof to its last proof before the heal. None if it lapsed or a node may have undone it before.
     pub fn certain(&self) -> Option<(Mark, Mark)> {
         let (from, to) = (self.proven?, self.reproven?);
         let undone_before = self.self_healed.is_some_and(|(earliest, _)| earliest < to.time);
@@ -483,8 +487,7 @@ impl Fault {
         self.healed.is_some() || (self.self_healed.is_some() && !self.unhealed)
     }
 
-    /// The interval in which it may have been in force, in nanoseconds. It has no end (`u64::MAX`) where it was never healed.
-    /// None where it never began.
+    /// The interval in which it may have been in force, in nanoseconds, without an end (`u64::MAX`) if never healed. None: it never began.
     pub fn possible(&self) -> Option<(u64, u64)> {
         let from = self.begun?.time;
         // Where the heal of the whole fault failed, a node's own heal says nothing about the other nodes.

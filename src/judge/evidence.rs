@@ -255,11 +255,6 @@ fn leader_changes(
     })
 }
 
-/// The name of a fault in sentences: its id in the schedule, else its number.
-fn label(fault: &Fault) -> String {
-    if fault.name.is_empty() { fault.id.to_string() } else { fault.name.clone() }
-}
-
 fn row(name: &str, doc: &str, measured: f64, at_least: f64) -> Evidence {
     let enough = measured >= at_least;
     Evidence { name: name.into(), doc: doc.into(), measured, at_least, enough, shortfall: String::new() }

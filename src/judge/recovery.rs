@@ -33,8 +33,7 @@ pub(super) fn measure(history: &History) -> Option<Recovery> {
         times.min().map(|time| (time - healed) / 1_000_000)
     };
     let nodes = history.nodes.iter().map(|node| (node.clone(), first_ok(node))).collect();
-    let fault = if last.name.is_empty() { last.id.to_string() } else { last.name.clone() };
-    Some(Recovery { fault, nodes })
+    Some(Recovery { fault: last.label(), nodes })
 }
 
 impl Recovery {

@@ -17,6 +17,8 @@ pub(super) struct Cleaner {
     home: Option<String>,
     private_key: Regex,
     setting: Regex,
+    /// Secrets in commands, each with the word before it and what stands behind it.
+    in_commands: Vec<Regex>,
     line: Regex,
 }
 
@@ -48,12 +50,9 @@ impl Cleaner {
                 secrets::learn(&value);
             }
         }
-        // `password=x`, `"token": "x"`, `requirepass x`, `Authorization: Bearer x`.
-        let setting = Regex::new(
-            r#"(?i)([a-z0-9_.-]*(?:password|passwd|passphrase|secret|credential|api_?key|private_?key|access_?key|token|requirepass|masterauth)[a-z0-9_.-]*["']?\s*[:=]\s*["']?|(?:\b(?:requirepass|masterauth|bearer)|--?pass(?:word)?)\s+["']?)([^\s"',;})\]]+)"#,
-        )?;
+        let (setting, mut in_commands) = (setting()?, Vec::new());
         for document in &documents {
-            learn_commands(document, false, &setting);
+            learn_commands(document, false, &setting, &mut in_commands);
         }
         let home = std::env::var("HOME").ok().filter(|home| home.len() > 1 && home.starts_with('/'));
         Ok(Cleaner {
@@ -61,6 +60,7 @@ impl Cleaner {
             home,
             private_key: Regex::new(r"(?s)-----BEGIN ([A-Z ]*)PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----")?,
             setting,
+            in_commands,
             line: Regex::new(
                 r#"(?m)^([ \t-]*["']?([A-Za-z0-9_.-]+)["']?[ \t]*:[ \t]+)([^\s{\[#|>&*][^\n#]*?)([ \t]*(?:#.*)?)$"#,
             )?,
@@ -69,7 +69,7 @@ impl Cleaner {
 
     /// A text without the known secrets.
     pub(super) fn text(&self, text: &str, count: &mut u64) -> String {
-        let clean = secrets::redact(text);
+        let clean = without_places(secrets::redact(text), &self.in_commands);
         let clean =
             self.private_key.replace_all(&clean, format!("-----BEGIN ${{1}}PRIVATE KEY----- {REDACTED}").as_str());
         *count += (clean.matches(REDACTED).count() as u64).saturating_sub(text.matches(REDACTED).count() as u64);
@@ -80,7 +80,7 @@ impl Cleaner {
     pub(super) fn log(&self, text: &str, count: &mut u64) -> String {
         let clean = self.text(text, count);
         let replaced = self.setting.replace_all(&clean, |found: &regex_lite::Captures<'_>| {
-            if found[2].starts_with(REDACTED) || matches!(&found[2], "true" | "false" | "null" | "none" | "(redacted") {
+            if found[2].starts_with("(redacted") || is_plain(&found[1], &found[2]) {
                 return found[0].to_owned();
             }
             *count += 1;
@@ -133,25 +133,79 @@ fn learn(tree: &Value, secret: bool) {
     }
 }
 
-/// Keys of the commands of a custom fault.
-const COMMANDS: [&str; 4] = ["begin", "prove", "heal", "healed"];
+/// `password=x`, `"token": "x"`, `X-Api-Key: x`, `--pass=x`, `requirepass x`, `--token x`, `Authorization: Bearer x`.
+fn setting() -> Result<Regex> {
+    let named = "[a-z0-9_.-]*(?:password|passwd|passphrase|pwd|secret|credential|api[_-]?key|private[_-]?key|access[_-]?key|token|\
+                 requirepass|masterauth)[a-z0-9_.-]*[\"']?\\s*[:=]\\s*[\"']?";
+    let flag = r#"(?:\b(?:requirepass|masterauth|bearer)|(?:^|[\s"'(\[])--?[a-z-]*(?:pass(?:word|wd)?|secret|token|api-?key))\s+["']?"#;
+    let pass = r#"[a-z0-9_.-]*[_-]pass=["']?"#;
+    Ok(Regex::new(&format!(r#"(?i)({named}|{flag}|{pass})([^\s"',;}})\]]+)"#))?)
+}
 
-/// Learns what stands behind words such as `--password` in commands of custom faults. What a template or the shell fills in is no secret
-/// itself.
-fn learn_commands(tree: &Value, command: bool, setting: &Regex) {
+/// Whether the value behind such a word is no secret.
+fn is_plain(word: &str, value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    // `PWD` names the working folder.
+    let folder = value.starts_with('/') && word.to_ascii_lowercase().contains("pwd");
+    folder || matches!(value.as_str(), "true" | "false" | "null" | "none" | "yes" | "no" | "on" | "off")
+}
+
+/// Whether a template or the shell fills in this value, or it is the next flag.
+fn is_filled_in(value: &str) -> bool {
+    value.starts_with(['$', '`', '-']) || ["{{", "${", "$("].iter().any(|begin| value.contains(begin))
+}
+
+/// Keys of the commands of a custom fault, and of the functions that they share.
+const COMMANDS: [&str; 5] = ["begin", "prove", "heal", "healed", "shell"];
+
+/// Learns what stands behind words such as `--password` in commands of custom faults, and its places in them. A value that may be an
+/// ordinary word or number is no secret elsewhere.
+fn learn_commands(tree: &Value, command: bool, setting: &Regex, places: &mut Vec<Regex>) {
+    let learn = |text: &str, places: &mut Vec<Regex>| {
+        for found in setting.captures_iter(text) {
+            let (word, value) = (&found[1], &found[2]);
+            if is_plain(word, value) || is_filled_in(value) {
+                continue;
+            }
+            places.extend(place(word, value));
+            if value.chars().count() >= VARIABLE_CHARS_MIN && !value.bytes().all(|byte| byte.is_ascii_digit()) {
+                secrets::learn(value);
+            }
+        }
+    };
     match tree {
         Value::Object(map) => {
-            map.iter().for_each(|(key, value)| learn_commands(value, COMMANDS.contains(&key.as_str()), setting));
+            for (key, value) in map {
+                learn_commands(value, COMMANDS.contains(&key.as_str()), setting, places);
+            }
         }
-        Value::Array(items) => items.iter().for_each(|item| learn_commands(item, command, setting)),
-        Value::String(text) if command => {
-            let found = setting.captures_iter(text).map(|found| found[2].to_owned());
-            found
-                .filter(|value| !value.contains("{{") && !value.contains('$'))
-                .for_each(|value| secrets::learn(&value));
+        Value::Array(items) => {
+            if command {
+                // Program and arguments.
+                let words = items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned));
+                learn(&words.collect::<Vec<_>>().join(" "), places);
+            }
+            items.iter().for_each(|item| learn_commands(item, command, setting, places));
         }
+        Value::String(text) if command => learn(text, places),
         _ => {}
     }
+}
+
+/// The place of a value behind its word, in a command's text or list, as YAML, JSON and HTML write it.
+fn place(word: &str, value: &str) -> Option<Regex> {
+    let word = word.trim_matches(|c: char| c.is_whitespace() || "\"'([=:".contains(c));
+    let between = r#"(?:[\s"',:=\\-]|&quot;|&#39;)+"#;
+    let (word, value) = (regex_lite::escape(word), regex_lite::escape(value));
+    Regex::new(&format!("({word}{between}){value}([^A-Za-z0-9_]|$)")).ok()
+}
+
+/// The text without the values in these places.
+fn without_places<'t>(text: Cow<'t, str>, places: &[Regex]) -> Cow<'t, str> {
+    places.iter().fold(text, |text, place| match place.is_match(&text) {
+        true => Cow::Owned(place.replace_all(&text, format!("${{1}}{REDACTED}${{2}}")).into_owned()),
+        false => text,
+    })
 }
 
 /// Learns the defaults of a recipe's options that are secrets, by their names or by `secret: true`.
@@ -263,6 +317,58 @@ mod tests {
         assert_eq!(shortened("short", 5), ("short".to_owned(), 0));
         let (one, _) = shortened(&"é".repeat(1000), 101);
         assert!(one.len() < 200, "one long line: {one}");
+    }
+
+    /// A text after the secrets of this custom fault were learnt.
+    fn cleaned(fault: &Value, text: &str) -> String {
+        let (setting, mut places) = (setting().expect("a pattern"), Vec::new());
+        learn_commands(fault, false, &setting, &mut places);
+        without_places(secrets::redact(text), &places).into_owned()
+    }
+
+    #[test]
+    fn secrets_in_commands_are_found_behind_every_form_of_flag_and_setting() {
+        for (command, value) in [
+            ("ctl --token s.8Qabc-zq1 stop", "s.8Qabc-zq1"),
+            ("ctl --secret 'zq2-secret-value'", "zq2-secret-value"),
+            ("ctl --passwd zq3-passwd-value", "zq3-passwd-value"),
+            ("ctl --pass=zq4-pass-value", "zq4-pass-value"),
+            ("curl -H 'X-Api-Key: zq5-header-value' h", "zq5-header-value"),
+            ("MYSQL_PWD=zq6-variable-value mysql", "zq6-variable-value"),
+            ("ctl --password zq7$with-a-dollar", "zq7$with-a-dollar"),
+        ] {
+            let clean = cleaned(&serde_json::json!({"begin": command}), &format!("{command}; it said {value}"));
+            assert!(!clean.contains(value), "{command}: {clean}");
+        }
+        let clean =
+            cleaned(&serde_json::json!({"shell": "api() { curl --token zq8-shared-value; }"}), "a zq8-shared-value b");
+        assert_eq!(clean, "a (redacted) b");
+    }
+
+    #[test]
+    fn secrets_in_lists_of_arguments_are_found_in_every_form() {
+        let fault = serde_json::json!({"begin": ["ctl", "--password", "zqhunt", "--token", "zq9-of-a-list", "--pin-token", 4711]});
+        let yaml = "begin: [ctl, --password, zqhunt]\nbegin:\n  - --password\n  - zqhunt\n";
+        let json = serde_json::to_string_pretty(&fault).expect("JSON");
+        let clean = cleaned(&fault, &format!("{yaml}{json}zq9-of-a-list"));
+        assert!(!clean.contains("zqhunt") && !clean.contains("zq9-of-a-list"), "{clean}");
+        assert_eq!(
+            cleaned(&fault, "4711 of zqhunts"),
+            "4711 of zqhunts",
+            "a short value is a secret in its place only"
+        );
+    }
+
+    #[test]
+    fn ordinary_words_and_numbers_in_commands_leave_a_document_as_it_is() {
+        let fault = serde_json::json!({
+            "begin": "ctl set allow_empty_password=true --token-bucket=12345678", "prove": "psql --no-password --list; ctl --password $KEPT",
+            "heal": "ctl --password ${KEPT} --token $(cat f)", "healed": "cd $OLDPWD; PWD=/zq-working-folder ctl",
+        });
+        let json = r#"{"a": true, "bytes": 12345678, "b": "--list of /zq-working-folder"}"#;
+        assert_eq!(cleaned(&fault, json), json);
+        let texts = fault.to_string();
+        assert_eq!(cleaned(&fault, &texts), texts.replace("=12345678", "=(redacted)"));
     }
 
     #[test]

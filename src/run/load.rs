@@ -409,7 +409,6 @@ fn log(
 ) -> EventSink {
     Arc::new(move |event| {
         active.note(event.fault, event.step, &event.what);
-        last_heal.note(event.fault, event.step);
         let name = if event.name.is_empty() { event.fault.to_string() } else { event.name.clone() };
         if !matches!(event.step, FaultStep::Planned | FaultStep::Resolved) {
             tracing::info!(fault = %name, step = %event.step, what = %event.what, detail = ?event.detail, "fault");
@@ -418,7 +417,11 @@ fn log(
         if matches!(event.step, Unproven | Lapsed | Unhealed | Missed | NotTriggered) {
             progress.line(&format!("fault {name} {}: {}", event.step, event.detail.join("; ")));
         }
-        recorder.fault(event)
+        let (fault, step) = (event.fault, event.step);
+        let mark = recorder.fault(event);
+        // After its time was taken: the load must not end before the checker's window does.
+        last_heal.note(fault, step);
+        mark
     })
 }
 

@@ -93,7 +93,8 @@ fn an_archive_has_no_secret_and_logs_of_bounded_length() {
 #[test]
 fn a_secret_in_a_command_of_a_custom_fault_is_not_packed() {
     let own = "own: {name: mine, begin: 'ctl --password in-a-command-9a1 stop', prove: 'ctl token=in-a-proof-8b2 state', \
-               heal: 'ctl --password {{ options.entry }} start', healed: 'ctl --password $KEPT state'}";
+               heal: 'ctl --password {{ options.entry }} start; ctl allow_empty_password=true --token-bucket=1000', \
+               healed: 'ctl --password $KEPT state'}";
     let (scene, run) = ran_with(
         RECIPE,
         &["--time", "60s", "--set", "evidence={}", "--set", &format!("nemesis={{faults: [{{{own}}}]}}")],
@@ -109,6 +110,9 @@ fn a_secret_in_a_command_of_a_custom_fault_is_not_packed() {
     }
     let plan = members.iter().find(|(name, _)| name.ends_with("plan.yaml")).expect("a plan").1;
     assert!(plan.contains("--password {{ options.entry }} start") && plan.contains("$KEPT"), "{plan}");
+    // `true` and 1000 are no secrets elsewhere.
+    let account = members.iter().find(|(name, _)| name.ends_with("run.json")).expect("an account").1;
+    serde_json::from_str::<serde_json::Value>(account).unwrap_or_else(|error| panic!("{error}: {account}"));
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn a_mistake_of_a_fault_has_its_place_and_the_name_that_was_meant() {
             said.lines().find_map(|line| line.split_once("--> plan.yaml:")?.1.split_once(':')?.1.parse::<usize>().ok());
         let column = column.unwrap_or_else(|| panic!("no line: {said}"));
         let line: String = format!("  {nemesis}").chars().skip(column - 1).collect();
-        assert!(line.starts_with(under) || line.starts_with('['), "{under}: {said}");
+        assert!(line.starts_with(under), "{under}: {said}");
         assert!(meant.is_empty() || said.contains(&format!("did you mean `{meant}`?")), "{meant}: {said}");
     }
     let role = said("schedule: [{id: a, at: 9s, kill: {}}, {id: b, at: 20s, kill: {nodes: {same_as: a.leadr}}}]");

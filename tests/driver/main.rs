@@ -291,6 +291,33 @@ async fn a_client_that_only_fails_is_opened_anew_and_no_hot_loop() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_load_goes_on_after_its_time_until_a_time_that_changes() {
+    // By the seconds of the load: the time until which it goes on. Then its end.
+    let cases: [(&[(u64, Option<u64>)], u64); 3] =
+        [(&[(1, Some(5)), (4, Some(8))], 8), (&[(1, Some(9)), (4, None)], 4), (&[(1, Some(2))], 3)];
+    for (changes, end) in cases {
+        let bench = Bench::new();
+        let scripted = Scripted::new(|_, _| {
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                CallResult::Ok(Value::Nil)
+            })
+        });
+        let begun = tokio::time::Instant::now();
+        let (ends, goes_on) = watch::channel(None);
+        let limits = DriverOptions { time: Duration::from_secs(3), goes_on: Some(goes_on), ..options(3) };
+        let changing = async {
+            for (at, until) in changes {
+                tokio::time::sleep_until(begun + Duration::from_secs(*at)).await;
+                ends.send_replace(until.map(|until| begun + Duration::from_secs(until)));
+            }
+        };
+        let (summary, ()) = tokio::join!(bench.load(scripted, vec![register()], limits), changing);
+        assert_eq!((summary.stopped, begun.elapsed().as_secs()), (StopReason::TimeUp, end), "{changes:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_connection_is_a_fail_and_no_hot_loop() {
     struct Refuses;
     impl Connect for Refuses {

@@ -3,11 +3,11 @@
 //! A promise with a threshold, unlike `availability`, which only measures. A node recovered when a call that was made after the heal
 //! was acknowledged within `recover`, whatever else was in force then. That it did not is a violation only if its window, from the
 //! heal on for `recover`, was quiet (no other fault may have been in force in it, and it ended before the load did), and if clients
-//! called the node in the first half of the window for something that it mostly did while no fault was in force (a lock that is busy
-//! is refused rightly). Else the node is not judged after this heal. A node that acknowledged nothing before the fault recovers
-//! nothing; one that refuses all calls because another leads (`not-leader`, `read-only`) is well, if some node answers. Where
-//! requests move to another node after a failover, the option `scope: any-node` asks only that some node answers. Times are the
-//! control node's.
+//! called the node in the first half of the window for something that it mostly did outside of faults and of the recovery from them (a
+//! lock that is busy is refused rightly). Else the node is not judged after this heal. A node that acknowledged nothing before the fault
+//! recovers nothing; one that refuses all calls because another leads (`not-leader`, `read-only`) is well, if some node answers, also
+//! where another fault follows. Where requests move to another node after a failover, the option `scope: any-node` asks only that some
+//! node answers. Times are the control node's.
 //!
 //! Findings: `not-recovered`, and as evidence `not-healed` (a fault that was never verified to be gone) and `recovery-not-judged` (the
 //! nodes that were not judged after a heal, with the reason). A heal is judged if each node that the fault took was judged (each
@@ -77,28 +77,23 @@ fn gone_at(fault: &Fault) -> Option<u64> {
     fault.possible().map(|(_, end)| end).filter(|end| *end < u64::MAX)
 }
 
-/// The name of a fault in sentences: its id in the schedule, else its number.
-fn label(fault: &Fault) -> String {
-    if fault.name.is_empty() { fault.id.to_string() } else { fault.name.clone() }
-}
-
 /// Calls of each function on each node: acknowledged, and all.
 type Counts = BTreeMap<(NameId, NameId), (u64, u64)>;
 
 /// The calls before a fault.
 #[derive(Default)]
-struct Before {
-    /// While no fault may have been in force.
+struct EarlierCalls {
+    /// While no fault may have been in force, and no node may still have been recovering from one.
     quiet: Counts,
     /// At any time.
     all: Counts,
-    /// The end of the faults so far.
-    faults_end: u64,
+    /// The end of the faults so far and of the recovery from them.
+    recovered: u64,
 }
 
-impl Before {
+impl EarlierCalls {
     fn add(&mut self, op: &Op<'_>) {
-        let quiet = (op.call_time > self.faults_end).then_some(&mut self.quiet);
+        let quiet = (op.call_time > self.recovered).then_some(&mut self.quiet);
         for counts in quiet.into_iter().chain([&mut self.all]) {
             let (ok, all) = counts.entry((op.node, op.function)).or_default();
             (*ok, *all) = (*ok + u64::from(op.outcome == Outcome::Ok), *all + 1);
@@ -119,7 +114,7 @@ impl Before {
 
 /// How a node answered in a window.
 #[derive(Clone, Copy)]
-struct Service {
+struct Answers {
     /// In the first half it was called for something that it used to do.
     called: bool,
     /// It refused each of those because another node leads.
@@ -129,13 +124,13 @@ struct Service {
 }
 
 /// A node that was not called.
-const UNCALLED: Service = Service { called: false, follows: true, answered: None };
+const UNCALLED: Answers = Answers { called: false, follows: true, answered: None };
 
-impl Service {
+impl Answers {
     /// That of two nodes together.
-    fn and(self, other: Service) -> Service {
+    fn and(self, other: Answers) -> Answers {
         let answered = self.answered.into_iter().chain(other.answered).min();
-        Service { called: self.called || other.called, follows: self.follows && other.follows, answered }
+        Answers { called: self.called || other.called, follows: self.follows && other.follows, answered }
     }
 }
 
@@ -143,23 +138,23 @@ impl Service {
 const FOLLOWS: [&str; 2] = ["not-leader", "read-only"];
 
 /// How each node answered in a window.
-fn services(history: &History, before: &Before, (from, to): (u64, u64)) -> BTreeMap<NameId, Service> {
+fn answers(history: &History, before: &EarlierCalls, (from, to): (u64, u64)) -> BTreeMap<NameId, Answers> {
     let half = from + (to - from) / 2;
-    let mut services: BTreeMap<NameId, Service> = BTreeMap::new();
+    let mut answers: BTreeMap<NameId, Answers> = BTreeMap::new();
     let first = history.ops().partition_point(|op| op.call_time < from);
     for op in history.ops().skip(first).iter().take_while(|op| op.call_time <= to && !op.settle) {
-        let service = services.entry(op.node).or_insert(UNCALLED);
+        let seen = answers.entry(op.node).or_insert(UNCALLED);
         // A lock that is busy or a value that does not match is refused rightly: that says nothing of the node's health.
         if op.call_time <= half && before.used_to(&op) {
-            service.called = true;
-            service.follows &=
+            seen.called = true;
+            seen.follows &=
                 op.outcome == Outcome::Fail && op.error.is_some_and(|code| FOLLOWS.contains(&history.name(code)));
         }
         if op.outcome == Outcome::Ok && op.reply_time <= to {
-            service.answered = Some(service.answered.map_or(op.reply_time, |time| time.min(op.reply_time)));
+            seen.answered = Some(seen.answered.map_or(op.reply_time, |time| time.min(op.reply_time)));
         }
     }
-    services
+    answers
 }
 
 /// When the load ended: at the first other phase after it, or with the record.
@@ -201,7 +196,7 @@ impl Liveness {
             title: format!(
                 "{all} acknowledged nothing within {} ms after fault {} was healed",
                 self.recover.as_millis(),
-                label(fault)
+                fault.label()
             ),
             reasons: vec![
                 format!("{} was gone at {}.", messages::fault(fault), messages::seconds(healed)),
@@ -224,8 +219,10 @@ impl Liveness {
         let first = others.filter_map(|other| Some((other.possible()?.0, other))).min_by_key(|(begin, _)| *begin);
         let after = |time: u64| format!("{} ms after the heal", time.saturating_sub(healed) / 1_000_000);
         match first {
-            Some((begin, other)) if begin <= healed => Some(format!("fault {} was in force at the heal", label(other))),
-            Some((begin, other)) => Some(format!("fault {} began {}", label(other), after(begin))),
+            Some((begin, other)) if begin <= healed => {
+                Some(format!("fault {} was in force at the heal", other.label()))
+            }
+            Some((begin, other)) => Some(format!("fault {} began {}", other.label(), after(begin))),
             None => (until > load_end).then(|| format!("the load ended {}", after(load_end))),
         }
     }
@@ -235,13 +232,13 @@ impl Liveness {
         &self,
         history: &'h History,
         (fault, healed): (&Fault, u64),
-        before: &Before,
+        before: &EarlierCalls,
         (load_end, tally, report): (u64, &mut Tally, &mut Report<'h>),
     ) {
         let serving = before.serving();
         tally.not_serving += history.nodes.len().saturating_sub(serving.len());
-        let services = services(history, before, (healed, healed.saturating_add(self.window_ns())));
-        let of = |node: &NameId| services.get(node).copied().unwrap_or(UNCALLED);
+        let answers = answers(history, before, (healed, healed.saturating_add(self.window_ns())));
+        let of = |node: &NameId| answers.get(node).copied().unwrap_or(UNCALLED);
         let served = serving.iter().any(|node| of(node).answered.is_some());
         let disturbance = self.disturbance(history, fault, healed, load_end);
         let mut names: Vec<NameId> = serving.into_iter().collect();
@@ -250,23 +247,23 @@ impl Liveness {
             if self.scope == Scope::AnyNode { vec![&names[..]] } else { names.chunks(1).collect() };
         let mut left_out: BTreeMap<String, Vec<NameId>> = BTreeMap::new();
         for nodes in groups.into_iter().filter(|nodes| !nodes.is_empty()) {
-            let service = nodes.iter().map(of).fold(UNCALLED, Service::and);
-            match (service.answered, &disturbance) {
+            let seen = nodes.iter().map(of).fold(UNCALLED, Answers::and);
+            match (seen.answered, &disturbance) {
                 (Some(time), _) => {
                     tally.judged += 1;
                     tally.slowest_ms = tally.slowest_ms.max(time.saturating_sub(healed) / 1_000_000);
                 }
+                (None, _) if seen.called && seen.follows && served => tally.following += 1,
                 (None, Some(what)) => {
                     tally.disturbed += 1;
                     left_out.entry(what.clone()).or_default().extend(nodes);
                 }
-                (None, None) if !service.called => {
+                (None, None) if !seen.called => {
                     tally.uncalled += 1;
                     let half = self.recover.as_millis() / 2;
                     let what = format!("not called within {half} ms for anything that it mostly did before");
                     left_out.entry(what).or_default().extend(nodes);
                 }
-                (None, None) if service.follows && served => tally.following += 1,
                 (None, None) => {
                     tally.judged += 1;
                     report.violation("not-recovered", || self.violation(history, fault, healed, nodes));
@@ -300,7 +297,7 @@ fn not_judged<'h>(
         false => format!("{}: {why}", names(nodes).join(", ")),
     });
     Violation {
-        title: format!("after the heal of fault {}: {}", label(fault), why.collect::<Vec<_>>().join("; ")),
+        title: format!("after the heal of fault {}: {}", fault.label(), why.collect::<Vec<_>>().join("; ")),
         reasons: vec![format!("{} was gone at {}.", messages::fault(fault), messages::seconds(healed))],
         circumstances: Some((names(&left_out.values().flatten().copied().collect::<Vec<_>>()), Vec::new())),
         ..Violation::default()
@@ -315,7 +312,7 @@ impl Checker for Liveness {
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let end = load_end(history);
         let mut ops = history.ops().iter().filter(|op| !op.settle).peekable();
-        let mut before = Before::default();
+        let mut before = EarlierCalls::default();
         let mut faults: Vec<&Fault> = history.faults.iter().filter(|fault| fault.begun.is_some()).collect();
         faults.sort_by_key(|fault| fault.begun);
         let mut report = Report::new(history);
@@ -337,7 +334,8 @@ impl Checker for Liveness {
                     ..Violation::default()
                 }),
             }
-            before.faults_end = before.faults_end.max(gone.unwrap_or(u64::MAX));
+            let recovered = gone.map_or(u64::MAX, |end| end.saturating_add(self.window_ns()));
+            before.recovered = before.recovered.max(recovered);
         }
         report.late(&poll, all, "faults");
         let numbers = [

@@ -125,7 +125,7 @@ pub(crate) fn faults(history: &History, ids: &[u64]) -> Option<String> {
 /// A fault by its id and words, `fault 3 (partition: n1 | n2 n3)`.
 pub(crate) fn fault(fault: &Fault) -> String {
     let words = [&fault.what, &fault.planned, &fault.kind].into_iter().find(|text| !text.is_empty());
-    let id = if fault.name.is_empty() { fault.id.to_string() } else { fault.name.clone() };
+    let id = fault.label();
     format!("fault {id} ({})", words.map_or("", |text| text.as_str()))
 }
 

@@ -19,7 +19,7 @@ fn named(fault: &Fault) -> String {
     let what = if fault.what.is_empty() { &fault.planned } else { &fault.what };
     let has_nodes = fault.nodes.is_empty() || fault.nodes.iter().any(|node| what.contains(node.as_str()));
     let nodes = if has_nodes { String::new() } else { format!(" on {}", fault.nodes.join(" ")) };
-    format!("fault {} ({what}{nodes})", super::label(fault))
+    format!("fault {} ({what}{nodes})", fault.label())
 }
 
 fn is_or_are(count: u64) -> &'static str {
@@ -162,7 +162,7 @@ pub(super) fn recoveries_not_judged(liveness: &Verdict) -> String {
 pub(super) fn recoveries(what: &str, (judged, all): (u64, u64), not_judged: &str) -> String {
     format!(
         "Of {all} {what} {judged} were judged by `liveness`, and half of them are asked for: {not_judged}. Where another fault or the \
-         end of the load came first, leave more time after each fault (`nemesis.every`, `nemesis.quiet`, `quiet_end`); where a node \
+         end of the load came first, leave more time after each fault (`nemesis.every`, `nemesis.quiet`, `quiet_end`, or other times in the schedule); where a node \
          was not called in time, ask it more often (`load.clients`, `load.rate`), or demand recovery within a longer time."
     )
 }

@@ -72,3 +72,24 @@ fn calls_that_fail_in_faults_do_not_hide_a_node_that_never_recovers() {
     let verdict = judge("liveness", &[("recover", Value::text("1s"))], &two_heals(&calls));
     assert_eq!(kinds(&verdict), ["not-recovered"], "{verdict:?}");
 }
+
+#[test]
+fn calls_that_fail_while_a_node_recovers_do_not_hide_that_it_never_recovers_from_the_next_fault() {
+    let mut calls = vec![("n1", 100, 200, "ok"), ("n1", 300, 400, "ok")];
+    calls.extend((0..5).map(|call| ("n1", 2050 + call * 100, 2060 + call * 100, "fail")));
+    calls.push(("n1", 2900, 2950, "ok"));
+    calls.extend((0..30).map(|call| ("n1", 5100 + call * 100, 5110 + call * 100, "fail")));
+    let verdict = judge("liveness", &[("recover", Value::text("1s"))], &two_heals(&calls));
+    assert_eq!(kinds(&verdict), ["not-recovered"], "{verdict:?}");
+    assert!(verdict.findings[0].title.contains("after fault 2 was healed"), "{verdict:?}");
+}
+
+#[test]
+fn a_follower_is_well_also_where_another_fault_follows() {
+    let calls = [("n1", 100, 200, "ok"), ("n2", 100, 200, "ok"), ("n1", 2100, 2200, "fail"), ("n2", 2100, 2200, "ok")];
+    let follows = two_heals(&calls).replace(r#""type":"fail","#, r#""type":"fail","error":"not-leader","#);
+    // The second fault begins 2 s after the first heal.
+    let verdict = judge("liveness", &[("recover", Value::text("3s"))], &follows);
+    let number = |name: &str| verdict.numbers[name].as_u64();
+    assert_eq!((number("following"), number("heals_judged")), (Some(1), Some(1)), "{verdict:?}");
+}
