@@ -45,7 +45,7 @@ pub use fault::{
     BoundFault, ClusterView, Members, NodeView, PlannedFault, ResolvedFault, ScheduleEntry, Unresolved, Verification,
     resolve,
 };
-pub use losses::beyond_quorum;
+pub use losses::{BesideFault, beyond_quorum};
 pub use options::{AgentPaths, FAULTS, FaultOptions, NemesisOptions, SymbolicFault};
 pub use schedule::ScheduledFault;
 pub use swarm::SwarmDraw;

@@ -126,19 +126,19 @@ impl<'a> Losses<'a> {
 }
 
 /// The nodes whose files drawn faults damage: one set for each way in which nodes may lead.
-struct Damaged {
+struct DamagedNodes {
     /// The number of drawn faults that are in it.
     counted: usize,
     together: BTreeSet<BTreeSet<usize>>,
 }
 
-impl Default for Damaged {
-    fn default() -> Damaged {
-        Damaged { counted: 0, together: BTreeSet::from([BTreeSet::new()]) }
+impl Default for DamagedNodes {
+    fn default() -> DamagedNodes {
+        DamagedNodes { counted: 0, together: BTreeSet::from([BTreeSet::new()]) }
     }
 }
 
-impl Damaged {
+impl DamagedNodes {
     /// Counts the faults that were drawn since. Never: counts one twice, so that many faults take no more time each.
     fn count(&mut self, losses: &Losses<'_>, drawn: &[PlannedFault]) {
         for fault in drawn.iter().skip(self.counted).filter(|fault| fault.fault.damages_files()) {
@@ -178,23 +178,53 @@ impl Losses<'_> {
     }
 }
 
+/// A fault that is about to begin, or that began and is not proven to be healed.
+#[derive(Clone, Debug)]
+pub struct BesideFault {
+    /// Its name.
+    pub name: String,
+    /// As it was bound.
+    pub fault: ResolvedFault,
+    /// Whether its nodes are taken one after the other.
+    pub rolling: bool,
+}
+
+impl BesideFault {
+    /// What it takes of these voters: of a rolling fault each node alone.
+    fn losses(&self, voters: &[String]) -> BTreeSet<Loss> {
+        let position = |name: &String| voters.iter().position(|voter| voter == name);
+        let leaves = crate::facts::facts(self.fault.kind).map(|facts| facts.leaves);
+        let down = self.fault.nodes.iter().filter_map(position).filter(|_| leaves == Some(Leaves::OtherNodes));
+        let down: BTreeSet<usize> = down.collect();
+        if self.rolling {
+            return down.into_iter().map(|node| Loss { down: BTreeSet::from([node]), ..Loss::default() }).collect();
+        }
+        let cut = self.fault.cut.iter().filter_map(|(from, to)| Some((position(from)?, position(to)?)));
+        BTreeSet::from([Loss { down, cut: cut.filter(|_| leaves == Some(Leaves::ConnectedNodes)).collect() }])
+    }
+}
+
 /// The reason why a fault may not begin beside those that are in force or not healed: together they would leave no quorum of the nodes that
 /// vote now. One that leaves none alone is not asked, and does not count, as when faults are drawn.
-pub fn beyond_quorum(fault: &ResolvedFault, others: &[&ResolvedFault], voters: &[String]) -> Option<String> {
-    let position = |name: &String| voters.iter().position(|voter| voter == name);
-    let loss = |fault: &ResolvedFault| {
-        let leaves = crate::facts::facts(fault.kind).map(|facts| facts.leaves);
-        let down = fault.nodes.iter().filter_map(position).filter(|_| leaves == Some(Leaves::OtherNodes)).collect();
-        let cut = fault.cut.iter().filter_map(|(from, to)| Some((position(from)?, position(to)?)));
-        Loss { down, cut: cut.filter(|_| leaves == Some(Leaves::ConnectedNodes)).collect() }
+pub fn beyond_quorum(fault: &BesideFault, others: &[&BesideFault], voters: &[String]) -> Option<String> {
+    let asked = |fault: &BesideFault| {
+        let losses = fault.losses(voters);
+        losses.iter().all(|loss| loss.leaves_quorum(voters.len())).then_some(losses)
     };
-    let asked = |loss: &Loss| loss.leaves_quorum(voters.len());
-    let own = Some(loss(fault)).filter(asked)?;
-    let others: Vec<Loss> = others.iter().map(|other| loss(other)).filter(asked).collect();
-    let together = others.iter().fold(own, |one, other| one.and(other));
-    (!together.leaves_quorum(voters.len())).then(|| {
+    let mut together = asked(fault).filter(|losses| !losses.is_empty())?;
+    let mut names = Vec::new();
+    for other in others {
+        let Some(losses) = asked(other).filter(|losses| losses.iter().any(|loss| *loss != Loss::default())) else {
+            continue;
+        };
+        names.push(other.name.as_str());
+        together = together.iter().flat_map(|one| losses.iter().map(|other| one.and(other))).collect();
+    }
+    let leaves = together.iter().all(|loss| loss.leaves_quorum(voters.len()));
+    (!leaves).then(|| {
         format!(
-            "beside the faults in force it would leave no quorum of the voters {} (`nemesis.budget`)",
+            "beside fault {} it would leave no quorum of the voters {} (`nemesis.budget`)",
+            names.join(", "),
             voters.join(" ")
         )
     })
@@ -206,7 +236,7 @@ pub(crate) struct Rules<'a> {
     losses: Losses<'a>,
     /// From the end of a fault until nothing of it is left.
     gap_ms: u64,
-    damaged: RefCell<Damaged>,
+    damaged: RefCell<DamagedNodes>,
 }
 
 impl<'a> Rules<'a> {

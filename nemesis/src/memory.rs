@@ -43,17 +43,9 @@ pub struct MemoryOptions {
     /// The same as a limit that is this much above what is used at the begin of the fault. 0: each further allocation fails.
     pub headroom: Option<Choice<ByteSize>>,
     /// Kill the process with the most resident memory.
-    // Stored plans name every option.
-    #[serde(deserialize_with = "only_true", skip_serializing_if = "std::ops::Not::not")]
+    // Stored plans may say `false` beside the others.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub oom: bool,
-}
-
-/// `false` would read as if nothing were killed, and without another option something is.
-fn only_true<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
-    match bool::deserialize(from)? {
-        true => Ok(true),
-        false => Err(serde::de::Error::custom("false does nothing: leave `oom` out and name `limit` or `headroom`")),
-    }
 }
 
 impl Default for MemoryOptions {
@@ -209,8 +201,11 @@ mod tests {
         let mistakes = |value: serde_json::Value| FaultDefinition::mistakes(&options(value), Span::seconds(5));
         assert_eq!(mistakes(json!({"limit": "0"})), ["limit: 0B is less than any program needs: at least 1MiB"]);
         assert!(mistakes(json!({"limit": "1MiB", "headroom": 0})).is_empty());
-        for wrong in [json!({"limit": "-1MB"}), json!({"headroom": "much"}), json!({"oom": 3}), json!({"oom": false})] {
+        for wrong in [json!({"limit": "-1MB"}), json!({"headroom": "much"}), json!({"oom": 3})] {
             assert!(serde_json::from_value::<MemoryOptions>(wrong.clone()).is_err(), "{wrong}");
+        }
+        for stored in [json!({"limit": "200MB", "oom": false}), json!({"headroom": 0, "oom": false})] {
+            assert!(!options(stored.clone()).oom, "{stored}");
         }
     }
 }

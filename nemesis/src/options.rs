@@ -464,6 +464,10 @@ macro_rules! faults {
                 match self { $(SymbolicFault::$variant(fault) => fault.beyond(size),)* }
             }
 
+            fn may_take(&self, node: &str) -> bool {
+                match self { $(SymbolicFault::$variant(fault) => fault.aims().iter().any(|aim| aim.aim.may_take(node)),)* }
+            }
+
             pub(crate) fn mistakes(&self, resolved: &ResolvedFault, lasts: Span) -> Vec<String> {
                 match self { $(SymbolicFault::$variant(fault) => fault.mistakes(resolved, lasts),)* }
             }

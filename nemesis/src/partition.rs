@@ -9,7 +9,7 @@ mod cut;
 mod emptied;
 pub mod shape;
 
-pub(crate) use emptied::Emptied;
+pub(crate) use emptied::EmptySide;
 
 pub use cut::{Cut, CutLinks, CutSide, PlannedCut, PlannedSide};
 pub use shape::Shape;

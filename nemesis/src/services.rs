@@ -112,7 +112,9 @@ impl<O: ServiceOptions> FaultDefinition for O {
     }
 
     fn beyond(&self, size: &NodeSize) -> Vec<(&'static str, String)> {
-        self.clone().effects().iter().filter_map(|effect| effect.beyond(size)).collect()
+        let effects = self.clone().effects();
+        let beyond: Vec<_> = effects.iter().filter_map(|effect| effect.beyond(size)).collect();
+        if beyond.len() == effects.len() { beyond } else { Vec::new() }
     }
 
     fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {

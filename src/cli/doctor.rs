@@ -146,7 +146,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> a
         let abilities = abilities.map_err(|error| anyhow::anyhow!(error))?;
         let skips = plan.nemesis.as_ref().is_some_and(|nemesis| nemesis.skip_unable);
         let (left_out, lacking): (Vec<MissingAbility>, Vec<MissingAbility>) =
-            needs::lacking(plan, target, &abilities).into_iter().partition(|lack| skips && lack.fault.is_some());
+            needs::lacking(plan, target, &node, &abilities).into_iter().partition(|lack| skips && lack.fault.is_some());
         let sharer = sharers.iter().find_map(|(name, sharer)| sharer.as_ref().filter(|_| *name == node));
         looks.push(NodeCheck {
             node: node.to_string(),

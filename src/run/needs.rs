@@ -41,8 +41,8 @@ impl MissingAbility {
     }
 }
 
-/// Missing abilities of a node for the target and the planned faults, one sentence each.
-pub fn lacking(plan: &Plan, target: &Target, abilities: &[Ability]) -> Vec<MissingAbility> {
+/// Missing abilities of the node of this name for the target and the planned faults, one sentence each.
+pub fn lacking(plan: &Plan, target: &Target, node: &str, abilities: &[Ability]) -> Vec<MissingAbility> {
     let mut lacking: Vec<MissingAbility> = Vec::new();
     let mut needs = |who: &str, need: &str| {
         if let Some(ability) = abilities.iter().find(|ability| ability.name == need && !ability.able) {
@@ -65,7 +65,7 @@ pub fn lacking(plan: &Plan, target: &Target, abilities: &[Ability]) -> Vec<Missi
         needs(facts.name, need);
     }
     let size = NodeSize::of(abilities);
-    for (facts, need, why) in plan.nemesis.iter().flat_map(|nemesis| nemesis.beyond(&size)) {
+    for (facts, need, why) in plan.nemesis.iter().flat_map(|nemesis| nemesis.beyond(node, &size)) {
         let sentence = format!("{}: {why}", facts.name);
         let lack = MissingAbility { need: need.to_owned(), fault: Some(facts.name.to_owned()), sentence };
         if !lacking.contains(&lack) {
@@ -135,7 +135,7 @@ fn mib(bytes: u64) -> u64 {
 async fn needs_of(plan: &Plan, target: &Target, hosts: &Hosts) -> Result<Vec<(Arc<str>, MissingAbility)>, String> {
     let mut all = Vec::new();
     for (node, abilities) in hosts.abilities().await {
-        all.extend(lacking(plan, target, &abilities?).into_iter().map(|lack| (node.clone(), lack)));
+        all.extend(lacking(plan, target, &node, &abilities?).into_iter().map(|lack| (node.clone(), lack)));
     }
     let sharers = if plan.cluster.own_kernel() { hosts.kernel_sharers() } else { Vec::new() };
     for (node, sharer) in sharers.into_iter().filter_map(|(node, sharer)| Some((node, sharer?))) {
@@ -250,7 +250,8 @@ mod tests {
         let ability =
             |name: &str, detail: &str| Ability { name: name.to_owned(), able: true, detail: detail.to_owned() };
         let small = [ability(ability::CPUS, "2"), ability(ability::MEMORY_BYTES, "8000000000")];
-        let sentences: Vec<String> = lacking(&plan, &target, &small).into_iter().map(|lack| lack.sentence).collect();
+        let sentences: Vec<String> =
+            lacking(&plan, &target, "n1", &small).into_iter().map(|lack| lack.sentence).collect();
         assert_eq!(
             sentences,
             [
@@ -259,6 +260,6 @@ mod tests {
             ]
         );
         let large = [ability(ability::CPUS, "32"), ability(ability::MEMORY_BYTES, "80000000000")];
-        assert_eq!(lacking(&plan, &target, &large), []);
+        assert_eq!(lacking(&plan, &target, "n1", &large), []);
     }
 }

@@ -229,6 +229,7 @@ impl Executor {
     ) -> Vec<(u64, String)> {
         let decided = Instant::now();
         let log = self.logs.of(planned);
+        self.heal_the_unhealed().await;
         let fault = match self.resolve(planned).await {
             Ok(fault) => fault,
             Err(why) => {
@@ -257,7 +258,6 @@ impl Executor {
         let (id, fault, open) = (planned.id, Arc::new(fault), Arc::new(open));
         outcome.what.clone_from(&fault.what);
         outcome.nodes.clone_from(&fault.nodes);
-        self.await_excluding_heals(&fault, stop).await;
         self.reprove_overtaken(&log, &fault).await;
         self.in_force.enter(id, planned.name(), fault.clone(), open.clone());
         let problems = [before.problems, self.in_force.had_before(id)].concat();
@@ -299,16 +299,6 @@ impl Executor {
         self.heal(&log, (&fault, &open), stop, outcome).await;
         self.in_force.leave(id, outcome.healed);
         late.into_iter().map(|node| (id, node)).collect()
-    }
-
-    /// Waits until no other fault is being healed beside which an agent would refuse this one.
-    async fn await_excluding_heals(&self, fault: &ResolvedFault, stop: &mut watch::Receiver<bool>) {
-        let end = Instant::now() + self.limits.heal;
-        while self.in_force.is_excluded_by_healing(fault) && Instant::now() < end {
-            if wait(Instant::now() + HEAL_AGAIN, stop).await == WaitEnd::Stopped {
-                return;
-            }
-        }
     }
 
     /// Waits until no earlier fault with the same effect is being healed, up to the end of this one. The effects that are still

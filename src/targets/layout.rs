@@ -517,7 +517,32 @@ impl Filler<'_> {
             healed: command("healed", &fault.healed)?,
             processes: fault.processes,
         };
+        self.fit_the_journal(&commands, (whose, shell)).map_err(|(key, error)| wrong(key, Some(error)))?;
         Ok((fault.name.clone(), commands))
+    }
+
+    /// The error of commands that are too long for the undo journal, with the key of the longest text.
+    fn fit_the_journal(
+        &self,
+        commands: &OwnCommands,
+        (whose, shell): (&str, &str),
+    ) -> Result<(), (&'static str, TargetError)> {
+        let most = OwnCommands::JSON_BYTES_MAX;
+        let bytes = serde_json::to_vec(commands).map_or(0, |json| json.len());
+        if bytes <= most {
+            return Ok(());
+        }
+        let OwnCommands { begin, prove, heal, healed, .. } = commands;
+        let length = |command: &Command| command.argv.concat().len().saturating_sub(shell.len());
+        let lengths = [("begin", begin), ("prove", prove), ("heal", heal), ("healed", healed)];
+        let longest = lengths.map(|(key, command)| (length(command), key)).into_iter().max();
+        let (length, key) = longest.filter(|(length, _)| *length >= shell.len()).unwrap_or((shell.len(), "shell"));
+        let place = if key == "shell" { key.to_owned() } else { format!("{whose}{key}") };
+        let message = format!(
+            "the commands of the fault have {bytes} bytes together, and at most {most} fit into the undo journal of a node; this text \
+             has {length}, so put it into a file"
+        );
+        Err((key, self.wrong(&place, &message)))
     }
 
     fn version(&self, argv: &recipe::Argv) -> Result<Command, TargetError> {

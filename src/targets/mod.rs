@@ -309,7 +309,9 @@ impl Target {
         let here = |fault: &&recipe::OwnFault| self.recipes_faults.iter().all(|known| known.name != fault.name);
         let why = |fault: &recipe::OwnFault| {
             let when = fault.when.as_deref().unwrap_or_default();
-            let named = self.options.iter().filter(|(name, _)| when.contains(&format!("options.{name}")));
+            let whole = |after: &str| !after.starts_with(|letter: char| letter.is_alphanumeric() || letter == '_');
+            let names = |name: &str| when.split(&format!("options.{name}")).skip(1).any(whole);
+            let named = self.options.iter().filter(|(name, _)| names(name));
             let set = named.map(|(name, value)| {
                 let takes = self.recipe.options.get(name).map(recipe::OptionDoc::takes).unwrap_or_default();
                 format!(

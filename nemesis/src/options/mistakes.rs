@@ -78,10 +78,13 @@ impl NemesisOptions {
         all.flat_map(|(facts, needs)| needs.into_iter().map(move |need| (facts, need))).collect()
     }
 
-    /// What a node of this size cannot do for the faults: the kind, the ability that carries the size, and a sentence.
-    pub fn beyond(&self, size: &NodeSize) -> Vec<(&'static FaultFacts, &'static str, String)> {
-        let options = self.all_faults().map(|(fault, _)| (fault.facts(), fault.beyond(size)));
-        let exact = self.placed_exactly().map(|(_, fault, _)| (fault.facts(), fault.beyond(size)));
+    /// What a node of this name and size cannot do for the faults that may take it: the kind, the ability that carries the size, and a
+    /// sentence. A fault of which it can do some choices is left to its agent.
+    pub fn beyond(&self, node: &str, size: &NodeSize) -> Vec<(&'static FaultFacts, &'static str, String)> {
+        let options = self.all_faults().filter(|(fault, _)| fault.aims().iter().any(|aim| aim.may_take(node)));
+        let options = options.map(|(fault, _)| (fault.facts(), fault.beyond(size)));
+        let exact = self.placed_exactly().filter(|(_, fault, _)| fault.may_take(node));
+        let exact = exact.map(|(_, fault, _)| (fault.facts(), fault.beyond(size)));
         let all = options.chain(exact);
         all.flat_map(|(facts, all)| all.into_iter().map(move |(need, why)| (facts, need, why))).collect()
     }

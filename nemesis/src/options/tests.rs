@@ -155,12 +155,17 @@ fn values_that_stand_exactly_are_checked_as_those_of_options() {
 #[test]
 fn a_fault_says_what_is_beyond_a_node() {
     let options: NemesisOptions = serde_json::from_value(json!({"faults": [
-        {"cpu": {"burn": [2, 100]}}, {"memory": {"limit": ["1MB", "64GB"], "headroom": "64GB"}}, {"kill": {}}
+        {"cpu": {"burn": [90, 100]}}, {"memory": {"limit": "64GB", "nodes": ["n1", "n2"]}},
+        {"cpu": {"burn": [2, 100]}}, {"memory": {"limit": ["1MB", "64GB"], "oom": true}}, {"kill": {}}
     ]}))
     .expect("read");
     let size = NodeSize { cpus: Some(2), memory_bytes: Some(8 << 30) };
-    let beyond = options.beyond(&size).into_iter().map(|(facts, need, _)| (facts.name, need));
-    let memory = ("memory", "memory-bytes");
-    assert_eq!(beyond.collect::<Vec<_>>(), [("cpu", "cpus"), memory, memory]);
-    assert!(options.beyond(&NodeSize { cpus: Some(64), memory_bytes: Some(1 << 50) }).is_empty());
+    let beyond = |node: &str| {
+        let beyond = options.beyond(node, &size).into_iter().map(|(facts, need, _)| (facts.name, need));
+        beyond.collect::<Vec<_>>()
+    };
+    let (cpu, memory) = (("cpu", "cpus"), ("memory", "memory-bytes"));
+    assert_eq!(beyond("n1"), [cpu, cpu, memory]);
+    assert_eq!(beyond("n3"), [cpu, cpu], "no fault of memory takes it");
+    assert!(options.beyond("n1", &NodeSize { cpus: Some(64), memory_bytes: Some(1 << 50) }).is_empty());
 }

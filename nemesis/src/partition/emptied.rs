@@ -8,7 +8,7 @@ use dsfuzz_rng::Rng;
 
 /// How a cut can be left without a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Emptied {
+pub(crate) enum EmptySide {
     /// Whichever nodes lead, at least with some of its draws.
     Always(String),
     /// Only while certain nodes lead.
@@ -20,13 +20,13 @@ const DRAWS: u64 = 40;
 
 impl PartitionOptions {
     /// How its cut can be left without a node on nodes of these names.
-    pub(crate) fn emptied(&self, names: &[String]) -> Option<Emptied> {
+    pub(crate) fn emptied(&self, names: &[String]) -> Option<EmptySide> {
         self.cut.as_ref()?.emptied(names)
     }
 }
 
 impl Cut {
-    fn emptied(&self, names: &[String]) -> Option<Emptied> {
+    fn emptied(&self, names: &[String]) -> Option<EmptySide> {
         let aims = self.aims();
         // Only the run knows them.
         if aims.iter().any(|aim| matches!(aim, Aim::Learners | Aim::SameAs(_) | Aim::First(_))) {
@@ -34,7 +34,10 @@ impl Cut {
         }
         let mut views = Losses::on(names).views(aims.iter().any(Aim::needs_leader));
         if aims.contains(&Aim::Voters) && names.len() > 1 {
-            let with_learner: Vec<ClusterView> = views.iter().map(|view| one_learns(view, names)).collect();
+            let with_learner: Vec<ClusterView> = names
+                .iter()
+                .flat_map(|learner| views.iter().map(move |view| one_learns(view, names, learner)))
+                .collect();
             views.extend(with_learner);
         }
         let drawn = aims.iter().any(Aim::is_drawn);
@@ -54,19 +57,19 @@ impl Cut {
         let depends = if aims.iter().any(Aim::needs_leader) { "node leads" } else { "members vote" };
         let advice = "name nodes that are on no other side, or write `others`";
         Some(match always {
-            0 => Emptied::WithRoles(format!(
-                "cut: {why}, depending on which {depends}: the fault is `missed` then; {advice}"
+            0 => EmptySide::WithRoles(format!(
+                "cut: {why}, depending on which {depends}: the fault does not come then; {advice}"
             )),
-            _ if drawn => Emptied::Always(format!("cut: {why}, at least with some of its draws: {advice}")),
-            _ => Emptied::Always(format!("cut: {why}, whichever node leads: {advice}")),
+            _ if drawn => EmptySide::Always(format!("cut: {why}, at least with some of its draws: {advice}")),
+            _ => EmptySide::Always(format!("cut: {why}, whichever node leads: {advice}")),
         })
     }
 }
 
-/// The view in which the last node does not vote.
-fn one_learns(view: &ClusterView, names: &[String]) -> ClusterView {
-    let (voters, learners) = names.split_at(names.len() - 1);
-    let members = Some(Members { voters: voters.to_vec(), learners: learners.to_vec() });
+/// The view in which this node does not vote.
+fn one_learns(view: &ClusterView, names: &[String], learner: &String) -> ClusterView {
+    let (learners, voters) = names.iter().cloned().partition(|name| name == learner);
+    let members = Some(Members { voters, learners });
     ClusterView { members, ..view.clone() }
 }
 
@@ -92,7 +95,7 @@ mod tests {
             json!({"from": "one", "to": "n1"}),
         ] {
             assert!(
-                matches!(emptied(always.clone()), Some(Emptied::Always(_))),
+                matches!(emptied(always.clone()), Some(EmptySide::Always(_))),
                 "{always}: {:?}",
                 emptied(always.clone())
             );
@@ -102,9 +105,10 @@ mod tests {
             json!(["ex-leader", ["n1", "n2"], "leader"]),
             json!({"from": "leader", "to": "n1"}),
             json!(["voters", "others"]),
+            json!(["voters", "n1"]),
         ] {
             let said = emptied(with_roles.clone());
-            assert!(matches!(said, Some(Emptied::WithRoles(_))), "{with_roles}: {said:?}");
+            assert!(matches!(said, Some(EmptySide::WithRoles(_))), "{with_roles}: {said:?}");
         }
         for never in [
             json!(["leader", "others"]),

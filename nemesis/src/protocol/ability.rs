@@ -90,7 +90,9 @@ impl NodeSize {
     /// The size that an agent reports.
     pub fn of(abilities: &[Ability]) -> NodeSize {
         let number = |name: &str| abilities.iter().find(|ability| ability.name == name)?.detail.parse().ok();
-        NodeSize { cpus: number(CPUS), memory_bytes: number(MEMORY_BYTES) }
+        // A soft limit is of virtual memory, which may be more than the node has.
+        let soft = abilities.iter().any(|ability| ability.name == MEMORY_MAX && !ability.able);
+        NodeSize { cpus: number(CPUS), memory_bytes: number(MEMORY_BYTES).filter(|_| !soft) }
     }
 
     /// The reason why so few CPUs cannot have this number of busy processes.

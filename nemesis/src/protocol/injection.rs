@@ -217,6 +217,9 @@ pub enum OwnProcesses {
 }
 
 impl OwnCommands {
+    /// The most bytes of their JSON: with what stands beside them they fit into one slot of an agent's undo journal.
+    pub const JSON_BYTES_MAX: usize = 15 << 10;
+
     /// How long these commands may take together.
     pub fn may_take(commands: &[&Command]) -> Duration {
         Duration::from_millis(commands.iter().map(|command| command.deadline_ms).sum())

@@ -3,7 +3,7 @@ use super::{Begin, ScheduledFault, ScheduledKind, Trigger, TriggerStep};
 use crate::aim::{BoundRole, SameAs, aim_words, unknown_node};
 use crate::mistake::{FaultMistake, PlacedFault};
 use crate::options::{FaultOptions, NemesisOptions};
-use crate::partition::Emptied;
+use crate::partition::EmptySide;
 use dsfuzz_span::Span;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,7 +22,7 @@ impl NemesisOptions {
             }
             let aims = options.aims().into_iter().filter_map(|aim| aim.mistake(nodes.len()));
             mistakes.extend(aims.map(|sentence| place.mistake(sentence)));
-            if let Some(Emptied::Always(sentence)) = emptied(options, nodes) {
+            if let Some(EmptySide::Always(sentence)) = emptied(options, nodes) {
                 mistakes.push(place.mistake(sentence));
             }
             if self.schedule.is_empty() {
@@ -39,8 +39,8 @@ impl NemesisOptions {
     /// What may keep faults from the nodes that they are aimed at, on nodes of these names, one sentence each with its place.
     pub fn aim_warnings(&self, nodes: &[String]) -> Vec<String> {
         let warning = |PlacedFault { place, options, .. }: PlacedFault<'_>| match emptied(options, nodes)? {
-            Emptied::WithRoles(sentence) => Some(format!("`{place}`: {}", place.mistake(sentence).message)),
-            Emptied::Always(_) => None,
+            EmptySide::WithRoles(sentence) => Some(format!("`{place}`: {}", place.mistake(sentence).message)),
+            EmptySide::Always(_) => None,
         };
         self.placed().filter_map(warning).collect()
     }
@@ -118,7 +118,7 @@ impl NemesisOptions {
 }
 
 /// How the cut of a partition can be left without a node. What names no node, and sides that meet, are mistakes of their own.
-fn emptied(options: &FaultOptions, nodes: &[String]) -> Option<Emptied> {
+fn emptied(options: &FaultOptions, nodes: &[String]) -> Option<EmptySide> {
     let FaultOptions::Partition(partition) = options else { return None };
     let known = options.named_nodes().iter().all(|name| nodes.contains(name));
     (known && options.draws(nodes.len()).is_ok()).then(|| partition.emptied(nodes)).flatten()

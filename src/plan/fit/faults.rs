@@ -28,8 +28,10 @@ pub(super) fn mistakes(plan: &Plan, nemesis: &NemesisOptions, target: &Target, n
     }
     let whole = own.is_empty();
     mistakes.extend(own);
-    mistakes.extend(too_many_at_once(nemesis, target, nodes));
-    mistakes.extend(too_many_calls(plan, nemesis, target, nodes));
+    if !nodes.is_empty() {
+        mistakes.extend(too_many_at_once(nemesis, target, nodes));
+        mistakes.extend(too_many_calls(plan, nemesis, target, nodes));
+    }
     let mut mistakes: Vec<FitMistake> = mistakes.into_iter().map(FitMistake::from).collect();
     if whole && !nodes.is_empty() {
         mistakes.extend(wrong_text(plan, nemesis, target, nodes));
@@ -146,4 +148,30 @@ pub(super) fn warnings(plan: &Plan, nemesis: &NemesisOptions, target: &Target, n
     let drawing = nemesis.drawing_warnings(quiet_from(plan, nemesis, target)).into_iter();
     let drawing = drawing.map(|(key, sentence)| format!("`nemesis.{key}`: {sentence}"));
     short.chain(silent).chain(nemesis.aim_warnings(nodes)).chain(drawing).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_that_do_not_fit_into_the_undo_journal_are_refused() {
+        let refused = |bytes: usize| {
+            let begin = "x".repeat(bytes);
+            let text = format!(
+                "name: p\ncluster: {{lab: 3}}\ntarget: etcd\nworkload: register\n\
+                 nemesis: {{faults: [{{own: {{name: x, begin: {begin}, prove: a, heal: a, healed: a}}}}]}}\n"
+            );
+            let plan = Plan::from_yaml_str(&text).expect("a plan");
+            let nemesis = plan.nemesis.clone().expect("faults");
+            let own: Vec<OwnOptions> = nemesis.placed_own().into_iter().map(|(_, own)| own).collect();
+            let target = crate::targets::load("etcd", std::path::Path::new("/"), &std::collections::BTreeMap::new());
+            let target = target.expect("etcd").defining(&own);
+            let nodes: Vec<String> = (1..=3).map(|number| format!("n{number}")).collect();
+            wrong_text(&plan, &nemesis, &target, &nodes).map(|mistake| format!("{mistake:?}"))
+        };
+        assert_eq!(refused(8 << 10), None);
+        let why = refused(16 << 10).expect("more than a slot of the journal");
+        assert!(why.contains("begin: the commands of the fault have ") && why.contains("put it into a file"), "{why}");
+    }
 }

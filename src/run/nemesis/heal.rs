@@ -158,6 +158,31 @@ impl Executor {
         }
     }
 
+    /// Undoes once more what was not proven to be healed. What is gone by now says nothing about later faults, and its nodes are back.
+    pub(super) async fn heal_the_unhealed(&self) {
+        for (id, held) in self.in_force.unhealed() {
+            let fault = &held.fault;
+            let asks: BTreeMap<String, Request> =
+                fault.injections.iter().map(|(node, _)| (node.clone(), Request::Undo { fault: id })).collect();
+            let undone = everywhere(&self.remotes, asks.into_iter().collect(), self.limits.look).await;
+            let gone = |answer: &Result<Response, _>| matches!(answer, Ok(Response::Proof(proof)) if proof.holds);
+            if undone.iter().all(|(_, answer)| gone(answer)) && self.is_heard_again(id, fault, &held.open).await {
+                self.in_force.is_gone(id);
+                self.kept_quorum.give_back(id);
+            }
+        }
+    }
+
+    /// Whether one look hears the links of an undone fault.
+    async fn is_heard_again(&self, id: u64, fault: &ResolvedFault, open: &OpenPaths) -> bool {
+        let own = self.own_links(id, &fault.verification.links(), open);
+        let heard = own.is_empty() || self.open_paths(&own, self.limits.look).await.1.is_empty();
+        match &fault.verification {
+            Verification::Packets { effect, .. } if heard => self.still_disturbed(id, effect, open).await.is_empty(),
+            _ => heard,
+        }
+    }
+
     async fn disturbed_after_heal(&self, id: u64, effect: &PacketEffect, open: &OpenPaths) -> Vec<String> {
         let end = Instant::now() + self.limits.heal_proof;
         loop {

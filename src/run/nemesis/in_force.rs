@@ -104,7 +104,7 @@ pub(super) struct InForce(Mutex<InForceState>);
 struct InForceState {
     faults: BTreeMap<u64, Held>,
     /// Faults whose heal was not verified. Their effects may still be there.
-    unhealed: Vec<Held>,
+    unhealed: BTreeMap<u64, Held>,
     changes: u64,
 }
 
@@ -136,7 +136,7 @@ impl InForce {
         let state = self.state();
         let Some(own) = state.faults.get(&id) else { return Vec::new() };
         let earlier = state.faults.values().filter(|held| held.since < own.since && held.healing == healing);
-        let earlier: Vec<&Held> = earlier.chain(state.unhealed.iter().filter(|_| !healing)).collect();
+        let earlier: Vec<&Held> = earlier.chain(state.unhealed.values().filter(|_| !healing)).collect();
         let mut sentences = Vec::new();
         for (node, injection) in &own.fault.injections {
             let covers =
@@ -183,7 +183,17 @@ impl InForce {
         let mut state = self.state();
         state.changes += 1;
         let left = state.faults.remove(&id);
-        state.unhealed.extend(left.filter(|_| !healed));
+        state.unhealed.extend(left.filter(|_| !healed).map(|held| (id, held)));
+    }
+
+    /// The faults whose heal was not verified.
+    pub(super) fn unhealed(&self) -> BTreeMap<u64, Held> {
+        self.state().unhealed.clone()
+    }
+
+    /// Nothing is left of a fault whose heal was not verified.
+    pub(super) fn is_gone(&self, id: u64) {
+        self.state().unhealed.remove(&id);
     }
 
     /// A number that grows with each fault that comes or goes.

@@ -27,7 +27,7 @@ impl Executor {
     ) -> Vec<(u64, String)> {
         let open = OpenPaths::default();
         let (mut late, mut taken, mut detail) = (Vec::new(), 0, Vec::new());
-        let mut longest = Duration::ZERO;
+        let mut last = Duration::ZERO;
         let mut untaken: Vec<String> = fault.injections.iter().map(|(node, _)| node.clone()).collect();
         let mut problems = before.problems;
         for (node, injection) in fault.injections.clone() {
@@ -40,10 +40,10 @@ impl Executor {
                 break;
             }
             // A custom fault ends with its `for`, so that a node which would take longer is not begun.
-            if is_custom(fault) && left < longest {
-                let (left, longest) = (left.as_millis(), longest.as_millis());
+            if is_custom(fault) && left < last {
+                let (left, last) = (left.as_millis(), last.as_millis());
                 problems.push(format!(
-                    "{left} ms were left for {}, and a node took {longest} ms, so make `for` longer",
+                    "{left} ms were left for {}, and a node took {last} ms, so make `for` longer",
                     untaken.join(", ")
                 ));
                 break;
@@ -81,7 +81,7 @@ impl Executor {
                 match self.await_ready(&node, left, stop).await {
                     Ok(()) => {
                         taken += 1;
-                        longest = longest.max(begun.elapsed());
+                        last = begun.elapsed();
                         detail.push(format!("{node}: ready again {} ms after its end began", millis(begun.elapsed())));
                     }
                     Err(why) => problems.push(format!("{node} is not ready again, so that the next node waits: {why}")),

@@ -3,7 +3,7 @@ use super::fault_log::FaultLog;
 use super::links::OpenPaths;
 use super::proof::LookBefore;
 use super::signals::Fired;
-use super::{Executor, FaultOutcome, InForceUntil, WaitEnd, stopped, wait};
+use super::{Executor, FaultOutcome, HEAL_AGAIN, InForceUntil, SLIP_NOTED, WaitEnd, stopped, wait};
 use dsfuzz_checkers::history::FaultStep;
 use dsfuzz_nemesis::facts::VerifiedBy;
 use dsfuzz_nemesis::schedule::{Trigger, TriggerStep};
@@ -36,7 +36,7 @@ struct Ready {
 const BUDGET_AGAIN: Duration = Duration::from_millis(250);
 
 /// A fault that is bound, with the nodes that lead and that vote.
-struct Bound {
+struct BoundView {
     fault: ResolvedFault,
     leaders: Vec<String>,
     voters: Vec<String>,
@@ -99,11 +99,12 @@ impl Executor {
             return outcome;
         }
         let decided = early.max(Instant::now());
+        self.heal_the_unhealed().await;
         // Too little time for a round of datagrams. The rules' counters show that packets came on every path.
         let short = fired.is_some() && planned.at.0 < ahead;
         let ready = match self.ready(planned, fired.as_ref(), short).await {
             Ok(ready) => ready,
-            Err(why) => return not_bound(&log, planned, outcome, why),
+            Err(why) => return not_begun(&log, planned, outcome, not_bound(planned, why)),
         };
         if wait(due, &mut stop).await == WaitEnd::Stopped {
             outcome.problems.push("stopped before it began".to_owned());
@@ -111,15 +112,13 @@ impl Executor {
         }
         let ready = match self.still_bound(planned, fired.as_ref(), ready, short).await {
             Ok(ready) => ready,
-            Err(why) => return not_bound(&log, planned, outcome, why),
+            Err(why) => return not_begun(&log, planned, outcome, not_bound(planned, why)),
         };
-        let ready = match timetable.keeps_quorum {
-            true => self.within_budget(planned, ready, quiet_from, &mut stop).await,
-            false => Ok(ready),
-        };
-        let ready = match ready {
+        let latest = quiet_from.checked_sub(planned.lasts.0).unwrap_or(due).max(due + SLIP_NOTED);
+        let keeps = timetable.keeps_quorum;
+        let ready = match self.await_turn(planned, fired.as_ref(), (ready, latest, keeps), &mut stop).await {
             Ok(ready) => ready,
-            Err(why) => return not_bound(&log, planned, outcome, why),
+            Err(why) => return not_begun(&log, planned, outcome, why),
         };
         let Ready { fault, open, before, .. } = ready;
         let log = log.resolved(&fault);
@@ -134,21 +133,53 @@ impl Executor {
         outcome
     }
 
-    /// Waits until the fault leaves a quorum beside those that are in force or not proven to be healed. An error: no time is left.
-    async fn within_budget(
+    /// Waits until no fault is being healed beside which an agent would refuse this one, and until it leaves a quorum beside those that are
+    /// in force or not proven to be healed. What has waited is bound again. An error: no time is left.
+    async fn await_turn(
         &self,
         planned: &PlannedFault,
-        mut ready: Ready,
-        quiet_from: Instant,
+        fired: Option<&Fired>,
+        (mut ready, latest, keeps_quorum): (Ready, Instant, bool),
         stop: &mut watch::Receiver<bool>,
     ) -> Result<Ready, String> {
+        let (mut waited, mut unbound) = (false, None);
         loop {
-            let Err(why) = self.kept_quorum.take(planned.id, &ready.fault, &ready.voters) else { return Ok(ready) };
-            let again = Instant::now() + BUDGET_AGAIN;
-            if again + planned.lasts.0 > quiet_from || wait(again, stop).await == WaitEnd::Stopped {
+            let (why, pause) = if let Some(why) = unbound.take() {
+                (not_bound(planned, why), BUDGET_AGAIN)
+            } else if self.in_force.is_excluded_by_healing(&ready.fault) {
+                self.await_excluding_heals(&ready.fault, latest, stop).await;
+                ("no time was left: an earlier fault was still being healed".to_owned(), HEAL_AGAIN)
+            } else if let (true, Err(why)) = (keeps_quorum, self.kept_quorum.take(planned, &ready.fault, &ready.voters))
+            {
+                (why, BUDGET_AGAIN)
+            } else {
+                break;
+            };
+            let again = Instant::now() + pause;
+            if again > latest {
                 return Err(why);
             }
-            ready = self.ready(planned, None, false).await?;
+            if wait(again, stop).await == WaitEnd::Stopped {
+                return Err("stopped before it began".to_owned());
+            }
+            waited = true;
+            self.heal_the_unhealed().await;
+            match self.bind(planned, fired, false).await {
+                Ok(BoundView { fault, leaders, voters }) => ready = Ready { fault, leaders, voters, ..ready },
+                Err(why) => unbound = Some(why),
+            }
+        }
+        if waited {
+            (ready.open, ready.before) = self.look_before(planned.id, &ready.fault).await;
+        }
+        Ok(ready)
+    }
+
+    async fn await_excluding_heals(&self, fault: &ResolvedFault, end: Instant, stop: &mut watch::Receiver<bool>) {
+        while self.in_force.is_excluded_by_healing(fault) && Instant::now() < end {
+            if wait(Instant::now() + HEAL_AGAIN, stop).await == WaitEnd::Stopped {
+                return;
+            }
         }
     }
 
@@ -157,7 +188,7 @@ impl Executor {
     async fn ready(&self, planned: &PlannedFault, fired: Option<&Fired>, short: bool) -> Result<Ready, String> {
         let baseline = short.then(|| self.baseline.lock().unwrap_or_else(PoisonError::into_inner).clone());
         let baseline = baseline.filter(|open| !open.paths.is_empty());
-        let Bound { fault, leaders, voters } = self.bind(planned, fired, baseline.is_some()).await?;
+        let BoundView { fault, leaders, voters } = self.bind(planned, fired, baseline.is_some()).await?;
         let (open, before) = match (baseline, &fault.verification) {
             (Some(open), Verification::Links { .. }) => (open, LookBefore::default()),
             _ => self.look_before(planned.id, &fault).await,
@@ -182,7 +213,7 @@ impl Executor {
 
     /// Binds with what is known now; only if that is not enough, waits for an election. A drawn fault that needs a leader waits for one
     /// first, as it does alone: another node may stand in for the leader.
-    async fn bind(&self, planned: &PlannedFault, fired: Option<&Fired>, short: bool) -> Result<Bound, String> {
+    async fn bind(&self, planned: &PlannedFault, fired: Option<&Fired>, short: bool) -> Result<BoundView, String> {
         let mut refused = String::new();
         let drawn = [planned.needs_leader()];
         let waits: &[bool] = if is_drawn(planned) { &drawn } else { &[false, true] };
@@ -211,7 +242,7 @@ impl Executor {
             };
             self.bound.lock().unwrap_or_else(PoisonError::into_inner).insert(planned.name(), bound);
             let voters = super::budget::voters(&view);
-            return Ok(Bound { fault, leaders: view.leaders, voters });
+            return Ok(BoundView { fault, leaders: view.leaders, voters });
         }
         Err(refused)
     }
@@ -294,12 +325,14 @@ fn is_drawn(planned: &PlannedFault) -> bool {
     planned.entry.is_none()
 }
 
-/// The end of a fault whose nodes are not known: of a schedule `missed`, of drawn faults `unproven`.
-fn not_bound(log: &FaultLog<'_>, planned: &PlannedFault, mut outcome: FaultOutcome, why: String) -> FaultOutcome {
-    let (step, why) = match is_drawn(planned) {
-        true => (FaultStep::Unproven, super::not_resolved(&why)),
-        false => (FaultStep::Missed, why),
-    };
+/// The reason of a fault whose nodes are not known.
+fn not_bound(planned: &PlannedFault, why: String) -> String {
+    if is_drawn(planned) { super::not_resolved(&why) } else { why }
+}
+
+/// The end of a fault that never begins: of a schedule `missed`, of drawn faults `unproven`.
+fn not_begun(log: &FaultLog<'_>, planned: &PlannedFault, mut outcome: FaultOutcome, why: String) -> FaultOutcome {
+    let step = if is_drawn(planned) { FaultStep::Unproven } else { FaultStep::Missed };
     log.record(step, vec![why.clone()]);
     outcome.problems.push(why);
     outcome

@@ -16,6 +16,8 @@ use std::time::Duration;
 const BETWEEN: Duration = Duration::from_millis(50);
 /// How long processes may take to get their limits back.
 const LIFTING: Duration = Duration::from_secs(3);
+/// With this number of further open files or fewer, a limit is felt however little it takes.
+const FEW_FREE: u64 = 256;
 const MAX: &str = "memory.max";
 
 /// Limits a resource of these services.
@@ -93,33 +95,29 @@ impl Limit<'_> {
         }
     }
 
-    /// The reason why nothing feels this limit of memory.
+    /// The reason why nothing feels this limit of memory. A soft limit is of virtual memory, which may be more than the node has.
     fn unfelt_memory(&self) -> Option<String> {
-        let bytes = match self.limit {
-            ResourceLimit::Memory(bytes) | ResourceLimit::MemoryHeadroom(bytes) => bytes,
-            ResourceLimit::Descriptors(_) | ResourceLimit::SpareDescriptors(_) => return None,
-        };
-        let size = abilities::size();
-        size.too_roomy(bytes).or_else(|| self.groups.iter().find_map(|group| size.too_roomy(group.limit)))
+        self.groups.iter().find_map(|group| abilities::size().too_roomy(group.limit))
     }
 
-    /// The reason why nothing feels this limit of open files: no process of the service loses half of those that it can still open.
+    /// The reason why nothing feels this limit of open files: many stay free for each process of the service, and it takes a tenth of them
+    /// or fewer.
     fn unfelt_files(&self, name: &str) -> Option<String> {
-        if self.limit.is_of_memory() {
-            return None;
-        }
+        let ResourceLimit::Descriptors(_) = self.limit else { return None };
         let counts = self.of(name).filter_map(|process| {
             let open = process::open_files(process.pid)?.len() as u64;
             Some((open, process.before.saturating_sub(open), process.before.saturating_sub(process.limit)))
         });
         let counts: Vec<(u64, u64, u64)> = counts.collect();
         let (open, free, _) = *counts.first()?;
-        let felt = counts.iter().any(|(_, free, taken)| taken.saturating_mul(2) >= *free);
+        let felt = counts.iter().any(|(_, free, taken)| {
+            *taken > 0 && (taken.saturating_mul(10) > *free || free.saturating_sub(*taken) <= FEW_FREE)
+        });
         (!felt).then(|| {
             format!(
-                "service {name}: a process with {open} open files can open {free} more, and nothing feels a limit that takes fewer \
-                 than half of them: name at most {}, or `spare`",
-                open + free / 2
+                "service {name}: a process with {open} open files can open {free} more, and nothing feels a limit that takes a \
+                 tenth of them or fewer: name at most {}, or `spare`",
+                open + (free - free / 10).saturating_sub(1)
             )
         })
     }

@@ -100,6 +100,9 @@ impl Injector {
             if injector.ending || injector.healing {
                 return Err(ending());
             }
+            if injector.undo_asked.contains(&fault) {
+                return Err(format!("fault {fault}: its undo was asked for before it began"));
+            }
             // Another of this name may have begun meanwhile.
             if let Some(reason) = own.in_force_in(&injector.journal.live()) {
                 return Err(reason);

@@ -421,3 +421,53 @@ async fn a_drawn_fault_waits_until_it_leaves_a_quorum() {
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_late_heal_leaves_the_evidence_of_later_faults() {
+    for fault in [
+        json!({"kill": {"nodes": "n1"}}),
+        json!({"pause": {"nodes": "n1"}}),
+        json!({"partition": {"cut": ["n1", "others"]}}),
+    ] {
+        let entry = |id: &str, at: &str| {
+            let mut entry = json!({"id": id, "at": at, "for": "3s"});
+            entry.as_object_mut().expect("a map").extend(fault.as_object().expect("a map").clone());
+            entry
+        };
+        let stage = Stage::of(3, Some("n3"));
+        stage.cluster.change("n1", |node| node.wrong.undos_lost = 1000);
+        let meanwhile = async {
+            tokio::time::sleep(Duration::from_secs(26)).await;
+            stage.cluster.change("n1", |node| node.wrong.undos_lost = 0);
+        };
+        let faults = json!([entry("first", "2s"), entry("early", "21s"), entry("second", "33s")]);
+        let (outcomes, ()) = tokio::join!(stage.schedule(faults), meanwhile);
+        assert!(!outcomes[0].healed, "{fault}: {:?}", outcomes[0]);
+        assert!(!outcomes[1].proven, "{fault}: its effect is still there: {:?}", outcomes[1]);
+        assert!(outcomes[2].proven && outcomes[2].healed, "{fault}: {:?}", outcomes[2]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_heal_gives_a_drawn_fault_its_quorum_back() {
+    let stage = Stage::of(3, Some("n3"));
+    let mut table = stage.timetable(json!([{"kill": {"nodes": "n1"}}, {"pause": {"nodes": "n2"}}]));
+    (table.overlapping, table.keeps_quorum) = (true, true);
+    table.faults.retain(|fault| fault.at.0 < Duration::from_secs(60));
+    for fault in &mut table.faults {
+        let at = if fault.kind() == "kill" { 2 } else { 24 };
+        (fault.at, fault.lasts) = (dsfuzz_nemesis::Span::seconds(at), dsfuzz_nemesis::Span::seconds(3));
+    }
+    stage.cluster.change("n1", |node| node.wrong.undos_lost = 1000);
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_secs(28)).await;
+        stage.cluster.change("n1", |node| node.wrong.undos_lost = 0);
+    };
+    let run = stage.executor.run(&table, Instant::now(), stage.stop.subscribe());
+    let (outcomes, ()) = tokio::join!(run, meanwhile);
+    let of = |kind: &str| outcomes.iter().zip(&table.faults).find(|(_, fault)| fault.kind() == kind).expect("drawn").0;
+    assert!(!of("kill").healed, "{:?}", of("kill"));
+    assert!(of("pause").proven && of("pause").healed, "{:?}", of("pause"));
+    let slip_ms = of("pause").slip_ms.expect("it began");
+    assert!((3_900..5_000).contains(&slip_ms), "it waited {slip_ms} ms");
+}
