@@ -9,8 +9,8 @@
 mod builder;
 mod columns;
 mod error;
-mod fault;
 pub mod export;
+mod fault;
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 mod import;

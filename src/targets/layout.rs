@@ -517,23 +517,24 @@ impl Filler<'_> {
             healed: command("healed", &fault.healed)?,
             processes: fault.processes,
         };
-        self.fit_the_journal(&commands, (whose, shell)).map_err(|(key, error)| wrong(key, Some(error)))?;
-        Ok((fault.name.clone(), commands))
+        match self.too_long_for_journal(&commands, (whose, shell)) {
+            Some((key, error)) => Err(wrong(key, Some(error))),
+            None => Ok((fault.name.clone(), commands)),
+        }
     }
 
     /// The error of commands that are too long for the undo journal, with the key of the longest text.
-    fn fit_the_journal(
+    fn too_long_for_journal(
         &self,
         commands: &OwnCommands,
         (whose, shell): (&str, &str),
-    ) -> Result<(), (&'static str, TargetError)> {
-        let most = OwnCommands::JSON_BYTES_MAX;
-        let bytes = serde_json::to_vec(commands).map_or(0, |json| json.len());
+    ) -> Option<(&'static str, TargetError)> {
+        let (bytes, most) = (serde_json::to_vec(commands).map_or(0, |json| json.len()), OwnCommands::JSON_BYTES_MAX);
         if bytes <= most {
-            return Ok(());
+            return None;
         }
-        let OwnCommands { begin, prove, heal, healed, .. } = commands;
         let length = |command: &Command| command.argv.concat().len().saturating_sub(shell.len());
+        let OwnCommands { begin, prove, heal, healed, .. } = commands;
         let lengths = [("begin", begin), ("prove", prove), ("heal", heal), ("healed", healed)];
         let longest = lengths.map(|(key, command)| (length(command), key)).into_iter().max();
         let (length, key) = longest.filter(|(length, _)| *length >= shell.len()).unwrap_or((shell.len(), "shell"));
@@ -542,7 +543,7 @@ impl Filler<'_> {
             "the commands of the fault have {bytes} bytes together, and at most {most} fit into the undo journal of a node; this text \
              has {length}, so put it into a file"
         );
-        Err((key, self.wrong(&place, &message)))
+        Some((key, self.wrong(&place, &message)))
     }
 
     fn version(&self, argv: &recipe::Argv) -> Result<Command, TargetError> {

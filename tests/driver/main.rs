@@ -293,7 +293,8 @@ async fn a_client_that_only_fails_is_opened_anew_and_no_hot_loop() {
 #[tokio::test(start_paused = true)]
 async fn a_load_goes_on_after_its_time_until_a_time_that_changes() {
     // By the seconds of the load: the time until which it goes on. Then its end.
-    let cases: [(&[(u64, Option<u64>)], u64); 3] =
+    type Change = (u64, Option<u64>);
+    let cases: [(&[Change], u64); 3] =
         [(&[(1, Some(5)), (4, Some(8))], 8), (&[(1, Some(9)), (4, None)], 4), (&[(1, Some(2))], 3)];
     for (changes, end) in cases {
         let bench = Bench::new();

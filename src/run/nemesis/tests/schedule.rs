@@ -352,7 +352,7 @@ async fn stored(seed: u64, wrong: Wrong, leader: Option<&'static str>, stop_afte
     ]}))
     .expect("options");
     let mut table = timetable(seed, &options, shape(3, 1), Duration::from_secs(45));
-    table.overlapping = seed % 2 == 0;
+    table.overlapping = seed.is_multiple_of(2);
     let stop = async {
         tokio::time::sleep(stop_after).await;
         stage.stop.send_replace(true);
