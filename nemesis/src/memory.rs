@@ -44,14 +44,13 @@ pub struct MemoryOptions {
     pub headroom: Option<Choice<ByteSize>>,
     /// Kill the process with the most resident memory.
     // Stored plans may say `false` beside the others.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub oom: bool,
+    pub oom: Option<bool>,
 }
 
 impl Default for MemoryOptions {
     fn default() -> MemoryOptions {
         let nodes = Choice::one(MemoryFaultEffect::AIM);
-        MemoryOptions { nodes, lasts: None, process: None, limit: None, headroom: None, oom: false }
+        MemoryOptions { nodes, lasts: None, process: None, limit: None, headroom: None, oom: None }
     }
 }
 
@@ -97,10 +96,15 @@ impl ServiceOptions for MemoryOptions {
         self.lasts
     }
 
+    fn contradiction(&self) -> Option<String> {
+        let nothing = self.oom == Some(false) && self.limit.is_none() && self.headroom.is_none();
+        nothing.then(|| "oom: false leaves nothing to do: name `limit` or `headroom`, or leave `oom` out".to_owned())
+    }
+
     fn effects(self) -> Vec<MemoryFaultEffect> {
         let limits = self.limit.iter().flat_map(|limit| limit.items()).map(|size| MemoryEffect::Limit(*size));
         let rooms = self.headroom.iter().flat_map(|room| room.items()).map(|size| MemoryEffect::Headroom(*size));
-        let ooms = self.oom.then_some(MemoryEffect::Oom);
+        let ooms = self.oom.filter(|oom| *oom).map(|_| MemoryEffect::Oom);
         let effects = named_or_default(limits.chain(rooms).chain(ooms)).into_iter();
         effects.map(|memory| MemoryFaultEffect { process: self.process.clone(), memory }).collect()
     }
@@ -164,7 +168,7 @@ impl ServiceEffect for MemoryFaultEffect {
         match self.memory {
             MemoryEffect::Limit(size) => options.limit = Some(Choice::one(size)),
             MemoryEffect::Headroom(size) => options.headroom = Some(Choice::one(size)),
-            MemoryEffect::Oom => options.oom = true,
+            MemoryEffect::Oom => options.oom = Some(true),
         }
         FaultOptions::Memory(options)
     }
@@ -205,7 +209,13 @@ mod tests {
             assert!(serde_json::from_value::<MemoryOptions>(wrong.clone()).is_err(), "{wrong}");
         }
         for stored in [json!({"limit": "200MB", "oom": false}), json!({"headroom": 0, "oom": false})] {
-            assert!(!options(stored.clone()).oom, "{stored}");
+            let read = options(stored.clone());
+            assert!(
+                read.contradiction().is_none()
+                    && read.effects().iter().all(|effect| effect.memory != MemoryEffect::Oom),
+                "{stored}"
+            );
         }
+        assert!(options(json!({"oom": false})).contradiction().is_some());
     }
 }

@@ -79,6 +79,10 @@ pub(crate) trait ServiceOptions: Clone {
     fn lasts(&self) -> Option<Span>;
     /// What a fault does, or several to draw from; never empty.
     fn effects(self) -> Vec<Self::Effect>;
+    /// The mistake of options that contradict each other.
+    fn contradiction(&self) -> Option<String> {
+        None
+    }
 }
 
 impl<O: ServiceOptions> FaultDefinition for O {
@@ -99,7 +103,8 @@ impl<O: ServiceOptions> FaultDefinition for O {
     }
 
     fn mistakes(&self, lasts: Span) -> Vec<String> {
-        self.clone().effects().iter().flat_map(|effect| effect.mistakes(lasts)).collect()
+        let of_effects = self.clone().effects().into_iter().flat_map(|effect| effect.mistakes(lasts));
+        self.contradiction().into_iter().chain(of_effects).collect()
     }
 
     fn silences_all(&self) -> bool {

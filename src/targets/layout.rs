@@ -1,7 +1,6 @@
 //! [`Layout`]: a recipe filled in for the nodes of one cluster: the files, processes, steps and probes of each.
 //!
-//! `dsfuzz plan` shows it, [`super::deploy`] carries it out. Pure: a mistake in a text of the recipe shows here, before any
-//! node is touched.
+//! `dsfuzz plan` shows it, [`super::deploy`] carries it out. Pure: a mistake in a text shows here, before any node is touched.
 use super::error::TargetError;
 use super::probe::{Condition, Pick, Probe, Question};
 use super::recipe::{
@@ -533,17 +532,17 @@ impl Filler<'_> {
         if bytes <= most {
             return None;
         }
-        let length = |command: &Command| command.argv.concat().len().saturating_sub(shell.len());
         let OwnCommands { begin, prove, heal, healed, .. } = commands;
         let lengths = [("begin", begin), ("prove", prove), ("heal", heal), ("healed", healed)];
-        let longest = lengths.map(|(key, command)| (length(command), key)).into_iter().max();
+        let length = |command: &Command| command.argv.concat().len().saturating_sub(shell.len());
+        let longest = lengths.into_iter().map(|(key, command)| (length(command), key)).max();
         let (length, key) = longest.filter(|(length, _)| *length >= shell.len()).unwrap_or((shell.len(), "shell"));
-        let place = if key == "shell" { key.to_owned() } else { format!("{whose}{key}") };
+        let whose = if key == "shell" { "" } else { whose };
         let message = format!(
             "the commands of the fault have {bytes} bytes together, and at most {most} fit into the undo journal of a node; this text \
              has {length}, so put it into a file"
         );
-        Some((key, self.wrong(&place, &message)))
+        Some((key, self.wrong(&format!("{whose}{key}"), &message)))
     }
 
     fn version(&self, argv: &recipe::Argv) -> Result<Command, TargetError> {
