@@ -6,7 +6,7 @@
 //! called the node in the first half of the window for something that it mostly did outside of faults and of the recovery from them (a
 //! lock that is busy is refused rightly). Else the node is not judged after this heal. A node that acknowledged nothing before the fault
 //! recovers nothing; one that refuses all calls because another leads (`not-leader`, `read-only`) is well, if some node answers, also
-//! where another fault follows. Where requests move to another node after a failover, the option `scope: any-node` asks only that some
+//! where another fault follows; one whose files a fault damaged need not come back. Where requests move to another node after a failover, the option `scope: any-node` asks only that some
 //! node answers. Times are the control node's.
 //!
 //! Findings: `not-recovered`, and as evidence `not-healed` (a fault that was never verified to be gone) and `recovery-not-judged` (the
