@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The most nodes that a custom fault may take at the same time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum AtOnce {
+pub enum NodesAtOnce {
     /// One.
     One,
     /// All but one.
@@ -19,13 +19,13 @@ pub enum AtOnce {
     All,
 }
 
-impl AtOnce {
+impl NodesAtOnce {
     /// The number of nodes, of this many.
     pub fn most(self, nodes: usize) -> usize {
         match self {
-            AtOnce::One => 1,
-            AtOnce::AllButOne => nodes.saturating_sub(1),
-            AtOnce::All => nodes,
+            NodesAtOnce::One => 1,
+            NodesAtOnce::AllButOne => nodes.saturating_sub(1),
+            NodesAtOnce::All => nodes,
         }
     }
 }
@@ -52,7 +52,7 @@ pub struct OwnFault {
     pub healed: Argv,
     /// The most nodes that it may take at the same time. A plan that aims it at more is refused, unless the fault is rolling.
     #[serde(default)]
-    pub at_once: AtOnce,
+    pub at_once: NodesAtOnce,
     /// What becomes of the target's processes on the node.
     #[serde(default)]
     pub processes: OwnProcesses,
@@ -76,7 +76,7 @@ impl OwnFault {
             prove: argv(&own.prove)?,
             heal: argv(&own.heal)?,
             healed: argv(&own.healed)?,
-            at_once: AtOnce::All,
+            at_once: NodesAtOnce::All,
             processes: own.processes.unwrap_or_default(),
             user: own.user.clone().unwrap_or_default(),
             deadline: own.deadline.unwrap_or(DEADLINE_DEFAULT),
