@@ -82,15 +82,23 @@ impl Stage {
     /// Makes a stream of NATS that keeps one message of each subject, as a bucket does, and fills it.
     fn stream(&self, name: &str, replicas: u8) {
         let address = self.deployment.layout().nodes[0].node.address.to_string();
-        let ask = |subject: &str, body: &str| {
-            let mut stream = std::net::TcpStream::connect((&*address, 4222)).expect("connected");
+        let answer = |subject: &str, body: &str| {
+            let mut stream = std::net::TcpStream::connect((&*address, 4222)).ok()?;
+            stream.set_read_timeout(Some(ASK)).expect("a time-out");
             let asked =
                 format!("CONNECT {{\"verbose\":false}}\r\nSUB in 1\r\nPUB {subject} in {}\r\n{body}\r\n", body.len());
-            stream.write_all(asked.as_bytes()).expect("asked");
+            stream.write_all(asked.as_bytes()).ok()?;
             let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
-            lines.by_ref().find(|line| line.starts_with("MSG")).expect("an answer");
-            let answer = lines.next().unwrap_or_default();
-            assert!(!answer.contains("\"error\""), "{subject}: {answer}");
+            lines.by_ref().find(|line| line.starts_with("MSG"))?;
+            lines.next().filter(|answer| !answer.contains("\"error\""))
+        };
+        // Servers that elect a leader drop what they are asked; both requests may be asked again.
+        let ask = |subject: &str, body: &str| {
+            let end = Instant::now() + LONG;
+            while answer(subject, body).is_none() {
+                assert!(Instant::now() < end, "{subject}: no answer without an error within {LONG:?}");
+                std::thread::sleep(Duration::from_millis(100));
+            }
         };
         let config = json!({"name": name, "subjects": [format!("{name}.>")], "num_replicas": replicas, "max_msgs_per_subject": 1});
         ask(&format!("$JS.API.STREAM.CREATE.{name}"), &config.to_string());
