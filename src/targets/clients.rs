@@ -37,9 +37,29 @@ const BUILT_IN: &[BuiltInClient] = &[
     BuiltInClient { name: "zookeeper", objects: ZOOKEEPER, versions: true, clients_per_program: 1, inside: None },
     BuiltInClient { name: "nats", objects: NATS, versions: true, clients_per_program: 16, inside: None },
     BuiltInClient { name: "redis", objects: REDIS, versions: false, clients_per_program: 16, inside: None },
+    BuiltInClient { name: "specimen", objects: SPECIMEN, versions: true, clients_per_program: 16, inside: None },
     BuiltInClient { name: "tarantool", objects: TARANTOOL, versions: true, clients_per_program: 16, inside: None },
     BuiltInClient { name: "postgres", objects: SQL, versions: true, clients_per_program: 16, inside: None },
     BuiltInClient { name: "mysql", objects: SQL, versions: true, clients_per_program: 16, inside: None },
+];
+
+const SPECIMEN: &[&str] = &[
+    "register",
+    "set",
+    "rows",
+    "transactions",
+    "bank",
+    "crdt",
+    "queue",
+    "counter",
+    "ids",
+    "lock",
+    "lease",
+    "guarded",
+    "election",
+    "log",
+    "commit",
+    "saga",
 ];
 
 const AMQP: &[&str] = &["queue", "lock", "semaphore"];

@@ -155,8 +155,8 @@ impl Layout {
         let mut filled = Vec::with_capacity(nodes.len());
         for (position, node) in nodes.iter().enumerate() {
             let Some(mut seen) = variables(target, &names, position, &dir) else { break };
-            let folders = packages.iter().filter(|package| !package.pypi.is_empty());
-            seen.package = folders.map(|package| (package.pypi.clone(), package.folder())).collect();
+            let folders = packages.iter().filter(|package| package.is_brought());
+            seen.package = folders.map(|package| (package.title().to_owned(), package.folder())).collect();
             seen.env = Scope::new(&seen, target.origin()).map("env", &recipe.env)?;
             let scope = Scope::new(&seen, target.origin());
             let filler = Filler { scope, names: seen, recipe, target, position, dir: &dir };

@@ -60,6 +60,7 @@ const BUILT_IN: &[BuiltIn] = &[
     ("redis-sentinel", include_str!("recipes/redis-sentinel.yaml")),
     ("redis-cluster", include_str!("recipes/redis-cluster.yaml")),
     ("tarantool", include_str!("recipes/tarantool.yaml")),
+    ("specimen", include_str!("recipes/specimen.yaml")),
 ];
 
 /// The names of the built-in targets.
@@ -384,12 +385,18 @@ impl Target {
             };
             if wanted {
                 let provides = package.provides.iter().map(|path| fill("provides", path)).collect::<Result<_, _>>()?;
-                packages.push(recipe::Package {
+                let package = recipe::Package {
                     version: fill("version", &package.version)?,
                     archive: fill("archive", &package.archive)?,
                     provides,
                     ..package.clone()
-                });
+                };
+                let place = || format!("packages[{at}].program: ");
+                packages.push(package.of_program().map_err(|message| TargetError::Recipe {
+                    origin: self.origin.clone(),
+                    place: place(),
+                    message,
+                })?);
             }
         }
         Ok(packages)

@@ -168,11 +168,12 @@ impl Deployment {
     /// The missing packages of a registry that cannot be had, by name, with the reason. Those that can are on the control node
     /// afterwards; no node is touched.
     pub async fn unobtainable(&self, missing: &[MissingPackages]) -> BTreeMap<String, String> {
-        let lacks = |package: &&Package| missing.iter().any(|node| node.missing.contains(&package.pypi));
+        let lacks =
+            |package: &&Package| missing.iter().any(|node| node.missing.iter().any(|name| name == package.title()));
         let mut reasons = BTreeMap::new();
-        for package in self.layout.packages.iter().filter(|package| !package.pypi.is_empty()).filter(lacks) {
+        for package in self.layout.packages.iter().filter(|package| package.is_brought()).filter(lacks) {
             if let Err(error) = registry::fetch(package).await {
-                reasons.insert(package.pypi.clone(), error.to_string());
+                reasons.insert(package.title().to_owned(), error.to_string());
             }
         }
         reasons

@@ -22,7 +22,7 @@ pub(super) async fn missing(remote: &dyn Remote, packages: &[Package]) -> Result
         .iter()
         .map(|package| {
             let name = quoted(package.title());
-            let there = if !package.pypi.is_empty() {
+            let there = if package.is_brought() {
                 let folder = package.folder();
                 let each =
                     package.provides.iter().map(|path| format!("[ -x {} ]", quoted(&format!("{folder}/{path}"))));
@@ -69,7 +69,8 @@ pub(super) fn for_a_lab(packages: &[String]) -> String {
 /// Installs the missing packages.
 pub(super) async fn install(remote: &dyn Remote, packages: &[Package]) -> Result<(), TargetError> {
     let lacking = missing(remote, packages).await?;
-    for package in packages.iter().filter(|package| !package.pypi.is_empty() && lacking.contains(&package.pypi)) {
+    let brought = packages.iter().filter(|package| package.is_brought());
+    for package in brought.filter(|package| lacking.iter().any(|name| name == package.title())) {
         registry::bring(remote, package).await?;
     }
     let wanted = debian(packages, &lacking);

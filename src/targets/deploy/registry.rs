@@ -25,7 +25,11 @@ static DOWNLOADS: Mutex<()> = Mutex::const_new(());
 /// The folder of the unpacked package on the control node, or why there is none. No node is touched.
 pub(super) async fn fetch(package: &Package) -> Result<PathBuf, TargetError> {
     let _one = DOWNLOADS.lock().await;
-    download(&cache(), package, &[]).await.map_err(|message| named(package, message))
+    let brought = match package.program.is_empty() {
+        true => download(&cache(), package, &[]).await,
+        false => copy(&cache(), package),
+    };
+    brought.map_err(|message| named(package, message))
 }
 
 /// Brings a package to a node that lacks it.
@@ -53,7 +57,7 @@ pub(super) async fn bring(remote: &dyn Remote, package: &Package) -> Result<(), 
 }
 
 fn named(package: &Package, message: String) -> TargetError {
-    TargetError::Registry { package: format!("{} {}", package.pypi, package.version), message }
+    TargetError::Registry { package: format!("{} {}", package.title(), package.version), message }
 }
 
 /// The folder of unpacked packages on the control node.
@@ -69,7 +73,7 @@ fn cache() -> PathBuf {
 /// The folder of the unpacked package on the control node. It is downloaded if it is not there.
 async fn download(cache: &Path, package: &Package, arguments: &[&OsStr]) -> Result<PathBuf, String> {
     let (name, version) = (&package.pypi, &package.version);
-    let folder = cache.join(format!("{name}-{version}"));
+    let folder = cache.join(package.folder_name());
     if package.provides.iter().all(|path| folder.join(path).is_file()) {
         return Ok(folder);
     }
@@ -83,6 +87,23 @@ async fn download(cache: &Path, package: &Package, arguments: &[&OsStr]) -> Resu
     });
     let _ = std::fs::remove_dir_all(&work);
     made.map(|()| folder)
+}
+
+/// Copies a program that comes with dsfuzz into the folder of packages on the control node.
+fn copy(cache: &Path, package: &Package) -> Result<PathBuf, String> {
+    let folder = cache.join(package.folder_name());
+    let program = folder.join(&package.program);
+    if program.is_file() {
+        return Ok(folder);
+    }
+    let here = |error: std::io::Error| format!("{}: {error}", program.display());
+    let source = crate::folders::beside(&package.program).ok_or_else(|| format!("{} is gone", package.program))?;
+    std::fs::create_dir_all(&folder).map_err(here)?;
+    let fresh = folder.join(format!(".{}.{}", package.program, std::process::id()));
+    std::fs::copy(&source, &fresh).map_err(here)?;
+    std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o755)).map_err(here)?;
+    std::fs::rename(&fresh, &program).map_err(here)?;
+    Ok(folder)
 }
 
 async fn unpacked(work: &Path, package: &Package, arguments: &[&OsStr]) -> Result<PathBuf, String> {

