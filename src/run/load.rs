@@ -91,6 +91,7 @@ impl Load {
             now(recorder.clone()),
         );
         let every = deployment.role_pace().map_or(Duration::ZERO, |(every, _)| every);
+        let executor = executor.with_at_once(run.target.at_once(run.job.nodes.len()));
         let executor =
             executor.with_ready(ready(deployment)).with_limits(Limits { view: ELECTION + every, ..Limits::default() });
         let signals = Arc::new(RunSignals::new(&run.timetable, hosts, deployment, recorder));

@@ -27,7 +27,7 @@ pub use remotes::{FixedRemotes, Remotes};
 pub use signals::{Fired, NoSignals, Signals};
 
 use crate::cluster::RemoteError;
-use budget::KeptQuorum;
+use budget::NodeBudget;
 use dsfuzz_checkers::history::{FaultEvent, FaultProblem, FaultStep, Mark};
 use dsfuzz_nemesis::facts::VerifiedBy;
 use dsfuzz_nemesis::fault::Link;
@@ -131,7 +131,7 @@ pub struct Executor {
     /// The nodes by the plan and the recipe.
     nodes: Mutex<Vec<NodeView>>,
     in_force: InForce,
-    kept_quorum: KeptQuorum,
+    budget: NodeBudget,
     /// The faults of a schedule as they were bound, by id.
     bound: Mutex<BTreeMap<String, BoundFault>>,
     /// The paths that were open before the first fault of a schedule.
@@ -155,7 +155,7 @@ impl Executor {
             rounds: AtomicU64::new(0),
             nodes: Mutex::default(),
             in_force: InForce::default(),
-            kept_quorum: KeptQuorum::default(),
+            budget: NodeBudget::default(),
             bound: Mutex::default(),
             baseline: Mutex::default(),
             addresses: Mutex::default(),
@@ -172,6 +172,12 @@ impl Executor {
     /// With other limits.
     pub fn with_limits(mut self, limits: Limits) -> Executor {
         self.limits = limits;
+        self
+    }
+
+    /// With the most nodes that custom faults may take at the same time, by their names.
+    pub fn with_at_once(mut self, at_once: BTreeMap<String, usize>) -> Executor {
+        self.budget.at_once = at_once;
         self
     }
 
@@ -238,11 +244,20 @@ impl Executor {
                 return Vec::new();
             }
         };
+        if let Err(why) = self.budget.take(planned, &fault, None) {
+            log.record(FaultStep::Unproven, vec![why.clone()]);
+            outcome.problems.push(why);
+            return Vec::new();
+        }
         let log = log.resolved(&fault);
         log.bound(&schedule::measured(planned, &fault, (planned.at.0, planned.lasts.0), quiet_from - start));
         let (open, before) = self.look_before(planned.id, &fault).await;
         let times = InForceUntil { start, due, decided, quiet_from };
-        self.in_force(planned, log, (fault, open, before), times, stop, outcome).await
+        let late = self.in_force(planned, log, (fault, open, before), times, stop, outcome).await;
+        if outcome.healed {
+            self.budget.give_back(planned.id);
+        }
+        late
     }
 
     /// A resolved fault from its injections to its heal.

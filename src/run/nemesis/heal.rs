@@ -168,7 +168,7 @@ impl Executor {
             let gone = |answer: &Result<Response, _>| matches!(answer, Ok(Response::Proof(proof)) if proof.holds);
             if undone.iter().all(|(_, answer)| gone(answer)) && self.is_heard_again(id, fault, &held.open).await {
                 self.in_force.is_gone(id);
-                self.kept_quorum.give_back(id);
+                self.budget.give_back(id);
             }
         }
     }

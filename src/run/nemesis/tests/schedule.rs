@@ -471,3 +471,24 @@ async fn a_late_heal_gives_a_drawn_fault_its_quorum_back() {
     let slip_ms = of("pause").slip_ms.expect("it began");
     assert!((3_900..5_000).contains(&slip_ms), "it waited {slip_ms} ms");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_custom_fault_waits_until_those_of_its_name_are_healed() {
+    for (undos_lost, comes) in [(3, true), (1000, false)] {
+        let Stage { executor, cluster, events, stop } = Stage::of(3, None);
+        let executor = Arc::into_inner(executor).expect("not shared yet");
+        let executor = Arc::new(executor.with_at_once(BTreeMap::from([("mark".to_owned(), 1)])));
+        let stage = Stage { executor, cluster, events, stop };
+        stage.cluster.change("n1", |node| node.wrong.undos_lost = undos_lost);
+        let own = |id: &str, at: &str, node: &str| json!({"id": id, "at": at, "for": "3s", "own": {"name": "mark", "nodes": node}});
+        stage.schedule(json!([own("a", "2s", "n1"), own("b", "5s 10ms", "n2")])).await;
+        if comes {
+            assert_eq!(stage.steps_of("b"), WHOLE);
+            assert!(stage.at("b", Begun) >= stage.at("a", Healed), "{:?}", stage.life("b"));
+        } else {
+            assert_eq!(stage.steps_of("b"), [Planned, Missed]);
+            let why = "fault a is in force, or not healed, and mark takes at most 1 node at the same time";
+            assert!(stage.detail_of("b", Missed).starts_with(why), "{}", stage.detail_of("b", Missed));
+        }
+    }
+}
