@@ -31,7 +31,8 @@ pub use job::{Job, NODE_DIR};
 
 use crate::cluster::Node;
 use crate::error::LeftAtOnce;
-use crate::plan::{Plan, schedule};
+use crate::plan::Plan;
+use crate::plan::schedule::ScheduleFile;
 use crate::store::{self, RunDir, RunInfo, RunVerdict};
 use crate::targets::recipe::FinalReads;
 use crate::targets::{self, Convergence, Deployment, NotReady, Target};
@@ -391,7 +392,7 @@ impl Run {
         self.phases.info.timetable_slip_ms = faults.slip_ms;
         let mut as_measured = faults.schedule.clone();
         self.job.plan.nemesis.iter().for_each(|nemesis| nemesis.define(&mut as_measured));
-        let as_measured = schedule::measured(&as_measured, self.timetable.swarm.as_ref());
+        let as_measured = ScheduleFile::of(&self.job.plan, &self.timetable, &as_measured).to_yaml();
         if let Err(error) = std::fs::write(self.job.dir.schedule(), &*secrets::redact(&as_measured)) {
             self.progress.line(&format!("the faults could not be stored as a schedule: {error}"));
         }

@@ -32,7 +32,9 @@ use dsfuzz_checkers::history::{FaultEvent, FaultProblem, FaultStep, Mark};
 use dsfuzz_nemesis::facts::VerifiedBy;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::{Command, Injection, OwnCommands, Request, Response};
-use dsfuzz_nemesis::{BoundFault, ClusterView, NodeView, PlannedFault, ResolvedFault, Timetable, resolve, schedule};
+use dsfuzz_nemesis::{
+    BoundFault, ClusterView, NodeView, PlannedFault, ResolvedFault, ScheduledFault, Timetable, resolve, schedule,
+};
 use dsfuzz_workloads::BoxFuture;
 use fault_log::{FaultLog, FaultLogs};
 use in_force::InForce;
@@ -287,7 +289,8 @@ impl Executor {
             // Its duration is the most that it may take.
             let at = begun.saturating_duration_since(start);
             let lasts = planned.lasts.0.min(quiet_from.saturating_duration_since(begun)).max(SHORTEST);
-            outcome.measured = Some(schedule::measured(planned, &fault, (at, lasts), quiet_from - start));
+            let measured = schedule::measured(planned, &fault, (at, lasts), quiet_from - start);
+            outcome.measured = Some(asked_again(planned, measured, outcome));
             self.in_force.leave(id, outcome.healed);
             return late;
         }
@@ -309,7 +312,8 @@ impl Executor {
             self.prove_again(&log, (&fault, &open), outcome).await;
         }
         let at = begun.saturating_duration_since(start);
-        outcome.measured = Some(schedule::measured(planned, &fault, (at, lasts), quiet_from - start));
+        let measured = schedule::measured(planned, &fault, (at, lasts), quiet_from - start);
+        outcome.measured = Some(asked_again(planned, measured, outcome));
         self.note_self_heals(fault.injections.iter().map(|(node, _)| node.clone()).collect(), outcome).await;
         self.heal(&log, (&fault, &open), stop, outcome).await;
         self.in_force.leave(id, outcome.healed);
@@ -501,6 +505,13 @@ impl Executor {
         let kills = fault.injections.iter().any(|(_, injection)| injection.kills_all());
         (kills && self.runs_again(fault).await).then_some(FaultProblem::RunsAgain)
     }
+}
+
+/// The entry of a measured fault. A drawn fault that could not be proven is not asked for when the run is repeated: this run did not ask for it
+/// either.
+fn asked_again(planned: &PlannedFault, measured: ScheduledFault, outcome: &FaultOutcome) -> ScheduledFault {
+    let shown = planned.entry.is_some() || (outcome.proven && outcome.reproven);
+    ScheduledFault { evidence: measured.evidence && shown, ..measured }
 }
 
 /// The reason of a drawn fault whose nodes are not known.

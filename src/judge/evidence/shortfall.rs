@@ -138,7 +138,7 @@ pub(super) fn scheduled(history: &History, missing: &[&String], info: &RunInfo) 
     let more = if more == 0 { String::new() } else { format!("; and {more} more") };
     format!(
         "Not every fault of the schedule came, so the run does not show what the plan asks for: {}{more}. Change the trigger \
-         (`when`, `unless_by`), the time (`at`, `load.time`) or the aim of such a fault, or leave it out.",
+         (`when`, `unless_by`), the time (`at`, `load.time`) or the aim of such a fault, leave it out, or do not ask for it (`evidence: false`).",
         reasons.join("; ")
     )
 }
