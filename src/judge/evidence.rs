@@ -84,7 +84,7 @@ fn of_kind(
     rows.push(proven.or_missing(|| shortfall::proven(history, kind, met, (planned, min))));
     let doc = format!("{kind} faults whose heal was proven, of {} begun", numbers.begun);
     let healed = row(&format!("healed_{kind}"), &doc, numbers.healed as f64, numbers.begun as f64);
-    rows.push(healed.or_missing(|| shortfall::healed(history, kind, numbers.healed, numbers.begun)));
+    rows.push(healed.or_missing(|| shortfall::healed(history, kind, (numbers.healed, numbers.begun), &rules.cure)));
     if met.is_empty() {
         return;
     }

@@ -43,6 +43,8 @@ pub struct Rules {
     pub evidence: Option<EvidencePlan>,
     /// Kinds of fault in the plan, each once. Each must have landed.
     pub kinds: Vec<String>,
+    /// What undoes faults that the run may have left on the nodes.
+    pub cure: String,
     /// Ids of the faults of the plan's schedule that evidence asks for: each must have come. None: the plan's faults are drawn.
     pub scheduled: Option<Vec<String>>,
     /// The plan does not name the checker `crashes`, which judges every run all the same.
@@ -121,6 +123,7 @@ impl Rules {
             budget: plan.budget.clone(),
             evidence: Some(plan.evidence.clone()),
             kinds,
+            cure: plan.cluster.cure_of_left_faults(),
             scheduled,
             rate: plan.load.rate.map(|rate| rate.0),
             load: Some(load),

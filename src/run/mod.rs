@@ -112,7 +112,8 @@ pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receive
     tokio::select! {
         () = run.all() => run.finish(),
         signal = stop::left(&mut leave) => {
-            Err(LeftAtOnce { signal, dir: run.job.dir.path().display().to_string() }.into())
+            let cure = run.job.plan.cluster.cure_of_left_faults();
+            Err(LeftAtOnce { signal, dir: run.job.dir.path().display().to_string(), cure }.into())
         }
     }
 }
@@ -418,10 +419,13 @@ impl Run {
             hosts.gone().await;
         }
         recorder.phase(Phase::Recover);
-        let healed = hosts.vanished().is_none() && self.phases.run("heal", HEAL, load.heal_all()).await.is_some();
+        let healing = load.heal_all(self.halt.clone());
+        let longest = HEAL.max(load.longest_heal());
+        let healed = hosts.vanished().is_none() && self.phases.run("heal", longest, healing).await.is_some();
         if hosts.vanished().is_none() && !healed {
             let why = self.phases.last_problem();
-            self.phases.harness_failed(format!("faults may be left on the nodes (`dsfuzz heal` undoes them): {why}"));
+            let cure = self.job.plan.cluster.cure_of_left_faults();
+            self.phases.harness_failed(format!("faults may be left on the nodes ({cure}): {why}"));
         }
         if hosts.are_lost() || at_fault.is_some() {
             // Later reads would belong to another run, or fail as all others did.

@@ -56,6 +56,8 @@ pub type EventSink = Arc<dyn Fn(FaultEvent) -> Mark + Send + Sync>;
 pub type Views = Arc<dyn Fn(bool) -> BoxFuture<'static, ClusterView> + Send + Sync>;
 /// Waits until a node of the target is ready again, at most this long. An error says what it waits for.
 pub type AwaitReady = Arc<dyn Fn(&str, Duration) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// Called with a fault's id.
+pub type Retried = Arc<dyn Fn(u64) + Send + Sync>;
 /// Nanoseconds on the journal's clock.
 pub type Now = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -74,7 +76,7 @@ pub struct Limits {
     pub prove: Duration,
     /// One undo on a node.
     pub undo: Duration,
-    /// From the first undo to the last retry.
+    /// From the first undo to the begin of the last retry.
     pub heal: Duration,
     /// Until every link is heard again after a heal.
     pub heal_proof: Duration,
@@ -141,6 +143,8 @@ pub struct Executor {
     /// The further addresses of each node at that time.
     addresses: Mutex<BTreeMap<String, Vec<IpAddr>>>,
     signals: Arc<dyn Signals>,
+    /// Called with a fault whose undo is tried again and again, since a node said that it is not gone.
+    retried: Retried,
 }
 
 impl Executor {
@@ -162,12 +166,19 @@ impl Executor {
             baseline: Mutex::default(),
             addresses: Mutex::default(),
             signals: Arc::new(NoSignals),
+            retried: Arc::new(|_| ()),
         }
     }
 
     /// With signals for the triggers of a schedule.
     pub fn with_signals(mut self, signals: Arc<dyn Signals>) -> Executor {
         self.signals = signals;
+        self
+    }
+
+    /// With a listener for faults whose undo is tried again.
+    pub fn with_retried(mut self, retried: Retried) -> Executor {
+        self.retried = retried;
         self
     }
 
@@ -391,14 +402,14 @@ impl Executor {
         let mut limits = self.limits;
         for (_, injection) in &fault.injections {
             let Injection::Own { commands, .. } = injection else { continue };
-            let OwnCommands { begin, prove, heal, healed, .. } = &**commands;
+            let OwnCommands { begin, prove, healed, .. } = &**commands;
             // Each may take its deadline, and services may be stopped and started.
             let take = |steps: &[&Command]| OwnCommands::may_take(steps) + SERVICES;
             limits.inject = limits.inject.max(take(&[prove, healed, begin]));
             limits.look = limits.look.max(take(&[prove]));
             limits.prove = limits.prove.max(take(&[prove]));
-            limits.undo = limits.undo.max(take(&[heal, healed, healed]));
-            limits.heal = limits.heal.max(2 * limits.undo);
+            limits.undo = limits.undo.max(undo_takes(commands));
+            limits.heal = limits.heal.max(limits.undo);
         }
         limits
     }
@@ -528,6 +539,12 @@ fn is_custom(fault: &ResolvedFault) -> bool {
 fn grace(fault: &ResolvedFault) -> Duration {
     let graces = fault.injections.iter().map(|(_, injection)| injection.grace_ms());
     Duration::from_millis(graces.max().unwrap_or(0))
+}
+
+/// How long the undo of a custom fault may take: services may be stopped and started, and another look at it may run.
+fn undo_takes(commands: &OwnCommands) -> Duration {
+    let OwnCommands { heal, healed, .. } = commands;
+    OwnCommands::may_take(&[heal, healed, healed]) + SERVICES
 }
 
 /// The outcome of the injections of a fault.

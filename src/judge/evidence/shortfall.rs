@@ -243,7 +243,7 @@ pub(super) fn proven(history: &History, kind: &str, met: &[&EffectiveFault<'_>],
     )
 }
 
-pub(super) fn healed(history: &History, kind: &str, healed: u64, begun: u64) -> String {
+pub(super) fn healed(history: &History, kind: &str, (healed, begun): (u64, u64), cure: &str) -> String {
     let left = history.faults.iter().filter(|fault| fault.kind == kind && fault.begun.is_some() && !fault.gone());
     let left: Vec<String> = left
         .take(FAULTS_MAX)
@@ -254,9 +254,9 @@ pub(super) fn healed(history: &History, kind: &str, healed: u64, begun: u64) -> 
         })
         .collect();
     let left = if left.is_empty() { String::new() } else { format!("; {}", left.join("; ")) };
+    let cure = if cure.is_empty() { String::new() } else { format!(" ({cure})") };
     format!(
-        "{healed} of {begun} {kind} faults {} proven to be healed{left}. Nothing in the plan mends that: `dsfuzz heal PLAN` \
-         undoes what is left.",
+        "{healed} of {begun} {kind} faults {} proven to be healed{left}. Nothing in the plan mends that, and they may be left on the nodes{cure}.",
         is_or_are(healed)
     )
 }
