@@ -2,9 +2,9 @@
 //!
 //! A schedule is plan, record and repro in one form: a plan has it, `dsfuzz plan --as-schedule` prints the drawn faults in it, and
 //! each run stores its faults in it as they were measured.
-mod at_once;
 mod draw;
 mod mistakes;
+mod overlaps;
 mod trigger;
 mod wait;
 

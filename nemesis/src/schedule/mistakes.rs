@@ -45,6 +45,22 @@ impl NemesisOptions {
         self.placed().filter_map(warning).collect()
     }
 
+    /// Entries of the schedule whose `unless_by` changes nothing in a load that is quiet from this time on, one sentence each with its place.
+    pub fn unless_by_warnings(&self, quiet_from: Span) -> Vec<String> {
+        let warning = |(position, entry): (usize, &ScheduledFault)| {
+            let wait = entry.wait.map_or(Duration::ZERO, |wait| wait.from.0);
+            let last = Span(quiet_from.0.saturating_sub(entry.duration(self.lasts).0 + wait));
+            let by = entry.unless_by.filter(|by| *by > last)?;
+            Some(format!(
+                "`{}`: fault {}: unless_by: its trigger counts until {by} of the load, and comes too late for this fault from {last} on: it \
+                 changes nothing",
+                self.entry_place(position),
+                entry.id
+            ))
+        };
+        self.schedule.iter().enumerate().filter_map(warning).collect()
+    }
+
     /// The mistakes of the entries of the schedule on nodes of these names.
     fn entry_mistakes(&self, nodes: &[String]) -> Vec<FaultMistake> {
         let mut mistakes = Vec::new();

@@ -271,10 +271,17 @@ pub(super) fn ok_during(kind: &str, met: &[&&EffectiveFault<'_>], (had, min): (u
         "{} Ok during {kind} faults, which left a majority for longer than an election ({election}), and the plan asks for \
          {min} (`evidence.ok_during_fault_min`){}. Make these faults longer (`nemesis.for`) or the load stronger \
          (`load.rate`, `load.clients`); where this target rightly serves no call in such a fault, ask for none: \
-         `evidence: {{ok_during_fault_min: {{{kind}: 0}}}}`.",
+         `evidence: {{ok_during_fault_min: {{{}: 0}}}}`.",
         calls(had),
-        least.unwrap_or_default()
+        least.unwrap_or_default(),
+        as_key(kind)
     )
+}
+
+/// A kind as a key of YAML: `kill`, `"own: leave"`.
+fn as_key(kind: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+    if kind.chars().all(plain) { kind.to_owned() } else { format!("\"{kind}\"") }
 }
 
 /// `met`: faults that leave no majority, or end within an election.
@@ -299,8 +306,9 @@ pub(super) fn ok_around(kind: &str, met: &[&EffectiveFault<'_>], min: u64, elect
     format!(
         "No call was Ok {when} {}, and the plan asks for {min} before and {min} after each {kind} fault that leaves no \
          majority or is over within an election ({election}). Give the target {change}; or ask for none: `evidence: \
-         {{ok_during_fault_min: {{{kind}: 0}}}}`.",
-        named(least.fault)
+         {{ok_during_fault_min: {{{}: 0}}}}`.",
+        named(least.fault),
+        as_key(kind)
     )
 }
 

@@ -21,10 +21,15 @@ pub(super) fn mistakes(plan: &Plan, nemesis: &NemesisOptions, target: &Target, n
     }
     let roles: Vec<String> = target.ports().into_keys().collect();
     mistakes.extend(nemesis.role_mistakes(&roles));
+    if target.recipe().members.is_none() {
+        mistakes.extend(nemesis.member_mistakes());
+    }
     let has: Vec<&str> = target.recipes_faults().map(|fault| fault.name.as_str()).collect();
     let own = nemesis.own_mistakes(RecipeFaults { has: &has, lacks: &target.faults_left_out() });
     if own.is_empty() && !nodes.is_empty() {
-        mistakes.extend(nemesis.exact_mistakes(&whole_view(plan, target, nodes, processes)));
+        let view = whole_view(plan, target, nodes, processes);
+        mistakes.extend(nemesis.exact_mistakes(&view));
+        mistakes.extend(nemesis.excluded_mistakes(&view));
     }
     let whole = own.is_empty();
     mistakes.extend(own);
@@ -151,7 +156,8 @@ pub(super) fn warnings(plan: &Plan, nemesis: &NemesisOptions, target: &Target, n
     });
     let drawing = nemesis.drawing_warnings(quiet_from(plan, nemesis, target)).into_iter();
     let drawing = drawing.map(|(key, sentence)| format!("`nemesis.{key}`: {sentence}"));
-    short.chain(silent).chain(nemesis.aim_warnings(nodes)).chain(drawing).collect()
+    let unless_by = nemesis.unless_by_warnings(quiet_from(plan, nemesis, target));
+    short.chain(silent).chain(nemesis.aim_warnings(nodes)).chain(drawing).chain(unless_by).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
-//! Custom faults of a schedule that may be in force at the same time and would then take more nodes together than they can.
+//! Faults of a schedule that may be in force at the same time and do not fit beside each other: custom faults that would take more nodes
+//! together than they can, and faults beside which an agent refuses another one.
 use super::mistakes::waits;
-use super::{Begin, ScheduledFault, Trigger, TriggerStep};
+use super::{Begin, ScheduledFault, ScheduledKind, Trigger, TriggerStep};
+use crate::aim::Aim;
+use crate::fault::{ClusterView, ResolvedFault};
 use crate::mistake::FaultMistake;
 use crate::options::NemesisOptions;
+use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,6 +28,11 @@ impl MayLast {
     fn meets(&self, other: &MayLast) -> bool {
         let ends = |one: &MayLast| one.latest + one.lasts;
         self.root == other.root && self.earliest < ends(other) && other.earliest < ends(self)
+    }
+
+    /// Whether the other begins while this one is in force, whatever the draws.
+    fn certainly_holds(&self, other: &MayLast) -> bool {
+        self.root == other.root && self.latest <= other.earliest && other.latest < self.earliest + self.lasts
     }
 }
 
@@ -64,6 +73,55 @@ impl NemesisOptions {
     }
 }
 
+impl NemesisOptions {
+    /// The faults of the schedule that begin on a node on which an agent refuses them, since another one is in force there then. The view
+    /// has the commands of custom faults.
+    pub fn excluded_mistakes(&self, view: &ClusterView) -> Vec<FaultMistake> {
+        let schedule = &self.schedule;
+        // One that evidence does not ask for may be refused.
+        let asked = schedule.iter().enumerate().filter(|(_, entry)| entry.evidence);
+        let certain = asked.filter_map(|(position, entry)| {
+            let span = may_last(schedule, position, self.lasts, schedule.len());
+            Some((position, span, on_named_nodes(&entry.fault, view)?))
+        });
+        let certain: Vec<(usize, MayLast, ResolvedFault)> = certain.collect();
+        let mistake = |(position, span, fault): &(usize, MayLast, ResolvedFault)| {
+            let held = certain.iter().filter(|(other, its, _)| {
+                other != position && !schedule[*other].fault.may_end_early() && its.certainly_holds(span)
+            });
+            let refused = held.filter_map(|(other, _, earlier)| {
+                let on = |(node, injection)| {
+                    earlier.injections.iter().any(|(at, its)| at == node && its.excludes(injection))
+                };
+                let (node, _) =
+                    fault.injections.iter().map(|(node, injection)| (node, injection)).find(|pair| on(*pair))?;
+                Some((*other, node))
+            });
+            // Two that begin together refuse each other: the later entry of the plan is named.
+            let (other, node) = refused.min().filter(|(other, _)| {
+                other < position || !certain.iter().any(|(of, its, _)| of == other && span.certainly_holds(its))
+            })?;
+            let id = &schedule[other].id;
+            Some(self.entry_place(*position).mistake(format!(
+                "{node}: fault {id} is in force there then, and an agent refuses this one beside it: let it begin when that is healed (`when: \
+                 {{fault: {id}, step: healed}}`), or aim it at another node"
+            )))
+        };
+        certain.iter().filter_map(mistake).collect()
+    }
+}
+
+/// The injections of a fault that names its nodes; none if draws or roles decide about them, or if its draws are made.
+fn on_named_nodes(fault: &ScheduledKind, view: &ClusterView) -> Option<ResolvedFault> {
+    let options = fault.options()?;
+    let named = |aim: &Aim| matches!(aim, Aim::Node(_) | Aim::Nodes(_) | Aim::All);
+    if !options.aims().iter().all(named) {
+        return None;
+    }
+    let mut source = options.together().and_then(|all| all.draws(view.nodes.len())).ok()?;
+    source.draw(&mut Rng::new(0, "schedule", 0)).resolve(view).ok()
+}
+
 /// When the entry at this position may be in force, within this number of steps by faults.
 fn may_last(schedule: &[ScheduledFault], position: usize, otherwise: Span, steps: usize) -> MayLast {
     let entry = &schedule[position];
@@ -101,6 +159,38 @@ fn begins_after(schedule: &[ScheduledFault], position: usize, other: usize) -> b
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_fault_that_an_agent_would_refuse_beside_another_is_named() {
+        let said = |first: serde_json::Value, begin: serde_json::Value, second: serde_json::Value| -> Vec<String> {
+            let mut entries = [json!({"id": "a", "at": "5s", "for": "5s"}), json!({"id": "b", "for": "2s"})];
+            for (entry, more) in entries.iter_mut().zip([vec![&first], vec![&begin, &second]]) {
+                let more = more.into_iter().flat_map(|more| more.as_object().expect("a map").clone());
+                entry.as_object_mut().expect("a map").extend(more);
+            }
+            let options: NemesisOptions = serde_json::from_value(json!({ "schedule": entries })).expect("options");
+            let mistakes = options.excluded_mistakes(&ClusterView::of(3, &["n1"]));
+            mistakes.into_iter().map(|mistake| mistake.message).collect()
+        };
+        let memory = |limit: &str, nodes: &str| json!({"memory": {"limit": limit, "nodes": nodes}});
+        let refused = "fault b: memory: n1: fault a is in force there then, and an agent refuses this one beside it";
+        for (begin, second, words) in [
+            (json!({"at": "6s"}), memory("100MB", "n1"), Some(refused)),
+            (json!({"at": "5s"}), memory("100MB", "all"), Some(refused)),
+            (json!({"when": {"fault": "a", "step": "begun"}, "wait": "1s..2s"}), memory("100MB", "n1"), Some(refused)),
+            (json!({"at": "6s"}), memory("100MB", "n2"), None),
+            (json!({"at": "6s"}), memory("100MB", "one"), None),
+            (json!({"at": "6s"}), json!({"descriptors": {"spare": 8, "nodes": "n1"}}), None),
+            (json!({"when": {"fault": "a", "step": "healed"}}), memory("100MB", "n1"), None),
+            (json!({"at": "4s", "wait": "0s..8s"}), memory("100MB", "n1"), None),
+        ] {
+            let said = said(memory("200MB", "n1"), begin.clone(), second.clone());
+            match words {
+                Some(words) => assert!(said.len() == 1 && said[0].starts_with(words), "{begin} {second}: {said:?}"),
+                None => assert_eq!(said, [""; 0], "{begin} {second}"),
+            }
+        }
+    }
 
     #[test]
     fn custom_faults_that_may_be_in_force_at_the_same_time_are_counted_together() {
