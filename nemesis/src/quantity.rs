@@ -71,7 +71,7 @@ impl FromStr for ByteSize {
     fn from_str(text: &str) -> Result<ByteSize, String> {
         let wrong = || {
             format!(
-                "not a number of bytes: {text}; write it as 200MB, 64MiB or 4096, in the units B, kB (1000), MB, GB, KiB (1024), MiB or GiB"
+                "not a number of bytes: {text}; write it as 200MB, 64MiB or 4096, with B, kB (1000), MB, GB, KiB (1024), MiB or GiB"
             )
         };
         let text = text.trim();

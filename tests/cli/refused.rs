@@ -57,7 +57,7 @@ fn settings_that_would_silently_not_be_in_force_are_refused_by_plan_doctor_and_r
         ),
         ("nemesis: {faults: [{kill: {}}], overlap: 1.5}", "a whole number from 1 to 8 is expected, not 1.5"),
         ("nemesis: {faults: [{partition: {from: n1, to: n2}}]}", "stand under `cut`: `cut: {from: n1, to: n2}`"),
-        ("nemesis: {faults: [{memory: {limit: 1000KB}}]}", "in the units B, kB (1000), MB, GB, KiB (1024), MiB or GiB"),
+        ("nemesis: {faults: [{memory: {limit: 1000KB}}]}", "with B, kB (1000), MB, GB, KiB (1024), MiB or GiB"),
         ("nemesis: {faults: [kill], every: 1ns}\nload: {time: 600h}", "faults"),
         ("load: {clients: 4000000000}", "4000000000 clients; at most 10000 are held"),
         ("load: {clients: 9000n}", "9000n clients for each of 3 nodes make 27000; at most 10000 are held"),
