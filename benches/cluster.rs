@@ -156,8 +156,13 @@ async fn with_agents(lab: &Lab, hosts: &Arc<Hosts>, table: &mut Table) -> Result
     let recorder = Recorder::create(&folder.path().join("journal"), &names, String::new())?;
     let executor = executor(lab, hosts, &recorder);
     let outcome = faults(hosts, &executor, table).await;
-    let left: Vec<String> =
-        executor.heal_all().await.into_iter().filter(|heal| !heal.healed).map(|heal| heal.node).collect();
+    let left: Vec<String> = executor
+        .heal_all(tokio::sync::watch::channel(false).1)
+        .await
+        .into_iter()
+        .filter(|heal| !heal.healed)
+        .map(|heal| heal.node)
+        .collect();
     recorder.end();
     ensure!(left.is_empty(), "not healed: {}", left.join(", "));
     outcome

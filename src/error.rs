@@ -90,12 +90,14 @@ impl fmt::Display for Exit {
 
 /// A run that a third signal ended before it healed; its agents heal by themselves.
 #[derive(Debug, thiserror::Error)]
-#[error("left at once: `dsfuzz heal` makes sure that nothing is left, `dsfuzz check {dir}` judges what there is")]
+#[error("left at once: the agents undo the faults by themselves ({cure}); `dsfuzz check {dir}` judges what there is")]
 pub struct LeftAtOnce {
     /// The first signal.
     pub signal: i32,
     /// The run's folder.
     pub dir: String,
+    /// What undoes faults that are left all the same.
+    pub cure: String,
 }
 
 /// Why a command has no result.
@@ -146,7 +148,11 @@ mod tests {
 
     #[test]
     fn a_run_that_was_left_ends_as_one_that_was_stopped() {
-        let left = anyhow::Error::from(LeftAtOnce { signal: 2, dir: "results/p/1".to_owned() });
+        let left = anyhow::Error::from(LeftAtOnce {
+            signal: 2,
+            dir: "results/p/1".to_owned(),
+            cure: "`dsfuzz heal p.yaml` undoes what is left".to_owned(),
+        });
         assert_eq!(Failure::from(left).exit().code(), 130);
         assert_eq!(Failure::harness("left at once").exit(), Exit::Harness);
     }

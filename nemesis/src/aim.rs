@@ -122,6 +122,15 @@ impl Aim {
         }
     }
 
+    /// Whether it has nodes only where the target is asked for its members.
+    pub fn needs_members(&self) -> bool {
+        match self {
+            Aim::Learners => true,
+            Aim::First(FirstOf { of, .. }) => of.iter().any(Aim::needs_members),
+            _ => false,
+        }
+    }
+
     /// Whether the seed decides which nodes it takes.
     pub fn is_drawn(&self) -> bool {
         match self {

@@ -1,13 +1,11 @@
 //! What shapes the drawing of faults beside their list: its mistakes, and the faults that a swarm draws.
 use crate::budget::Budget;
 use crate::options::{FaultOptions, NemesisOptions};
+use crate::overlap::OVERLAP_MAX;
 use crate::quiet::GAP_MS;
 use crate::swarm::{Swarm, SwarmDraw, SwarmOptions};
 use dsfuzz_rng::Rng;
 use dsfuzz_span::Span;
-
-/// Most faults that a plan may have in force at once.
-const OVERLAP_MAX: u32 = 8;
 
 impl NemesisOptions {
     /// The first mistake of what shapes the drawing of faults: the key, and a sentence.

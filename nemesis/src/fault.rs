@@ -35,6 +35,9 @@ pub struct ScheduleEntry {
     /// The latest time of the load at which its trigger counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unless_by: Option<Span>,
+    /// Whether evidence asks for it.
+    #[serde(default = "crate::schedule::yes", skip_serializing_if = "Clone::clone")]
+    pub evidence: bool,
 }
 
 impl PlannedFault {

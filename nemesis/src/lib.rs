@@ -23,6 +23,7 @@ pub mod memory;
 pub mod mistake;
 pub mod options;
 pub mod order;
+mod overlap;
 pub mod own;
 pub mod packet;
 pub mod partition;

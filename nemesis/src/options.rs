@@ -37,7 +37,8 @@ pub struct NemesisOptions {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skip_unable: bool,
     /// Most drawn faults that are in force at the same time, up to 8, never two of one kind. Left out: 1.
-    #[serde(skip_serializing_if = "is_one")]
+    #[serde(skip_serializing_if = "is_one", deserialize_with = "crate::overlap::read")]
+    #[schemars(with = "u32")]
     pub overlap: u32,
     /// What drawn faults leave of the cluster together: a `quorum`, or `none` for whatever the draws give. Left out: `quorum`.
     #[serde(skip_serializing_if = "is_default")]

@@ -212,6 +212,19 @@ pub struct OwnDefinition {
     deadline: Option<Span>,
 }
 
+impl ScheduledKind {
+    /// The options of a custom fault, also of one that stands `exactly`.
+    pub(crate) fn own(&self) -> Option<OwnOptions> {
+        match self {
+            ScheduledKind::Options(FaultOptions::Own(own)) => Some(own.clone()),
+            ScheduledKind::Exactly(SymbolicFault::Own(fault)) => {
+                Some(fault.options(Choice::one(fault.nodes.aim.clone())))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl NemesisOptions {
     /// The options of every custom fault, also of those that stand `exactly` in a schedule.
     pub fn own(&self) -> Vec<OwnOptions> {

@@ -69,7 +69,11 @@ impl FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<ByteSize, String> {
-        let wrong = || format!("not a number of bytes: {text}; write it as 200MB, 64MiB or 4096");
+        let wrong = || {
+            format!(
+                "not a number of bytes: {text}; write it as 200MB, 64MiB or 4096, with B, kB (1000), MB, GB, KiB (1024), MiB or GiB"
+            )
+        };
         let text = text.trim();
         let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
         let (digits, unit) = text.split_at(end);
@@ -139,5 +143,7 @@ mod tests {
         for wrong in [json!("MB"), json!("1.5GB"), json!("-1MB"), json!(-1), json!("5 bytes"), json!("99999999999GB")] {
             assert!(serde_json::from_value::<ByteSize>(wrong.clone()).is_err(), "{wrong}");
         }
+        let why = "1000KB".parse::<ByteSize>().expect_err("a unit that there is not");
+        assert!(why.contains("kB (1000)") && why.contains("KiB (1024)"), "{why}");
     }
 }

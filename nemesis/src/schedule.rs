@@ -4,6 +4,7 @@
 //! each run stores its faults in it as they were measured.
 mod draw;
 mod mistakes;
+mod overlaps;
 mod trigger;
 mod wait;
 
@@ -35,6 +36,8 @@ pub struct ScheduledFault {
     pub lasts: Option<Span>,
     /// The latest time of the load at which its trigger counts.
     pub unless_by: Option<Span>,
+    /// Whether evidence asks for it.
+    pub evidence: bool,
     /// The fault.
     pub fault: ScheduledKind,
 }
@@ -117,7 +120,11 @@ fn without_nulls(value: &mut serde_json::Value) {
 }
 
 /// Keys of an entry beside the fault's name.
-const KEYS: [&str; 7] = ["id", "at", "when", "wait", "for", "unless_by", "exactly"];
+const KEYS: [&str; 8] = ["id", "at", "when", "wait", "for", "unless_by", "evidence", "exactly"];
+
+pub(crate) fn yes() -> bool {
+    true
+}
 
 static KNOWN: LazyLock<Vec<&'static str>> =
     LazyLock::new(|| KEYS.into_iter().chain(crate::options::FAULTS.iter().map(|facts| facts.name)).collect());
@@ -139,7 +146,7 @@ impl<'de> de::Visitor<'de> for EntryVisitor {
 
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<ScheduledFault, A::Error> {
         let (mut id, mut at, mut when, mut wait, mut lasts, mut unless_by) = (None, None, None, None, None, None);
-        let mut faults = Vec::new();
+        let (mut evidence, mut faults) = (true, Vec::new());
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "id" => id = Some(map.next_value::<String>()?),
@@ -148,6 +155,7 @@ impl<'de> de::Visitor<'de> for EntryVisitor {
                 "wait" => wait = map.next_value::<Option<Wait>>()?,
                 "for" => lasts = map.next_value::<Option<Span>>()?,
                 "unless_by" => unless_by = map.next_value::<Option<Span>>()?,
+                "evidence" => evidence = map.next_value()?,
                 "exactly" => faults.push(ScheduledKind::Exactly(map.next_value()?)),
                 name => match FaultOptions::of_key(name, &mut map)? {
                     Some(options) => faults.push(ScheduledKind::Options(options)),
@@ -176,7 +184,7 @@ impl<'de> de::Visitor<'de> for EntryVisitor {
                 format!("entry {id} has no fault: name one, such as `kill: {{}}`; there are {}", known.join(", "));
             return Err(de::Error::custom(error));
         };
-        Ok(ScheduledFault { id, begin, wait, lasts, unless_by, fault })
+        Ok(ScheduledFault { id, begin, wait, lasts, unless_by, evidence, fault })
     }
 }
 
@@ -196,6 +204,9 @@ impl Serialize for ScheduledFault {
         }
         if let Some(unless_by) = &self.unless_by {
             map.serialize_entry("unless_by", unless_by)?;
+        }
+        if !self.evidence {
+            map.serialize_entry("evidence", &false)?;
         }
         match &self.fault {
             ScheduledKind::Exactly(fault) => map.serialize_entry("exactly", fault)?,
@@ -235,11 +246,17 @@ impl JsonSchema for ScheduledFault {
         wait.insert("description".into(), "The time from `at` or the trigger to the injection.".into());
         let lasts = span("Its duration. Left out: `nemesis.for`.", generator);
         let unless_by = span("The latest time of the load at which its trigger counts.", generator);
+        let evidence = json_schema!({
+            "type": "boolean",
+            "default": true,
+            "description": "Whether the run is unknown unless this fault was proven to be in force. `schedule.yaml` of a run has `false` at a drawn \
+                            fault that could not be proven there."
+        });
         let exactly = json_schema!({
             "type": "object",
             "description": "Instead of the fault's name: a fault with all draws made, as `schedule.yaml` of a run has it."
         });
-        let own = [id, at, when, wait, lasts, unless_by, exactly];
+        let own = [id, at, when, wait, lasts, unless_by, evidence, exactly];
         for (key, schema) in KEYS.into_iter().zip(own) {
             properties.insert(key.to_owned(), schema.to_value());
         }

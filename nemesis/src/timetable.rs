@@ -12,6 +12,7 @@
 //! At least one fault takes the leader: if the draws gave none, the first fault whose nodes the plan leaves open (`one`,
 //! `minority`, `majority`, or a partition with two sides) takes it among its nodes.
 mod short_load;
+mod warning;
 
 use crate::bag::Bag;
 use crate::budget::Budget;
@@ -26,6 +27,7 @@ use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 use short_load::ShortLoad;
 use std::time::Duration;
+use warning::Warning;
 
 /// Least time in force for evidence; no target notices a shorter fault.
 pub const IN_FORCE_MIN: Duration = Duration::from_millis(500);
@@ -111,18 +113,20 @@ pub fn timetable_on(
     let quiet_from = Span(load.saturating_sub(cluster.quiet_end));
     let mut plan = Timetable { quiet_from, swarm, overlapping: options.overlap > 1, ..Timetable::default() };
     plan.keeps_quorum = plan.overlapping && options.budget == Budget::Quorum;
+    let mut warnings = Vec::new();
     for number in 0..u64::from(options.overlap.max(1)) {
         let rules = Rules::new(options.budget, names, GAP_MS);
         let lane = Lane { seed, number, options, weights: &weights, cluster, load, rules: &rules };
-        let warnings = lane.fill(&mut plan.faults);
+        let deviations = lane.fill(&mut plan.faults);
         // Further faults beside the first ones come where they find room.
         if number == 0 {
-            plan.warnings = warnings;
+            warnings = deviations;
             if cluster.leads {
                 aim_one_at_leader(&mut plan.faults);
             }
         }
     }
+    plan.warnings = warnings.into_iter().filter_map(|warning| warning.beside(&plan.faults)).collect();
     plan.faults.sort_by_key(|fault| fault.at);
     for (id, fault) in (1..).zip(&mut plan.faults) {
         fault.id = id;
@@ -148,7 +152,7 @@ struct Lane<'a> {
 
 impl Lane<'_> {
     /// Adds its faults to those of the lanes before it. Returns the deviations from the plan.
-    fn fill(&self, faults: &mut Vec<PlannedFault>) -> Vec<String> {
+    fn fill(&self, faults: &mut Vec<PlannedFault>) -> Vec<Warning> {
         let Lane { options, cluster, load, .. } = self;
         let mut rng = Rng::new(self.seed, "nemesis", self.number);
         let mut again = Rng::new(self.seed, "nemesis again", self.number);
@@ -176,7 +180,7 @@ impl Lane<'_> {
             let needed_ms = slots.iter().map(|slot| slot.slot_ms).sum::<u64>() + start_ms + window_ms - room_ms
                 + millis(cluster.quiet_end);
             short.fit(&mut slots, &kinds, window_ms, &mut warnings);
-            warnings.extend(short.without_room(&slots, after_ms, needed_ms));
+            warnings.extend(short.without_room(&slots, after_ms, needed_ms).map(Warning::whole));
         }
         let mut came = vec![false; kinds.len()];
         let (mut dropped, mut refused) = (came.clone(), came.clone());
@@ -212,30 +216,23 @@ impl Lane<'_> {
                 refused[slot.kind] = true;
             }
         }
-        let never = |why: &[bool]| -> Vec<&str> {
+        let never = |why: &[bool]| -> Vec<String> {
             let all = kinds.iter().enumerate();
-            all.filter(|(at, _)| why[*at] && !came[*at]).map(|(_, kind)| kind.name.as_str()).collect()
+            all.filter(|(at, _)| why[*at] && !came[*at]).map(|(_, kind)| kind.name.clone()).collect()
         };
-        // The faults of later lanes come beside those of the first, or not at all.
-        let refused = if self.number == 0 { never(&refused) } else { Vec::new() };
-        if !refused.is_empty() {
-            warnings.push(format!(
-                "{} cannot come: with it the files of a majority of the nodes would be damaged (`nemesis.budget: quorum`), so that \
-                 the run can only be unknown or invalid; aim it at the nodes of the other faults, or set `budget: none`",
-                refused.join(", ")
-            ));
-        }
-        let without = never(&dropped);
-        if let (Some(quiet), false) = (&options.quiet, without.is_empty()) {
-            warnings.push(format!(
-                "{} cannot come: a load of {} has no room for it beside stretches of {} without faults every {} (`nemesis.quiet`), \
-                 so that the run can only be unknown or invalid; make `load.time` longer, or the stretches shorter",
-                without.join(", "),
+        let damaged = "with it the files of a majority of the nodes would be damaged (`nemesis.budget: quorum`), so that the run can \
+                       only be unknown or invalid; aim it at the nodes of the other faults, or set `budget: none`";
+        warnings.extend(Warning::cannot_come(never(&refused), damaged.to_owned()));
+        let no_room = options.quiet.as_ref().map(|quiet| {
+            format!(
+                "a load of {} has no room for it beside stretches of {} without faults every {} (`nemesis.quiet`), so that the run can \
+                 only be unknown or invalid; make `load.time` longer, or the stretches shorter",
                 Span(*load),
                 quiet.lasts,
                 quiet.every
-            ));
-        }
+            )
+        });
+        warnings.extend(no_room.and_then(|why| Warning::cannot_come(never(&dropped), why)));
         warnings
     }
 }
@@ -244,7 +241,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn kinds(options: &NemesisOptions, weights: &[u64], nodes: usize, warnings: &mut Vec<String>) -> Vec<FaultKind> {
+fn kinds(options: &NemesisOptions, weights: &[u64], nodes: usize, warnings: &mut Vec<Warning>) -> Vec<FaultKind> {
     let mut kinds = Vec::new();
     for (fault, weight) in options.faults.iter().zip(weights) {
         let name = fault.counted_as();
@@ -253,7 +250,7 @@ fn kinds(options: &NemesisOptions, weights: &[u64], nodes: usize, warnings: &mut
                 let lasts_ms = millis(fault.lasts().unwrap_or(options.lasts).0).max(1);
                 kinds.push(FaultKind { name, weight: *weight, lasts_ms, draws });
             }
-            Err(why) => warnings.push(format!("{name} cannot come: {why}")),
+            Err(why) => warnings.push(Warning::whole(format!("{name} cannot come: {why}"))),
         }
     }
     kinds

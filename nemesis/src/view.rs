@@ -93,6 +93,16 @@ impl ClusterView {
         self.nodes.iter().map(|node| node.name.as_str())
     }
 
+    /// The members, where one of them has answered who votes.
+    pub fn known_members(&self) -> Option<&Members> {
+        self.members.as_ref().filter(|members| !members.voters.is_empty())
+    }
+
+    /// The nodes that vote: all nodes where the target is not asked, or no member has answered.
+    pub fn voters(&self) -> Vec<String> {
+        self.known_members().map_or_else(|| self.names().map(str::to_owned).collect(), |members| members.voters.clone())
+    }
+
     pub(crate) fn name(&self, position: usize) -> String {
         self.nodes[position].name.clone()
     }

@@ -48,7 +48,7 @@ pub enum LabCommand {
         #[arg(long)]
         name: Option<String>,
         /// The command with its arguments
-        #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
     /// Open a shell on a node with ssh
@@ -72,12 +72,13 @@ pub(super) fn main(args: &LabArgs, out: &mut Output) -> Result<Exit, Failure> {
         LabCommand::Exec { node, name, command } => {
             let lab = the_lab(name.as_deref())?;
             if node == CONTROL {
-                let (program, rest) = command.split_first().ok_or_else(|| Failure::Usage("no command".into()))?;
+                let (program, rest) = has_command(command)?;
                 let status = lab.command(program)?.args(rest).status();
                 let status = status.map_err(|error| Failure::harness(format!("{}: {error}", program.display())))?;
                 return Ok(ended(status));
             }
             has_node(&lab, node)?;
+            has_command(command)?;
             Ok(ended(lab.exec(node, command)?))
         }
         LabCommand::Ssh { node, name, arguments } => {
@@ -199,7 +200,14 @@ fn has_node(lab: &Lab, node: &str) -> Result<(), Failure> {
     if nodes.iter().any(|(known, _)| *known.name == *node) {
         return Ok(());
     }
-    Err(Failure::Usage(format!("lab {} has no node {node}; it has n1 to n{}", lab.name(), nodes.len())))
+    let known: Vec<&str> = nodes.iter().map(|(known, _)| &*known.name).collect();
+    Err(Failure::Usage(format!("lab {} has no node {node}; it has {}", lab.name(), known.join(", "))))
+}
+
+/// The program of a command, and its arguments.
+fn has_command(command: &[OsString]) -> Result<(&OsString, &[OsString]), Failure> {
+    let none = || Failure::Usage("no command: name one, such as `dsfuzz lab exec n1 hostname`".into());
+    command.split_first().ok_or_else(none)
 }
 
 /// `lab exec` and `lab ssh` end with the exit code of the command.

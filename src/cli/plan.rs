@@ -101,7 +101,10 @@ pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mu
         plan.nemesis.iter().for_each(|nemesis| nemesis.define(&mut schedule));
         match out.json {
             true => out.document(&schedule)?,
-            false => schedule::to_yaml(&schedule).lines().for_each(|line| out.line(crate::harmless::plain_line(line))),
+            false => {
+                let text = schedule::ScheduleFile::of(&plan, &timetable, &schedule).to_yaml();
+                text.lines().for_each(|line| out.line(crate::harmless::plain_line(line)));
+            }
         }
         return Ok(Exit::Valid);
     }

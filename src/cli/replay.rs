@@ -5,7 +5,7 @@ use crate::error::{Exit, Failure};
 use crate::plan::Overrides;
 use crate::replay::{self, Attempt, Outcome, Ran, Rate, Runner, Signature, Wanted};
 use crate::run::stop::StopRequest;
-use crate::store::{Inputs, ReplayFaults, RunVerdict, StoredRun};
+use crate::store::{Inputs, ReplayFaults, RunDir, RunVerdict, StoredRun};
 use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -44,15 +44,13 @@ pub struct ReplayArgs {
 pub(super) fn main(args: &ReplayArgs, out: &mut Output) -> Result<Exit, Failure> {
     let plan = PlanArgs { file: args.run.clone(), overrides: args.overrides.clone() };
     let plan = stored::resolved(&plan, &out.results)?;
+    super::runs::has_ended(&RunDir::at(plan.file.canonicalize().unwrap_or_else(|_| plan.file.clone())))?;
     let Some(run) = stored::run_in(&plan.file)? else {
         return Err(Failure::Usage(format!(
             "{} is no stored run: `dsfuzz runs` lists them, and `dsfuzz run PLAN` makes one",
             plan.file.display()
         )));
     };
-    if let Some(process) = run.dir.under_way() {
-        return Err(Failure::Usage(format!("the run in {} still goes on ({process})", run.dir.path().display())));
-    }
     let findings = findings(&run)?;
     let finding = chosen(args, &run, &findings)?;
     let (planned, overrides) = plan.load()?;

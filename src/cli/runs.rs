@@ -53,15 +53,18 @@ pub(super) fn named(out: &mut Output, spec: &str) -> Result<RunDir, Failure> {
     ended(out, spec, dir)
 }
 
+/// A run in progress is an error.
+pub(super) fn has_ended(dir: &RunDir) -> Result<(), Failure> {
+    let Some(process) = dir.under_way() else { return Ok(()) };
+    Err(Failure::harness(format!(
+        "the run in {} still goes on ({process}): nothing of it was read or changed; wait for its end, or end it with SIGINT",
+        dir.path().display()
+    )))
+}
+
 /// The run, unless it is in progress. Names the newer commands that `latest` passes over.
 fn ended(out: &mut Output, spec: &str, dir: RunDir) -> Result<RunDir, Failure> {
-    if let Some(process) = dir.under_way() {
-        return Err(Failure::harness(format!(
-            "the run in {} still goes on ({process}): nothing of it was read or changed; wait for its end, or end it with \
-             SIGINT",
-            dir.path().display()
-        )));
-    }
+    has_ended(&dir)?;
     let newer = if dir.has_history() { store::passed_over(&out.results, spec, &dir)? } else { None };
     if let Some(newer) = newer {
         let what = match newer.state {

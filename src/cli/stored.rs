@@ -60,7 +60,13 @@ pub(super) fn resolved(args: &PlanArgs, results: &Path) -> Result<PlanArgs, Fail
     } else if args.file.exists() {
         None
     } else {
-        store::find(results, &spec).ok()
+        let of_results = args.file.strip_prefix(results).map_or(spec.clone(), |spec| spec.to_string_lossy());
+        match store::find(results, &spec).or_else(|_| store::find(results, &of_results)) {
+            Ok(run) => Some(run),
+            // Such a file would be a plan.
+            Err(_) if args.file.extension().is_some_and(|end| end == "yaml" || end == "yml") => None,
+            Err(error) => return Err(Failure::Usage(format!("there is no file or folder {spec}, and {error:#}"))),
+        }
     };
     let file = found.map_or_else(|| args.file.clone(), |run| run.path().to_owned());
     Ok(PlanArgs { file, ..args.clone() })

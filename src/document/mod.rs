@@ -78,6 +78,9 @@ fn known_names(written: &str, known: &[&str], noun: &str) -> Vec<String> {
             "a secret never stands in a plan: name an environment variable that holds it, with `password_env`".into(),
         );
     }
+    if matches!(written, "from" | "to") && known.contains(&"cut") {
+        help.push("links in one direction stand under `cut`: `cut: {from: n1, to: n2}`".into());
+    }
     if let Some(meant) = did_you_mean(written, known.iter().copied()) {
         help.push(format!("did you mean `{meant}`?"));
     }

@@ -84,7 +84,7 @@ fn of_kind(
     rows.push(proven.or_missing(|| shortfall::proven(history, kind, met, (planned, min))));
     let doc = format!("{kind} faults whose heal was proven, of {} begun", numbers.begun);
     let healed = row(&format!("healed_{kind}"), &doc, numbers.healed as f64, numbers.begun as f64);
-    rows.push(healed.or_missing(|| shortfall::healed(history, kind, numbers.healed, numbers.begun)));
+    rows.push(healed.or_missing(|| shortfall::healed(history, kind, (numbers.healed, numbers.begun), &rules.cure)));
     if met.is_empty() {
         return;
     }
@@ -129,14 +129,15 @@ fn of_kind(
 
 /// The least number of proven faults of a kind. Of a schedule every single fault is asked for, by a row of its own.
 fn per_kind_min(asked: &EvidencePlan, rules: &Rules, kind: &str) -> u64 {
-    if rules.scheduled.is_empty() { asked.proven_per_kind_min.of(kind) } else { 0 }
+    if rules.scheduled.is_none() { asked.proven_per_kind_min.of(kind) } else { 0 }
 }
 
 /// The faults of the plan's schedule that came: all of them are asked for.
 fn scheduled(history: &History, rules: &Rules, info: &RunInfo) -> Option<Evidence> {
-    let asked = rules.scheduled.len();
+    let scheduled = rules.scheduled.as_ref()?;
+    let asked = scheduled.len();
     let came = |id: &&String| history.faults.iter().any(|fault| fault.name == **id && fault.certain().is_some());
-    let missing: Vec<&String> = rules.scheduled.iter().filter(|id| !came(id)).collect();
+    let missing: Vec<&String> = scheduled.iter().filter(|id| !came(id)).collect();
     let had = asked - missing.len();
     let doc = format!("faults of the schedule that were proven to be in force, of {asked}");
     let row = row("scheduled_faults", &doc, had as f64, asked as f64);

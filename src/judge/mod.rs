@@ -43,8 +43,10 @@ pub struct Rules {
     pub evidence: Option<EvidencePlan>,
     /// Kinds of fault in the plan, each once. Each must have landed.
     pub kinds: Vec<String>,
-    /// Ids of the faults of the plan's schedule. Each must have come.
-    pub scheduled: Vec<String>,
+    /// What undoes faults that the run may have left on the nodes.
+    pub cure: String,
+    /// Ids of the faults of the plan's schedule that evidence asks for: each must have come. None: the plan's faults are drawn.
+    pub scheduled: Option<Vec<String>>,
     /// The plan does not name the checker `crashes`, which judges every run all the same.
     pub crashes_implied: bool,
     /// The plan's calls a second.
@@ -92,8 +94,9 @@ impl Rules {
         in_shards.for_each(|(_, options)| drop(options.0.insert("several_leaders".to_owned(), Value::Bool(true))));
         let kinds: BTreeSet<String> = plan.nemesis.iter().flat_map(|nemesis| nemesis.counted_as()).collect();
         let kinds: Vec<String> = kinds.into_iter().collect();
-        let schedule = plan.nemesis.iter().flat_map(|nemesis| &nemesis.schedule);
-        let scheduled = schedule.map(|entry| entry.id.clone()).collect();
+        let schedule = plan.nemesis.as_ref().map(|nemesis| &nemesis.schedule).filter(|schedule| !schedule.is_empty());
+        let scheduled = schedule
+            .map(|schedule| schedule.iter().filter(|entry| entry.evidence).map(|entry| entry.id.clone()).collect());
         let cuts = plan.nemesis.iter().any(dsfuzz_nemesis::NemesisOptions::cuts_links);
         let (mut if_seen, mut not_asked) = (Vec::new(), Vec::new());
         if plan.check.is_empty() && !cuts {
@@ -120,6 +123,7 @@ impl Rules {
             budget: plan.budget.clone(),
             evidence: Some(plan.evidence.clone()),
             kinds,
+            cure: plan.cluster.cure_of_left_faults(),
             scheduled,
             rate: plan.load.rate.map(|rate| rate.0),
             load: Some(load),

@@ -224,6 +224,19 @@ impl ClusterPlan {
         dir.as_deref()
     }
 
+    /// What undoes faults that a run may have left on the nodes.
+    pub fn cure_of_left_faults(&self) -> String {
+        match &self.lab {
+            Some(LabPlan::Nodes(_)) => {
+                "they end with the lab, which was made for this run; in one that was left running \
+                                        `dsfuzz heal --lab NAME` undoes them"
+                    .to_owned()
+            }
+            Some(LabPlan::Named(name)) => format!("`dsfuzz heal --lab {name}` undoes them"),
+            None => "`dsfuzz heal PLAN` undoes them".to_owned(),
+        }
+    }
+
     /// Whether the nodes have kernels of their own, so that their real clocks may be stepped.
     pub fn own_kernel(&self) -> bool {
         self.exec.as_ref().map_or(self.ssh.own_kernel, |exec| exec.own_kernel)

@@ -29,6 +29,11 @@ impl LastHeal {
         self.within.map(|_| self.ends.subscribe())
     }
 
+    /// The undo of a fault failed and is tried again: the load does not wait for it.
+    pub(super) fn retried(&self, fault: u64) {
+        self.note(fault, FaultStep::Unhealed);
+    }
+
     /// Takes in a step of a fault.
     pub(super) fn note(&self, fault: u64, step: FaultStep) {
         let Some(within) = self.within else { return };
@@ -68,6 +73,13 @@ mod tests {
         heals.note(2, FaultStep::HealBegun);
         assert_eq!(left(), Some(HEAL_MAX));
         heals.note(2, FaultStep::Unhealed);
+        assert_eq!(left(), Some(within));
+        // One whose undo is tried again, until it succeeds.
+        heals.note(3, FaultStep::HealBegun);
+        heals.retried(3);
+        assert_eq!(left(), Some(within));
+        tokio::time::advance(Duration::from_secs(3)).await;
+        heals.note(3, FaultStep::Healed);
         assert_eq!(left(), Some(within));
         assert!(LastHeal::new(None).ends().is_none());
     }

@@ -28,6 +28,8 @@ use tokio::time::Instant;
 
 /// How long a fault that needs a leader waits for an election.
 const ELECTION: Duration = Duration::from_secs(3);
+/// Time of the last heal beside the undos.
+const HEAL_BESIDE: Duration = Duration::from_secs(5);
 
 /// The parts of a run that are active while clients run.
 pub(super) struct Load {
@@ -91,6 +93,9 @@ impl Load {
             now(recorder.clone()),
         );
         let every = deployment.role_pace().map_or(Duration::ZERO, |(every, _)| every);
+        let executor = executor.with_at_once(run.target.at_once(run.job.nodes.len()));
+        let retried = last_heal.clone();
+        let executor = executor.with_retried(Arc::new(move |fault| retried.retried(fault)));
         let executor =
             executor.with_ready(ready(deployment)).with_limits(Limits { view: ELECTION + every, ..Limits::default() });
         let signals = Arc::new(RunSignals::new(&run.timetable, hosts, deployment, recorder));
@@ -186,9 +191,15 @@ impl Load {
         (start.into_std(), summary, faults)
     }
 
-    /// Undoes all faults on every node, with proof. An error names the nodes without proof.
-    pub(super) async fn heal_all(&self) -> Result<(), String> {
-        let healed = self.executor.heal_all().await;
+    /// The longest time that [`Load::heal_all`] takes.
+    pub(super) fn longest_heal(&self) -> Duration {
+        self.executor.longest_heal_all() + HEAL_BESIDE
+    }
+
+    /// Undoes all faults on every node, with proof; only once where an agent says that it cannot, if the run is halted. An error names the
+    /// nodes without proof.
+    pub(super) async fn heal_all(&self, halt: watch::Receiver<bool>) -> Result<(), String> {
+        let healed = self.executor.heal_all(halt).await;
         let left = healed.iter().filter(|node| !node.healed);
         let left: Vec<String> = left.map(|node| format!("{}: {}", node.node, node.detail.join("; "))).collect();
         if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }

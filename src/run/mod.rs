@@ -31,7 +31,8 @@ pub use job::{Job, NODE_DIR};
 
 use crate::cluster::Node;
 use crate::error::LeftAtOnce;
-use crate::plan::{Plan, schedule};
+use crate::plan::Plan;
+use crate::plan::schedule::ScheduleFile;
 use crate::store::{self, RunDir, RunInfo, RunVerdict};
 use crate::targets::recipe::FinalReads;
 use crate::targets::{self, Convergence, Deployment, NotReady, Target};
@@ -111,7 +112,8 @@ pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receive
     tokio::select! {
         () = run.all() => run.finish(),
         signal = stop::left(&mut leave) => {
-            Err(LeftAtOnce { signal, dir: run.job.dir.path().display().to_string() }.into())
+            let cure = run.job.plan.cluster.cure_of_left_faults();
+            Err(LeftAtOnce { signal, dir: run.job.dir.path().display().to_string(), cure }.into())
         }
     }
 }
@@ -391,7 +393,7 @@ impl Run {
         self.phases.info.timetable_slip_ms = faults.slip_ms;
         let mut as_measured = faults.schedule.clone();
         self.job.plan.nemesis.iter().for_each(|nemesis| nemesis.define(&mut as_measured));
-        let as_measured = schedule::measured(&as_measured, self.timetable.swarm.as_ref());
+        let as_measured = ScheduleFile::of(&self.job.plan, &self.timetable, &as_measured).to_yaml();
         if let Err(error) = std::fs::write(self.job.dir.schedule(), &*secrets::redact(&as_measured)) {
             self.progress.line(&format!("the faults could not be stored as a schedule: {error}"));
         }
@@ -417,10 +419,13 @@ impl Run {
             hosts.gone().await;
         }
         recorder.phase(Phase::Recover);
-        let healed = hosts.vanished().is_none() && self.phases.run("heal", HEAL, load.heal_all()).await.is_some();
+        let healing = load.heal_all(self.halt.clone());
+        let longest = HEAL.max(load.longest_heal());
+        let healed = hosts.vanished().is_none() && self.phases.run("heal", longest, healing).await.is_some();
         if hosts.vanished().is_none() && !healed {
             let why = self.phases.last_problem();
-            self.phases.harness_failed(format!("faults may be left on the nodes (`dsfuzz heal` undoes them): {why}"));
+            let cure = self.job.plan.cluster.cure_of_left_faults();
+            self.phases.harness_failed(format!("faults may be left on the nodes ({cure}): {why}"));
         }
         if hosts.are_lost() || at_fault.is_some() {
             // Later reads would belong to another run, or fail as all others did.

@@ -27,12 +27,14 @@ pub use remotes::{FixedRemotes, Remotes};
 pub use signals::{Fired, NoSignals, Signals};
 
 use crate::cluster::RemoteError;
-use budget::KeptQuorum;
+use budget::NodeBudget;
 use dsfuzz_checkers::history::{FaultEvent, FaultProblem, FaultStep, Mark};
 use dsfuzz_nemesis::facts::VerifiedBy;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::{Command, Injection, OwnCommands, Request, Response};
-use dsfuzz_nemesis::{BoundFault, ClusterView, NodeView, PlannedFault, ResolvedFault, Timetable, resolve, schedule};
+use dsfuzz_nemesis::{
+    BoundFault, ClusterView, NodeView, PlannedFault, ResolvedFault, ScheduledFault, Timetable, resolve, schedule,
+};
 use dsfuzz_workloads::BoxFuture;
 use fault_log::{FaultLog, FaultLogs};
 use in_force::InForce;
@@ -54,6 +56,8 @@ pub type EventSink = Arc<dyn Fn(FaultEvent) -> Mark + Send + Sync>;
 pub type Views = Arc<dyn Fn(bool) -> BoxFuture<'static, ClusterView> + Send + Sync>;
 /// Waits until a node of the target is ready again, at most this long. An error says what it waits for.
 pub type AwaitReady = Arc<dyn Fn(&str, Duration) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// Called with a fault's id.
+pub type Retried = Arc<dyn Fn(u64) + Send + Sync>;
 /// Nanoseconds on the journal's clock.
 pub type Now = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -72,7 +76,7 @@ pub struct Limits {
     pub prove: Duration,
     /// One undo on a node.
     pub undo: Duration,
-    /// From the first undo to the last retry.
+    /// From the first undo to the begin of the last retry.
     pub heal: Duration,
     /// Until every link is heard again after a heal.
     pub heal_proof: Duration,
@@ -131,7 +135,7 @@ pub struct Executor {
     /// The nodes by the plan and the recipe.
     nodes: Mutex<Vec<NodeView>>,
     in_force: InForce,
-    kept_quorum: KeptQuorum,
+    budget: NodeBudget,
     /// The faults of a schedule as they were bound, by id.
     bound: Mutex<BTreeMap<String, BoundFault>>,
     /// The paths that were open before the first fault of a schedule.
@@ -139,6 +143,8 @@ pub struct Executor {
     /// The further addresses of each node at that time.
     addresses: Mutex<BTreeMap<String, Vec<IpAddr>>>,
     signals: Arc<dyn Signals>,
+    /// Called with a fault whose undo is tried again and again, since a node said that it is not gone.
+    retried: Retried,
 }
 
 impl Executor {
@@ -155,11 +161,12 @@ impl Executor {
             rounds: AtomicU64::new(0),
             nodes: Mutex::default(),
             in_force: InForce::default(),
-            kept_quorum: KeptQuorum::default(),
+            budget: NodeBudget::default(),
             bound: Mutex::default(),
             baseline: Mutex::default(),
             addresses: Mutex::default(),
             signals: Arc::new(NoSignals),
+            retried: Arc::new(|_| ()),
         }
     }
 
@@ -169,9 +176,21 @@ impl Executor {
         self
     }
 
+    /// With a listener for faults whose undo is tried again.
+    pub fn with_retried(mut self, retried: Retried) -> Executor {
+        self.retried = retried;
+        self
+    }
+
     /// With other limits.
     pub fn with_limits(mut self, limits: Limits) -> Executor {
         self.limits = limits;
+        self
+    }
+
+    /// With the most nodes that custom faults may take at the same time, by their names.
+    pub fn with_at_once(mut self, at_once: BTreeMap<String, usize>) -> Executor {
+        self.budget.at_once = at_once;
         self
     }
 
@@ -238,11 +257,20 @@ impl Executor {
                 return Vec::new();
             }
         };
+        if let Err(why) = self.budget.take(planned, &fault, None) {
+            log.record(FaultStep::Unproven, vec![why.clone()]);
+            outcome.problems.push(why);
+            return Vec::new();
+        }
         let log = log.resolved(&fault);
         log.bound(&schedule::measured(planned, &fault, (planned.at.0, planned.lasts.0), quiet_from - start));
         let (open, before) = self.look_before(planned.id, &fault).await;
         let times = InForceUntil { start, due, decided, quiet_from };
-        self.in_force(planned, log, (fault, open, before), times, stop, outcome).await
+        let late = self.in_force(planned, log, (fault, open, before), times, stop, outcome).await;
+        if outcome.healed {
+            self.budget.give_back(planned.id);
+        }
+        late
     }
 
     /// A resolved fault from its injections to its heal.
@@ -272,7 +300,8 @@ impl Executor {
             // Its duration is the most that it may take.
             let at = begun.saturating_duration_since(start);
             let lasts = planned.lasts.0.min(quiet_from.saturating_duration_since(begun)).max(SHORTEST);
-            outcome.measured = Some(schedule::measured(planned, &fault, (at, lasts), quiet_from - start));
+            let measured = schedule::measured(planned, &fault, (at, lasts), quiet_from - start);
+            outcome.measured = Some(asked_again(planned, measured, outcome));
             self.in_force.leave(id, outcome.healed);
             return late;
         }
@@ -294,7 +323,8 @@ impl Executor {
             self.prove_again(&log, (&fault, &open), outcome).await;
         }
         let at = begun.saturating_duration_since(start);
-        outcome.measured = Some(schedule::measured(planned, &fault, (at, lasts), quiet_from - start));
+        let measured = schedule::measured(planned, &fault, (at, lasts), quiet_from - start);
+        outcome.measured = Some(asked_again(planned, measured, outcome));
         self.note_self_heals(fault.injections.iter().map(|(node, _)| node.clone()).collect(), outcome).await;
         self.heal(&log, (&fault, &open), stop, outcome).await;
         self.in_force.leave(id, outcome.healed);
@@ -372,14 +402,14 @@ impl Executor {
         let mut limits = self.limits;
         for (_, injection) in &fault.injections {
             let Injection::Own { commands, .. } = injection else { continue };
-            let OwnCommands { begin, prove, heal, healed, .. } = &**commands;
+            let OwnCommands { begin, prove, healed, .. } = &**commands;
             // Each may take its deadline, and services may be stopped and started.
             let take = |steps: &[&Command]| OwnCommands::may_take(steps) + SERVICES;
             limits.inject = limits.inject.max(take(&[prove, healed, begin]));
             limits.look = limits.look.max(take(&[prove]));
             limits.prove = limits.prove.max(take(&[prove]));
-            limits.undo = limits.undo.max(take(&[heal, healed, healed]));
-            limits.heal = limits.heal.max(2 * limits.undo);
+            limits.undo = limits.undo.max(undo_takes(commands));
+            limits.heal = limits.heal.max(limits.undo);
         }
         limits
     }
@@ -488,6 +518,13 @@ impl Executor {
     }
 }
 
+/// The entry of a measured fault. A drawn fault that could not be proven is not asked for when the run is repeated: this run did not ask for it
+/// either.
+fn asked_again(planned: &PlannedFault, measured: ScheduledFault, outcome: &FaultOutcome) -> ScheduledFault {
+    let shown = planned.entry.is_some() || (outcome.proven && outcome.reproven);
+    ScheduledFault { evidence: measured.evidence && shown, ..measured }
+}
+
 /// The reason of a drawn fault whose nodes are not known.
 fn not_resolved(why: &str) -> String {
     format!("not resolved: {why}")
@@ -502,6 +539,12 @@ fn is_custom(fault: &ResolvedFault) -> bool {
 fn grace(fault: &ResolvedFault) -> Duration {
     let graces = fault.injections.iter().map(|(_, injection)| injection.grace_ms());
     Duration::from_millis(graces.max().unwrap_or(0))
+}
+
+/// How long the undo of a custom fault may take: services may be stopped and started, and another look at it may run.
+fn undo_takes(commands: &OwnCommands) -> Duration {
+    let OwnCommands { heal, healed, .. } = commands;
+    OwnCommands::may_take(&[heal, healed, healed]) + SERVICES
 }
 
 /// The outcome of the injections of a fault.

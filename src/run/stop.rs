@@ -46,7 +46,7 @@ impl StopRequest {
             Urgency::None => "running",
             Urgency::Stop => "stopping: healing, then judging what there is (again: without final reads)",
             Urgency::Hurry => "hurrying: healing and judging without final reads (again: leave at once)",
-            Urgency::Leave => "leaving: the agents on the nodes heal by themselves; `dsfuzz heal` makes sure",
+            Urgency::Leave => "leaving: the agents on the nodes heal by themselves",
         }
     }
 }

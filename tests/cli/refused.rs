@@ -51,6 +51,13 @@ fn settings_that_would_silently_not_be_in_force_are_refused_by_plan_doctor_and_r
             "kill: nodes: leader: the recipe of mine names no role that leads",
         ),
         ("nemesis: {faults: [{partition: {shape: isolate-leader}}]}", "partition: shape: isolate-leader: the recipe"),
+        (
+            "nemesis: {faults: [{kill: {nodes: learners}}]}",
+            "kill: learners: the recipe does not ask for the members of the cluster (`members`)",
+        ),
+        ("nemesis: {faults: [{kill: {}}], overlap: 1.5}", "a whole number from 1 to 8 is expected, not 1.5"),
+        ("nemesis: {faults: [{partition: {from: n1, to: n2}}]}", "stand under `cut`: `cut: {from: n1, to: n2}`"),
+        ("nemesis: {faults: [{memory: {limit: 1000KB}}]}", "with B, kB (1000), MB, GB, KiB (1024), MiB or GiB"),
         ("nemesis: {faults: [kill], every: 1ns}\nload: {time: 600h}", "faults"),
         ("load: {clients: 4000000000}", "4000000000 clients; at most 10000 are held"),
         ("load: {clients: 9000n}", "9000n clients for each of 3 nodes make 27000; at most 10000 are held"),
@@ -323,7 +330,7 @@ fn a_lab_that_is_not_up_and_a_plan_that_is_no_file_are_refused_by_all() {
     std::fs::create_dir(scene.folder.path().join("folder")).expect("a folder");
     for verb in ["plan", "doctor", "run", "heal"] {
         for (plan, part) in
-            [("pipe", "it is not a regular file"), ("folder", "it is a folder"), ("none", "No such file")]
+            [("pipe", "it is not a regular file"), ("folder", "it is a folder"), ("none.yaml", "No such file")]
         {
             let output = scene.run(&[verb, plan]);
             assert!(output.code == 254 && output.stderr.contains(part), "{verb} {plan}: {output:?}");
@@ -478,4 +485,68 @@ fn a_read_with_an_argument_that_is_no_key_is_told_what_to_do() {
     assert!(output.code == 254 && output.stderr.contains("say --independent=false and name with --as"), "{output:?}");
     let output = scene.run(&["check", "pairs.edn", "--independent=false"]);
     assert!(output.code == 2 && output.stderr.contains("then name what judges such reads with --as"), "{output:?}");
+}
+
+#[test]
+fn a_mistyped_run_is_no_plan_and_leaves_no_run() {
+    let scene = Scene::new(PLAN);
+    assert_eq!(scene.run(&["run", "none.yaml"]).code, 254);
+    let runs = scene.run(&["runs"]).stdout;
+    for named in ["results/none/nosuch", "none/nosuch", "nosuch", "results/p"] {
+        for verb in ["run", "plan", "replay"] {
+            let output = scene.run(&[verb, named]);
+            let says = format!("there is no file or folder {named}, and no run ");
+            assert!(output.code == 254 && output.stderr.contains(&says), "{verb} {named}: {output:?}");
+        }
+    }
+    assert_eq!(scene.run(&["runs"]).stdout, runs, "no run was made");
+}
+
+#[test]
+fn a_trigger_that_counts_beyond_the_load_is_named() {
+    let scene = Scene::new(
+        "name: p\ncluster: {lab: 3}\ntarget: etcd\nworkload: register\nload: {time: 60s}\nnemesis:\n  quiet_end: 10s\n  schedule:\n\
+         \x20   - {id: a, when: {role: leader, nth: 2}, unless_by: 90s, for: 2s, kill: {nodes: leader}}\n",
+    );
+    let output = scene.run(&["plan", "plan.yaml"]);
+    let says = "fault a: unless_by: its trigger counts until 1m 30s of the load, and comes too late for this fault from 48s on";
+    assert!(output.code == 0 && output.stderr.contains(says), "{output:?}");
+}
+
+#[test]
+fn faults_of_a_schedule_that_do_not_fit_beside_each_other_are_refused() {
+    for (first, second, part) in [
+        (
+            "own: {name: leave, nodes: n1}",
+            "own: {name: leave, nodes: n2}",
+            "leave takes at most 1 of 3 nodes at the same time",
+        ),
+        (
+            "memory: {limit: 200MB, nodes: n1}",
+            "memory: {limit: 100MB, nodes: n1}",
+            "fault b: memory: n1: fault a is in force there then, and an agent refuses this one beside it",
+        ),
+    ] {
+        let plan =
+            "name: p\ncluster: {lab: 3}\ntarget: etcd\nworkload: register\nload: {time: 60s}\nnemesis:\n  schedule:\n";
+        let entries =
+            format!("    - {{id: a, at: 5s, for: 9s, {first}}}\n    - {{id: b, at: 8s, for: 9s, {second}}}\n");
+        refused_by_all(&Scene::new(&format!("{plan}{entries}")), part);
+    }
+}
+
+#[test]
+fn a_schedule_that_is_printed_has_what_gives_the_same_phases() {
+    let plan = "name: p\ncluster: {lab: 3}\ntarget: etcd\nworkload: register\nload: {time: 90s}\nnemesis:\n  quiet_end: 14s\n\
+                \x20 recovery: {within: 5s}\n  faults: [{kill: {}}, {pause: {}}]\n";
+    let scene = Scene::new(plan);
+    let output = scene.run(&["plan", "plan.yaml", "--seed", "7", "--as-schedule"]);
+    assert!(
+        output.stdout.starts_with("nemesis:\n  quiet_end: 14s\n  recovery: {within: 5s}\n  schedule:\n"),
+        "{output:?}"
+    );
+    let (head, _) = plan.split_once("nemesis:").expect("faults");
+    let again = Scene::new(&format!("{head}{}", output.stdout));
+    let printed = again.run(&["plan", "plan.yaml", "--as-schedule"]);
+    assert_eq!((printed.code, printed.stdout), (0, output.stdout));
 }

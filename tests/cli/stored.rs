@@ -78,9 +78,14 @@ fn nothing_of_a_run_that_goes_on_is_read_or_changed() {
     let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
     files(run.path(), &mut before);
     let process = format!("still goes on (process {} on ", std::process::id());
-    for arguments in
-        [&["check", "latest"][..], &["check", "p", "--checker", "linearizable"], &["report"], &["export", "latest"]]
-    {
+    for arguments in [
+        &["check", "latest"][..],
+        &["check", "p", "--checker", "linearizable"],
+        &["report"],
+        &["export", "latest"],
+        &["pack", "latest"],
+        &["replay", "latest"],
+    ] {
         let output = scene.run(arguments);
         assert!(output.code == 255 && output.stderr.contains(&process), "{arguments:?}: {output:?}");
     }

@@ -36,8 +36,14 @@ const ROLES: [(&str, BoundRole); 5] = [
     ("trigger", BoundRole::Trigger),
 ];
 
-/// The names of the roles.
-const ROLE_NAMES: &[&str] = &["nodes", "others", "leader", "ex-leader", "trigger"];
+const ROLE_NAMES: &[&str] = &{
+    let (mut names, mut at) = ([""; ROLES.len()], 0);
+    while at < names.len() {
+        names[at] = ROLES[at].0;
+        at += 1;
+    }
+    names
+};
 
 impl SameAs {
     /// From `b` or `b.leader`; or the role that there is not.

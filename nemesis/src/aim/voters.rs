@@ -1,7 +1,7 @@
 //! Aims that are counted over the members of the cluster that vote.
 use super::{Aim, majority_min, minority_max};
 use crate::order::BoundOrder;
-use crate::view::{ClusterView, Members, Unresolved};
+use crate::view::{ClusterView, Unresolved};
 
 /// Keeps the nodes that the aim is counted over, and returns how many it takes. `drawn`: the number that was drawn with the aim. Where
 /// the target is not asked for its members, or none has answered, all nodes count.
@@ -33,17 +33,14 @@ pub(super) fn counted(
 pub(super) fn over_voters(aim: &Aim, bound: &mut BoundOrder, view: &ClusterView) {
     let plain = matches!(aim, Aim::Minority | Aim::Majority);
     let all = bound.positions.len();
-    let note = match view.members.as_ref() {
-        Some(Members { voters, .. }) if !voters.is_empty() => {
-            bound.positions.retain(|position| voters.contains(&view.nodes[*position].name));
-            match bound.positions.len() == all {
-                true => format!("counted over {all} voters"),
-                false => format!("counted over {} voters: {}", bound.positions.len(), voters.join(" ")),
-            }
-        }
-        Some(_) => format!("no member has answered who votes: counted over all {all} nodes"),
-        None if plain => return,
-        None => format!("the recipe does not ask who votes: counted over all {all} nodes"),
+    let voters = view.voters();
+    bound.positions.retain(|position| voters.contains(&view.nodes[*position].name));
+    let note = match (view.known_members().is_some(), view.members.is_some()) {
+        (true, _) if bound.positions.len() == all => format!("counted over {all} voters"),
+        (true, _) => format!("counted over {} voters: {}", bound.positions.len(), voters.join(" ")),
+        (false, true) => format!("no member has answered who votes: counted over all {all} nodes"),
+        (false, false) if plain => return,
+        (false, false) => format!("the recipe does not ask who votes: counted over all {all} nodes"),
     };
     bound.note = Some(bound.note.take().map_or_else(|| note.clone(), |before| format!("{before}; {note}")));
 }
@@ -51,7 +48,7 @@ pub(super) fn over_voters(aim: &Aim, bound: &mut BoundOrder, view: &ClusterView)
 /// Keeps the members without a vote.
 pub(super) fn learners(bound: &mut BoundOrder, view: &ClusterView) -> Result<(), Unresolved> {
     let unknown = || Unresolved("learners: it is not known which members have no vote".to_owned());
-    let members = view.members.as_ref().filter(|members| !members.voters.is_empty()).ok_or_else(unknown)?;
+    let members = view.known_members().ok_or_else(unknown)?;
     bound.positions.retain(|position| members.learners.contains(&view.nodes[*position].name));
     if bound.positions.is_empty() { Err(Unresolved("learners: every member votes".to_owned())) } else { Ok(()) }
 }

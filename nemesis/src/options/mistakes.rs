@@ -36,6 +36,14 @@ impl NemesisOptions {
         named.map(mistake).collect()
     }
 
+    /// The faults that are aimed at members without a vote, where the recipe does not ask for members.
+    pub fn member_mistakes(&self) -> Vec<FaultMistake> {
+        let aimed = self.placed().filter(|fault| fault.options.aims().iter().any(crate::aim::Aim::needs_members));
+        let why = "learners: the recipe does not ask for the members of the cluster (`members`), so that no node is known to have no \
+                   vote, and the fault would never come; name nodes";
+        aimed.map(|fault| fault.place.mistake(why)).collect()
+    }
+
     /// Port roles that the recipe lacks, and options that do not fit each other. `roles`: the recipe's.
     pub fn role_mistakes(&self, roles: &[String]) -> Vec<FaultMistake> {
         let mut mistakes = Vec::new();

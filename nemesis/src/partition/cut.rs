@@ -270,14 +270,18 @@ fn sides_mistake(sides: &[CutSide], nodes: usize) -> Option<String> {
 }
 
 impl CutLinks {
-    /// The mistake of links that lead from a node to itself alone.
+    /// The mistake of links that lead from a node to itself.
     fn mistake(&self) -> Option<String> {
-        match (self.from.aims(), self.to.aims()) {
-            ([from], [to]) if from == to && matches!(from, Aim::Node(_) | Aim::Leader | Aim::ExLeader) => {
-                Some(format!("cut: from and to are both {from}: a link leads from one node to another"))
-            }
-            _ => None,
-        }
+        let of = |side: &CutSide| -> Vec<Aim> {
+            let aims = side.aims().iter().flat_map(|aim| match aim {
+                Aim::Nodes(names) => names.iter().cloned().map(Aim::Node).collect(),
+                aim => vec![aim.clone()],
+            });
+            aims.filter(|aim| matches!(aim, Aim::Node(_) | Aim::Leader | Aim::ExLeader)).collect()
+        };
+        let to = of(&self.to);
+        let both = of(&self.from).into_iter().find(|from| to.contains(from))?;
+        Some(format!("cut: {both} stands in from and in to: a link leads from one node to another"))
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn scheduled(seed: u64, options: &NemesisOptions, cluster: ClusterSha
             }
         };
         let name = id.clone();
-        let entry = ScheduleEntry { name, when, unless_by: entry.unless_by };
+        let entry = ScheduleEntry { name, when, unless_by: entry.unless_by, evidence: entry.evidence };
         plan.faults.push(PlannedFault { id: position as u64 + 1, at, lasts, fault, entry: Some(Box::new(entry)) });
     }
     plan
@@ -64,6 +64,7 @@ pub fn planned(planned: &PlannedFault, nodes: &[String]) -> ScheduledFault {
         begin: when.map_or(Begin::At(planned.at), Begin::When),
         lasts: Some(planned.lasts),
         unless_by: entry.and_then(|entry| entry.unless_by),
+        evidence: entry.is_none_or(|entry| entry.evidence),
         fault: written(planned, Written::Planned(nodes)),
     }
 }
@@ -91,6 +92,7 @@ pub fn measured(
         wait: None,
         lasts: Some(lasts),
         unless_by: None,
+        evidence: planned.entry.as_ref().is_none_or(|entry| entry.evidence),
         fault: bound,
     }
 }

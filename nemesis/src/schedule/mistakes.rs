@@ -45,6 +45,22 @@ impl NemesisOptions {
         self.placed().filter_map(warning).collect()
     }
 
+    /// Entries of the schedule whose `unless_by` changes nothing in a load that is quiet from this time on, one sentence each with its place.
+    pub fn unless_by_warnings(&self, quiet_from: Span) -> Vec<String> {
+        let warning = |(position, entry): (usize, &ScheduledFault)| {
+            let wait = entry.wait.map_or(Duration::ZERO, |wait| wait.from.0);
+            let last = Span(quiet_from.0.saturating_sub(entry.duration(self.lasts).0 + wait));
+            let by = entry.unless_by.filter(|by| *by > last)?;
+            Some(format!(
+                "`{}`: fault {}: unless_by: its trigger counts until {by} of the load, and comes too late for this fault from {last} on: it \
+                 changes nothing",
+                self.entry_place(position),
+                entry.id
+            ))
+        };
+        self.schedule.iter().enumerate().filter_map(warning).collect()
+    }
+
     /// The mistakes of the entries of the schedule on nodes of these names.
     fn entry_mistakes(&self, nodes: &[String]) -> Vec<FaultMistake> {
         let mut mistakes = Vec::new();
@@ -158,18 +174,21 @@ fn same_as_mistake(schedule: &[ScheduledFault], position: usize, same: &SameAs, 
     })
 }
 
+/// The entries to which the triggers by faults lead from the one at `from`, each once, with the step that is waited for.
+pub(super) fn waits(schedule: &[ScheduledFault], from: usize) -> impl Iterator<Item = (usize, TriggerStep)> {
+    let mut seen = BTreeSet::new();
+    let mut at = Some(from);
+    std::iter::from_fn(move || {
+        let Begin::When(Trigger::Fault { fault, step }) = &schedule[at.take()?].begin else { return None };
+        let next = schedule.iter().position(|entry| entry.id == *fault).filter(|next| seen.insert(*next))?;
+        at = Some(next);
+        Some((next, *step))
+    })
+}
+
 /// Whether the triggers by faults lead from the entry at `from` to the one at `to`.
 fn waits_for(schedule: &[ScheduledFault], from: usize, to: usize) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut at = from;
-    while let Begin::When(Trigger::Fault { fault, .. }) = &schedule[at].begin {
-        match schedule.iter().position(|entry| entry.id == *fault) {
-            Some(next) if next == to => return true,
-            Some(next) if seen.insert(next) => at = next,
-            _ => return false,
-        }
-    }
-    false
+    waits(schedule, from).any(|(waited, _)| waited == to)
 }
 
 /// The earliest time at which the trigger of an entry can come, within this number of steps by faults.
@@ -234,7 +253,7 @@ fn time_mistakes(schedule: &[ScheduledFault], lasts: Span, quiet_from: Span) -> 
 
 impl ScheduledKind {
     /// Whether it ends when its work is done: a rolling fault.
-    fn may_end_early(&self) -> bool {
+    pub(super) fn may_end_early(&self) -> bool {
         match self {
             ScheduledKind::Options(FaultOptions::Restart(restart)) => restart.rolling,
             ScheduledKind::Options(FaultOptions::Own(own)) => own.rolling,

@@ -161,7 +161,14 @@ fn mistakes_of_a_schedule_name_the_entry() {
             json!([{"id": "a", "at": "1s", "partition": {"cut": [["n1", "n2"], "n3", "others"]}}]),
             "others: no node is left",
         ),
-        (json!([{"id": "a", "at": "1s", "partition": {"cut": {"from": "n1", "to": "n1"}}}]), "from and to are both n1"),
+        (
+            json!([{"id": "a", "at": "1s", "partition": {"cut": {"from": "n1", "to": "n1"}}}]),
+            "n1 stands in from and in to",
+        ),
+        (
+            json!([{"id": "a", "at": "1s", "partition": {"cut": {"from": "n1", "to": ["n2", {"nodes": ["n3", "n1"]}]}}}]),
+            "n1 stands in from and in to",
+        ),
         (json!([{"id": "a", "at": "1s", "power-loss": {"torn": 200}}]), "fault a: power-loss: torn: 200"),
     ] {
         let said = said(options(schedule).mistakes(&names(3)));

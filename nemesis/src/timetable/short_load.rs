@@ -1,5 +1,5 @@
 //! [`ShortLoad`]: a load that is too short for one fault of each kind at the plan's rate.
-use super::{FaultKind, FaultSlot, millis};
+use super::{FaultKind, FaultSlot, Warning, millis};
 use crate::quiet::GAP_MS;
 use dsfuzz_span::Span;
 use std::time::Duration;
@@ -21,7 +21,7 @@ impl ShortLoad {
         slots: &mut Vec<FaultSlot>,
         kinds: &[FaultKind],
         window_ms: u64,
-        warnings: &mut Vec<String>,
+        warnings: &mut Vec<Warning>,
     ) {
         // After the last fault, the gap is part of the quiet end.
         let room_ms = window_ms + if window_ms == 0 { 0 } else { millis(self.quiet_end.0).min(GAP_MS) };
@@ -37,8 +37,8 @@ impl ShortLoad {
         }
         slots.retain(|slot| kept[slot.kind]);
         stretch(slots, room_ms, election_ms);
-        let left_out = kinds.iter().zip(&kept).filter(|(_, kept)| !**kept).map(|(kind, _)| kind.name.as_str());
-        let left_out: Vec<&str> = left_out.collect();
+        let left_out = kinds.iter().zip(&kept).filter(|(_, kept)| !**kept).map(|(kind, _)| kind.name.clone());
+        let left_out: Vec<String> = left_out.collect();
         let load = Span(self.load);
         let needed_ms = millis(self.quiet_start.0) + enough_ms + millis(self.quiet_end.0);
         let needed = match self.quiet {
@@ -49,19 +49,19 @@ impl ShortLoad {
         if !left_out.is_empty() {
             let room = if slots.is_empty() { "none".to_owned() } else { slots.len().to_string() };
             let (start, end) = (self.quiet_start, self.quiet_end);
-            warnings.push(format!(
-                "{} cannot come: a load of {load} has room for {room} of {all} faults between quiet_start ({start}) and \
-                 quiet_end ({end}), so that the run can only be unknown or invalid; a {needed} holds one of each \
-                 (`load.time`, `--time`), or make `for`, `quiet_start` or `quiet_end` shorter",
-                left_out.join(", ")
-            ));
+            let why = format!(
+                "a load of {load} has room for {room} of {all} faults between quiet_start ({start}) and quiet_end ({end}), so that the \
+                 run can only be unknown or invalid; a {needed} holds one of each (`load.time`, `--time`), or make `for`, \
+                 `quiet_start` or `quiet_end` shorter"
+            );
+            warnings.extend(Warning::cannot_come(left_out, why));
         } else if room_ms < enough_ms {
             let election = Span(self.election);
-            warnings.push(format!(
+            warnings.push(Warning::whole(format!(
                 "a load of {load} holds one fault of each kind, but leaves less than an election ({election}) between \
                  them: calls may not be Ok again before the next fault, and evidence may be too thin; a {needed} \
                  holds them with room (`load.time`, `--time`)"
-            ));
+            )));
         }
     }
 }

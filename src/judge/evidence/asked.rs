@@ -13,8 +13,8 @@ pub fn asked(rules: &Rules, facts: &TargetFacts, nodes: usize, swarm: Option<&Sw
         None => "every node asked by a client of the load".to_owned(),
         Some(min) => format!("{min} nodes asked by a client of the load"),
     });
-    if !rules.scheduled.is_empty() {
-        lines.push(format!("each fault of the schedule proven to be in force: {}", rules.scheduled.join(", ")));
+    if let Some(scheduled) = rules.scheduled.as_ref().filter(|scheduled| !scheduled.is_empty()) {
+        lines.push(format!("each fault of the schedule proven to be in force: {}", scheduled.join(", ")));
     }
     let election = Span(facts.election());
     let leader = if facts.failover { "" } else { " and its leader" };
@@ -80,6 +80,17 @@ mod tests {
             let scheduled = row("scheduled_faults").map(|row| row.at_least);
             assert_eq!(scheduled, (!proven).then_some(2.0), "{nemesis}");
             assert_eq!(lines.contains("each fault of the schedule proven to be in force: a, b"), !proven, "{lines}");
+        }
+        // A fault that evidence does not ask for; a schedule with none that it asks for.
+        for (first, second, least) in [(true, false, Some(1.0)), (false, false, None)] {
+            let (rules, lines) = rules_and_lines(&format!(
+                "{{schedule: [{{id: a, at: 5s, evidence: {first}, kill: {{}}}}, {{id: b, at: 9s, evidence: {second}, pause: {{}}}}]}}"
+            ));
+            let weighed = judge(&dsfuzz_checkers::History::default(), &rules, &RunInfo::default()).evidence;
+            let at_least = |name: &str| weighed.iter().find(|row| row.name == name).map(|row| row.at_least);
+            assert_eq!(at_least("scheduled_faults"), least, "{lines}");
+            assert_eq!((at_least("proven_kill"), at_least("proven_pause")), (Some(0.0), Some(0.0)), "{lines}");
+            assert_eq!(lines.contains("each fault of the schedule proven to be in force: a\n"), first, "{lines}");
         }
         let (_, lines) = rules_and_lines("{recovery: {within: 10s}, faults: [{kill: {}}]}");
         assert!(lines.contains("recovery judged by liveness after 1 of 2 heals"), "{lines}");

@@ -138,7 +138,7 @@ pub(super) fn scheduled(history: &History, missing: &[&String], info: &RunInfo) 
     let more = if more == 0 { String::new() } else { format!("; and {more} more") };
     format!(
         "Not every fault of the schedule came, so the run does not show what the plan asks for: {}{more}. Change the trigger \
-         (`when`, `unless_by`), the time (`at`, `load.time`) or the aim of such a fault, or leave it out.",
+         (`when`, `unless_by`), the time (`at`, `load.time`) or the aim of such a fault, leave it out, or do not ask for it (`evidence: false`).",
         reasons.join("; ")
     )
 }
@@ -243,7 +243,7 @@ pub(super) fn proven(history: &History, kind: &str, met: &[&EffectiveFault<'_>],
     )
 }
 
-pub(super) fn healed(history: &History, kind: &str, healed: u64, begun: u64) -> String {
+pub(super) fn healed(history: &History, kind: &str, (healed, begun): (u64, u64), cure: &str) -> String {
     let left = history.faults.iter().filter(|fault| fault.kind == kind && fault.begun.is_some() && !fault.gone());
     let left: Vec<String> = left
         .take(FAULTS_MAX)
@@ -254,9 +254,9 @@ pub(super) fn healed(history: &History, kind: &str, healed: u64, begun: u64) -> 
         })
         .collect();
     let left = if left.is_empty() { String::new() } else { format!("; {}", left.join("; ")) };
+    let cure = if cure.is_empty() { String::new() } else { format!(" ({cure})") };
     format!(
-        "{healed} of {begun} {kind} faults {} proven to be healed{left}. Nothing in the plan mends that: `dsfuzz heal PLAN` \
-         undoes what is left.",
+        "{healed} of {begun} {kind} faults {} proven to be healed{left}. Nothing in the plan mends that, and they may be left on the nodes{cure}.",
         is_or_are(healed)
     )
 }
@@ -271,10 +271,17 @@ pub(super) fn ok_during(kind: &str, met: &[&&EffectiveFault<'_>], (had, min): (u
         "{} Ok during {kind} faults, which left a majority for longer than an election ({election}), and the plan asks for \
          {min} (`evidence.ok_during_fault_min`){}. Make these faults longer (`nemesis.for`) or the load stronger \
          (`load.rate`, `load.clients`); where this target rightly serves no call in such a fault, ask for none: \
-         `evidence: {{ok_during_fault_min: {{{kind}: 0}}}}`.",
+         `evidence: {{ok_during_fault_min: {{{}: 0}}}}`.",
         calls(had),
-        least.unwrap_or_default()
+        least.unwrap_or_default(),
+        as_key(kind)
     )
+}
+
+/// A kind as a key of YAML: `kill`, `"own: leave"`.
+fn as_key(kind: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+    if kind.chars().all(plain) { kind.to_owned() } else { format!("\"{kind}\"") }
 }
 
 /// `met`: faults that leave no majority, or end within an election.
@@ -299,8 +306,9 @@ pub(super) fn ok_around(kind: &str, met: &[&EffectiveFault<'_>], min: u64, elect
     format!(
         "No call was Ok {when} {}, and the plan asks for {min} before and {min} after each {kind} fault that leaves no \
          majority or is over within an election ({election}). Give the target {change}; or ask for none: `evidence: \
-         {{ok_during_fault_min: {{{kind}: 0}}}}`.",
-        named(least.fault)
+         {{ok_during_fault_min: {{{}: 0}}}}`.",
+        named(least.fault),
+        as_key(kind)
     )
 }
 

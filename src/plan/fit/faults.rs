@@ -21,10 +21,15 @@ pub(super) fn mistakes(plan: &Plan, nemesis: &NemesisOptions, target: &Target, n
     }
     let roles: Vec<String> = target.ports().into_keys().collect();
     mistakes.extend(nemesis.role_mistakes(&roles));
+    if target.recipe().members.is_none() {
+        mistakes.extend(nemesis.member_mistakes());
+    }
     let has: Vec<&str> = target.recipes_faults().map(|fault| fault.name.as_str()).collect();
     let own = nemesis.own_mistakes(RecipeFaults { has: &has, lacks: &target.faults_left_out() });
     if own.is_empty() && !nodes.is_empty() {
-        mistakes.extend(nemesis.exact_mistakes(&whole_view(plan, target, nodes, processes)));
+        let view = whole_view(plan, target, nodes, processes);
+        mistakes.extend(nemesis.exact_mistakes(&view));
+        mistakes.extend(nemesis.excluded_mistakes(&view));
     }
     let whole = own.is_empty();
     mistakes.extend(own);
@@ -49,11 +54,11 @@ pub(super) fn mistakes(plan: &Plan, nemesis: &NemesisOptions, target: &Target, n
     mistakes
 }
 
-/// Custom faults of the recipe that are aimed at more nodes than they can take at the same time.
+/// Custom faults of the recipe that are aimed at more nodes than they can take at the same time, alone or beside others of their name.
 fn too_many_at_once(nemesis: &NemesisOptions, target: &Target, nodes: &[String]) -> Vec<FaultMistake> {
+    let at_once = target.at_once(nodes.len());
     let mistake = |(place, own): (FaultPlace<'_>, OwnOptions)| {
-        let fault = target.recipes_faults().find(|fault| fault.name == own.name)?;
-        let (most, taken) = (fault.at_once.most(nodes.len()), own.most_at_once(nodes.len(), place.is_scheduled()));
+        let (most, taken) = (*at_once.get(&own.name)?, own.most_at_once(nodes.len(), place.is_scheduled()));
         (taken > most).then(|| {
             place.mistake(format!(
                 "nodes: {} takes at most {most} of {} nodes at the same time, and this aim up to {taken}; `rolling: true` takes one \
@@ -63,7 +68,11 @@ fn too_many_at_once(nemesis: &NemesisOptions, target: &Target, nodes: &[String])
             ))
         })
     };
-    nemesis.placed_own().into_iter().filter_map(mistake).collect()
+    let mut mistakes: Vec<FaultMistake> = nemesis.placed_own().into_iter().filter_map(mistake).collect();
+    if mistakes.is_empty() {
+        mistakes = nemesis.at_once_mistakes(nodes.len(), &at_once);
+    }
+    mistakes
 }
 
 /// Faults that wait for more calls than the load can make before it.
@@ -147,7 +156,8 @@ pub(super) fn warnings(plan: &Plan, nemesis: &NemesisOptions, target: &Target, n
     });
     let drawing = nemesis.drawing_warnings(quiet_from(plan, nemesis, target)).into_iter();
     let drawing = drawing.map(|(key, sentence)| format!("`nemesis.{key}`: {sentence}"));
-    short.chain(silent).chain(nemesis.aim_warnings(nodes)).chain(drawing).collect()
+    let unless_by = nemesis.unless_by_warnings(quiet_from(plan, nemesis, target));
+    short.chain(silent).chain(nemesis.aim_warnings(nodes)).chain(drawing).chain(unless_by).collect()
 }
 
 #[cfg(test)]
@@ -173,5 +183,24 @@ mod tests {
         assert_eq!(refused(8 << 10), None);
         let why = refused(16 << 10).expect("more than a slot of the journal");
         assert!(why.contains("begin: the commands of the fault have ") && why.contains("put it into a file"), "{why}");
+    }
+
+    #[test]
+    fn custom_faults_that_overlap_are_counted_together_against_at_once() {
+        let said = |second: &str| {
+            let text = format!(
+                "name: p\ncluster: {{lab: 3}}\ntarget: etcd\nworkload: register\nload: {{time: 60s}}\nnemesis: {{schedule: [\
+                 {{id: a, at: 5s, for: 10s, own: {{name: leave, nodes: n1}}}}, {{id: b, {second}, for: 10s, own: {{name: leave, nodes: n2}}}}]}}\n"
+            );
+            let plan = Plan::from_yaml_str(&text).expect("a plan");
+            let target = crate::targets::load("etcd", std::path::Path::new("/"), &std::collections::BTreeMap::new());
+            let nodes: Vec<String> = (1..=3).map(|number| format!("n{number}")).collect();
+            let nemesis = plan.nemesis.as_ref().expect("faults");
+            let mistakes = mistakes(&plan, nemesis, &target.expect("etcd"), &nodes);
+            mistakes.iter().map(|mistake| format!("{mistake:?}")).collect::<Vec<_>>().join(" ")
+        };
+        let refused = said("at: 8s");
+        assert!(refused.contains("leave takes at most 1 of 3 nodes at the same time, and beside a"), "{refused}");
+        assert_eq!(said("when: {fault: a, step: healed}"), "");
     }
 }

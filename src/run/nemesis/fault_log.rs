@@ -1,6 +1,6 @@
 //! [`FaultLog`]: the events of one fault in the history. [`FaultLogs`] keeps them, so that later events about a fault (a late
 //! heal, a self-heal) name the same nodes and links.
-use super::EventSink;
+use super::{EventSink, NodeHeal};
 use dsfuzz_checkers::history::{FaultEvent, FaultProblem, FaultStep, Mark};
 use dsfuzz_nemesis::{PlannedFault, ResolvedFault, ScheduledFault, schedule};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -28,6 +28,8 @@ struct Begun {
     /// The nodes with an injection.
     injected: Vec<String>,
     healed: bool,
+    /// It was recorded why it is not healed.
+    unhealed: bool,
 }
 
 impl FaultLogs {
@@ -109,6 +111,27 @@ impl FaultLogs {
     }
 }
 
+impl FaultLogs {
+    /// Records of every open fault with a node among these why it is not healed, unless that is recorded.
+    pub(super) fn all_unhealed_on<'h>(&self, heals: impl Iterator<Item = &'h NodeHeal>) {
+        let heals: Vec<&NodeHeal> = heals.collect();
+        let mut state = self.state();
+        let mut events = Vec::new();
+        for begun in state.begun.values_mut().filter(|begun| !begun.healed && !begun.unhealed) {
+            let of = heals.iter().filter(|heal| begun.injected.contains(&heal.node));
+            let detail: Vec<String> = of.flat_map(|heal| heal.detail.iter().cloned()).collect();
+            if !detail.is_empty() {
+                begun.unhealed = true;
+                events.push(FaultEvent { step: FaultStep::Unhealed, detail, ..begun.event.clone() });
+            }
+        }
+        drop(state);
+        for event in events {
+            (self.sink)(event);
+        }
+    }
+}
+
 /// The events of one fault.
 pub(super) struct FaultLog<'a> {
     logs: &'a FaultLogs,
@@ -144,7 +167,8 @@ impl FaultLog<'_> {
 
     /// Records that the injections are about to be requested, and a delay behind the timetable.
     pub(super) fn begin(&self, slip: Option<Duration>) -> Mark {
-        let begun = Begun { event: self.event.clone(), injected: self.injected.clone(), healed: false };
+        let begun =
+            Begun { event: self.event.clone(), injected: self.injected.clone(), healed: false, unhealed: false };
         self.logs.state().begun.insert(self.event.fault, begun);
         let late = slip.map(|slip| format!("begun {} ms later than the timetable says", slip.as_millis()));
         self.record(FaultStep::Begun, late.into_iter().collect())
@@ -157,10 +181,9 @@ impl FaultLog<'_> {
 
     /// Records a step with the cause for which the fault is not in force, where that is known.
     pub(super) fn record_problem(&self, step: FaultStep, detail: Vec<String>, problem: Option<FaultProblem>) -> Mark {
-        if step == FaultStep::Healed
-            && let Some(begun) = self.logs.state().begun.get_mut(&self.event.fault)
-        {
-            begun.healed = true;
+        if let Some(begun) = self.logs.state().begun.get_mut(&self.event.fault) {
+            begun.healed |= step == FaultStep::Healed;
+            begun.unhealed |= step == FaultStep::Unhealed;
         }
         let mark = (self.logs.sink)(FaultEvent { step, detail, problem, ..self.event.clone() });
         self.logs.steps.send_if_modified(|steps| steps.insert((self.event.fault, step)));

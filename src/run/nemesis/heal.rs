@@ -1,11 +1,12 @@
-//! Healing: undo on every node, repeated until proven or until the deadline. Also records self-heals of nodes.
+//! Healing: undo on every node, repeated until proven, until the deadline or until a stop. Also records self-heals of nodes.
 use super::fault_log::FaultLog;
 use super::links::OpenPaths;
 use super::remotes::{everywhere, unexpected};
-use super::{Executor, FaultOutcome, Limits, millis, wait};
+use super::{Executor, FaultOutcome, Limits, WaitEnd, millis, stopped, undo_takes, wait};
+use crate::cluster::RemoteError;
 use dsfuzz_checkers::history::FaultStep;
 use dsfuzz_nemesis::fault::Link;
-use dsfuzz_nemesis::protocol::{PacketEffect, Request, Response, SelfHeal};
+use dsfuzz_nemesis::protocol::{Injection, PacketEffect, Request, Response, SelfHeal};
 use dsfuzz_nemesis::{ResolvedFault, Verification};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -27,18 +28,62 @@ pub struct NodeHeal {
     pub detail: Vec<String>,
 }
 
+/// The reason why a node did not undo a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NotUndone {
+    pub(super) why: String,
+    /// Its agent said so. Else nothing was heard of it in time.
+    answered: bool,
+}
+
+/// The undos of nodes, each with its observations. One that was broken off has none.
+pub(super) type Undos = BTreeMap<String, Result<Vec<String>, NotUndone>>;
+
+/// What a stop does to undos that are repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stopping {
+    /// This fault is left to the end of the run, where all faults are undone.
+    Leaves(u64),
+    /// Only nodes without an answer are asked again: this is the end of the run.
+    AsksTheSilent,
+}
+
 impl Executor {
-    /// Undoes all injections in every agent's journal, with proof, and records the heal of open faults. Called at the end of a
-    /// run and on a signal.
-    pub async fn heal_all(&self) -> Vec<NodeHeal> {
+    /// Undoes all injections in every agent's journal, with proof, and records the heal of open faults, or why they are not healed.
+    /// Called at the end of a run and on a signal, which `stop` says.
+    pub async fn heal_all(&self, mut stop: watch::Receiver<bool>) -> Vec<NodeHeal> {
         let names = self.remotes.names();
-        let undos = self.undo_until_gone(&names, || Request::UndoAll, self.limits).await;
+        let limits = self.limits_at_end();
+        let undos =
+            self.undo_until_gone(&names, || Request::UndoAll, limits, (&mut stop, Stopping::AsksTheSilent)).await;
         let heals: Vec<NodeHeal> = names.iter().map(|node| node_heal(node, &undos)).collect();
         let mut no_outcome = None;
         self.record_self_heals(names, &mut no_outcome).await;
         let healed: Vec<String> = heals.iter().filter(|heal| heal.healed).map(|heal| heal.node.clone()).collect();
         self.logs.all_healed_on(&healed);
+        self.logs.all_unhealed_on(heals.iter().filter(|heal| !heal.healed));
         heals
+    }
+
+    /// The longest time that [`Executor::heal_all`] takes.
+    pub fn longest_heal_all(&self) -> Duration {
+        let Limits { heal, undo, look, .. } = self.limits_at_end();
+        heal + undo + look
+    }
+
+    /// The limits for the undo of all faults: longer where the commands of those that are not healed may take longer. One may run
+    /// already, and run again.
+    fn limits_at_end(&self) -> Limits {
+        let mut by_node: BTreeMap<String, Duration> = BTreeMap::new();
+        for held in self.in_force.not_gone() {
+            for (node, injection) in &held.fault.injections {
+                if let Injection::Own { commands, .. } = injection {
+                    *by_node.entry(node.clone()).or_default() += 2 * undo_takes(commands);
+                }
+            }
+        }
+        let longest = by_node.into_values().max().unwrap_or_default();
+        Limits { undo: self.limits.undo.max(longest), ..self.limits }
     }
 
     /// Heals one fault on every node with a requested injection, whether it succeeded or not.
@@ -58,7 +103,12 @@ impl Executor {
         let id = log.id();
         let undos = self.undo_in_turn(id, fault, stop).await;
         let mut problems: Vec<String> =
-            undos.values().filter_map(|undo| undo.as_ref().err()).flatten().cloned().collect();
+            undos.values().filter_map(|undo| undo.as_ref().err()).map(|not_undone| not_undone.why.clone()).collect();
+        if *stop.borrow() && (!problems.is_empty() || undos.len() < nodes.len()) {
+            // The undo at the end of the run records how it ends.
+            outcome.problems.push("the load ended before its heal was proven".to_owned());
+            return self.note_self_heals(nodes, outcome).await;
+        }
         let links = fault.verification.links();
         if problems.is_empty() && !links.is_empty() {
             problems = self.unheard_after_heal(id, &links, open).await;
@@ -89,12 +139,7 @@ impl Executor {
 
     /// Undoes one fault on its nodes, on each at its time after the begin of the heal; on all that are left when a stop is
     /// requested.
-    async fn undo_in_turn(
-        &self,
-        id: u64,
-        fault: &ResolvedFault,
-        stop: &mut watch::Receiver<bool>,
-    ) -> BTreeMap<String, Result<Vec<String>, Vec<String>>> {
+    async fn undo_in_turn(&self, id: u64, fault: &ResolvedFault, stop: &mut watch::Receiver<bool>) -> Undos {
         let begun = Instant::now();
         let mut turns: BTreeMap<u64, Vec<String>> = BTreeMap::new();
         for (node, injection) in &fault.injections {
@@ -108,7 +153,9 @@ impl Executor {
         for (after_ms, nodes) in turns {
             wait(begun + Duration::from_millis(after_ms), stop).await;
             let since_ms = millis(begun.elapsed());
-            let mut undone = self.undo_until_gone(&nodes, || Request::Undo { fault: id }, self.limits_of(fault)).await;
+            let stopping = (&mut *stop, Stopping::Leaves(id));
+            let mut undone =
+                self.undo_until_gone(&nodes, || Request::Undo { fault: id }, self.limits_of(fault), stopping).await;
             for detail in undone.values_mut().flatten().filter(|_| several) {
                 detail.push(format!("undone {since_ms} ms after the begin of the heal"));
             }
@@ -123,38 +170,65 @@ impl Executor {
         everywhere(&self.remotes, asks, self.limits.look).await;
     }
 
-    /// Asks with back-off until every node has proved that the fault is gone. By node: its observations, or the reasons.
+    /// Asks with back-off until every node has proved that the fault is gone, or until a stop. Each undo has its whole deadline; none begins
+    /// after the limit of the heal.
     pub(super) async fn undo_until_gone(
         &self,
         nodes: &[String],
         ask: impl Fn() -> Request,
         limits: Limits,
-    ) -> BTreeMap<String, Result<Vec<String>, Vec<String>>> {
-        let end = Instant::now() + limits.heal;
-        let mut undos = BTreeMap::new();
+        (stop, stopping): (&mut watch::Receiver<bool>, Stopping),
+    ) -> Undos {
+        let begun = Instant::now();
+        let end = begun + limits.heal;
+        let mut undos = Undos::new();
         let mut left = nodes.to_vec();
         let mut pause = RETRY_FIRST;
         loop {
             let asks = left.iter().map(|node| (node.clone(), ask())).collect();
-            let deadline = limits.undo.min(end.saturating_duration_since(Instant::now())).max(RETRY_FIRST);
-            for (node, answer) in everywhere(&self.remotes, asks, deadline).await {
-                let undo = match answer {
-                    Ok(Response::Proof(proof)) if proof.holds => Ok(proof.detail),
-                    Ok(Response::Proof(proof)) => Err(vec![format!("{node}: not gone: {}", proof.detail.join("; "))]),
-                    Ok(other) => Err(vec![unexpected(&node, &other)]),
-                    Err(error) => {
-                        let hope = format!("{node}: if its agent does not hear from here, its lease heals it");
-                        Err(vec![error.to_string(), hope])
-                    }
-                };
-                undos.insert(node, undo);
+            let answers = tokio::select! {
+                biased;
+                answers = everywhere(&self.remotes, asks, limits.undo) => answers,
+                () = self.broken_off(stop, stopping) => return undos,
+            };
+            for (node, answer) in answers {
+                let undo = undone(&node, answer);
+                let silent = matches!(&undo, Err(not_undone) if !not_undone.answered);
+                // The cause that an agent named says more than its silence afterwards.
+                if !silent || !matches!(undos.get(&node), Some(Err(NotUndone { answered: true, .. }))) {
+                    undos.insert(node, undo);
+                }
             }
+            let answered = |node: &String| matches!(undos.get(node), Some(Err(NotUndone { answered: true, .. })));
             left.retain(|node| undos.get(node).is_none_or(Result::is_err));
+            match stopping {
+                Stopping::Leaves(fault) if left.iter().any(answered) && begun.elapsed() >= self.limits.undo => {
+                    (self.retried)(fault);
+                }
+                Stopping::AsksTheSilent if *stop.borrow() => left.retain(|node| !answered(node)),
+                _ => {}
+            }
             if left.is_empty() || Instant::now() + pause >= end {
                 return undos;
             }
-            tokio::time::sleep(pause).await;
+            let again = Instant::now() + pause;
+            match stopping {
+                Stopping::Leaves(_) if wait(again, stop).await == WaitEnd::Stopped => return undos,
+                Stopping::Leaves(_) => {}
+                Stopping::AsksTheSilent => tokio::time::sleep_until(again).await,
+            }
             pause = (pause * 2).min(RETRY_LONGEST);
+        }
+    }
+
+    /// Ends when undos are to be broken off: some time after a stop, since most end within it.
+    async fn broken_off(&self, stop: &mut watch::Receiver<bool>, stopping: Stopping) {
+        match stopping {
+            Stopping::Leaves(_) => {
+                stopped(stop).await;
+                tokio::time::sleep(self.limits.undo).await;
+            }
+            Stopping::AsksTheSilent => std::future::pending().await,
         }
     }
 
@@ -168,7 +242,7 @@ impl Executor {
             let gone = |answer: &Result<Response, _>| matches!(answer, Ok(Response::Proof(proof)) if proof.holds);
             if undone.iter().all(|(_, answer)| gone(answer)) && self.is_heard_again(id, fault, &held.open).await {
                 self.in_force.is_gone(id);
-                self.kept_quorum.give_back(id);
+                self.budget.give_back(id);
             }
         }
     }
@@ -243,10 +317,25 @@ fn on_control_clock(heal: &SelfHeal, node_now_ns: u64, sent: u64, received: u64)
     (earliest, latest)
 }
 
-fn node_heal(node: &str, undos: &BTreeMap<String, Result<Vec<String>, Vec<String>>>) -> NodeHeal {
+/// The undo of a node by its answer.
+fn undone(node: &str, answer: Result<Response, RemoteError>) -> Result<Vec<String>, NotUndone> {
+    let not_undone = |why, answered| Err(NotUndone { why, answered });
+    match answer {
+        Ok(Response::Proof(proof)) if proof.holds => Ok(proof.detail),
+        Ok(Response::Proof(proof)) => not_undone(format!("{node}: not gone: {}", proof.detail.join("; ")), true),
+        Ok(other) => not_undone(unexpected(node, &other), true),
+        Err(error @ RemoteError::Refused { .. }) => not_undone(error.to_string(), true),
+        Err(error) => {
+            let hope = format!("{node}: if its agent does not hear from here, its lease heals it");
+            not_undone(format!("{error}; {hope}"), false)
+        }
+    }
+}
+
+fn node_heal(node: &str, undos: &Undos) -> NodeHeal {
     let (healed, detail) = match undos.get(node) {
         Some(Ok(seen)) => (true, seen.clone()),
-        Some(Err(why)) => (false, why.clone()),
+        Some(Err(not_undone)) => (false, vec![not_undone.why.clone()]),
         None => (false, vec![format!("{node}: was not asked")]),
     };
     NodeHeal { node: node.to_owned(), healed, detail }

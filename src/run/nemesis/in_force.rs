@@ -191,6 +191,12 @@ impl InForce {
         self.state().unhealed.clone()
     }
 
+    /// The faults that are in force, or whose heal was not verified.
+    pub(super) fn not_gone(&self) -> Vec<Held> {
+        let state = self.state();
+        state.faults.values().chain(state.unhealed.values()).cloned().collect()
+    }
+
     /// Nothing is left of a fault whose heal was not verified.
     pub(super) fn is_gone(&self, id: u64) {
         self.state().unhealed.remove(&id);

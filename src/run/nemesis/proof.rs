@@ -61,6 +61,16 @@ fn of_clients(proof: &Proof) -> Option<u64> {
     proof.counts.iter().find(|counts| counts.clients).map(|counts| counts.hit)
 }
 
+/// Whether these proofs say that the fault is in force on every node.
+fn state_holds(proofs: Vec<(String, Proof)>) -> Result<Vec<String>, Vec<String>> {
+    let describe = |(node, proof): &(String, Proof)| format!("{node}: {}", proof.detail.join("; "));
+    let (hold, miss): (Vec<_>, Vec<_>) = proofs.iter().partition(|(_, proof)| proof.holds);
+    if miss.is_empty() {
+        return Ok(hold.into_iter().map(describe).collect());
+    }
+    Err(miss.into_iter().map(|proof| format!("not in force on {}", describe(proof))).collect())
+}
+
 impl Executor {
     /// A look before the fault. For a cut also the open paths, since only their silence proves anything.
     pub(super) async fn look_before(&self, id: u64, fault: &ResolvedFault) -> (OpenPaths, LookBefore) {
@@ -175,11 +185,13 @@ impl Executor {
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
         let limits = self.limits_of(fault);
-        let end = Instant::now() + deadline;
+        let begun = Instant::now();
+        let end = begun + deadline;
         let mut pause = LOOK_AGAIN_FIRST;
         let mut earlier = None;
         loop {
             let left = end.saturating_duration_since(Instant::now()).max(LOOK_AGAIN_FIRST);
+            let mut denied = false;
             let before = match (&fault.verification, since) {
                 (Verification::State, _) | (_, CountedFrom::Injection) => Ok(Vec::new()),
                 (_, CountedFrom::Round) => self.proofs(id, fault, left.min(self.limits.look)).await,
@@ -196,12 +208,16 @@ impl Executor {
                     self.verify_packets(id, (fault, effect), &before, (taken, others, open), left).await
                 }
                 // The command of a custom fault has a deadline of its own, also where the fault is to end.
-                (Ok(_), Verification::State) if since == CountedFrom::Round && is_custom(fault) => {
-                    self.verify_state(id, fault, limits.look).await
+                (Ok(_), Verification::State) => {
+                    let whole = since == CountedFrom::Round && is_custom(fault);
+                    let proofs = self.proofs(id, fault, if whole { limits.look } else { left.min(limits.look) }).await;
+                    denied = proofs.is_ok();
+                    proofs.and_then(state_holds)
                 }
-                (Ok(_), Verification::State) => self.verify_state(id, fault, left.min(limits.look)).await,
             };
-            if verified.is_ok() || Instant::now() + pause >= end {
+            // A fault that is about to be healed does not last longer for a proof that its nodes denied for a while.
+            let lapsed = denied && since == CountedFrom::Round && begun.elapsed() + pause >= self.limits.look;
+            if verified.is_ok() || lapsed || Instant::now() + pause >= end {
                 // The last look may have had too little time to see why.
                 return match (verified, earlier) {
                     (Err(_), Some(earlier)) if left < limits.look => Err(earlier),
@@ -212,21 +228,6 @@ impl Executor {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LOOK_AGAIN_LONGEST);
         }
-    }
-
-    async fn verify_state(
-        &self,
-        id: u64,
-        fault: &ResolvedFault,
-        deadline: Duration,
-    ) -> Result<Vec<String>, Vec<String>> {
-        let proofs = self.proofs(id, fault, deadline).await?;
-        let describe = |(node, proof): &(String, Proof)| format!("{node}: {}", proof.detail.join("; "));
-        let (hold, miss): (Vec<_>, Vec<_>) = proofs.iter().partition(|(_, proof)| proof.holds);
-        if miss.is_empty() {
-            return Ok(hold.into_iter().map(describe).collect());
-        }
-        Err(miss.into_iter().map(|proof| format!("not in force on {}", describe(proof))).collect())
     }
 
     /// Verifies that the cut links are silent on every pair of addresses in a round in which the others were heard, and that the

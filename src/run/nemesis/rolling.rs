@@ -1,5 +1,6 @@
 //! Rolling faults: the nodes are taken one after the other, each when the one before is ready again.
 use super::fault_log::FaultLog;
+use super::heal::Stopping;
 use super::links::OpenPaths;
 use super::proof::{CountedFrom, LookBefore};
 use super::{Executor, FaultOutcome, Injected, grace, is_custom, millis};
@@ -72,10 +73,12 @@ impl Executor {
                 }
             }
             let id = log.id();
+            let (limits, stopping) = (self.limits_of(&part), (&mut *stop, Stopping::Leaves(id)));
             let undone = self
-                .undo_until_gone(std::slice::from_ref(&node), || Request::Undo { fault: id }, self.limits_of(&part))
+                .undo_until_gone(std::slice::from_ref(&node), || Request::Undo { fault: id }, limits, stopping)
                 .await;
-            problems.extend(undone.into_values().filter_map(Result::err).flatten());
+            problems.extend(undone.is_empty().then(|| format!("{node}: the load ended in its undo")));
+            problems.extend(undone.into_values().filter_map(Result::err).map(|not_undone| not_undone.why));
             if problems.is_empty() {
                 let left = end.saturating_duration_since(Instant::now()).min(READY);
                 match self.await_ready(&node, left, stop).await {

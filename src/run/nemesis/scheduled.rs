@@ -32,7 +32,7 @@ struct Ready {
     voters: Vec<String>,
 }
 
-/// How long a drawn fault that would leave no quorum waits until it is looked at again.
+/// How long a fault for which the budget has no nodes waits until it is looked at again.
 const BUDGET_AGAIN: Duration = Duration::from_millis(250);
 
 /// A fault that is bound, with the nodes that lead and that vote.
@@ -128,13 +128,13 @@ impl Executor {
         let mut late = self.in_force(planned, log, (fault, open, before), times, &mut stop, &mut outcome).await;
         self.undo_late(&mut late).await;
         if outcome.healed {
-            self.kept_quorum.give_back(planned.id);
+            self.budget.give_back(planned.id);
         }
         outcome
     }
 
-    /// Waits until no fault is being healed beside which an agent would refuse this one, and until it leaves a quorum beside those that are
-    /// in force or not proven to be healed. What has waited is bound again. An error: no time is left.
+    /// Waits until no fault is being healed beside which an agent would refuse this one, and until the budget has nodes for it beside those
+    /// that are in force or not proven to be healed. What has waited is bound again. An error: no time is left.
     async fn await_turn(
         &self,
         planned: &PlannedFault,
@@ -149,7 +149,8 @@ impl Executor {
             } else if self.in_force.is_excluded_by_healing(&ready.fault) {
                 self.await_excluding_heals(&ready.fault, latest, stop).await;
                 ("no time was left: an earlier fault was still being healed".to_owned(), HEAL_AGAIN)
-            } else if let (true, Err(why)) = (keeps_quorum, self.kept_quorum.take(planned, &ready.fault, &ready.voters))
+            } else if let Err(why) =
+                self.budget.take(planned, &ready.fault, keeps_quorum.then_some(ready.voters.as_slice()))
             {
                 (why, BUDGET_AGAIN)
             } else {
@@ -241,7 +242,7 @@ impl Executor {
                 trigger: fired.and_then(|fired| fired.node.clone()),
             };
             self.bound.lock().unwrap_or_else(PoisonError::into_inner).insert(planned.name(), bound);
-            let voters = super::budget::voters(&view);
+            let voters = view.voters();
             return Ok(BoundView { fault, leaders: view.leaders, voters });
         }
         Err(refused)

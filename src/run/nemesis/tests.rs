@@ -1,4 +1,5 @@
 //! The life of a fault on a cluster in memory, as events of the journal. The clock belongs to the test.
+mod ends;
 mod fake;
 mod schedule;
 
@@ -177,7 +178,7 @@ async fn silence_from_the_start_proves_nothing() {
     assert!(stage.detail(Unhealed).contains("n3: if its agent does not hear from here, its lease heals it"));
     assert!(!outcomes[0].healed);
     stage.cluster.change("n3", |node| node.wrong.unreachable = false);
-    assert!(stage.executor.heal_all().await.iter().all(|heal| heal.healed));
+    assert!(stage.executor.heal_all(stage.stop.subscribe()).await.iter().all(|heal| heal.healed));
     assert_eq!(stage.steps().last(), Some(&Healed), "the heal of an open fault is recorded when it comes");
 }
 
@@ -375,12 +376,12 @@ async fn everything_can_be_healed_at_any_time() {
     let run = stage.executor.run(&timetable, Instant::now(), stage.stop.subscribe());
     assert!(tokio::time::timeout(middle, run).await.is_err(), "the run is broken off in the middle of the fault");
     assert_eq!(stage.cluster.broken(), ["n1", "n2", "n3"]);
-    let heals = stage.executor.heal_all().await;
+    let heals = stage.executor.heal_all(stage.stop.subscribe()).await;
     assert!(heals.len() == 3 && heals.iter().all(|heal| heal.healed), "{heals:?}");
     assert_eq!(stage.cluster.broken(), Vec::<String>::new());
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Healed]);
     stage.cluster.change("n2", |node| node.wrong.unreachable = true);
-    let heals = stage.executor.heal_all().await;
+    let heals = stage.executor.heal_all(stage.stop.subscribe()).await;
     let unhealed: Vec<&str> = heals.iter().filter(|heal| !heal.healed).map(|heal| heal.node.as_str()).collect();
     assert_eq!(unhealed, ["n2"]);
 }

@@ -31,6 +31,8 @@ pub(super) struct Wrong {
     pub(super) disproves: bool,
     /// No request reaches it.
     pub(super) unreachable: bool,
+    /// Undos take this long, and hold or not.
+    pub(super) undos: Option<(Duration, bool)>,
 }
 
 #[derive(Default)]
@@ -305,6 +307,17 @@ impl Remote for FakeRemote {
             if wrong.endless_proofs && matches!(ask, Request::Prove { .. }) {
                 tokio::time::sleep(deadline).await;
                 return Err(RemoteError::Late { node: self.node.name.clone(), what: "Prove".to_owned(), deadline });
+            }
+            if let (Some((takes, holds)), Request::Undo { .. } | Request::UndoAll) = (wrong.undos, &ask) {
+                tokio::time::sleep(takes.min(deadline)).await;
+                if takes > deadline {
+                    return Err(RemoteError::Late { node: self.node.name.clone(), what: "Undo".to_owned(), deadline });
+                }
+                if !holds {
+                    let detail = vec!["heal ended with 9: cannot heal".to_owned()];
+                    let proof = Proof { holds, detail, dropped_packets: 0, counts: Vec::new() };
+                    return Ok((Response::Proof(proof), Vec::new()));
+                }
             }
             let answer = self.cluster.answer(&self.node.name, ask);
             if mute {

@@ -359,9 +359,8 @@ async fn stored(seed: u64, wrong: Wrong, leader: Option<&'static str>, stop_afte
     };
     let run = stage.executor.run(&table, Instant::now(), stage.stop.subscribe());
     let (outcomes, ()) = tokio::join!(run, stop);
-    let text = crate::plan::schedule::to_yaml(
-        &outcomes.into_iter().filter_map(|outcome| outcome.measured).collect::<Vec<_>>(),
-    );
+    let schedule: Vec<ScheduledFault> = outcomes.into_iter().filter_map(|outcome| outcome.measured).collect();
+    let text = crate::plan::schedule::ScheduleFile { schedule: &schedule, ..Default::default() }.to_yaml();
     crate::plan::schedule::from_yaml("schedule.yaml", &text).expect(&text)
 }
 
@@ -470,4 +469,40 @@ async fn a_late_heal_gives_a_drawn_fault_its_quorum_back() {
     assert!(of("pause").proven && of("pause").healed, "{:?}", of("pause"));
     let slip_ms = of("pause").slip_ms.expect("it began");
     assert!((3_900..5_000).contains(&slip_ms), "it waited {slip_ms} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_custom_fault_waits_until_those_of_its_name_are_healed() {
+    for (undos_lost, comes) in [(3, true), (1000, false)] {
+        let Stage { executor, cluster, events, stop } = Stage::of(3, None);
+        let executor = Arc::into_inner(executor).expect("not shared yet");
+        let executor = Arc::new(executor.with_at_once(BTreeMap::from([("mark".to_owned(), 1)])));
+        let stage = Stage { executor, cluster, events, stop };
+        stage.cluster.change("n1", |node| node.wrong.undos_lost = undos_lost);
+        let own = |id: &str, at: &str, node: &str| json!({"id": id, "at": at, "for": "3s", "own": {"name": "mark", "nodes": node}});
+        stage.schedule(json!([own("a", "2s", "n1"), own("b", "5s 10ms", "n2")])).await;
+        if comes {
+            assert_eq!(stage.steps_of("b"), WHOLE);
+            assert!(stage.at("b", Begun) >= stage.at("a", Healed), "{:?}", stage.life("b"));
+        } else {
+            assert_eq!(stage.steps_of("b"), [Planned, Missed]);
+            let why = "fault a is in force, or not healed, and mark takes at most 1 node at the same time";
+            assert!(stage.detail_of("b", Missed).starts_with(why), "{}", stage.detail_of("b", Missed));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drawn_fault_that_could_not_be_proven_is_not_asked_for_when_the_run_is_repeated() {
+    let stage = Stage::of(3, Some("n3"));
+    stage.cluster.change("n1", |node| node.wrong.disproves = true);
+    let drawn = stage.play(json!([{"kill": {"nodes": "n1"}}, {"pause": {"nodes": "n2"}}])).await;
+    let asked = |outcomes: &[FaultOutcome]| -> Vec<(bool, bool)> {
+        outcomes.iter().map(|outcome| (outcome.proven, outcome.measured.as_ref().expect("begun").evidence)).collect()
+    };
+    let mut of_drawn = asked(&drawn);
+    of_drawn.sort_unstable();
+    assert_eq!(of_drawn, [(false, false), (true, true)]);
+    let scheduled = stage.schedule(json!([{"id": "a", "at": "2s", "for": "3s", "kill": {"nodes": "n1"}}])).await;
+    assert_eq!(asked(&scheduled), [(false, true)], "the plan asked for it");
 }
