@@ -103,7 +103,15 @@ impl<M: Mode> Simulation<M> {
     }
 
     /// Calls a function on a node by a process, which has no other open call.
-    pub(crate) fn call_by(&mut self, process: u64, node: usize, object: &str, f: &str, key: Json, value: Json) -> Ticket {
+    pub(crate) fn call_by(
+        &mut self,
+        process: u64,
+        node: usize,
+        object: &str,
+        f: &str,
+        key: Json,
+        value: Json,
+    ) -> Ticket {
         self.calls += 1;
         let ticket = Ticket { connection: process, id: self.calls };
         self.recording.call(process, f, as_value(&key), as_value(&value)).expect("no other open call");
