@@ -503,11 +503,14 @@ fn a_mistyped_run_is_no_plan_and_leaves_no_run() {
 }
 
 #[test]
-fn a_trigger_that_counts_beyond_the_load_is_named() {
+fn triggers_beyond_the_load_and_aims_that_no_node_meets_are_named() {
     let scene = Scene::new(
         "name: p\ncluster: {lab: 3}\ntarget: etcd\nworkload: register\nload: {time: 60s}\nnemesis:\n  quiet_end: 10s\n  schedule:\n\
          \x20   - {id: a, when: {role: leader, nth: 2}, unless_by: 90s, for: 2s, kill: {nodes: leader}}\n",
     );
+    let learners = scene.run(&["plan", "plan.yaml", "--set", "nemesis={faults: [{kill: {nodes: learners}}]}"]);
+    let says = "`nemesis.faults[0]`: kill: learners: the fault comes only while a member has no vote";
+    assert!(learners.code == 0 && learners.stderr.contains(says), "{learners:?}");
     let output = scene.run(&["plan", "plan.yaml"]);
     let says = "fault a: unless_by: its trigger counts until 1m 30s of the load, and comes too late for this fault from 48s on";
     assert!(output.code == 0 && output.stderr.contains(says), "{output:?}");

@@ -44,6 +44,22 @@ impl NemesisOptions {
         aimed.map(|fault| fault.place.mistake(why)).collect()
     }
 
+    /// Aims at members without a vote where no custom fault could make one, one sentence each with its place.
+    pub fn member_warnings(&self) -> Vec<String> {
+        let mine = self.own().is_empty();
+        let aimed =
+            self.placed().filter(|fault| mine && fault.options.aims().iter().any(crate::aim::Aim::needs_members));
+        let warning = |fault: PlacedFault<'_>| {
+            format!(
+                "`{}`: {}: learners: the fault comes only while a member has no vote, and no custom fault of this plan makes one, as `own: \
+                 {{name: join}}` of etcd does",
+                fault.place,
+                fault.options.facts().name
+            )
+        };
+        aimed.map(warning).collect()
+    }
+
     /// Port roles that the recipe lacks, and options that do not fit each other. `roles`: the recipe's.
     pub fn role_mistakes(&self, roles: &[String]) -> Vec<FaultMistake> {
         let mut mistakes = Vec::new();

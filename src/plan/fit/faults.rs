@@ -157,7 +157,8 @@ pub(super) fn warnings(plan: &Plan, nemesis: &NemesisOptions, target: &Target, n
     let drawing = nemesis.drawing_warnings(quiet_from(plan, nemesis, target)).into_iter();
     let drawing = drawing.map(|(key, sentence)| format!("`nemesis.{key}`: {sentence}"));
     let unless_by = nemesis.unless_by_warnings(quiet_from(plan, nemesis, target));
-    short.chain(silent).chain(nemesis.aim_warnings(nodes)).chain(drawing).chain(unless_by).collect()
+    let members = nemesis.member_warnings();
+    short.chain(silent).chain(nemesis.aim_warnings(nodes)).chain(drawing).chain(unless_by).chain(members).collect()
 }
 
 #[cfg(test)]

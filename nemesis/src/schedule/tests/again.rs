@@ -58,6 +58,8 @@ fn refused(options: &NemesisOptions, view: &ClusterView, quiet_from: Duration) -
         options.mistakes(&names),
         options.role_mistakes(&roles),
         options.own_mistakes(RecipeFaults { has: &["recipes"], lacks: &[] }),
+        options.excluded_mistakes(view),
+        options.at_once_mistakes(names.len(), &[("mine".to_owned(), 1), ("recipes".to_owned(), 1)].into()),
         options.exact_mistakes(view),
     ];
     mistakes.concat().into_iter().map(|mistake| mistake.message).collect()

@@ -386,6 +386,8 @@ async fn faults_that_failed_came_late_or_were_stopped_can_be_planned_again() {
             again.option_mistakes(),
             again.own_mistakes(dsfuzz_nemesis::own::RecipeFaults::default()),
             again.time_mistakes(dsfuzz_nemesis::Span::seconds(44)),
+            again.excluded_mistakes(&FakeCluster::of(3).view(None)),
+            again.at_once_mistakes(3, &[("mark".to_owned(), 1)].into()),
         ];
         assert_eq!(mistakes.concat(), [], "seed {seed}, {wrong:?}: {:?}", again.schedule);
     }
