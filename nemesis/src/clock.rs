@@ -23,7 +23,7 @@ pub const FACTS: FaultFacts = FaultFacts {
     doc: "Skews the wall clock on some nodes: one jump forward or back, back and forth (strobe), too fast or slow (drift), or \
           standing still (freeze).",
     needs: NodeNeeds {
-        shared_kernel: &[ability::ROOT, ability::VDSO_CLOCK],
+        shared_kernel: &[ability::VDSO_CLOCK],
         own_kernel: &[ability::ROOT, ability::STEP_CLOCK],
     },
     verified_by: VerifiedBy::State,

@@ -3,7 +3,7 @@ use crate::aim::Aim;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::options::{FaultOptions, SymbolicFault};
-use crate::protocol::{Injection, Only, ability};
+use crate::protocol::{Injection, Only};
 use crate::services::{CommandPattern, NodePlace, ServiceEffect, ServiceFault, ServiceOptions, TakenProcesses};
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub const FACTS: FaultFacts = FaultFacts {
     name: "kill",
     doc: "Ends the target's processes on some nodes, by SIGKILL or another signal, and starts them again at the end.",
-    needs: NodeNeeds::everywhere(&[ability::ROOT]),
+    needs: NodeNeeds::everywhere(&[]),
     verified_by: VerifiedBy::State,
     leaves: Leaves::OtherNodes,
     may_move_leader: true,

@@ -4,7 +4,7 @@ use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::kill::Signal;
 use crate::options::{FaultOptions, SymbolicFault};
-use crate::protocol::{Injection, ProcessSelection, ability};
+use crate::protocol::{Injection, ProcessSelection};
 use crate::services::{NodePlace, ServiceEffect, ServiceFault, ServiceOptions};
 use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub const FACTS: FaultFacts = FaultFacts {
     name: "restart",
     doc: "Restarts the target's processes on some nodes again and again, or on one node after the other (rolling).",
-    needs: NodeNeeds::everywhere(&[ability::ROOT]),
+    needs: NodeNeeds::everywhere(&[]),
     verified_by: VerifiedBy::State,
     leaves: Leaves::OtherNodes,
     may_move_leader: true,

@@ -30,6 +30,13 @@ pub struct ExecTarget {
     pub dir: String,
     /// The agent's port for its peers' pings.
     pub ping_port: u16,
+    /// Scripts may run as another user than root.
+    pub any_user: bool,
+}
+
+/// A folder of a plan on one of its nodes.
+pub fn dir_on(dir: &str, node: &str) -> String {
+    dir.replace("{{ node }}", node)
 }
 
 impl ExecTarget {
@@ -74,6 +81,11 @@ impl ExecOptions {
         self.command.iter().map(fill).collect()
     }
 
+    /// The agent's folder on one node.
+    pub fn dir(&self, node: &ExecNode) -> String {
+        dir_on(self.dir.as_deref().unwrap_or(target::DIR), node.name())
+    }
+
     /// The sentence about a program of the command that is not on this machine.
     pub fn missing_program(&self) -> Option<String> {
         let program = self.argv(self.nodes.first()?).ok()?.into_iter().next()?;
@@ -97,8 +109,9 @@ pub fn resolve_exec_nodes(options: &ExecOptions) -> Result<Vec<(Node, NodeAccess
     let resolve = |node: &ExecNode| -> Result<(Node, NodeAccess)> {
         let target = ExecTarget {
             argv: options.argv(node).map_err(|message| anyhow!(message))?,
-            dir: options.dir.clone().unwrap_or_else(|| target::DIR.into()),
+            dir: options.dir(node),
             ping_port: options.ping_port.unwrap_or(PING_PORT),
+            any_user: options.any_user,
         };
         let name: Arc<str> = node.name().into();
         let address = match node.address() {

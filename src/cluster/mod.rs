@@ -25,7 +25,7 @@ pub use access::NodeAccess;
 pub use agent::{AgentBinaries, AgentBinary};
 pub(crate) use channel::quoted;
 pub use connect_error::{NodeConnectError, NodeConnectErrors, used};
-pub use exec::{ExecTarget, resolve_exec_nodes};
+pub use exec::{ExecTarget, dir_on, resolve_exec_nodes};
 pub use options::{ExecNode, ExecOptions, SshOptions};
 pub use session::{AgentHello, ConnectOptions, Session};
 pub use sessions::Cluster;

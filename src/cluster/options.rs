@@ -46,10 +46,13 @@ pub struct ExecOptions {
     /// The nodes have kernels of their own (VMs), so that their real clocks may be stepped.
     #[serde(default)]
     pub own_kernel: bool,
+    /// The command may enter a node as another user than root: `dsfuzz doctor` says which faults cannot be had then.
+    #[serde(default)]
+    pub any_user: bool,
     /// UDP and TCP port between the nodes on which a partition is proven. Left out: 17077.
     #[serde(default)]
     pub ping_port: Option<u16>,
-    /// Where the agent's state and the targets' data live on a node. Left out: `/var/lib/dsfuzz`.
+    /// Where the agent's state and the targets' data live on a node. It may use `{{ node }}`. Left out: `/var/lib/dsfuzz`.
     #[serde(default)]
     pub dir: Option<String>,
 }

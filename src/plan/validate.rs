@@ -125,6 +125,11 @@ fn entered(exec: &ExecOptions, ssh: &SshOptions) -> Result<(), Mistake> {
     if exec.command.first().is_none_or(|program| program.trim().is_empty()) {
         return wrong(&["cluster", "exec", "command"], "the command that enters a node is empty", example);
     }
+    let foreign = |dir: &&String| dir.replace("{{ node }}", "").contains(['{', '}']);
+    if let Some(dir) = exec.dir.as_ref().filter(foreign) {
+        let help = "such as `/var/lib/dsfuzz` or `/tmp/nodes/{{ node }}`";
+        return wrong(&["cluster", "exec", "dir"], format!("\"{dir}\": only {{{{ node }}}} can be filled in"), help);
+    }
     let mut commands: Vec<(&str, Vec<String>)> = Vec::new();
     for (index, node) in exec.nodes.iter().enumerate() {
         let (at, name) = (index.to_string(), node.name());

@@ -8,7 +8,7 @@ use super::recipe::{
 };
 use super::template::{NodeNames, Scope, TemplateVariables};
 use super::{Target, recipe};
-use crate::cluster::Node;
+use crate::cluster::{Node, dir_on};
 use dsfuzz_nemesis::protocol::{Command, DiskFolder, OwnCommands, Service};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -20,8 +20,6 @@ use std::time::Duration;
 pub struct Layout {
     /// The target's name.
     pub target: String,
-    /// Its folder on every node.
-    pub dir: String,
     /// Packages with the commands they provide, without those that the options leave out.
     pub packages: Vec<recipe::Package>,
     /// The start order of the nodes.
@@ -149,11 +147,11 @@ impl Layout {
     /// Fills in the target's recipe for these nodes; the target gets the folder `<base>/<target>` on each.
     pub fn new(target: &Target, nodes: &[Node], base: &str) -> Result<Layout, TargetError> {
         let recipe = target.recipe();
-        let dir = format!("{}/{}", base.trim_end_matches('/'), recipe.name);
         let packages = target.packages()?;
         let names = node_names(nodes);
         let mut filled = Vec::with_capacity(nodes.len());
         for (position, node) in nodes.iter().enumerate() {
+            let dir = format!("{}/{}", dir_on(base, &node.name).trim_end_matches('/'), recipe.name);
             let Some(mut seen) = variables(target, &names, position, &dir) else { break };
             let folders = packages.iter().filter(|package| package.is_brought());
             seen.package = folders.map(|package| (package.title().to_owned(), package.folder())).collect();
@@ -164,7 +162,6 @@ impl Layout {
         }
         Ok(Layout {
             target: recipe.name.clone(),
-            dir,
             packages,
             start_order: recipe.start_order,
             authority: recipe.authority.clone(),

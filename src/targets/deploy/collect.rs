@@ -52,7 +52,7 @@ impl Deployment {
         let Some((plan, remote)) = self.at(node) else { return Ok((Vec::new(), Vec::new())) };
         let (mut fetched, mut problems, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (path, size) in self.logs(node).await? {
-            let below = path.strip_prefix(self.layout.dir.as_str()).unwrap_or(&path);
+            let below = path.strip_prefix(plan.dir.as_str()).unwrap_or(&path);
             let local = folder.join(name_here(below, &mut names));
             let skipped_bytes = size.saturating_sub(bytes_max);
             let fetching = fetch(remote.as_ref(), &path, (skipped_bytes, size), &local);
