@@ -68,6 +68,8 @@ pub enum Command {
     /// Deploy a cluster, run the load, inject faults, heal, collect, judge, report
     #[command(visible_alias = "test")]
     Run(super::run::RunArgs),
+    /// Run a system with a known mistake, and find it
+    Demo(super::demo::DemoArgs),
     /// Run a stored run again and again, with faults and without: how often its finding comes back
     Replay(super::replay::ReplayArgs),
     /// Pack a stored run into an archive for an issue report, without secrets
@@ -108,7 +110,7 @@ pub enum Command {
 }
 
 /// A plan and the changes to it.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct PlanArgs {
     /// The plan, a YAML file; or a stored run, whose plan and files are used again: its folder, its archive (`dsfuzz pack`), PLAN/TIME or
     /// `latest`

@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod cluster_source;
 mod completions;
+mod demo;
 mod doctor;
 mod explain;
 mod export;
@@ -72,6 +73,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 fn dispatch(cli: &Cli, out: &mut Output) -> Result<Exit, Failure> {
     match &cli.command {
         Command::Run(args) => run::main(args, out),
+        Command::Demo(args) => demo::main(args, out),
         Command::Replay(args) => replay::main(args, out),
         Command::Pack(args) => pack::main(args, out),
         Command::Check(args) => check::main(args, out),

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Arguments of `run`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct RunArgs {
     /// The plan and its overrides.
     #[command(flatten)]

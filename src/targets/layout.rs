@@ -8,7 +8,7 @@ use super::recipe::{
 };
 use super::template::{NodeNames, Scope, TemplateVariables};
 use super::{Target, recipe};
-use crate::cluster::{Node, dir_on};
+use crate::cluster::{NODE_DIR, Node, dir_on};
 use dsfuzz_nemesis::protocol::{Command, DiskFolder, OwnCommands, Service};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -147,7 +147,9 @@ impl Layout {
     /// Fills in the target's recipe for these nodes; the target gets the folder `<base>/<target>` on each.
     pub fn new(target: &Target, nodes: &[Node], base: &str) -> Result<Layout, TargetError> {
         let recipe = target.recipe();
-        let packages = target.packages()?;
+        let mut packages = target.packages()?;
+        let elsewhere = (base != NODE_DIR).then(|| packages_folder(base));
+        packages.iter_mut().for_each(|package| package.nodes_folder.clone_from(&elsewhere));
         let names = node_names(nodes);
         let mut filled = Vec::with_capacity(nodes.len());
         for (position, node) in nodes.iter().enumerate() {
@@ -168,6 +170,12 @@ impl Layout {
             nodes: filled,
         })
     }
+}
+
+/// The folder of packages on nodes whose agents have another folder than the usual one. Nodes on one machine share it.
+fn packages_folder(base: &str) -> String {
+    let shared = base.split_once("{{ node }}").map_or(base, |(shared, _)| shared);
+    format!("{}/packages", shared.trim_end_matches('/'))
 }
 
 fn node_names(nodes: &[Node]) -> Vec<NodeNames> {

