@@ -1,6 +1,6 @@
 //! [`TargetFacts`]: facts of a target for judging.
 use super::Target;
-use super::recipe::Exits;
+use super::recipe::{self, Exits};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,5 +48,10 @@ impl Target {
     pub fn at_once(&self, nodes: usize) -> BTreeMap<String, usize> {
         let most = self.recipes_faults().map(|fault| (fault.name.clone(), fault.at_once.most(nodes)));
         most.filter(|(_, most)| *most < nodes).collect()
+    }
+
+    /// The faults that the plan defines.
+    pub fn plans_faults(&self) -> impl Iterator<Item = &recipe::OwnFault> {
+        self.plans_faults.iter()
     }
 }

@@ -300,11 +300,6 @@ impl Target {
         self.recipes_faults.iter()
     }
 
-    /// The faults that the plan defines.
-    pub fn plans_faults(&self) -> impl Iterator<Item = &recipe::OwnFault> {
-        self.plans_faults.iter()
-    }
-
     /// The faults that the recipe leaves out with these options, each with the reason.
     pub fn faults_left_out(&self) -> Vec<(String, String)> {
         let here = |fault: &&recipe::OwnFault| self.recipes_faults.iter().all(|known| known.name != fault.name);
