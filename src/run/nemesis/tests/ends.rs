@@ -69,7 +69,11 @@ async fn the_cause_of_a_failed_heal_is_kept_when_the_node_falls_silent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lapsed_fault_is_healed_soon_after_its_end() {
-    for fault in [json!({"own": {"name": "mark", "nodes": "n2"}}), json!({"pause": {"nodes": "n2"}})] {
+    for fault in [
+        json!({"own": {"name": "mark", "nodes": "n2"}}),
+        json!({"pause": {"nodes": "n2"}}),
+        json!({"partition": {"cut": ["n2", "others"]}}),
+    ] {
         let stage = Stage::of(3, Some("n1"));
         let lapse = |stage: &Stage| stage.cluster.change("n2", |node| node.wrong.disproves = true);
         stage.play_with(json!([fault]), lapse).await;
