@@ -190,7 +190,7 @@ mod tests {
 
     /// `env`, which runs the script on this machine.
     fn here() -> ExecTarget {
-        ExecTarget { argv: vec!["env".into()], dir: "/nowhere".into(), ping_port: 0 }
+        ExecTarget { argv: vec!["env".into()], dir: "/nowhere".into(), ping_port: 0, any_user: false }
     }
 
     fn deadline(seconds: u64) -> Deadline {
