@@ -31,6 +31,7 @@ pub(crate) fn keep(state_dir: &StateDir, folder: &Path) -> Result<u8, String> {
     let root = root.map_err(|error| format!("{}: {error}", folder.display()))?;
     let device = mount::open_device()?;
     mount::mount_over(folder, &device)?;
+    let number = mount::layer_number(folder).unwrap_or_default();
     let started = start_layer(state_dir, folder, &device, root);
     let ended = started.and_then(|mut layer| layer.wait().map_err(|error| error.to_string()));
     match ended {
@@ -39,8 +40,12 @@ pub(crate) fn keep(state_dir: &StateDir, folder: &Path) -> Result<u8, String> {
             let how = ended.map_or_else(|reason| reason, |status| status.to_string());
             state_dir.log(&format!("the layer over {} ended: {how}", folder.display()));
             std::thread::sleep(PATIENCE);
+            let own = mount::is_topmost(folder, &device, &number);
+            // Calls that wait for the layer fail now.
             drop(device);
-            mount::unmount(folder)?;
+            if own {
+                mount::unmount(folder)?;
+            }
             Ok(1)
         }
     }
