@@ -1,6 +1,8 @@
 //! [`TargetFacts`]: facts of a target for judging.
-use super::recipe::Exits;
+use super::Target;
+use super::recipe::{self, Exits};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Facts of a recipe for evidence.
@@ -38,5 +40,18 @@ impl TargetFacts {
     /// Longest time until the target serves again after it lost nodes.
     pub fn election(&self) -> Duration {
         Duration::from_millis(self.election_ms)
+    }
+}
+
+impl Target {
+    /// The most of this many nodes that a custom fault may take at the same time, by its name; without those that may take all.
+    pub fn at_once(&self, nodes: usize) -> BTreeMap<String, usize> {
+        let most = self.recipes_faults().map(|fault| (fault.name.clone(), fault.at_once.most(nodes)));
+        most.filter(|(_, most)| *most < nodes).collect()
+    }
+
+    /// The faults that the plan defines.
+    pub fn plans_faults(&self) -> impl Iterator<Item = &recipe::OwnFault> {
+        self.plans_faults.iter()
     }
 }

@@ -300,17 +300,6 @@ impl Target {
         self.recipes_faults.iter()
     }
 
-    /// The most of this many nodes that a custom fault may take at the same time, by its name; without those that may take all.
-    pub fn at_once(&self, nodes: usize) -> BTreeMap<String, usize> {
-        let most = self.recipes_faults().map(|fault| (fault.name.clone(), fault.at_once.most(nodes)));
-        most.filter(|(_, most)| *most < nodes).collect()
-    }
-
-    /// The faults that the plan defines.
-    pub fn plans_faults(&self) -> impl Iterator<Item = &recipe::OwnFault> {
-        self.plans_faults.iter()
-    }
-
     /// The faults that the recipe leaves out with these options, each with the reason.
     pub fn faults_left_out(&self) -> Vec<(String, String)> {
         let here = |fault: &&recipe::OwnFault| self.recipes_faults.iter().all(|known| known.name != fault.name);

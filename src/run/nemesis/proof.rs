@@ -196,6 +196,7 @@ impl Executor {
                 (Verification::State, _) | (_, CountedFrom::Injection) => Ok(Vec::new()),
                 (_, CountedFrom::Round) => self.proofs(id, fault, left.min(self.limits.look)).await,
             };
+            denied |= before.as_ref().is_ok_and(|proofs| proofs.iter().any(|(_, proof)| !proof.holds));
             let verified = match (before, &fault.verification) {
                 (Err(errors), _) => Err(errors),
                 (Ok(before), Verification::Links { silent, alive }) => {
