@@ -371,18 +371,23 @@ impl Injector {
     /// fails is tried again a few times.
     pub(crate) fn mend_disks(&mut self) {
         let services = Arc::clone(&self.services);
-        let dead = services.disks().dead();
-        if dead.is_empty() || self.ending || sys::boottime_ns() < self.mend_after_ns {
+        let (dead, killed) = (services.disks().dead(), services.disks().killed());
+        if (dead.is_empty() && killed.is_empty()) || self.ending || sys::boottime_ns() < self.mend_after_ns {
             return;
         }
+        let all = services.names();
+        let runs = |name: &String| !services.processes(name).is_empty();
+        // An earlier agent may have died before it had started them again.
         let running: Vec<String> =
-            services.names().into_iter().filter(|name| !services.processes(name).is_empty()).collect();
+            all.into_iter().filter(|name| killed.contains(name) || (!dead.is_empty() && runs(name))).collect();
+        services.disks().note_killed(&dead, &running);
         self.state_dir.log(&format!("layers over {dead:?} died; services {running:?} are killed and started again"));
         running.iter().for_each(|name| services.begin_kill(name));
         let mut failed: Vec<String> = dead.iter().filter_map(|folder| services.disks().bury(folder).err()).collect();
         failed.extend(running.iter().filter_map(|name| services.kill(name).err()));
         failed.extend(dead.iter().filter_map(|folder| services.disks().lay_again(folder).err()));
         failed.extend(running.iter().filter_map(|name| self.start(name, true).err()));
+        services.disks().note_killed(&dead, &[]);
         self.mends_failed = if failed.is_empty() { 0 } else { self.mends_failed + 1 };
         if !failed.is_empty() {
             self.state_dir.log(&format!("layers are not put right: {}", failed.join("; ")));

@@ -49,6 +49,9 @@ struct LayerRecord {
     exempt: Vec<String>,
     keeper: Option<ProcessKey>,
     layer: Option<ProcessKey>,
+    /// Services that were killed because the layer had died, and that are not started again yet.
+    #[serde(default)]
+    killed: Vec<String>,
 }
 
 /// The files of a layer in the agent's folder.
@@ -135,7 +138,7 @@ impl Disks {
         for folder in wanted {
             let files = self.files(Path::new(&folder.path));
             if files.record().is_err() {
-                self.lay(Path::new(&folder.path), &folder.exempt)?;
+                self.lay(Path::new(&folder.path), &folder.exempt, &[])?;
             }
             control::ask(&files.socket(), &LayerRequest::SyncAll { copy: folder.copy })?;
         }
@@ -152,7 +155,7 @@ impl Disks {
         }
     }
 
-    fn lay(&self, folder: &Path, exempt: &[String]) -> Result<(), String> {
+    fn lay(&self, folder: &Path, exempt: &[String], killed: &[String]) -> Result<(), String> {
         let files = self.files(folder);
         if !folder.is_absolute() || !folder.is_dir() {
             return Err(format!("folder {}: there is none to lay a layer over", folder.display()));
@@ -166,7 +169,13 @@ impl Disks {
         }
         let disk = self.state_dir.file("disk");
         fs::create_dir_all(&disk).map_err(|error| format!("{}: {error}", disk.display()))?;
-        let mut record = LayerRecord { folder: folder.to_owned(), exempt: exempt.to_vec(), keeper: None, layer: None };
+        let mut record = LayerRecord {
+            folder: folder.to_owned(),
+            exempt: exempt.to_vec(),
+            keeper: None,
+            layer: None,
+            killed: killed.to_vec(),
+        };
         files.write(&record)?;
         let mut command = Command::new("/proc/self/exe");
         command.arg("disk-keeper").arg("--dir").arg(self.state_dir.dir()).arg("--folder").arg(folder);
@@ -238,6 +247,30 @@ impl Disks {
         self.records().into_iter().filter(died).map(|record| record.folder).collect()
     }
 
+    /// Whether a layer has died, or its services are not started again yet.
+    pub(crate) fn are_to_be_mended(&self) -> bool {
+        !self.dead().is_empty() || !self.killed().is_empty()
+    }
+
+    /// Services that an agent killed because a layer had died, and that it did not start again.
+    pub(crate) fn killed(&self) -> Vec<String> {
+        let Ok(_work) = self.work.try_lock() else { return Vec::new() };
+        self.records().into_iter().flat_map(|record| record.killed).collect()
+    }
+
+    /// Notes the services that are about to be killed because these layers have died; with none, that they were started again.
+    pub(crate) fn note_killed(&self, folders: &[PathBuf], services: &[String]) {
+        let _work = self.work();
+        let changed = |record: &LayerRecord| record.killed != services;
+        let chosen = |record: &LayerRecord| services.is_empty() || folders.contains(&record.folder);
+        for record in self.records().into_iter().filter(|record| changed(record) && chosen(record)) {
+            let files = self.files(&record.folder);
+            if let Err(reason) = files.write(&LayerRecord { killed: services.to_vec(), ..record }) {
+                self.state_dir.log(&format!("the record of a layer: {reason}"));
+            }
+        }
+    }
+
     /// Ends the processes of a dead layer, so that calls that wait for it fail, and takes the layer away.
     pub(crate) fn bury(&self, folder: &Path) -> Result<(), String> {
         let _work = self.work();
@@ -253,7 +286,7 @@ impl Disks {
         let _work = self.work();
         let files = self.files(folder);
         let record = files.record()?;
-        let laid = self.lay(folder, &record.exempt);
+        let laid = self.lay(folder, &record.exempt, &record.killed);
         if laid.is_err() {
             files.write(&record)?;
         }
@@ -305,7 +338,7 @@ impl Disks {
         let folder = self.state_dir.file("disk").join(format!("{SCRATCH}{}", std::process::id()));
         let work = self.work();
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let tried = self.lay(&folder, &[]).and_then(|()| try_in(&folder, &self.files(&folder)));
+        let tried = self.lay(&folder, &[], &[]).and_then(|()| try_in(&folder, &self.files(&folder)));
         let taken = self.files(&folder).record().map_or(Ok(()), |record| self.take_away(&record));
         self.remove_scratch();
         drop(work);

@@ -312,6 +312,31 @@ fn a_layer_that_is_unmounted_under_its_service_comes_back() {
 }
 
 #[test]
+fn the_next_agent_starts_what_one_had_killed_for_a_dead_layer() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    lay(&node, &mut agent, &["data"]);
+    run_program(&node, &mut agent, "data", APPEND);
+    node.until("it writes", || acknowledged(&node) > 20);
+    // The agent dies while no process of the service runs.
+    let without_service = "while grep -q . \"$1\"; do :; done; kill -9 $0";
+    let group = node.path("cg/dsfuzz/*/db/cgroup.procs");
+    let mut watch = node.command("sh", &["-c", &without_service.replace("\"$1\"", &group), &agent.pids.0.to_string()]);
+    let mut watch = watch.spawn().expect("sh");
+    node.sh(&format!("kill -9 {}", process(&node, "layer")));
+    assert!(watch.wait().expect("ended").success());
+    agent.ended(&node);
+    drop(agent);
+    let mut next = node.agent("r", LEASE_MS);
+    node.until("it runs again", || !next.pids("db").is_empty());
+    assert!(is_mounted(&node), "{}", node.log());
+    let then = acknowledged(&node);
+    node.until("it writes again", || acknowledged(&node) > then + 20);
+    next.done(Request::Stop { service: "db".to_owned(), signal: 9, grace_ms: 0 });
+    take_away(&node, &mut next);
+}
+
+#[test]
 fn a_layer_that_cannot_be_laid_again_at_once_is_laid_later() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);
