@@ -61,7 +61,9 @@ pub(super) fn is_topmost(folder: &Path, device: &File, number: &str) -> bool {
     let mut polled = [PollFd::new(device.as_fd(), PollFlags::empty())];
     let connected = poll(&mut polled, PollTimeout::ZERO).is_ok()
         && polled[0].revents().is_some_and(|events| !events.contains(PollFlags::POLLERR));
-    connected && layer_number(folder).as_deref() == Some(number)
+    // The connection of one that is mounted may have been aborted.
+    let fails = || std::fs::read_dir(folder).is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN));
+    layer_number(folder).as_deref() == Some(number) && (connected || fails())
 }
 
 /// The number of the topmost mount's file system on a folder, if that is a layer.

@@ -290,6 +290,26 @@ fn the_keeper_of_a_dead_layer_leaves_the_next_layer_of_its_folder_alone() {
 }
 
 #[test]
+fn a_layer_whose_connection_is_aborted_ends_in_order() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    lay(&node, &mut agent, &["data"]);
+    drop(agent);
+    node.sh("mkdir /run/fuse && mount -t fusectl none /run/fuse");
+    let folder = node.path("data");
+    let number = node.sh("sed -n 's/.* 0:\\([0-9]*\\) .* fuse.dsfuzz .*/\\1/p' /proc/self/mountinfo");
+    assert_eq!(node.sh(&format!("echo 1 > /run/fuse/{number}/abort")), "");
+    node.until("its processes have ended", || {
+        process(&node, "layer").is_empty() && process(&node, "keeper").is_empty()
+    });
+    assert!(!is_mounted(&node) && node.sh(&format!("ls -A {folder}")).is_empty(), "{}", node.log());
+    assert!(!node.log().contains("ended:"), "{}", node.log());
+    let mut agent = node.agent("r", LEASE_MS);
+    node.until("it is laid again", || is_mounted(&node));
+    take_away(&node, &mut agent);
+}
+
+#[test]
 fn a_layer_that_is_unmounted_under_its_service_comes_back() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);
