@@ -208,6 +208,22 @@ fn only_a_process_of_one_thread_may_enter_a_lab() {
 }
 
 #[test]
+fn a_node_whose_sshd_cannot_start_at_once_after_a_kill_goes_on() {
+    use_program();
+    let lab = Lab::up(&name("sshd"), 1, Owner::ThisProcess).expect("up");
+    let ends = || fs::read_to_string(lab.dir().join("n1/log")).unwrap_or_default().matches("sshd ended").count();
+    // It refuses to start without its folder.
+    in_node(&lab, "n1", "mv /run/sshd /run/away && kill -9 $(cat /run/sshd.pid)");
+    eventually("it was started again, in vain", || ends() >= 4);
+    in_node(&lab, "n1", "mv /run/away /run/sshd");
+    let greeting = "exec 3<>/dev/tcp/10.77.0.1/22 && read -r line <&3 && echo \"$line\"";
+    let greeting =
+        || output(lab.node_command("n1", &["bash", "-c", &format!("{greeting} || true")]).expect("a command"));
+    eventually("it answers", || greeting().starts_with("SSH-"));
+    lab.down().expect("down");
+}
+
+#[test]
 fn a_strangers_folder_is_never_swept() {
     use_program();
     let folder = dsfuzz::folders::state_dir().join("labs").join(name("stranger"));

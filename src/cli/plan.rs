@@ -99,12 +99,10 @@ pub(super) fn main(DryRunArgs { plan: args, as_schedule }: &DryRunArgs, out: &mu
         let timetable = fit::timetable(&plan, &target, seed, &nodes);
         let mut schedule = dsfuzz_nemesis::schedule::as_schedule(&timetable, &nodes);
         plan.nemesis.iter().for_each(|nemesis| nemesis.define(&mut schedule));
+        let file = schedule::ScheduleFile::of(&plan, &timetable, &schedule);
         match out.json {
-            true => out.document(&schedule)?,
-            false => {
-                let text = schedule::ScheduleFile::of(&plan, &timetable, &schedule).to_yaml();
-                text.lines().for_each(|line| out.line(crate::harmless::plain_line(line)));
-            }
+            true => out.document(&file.to_json())?,
+            false => file.to_yaml().lines().for_each(|line| out.line(crate::harmless::plain_line(line))),
         }
         return Ok(Exit::Valid);
     }

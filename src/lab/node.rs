@@ -393,15 +393,25 @@ impl Sshd {
     }
 }
 
+/// An sshd that ends earlier has not come up: a process of its predecessor that is still being killed may hold the port.
+const SSHD_UP: Duration = Duration::from_millis(500);
+/// Time between two attempts to start it, and the most of them.
+const SSHD_AGAIN: Duration = Duration::from_millis(100);
+const SSHD_ATTEMPTS: u32 = 50;
+
 /// Reaps ended processes of the node; restarts sshd after a kill.
 fn keep(sshd: Sshd) -> Result<i32> {
-    let (mut pid, mut started) = (sshd.start()?, Instant::now());
+    let (mut pid, mut started, mut attempts) = (sshd.start()?, Instant::now(), 1);
     loop {
         match waitpid(None, None) {
             Ok(status) if status.pid() == Some(pid) => {
                 eprintln!("sshd ended: {status:?}");
-                if started.elapsed() < Duration::from_millis(500) {
+                attempts = if started.elapsed() < SSHD_UP { attempts + 1 } else { 1 };
+                if attempts > SSHD_ATTEMPTS {
                     bail!("sshd does not stay up");
+                }
+                if attempts > 1 {
+                    std::thread::sleep(SSHD_AGAIN);
                 }
                 (pid, started) = (sshd.start()?, Instant::now());
             }

@@ -31,6 +31,18 @@ impl<'a> ScheduleFile<'a> {
         }
     }
 
+    /// As a part of a plan, for programs.
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut nemesis = serde_json::json!({"schedule": self.schedule});
+        if let Some(quiet_end) = self.quiet_end {
+            nemesis["quiet_end"] = serde_json::json!(quiet_end);
+        }
+        if let Some(recovery) = self.recovery {
+            nemesis["recovery"] = serde_json::json!(recovery);
+        }
+        serde_json::json!({"nemesis": nemesis})
+    }
+
     /// As a part of a plan.
     pub fn to_yaml(&self) -> String {
         let mut text = String::new();

@@ -40,7 +40,7 @@ use fault_log::{FaultLog, FaultLogs};
 use in_force::InForce;
 use links::OpenPaths;
 use proof::{CountedFrom, LookBefore};
-use remotes::everywhere;
+use remotes::{NodeResponse, everywhere};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
@@ -143,6 +143,8 @@ pub struct Executor {
     /// The further addresses of each node at that time.
     addresses: Mutex<BTreeMap<String, Vec<IpAddr>>>,
     signals: Arc<dyn Signals>,
+    /// Undos of custom faults that were not healed, by fault.
+    undoing_again: tokio::sync::Mutex<BTreeMap<u64, tokio::task::JoinHandle<Vec<NodeResponse>>>>,
     /// Called with a fault whose undo is tried again and again, since a node said that it is not gone.
     retried: Retried,
 }
@@ -166,6 +168,7 @@ impl Executor {
             baseline: Mutex::default(),
             addresses: Mutex::default(),
             signals: Arc::new(NoSignals),
+            undoing_again: tokio::sync::Mutex::default(),
             retried: Arc::new(|_| ()),
         }
     }

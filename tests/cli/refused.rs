@@ -552,4 +552,7 @@ fn a_schedule_that_is_printed_has_what_gives_the_same_phases() {
     let again = Scene::new(&format!("{head}{}", output.stdout));
     let printed = again.run(&["plan", "plan.yaml", "--as-schedule"]);
     assert_eq!((printed.code, printed.stdout), (0, output.stdout));
+    let json = again.run(&["plan", "plan.yaml", "--as-schedule", "--json"]).json();
+    assert_eq!((&json["nemesis"]["quiet_end"], &json["nemesis"]["recovery"]["within"]), (&"14s".into(), &"5s".into()));
+    assert!(json["nemesis"]["schedule"][0]["id"].is_string(), "{json}");
 }

@@ -2,7 +2,7 @@
 //! its lease. A file beside the lock names the holder, its begin and the time of its last message.
 //!
 //! The claim is per network namespace, not per folder: agents of two folders share the table of nftables and the pings.
-use crate::state_dir::write_whole;
+use crate::state_dir::{remove_fresh, write_whole};
 use crate::{process, sys};
 use dsfuzz_nemesis::protocol::{
     CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name,
@@ -64,6 +64,15 @@ impl Files {
         let network = fs::metadata("/proc/self/ns/net").map_or(0, |about| about.ino());
         let file = |ending: &str| folder.join(claim_file_name(network, ending));
         Ok(Files { lock: file("lock"), held: file("json"), next: file("next"), gone: file("gone") })
+    }
+
+    /// Removes what processes that were killed have left beside these files.
+    fn remove_fresh(&self) {
+        let of_node = |path: &PathBuf, name: &str| path.file_name().is_some_and(|own| own == name);
+        if let Some(folder) = self.lock.parent() {
+            let files = [&self.held, &self.next, &self.gone];
+            remove_fresh(folder, |name| files.into_iter().any(|path| of_node(path, name)));
+        }
     }
 
     fn open(&self) -> Result<File, String> {
@@ -129,6 +138,7 @@ impl NodeClaim {
             earlier,
         };
         drop(fs::remove_file(&files.next));
+        files.remove_fresh();
         let claim = NodeClaim { files, held: Mutex::new(held.clone()), _lock: lock };
         claim.write(&held).map_err(ClaimRefusal::Failed)?;
         Ok(claim)
@@ -176,6 +186,13 @@ impl NodeClaim {
     fn write(&self, held: &ClaimFile) -> Result<(), String> {
         let json = serde_json::to_vec(held).map_err(|error| error.to_string())?;
         write_whole(&self.files.held, &json)
+    }
+}
+
+/// Removes what an agent that was killed has left of files of the claim that it was replacing. `own`: the agent's folder.
+pub(crate) fn tidy(own: &Path) {
+    if let Ok(files) = Files::find(own) {
+        files.remove_fresh();
     }
 }
 

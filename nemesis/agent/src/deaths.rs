@@ -69,11 +69,6 @@ impl Deaths {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert((service.to_owned(), pid), asked);
     }
 
-    /// Takes back a note: the process did not end.
-    pub(crate) fn unask(&self, service: &str, pid: u32) {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&(service.to_owned(), pid));
-    }
-
     /// Notes a new process of the service, and drops the action on an earlier process with its number.
     pub(crate) fn begun(&self, service: &str, pid: u32) {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&(service.to_owned(), pid));

@@ -1,6 +1,6 @@
 //! The guardian: a second process that heals when the agent dies before it reported that all is clean. It holds the other end of
 //! a socket to the agent and sleeps while the agent lives. Also the `heal` command, which heals on demand.
-use crate::claim::{ClaimRefusal, NodeClaim};
+use crate::claim::{self, ClaimRefusal, NodeClaim};
 use crate::injector::Injector;
 use crate::service::Services;
 use crate::state_dir::StateDir;
@@ -111,6 +111,7 @@ pub(crate) fn guard(state_dir: &StateDir, agent: &str) -> Result<u8, String> {
         }
     }
     sys::await_true(LOCK, || !process::lives(pid, start));
+    claim::tidy(state_dir.dir());
     let Some(lock) = state_dir.lock(LOCK)? else {
         // A newer agent holds it, and has healed before it greeted.
         state_dir.log("guardian: another process holds the lock and heals");

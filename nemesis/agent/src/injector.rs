@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// Attempts at an undo without proof when the control node is gone.
 const ATTEMPTS: usize = 3;
+/// Time from a failure to put layers right to the next attempt.
+const MEND_AGAIN_NS: u64 = 5_000_000_000;
 /// The lease before the control node sets one.
 const LEASE_MS: u64 = 30_000;
 
@@ -45,6 +47,10 @@ pub(crate) struct Injector {
     gaps: BTreeSet<u64>,
     /// Injections, by number, whose undo has begun. What is left of them is not renewed.
     undoing: BTreeSet<u64>,
+    /// Attempts to put layers right that failed, one after the other.
+    mends_failed: usize,
+    /// The next one comes after this time, boot-time clock.
+    mend_after_ns: u64,
     /// Custom faults whose commands run now, beside the other injections.
     commands_of: BTreeSet<u64>,
     /// Custom faults whose undo was asked for and has not ended.
@@ -81,6 +87,8 @@ impl Injector {
             held_until_ns: 0,
             gaps: BTreeSet::new(),
             undoing: BTreeSet::new(),
+            mends_failed: 0,
+            mend_after_ns: 0,
             commands_of: BTreeSet::new(),
             undo_asked: BTreeSet::new(),
             healing: false,
@@ -359,23 +367,32 @@ impl Injector {
         self.kept().iter().any(|entry| injections::shift(entry).is_some() || injections::is_kept(entry))
     }
 
-    /// Puts layers right that died: their services are killed, since their files are gone, and started again over new layers.
+    /// Puts layers right that died: their services are killed, since their files are gone, and started again over new layers. What
+    /// fails is tried again a few times.
     pub(crate) fn mend_disks(&mut self) {
         let services = Arc::clone(&self.services);
-        let dead = services.disks().dead();
-        if dead.is_empty() || self.ending {
+        let (dead, killed) = (services.disks().dead(), services.disks().killed());
+        if (dead.is_empty() && killed.is_empty()) || self.ending || sys::boottime_ns() < self.mend_after_ns {
             return;
         }
+        let all = services.names();
+        let runs = |name: &String| !services.processes(name).is_empty();
+        // An earlier agent may have died before it had started them again.
         let running: Vec<String> =
-            services.names().into_iter().filter(|name| !services.processes(name).is_empty()).collect();
+            all.into_iter().filter(|name| killed.contains(name) || (!dead.is_empty() && runs(name))).collect();
+        services.disks().note_killed(&dead, &running);
         self.state_dir.log(&format!("layers over {dead:?} died; services {running:?} are killed and started again"));
         running.iter().for_each(|name| services.begin_kill(name));
         let mut failed: Vec<String> = dead.iter().filter_map(|folder| services.disks().bury(folder).err()).collect();
         failed.extend(running.iter().filter_map(|name| services.kill(name).err()));
         failed.extend(dead.iter().filter_map(|folder| services.disks().lay_again(folder).err()));
         failed.extend(running.iter().filter_map(|name| self.start(name, true).err()));
+        services.disks().note_killed(&dead, &[]);
+        self.mends_failed = if failed.is_empty() { 0 } else { self.mends_failed + 1 };
         if !failed.is_empty() {
             self.state_dir.log(&format!("layers are not put right: {}", failed.join("; ")));
+            let last = self.mends_failed >= ATTEMPTS;
+            self.mend_after_ns = if last { u64::MAX } else { sys::boottime_ns().saturating_add(MEND_AGAIN_NS) };
         }
     }
 

@@ -390,7 +390,7 @@ impl Agent {
             if ticks.is_multiple_of(10) {
                 self.tell_guardian(false);
             }
-            if ticks.is_multiple_of(DISK_TICKS) && !self.services.disks().dead().is_empty() {
+            if ticks.is_multiple_of(DISK_TICKS) && self.services.disks().are_to_be_mended() {
                 let agent = Arc::clone(self);
                 std::thread::spawn(move || agent.injector().mend_disks());
             }

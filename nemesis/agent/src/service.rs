@@ -488,12 +488,27 @@ impl Services {
         self.ask_to_end(name, asked);
     }
 
-    /// Takes that back: the first process of the service did not end.
-    pub(crate) fn not_asked_to_end(&self, name: &str) {
-        if let Some((pid, _)) = self.first_process(name) {
-            self.deaths.unask(name, pid);
+    /// Waits for the end of a service that the harness has asked to end, and kills what has not ended by then: a process that is
+    /// ending would be taken for one that runs. With `all`, of all its processes, else of its first one. Returns what it killed.
+    pub(crate) fn see_end(&self, name: &str, all: bool, patience: Duration) -> Result<Vec<u32>, String> {
+        if !self.kept(name)?.asked_to_end {
+            return Ok(Vec::new());
         }
-        self.change(name, |kept| kept.asked_to_end, |kept| kept.asked_to_end = false);
+        let first = || self.first_process(name).map(|(pid, _)| pid).into_iter().collect();
+        let left = || if all { self.processes(name) } else { first() };
+        if sys::await_true(patience, || left().is_empty()) {
+            return Ok(Vec::new());
+        }
+        let late = left();
+        if all {
+            self.kill_all(name)?;
+        } else {
+            late.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGKILL)));
+            if !sys::await_true(VANISHING, || left().is_empty()) {
+                return Err(format!("service {name}: its first process {late:?} does not die"));
+            }
+        }
+        Ok(late)
     }
 
     /// Signals a service, waits, kills the processes left, and waits until none is.

@@ -64,7 +64,7 @@ impl StateDir {
         short_name(&self.dir)
     }
 
-    /// Takes the lock, waiting up to the deadline.
+    /// Takes the lock, waiting up to the deadline. Its earlier holder may have been killed while it replaced a file.
     pub(crate) fn lock(&self, wait: Duration) -> Result<Option<Lock>, String> {
         let path = self.file("lock");
         let say = |error| format!("{}: {error}", path.display());
@@ -79,7 +79,13 @@ impl StateDir {
         });
         match failed {
             Some(reason) => Err(reason),
-            None => Ok(taken.then_some(Lock { _file: file })),
+            None if taken => {
+                for folder in ["", "services", "disk"] {
+                    remove_fresh(&self.file(folder), |_| true);
+                }
+                Ok(Some(Lock { _file: file }))
+            }
+            None => Ok(None),
         }
     }
 
@@ -135,12 +141,36 @@ pub(crate) fn end_of_writes() {
     std::mem::forget(REPLACING.write().unwrap_or_else(PoisonError::into_inner));
 }
 
+/// The end of the name of a file that takes another one's place.
+const FRESH: &str = ".fresh";
+/// Attempts to replace a file whose fresh one was removed meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// Removes what processes that were killed have left of files that they were replacing in a folder. `chosen` takes the file's name.
+pub(crate) fn remove_fresh(folder: &Path, chosen: impl Fn(&str) -> bool) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().and_then(|name| name.strip_suffix(FRESH)).is_some_and(&chosen) {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
+}
+
 /// Replaces a file atomically, also across a crash.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), String> {
     let _replacing = REPLACING.read().unwrap_or_else(PoisonError::into_inner);
     let say = |error| format!("{}: {error}", path.display());
+    for _ in 1..ATTEMPTS {
+        match replace(path, content) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            done => return done.map_err(say),
+        }
+    }
+    replace(path, content).map_err(say)
+}
+
+fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".fresh");
+    fresh.push(FRESH);
     let fresh = PathBuf::from(fresh);
     // Records of services contain their environment, so no other user may read them.
     let mut options = OpenOptions::new();
@@ -152,11 +182,11 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), String> {
     });
     if let Err(error) = written {
         drop(fs::remove_file(&fresh));
-        return Err(say(error));
+        return Err(error);
     }
-    fs::rename(&fresh, path).map_err(say)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(say)?;
+    fs::rename(&fresh, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -1,8 +1,8 @@
 //! Healing: undo on every node, repeated until proven, until the deadline or until a stop. Also records self-heals of nodes.
 use super::fault_log::FaultLog;
 use super::links::OpenPaths;
-use super::remotes::{everywhere, unexpected};
-use super::{Executor, FaultOutcome, Limits, WaitEnd, millis, stopped, undo_takes, wait};
+use super::remotes::{NodeResponse, everywhere, unexpected};
+use super::{Executor, FaultOutcome, Limits, WaitEnd, is_custom, millis, stopped, undo_takes, wait};
 use crate::cluster::RemoteError;
 use dsfuzz_checkers::history::FaultStep;
 use dsfuzz_nemesis::fault::Link;
@@ -236,15 +236,32 @@ impl Executor {
     pub(super) async fn heal_the_unhealed(&self) {
         for (id, held) in self.in_force.unhealed() {
             let fault = &held.fault;
-            let asks: BTreeMap<String, Request> =
-                fault.injections.iter().map(|(node, _)| (node.clone(), Request::Undo { fault: id })).collect();
-            let undone = everywhere(&self.remotes, asks.into_iter().collect(), self.limits.look).await;
+            let Some(undone) = self.undone_again(id, fault).await else { continue };
             let gone = |answer: &Result<Response, _>| matches!(answer, Ok(Response::Proof(proof)) if proof.holds);
             if undone.iter().all(|(_, answer)| gone(answer)) && self.is_heard_again(id, fault, &held.open).await {
                 self.in_force.is_gone(id);
                 self.budget.give_back(id);
             }
         }
+    }
+
+    /// The answers to one more undo. None: it is under way. The commands of a custom fault may take longer than a look, so that their undo goes
+    /// on beside the load, and none begins before it has ended.
+    async fn undone_again(&self, id: u64, fault: &ResolvedFault) -> Option<Vec<NodeResponse>> {
+        let asks: BTreeMap<String, Request> =
+            fault.injections.iter().map(|(node, _)| (node.clone(), Request::Undo { fault: id })).collect();
+        let asks: Vec<(String, Request)> = asks.into_iter().collect();
+        if !is_custom(fault) {
+            return Some(everywhere(&self.remotes, asks, self.limits.look).await);
+        }
+        let mut undoing = self.undoing_again.lock().await;
+        let (remotes, deadline) = (self.remotes.clone(), self.limits_of(fault).undo);
+        let undo = undoing
+            .entry(id)
+            .or_insert_with(|| tokio::spawn(async move { everywhere(&remotes, asks, deadline).await }));
+        let ended = tokio::time::timeout(self.limits.look, undo).await.ok()?;
+        undoing.remove(&id);
+        ended.ok()
     }
 
     /// Whether one look hears the links of an undone fault.

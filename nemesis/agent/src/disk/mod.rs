@@ -36,6 +36,8 @@ const ENDING: Duration = Duration::from_secs(5);
 /// A path to a socket cannot be longer.
 const SOCKET_PATH_MAX: usize = 107;
 
+/// The begin of the name of a scratch folder.
+const SCRATCH: &str = "probe-";
 /// A process by its id and start.
 type ProcessKey = (u32, u64);
 
@@ -47,6 +49,9 @@ struct LayerRecord {
     exempt: Vec<String>,
     keeper: Option<ProcessKey>,
     layer: Option<ProcessKey>,
+    /// Services that were killed because the layer had died, and that are not started again yet.
+    #[serde(default)]
+    killed: Vec<String>,
 }
 
 /// The files of a layer in the agent's folder.
@@ -129,17 +134,28 @@ impl Disks {
                 self.take_away(&record)?;
             }
         }
+        self.remove_scratch();
         for folder in wanted {
             let files = self.files(Path::new(&folder.path));
             if files.record().is_err() {
-                self.lay(Path::new(&folder.path), &folder.exempt)?;
+                self.lay(Path::new(&folder.path), &folder.exempt, &[])?;
             }
             control::ask(&files.socket(), &LayerRequest::SyncAll { copy: folder.copy })?;
         }
         Ok(())
     }
 
-    fn lay(&self, folder: &Path, exempt: &[String]) -> Result<(), String> {
+    /// Removes scratch folders, also those of agents that were killed, but for one that is still under a layer.
+    fn remove_scratch(&self) {
+        for entry in fs::read_dir(self.state_dir.file("disk")).into_iter().flatten().flatten() {
+            let scratch = entry.file_name().to_string_lossy().starts_with(SCRATCH);
+            if scratch && !mount::is_mounted(&entry.path()) {
+                drop(fs::remove_dir_all(entry.path()));
+            }
+        }
+    }
+
+    fn lay(&self, folder: &Path, exempt: &[String], killed: &[String]) -> Result<(), String> {
         let files = self.files(folder);
         if !folder.is_absolute() || !folder.is_dir() {
             return Err(format!("folder {}: there is none to lay a layer over", folder.display()));
@@ -153,7 +169,13 @@ impl Disks {
         }
         let disk = self.state_dir.file("disk");
         fs::create_dir_all(&disk).map_err(|error| format!("{}: {error}", disk.display()))?;
-        let mut record = LayerRecord { folder: folder.to_owned(), exempt: exempt.to_vec(), keeper: None, layer: None };
+        let mut record = LayerRecord {
+            folder: folder.to_owned(),
+            exempt: exempt.to_vec(),
+            keeper: None,
+            layer: None,
+            killed: killed.to_vec(),
+        };
         files.write(&record)?;
         let mut command = Command::new("/proc/self/exe");
         command.arg("disk-keeper").arg("--dir").arg(self.state_dir.dir()).arg("--folder").arg(folder);
@@ -187,46 +209,88 @@ impl Disks {
         Ok(())
     }
 
-    /// Takes a layer away. All data below it are safe. Its users, if there are any, keep it until they end.
-    fn take_away(&self, record: &LayerRecord) -> Result<(), String> {
-        let files = self.files(&record.folder);
-        if mount::is_mounted(&record.folder) {
-            // A dead layer cannot be asked, and has nothing to make safe.
-            drop(control::ask(&files.socket(), &LayerRequest::SyncAll { copy: false }));
-            mount::unmount(&record.folder)?;
-        }
-        let lives = |key: Option<ProcessKey>| key.is_some_and(|(pid, start)| processes::lives(pid, start));
-        // One that is still in use goes on for its users.
-        sys::await_true(ENDING, || !lives(record.layer));
-        files.remove();
-        Ok(())
-    }
-
-    /// Folders whose layer has died.
-    pub(crate) fn dead(&self) -> Vec<PathBuf> {
-        let Ok(_work) = self.work.try_lock() else { return Vec::new() };
-        let died = |record: &LayerRecord| record.layer.is_some_and(|(pid, start)| !processes::lives(pid, start));
-        self.records().into_iter().filter(died).map(|record| record.folder).collect()
-    }
-
-    /// Ends the keeper of a dead layer, so that calls that wait for it fail, and takes the layer away.
-    pub(crate) fn bury(&self, folder: &Path) -> Result<(), String> {
-        let _work = self.work();
-        let record = self.files(folder).record()?;
-        if let Some((pid, start)) = record.keeper
+    /// Kills a process of a layer.
+    fn kill(key: Option<ProcessKey>) {
+        if let Some((pid, start)) = key
             && processes::lives(pid, start)
         {
             drop(sys::kill(pid, libc::SIGKILL));
             sys::await_true(ENDING, || !processes::lives(pid, start));
         }
+    }
+
+    /// Takes a layer away. All data below it are safe. Its users, if there are any, keep it until they end.
+    fn take_away(&self, record: &LayerRecord) -> Result<(), String> {
+        let files = self.files(&record.folder);
+        let lives = |(pid, start): ProcessKey| processes::lives(pid, start);
+        if mount::is_mounted(&record.folder) {
+            // A dead layer cannot be asked, and has nothing to make safe. Its keeper would wait for an agent.
+            if record.layer.is_some_and(|key| !lives(key)) {
+                Disks::kill(record.keeper);
+            }
+            drop(control::ask(&files.socket(), &LayerRequest::SyncAll { copy: false }));
+            mount::unmount(&record.folder)?;
+        }
+        // One that is still in use goes on for its users.
+        sys::await_true(ENDING, || !record.layer.is_some_and(lives));
+        files.remove();
+        Ok(())
+    }
+
+    /// Folders whose layer has died, or is no longer mounted.
+    pub(crate) fn dead(&self) -> Vec<PathBuf> {
+        let Ok(_work) = self.work.try_lock() else { return Vec::new() };
+        let died = |record: &LayerRecord| {
+            let laid = record.layer.is_some_and(|(pid, start)| processes::lives(pid, start));
+            record.layer.is_some() && (!laid || mount::is_bare(&record.folder))
+        };
+        self.records().into_iter().filter(died).map(|record| record.folder).collect()
+    }
+
+    /// Whether a layer has died, or its services are not started again yet.
+    pub(crate) fn are_to_be_mended(&self) -> bool {
+        !self.dead().is_empty() || !self.killed().is_empty()
+    }
+
+    /// Services that an agent killed because a layer had died, and that it did not start again.
+    pub(crate) fn killed(&self) -> Vec<String> {
+        let Ok(_work) = self.work.try_lock() else { return Vec::new() };
+        self.records().into_iter().flat_map(|record| record.killed).collect()
+    }
+
+    /// Notes the services that are about to be killed because these layers have died; with none, that they were started again.
+    pub(crate) fn note_killed(&self, folders: &[PathBuf], services: &[String]) {
+        let _work = self.work();
+        let changed = |record: &LayerRecord| record.killed != services;
+        let chosen = |record: &LayerRecord| services.is_empty() || folders.contains(&record.folder);
+        for record in self.records().into_iter().filter(|record| changed(record) && chosen(record)) {
+            let files = self.files(&record.folder);
+            if let Err(reason) = files.write(&LayerRecord { killed: services.to_vec(), ..record }) {
+                self.state_dir.log(&format!("the record of a layer: {reason}"));
+            }
+        }
+    }
+
+    /// Ends the processes of a dead layer, so that calls that wait for it fail, and takes the layer away.
+    pub(crate) fn bury(&self, folder: &Path) -> Result<(), String> {
+        let _work = self.work();
+        let record = self.files(folder).record()?;
+        Disks::kill(record.keeper);
+        // It lives where it was unmounted while it was in use. What it was asked to write is below.
+        Disks::kill(record.layer);
         mount::unmount(folder)
     }
 
-    /// Lays a layer over a folder again, after [`Disks::bury`].
+    /// Lays a layer over a folder again, after [`Disks::bury`]. After a failure the folder still counts as one whose layer died.
     pub(crate) fn lay_again(&self, folder: &Path) -> Result<(), String> {
         let _work = self.work();
-        let record = self.files(folder).record()?;
-        self.lay(folder, &record.exempt)
+        let files = self.files(folder);
+        let record = files.record()?;
+        let laid = self.lay(folder, &record.exempt, &record.killed);
+        if laid.is_err() {
+            files.write(&record)?;
+        }
+        laid
     }
 
     /// Takes all layers away.
@@ -271,13 +335,13 @@ impl Disks {
 
     /// Tries a layer over a scratch folder: a file that is not synced is lost, one that is synced is not.
     pub(crate) fn rehearse(&self) -> Result<String, String> {
-        let folder = self.state_dir.file("disk").join(format!("probe-{}", std::process::id()));
-        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let folder = self.state_dir.file("disk").join(format!("{SCRATCH}{}", std::process::id()));
         let work = self.work();
-        let tried = self.lay(&folder, &[]).and_then(|()| try_in(&folder, &self.files(&folder)));
+        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let tried = self.lay(&folder, &[], &[]).and_then(|()| try_in(&folder, &self.files(&folder)));
         let taken = self.files(&folder).record().map_or(Ok(()), |record| self.take_away(&record));
+        self.remove_scratch();
         drop(work);
-        drop(fs::remove_dir_all(&folder));
         tried.and(taken).map(|()| "a file that was not synced was lost in a scratch folder".to_owned())
     }
 }

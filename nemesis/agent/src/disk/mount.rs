@@ -1,9 +1,10 @@
 //! Mounting and unmounting a layer: by this process where it may, else by the helper that a lab has for each node.
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use std::fs::{File, OpenOptions};
 use std::io::{IoSlice, Read};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
@@ -54,18 +55,41 @@ pub(super) fn unmount(folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the topmost mount on a folder is a layer.
-pub(super) fn is_mounted(folder: &Path) -> bool {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    mounted_kind(&mounts, folder) == Some(KIND)
+/// Whether the layer of this device and of this number is the topmost mount on a folder, and not one that was laid later.
+pub(super) fn is_topmost(folder: &Path, device: &File, number: &str) -> bool {
+    // While a device is connected, no other file system has its number.
+    let mut polled = [PollFd::new(device.as_fd(), PollFlags::empty())];
+    let connected = poll(&mut polled, PollTimeout::ZERO).is_ok()
+        && polled[0].revents().is_some_and(|events| !events.contains(PollFlags::POLLERR));
+    // The connection of one that is mounted may have been aborted.
+    let fails = || std::fs::read_dir(folder).is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN));
+    layer_number(folder).as_deref() == Some(number) && (connected || fails())
 }
 
-fn mounted_kind<'a>(mounts: &'a str, folder: &Path) -> Option<&'a str> {
+/// The number of the topmost mount's file system on a folder, if that is a layer.
+pub(super) fn layer_number(folder: &Path) -> Option<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    topmost(&mounts, folder).filter(|(_, kind)| *kind == KIND).map(|(number, _)| number.to_owned())
+}
+
+/// Whether the topmost mount on a folder is a layer.
+pub(super) fn is_mounted(folder: &Path) -> bool {
+    layer_number(folder).is_some()
+}
+
+/// Whether certainly no layer is the topmost mount on a folder.
+pub(super) fn is_bare(folder: &Path) -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo");
+    mounts.is_ok_and(|mounts| topmost(&mounts, folder).is_none_or(|(_, kind)| kind != KIND))
+}
+
+/// The topmost mount on a folder: the number of its file system, and its type.
+fn topmost<'a>(mounts: &'a str, folder: &Path) -> Option<(&'a str, &'a str)> {
     let folder = folder.to_string_lossy();
     let of = |line: &'a str| {
         let (left, right) = line.split_once(" - ")?;
         let point = left.split(' ').nth(4)?.replace("\\040", " ");
-        (point == folder).then(|| right.split(' ').next()).flatten()
+        (point == folder).then(|| Some((left.split(' ').nth(2)?, right.split(' ').next()?))).flatten()
     };
     mounts.lines().filter_map(of).next_back()
 }
@@ -102,8 +126,8 @@ mod tests {
         let below = "40 1 8:1 / /var/lib/a\\040b rw - ext4 /dev/x rw\n";
         let above = "41 40 0:9 / /var/lib/a\\040b rw - fuse.dsfuzz dsfuzz rw\n";
         let folder = Path::new("/var/lib/a b");
-        assert_eq!(mounted_kind(&format!("{below}{above}"), folder), Some(KIND));
-        assert_eq!(mounted_kind(&format!("{above}{below}"), folder), Some("ext4"));
-        assert_eq!(mounted_kind(above, Path::new("/var/lib/a")), None);
+        assert_eq!(topmost(&format!("{below}{above}"), folder), Some(("0:9", KIND)));
+        assert_eq!(topmost(&format!("{above}{below}"), folder), Some(("8:1", "ext4")));
+        assert_eq!(topmost(above, Path::new("/var/lib/a")), None);
     }
 }

@@ -31,16 +31,27 @@ pub(crate) fn keep(state_dir: &StateDir, folder: &Path) -> Result<u8, String> {
     let root = root.map_err(|error| format!("{}: {error}", folder.display()))?;
     let device = mount::open_device()?;
     mount::mount_over(folder, &device)?;
+    let number = mount::layer_number(folder).unwrap_or_default();
     let started = start_layer(state_dir, folder, &device, root);
     let ended = started.and_then(|mut layer| layer.wait().map_err(|error| error.to_string()));
     match ended {
-        Ok(status) if status.success() => Ok(0),
+        Ok(status) if status.success() => {
+            if mount::is_topmost(folder, &device, &number) {
+                drop(device);
+                mount::unmount(folder)?;
+            }
+            Ok(0)
+        }
         ended => {
             let how = ended.map_or_else(|reason| reason, |status| status.to_string());
             state_dir.log(&format!("the layer over {} ended: {how}", folder.display()));
             std::thread::sleep(PATIENCE);
+            let own = mount::is_topmost(folder, &device, &number);
+            // Calls that wait for the layer fail now.
             drop(device);
-            mount::unmount(folder)?;
+            if own {
+                mount::unmount(folder)?;
+            }
             Ok(1)
         }
     }
@@ -103,7 +114,11 @@ fn serve_folder(state_dir: &StateDir, folder: &Path) -> Result<u8, String> {
     });
     let ended = session.run();
     tree.close();
-    ended.map(|()| 0).map_err(say)
+    match ended {
+        // A thread may be just reading when the layer is unmounted.
+        Err(error) if error.raw_os_error() != Some(libc::ECONNABORTED) => Err(say(error)),
+        _ => Ok(0),
+    }
 }
 
 /// What the agent may ask of a layer.

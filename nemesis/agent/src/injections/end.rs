@@ -1,6 +1,7 @@
 //! Ends chosen processes of some services by a signal. The undo starts a service again whose first process is gone.
 //!
-//! A process that does not end is left alone until the undo: the fault is then not proven, which is the finding.
+//! A process that does not end is left alone until the undo: the fault is then not proven, which is the finding. The undo lets it
+//! end for the rest of its grace, but not for long, and kills it.
 use super::kill::{self, Beside, dead_for};
 use super::pick;
 use super::{Context, Inject, new_proof, note};
@@ -17,6 +18,7 @@ pub(super) struct End<'a> {
     pub(super) services: &'a [String],
     pub(super) processes: &'a ProcessSelection,
     pub(super) signal: i32,
+    pub(super) grace_ms: u64,
     pub(super) picked: &'a [PickedProcess],
     pub(super) injection: &'a Injection,
 }
@@ -25,6 +27,12 @@ impl End<'_> {
     /// Whether a service was ended for another fault already, which leaves nothing to pick.
     fn already_dead(&self, name: &str, context: &Context<'_>) -> bool {
         context.services.processes(name).is_empty() && dead_for(name, context).is_some()
+    }
+
+    /// How long the undo lets it end.
+    fn patience(&self, entry: &UndoEntry) -> Duration {
+        let passed = Duration::from_nanos(sys::boottime_ns().saturating_sub(entry.boot_ns));
+        Duration::from_millis(self.grace_ms).saturating_sub(passed).min(kill::ENDING)
     }
 }
 
@@ -95,12 +103,15 @@ impl Inject for End<'_> {
         proof
     }
 
-    fn undo(&self, _: &UndoEntry, context: &mut Context<'_>) -> Proof {
+    fn undo(&self, entry: &UndoEntry, context: &mut Context<'_>) -> Proof {
         let mut proof = new_proof();
         let mut started = Vec::new();
+        let beside = if self.processes.is_all() { Beside::Nothing } else { Beside::Others };
         for name in kill::to_start(self.services, context, &mut proof) {
+            if !kill::see_end(name, beside, self.patience(entry), context, &mut proof) {
+                continue;
+            }
             if let Some((pid, _)) = context.services.first_process(name) {
-                context.services.not_asked_to_end(name);
                 note(&mut proof, true, format!("service {name}: its first process {pid} runs"));
             } else {
                 let left = context.services.processes(name);

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// How long a process must live to count as started.
 const SETTLING: Duration = Duration::from_millis(50);
 
+/// How long an undo lets a service end by a signal that was sent before it. Then it kills it.
+pub(super) const ENDING: Duration = Duration::from_secs(3);
+
 /// The processes of a service beside which its first one is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beside {
@@ -167,10 +170,32 @@ pub(super) fn start_again(names: &[&str], context: &Context<'_>, proof: &mut Pro
     start_beside(names, Beside::Nothing, context, proof);
 }
 
+/// Sees to it that no process of a service is still ending, and notes those that it had to kill. False if one does not end.
+pub(super) fn see_end(
+    name: &str,
+    beside: Beside,
+    patience: Duration,
+    context: &Context<'_>,
+    proof: &mut Proof,
+) -> bool {
+    match context.services.see_end(name, beside == Beside::Nothing, patience) {
+        Err(reason) => {
+            note(proof, false, reason);
+            return false;
+        }
+        Ok(late) if late.is_empty() => {}
+        Ok(late) => note(proof, true, format!("service {name}: {late:?} did not end and were killed")),
+    }
+    true
+}
+
 /// Starts services again, with the clock in force for them, and notes the outcome of each.
 pub(super) fn start_beside(names: &[&str], beside: Beside, context: &Context<'_>, proof: &mut Proof) {
     let mut started = Vec::new();
     for name in names {
+        if !see_end(name, beside, ENDING, context, proof) {
+            continue;
+        }
         let expiry_ns = sys::realtime_ns().saturating_add_unsigned(context.hold_ns);
         let shift = shift_of(name, context.others).map(|shift| (shift, expiry_ns));
         let start = match beside {

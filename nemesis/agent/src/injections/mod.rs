@@ -129,8 +129,8 @@ fn implementation(injection: &Injection) -> Box<dyn Inject + '_> {
         Injection::Drop { from } => Box::new(drop::Drop { from }),
         Injection::Packet { packets, effect } => Box::new(packet::Packet { packets, effect }),
         Injection::Kill { services } => Box::new(kill::Kill { services }),
-        Injection::EndProcesses { services, processes, signal, picked, .. } => {
-            Box::new(end::End { services, processes, signal: *signal, picked, injection })
+        Injection::EndProcesses { services, processes, signal, grace_ms, picked, .. } => {
+            Box::new(end::End { services, processes, signal: *signal, grace_ms: *grace_ms, picked, injection })
         }
         Injection::RestartLoop { services, signal, grace_ms, every_ms } => {
             Box::new(restart::Restart { services, signal: *signal, grace_ms: *grace_ms, every_ms: *every_ms })

@@ -266,6 +266,119 @@ fn a_layer_that_is_killed_is_laid_again_and_nothing_is_lost() {
     take_away(&node, &mut agent);
 }
 
+/// The process of a layer, or its keeper.
+fn process(node: &Node, part: &str) -> String {
+    node.sh(&format!("pgrep -f 'disk-{}[{}] --dir'", &part[..part.len() - 1], &part[part.len() - 1..]))
+}
+
+#[test]
+fn the_keeper_of_a_dead_layer_leaves_the_next_layer_of_its_folder_alone() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    lay(&node, &mut agent, &["data"]);
+    drop(agent);
+    let keeper = process(&node, "keeper");
+    node.sh(&format!("kill -9 {}", process(&node, "layer")));
+    // The next layer comes without the agent's help, as after a keeper that a busy machine held up.
+    node.sh(&format!("umount -l {}; rm {}*", node.path("data"), node.path("disk/")));
+    let mut agent = node.agent("r", LEASE_MS);
+    lay(&node, &mut agent, &["data"]);
+    let layer = process(&node, "layer");
+    node.until("the first keeper has ended", || node.sh(&format!("test -e /proc/{keeper} && echo there")).is_empty());
+    assert!(is_mounted(&node) && process(&node, "layer") == layer, "{}", node.log());
+    take_away(&node, &mut agent);
+}
+
+#[test]
+fn a_layer_whose_connection_is_aborted_ends_in_order() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    lay(&node, &mut agent, &["data"]);
+    drop(agent);
+    node.sh("mkdir /run/fuse && mount -t fusectl none /run/fuse");
+    let folder = node.path("data");
+    let number = node.sh("sed -n 's/.* 0:\\([0-9]*\\) .* fuse.dsfuzz .*/\\1/p' /proc/self/mountinfo");
+    assert_eq!(node.sh(&format!("echo 1 > /run/fuse/{number}/abort")), "");
+    node.until("its processes have ended", || {
+        process(&node, "layer").is_empty() && process(&node, "keeper").is_empty()
+    });
+    assert!(!is_mounted(&node) && node.sh(&format!("ls -A {folder}")).is_empty(), "{}", node.log());
+    assert!(!node.log().contains("ended:"), "{}", node.log());
+    let mut agent = node.agent("r", LEASE_MS);
+    node.until("it is laid again", || is_mounted(&node));
+    take_away(&node, &mut agent);
+}
+
+#[test]
+fn a_layer_that_is_unmounted_under_its_service_comes_back() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    lay(&node, &mut agent, &["data"]);
+    run_program(&node, &mut agent, "data", APPEND);
+    node.until("it writes", || acknowledged(&node) > 20);
+    let before = agent.pids("db");
+    node.sh(&format!("umount -l {}", node.path("data")));
+    node.until("it runs again", || {
+        let now = agent.pids("db");
+        !now.is_empty() && now != before
+    });
+    assert!(is_mounted(&node));
+    let then = acknowledged(&node);
+    node.until("it writes again", || acknowledged(&node) > then + 20);
+    let acknowledged = acknowledged(&node);
+    assert!(size(&node, "data/numbers") >= acknowledged, "{acknowledged}");
+    agent.done(Request::Stop { service: "db".to_owned(), signal: 9, grace_ms: 0 });
+    take_away(&node, &mut agent);
+}
+
+#[test]
+fn the_next_agent_starts_what_one_had_killed_for_a_dead_layer() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    lay(&node, &mut agent, &["data"]);
+    run_program(&node, &mut agent, "data", APPEND);
+    node.until("it writes", || acknowledged(&node) > 20);
+    // The agent dies while no process of the service runs.
+    let without_service = "while grep -q . \"$1\"; do :; done; kill -9 $0";
+    let group = node.path("cg/dsfuzz/*/db/cgroup.procs");
+    let mut watch = node.command("sh", &["-c", &without_service.replace("\"$1\"", &group), &agent.pids.0.to_string()]);
+    let mut watch = watch.spawn().expect("sh");
+    node.sh(&format!("kill -9 {}", process(&node, "layer")));
+    assert!(watch.wait().expect("ended").success());
+    agent.ended(&node);
+    drop(agent);
+    let mut next = node.agent("r", LEASE_MS);
+    node.until("it runs again", || !next.pids("db").is_empty());
+    assert!(is_mounted(&node), "{}", node.log());
+    let then = acknowledged(&node);
+    node.until("it writes again", || acknowledged(&node) > then + 20);
+    next.done(Request::Stop { service: "db".to_owned(), signal: 9, grace_ms: 0 });
+    take_away(&node, &mut next);
+}
+
+#[test]
+fn a_layer_that_cannot_be_laid_again_at_once_is_laid_later() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    lay(&node, &mut agent, &["data"]);
+    run_program(&node, &mut agent, "data", APPEND);
+    node.until("it writes", || acknowledged(&node) > 20);
+    // No device for a while.
+    node.sh("mkdir /run/dev && cp -a /dev/null /dev/urandom /run/dev && mount --bind /run/dev /dev");
+    node.sh(&format!("kill -9 {}", process(&node, "layer")));
+    node.until("it fails", || node.log().contains("layers are not put right"));
+    node.sh("umount -l /dev");
+    node.until("it is laid again", || is_mounted(&node));
+    let then = acknowledged(&node);
+    node.until("it writes again", || acknowledged(&node) > then + 20);
+    agent.inject(1, lose_power(0, 1));
+    agent.proven(1);
+    let acknowledged = acknowledged(&node);
+    assert!(size(&node, "data/numbers") >= acknowledged, "{acknowledged}");
+    agent.healed(1);
+    take_away(&node, &mut agent);
+}
+
 #[test]
 fn a_layer_outlives_its_agent_and_the_next_one_takes_it_away() {
     let node = Node::new();
@@ -306,6 +419,10 @@ fn the_ability_is_tested_and_leaves_nothing() {
     let layer = abilities.iter().find(|ability| ability.name == ability::DISK_LAYER).expect("tested");
     assert!(layer.able, "{layer:?}");
     assert!(!is_mounted(&node));
+    assert_eq!(node.sh(&format!("ls -A {}", node.path("disk"))), "");
+    // Nor does an agent that was killed while it tested it, once the next layers are laid.
+    node.sh(&format!("mkdir {0} && echo > {0}/synced", node.path("disk/probe-1")));
+    agent.done(Request::DiskLayers { folders: Vec::new() });
     assert_eq!(node.sh(&format!("ls -A {}", node.path("disk"))), "");
     // A node that has no device.
     node.sh("mkdir /run/dev && cp -a /dev/null /dev/urandom /run/dev && mount --bind /run/dev /dev");

@@ -369,3 +369,45 @@ fn an_agent_killed_in_the_middle_of_an_act_leaves_nothing() {
         assert_eq!((code, left.len()), (Some(0), 0));
     }
 }
+
+/// The names of files that were to take another one's place.
+fn fresh_files(node: &Node) -> String {
+    node.sh(&format!("find {} /run/dsfuzz -name '*.fresh'", node.path("")))
+}
+
+#[test]
+fn what_a_killed_agent_leaves_of_files_that_it_was_replacing_is_removed_by_whatever_heals() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    let names = node.sh("ls /run/dsfuzz");
+    let claim = names.lines().find(|name| name.ends_with(".json")).expect("a claim");
+    let files = ["services/db.json", "services/other.json", "agent.pid", "deaths.json", "disk/1.json"];
+    let paths: Vec<String> =
+        files.map(|name| node.path(name)).into_iter().chain([format!("/run/dsfuzz/{claim}")]).collect();
+    let leave = || {
+        node.sh(&format!("mkdir -p {}", node.path("disk")));
+        paths.iter().for_each(|path| drop(node.sh(&format!("echo '{{' > {path}.fresh"))));
+        assert_eq!(fresh_files(&node).lines().count(), paths.len());
+    };
+    // The guardian alone.
+    leave();
+    node.sh(&format!("kill -9 {}", agent.pids.0));
+    agent.ended(&node);
+    node.until("the guardian has removed them", || fresh_files(&node).is_empty());
+    // The next agent, whose predecessor has no guardian.
+    let mut agent = node.agent("r", LEASE_MS);
+    node.sh(&format!("kill -STOP {}; kill -9 {}", agent.pids.0, agent.pids.1));
+    node.sh(&format!("kill -9 {}", agent.pids.0));
+    agent.ended(&node);
+    leave();
+    let mut agent = node.agent("r", LEASE_MS);
+    assert_eq!(fresh_files(&node), "");
+    assert_eq!(agent.pids("db").len(), 1, "its records are whole");
+    agent.done(Request::Bye { stop_services: false });
+    agent.ended(&node);
+    // A heal by hand.
+    leave();
+    assert_eq!(node.heal().0, Some(0), "{}", node.log());
+    assert_eq!(fresh_files(&node), "");
+}

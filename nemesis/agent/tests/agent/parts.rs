@@ -119,6 +119,84 @@ fn a_process_that_ignores_the_signal_is_not_proven_and_the_undo_clears_it_away()
     }
 }
 
+/// A service that takes its time to end by SIGTERM: longer than `grace` in these tests, or until the file `go` is there.
+const SLOW_END: &str = "import signal,time,os\ndef end(*_):\n  print('ending', flush=True)\n  \
+    while not os.path.exists('go'): time.sleep(0.01)\n  time.sleep(0.3); os._exit(0)\n\
+    signal.signal(signal.SIGTERM, end)\nprint('ready', flush=True)\nwhile True: time.sleep(1)\n";
+
+/// Runs it; returns its process.
+fn slow_to_end(node: &Node, agent: &mut Channel) -> u32 {
+    drop(std::fs::remove_file(node.path("db.out")));
+    let first = agent.service_in(node, "db", &["/usr/bin/env", "python3", "-c", SLOW_END], &node.path(""));
+    node.until("it is ready", || said(node, "ready"));
+    first
+}
+
+/// Whether it has printed this.
+fn said(node: &Node, word: &str) -> bool {
+    std::fs::read_to_string(node.path("db.out")).is_ok_and(|text| text.contains(word))
+}
+
+/// One process of the service runs, not this one, and nothing has asked it to end.
+fn runs_anew(node: &Node, agent: &mut Channel, ended: u32) {
+    let now = agent.pids("db");
+    assert!(now.len() == 1 && now != [ended], "{now:?} {ended}; {}", node.log());
+    node.until("the old one is gone", || !matches!(state(node, ended).as_str(), "R" | "S" | "D" | "T"));
+    assert_eq!(agent.pids("db"), now);
+}
+
+#[test]
+fn an_undo_sees_a_process_end_that_is_still_ending_or_kills_it() {
+    for node in [Node::new(), Node::without_cgroup2()] {
+        let mut agent = node.agent("r", LEASE_MS);
+        // It ends within its grace.
+        let first = slow_to_end(&node, &mut agent);
+        agent.inject(1, end(ProcessSelection::default(), 15));
+        node.until("it is ending", || said(&node, "ending"));
+        std::fs::write(node.path("go"), "").expect("written");
+        let proof = agent.proof(Request::Undo { fault: 1 });
+        assert!(proof.holds && !proof.detail.iter().any(|line| line.contains("were killed")), "{proof:?}");
+        runs_anew(&node, &mut agent, first);
+        // It does not.
+        std::fs::remove_file(node.path("go")).expect("removed");
+        for processes in [ProcessSelection::default(), only(Only::First)] {
+            agent.done(Request::Stop { service: "db".to_owned(), signal: 9, grace_ms: 0 });
+            let first = slow_to_end(&node, &mut agent);
+            agent.inject(2, end(processes, 15));
+            node.until("it is ending", || said(&node, "ending"));
+            let proof = agent.proof(Request::Undo { fault: 2 });
+            assert!(proof.holds && proof.detail[0].contains("did not end and were killed"), "{proof:?}");
+            runs_anew(&node, &mut agent, first);
+        }
+        let Response::Deaths { deaths, .. } = agent.ask(Request::Deaths { cores: false }) else { panic!("deaths") };
+        assert!(deaths.is_empty(), "the harness ended it: {deaths:?}");
+    }
+}
+
+#[test]
+fn a_process_that_is_ending_when_its_agent_is_killed_runs_again_afterwards() {
+    for node in [Node::new(), Node::without_cgroup2()] {
+        let mut agent = node.agent("r", LEASE_MS);
+        let restart = Injection::RestartLoop { services: names("db"), signal: 15, grace_ms: 5000, every_ms: 60_000 };
+        for (fault, injection) in [(1, end(ProcessSelection::default(), 15)), (2, restart)] {
+            let first = slow_to_end(&node, &mut agent);
+            agent.inject(fault, injection);
+            node.until("it is ending", || said(&node, "ending"));
+            node.sh(&format!("kill -9 {}", agent.pids.0));
+            agent.ended(&node);
+            let mut next = node.ungreeted(&[]);
+            assert!(matches!(next.greet("r", LEASE_MS, ClaimEntry::Again), Response::Hello { .. }));
+            let (healed, left) = next.undone();
+            assert!(healed.iter().all(|heal| heal.holds) && left.is_empty(), "{healed:?} {left:?}");
+            runs_anew(&node, &mut next, first);
+            next.done(Request::Stop { service: "db".to_owned(), signal: 9, grace_ms: 0 });
+            next.done(Request::Bye { stop_services: true });
+            drop(next);
+            agent = node.agent("r", LEASE_MS);
+        }
+    }
+}
+
 #[test]
 fn a_graceful_end_is_no_death_but_a_crash_in_the_shutdown_is() {
     let node = Node::new();

@@ -83,3 +83,27 @@ async fn a_lapsed_fault_is_healed_soon_after_its_end() {
         assert!((6_000..7_200).contains(&in_force_ms), "{fault}: in force for {in_force_ms} ms");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_custom_fault_that_is_not_healed_is_undone_again_one_undo_after_the_other() {
+    let Stage { executor, cluster, events, stop } = Stage::of(3, None);
+    let executor = Arc::into_inner(executor).expect("not shared yet");
+    let executor = Arc::new(executor.with_at_once(BTreeMap::from([("mark".to_owned(), 1)])));
+    let stage = Stage { executor, cluster, events, stop };
+    stage.cluster.change("n1", |node| node.wrong.undos = Some((Duration::from_secs(3), false)));
+    let own = |id: &str, at: &str, node: &str| json!({"id": id, "at": at, "for": "3s", "own": {"name": "mark", "nodes": node}});
+    let schedule = json!({"schedule": [own("a", "2s", "n1"), own("b", "90s", "n2")]});
+    let options: NemesisOptions = serde_json::from_value(schedule).expect("options");
+    let table = timetable(3, &options, shape(3, 5), Duration::from_secs(140));
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        stage.cluster.change("n1", |node| node.wrong.undos = None);
+    };
+    let run = stage.executor.run(&table, Instant::now(), stage.stop.subscribe());
+    let (outcomes, ()) = tokio::join!(run, meanwhile);
+    assert!(!outcomes[0].healed && outcomes[1].proven && outcomes[1].healed, "{outcomes:?}");
+    let mut asked = Vec::new();
+    stage.cluster.change("n1", |node| asked.clone_from(&node.undos_asked));
+    let waiting: Vec<u64> = asked.into_iter().filter(|at| (90_000..120_000).contains(at)).collect();
+    assert!(waiting.len() > 5 && waiting.windows(2).all(|two| two[1] - two[0] >= 3_000), "{waiting:?}");
+}

@@ -51,6 +51,8 @@ pub(super) struct FakeNode {
     pub(super) stopped_before: bool,
     pub(super) by_itself: Vec<SelfHeal>,
     pub(super) undone: Vec<u64>,
+    /// The times at which undos were asked for, in milliseconds.
+    pub(super) undos_asked: Vec<u64>,
 }
 
 /// The whole cluster; its nodes' boot-time clocks are all ahead of the control node's by `BOOT_AHEAD_NS`.
@@ -307,6 +309,10 @@ impl Remote for FakeRemote {
             if wrong.endless_proofs && matches!(ask, Request::Prove { .. }) {
                 tokio::time::sleep(deadline).await;
                 return Err(RemoteError::Late { node: self.node.name.clone(), what: "Prove".to_owned(), deadline });
+            }
+            if matches!(ask, Request::Undo { .. }) {
+                let now_ms = self.cluster.control_ns() / 1_000_000;
+                self.cluster.change(&self.node.name, |node| node.undos_asked.push(now_ms));
             }
             if let (Some((takes, holds)), Request::Undo { .. } | Request::UndoAll) = (wrong.undos, &ask) {
                 tokio::time::sleep(takes.min(deadline)).await;
