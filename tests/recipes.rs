@@ -174,7 +174,7 @@ impl Stage {
     /// Wiped: no data is left.
     async fn wiped(&self) {
         self.deployment.wipe().await.expect("wiped");
-        let folder = &self.deployment.layout().dir;
+        let folder = &self.deployment.layout().nodes[0].dir;
         let left = self.output("n1", &format!("du -sk {folder} | cut -f1")).await;
         assert!(left.parse::<u64>().expect("a number") < 100, "{left} KiB are left in {folder}");
         self.say("wiped");
@@ -235,7 +235,7 @@ async fn without_leader(stage: Stage) {
 /// The life of a target that one of its nodes founds.
 async fn founded(stage: Stage) {
     stage.up().await;
-    let mark = format!("ls {}/founds 2>/dev/null; true", stage.deployment.layout().dir);
+    let mark = format!("ls {}/founds 2>/dev/null; true", stage.deployment.layout().nodes[0].dir);
     for node in ["n1", "n2", "n3"] {
         assert_eq!(stage.output(node, &mark).await, "", "{node} would found the cluster again");
     }

@@ -22,10 +22,7 @@ pub const FACTS: FaultFacts = FaultFacts {
     name: "clock",
     doc: "Skews the wall clock on some nodes: one jump forward or back, back and forth (strobe), too fast or slow (drift), or \
           standing still (freeze).",
-    needs: NodeNeeds {
-        shared_kernel: &[ability::VDSO_CLOCK],
-        own_kernel: &[ability::ROOT, ability::STEP_CLOCK],
-    },
+    needs: NodeNeeds { shared_kernel: &[ability::VDSO_CLOCK], own_kernel: &[ability::ROOT, ability::STEP_CLOCK] },
     verified_by: VerifiedBy::State,
     leaves: Leaves::AllNodes,
     // A wrong clock need not move the leadership.

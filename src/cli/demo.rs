@@ -35,8 +35,8 @@ pub(super) fn main(args: &DemoArgs, out: &mut Output) -> Result<Exit, Failure> {
         }
     };
     let file = out.results.join("demo.yaml");
-    let written = std::fs::create_dir_all(&out.results)
-        .and_then(|()| std::fs::write(&file, PLAN.replace("CLUSTER", &cluster)));
+    let written =
+        std::fs::create_dir_all(&out.results).and_then(|()| std::fs::write(&file, PLAN.replace("CLUSTER", &cluster)));
     written.map_err(|error| Failure::harness(format!("{}: {error}", file.display())))?;
     let ended = run_plan(file, args.seed.clone(), out);
     // What the nodes left; they have ended.
@@ -72,7 +72,8 @@ fn shared_folder(folder: &Path) -> Result<(), Failure> {
 
 /// Nodes that are processes of this machine, with addresses of its loopback interface.
 fn local(folder: &Path) -> String {
-    let nodes = (1..=3).map(|node| format!("{{name: n{node}, address: 127.77.0.{node}}}")).collect::<Vec<_>>().join(", ");
+    let nodes =
+        (1..=3).map(|node| format!("{{name: n{node}, address: 127.77.0.{node}}}")).collect::<Vec<_>>().join(", ");
     // Agents of root would share the machine: its firewall, its claim.
     let user = if is_root() { "setpriv, --reuid=65534, --regid=65534, --clear-groups, " } else { "" };
     format!(

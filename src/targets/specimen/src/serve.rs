@@ -37,7 +37,7 @@ pub struct Addresses {
 
 /// What the deciding thread hears.
 enum Event<M> {
-    Call(Ticket, Call),
+    Call(Ticket, Box<Call>),
     Message(usize, M),
     Opened(u64, TcpStream),
     Closed(u64),
@@ -93,7 +93,7 @@ fn decide<M: Mode>(
         let mut handled = 0;
         while let Some(event) = next {
             match event {
-                Event::Call(ticket, call) => mode.call(&mut node, ticket, call),
+                Event::Call(ticket, call) => mode.call(&mut node, ticket, *call),
                 Event::Message(from, message) => mode.message(&mut node, from, message),
                 Event::Opened(number, stream) => drop(connections.insert(number, stream)),
                 Event::Closed(number) => drop(connections.remove(&number)),
@@ -203,7 +203,7 @@ fn hear_client<M>(stream: TcpStream, number: u64, events: &Sender<Event<M>>, obj
         let answer = match serde_json::from_value::<Call>(request.clone()) {
             Ok(call) if objects.contains(&call.object.as_str()) && call.f == "hello" => Outcome::done(),
             Ok(call) if objects.contains(&call.object.as_str()) => {
-                if events.send(Event::Call(Ticket { connection: number, id: call.id }, call)).is_err() {
+                if events.send(Event::Call(Ticket { connection: number, id: call.id }, Box::new(call))).is_err() {
                     return;
                 }
                 continue;

@@ -139,7 +139,7 @@ impl<M: Mode> Simulation<M> {
 
     /// The verdict of a checker on all calls so far. Calls without an answer may have taken effect.
     pub(crate) fn judge(self, checker: &str, options: &[(&str, &str)]) -> Verdict {
-        let options = options.iter().map(|(name, value)| ((*name).to_owned(), Value::text(*value))).collect();
+        let options = options.iter().map(|(name, value)| ((*name).to_owned(), Value::text(value))).collect();
         let checker = checker_with(checker, &Options(options)).expect("a checker");
         let history = self.recording.finish().expect("a history");
         checker.check(&history, &Budget::unlimited())
@@ -277,4 +277,82 @@ impl<M: Mode> Simulation<M> {
 
 fn as_value(json: &Json) -> Value {
     serde_json::from_value(json.clone()).expect("a value")
+}
+
+mod tests {
+    use super::*;
+
+    /// Every node keeps a set; a node that adds an element sends it to the others once.
+    struct Copies(crate::state::State);
+
+    impl Mode for Copies {
+        type Message = crate::state::Operation;
+        const OBJECTS: &'static [&'static str] = crate::state::OBJECTS;
+        const MISTAKES: &'static [&'static str] = &[];
+
+        fn start(node: &mut Node<Self::Message>) -> Copies {
+            let mut state = crate::state::State::default();
+            for operation in node.disk.lines::<crate::state::Operation>("added") {
+                state.apply(&operation);
+            }
+            Copies(state)
+        }
+
+        fn call(&mut self, node: &mut Node<Self::Message>, ticket: Ticket, call: Call) {
+            let operation = crate::state::Operation::of(&call);
+            if !operation.is_read() {
+                node.disk.append("added", &operation);
+                node.broadcast(&operation);
+            }
+            let outcome = self.0.apply(&operation);
+            node.reply(ticket, outcome);
+        }
+
+        fn message(&mut self, _: &mut Node<Self::Message>, _: usize, operation: Self::Message) {
+            self.0.apply(&operation);
+        }
+
+        fn tick(&mut self, _: &mut Node<Self::Message>) {}
+
+        fn status(&self, _: &Node<Self::Message>) -> Status {
+            Status { role: "peer", term: None, holds: self.0.digest() }
+        }
+    }
+
+    fn holds_the_same(nodes: &Simulation<Copies>) -> bool {
+        nodes.status(0).map(|status| status.holds) == nodes.status(1).map(|status| status.holds)
+    }
+
+    #[test]
+    fn what_is_cut_off_hears_nothing_and_what_is_paused_hears_it_later() {
+        let mut nodes: Simulation<Copies> = Simulation::new(2, "none", &[], 7);
+        nodes.params(Json::Null);
+        nodes.delays(1, 3);
+        let add = |nodes: &mut Simulation<Copies>, value: i64| {
+            let ticket = nodes.call(0, "set", "add", Json::Null, value.into());
+            assert_eq!(nodes.answer(ticket), Some(Outcome::done()));
+            nodes.pass(20);
+        };
+        add(&mut nodes, 1);
+        assert!(holds_the_same(&nodes));
+        nodes.pause(1);
+        add(&mut nodes, 2);
+        assert!(!holds_the_same(&nodes));
+        nodes.resume(1);
+        nodes.pass(20);
+        assert!(holds_the_same(&nodes));
+        nodes.cut(&[0], &[1]);
+        add(&mut nodes, 3);
+        nodes.heal();
+        nodes.pass(20);
+        assert!(!holds_the_same(&nodes) && nodes.now_ms() == 100);
+        nodes.kill(0);
+        assert_eq!(nodes.status(0), None);
+        nodes.restart(0);
+        let ticket = nodes.call_by(5, 0, "set", "read", Json::Null, Json::Null);
+        assert_eq!(nodes.answer(ticket), Some(Outcome::Ok(serde_json::json!([1, 2, 3]))));
+        // Node 2 never heard of 3.
+        nodes.call_by(6, 1, "set", "read", Json::Null, Json::Null);
+        assert_eq!(nodes.judge("linearizable", &[("model", "set")]).validity, dsfuzz_checkers::Validity::Invalid);
+    }
 }
