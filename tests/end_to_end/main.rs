@@ -3,6 +3,7 @@
 //! Never: the inside of a part; each part has tests of its own.
 mod commands;
 mod deaths;
+mod demo;
 mod entered;
 mod foreign;
 mod full;
