@@ -8,7 +8,7 @@ use super::recipe::{
 };
 use super::template::{NodeNames, Scope, TemplateVariables};
 use super::{Target, recipe};
-use crate::cluster::{NODE_DIR, Node, dir_on};
+use crate::cluster::{Node, dir_on};
 use dsfuzz_nemesis::protocol::{Command, DiskFolder, OwnCommands, Service};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -148,8 +148,7 @@ impl Layout {
     pub fn new(target: &Target, nodes: &[Node], base: &str) -> Result<Layout, TargetError> {
         let recipe = target.recipe();
         let mut packages = target.packages()?;
-        let elsewhere = (base != NODE_DIR).then(|| packages_folder(base));
-        packages.iter_mut().for_each(|package| package.nodes_folder.clone_from(&elsewhere));
+        packages.iter_mut().for_each(|package| package.share_below(base));
         let names = node_names(nodes);
         let mut filled = Vec::with_capacity(nodes.len());
         for (position, node) in nodes.iter().enumerate() {
@@ -170,12 +169,6 @@ impl Layout {
             nodes: filled,
         })
     }
-}
-
-/// The folder of packages on nodes whose agents have another folder than the usual one. Nodes on one machine share it.
-fn packages_folder(base: &str) -> String {
-    let shared = base.split_once("{{ node }}").map_or(base, |(shared, _)| shared);
-    format!("{}/packages", shared.trim_end_matches('/'))
 }
 
 fn node_names(nodes: &[Node]) -> Vec<NodeNames> {

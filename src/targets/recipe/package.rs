@@ -61,6 +61,12 @@ impl Package {
         self.nodes_folder.as_deref().unwrap_or(PACKAGES_DIR)
     }
 
+    /// Nodes that are processes of one machine have folders of their own and share what dsfuzz brings, beside these folders.
+    pub(in crate::targets) fn share_below(&mut self, base: &str) {
+        let shared = base.split_once("{{ node }}").map(|(shared, _)| shared.trim_end_matches('/'));
+        self.nodes_folder = shared.map(|shared| format!("{shared}/packages"));
+    }
+
     /// The name of its own folder.
     pub fn folder_name(&self) -> String {
         format!("{}-{}", self.title(), self.version)

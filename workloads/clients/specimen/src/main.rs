@@ -3,6 +3,7 @@
 //! The node knows what its mode's functions mean, so every object is carried out in the same way.
 use dsfuzz_client::{Call, CallError, Client, Init, ObjectFunctions, Reply};
 use serde_json::{Value as Json, json};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -32,7 +33,12 @@ struct Specimen {
     init: Init,
     requests: OwnedWriteHalf,
     answers: Lines<BufReader<OwnedReadHalf>>,
+    /// The node has answered the first line.
+    greeted: bool,
 }
+
+/// How long the first answer is waited for. A paused node accepts connections; the calls to it must begin all the same.
+const GREETING: Duration = Duration::from_millis(500);
 
 impl Client for Specimen {
     const OBJECTS: &'static [ObjectFunctions] = &[
@@ -62,11 +68,15 @@ impl Client for Specimen {
         let stream = TcpStream::connect((init.address.as_str(), port)).await.map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
         let (answers, requests) = stream.into_split();
-        let mut specimen = Specimen { init, requests, answers: BufReader::new(answers).lines() };
+        let mut specimen = Specimen { init, requests, answers: BufReader::new(answers).lines(), greeted: false };
         // The node says whether its mode has the object.
         let hello =
             Call { id: 0, f: "hello".to_owned(), key: Json::Null, value: Json::Null, deadline_ms: 0, is_final: false };
-        specimen.ask(&hello).await.map_err(|error| CallError { certain: true, ..error })?;
+        specimen.send(&hello).await.map_err(|error| CallError { certain: true, ..error })?;
+        match tokio::time::timeout(GREETING, specimen.greeting()).await {
+            Ok(greeted) => greeted.map_err(|error| CallError { certain: true, ..error })?,
+            Err(_) => {}
+        }
         Ok(specimen)
     }
 
@@ -83,13 +93,30 @@ impl Client for Specimen {
 
 impl Specimen {
     async fn ask(&mut self, call: &Call) -> Result<Json, CallError> {
+        self.send(call).await?;
+        self.greeting().await?;
+        self.answer().await
+    }
+
+    /// The answer to the first line, unless it has come.
+    async fn greeting(&mut self) -> Result<(), CallError> {
+        if !self.greeted {
+            self.answer().await?;
+            self.greeted = true;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, call: &Call) -> Result<(), CallError> {
         let Init { process, workload, object, params, .. } = &self.init;
         let request = json!({
             "id": call.id, "process": process, "workload": workload, "object": object, "params": params, "f": call.f,
             "key": call.key, "value": call.value, "deadline_ms": call.deadline_ms, "final": call.is_final,
         });
-        let lost = |error: std::io::Error| CallError::info("lost", error);
-        self.requests.write_all(format!("{request}\n").as_bytes()).await.map_err(lost)?;
+        self.requests.write_all(format!("{request}\n").as_bytes()).await.map_err(lost)
+    }
+
+    async fn answer(&mut self) -> Result<Json, CallError> {
         let ended = || CallError::info("lost", "the node closed the connection");
         let line = self.answers.next_line().await.map_err(lost)?.ok_or_else(ended)?;
         let answer: Json = serde_json::from_str(&line).map_err(|error| CallError::info("unknown", error))?;
@@ -101,6 +128,10 @@ impl Specimen {
             _ => Err(CallError::info(code.unwrap_or("unknown"), text)),
         }
     }
+}
+
+fn lost(error: std::io::Error) -> CallError {
+    CallError::info("lost", error)
 }
 
 fn main() -> std::process::ExitCode {
