@@ -73,9 +73,8 @@ impl Client for Specimen {
         let hello =
             Call { id: 0, f: "hello".to_owned(), key: Json::Null, value: Json::Null, deadline_ms: 0, is_final: false };
         specimen.send(&hello).await.map_err(|error| CallError { certain: true, ..error })?;
-        match tokio::time::timeout(GREETING, specimen.greeting()).await {
-            Ok(greeted) => greeted.map_err(|error| CallError { certain: true, ..error })?,
-            Err(_) => {}
+        if let Ok(greeted) = tokio::time::timeout(GREETING, specimen.greeting()).await {
+            greeted.map_err(|error| CallError { certain: true, ..error })?;
         }
         Ok(specimen)
     }
