@@ -2,9 +2,12 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-/// The file of a program beside this one: the agent, a client. Tests of cargo live one folder below the programs they test.
-pub fn beside(program: &str) -> Option<PathBuf> {
-    program_folders().into_iter().map(|folder| folder.join(program)).find(|path| path.is_file())
+/// The file of a program beside this one, such as a client, or what to do about its absence. Tests of cargo live one folder below the
+/// programs they test.
+pub fn beside(program: &str) -> Result<PathBuf, String> {
+    let missing =
+        || format!("the program {program} is not beside dsfuzz: `make build` builds it, or `cargo build -p {program}`");
+    program_folders().into_iter().map(|folder| folder.join(program)).find(|path| path.is_file()).ok_or_else(missing)
 }
 
 /// The folders in which programs that belong to this one are looked for.

@@ -35,6 +35,11 @@ pub struct AgentBinary {
     bytes: Vec<u8>,
 }
 
+/// SHA-256 in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl AgentBinaries {
     /// The file that `DSFUZZ_AGENT` names, else `dsfuzz-agent-<arch>` or `dsfuzz-agent` beside this program.
     pub fn find() -> AgentBinaries {
@@ -62,7 +67,7 @@ impl AgentBinaries {
         }
         let found = places.iter().find_map(|path| Some((path.clone(), std::fs::read(path).ok()?)));
         let (path, bytes) = found.ok_or(places)?;
-        let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = sha256(&bytes);
         let agent = Arc::new(AgentBinary { path, hash, bytes });
         loaded.insert(arch.to_owned(), Arc::clone(&agent));
         Ok(agent)
@@ -225,7 +230,7 @@ mod tests {
         let copied = Command::new("cp").arg("-p").arg("/bin/sleep").arg(file("aa")).status().expect("cp");
         assert!(copied.success());
         let mut running = Command::new(file("aa")).arg("60").spawn().expect("a process");
-        let hash: String = Sha256::digest(b"new").iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = sha256(b"new");
         let (agents, path) = (folder.path().join("agent"), file("ee"));
         // No disk has that much room.
         let script = put_script(&agents.to_string_lossy(), &path.to_string_lossy(), &hash, usize::MAX >> 2);

@@ -22,6 +22,7 @@ mod target;
 mod transfer;
 
 pub use access::NodeAccess;
+pub(crate) use agent::sha256;
 pub use agent::{AgentBinaries, AgentBinary};
 pub(crate) use channel::quoted;
 pub use connect_error::{NodeConnectError, NodeConnectErrors, used};

@@ -8,8 +8,9 @@ mod unpack;
 
 pub use unpack::{is_archive, unpack};
 
+use crate::cluster::sha256;
 use crate::secrets;
-use crate::store::{InputFile, Inputs, RunDir, RunInfo, sha256, write_whole};
+use crate::store::{InputFile, Inputs, RunDir, RunInfo, write_whole};
 use anyhow::{Context as _, Result, bail};
 use clean::Cleaner;
 use flate2::Compression;

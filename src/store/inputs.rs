@@ -1,10 +1,10 @@
 //! [`Inputs`]: the files that a run was made from, stored in its folder, so that it can be run again on another machine.
 use super::{RunDir, write_whole};
+use crate::cluster::sha256;
 use crate::secrets;
 use crate::targets::{InputFiles, Target};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path};
@@ -129,8 +129,4 @@ fn read(found: &InputFiles) -> (Inputs, Vec<Content>) {
 
 fn name(path: &Path) -> String {
     path.to_string_lossy().into_owned()
-}
-
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

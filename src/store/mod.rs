@@ -7,7 +7,6 @@ mod runs;
 mod state;
 
 pub use claim::{RunLock, RunProcess};
-pub(crate) use inputs::sha256;
 pub use inputs::{InputFile, Inputs};
 pub use readiness::Readiness;
 pub use replay::{ReplayFaults, ReplayOf, StoredRun};

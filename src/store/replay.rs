@@ -1,6 +1,6 @@
 //! [`ReplayOf`]: which stored run a run repeats, and what repetitions must have in common to be counted together.
-use super::inputs::sha256;
 use super::{Inputs, REVISION, RunDir, RunInfo, VERSION};
+use crate::cluster::sha256;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

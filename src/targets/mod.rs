@@ -386,10 +386,9 @@ impl Target {
                     provides,
                     ..package.clone()
                 };
-                let place = || format!("packages[{at}].program: ");
                 packages.push(package.of_program().map_err(|message| TargetError::Recipe {
                     origin: self.origin.clone(),
-                    place: place(),
+                    place: format!("packages[{at}].program: "),
                     message,
                 })?);
             }

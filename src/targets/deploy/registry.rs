@@ -102,7 +102,7 @@ fn copy(cache: &Path, package: &Package) -> Result<PathBuf, String> {
         return Ok(folder);
     }
     let here = |error: std::io::Error| format!("{}: {error}", program.display());
-    let source = crate::folders::beside(&package.program).ok_or_else(|| format!("{} is gone", package.program))?;
+    let source = crate::folders::beside(&package.program)?;
     std::fs::create_dir_all(&folder).map_err(here)?;
     let fresh = folder.join(format!(".{}.{}", package.program, std::process::id()));
     std::fs::copy(&source, &fresh).map_err(here)?;

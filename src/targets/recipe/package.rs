@@ -1,11 +1,13 @@
 //! [`Package`]: programs that a node needs, from Debian or from a package registry.
+use crate::cluster::sha256;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// Where packages of registries are unpacked. A lab's nodes see this folder of the machine.
 pub const PACKAGES_DIR: &str = "/var/cache/dsfuzz/packages";
+/// Digits of the hash of a program that stand in the name of its folder.
+const HASH_DIGITS: usize = 16;
 
 /// A package: Debian's (`name`), one of the Python Package Index that carries programs (`pypi`), or a program that comes with dsfuzz
 /// (`program`).
@@ -77,13 +79,9 @@ impl Package {
         if self.program.is_empty() {
             return Ok(self);
         }
-        let missing = || {
-            let program = &self.program;
-            format!("the program {program} is not beside dsfuzz: `make build` builds it, or `cargo build -p {program}`")
-        };
-        let path = crate::folders::beside(&self.program).ok_or_else(missing)?;
+        let path = crate::folders::beside(&self.program)?;
         let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let hash: String = Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let hash = sha256(&bytes)[..HASH_DIGITS].to_owned();
         Ok(Package { version: hash, provides: vec![self.program.clone()], ..self })
     }
 
@@ -94,23 +92,18 @@ impl Package {
         if names.iter().filter(|name| !name.is_empty()).count() != 1 {
             return Some(("", "give exactly one of `name` (Debian), `pypi` and `program`"));
         }
-        if self.pypi.is_empty() {
-            let program = !self.program.is_empty();
-            return match () {
-                () if !self.version.is_empty() => {
-                    Some((".version", "only packages of the Python Package Index (`pypi`) have a version here"))
-                }
-                () if program && !plain(&self.program) => Some((".program", "use letters, digits, `-`, `_` and `.`")),
-                () if program && !self.provides.is_empty() => Some((".provides", "a `program` provides itself")),
-                () => None,
-            };
-        }
-        match () {
-            () if !plain(&self.pypi) => Some((".pypi", "use letters, digits, `-`, `_` and `.`")),
-            () if self.version.is_empty() => Some((".version", "name one: a run must be repeatable")),
-            () if self.provides.is_empty() => Some((".provides", "name the programs, below its folder")),
-            () => None,
-        }
+        let letters = "use letters, digits, `-`, `_` and `.`";
+        let foreign_version = "only packages of the Python Package Index (`pypi`) have a version here";
+        let (pypi, program) = (!self.pypi.is_empty(), !self.program.is_empty());
+        let rules = [
+            (!pypi && !self.version.is_empty(), ".version", foreign_version),
+            (program && !plain(&self.program), ".program", letters),
+            (program && !self.provides.is_empty(), ".provides", "a `program` provides itself"),
+            (pypi && !plain(&self.pypi), ".pypi", letters),
+            (pypi && self.version.is_empty(), ".version", "name one: a run must be repeatable"),
+            (pypi && self.provides.is_empty(), ".provides", "name the programs, below its folder"),
+        ];
+        rules.into_iter().find(|(broken, ..)| *broken).map(|(_, key, mistake)| (key, mistake))
     }
 }
 
