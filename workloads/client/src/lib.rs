@@ -38,4 +38,4 @@ pub mod testing;
 pub mod tree;
 
 pub use lines::{Call, Init, NodeAddress};
-pub use program::{CallError, Client, ObjectFunctions, Reply, run};
+pub use program::{CallError, Client, FAILURES, ObjectFunctions, Reply, run};

@@ -40,6 +40,25 @@ pub trait Client: Sized + Send + 'static {
     }
 }
 
+/// Codes that mean that a call certainly had no effect.
+pub const FAILURES: [&str; 15] = [
+    "refused",
+    "not-supported",
+    "malformed",
+    "precondition",
+    "not-found",
+    "exists",
+    "not-leader",
+    "read-only",
+    "aborted",
+    "conflict",
+    "denied",
+    "empty",
+    "not-held",
+    "fenced",
+    "gone",
+];
+
 /// The reply to a call that took effect.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reply {

@@ -1,27 +1,8 @@
 //! What a recipe says to this client (`settings`): the request of each function, and what its reply means.
-use dsfuzz_client::{CallError, settings};
+use dsfuzz_client::{CallError, FAILURES, settings};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// Codes that mean that a call certainly had no effect.
-const FAILURES: [&str; 15] = [
-    "refused",
-    "not-supported",
-    "malformed",
-    "precondition",
-    "not-found",
-    "exists",
-    "not-leader",
-    "read-only",
-    "aborted",
-    "conflict",
-    "denied",
-    "empty",
-    "not-held",
-    "fenced",
-    "gone",
-];
 
 /// The settings.
 #[derive(Clone, Debug, Deserialize)]

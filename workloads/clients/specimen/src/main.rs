@@ -1,32 +1,15 @@
 //! The client of the specimens: one connection to its node, JSON lines, one call at a time.
 //!
 //! The node knows what its mode's functions mean, so every object is carried out in the same way.
-use dsfuzz_client::{Call, CallError, Client, Init, ObjectFunctions, Reply};
+use dsfuzz_client::{Call, CallError, Client, FAILURES, Init, ObjectFunctions, Reply};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-/// Codes of nodes, which this program passes on.
-const CODES: &[&str] = &[
-    "not-supported",
-    "malformed",
-    "precondition",
-    "not-found",
-    "exists",
-    "not-leader",
-    "read-only",
-    "aborted",
-    "conflict",
-    "empty",
-    "not-held",
-    "fenced",
-    "gone",
-    "unavailable",
-    "timeout",
-    "crash",
-];
+/// Codes of calls whose effect is unknown, which this program passes on beside [`FAILURES`].
+const DOUBTS: &[&str] = &["unavailable", "timeout", "crash"];
 
 /// A connection to a node.
 struct Specimen {
@@ -120,7 +103,7 @@ impl Specimen {
         let line = self.answers.next_line().await.map_err(lost)?.ok_or_else(ended)?;
         let answer: Json = serde_json::from_str(&line).map_err(|error| CallError::info("unknown", error))?;
         let text = answer["text"].as_str().unwrap_or_default().to_owned();
-        let code = CODES.iter().find(|code| answer["code"] == **code).copied();
+        let code = FAILURES.iter().chain(DOUBTS).find(|code| answer["code"] == **code).copied();
         match answer["type"].as_str() {
             Some("ok") => Ok(answer["value"].clone()),
             Some("fail") => Err(CallError::fail(code.unwrap_or("aborted"), text)),
