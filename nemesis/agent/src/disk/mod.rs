@@ -38,6 +38,7 @@ const SOCKET_PATH_MAX: usize = 107;
 
 /// The begin of the name of a scratch folder.
 const SCRATCH: &str = "probe-";
+
 /// A process by its id and start.
 type ProcessKey = (u32, u64);
 
@@ -52,6 +53,14 @@ struct LayerRecord {
     /// Services that were killed because the layer had died, and that are not started again yet.
     #[serde(default)]
     killed: Vec<String>,
+}
+
+impl LayerRecord {
+    /// Whether the layer has died, or is no longer mounted.
+    fn is_dead(&self) -> bool {
+        let Some((pid, start)) = self.layer else { return false };
+        !processes::lives(pid, start) || mount::is_bare(&self.folder)
+    }
 }
 
 /// The files of a layer in the agent's folder.
@@ -240,16 +249,13 @@ impl Disks {
     /// Folders whose layer has died, or is no longer mounted.
     pub(crate) fn dead(&self) -> Vec<PathBuf> {
         let Ok(_work) = self.work.try_lock() else { return Vec::new() };
-        let died = |record: &LayerRecord| {
-            let laid = record.layer.is_some_and(|(pid, start)| processes::lives(pid, start));
-            record.layer.is_some() && (!laid || mount::is_bare(&record.folder))
-        };
-        self.records().into_iter().filter(died).map(|record| record.folder).collect()
+        self.records().into_iter().filter(LayerRecord::is_dead).map(|record| record.folder).collect()
     }
 
     /// Whether a layer has died, or its services are not started again yet.
     pub(crate) fn are_to_be_mended(&self) -> bool {
-        !self.dead().is_empty() || !self.killed().is_empty()
+        let Ok(_work) = self.work.try_lock() else { return false };
+        self.records().iter().any(|record| !record.killed.is_empty() || record.is_dead())
     }
 
     /// Services that an agent killed because a layer had died, and that it did not start again.

@@ -39,6 +39,22 @@ fn run_program(node: &Node, agent: &mut Channel, folder: &str, program: &str) {
     });
 }
 
+/// A program writes to a folder under a layer.
+fn writing() -> (Node, Channel) {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    lay(&node, &mut agent, &["data"]);
+    run_program(&node, &mut agent, "data", APPEND);
+    node.until("it writes", || acknowledged(&node) > 20);
+    (node, agent)
+}
+
+/// The program writes, or writes again.
+fn writes_on(node: &Node) {
+    let then = acknowledged(node);
+    node.until("it writes on", || acknowledged(node) > then + 20);
+}
+
 fn lose_power(torn: u8, seed: u64) -> Injection {
     Injection::LosePower { services: vec!["db".to_owned()], seed, torn }
 }
@@ -240,11 +256,7 @@ fn size(node: &Node, path: &str) -> u64 {
 
 #[test]
 fn a_layer_that_is_killed_is_laid_again_and_nothing_is_lost() {
-    let node = Node::new();
-    let mut agent = node.agent("r", LEASE_MS);
-    lay(&node, &mut agent, &["data"]);
-    run_program(&node, &mut agent, "data", APPEND);
-    node.until("it writes", || acknowledged(&node) > 20);
+    let (node, mut agent) = writing();
     let before = agent.pids("db");
     let layer = node.sh("pgrep -f 'disk-laye[r] --dir'");
     node.sh(&format!("kill -9 {layer}"));
@@ -252,8 +264,7 @@ fn a_layer_that_is_killed_is_laid_again_and_nothing_is_lost() {
         let now = agent.pids("db");
         !now.is_empty() && now != before
     });
-    let then = acknowledged(&node);
-    node.until("it writes again", || acknowledged(&node) > then + 20);
+    writes_on(&node);
     assert!(is_mounted(&node));
     agent.inject(1, lose_power(0, 1));
     agent.proven(1);
@@ -311,11 +322,7 @@ fn a_layer_whose_connection_is_aborted_ends_in_order() {
 
 #[test]
 fn a_layer_that_is_unmounted_under_its_service_comes_back() {
-    let node = Node::new();
-    let mut agent = node.agent("r", LEASE_MS);
-    lay(&node, &mut agent, &["data"]);
-    run_program(&node, &mut agent, "data", APPEND);
-    node.until("it writes", || acknowledged(&node) > 20);
+    let (node, mut agent) = writing();
     let before = agent.pids("db");
     node.sh(&format!("umount -l {}", node.path("data")));
     node.until("it runs again", || {
@@ -323,8 +330,7 @@ fn a_layer_that_is_unmounted_under_its_service_comes_back() {
         !now.is_empty() && now != before
     });
     assert!(is_mounted(&node));
-    let then = acknowledged(&node);
-    node.until("it writes again", || acknowledged(&node) > then + 20);
+    writes_on(&node);
     let acknowledged = acknowledged(&node);
     assert!(size(&node, "data/numbers") >= acknowledged, "{acknowledged}");
     agent.done(Request::Stop { service: "db".to_owned(), signal: 9, grace_ms: 0 });
@@ -333,11 +339,7 @@ fn a_layer_that_is_unmounted_under_its_service_comes_back() {
 
 #[test]
 fn the_next_agent_starts_what_one_had_killed_for_a_dead_layer() {
-    let node = Node::new();
-    let mut agent = node.agent("r", LEASE_MS);
-    lay(&node, &mut agent, &["data"]);
-    run_program(&node, &mut agent, "data", APPEND);
-    node.until("it writes", || acknowledged(&node) > 20);
+    let (node, mut agent) = writing();
     // The agent dies while no process of the service runs.
     let without_service = "while grep -q . \"$1\"; do :; done; kill -9 $0";
     let group = node.path("cg/dsfuzz/*/db/cgroup.procs");
@@ -350,27 +352,21 @@ fn the_next_agent_starts_what_one_had_killed_for_a_dead_layer() {
     let mut next = node.agent("r", LEASE_MS);
     node.until("it runs again", || !next.pids("db").is_empty());
     assert!(is_mounted(&node), "{}", node.log());
-    let then = acknowledged(&node);
-    node.until("it writes again", || acknowledged(&node) > then + 20);
+    writes_on(&node);
     next.done(Request::Stop { service: "db".to_owned(), signal: 9, grace_ms: 0 });
     take_away(&node, &mut next);
 }
 
 #[test]
 fn a_layer_that_cannot_be_laid_again_at_once_is_laid_later() {
-    let node = Node::new();
-    let mut agent = node.agent("r", LEASE_MS);
-    lay(&node, &mut agent, &["data"]);
-    run_program(&node, &mut agent, "data", APPEND);
-    node.until("it writes", || acknowledged(&node) > 20);
+    let (node, mut agent) = writing();
     // No device for a while.
     node.sh("mkdir /run/dev && cp -a /dev/null /dev/urandom /run/dev && mount --bind /run/dev /dev");
     node.sh(&format!("kill -9 {}", process(&node, "layer")));
     node.until("it fails", || node.log().contains("layers are not put right"));
     node.sh("umount -l /dev");
     node.until("it is laid again", || is_mounted(&node));
-    let then = acknowledged(&node);
-    node.until("it writes again", || acknowledged(&node) > then + 20);
+    writes_on(&node);
     agent.inject(1, lose_power(0, 1));
     agent.proven(1);
     let acknowledged = acknowledged(&node);
@@ -405,8 +401,7 @@ fn a_layer_outlives_its_agent_and_the_next_one_takes_it_away() {
     let (code, _) = node.heal();
     assert_eq!(code, Some(0), "{}", node.log());
     assert!(!is_mounted(&node));
-    let then = acknowledged(&node);
-    node.until("it goes on", || acknowledged(&node) > then + 20);
+    writes_on(&node);
     let numbers = acknowledged(&node);
     assert!(size(&node, "data/numbers") >= numbers);
 }
