@@ -109,9 +109,7 @@ impl FaultLogs {
             (self.sink)(event);
         }
     }
-}
 
-impl FaultLogs {
     /// Records of every open fault with a node among these why it is not healed, unless that is recorded.
     pub(super) fn all_unhealed_on<'h>(&self, heals: impl Iterator<Item = &'h NodeHeal>) {
         let heals: Vec<&NodeHeal> = heals.collect();

@@ -77,6 +77,13 @@ impl Stage {
         tokio::join!(run, meanwhile).0
     }
 
+    /// Custom faults of this name take this many nodes at the same time, at the most.
+    fn with_at_once(self, name: &str, most: usize) -> Stage {
+        let executor = Arc::into_inner(self.executor).expect("not shared yet");
+        let executor = Arc::new(executor.with_at_once(BTreeMap::from([(name.to_owned(), most)])));
+        Stage { executor, ..self }
+    }
+
     fn timetable(&self, faults: serde_json::Value) -> Timetable {
         let options: NemesisOptions =
             serde_json::from_value(json!({"every": "30s", "faults": faults})).expect("options");

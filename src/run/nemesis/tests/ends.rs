@@ -86,10 +86,7 @@ async fn a_lapsed_fault_is_healed_soon_after_its_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_custom_fault_that_is_not_healed_is_undone_again_one_undo_after_the_other() {
-    let Stage { executor, cluster, events, stop } = Stage::of(3, None);
-    let executor = Arc::into_inner(executor).expect("not shared yet");
-    let executor = Arc::new(executor.with_at_once(BTreeMap::from([("mark".to_owned(), 1)])));
-    let stage = Stage { executor, cluster, events, stop };
+    let stage = Stage::of(3, None).with_at_once("mark", 1);
     stage.cluster.change("n1", |node| node.wrong.undos = Some((Duration::from_secs(3), false)));
     let own = |id: &str, at: &str, node: &str| json!({"id": id, "at": at, "for": "3s", "own": {"name": "mark", "nodes": node}});
     let schedule = json!({"schedule": [own("a", "2s", "n1"), own("b", "90s", "n2")]});

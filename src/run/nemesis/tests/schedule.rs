@@ -476,10 +476,7 @@ async fn a_late_heal_gives_a_drawn_fault_its_quorum_back() {
 #[tokio::test(start_paused = true)]
 async fn a_custom_fault_waits_until_those_of_its_name_are_healed() {
     for (undos_lost, comes) in [(3, true), (1000, false)] {
-        let Stage { executor, cluster, events, stop } = Stage::of(3, None);
-        let executor = Arc::into_inner(executor).expect("not shared yet");
-        let executor = Arc::new(executor.with_at_once(BTreeMap::from([("mark".to_owned(), 1)])));
-        let stage = Stage { executor, cluster, events, stop };
+        let stage = Stage::of(3, None).with_at_once("mark", 1);
         stage.cluster.change("n1", |node| node.wrong.undos_lost = undos_lost);
         let own = |id: &str, at: &str, node: &str| json!({"id": id, "at": at, "for": "3s", "own": {"name": "mark", "nodes": node}});
         stage.schedule(json!([own("a", "2s", "n1"), own("b", "5s 10ms", "n2")])).await;
