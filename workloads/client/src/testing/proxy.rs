@@ -129,12 +129,14 @@ impl Shared {
             let seen = self.seen.fetch_add(found, Ordering::SeqCst) + found;
             let cut_at = self.cut_at.load(Ordering::SeqCst);
             let last = found > 0 && cut_at > 0 && seen >= cut_at;
+            let keeps = self.keeps.load(Ordering::SeqCst);
             if last {
-                let _ = client.shutdown(Shutdown::Both);
+                // Before the client sees the cut: what it asks for next must stand.
                 self.cut_at.store(0, Ordering::SeqCst);
-            }
-            if last && self.keeps.load(Ordering::SeqCst) {
-                break;
+                let _ = client.shutdown(Shutdown::Both);
+                if keeps {
+                    break;
+                }
             }
             if server.write_all(&buffer[..count]).is_err() {
                 break;
