@@ -3,6 +3,7 @@ use super::Output;
 use crate::document::did_you_mean;
 use crate::error::{Exit, Failure};
 use crate::plan::names::{self, Entry};
+use crate::targets::lessons::{self, Lesson};
 use clap::Args;
 use dsfuzz_checkers::lattice::{self, Consistency};
 use dsfuzz_checkers::{ANOMALIES, MODELS, ModelDoc};
@@ -162,8 +163,17 @@ fn meanings() -> BTreeMap<String, Vec<Meaning>> {
             add(name, "model of transactions", consistency_text(model));
         }
     }
-    for (kind, sentence) in ANOMALIES {
-        add(kind, "finding", (*sentence).to_owned());
+    let lessons = lessons::lessons();
+    for (kind, _) in ANOMALIES {
+        add(kind, "finding", lessons::about(kind).unwrap_or_default());
+    }
+    for lesson in &lessons {
+        match lesson.mistake {
+            None => add(lesson.mode, "specimen", mode_text(lesson, &lessons)),
+            Some(mistake) => {
+                add(mistake, "mistake of a specimen", format!("Of the specimen {}.\n{}", lesson.mode, lesson.text));
+            }
+        }
     }
     for (word, text) in WORDS {
         add(word, "word", (*text).to_owned());
@@ -213,6 +223,12 @@ fn code_text(code: &ErrorCode) -> String {
     format!("{ends}: {}. Clients answer it (docs/client-protocol.md).", code.when)
 }
 
+fn mode_text(lesson: &Lesson, lessons: &[Lesson]) -> String {
+    let of_mode = lessons.iter().filter(|other| other.mode == lesson.mode);
+    let mistakes: Vec<&str> = of_mode.filter_map(|other| other.mistake).collect();
+    format!("{}\nMistakes: {}. The page is docs/specimens/{}.md.", lesson.text, mistakes.join(", "), lesson.mode)
+}
+
 fn model_text(model: &ModelDoc) -> String {
     let functions = model.functions.join(", ");
     format!("{} Functions: {functions}. Judged by `linearizable` with the option model.", model.doc)
@@ -249,6 +265,15 @@ mod tests {
             let known = all.get(&plain(name)).is_some_and(|meanings| meanings.iter().any(|(of, _)| *of == what));
             assert!(known, "{what} {name}");
         }
+    }
+
+    #[test]
+    fn a_kind_of_finding_leads_to_the_mistakes_that_show_it_and_a_mistake_to_its_lesson() {
+        let all = meanings();
+        assert!(text(&all["duplicate-id"]).contains("clock-steps-back of ids"), "{}", text(&all["duplicate-id"]));
+        assert!(text(&all["clock-steps-back"]).contains("`clock: {jump: 2s}`"), "{}", text(&all["clock-steps-back"]));
+        let mode = all["ids"].iter().find(|(what, _)| *what == "specimen");
+        assert!(mode.is_some_and(|(_, text)| text.contains("Mistakes: clock-steps-back.")), "{mode:?}");
     }
 
     #[test]

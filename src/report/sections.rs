@@ -8,6 +8,7 @@ use super::logs;
 use super::palette::{self, Palette};
 use super::tables;
 use super::words::{self, escape};
+use crate::targets::lessons;
 use dsfuzz_checkers::{Finding, Validity, Verdict};
 use std::fmt::Write;
 
@@ -221,6 +222,15 @@ struct Captions {
     lanes: bool,
 }
 
+fn what_is_this(kind: &str) -> String {
+    let Some(about) = lessons::about(kind) else { return String::new() };
+    format!(
+        "<details class=\"what\"><summary>What is this?</summary><p>{} <code>dsfuzz explain {}</code> says more.</p></details>\n",
+        escape(&about),
+        escape(kind),
+    )
+}
+
 fn one(
     input: &ReportInput<'_>,
     page: &Page,
@@ -246,6 +256,7 @@ fn one(
         let _ = write!(html, " <a href=\"#fault-{id}\">during {}</a>", escape(&words::shorten(&said, 80)));
     }
     html.push_str("</p>\n");
+    html.push_str(&what_is_this(&finding.kind));
     let pictured = number <= PICTURES_MAX;
     if let Some(picture) = pictured.then(|| cycle::draw(input.history, finding, page.ink(), number)).flatten() {
         html.push_str(&page.picture(&format!("cycle-{number}.svg"), picture.svg, &picture.description));

@@ -13,6 +13,7 @@ mod http;
 mod inputs;
 mod join_all;
 pub mod layout;
+pub mod lessons;
 pub mod logs;
 mod node_commands;
 pub mod probe;
