@@ -17,13 +17,33 @@ pub struct Disk {
     /// Files with lines that are not synced.
     unsynced: BTreeSet<String>,
     syncs: bool,
+    /// What files with changes that are not synced held before.
+    #[cfg(test)]
+    synced: BTreeMap<String, Synced>,
+}
+
+/// What a power loss leaves of a file.
+#[cfg(test)]
+#[derive(Debug)]
+enum Synced {
+    /// Its beginning.
+    Length(u64),
+    /// The file before it was replaced, if there was one.
+    Whole(Option<Vec<u8>>),
 }
 
 impl Disk {
     /// The files below a folder, which is made if it is not there.
     pub fn new(folder: PathBuf) -> Disk {
         std::fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        Disk { folder, open: BTreeMap::new(), unsynced: BTreeSet::new(), syncs: true }
+        Disk {
+            folder,
+            open: BTreeMap::new(),
+            unsynced: BTreeSet::new(),
+            syncs: true,
+            #[cfg(test)]
+            synced: BTreeMap::new(),
+        }
     }
 
     /// Nothing is synced from now on.
@@ -35,6 +55,8 @@ impl Disk {
     pub fn append(&mut self, file: &str, line: &impl Serialize) {
         let mut text = serde_json::to_string(line).expect("JSON");
         text.push('\n');
+        #[cfg(test)]
+        self.remember_length(file);
         self.lines_of(file).write_all(text.as_bytes()).unwrap_or_else(|error| panic!("{file}: {error}"));
         self.unsynced.insert(file.to_owned());
     }
@@ -76,21 +98,30 @@ impl Disk {
 
     /// Syncs what was appended.
     pub fn sync(&mut self) {
+        #[cfg(test)]
+        if self.syncs {
+            self.synced.clear();
+        }
         for file in std::mem::take(&mut self.unsynced) {
-            if let Some(open) = self.open.get(&file).filter(|_| self.syncs) {
+            if let Some(open) = self.open.get(&file).filter(|_| self.waits()) {
                 open.sync_data().unwrap_or_else(|error| panic!("{file}: {error}"));
             }
         }
     }
 
+    /// Whether a sync waits for the machine's disk. That of a simulation knows what is synced.
+    fn waits(&self) -> bool {
+        self.syncs && !cfg!(test)
+    }
+
     fn lines_of(&mut self, file: &str) -> &mut File {
-        let path = self.folder.join(file);
+        let (path, waits) = (self.folder.join(file), self.waits());
         self.open.entry(file.to_owned()).or_insert_with(|| {
             let new = !path.exists();
             let opened = File::options().create(true).append(true).open(&path);
             // The name of a new file is lost with the power, too, unless its folder is synced.
             if new
-                && self.syncs
+                && waits
                 && let Ok(folder) = File::open(&self.folder)
             {
                 folder.sync_all().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -100,15 +131,59 @@ impl Disk {
     }
 
     fn write_whole(&mut self, file: &str, text: &str) {
+        #[cfg(test)]
+        self.remember_whole(file);
         let (path, fresh) = (self.folder.join(file), self.folder.join(format!("{file}.new")));
         let written = File::create(&fresh).and_then(|mut new| {
             new.write_all(text.as_bytes())?;
-            if self.syncs { new.sync_all() } else { Ok(()) }
+            if self.waits() { new.sync_all() } else { Ok(()) }
         });
         let placed = written
             .and_then(|()| std::fs::rename(&fresh, &path))
-            .and_then(|()| if self.syncs { File::open(&self.folder)?.sync_all() } else { Ok(()) });
+            .and_then(|()| if self.waits() { File::open(&self.folder)?.sync_all() } else { Ok(()) });
         placed.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         self.open.remove(file);
+    }
+}
+
+#[cfg(test)]
+impl Disk {
+    /// Takes from the files what was not synced.
+    pub(crate) fn lose_power(&mut self) {
+        self.open.clear();
+        self.unsynced.clear();
+        for (file, synced) in std::mem::take(&mut self.synced) {
+            let path = self.folder.join(&file);
+            let left = match synced {
+                Synced::Whole(None) => std::fs::remove_file(&path),
+                Synced::Whole(Some(content)) => std::fs::write(&path, content),
+                Synced::Length(length) => File::options().write(true).open(&path).and_then(|open| open.set_len(length)),
+            };
+            left.unwrap_or_else(|error| panic!("{file}: {error}"));
+        }
+    }
+
+    fn remember_length(&mut self, file: &str) {
+        if !self.synced.contains_key(file) {
+            let length = std::fs::metadata(self.folder.join(file)).map_or(0, |found| found.len());
+            self.synced.insert(file.to_owned(), Synced::Length(length));
+        }
+    }
+
+    fn remember_whole(&mut self, file: &str) {
+        if self.syncs {
+            self.synced.remove(file);
+            return;
+        }
+        let path = self.folder.join(file);
+        let earlier = match self.synced.remove(file) {
+            Some(Synced::Whole(content)) => content,
+            Some(Synced::Length(length)) => std::fs::read(path).ok().map(|mut content| {
+                content.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+                content
+            }),
+            None => std::fs::read(path).ok(),
+        };
+        self.synced.insert(file.to_owned(), Synced::Whole(earlier));
     }
 }

@@ -35,6 +35,11 @@ pub trait Mode: Sized {
 
     /// What the node says about itself.
     fn status(&self, node: &Node<Self::Message>) -> Status;
+
+    /// The names of the nodes that decide, by this node, in a mode whose nodes join and leave.
+    fn members(&self, _node: &Node<Self::Message>) -> Option<Vec<String>> {
+        None
+    }
 }
 
 /// What a node says about itself, read in one step.

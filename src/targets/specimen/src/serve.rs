@@ -97,7 +97,13 @@ fn decide<M: Mode>(
                 Event::Message(from, message) => mode.message(&mut node, from, message),
                 Event::Opened(number, stream) => drop(connections.insert(number, stream)),
                 Event::Closed(number) => drop(connections.remove(&number)),
-                Event::Status(number) => write_line(&mut connections, number, &json!(mode.status(&node))),
+                Event::Status(number) => {
+                    let mut status = json!(mode.status(&node));
+                    if let Some(members) = mode.members(&node) {
+                        status["members"] = members.into();
+                    }
+                    write_line(&mut connections, number, &status);
+                }
             }
             handled += 1;
             next = if handled < BATCH { heard.try_recv().ok() } else { None };

@@ -36,6 +36,9 @@ pub(crate) struct Simulation<M: Mode> {
     /// Paused nodes: what arrives waits.
     paused: BTreeSet<usize>,
     delay_ms: (u64, u64),
+    /// Of a hundred messages, how many are lost and how many arrive twice.
+    lost_percent: u64,
+    doubled_percent: u64,
     calls: u64,
     params: Json,
     answers: BTreeMap<Ticket, Outcome>,
@@ -67,6 +70,8 @@ impl<M: Mode> Simulation<M> {
             cut: BTreeSet::new(),
             paused: BTreeSet::new(),
             delay_ms: (1, 5),
+            lost_percent: 0,
+            doubled_percent: 0,
             calls: 0,
             params: Json::Null,
             answers: BTreeMap::new(),
@@ -139,7 +144,9 @@ impl<M: Mode> Simulation<M> {
 
     /// The verdict of a checker on all calls so far. Calls without an answer may have taken effect.
     pub(crate) fn judge(self, checker: &str, options: &[(&str, &str)]) -> Verdict {
-        let options = options.iter().map(|(name, value)| ((*name).to_owned(), Value::text(value))).collect();
+        // Numbers, true and false are those of JSON.
+        let option = |value: &str| serde_json::from_str(value).unwrap_or_else(|_| Value::text(value));
+        let options = options.iter().map(|(name, value)| ((*name).to_owned(), option(value))).collect();
         let checker = checker_with(checker, &Options(options)).expect("a checker");
         let history = self.recording.finish().expect("a history");
         checker.check(&history, &Budget::unlimited())
@@ -200,6 +207,12 @@ impl<M: Mode> Simulation<M> {
         self.under_way.retain(|_, (_, to, _)| *to != node);
     }
 
+    /// Kills a node and takes from its disk what it has not synced.
+    pub(crate) fn lose_power(&mut self, node: usize) {
+        self.kill(node);
+        self.nodes[node].node.disk.lose_power();
+    }
+
     /// Starts a node, after a kill or at once.
     pub(crate) fn restart(&mut self, node: usize) {
         self.nodes[node] = self.fresh(node);
@@ -229,10 +242,21 @@ impl<M: Mode> Simulation<M> {
         self.delay_ms = (from_ms, to_ms);
     }
 
+    /// How many of a hundred messages are lost, and how many arrive twice, from now on.
+    pub(crate) fn disturb(&mut self, lost_percent: u64, doubled_percent: u64) {
+        (self.lost_percent, self.doubled_percent) = (lost_percent, doubled_percent);
+    }
+
     /// What a node says about itself; none if it is killed.
     pub(crate) fn status(&self, node: usize) -> Option<Status> {
         let simulated = &self.nodes[node];
         simulated.mode.as_ref().map(|mode| mode.status(&simulated.node))
+    }
+
+    /// The members by a node; none if it is killed.
+    pub(crate) fn members(&self, node: usize) -> Option<Vec<String>> {
+        let simulated = &self.nodes[node];
+        simulated.mode.as_ref().and_then(|mode| mode.members(&simulated.node))
     }
 
     /// The time, in milliseconds since the begin.
@@ -240,7 +264,8 @@ impl<M: Mode> Simulation<M> {
         self.now_ms
     }
 
-    fn on(&mut self, position: usize, act: impl FnOnce(&mut M, &mut Node<M::Message>)) {
+    /// Lets a node act. A dead one does nothing.
+    pub(crate) fn on(&mut self, position: usize, act: impl FnOnce(&mut M, &mut Node<M::Message>)) {
         let wall = self.wall(self.nodes[position].skew_ms);
         let Simulated { node, mode, started_ms, .. } = &mut self.nodes[position];
         let Some(mode) = mode else { return };
@@ -253,7 +278,7 @@ impl<M: Mode> Simulation<M> {
         self.nodes[from].node.disk.sync();
         for output in std::mem::take(&mut self.nodes[from].node.outputs) {
             match output {
-                Output::Send(to, message) => self.deliver_later(from, to, message),
+                Output::Send(to, message) => self.carry(from, to, message),
                 Output::Reply(ticket, outcome) => {
                     let process = self.open.remove(&ticket).expect("one answer to a call");
                     let recorded = match &outcome {
@@ -266,6 +291,17 @@ impl<M: Mode> Simulation<M> {
                 }
             }
         }
+    }
+
+    /// Loses a message, delivers it once or twice.
+    fn carry(&mut self, from: usize, to: usize, message: M::Message) {
+        if self.lost_percent > 0 && self.rng.below(100) < self.lost_percent {
+            return;
+        }
+        if self.doubled_percent > 0 && self.rng.below(100) < self.doubled_percent {
+            self.deliver_later(from, to, message.clone());
+        }
+        self.deliver_later(from, to, message);
     }
 
     fn deliver_later(&mut self, from: usize, to: usize, message: M::Message) {

@@ -32,4 +32,5 @@ macro_rules! modes {
 
 modes! {
     "ids" ids Ids,
+    "raft" raft Raft,
 }
