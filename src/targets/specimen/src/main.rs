@@ -3,19 +3,39 @@ use dsfuzz_specimen::modes;
 use dsfuzz_specimen::node::Settings;
 use dsfuzz_specimen::serve::Addresses;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long a node's answer is waited for.
+const ASK_WITHIN: Duration = Duration::from_secs(2);
 
 const USAGE: &str = "usage: dsfuzz-specimen --mode MODE --mistake NAME --me NAME --clients ADDRESS:PORT \
                      --nodes NAME=ADDRESS:PORT,.. (in the plan's order) --data FOLDER [--set OPTION=VALUE]; \
-                     or --modes: the modes with their objects and mistakes, as JSON";
+                     or --modes: the modes with their objects and mistakes, as JSON; \
+                     or --ask ADDRESS:PORT LINE: prints a node's answer to a line";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments == ["--modes"] {
         println!("{}", modes::listed());
         return ExitCode::SUCCESS;
+    }
+    if let [ask, address, line] = arguments.as_slice()
+        && ask == "--ask"
+    {
+        return match asked(address, line) {
+            Ok(answer) => {
+                println!("{}", answer.trim_end());
+                ExitCode::SUCCESS
+            }
+            Err(message) => {
+                eprintln!("{address}: {message}");
+                ExitCode::FAILURE
+            }
+        };
     }
     match started(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -24,6 +44,20 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// A node's answer to a line.
+fn asked(address: &str, line: &str) -> Result<String, String> {
+    let answer = || {
+        let address = address.parse().map_err(io::Error::other)?;
+        let mut stream = TcpStream::connect_timeout(&address, ASK_WITHIN)?;
+        stream.set_read_timeout(Some(ASK_WITHIN))?;
+        stream.write_all(format!("{line}\n").as_bytes())?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer)?;
+        Ok(answer)
+    };
+    answer().map_err(|error: io::Error| error.to_string())
 }
 
 fn started(arguments: &[String]) -> Result<(), String> {

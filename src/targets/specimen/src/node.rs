@@ -36,9 +36,9 @@ pub trait Mode: Sized {
     /// What the node says about itself.
     fn status(&self, node: &Node<Self::Message>) -> Status;
 
-    /// The names of the nodes that decide, by this node, in a mode whose nodes join and leave.
-    fn members(&self, _node: &Node<Self::Message>) -> Option<Vec<String>> {
-        None
+    /// The nodes that decide, as this node knows it: all, unless nodes of the mode join and leave.
+    fn members(&self, node: &Node<Self::Message>) -> Vec<usize> {
+        (0..node.count()).collect()
     }
 }
 

@@ -99,9 +99,8 @@ fn decide<M: Mode>(
                 Event::Closed(number) => drop(connections.remove(&number)),
                 Event::Status(number) => {
                     let mut status = json!(mode.status(&node));
-                    if let Some(members) = mode.members(&node) {
-                        status["members"] = members.into();
-                    }
+                    let members = mode.members(&node).into_iter();
+                    status["members"] = members.map(|member| node.name(member)).collect();
                     write_line(&mut connections, number, &status);
                 }
             }

@@ -254,9 +254,9 @@ impl<M: Mode> Simulation<M> {
     }
 
     /// The members by a node; none if it is killed.
-    pub(crate) fn members(&self, node: usize) -> Option<Vec<String>> {
+    pub(crate) fn members(&self, node: usize) -> Option<Vec<usize>> {
         let simulated = &self.nodes[node];
-        simulated.mode.as_ref().and_then(|mode| mode.members(&simulated.node))
+        simulated.mode.as_ref().map(|mode| mode.members(&simulated.node))
     }
 
     /// The time, in milliseconds since the begin.

@@ -109,7 +109,7 @@ impl Mode for Raft {
         Status { role, term: Some(self.ballot.term), holds: self.machine.state.digest() }
     }
 
-    fn members(&self, node: &Node<Message>) -> Option<Vec<String>> {
-        Some(self.log.members().iter().map(|member| node.name(*member).to_owned()).collect())
+    fn members(&self, _: &Node<Message>) -> Vec<usize> {
+        self.log.members().to_vec()
     }
 }
