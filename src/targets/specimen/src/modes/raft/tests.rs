@@ -77,7 +77,7 @@ impl Cluster {
         }
         let alive = self.nodes.status(node).is_some();
         if alive && answer != Some(None) {
-            self.open[client] = Some(self.next(node, client % CLIENTS == 0));
+            self.open[client] = Some(self.next(node, client.is_multiple_of(CLIENTS)));
         } else if !alive {
             // The client of a dead node is replaced by another one.
             self.open[client] = None;
@@ -155,7 +155,7 @@ impl Cluster {
 fn with_random_faults(object: &'static str, seed: u64) -> (usize, Validity, String) {
     let count = [3, 5, 3, 4][seed as usize % 4];
     let members = if count == 3 { "0" } else { "3" };
-    let reads = if seed % 3 == 0 { "lease" } else { "index" };
+    let reads = if seed.is_multiple_of(3) { "lease" } else { "index" };
     let options = [("snapshot_entries", "25"), ("members", members), ("reads", reads)];
     let mut cluster = Cluster::new(count, object, "none", &options, seed);
     let mut rng = Rng::new(seed, "faults", 0);
