@@ -60,6 +60,7 @@ const SPECIMEN: &[&str] = &[
     "log",
     "commit",
     "saga",
+    "echo",
 ];
 
 const AMQP: &[&str] = &["queue", "lock", "semaphore"];

@@ -62,6 +62,7 @@ const BUILT_IN: &[BuiltIn] = &[
     ("redis-cluster", include_str!("recipes/redis-cluster.yaml")),
     ("tarantool", include_str!("recipes/tarantool.yaml")),
     ("specimen", include_str!("recipes/specimen.yaml")),
+    ("maelstrom", include_str!("recipes/maelstrom.yaml")),
 ];
 
 /// The names of the built-in targets.

@@ -3,6 +3,7 @@
 //! [`modes`] has one file for each system. Every node is a process of its own, with real TCP and real files.
 pub mod call;
 pub mod disk;
+pub mod maelstrom;
 pub mod modes;
 pub mod node;
 pub mod serve;

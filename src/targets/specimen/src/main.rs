@@ -1,7 +1,8 @@
 //! Starts a node of a specimen.
+use dsfuzz_specimen::maelstrom::Maelstrom;
 use dsfuzz_specimen::modes;
 use dsfuzz_specimen::node::Settings;
-use dsfuzz_specimen::serve::Addresses;
+use dsfuzz_specimen::serve::{Addresses, serve};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,6 +15,8 @@ const ASK_WITHIN: Duration = Duration::from_secs(2);
 
 const USAGE: &str = "usage: dsfuzz-specimen --mode MODE --mistake NAME --me NAME --clients ADDRESS:PORT \
                      --nodes NAME=ADDRESS:PORT,.. (in the plan's order) --data FOLDER [--set OPTION=VALUE]; \
+                     or, instead of --mode and --mistake, --maelstrom PROGRAM --set workload=NAME [--set arguments=TEXT] \
+                     [--set topology=NAME]; \
                      or --modes: the modes with their objects and mistakes, as JSON; \
                      or --ask ADDRESS:PORT LINE: prints a node's answer to a line";
 
@@ -78,7 +81,7 @@ fn started(arguments: &[String]) -> Result<(), String> {
                     value.split_once('=').ok_or_else(|| format!("--set {value}: has no `=`\n{USAGE}"))?;
                 options.insert(option.to_owned(), value.to_owned());
             }
-            "--mode" | "--mistake" | "--me" | "--clients" | "--data" => {
+            "--mode" | "--mistake" | "--maelstrom" | "--me" | "--clients" | "--data" => {
                 single.insert(name, value);
             }
             _ => return Err(format!("unknown: {name}\n{USAGE}")),
@@ -87,9 +90,16 @@ fn started(arguments: &[String]) -> Result<(), String> {
     let given = |name: &str| single.get(name).copied().ok_or_else(|| format!("{name} is missing\n{USAGE}"));
     let me = given("--me")?;
     let me = names.iter().position(|name| name == me).ok_or_else(|| format!("--me {me} is not among --nodes"))?;
-    let settings = Settings { me, names, mistake: given("--mistake")?.to_owned(), options };
     let addresses = Addresses { clients: parsed(given("--clients")?)?, peers };
-    modes::serve(given("--mode")?, settings, &addresses, PathBuf::from(given("--data")?))
+    let data = PathBuf::from(given("--data")?);
+    if let Ok(program) = given("--maelstrom") {
+        options.insert("program".to_owned(), program.to_owned());
+        let settings = Settings { me, names, mistake: "none".to_owned(), options };
+        Maelstrom::check(&settings)?;
+        return serve::<Maelstrom>(settings, &addresses, data).map_err(|error| error.to_string());
+    }
+    let settings = Settings { me, names, mistake: given("--mistake")?.to_owned(), options };
+    modes::serve(given("--mode")?, settings, &addresses, data)
 }
 
 fn parsed(address: &str) -> Result<SocketAddr, String> {

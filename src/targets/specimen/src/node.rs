@@ -8,6 +8,7 @@ use dsfuzz_rng::Rng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::io::BufRead;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A replicated system.
@@ -21,6 +22,11 @@ pub trait Mode: Sized {
     /// Its mistakes, by name.
     const MISTAKES: &'static [&'static str];
 
+    /// The objects of a node with these settings: where they depend on an option.
+    fn objects(_settings: &Settings) -> &'static [&'static str] {
+        Self::OBJECTS
+    }
+
     /// The node at its start, the first one and every later one: with what its disk holds.
     fn start(node: &mut Node<Self::Message>) -> Self;
 
@@ -29,6 +35,9 @@ pub trait Mode: Sized {
 
     /// A message of another node.
     fn message(&mut self, node: &mut Node<Self::Message>, from: usize, message: Self::Message);
+
+    /// A line of a [source](Node::listen_to); none: it has ended.
+    fn line(&mut self, _node: &mut Node<Self::Message>, _line: Option<String>) {}
 
     /// Time passes: called about every ten milliseconds.
     fn tick(&mut self, node: &mut Node<Self::Message>);
@@ -86,8 +95,10 @@ pub struct Settings {
     pub options: BTreeMap<String, String>,
 }
 
+/// What a mode listens to beside clients and nodes.
+pub type Source = Box<dyn BufRead + Send>;
+
 /// What a mode may use.
-#[derive(Debug)]
 pub struct Node<M> {
     settings: Settings,
     /// Its disk.
@@ -95,6 +106,10 @@ pub struct Node<M> {
     /// What has not left the node yet.
     pub(crate) outputs: Vec<Output<M>>,
     pub(crate) clock: Clock,
+    /// What its lines are awaited from.
+    pub(crate) sources: Vec<Source>,
+    /// Why the process ends.
+    pub(crate) end: Option<String>,
     rng: Rng,
 }
 
@@ -102,7 +117,7 @@ impl<M> Node<M> {
     /// A node with this disk. Equal seeds draw equal numbers.
     pub fn new(settings: Settings, disk: Disk, clock: Clock, seed: u64) -> Node<M> {
         let rng = Rng::new(seed, "specimen", settings.me as u64);
-        Node { settings, disk, outputs: Vec::new(), clock, rng }
+        Node { settings, disk, outputs: Vec::new(), clock, sources: Vec::new(), end: None, rng }
     }
 
     /// This node's position.
@@ -139,6 +154,16 @@ impl<M> Node<M> {
     /// An option that is a number, or its default.
     pub fn number(&self, name: &str, default: u64) -> u64 {
         self.option(name).parse().unwrap_or(default)
+    }
+
+    /// Listens to the lines of a source, from the end of [`Mode::start`] on.
+    pub fn listen_to(&mut self, source: impl BufRead + Send + 'static) {
+        self.sources.push(Box::new(source));
+    }
+
+    /// Ends the process, after what has not left it yet.
+    pub fn end(&mut self, why: impl ToString) {
+        self.end.get_or_insert(why.to_string());
     }
 
     /// Sends a message. Nothing says whether it arrives.

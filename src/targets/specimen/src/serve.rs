@@ -3,7 +3,7 @@
 //! Each node dials every other one and sends on that connection only. A message to a node that cannot be reached is dropped.
 use crate::call::{Call, Outcome, Ticket};
 use crate::disk::Disk;
-use crate::node::{Clock, Mode, Node, Output, Settings};
+use crate::node::{Clock, Mode, Node, Output, Settings, Source};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -42,6 +42,7 @@ enum Event<M> {
     Opened(u64, TcpStream),
     Closed(u64),
     Status(u64),
+    Line(Option<String>),
 }
 
 /// A line between two nodes.
@@ -51,7 +52,7 @@ struct Envelope<M> {
     message: M,
 }
 
-/// Serves until the process is killed.
+/// Serves until the process is killed, or the mode ends it.
 pub fn serve<M: Mode>(settings: Settings, addresses: &Addresses, data: PathBuf) -> io::Result<()>
 where
     M::Message: Send + 'static,
@@ -60,9 +61,10 @@ where
     let me = settings.me;
     let clients = TcpListener::bind(addresses.clients)?;
     let peers = TcpListener::bind(addresses.peers[me])?;
-    let for_peers = events.clone();
+    let (for_peers, for_clients) = (events.clone(), events.clone());
+    let objects = M::objects(&settings);
     std::thread::spawn(move || accept_peers(&peers, &for_peers));
-    std::thread::spawn(move || accept_clients(&clients, &events, M::OBJECTS));
+    std::thread::spawn(move || accept_clients(&clients, &for_clients, objects));
     let mut links = BTreeMap::new();
     for (node, address) in addresses.peers.iter().copied().enumerate().filter(|(node, _)| *node != me) {
         let (queue, messages) = sync_channel(QUEUE);
@@ -70,25 +72,39 @@ where
         links.insert(node, queue);
     }
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-    let node = Node::new(settings, Disk::new(data), Clock::Machine(Instant::now()), u64::from(seed));
-    decide::<M>(node, &heard, &links);
-    Ok(())
+    let mut node = Node::new(settings, Disk::new(data), Clock::Machine(Instant::now()), u64::from(seed));
+    let mode = M::start(&mut node);
+    for source in std::mem::take(&mut node.sources) {
+        let events = events.clone();
+        std::thread::spawn(move || hear(source, &events));
+    }
+    Err(io::Error::other(decide::<M>(mode, node, &heard, &links)))
 }
 
-/// The thread that decides.
+/// Hears a source until it ends.
+fn hear<M>(source: Source, events: &Sender<Event<M>>) {
+    for line in source.lines().map_while(Result::ok) {
+        if events.send(Event::Line(Some(line))).is_err() {
+            return;
+        }
+    }
+    let _ = events.send(Event::Line(None));
+}
+
+/// The thread that decides, until the mode ends it: why.
 fn decide<M: Mode>(
+    mut mode: M,
     mut node: Node<M::Message>,
     heard: &Receiver<Event<M::Message>>,
     links: &BTreeMap<usize, SyncSender<Vec<u8>>>,
-) {
-    let mut mode = M::start(&mut node);
+) -> String {
     let mut connections: BTreeMap<u64, TcpStream> = BTreeMap::new();
     let mut due = Instant::now() + TICK;
     loop {
         let mut next = match heard.recv_timeout(due.saturating_duration_since(Instant::now())) {
             Ok(event) => Some(event),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => return "nothing is heard any more".to_owned(),
         };
         let mut handled = 0;
         while let Some(event) = next {
@@ -97,6 +113,7 @@ fn decide<M: Mode>(
                 Event::Message(from, message) => mode.message(&mut node, from, message),
                 Event::Opened(number, stream) => drop(connections.insert(number, stream)),
                 Event::Closed(number) => drop(connections.remove(&number)),
+                Event::Line(line) => mode.line(&mut node, line),
                 Event::Status(number) => {
                     let mut status = json!(mode.status(&node));
                     let members = mode.members(&node).into_iter();
@@ -124,6 +141,9 @@ fn decide<M: Mode>(
                     write_line(&mut connections, ticket.connection, &outcome.line(ticket.id))
                 }
             }
+        }
+        if let Some(why) = node.end.take() {
+            return why;
         }
     }
 }
