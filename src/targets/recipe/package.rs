@@ -1,20 +1,22 @@
-//! [`Package`]: programs that a node needs, from Debian or from a package registry.
+//! [`Package`]: programs that a node needs, from Debian, from a package registry or from the control node.
+use super::super::local::fingerprint;
 use crate::cluster::sha256;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::Path;
 
 /// Where packages of registries are unpacked. A lab's nodes see this folder of the machine.
 pub const PACKAGES_DIR: &str = "/var/cache/dsfuzz/packages";
 /// Digits of the hash of a program that stand in the name of its folder.
 const HASH_DIGITS: usize = 16;
 
-/// A package: Debian's (`name`), one of the Python Package Index that carries programs (`pypi`), or a program that comes with dsfuzz
-/// (`program`).
+/// A package: Debian's (`name`), one of the Python Package Index that carries programs (`pypi`), a program that comes with dsfuzz
+/// (`program`), or a folder of the control node (`local`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Package {
-    /// Its name in Debian. Exactly one of `name`, `pypi` and `program`.
+    /// Its name in Debian. Exactly one of `name`, `pypi`, `program` and `local`.
     #[serde(default)]
     pub name: String,
     /// Its name in the Python Package Index. It is downloaded on the control node and unpacked on every node; its folder
@@ -24,6 +26,12 @@ pub struct Package {
     /// A program that comes with dsfuzz and lies beside it. It is copied to every node; its folder there is `{{ package["NAME"] }}`.
     #[serde(default)]
     pub program: String,
+    /// What a folder of the control node is called here. It is copied to every node; its folder there is `{{ package["NAME"] }}`.
+    #[serde(default)]
+    pub local: String,
+    /// The path of that folder, below the one in which dsfuzz was started if it is relative; it may use options.
+    #[serde(default)]
+    pub path: String,
     /// The version of a package of the Python Package Index; it may use options.
     #[serde(default)]
     pub version: String,
@@ -43,9 +51,13 @@ pub struct Package {
 }
 
 impl Package {
+    fn names(&self) -> [&String; 4] {
+        [&self.name, &self.pypi, &self.program, &self.local]
+    }
+
     /// Its name.
     pub fn title(&self) -> &str {
-        [&self.name, &self.pypi, &self.program].into_iter().find(|name| !name.is_empty()).map_or("", String::as_str)
+        self.names().into_iter().find(|name| !name.is_empty()).map_or("", String::as_str)
     }
 
     /// Whether dsfuzz brings it to a node, into its [folder](Package::folder).
@@ -74,8 +86,13 @@ impl Package {
         format!("{}-{}", self.title(), self.version)
     }
 
-    /// The same, with the version and the file of a program that comes with dsfuzz: the version is the hash of what it holds.
-    pub(in crate::targets) fn of_program(self) -> Result<Package, String> {
+    /// The same, with the version of what is on the control node, a program that comes with dsfuzz or a folder: the hash of what it
+    /// holds.
+    pub(in crate::targets) fn with_version(self) -> Result<Package, String> {
+        if !self.local.is_empty() {
+            let hash = fingerprint(Path::new(&self.path), &self.provides)?;
+            return Ok(Package { version: hash[..HASH_DIGITS].to_owned(), ..self });
+        }
         if self.program.is_empty() {
             return Ok(self);
         }
@@ -88,17 +105,23 @@ impl Package {
     /// Rules that the types do not express: the key and its mistake.
     pub(super) fn mistake(&self) -> Option<(&'static str, &'static str)> {
         let plain = |text: &str| text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter));
-        let names = [&self.name, &self.pypi, &self.program];
-        if names.iter().filter(|name| !name.is_empty()).count() != 1 {
-            return Some(("", "give exactly one of `name` (Debian), `pypi` and `program`"));
+        if self.names().iter().filter(|name| !name.is_empty()).count() != 1 {
+            return Some(("", "give exactly one of `name` (Debian), `pypi`, `program` and `local`"));
         }
         let letters = "use letters, digits, `-`, `_` and `.`";
         let foreign_version = "only packages of the Python Package Index (`pypi`) have a version here";
-        let (pypi, program) = (!self.pypi.is_empty(), !self.program.is_empty());
+        let (pypi, program, local) = (!self.pypi.is_empty(), !self.program.is_empty(), !self.local.is_empty());
         let rules = [
             (!pypi && !self.version.is_empty(), ".version", foreign_version),
             (program && !plain(&self.program), ".program", letters),
             (program && !self.provides.is_empty(), ".provides", "a `program` provides itself"),
+            (local && !plain(&self.local), ".local", letters),
+            (
+                local == self.path.is_empty(),
+                ".path",
+                "`local` names a folder of the control node, and `path` says where it is",
+            ),
+            (local && self.provides.is_empty(), ".provides", "name the programs, below its folder"),
             (pypi && !plain(&self.pypi), ".pypi", letters),
             (pypi && self.version.is_empty(), ".version", "name one: a run must be repeatable"),
             (pypi && self.provides.is_empty(), ".provides", "name the programs, below its folder"),
@@ -110,6 +133,7 @@ impl Package {
 impl fmt::Display for Package {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.pypi.is_empty(), self.program.is_empty()) {
+            _ if !self.local.is_empty() => write!(f, "{} from {} of the control node", self.local, self.path),
             (true, true) => write!(f, "{}", self.name),
             (true, false) => write!(f, "{} of dsfuzz", self.program),
             (false, _) => write!(f, "{} {} of the Python Package Index", self.pypi, self.version),

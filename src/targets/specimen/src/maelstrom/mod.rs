@@ -30,7 +30,8 @@ const LATE_MS: u64 = 60_000;
 /// A node with its program.
 pub struct Maelstrom {
     workload: Workload,
-    program: Program,
+    /// None if it could not be started.
+    program: Option<Program>,
     services: Services,
     /// What the program has not answered, by the `msg_id`.
     open: BTreeMap<u64, Asked>,
@@ -73,11 +74,18 @@ impl Maelstrom {
         Ok(())
     }
 
+    /// Writes a message to the program.
+    fn write(&self, message: Json) {
+        if let Some(program) = &self.program {
+            program.write(message);
+        }
+    }
+
     /// Asks the program.
     fn ask(&mut self, node: &Node<Json>, client: String, what: Request, wait_ms: u64, mut body: Json) {
         self.asked += 1;
         body["msg_id"] = self.asked.into();
-        self.program.write(json!({"src": client, "dest": node.name(node.me()), "body": body}));
+        self.write(json!({"src": client, "dest": node.name(node.me()), "body": body}));
         self.open.insert(self.asked, Asked { client, what, until_ms: node.now_ms() + wait_ms + LATE_MS });
     }
 
@@ -93,7 +101,7 @@ impl Maelstrom {
                 if !id.is_null() {
                     let text = format!("there is no node {to}");
                     let body = json!({"type": "error", "code": 1, "text": text, "in_reply_to": id});
-                    self.program.write(json!({"src": to, "dest": src, "body": body}));
+                    self.write(json!({"src": to, "dest": src, "body": body}));
                 }
             }
         }
@@ -112,7 +120,7 @@ impl Maelstrom {
     fn arrive(&mut self, node: &mut Node<Json>, message: Json) {
         let to = message["dest"].as_str().unwrap_or_default().to_owned();
         if to == node.name(node.me()) {
-            self.program.write(message);
+            self.write(message);
         } else if SERVICES.contains(&to.as_str()) {
             let sender = message["src"].as_str().unwrap_or_default();
             let mut body = self.services.answer(node, &to, sender, &message["body"]);
@@ -207,9 +215,16 @@ impl Mode for Maelstrom {
     fn start(node: &mut Node<Json>) -> Maelstrom {
         let arguments: Vec<&str> = node.option("arguments").split_whitespace().collect();
         let path = node.option("program");
-        let (program, output) = Program::start(path, &arguments)
-            .unwrap_or_else(|error| panic!("the program {path} cannot be started: {error}"));
-        node.listen_to(output);
+        let program = match Program::start(path, &arguments) {
+            Ok((program, output)) => {
+                node.listen_to(output);
+                Some(program)
+            }
+            Err(why) => {
+                node.end(why);
+                None
+            }
+        };
         let mut maelstrom = Maelstrom {
             workload: Workload::named(node.option("workload")).unwrap_or(Workload::Echo),
             program,
@@ -248,7 +263,7 @@ impl Mode for Maelstrom {
 
     fn line(&mut self, node: &mut Node<Json>, line: Option<String>) {
         let Some(line) = line else {
-            let ended = self.program.ended();
+            let ended = self.program.as_mut().map(Program::ended).unwrap_or_default();
             return node.end(format!("the program has ended: {ended}"));
         };
         match serde_json::from_str::<Json>(&line) {

@@ -1,5 +1,5 @@
 //! [`Program`]: the node program, a child of this process: lines to it and from it.
-use std::io::{self, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
@@ -16,10 +16,11 @@ pub(super) struct Program {
 
 impl Program {
     /// Starts the program, and gives what it writes. Its standard error is that of this process.
-    pub(super) fn start(path: &str, arguments: &[&str]) -> io::Result<(Program, BufReader<ChildStdout>)> {
-        let mut child = Command::new(path).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    pub(super) fn start(path: &str, arguments: &[&str]) -> Result<(Program, BufReader<ChildStdout>), String> {
+        let child = Command::new(path).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = child.map_err(|error| format!("the program {path} cannot be started: {error}"))?;
         let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(io::Error::other("no pipes"));
+            return Err(format!("the program {path} has no pipes"));
         };
         let (lines, queued) = channel::<String>();
         // A program that does not read must not hold up the node's answers to others.
