@@ -60,7 +60,6 @@ const SPECIMEN: &[&str] = &[
     "log",
     "commit",
     "saga",
-    "echo",
 ];
 
 const AMQP: &[&str] = &["queue", "lock", "semaphore"];

@@ -165,31 +165,31 @@ fn messages_go_from_node_to_node_along_the_topology() {
 fn another_node_may_answer_a_client() {
     let nodes = Nodes::started("echo", "elsewhere");
     for node in 0..3 {
-        let mut client = nodes.client(node, "echo");
-        for value in [7, 8] {
-            assert_eq!(client.call("echo", Json::Null, value.into())["value"], value);
-        }
+        let mut client = nodes.client(node, "ids");
+        let echo = client.call("generate", Json::Null, Json::Null);
+        assert_eq!(echo["value"], format!("{node}-1"));
     }
 }
 
 #[test]
 fn a_wrong_echo_is_no_reply_and_is_logged() {
     let mut nodes = Nodes::started("echo", "wrong");
-    let answer = nodes.client(0, "echo").call("echo", Json::Null, 7.into());
-    assert_eq!((&answer["type"], &answer["text"]), (&json!("info"), &json!("the echo of 7 is 8")));
+    let answer = nodes.client(0, "ids").call("generate", Json::Null, Json::Null);
+    assert_eq!((&answer["type"], &answer["text"]), (&json!("info"), &json!("the echo of 0-1 is \"0-1!\"")));
     let mut process = nodes.processes[0].take().expect("it runs");
     process.kill().expect("killed");
     let output = process.wait_with_output().expect("its end");
     let log = String::from_utf8_lossy(&output.stdout);
-    assert!(log.contains("malformed answer of the program: the echo of 7 is 8"), "{log}");
+    assert!(log.contains("malformed answer of the program: the echo of 0-1 is \"0-1!\""), "{log}");
 }
 
 #[test]
 fn a_program_that_ends_or_writes_no_message_ends_its_node() {
     for (kind, said) in [("ends", "exit status: 3"), ("malformed", "malformed line of the program")] {
         let mut nodes = Nodes::started("echo", kind);
-        let mut client = nodes.client(1, "echo");
-        let call = json!({"id": 1, "process": 1, "workload": "w", "object": "echo", "f": "echo", "value": 7, "deadline_ms": 900});
+        let mut client = nodes.client(1, "ids");
+        let call =
+            json!({"id": 1, "process": 1, "workload": "w", "object": "ids", "f": "generate", "deadline_ms": 900});
         client.stream.write_all(format!("{call}\n").as_bytes()).expect("sent");
         let (status, log) = nodes.ended(1);
         assert_eq!(status, Some(2), "{log}");

@@ -41,7 +41,6 @@ impl Client for Specimen {
         ("log", &["assign", "subscribe", "send", "poll", "txn", "crash"]),
         ("commit", &["commit", "status"]),
         ("saga", &["start", "log"]),
-        ("echo", &["echo"]),
     ];
 
     const VERSIONS: bool = true;

@@ -55,8 +55,7 @@ impl Workload {
     /// The objects of dsfuzz that it has.
     pub(super) fn objects(self) -> &'static [&'static str] {
         match self {
-            Echo => &["echo"],
-            UniqueIds => &["ids"],
+            Echo | UniqueIds => &["ids"],
             Broadcast | GSet => &["set", "crdt"],
             GCounter | PnCounter => &["counter", "crdt"],
             Kafka => &["log"],
@@ -83,7 +82,7 @@ impl Workload {
         }
         let value = &call.value;
         Ok(match (self, call.f.as_str()) {
-            (Echo, "echo") => json!({"type": "echo", "echo": value}),
+            (Echo, "generate") => json!({"type": "echo", "echo": own_text(call)}),
             (UniqueIds, "generate") => json!({"type": "generate"}),
             (Broadcast, "add") => json!({"type": "broadcast", "message": value}),
             (GSet, "add") => json!({"type": "add", "element": value}),
@@ -131,12 +130,17 @@ impl Workload {
             Err(outcome) => return outcome,
         };
         match self {
-            Echo if reply != call.value => not_understood(format!("the echo of {} is {reply}", call.value)),
+            Echo if reply != own_text(call) => not_understood(format!("the echo of {} is {reply}", own_text(call))),
             // An id of dsfuzz is a number or a text.
             UniqueIds if !reply.is_i64() && !reply.is_string() => Outcome::Ok(reply.to_string().into()),
             _ => Outcome::Ok(reply),
         }
     }
+}
+
+/// A text that no other call of the run has, for an echo.
+fn own_text(call: &Call) -> String {
+    format!("{}-{}", call.process, call.id)
 }
 
 /// The field of an answer to a request of this type; without a field only the type is looked at.
@@ -207,10 +211,10 @@ pub(super) mod tests {
         let cases = [
             (
                 "echo",
-                of("echo", "echo", 7.into()),
-                json!({"type": "echo", "echo": 7}),
-                json!({"type": "echo_ok", "echo": 7}),
-                ok(7.into()),
+                of("ids", "generate", null.clone()),
+                json!({"type": "echo", "echo": "4-1"}),
+                json!({"type": "echo_ok", "echo": "4-1"}),
+                ok("4-1".into()),
             ),
             (
                 "unique-ids",
@@ -300,9 +304,9 @@ pub(super) mod tests {
         for answer in [json!({"type": "read_ok"}), json!({"type": "error"}), Json::Null] {
             assert!(matches!(LinKv.outcome(&write, &answer), Outcome::Info(..)), "{answer}");
         }
-        let echo = call("echo", "echo", Json::Null, 7.into(), Json::Null);
+        let echo = call("ids", "generate", Json::Null, Json::Null, Json::Null);
         let wrong = Echo.outcome(&echo, &json!({"type": "echo_ok", "echo": 8}));
-        assert_eq!(wrong, Outcome::info(NOT_UNDERSTOOD, "the echo of 7 is 8"));
+        assert_eq!(wrong, Outcome::info(NOT_UNDERSTOOD, "the echo of 4-1 is 8"));
     }
 
     #[test]

@@ -48,7 +48,7 @@ def carry_out(message):
         if kind == "malformed":
             print("an echo came", flush=True)
         message["src"] = body.get("client", message["src"])
-        reply(message, {"type": "echo_ok", "echo": body["echo"] + (1 if kind == "wrong" else 0)})
+        reply(message, {"type": "echo_ok", "echo": body["echo"] + ("!" if kind == "wrong" else "")})
 
 
 for line in sys.stdin:
