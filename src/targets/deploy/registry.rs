@@ -106,12 +106,23 @@ fn copy(cache: &Path, package: &Package) -> Result<PathBuf, String> {
     }
     let here = |error: std::io::Error| format!("{}: {error}", program.display());
     let source = crate::folders::beside(&package.program)?;
-    std::fs::create_dir_all(&folder).map_err(here)?;
-    let fresh = folder.join(format!(".{}.{}", package.program, std::process::id()));
-    std::fs::copy(&source, &fresh).map_err(here)?;
-    std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o755)).map_err(here)?;
-    std::fs::rename(&fresh, &program).map_err(here)?;
-    Ok(folder)
+    // The folder appears with the program in it: a lab's node that sees it half made goes on seeing it so.
+    let work = cache.join(format!(".{}.{}", package.folder_name(), std::process::id()));
+    std::fs::create_dir_all(&work).map_err(here)?;
+    let copied = work.join(&package.program);
+    let made = std::fs::copy(&source, &copied)
+        .and_then(|_| std::fs::set_permissions(&copied, std::fs::Permissions::from_mode(0o755)))
+        .and_then(|()| {
+            // What an interrupted run left.
+            let _ = std::fs::remove_dir_all(&folder);
+            std::fs::rename(&work, &folder)
+        });
+    let _ = std::fs::remove_dir_all(&work);
+    match made {
+        // Another run has brought it meanwhile.
+        Err(_) if program.is_file() => Ok(folder),
+        made => made.map(|()| folder).map_err(here),
+    }
 }
 
 async fn unpacked(work: &Path, package: &Package, arguments: &[&OsStr]) -> Result<PathBuf, String> {
