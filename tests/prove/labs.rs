@@ -98,6 +98,18 @@ impl LabForCases {
         self.ask_all("look").iter().map(|text| Look::of(text)).collect()
     }
 
+    /// The end of the log of each node that cannot be looked at.
+    pub(crate) fn last_words(&self, looked: &[Look]) -> Vec<String> {
+        let gone = looked.iter().zip(1..).filter(|(look, _)| !look.whole);
+        gone.map(|(_, node)| {
+            let path = self.lab().dir().join(format!("n{node}/log"));
+            let log = std::fs::read_to_string(path).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().rev().take(12).collect();
+            format!("n{node} cannot be looked at, its log from the end: {}", lines.join(" | "))
+        })
+        .collect()
+    }
+
     pub(crate) fn kill_agents(&mut self) {
         self.ask_all("kill_agents");
     }

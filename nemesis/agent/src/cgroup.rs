@@ -60,6 +60,11 @@ impl Cgroup {
         found
     }
 
+    /// Whether a process is in it or below, even one that has ended and has a thread that still gives back its files.
+    pub(crate) fn is_populated(&self) -> bool {
+        self.get("cgroup.events").lines().any(|line| line == "populated 1")
+    }
+
     /// The number of its out-of-memory kills; none if the kernel does not count them.
     pub(crate) fn oom_kills(&self) -> Option<u64> {
         let events = fs::read_to_string(self.path.join("memory.events")).ok()?;

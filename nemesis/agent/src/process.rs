@@ -13,15 +13,17 @@ pub(crate) struct Stat {
     pub(crate) parent: u32,
     /// Session id.
     pub(crate) session: u32,
+    /// Its threads; of a process whose main thread has ended, one more than run.
+    pub(crate) threads: u64,
     /// When the process started, in clock ticks since boot. Process ids are used again: only id and start together name one
     /// process of this boot.
     pub(crate) start: u64,
 }
 
 impl Stat {
-    /// Whether the process runs or can run again: it is neither a zombie nor dead.
+    /// Whether a thread of the process runs or can run again. A main thread may be a zombie while others go on.
     pub(crate) fn lives(&self) -> bool {
-        !matches!(self.state, 'Z' | 'X' | 'x')
+        !matches!(self.state, 'Z' | 'X' | 'x') || self.threads > 1
     }
 }
 
@@ -32,12 +34,14 @@ pub(crate) fn stat(pid: u32) -> Option<Stat> {
 
 fn parse(text: &str) -> Option<Stat> {
     // The name is in brackets and may itself hold brackets and blanks: the other fields begin after the last bracket, with
-    // field 3 of proc(5). So the parent (field 4) is at 1, the session (field 6) at 3, and the start (field 22) at 19.
+    // field 3 of proc(5). So the parent (field 4) is at 1, the session (field 6) at 3, the threads (field 20) at 17,
+    // and the start (field 22) at 19.
     let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_whitespace().collect();
     Some(Stat {
         state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
+        threads: fields.get(17)?.parse().ok()?,
         start: fields.get(19)?.parse().ok()?,
     })
 }
@@ -125,7 +129,9 @@ mod tests {
     #[test]
     fn names_may_hold_brackets() {
         let text = "77 (a ) b) T 1 77 70 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 9 9";
-        assert_eq!(parse(text), Some(Stat { state: 'T', parent: 1, session: 70, start: 4242 }));
+        assert_eq!(parse(text), Some(Stat { state: 'T', parent: 1, session: 70, threads: 1, start: 4242 }));
+        let ended = parse("77 (db) Z 1 77 77 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 4242").expect("a process");
+        assert!(ended.lives(), "two threads go on");
     }
 
     #[test]

@@ -279,6 +279,10 @@ impl Services {
         if let Some(pid) = self.processes(name).first() {
             return Ok(self.kept(name)?.first.map_or(*pid, |first| first.pid));
         }
+        // The last thread of a killed process may still hold its port.
+        if !sys::await_true(VANISHING, || self.cgroup(name).is_none_or(|cgroup| !cgroup.is_populated())) {
+            return Err(format!("service {name}: a thread of a process that has ended does not end"));
+        }
         self.spawn(name, again, shift)
     }
 

@@ -309,3 +309,24 @@ fn restarts_that_stand_still_are_in_force_no_longer_and_count_again_when_they_go
     node.until("the restarts go on", || agent.proof(Request::Prove { fault: 1 }).holds);
     agent.healed(1);
 }
+
+/// Takes a lock that its process holds to its end, then so much memory that the end takes a while, and threads that may be the
+/// last to end. Says when it has all.
+const SLOW_RELEASE: &str = "exec 9>>held; flock -n 9 || { echo taken >>said; exit 1; }
+    exec python3 -c \"import threading,time\nx=b'1'*(600<<20)\nfor _ in range(8): threading.Thread(target=time.sleep,args=(1000,)).start()
+open('said','a').write('holds\\n')\"";
+
+#[test]
+fn a_service_starts_again_only_after_all_that_its_dead_process_held_is_released() {
+    for node in [Node::new(), Node::without_cgroup2()] {
+        let mut agent = node.agent("r", LEASE_MS);
+        agent.service_in(&node, "db", &["sh", "-c", SLOW_RELEASE], &node.path(""));
+        let said = || std::fs::read_to_string(node.path("said")).unwrap_or_default();
+        node.until("it holds all", || !said().is_empty());
+        let restarts = Injection::RestartLoop { services: names("db"), signal: 9, grace_ms: 0, every_ms: 1500 };
+        agent.inject(1, restarts);
+        node.until("it was started again some times", || said().lines().count() > 4);
+        agent.healed(1);
+        assert!(!said().contains("taken"), "{}", said());
+    }
+}
