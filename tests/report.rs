@@ -43,6 +43,8 @@ fn the_page_holds_what_people_look_for_in_order() {
         "chart-availability",
         "chart-roles",
         "chart-clocks",
+        "<h2>Measured theory",
+        "of 2 partitions, writes were acknowledged by several sides in 2",
         "<h2>Faults",
         "by itself, 33.000 s – 34.000 s",
         "<h2>Evidence",
@@ -184,7 +186,15 @@ fn a_run_in_which_nothing_happened_is_drawn_too() {
     assert!(page.contains("n1: no answer"));
     // Only what is there: no empty charts, tables or sentences about calls that were never made.
     let plain = read(dir.path().join("report/index.html"));
-    for empty in ["id=\"charts\"", "<canvas", "id=\"faults\"", "id=\"errors\"", "id=\"evidence\"", "id=\"promises\""] {
+    for empty in [
+        "id=\"charts\"",
+        "<canvas",
+        "id=\"faults\"",
+        "id=\"errors\"",
+        "id=\"evidence\"",
+        "id=\"promises\"",
+        "id=\"theory\"",
+    ] {
         assert!(!page.contains(empty) && !plain.contains(empty), "{empty}");
     }
     // It never began, so nothing of it was cut off and no evidence is thin.
@@ -322,7 +332,7 @@ fn verdict_json_is_what_its_schema_says() {
     assert_eq!(again, run.verdict);
     let doc = include_str!("../docs/verdict-schema.md");
     let of = |name: &str| &schema["$defs"][name]["properties"];
-    for fields in [&schema["properties"], of("promise"), of("finding"), of("evidence")] {
+    for fields in [&schema["properties"], of("promise"), of("finding"), of("evidence"), of("theory")] {
         for field in fields.as_object().expect("fields").keys() {
             assert!(doc.contains(&format!("| `{field}` |")), "{field} is not documented");
         }

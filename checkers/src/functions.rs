@@ -115,7 +115,7 @@ impl Part<'_> {
 }
 
 /// Whether the call may have changed something, if it took effect.
-pub(crate) fn may_change(history: &History, op: &Op<'_>) -> bool {
+pub fn may_change(history: &History, op: &Op<'_>) -> bool {
     match kind(history, op) {
         FunctionKind::Read | FunctionKind::Query | FunctionKind::Follow => false,
         FunctionKind::Transaction => parts(op.input).is_none_or(|parts| parts.iter().any(Part::may_change)),

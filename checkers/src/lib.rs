@@ -41,7 +41,7 @@ pub use options::{Given, OptionDoc, OptionError, Options};
 pub use registry::{CHECKERS, checker, checker_with, judge_one, unjudged};
 pub use run_level::CRASHES;
 pub use run_level::evidence::{Evidence, FaultEvidence, KindEvidence, Leadership, evidence, shard_leader_changes};
-pub use run_level::sides::components;
+pub use run_level::sides::{SideCalls, calls_by_side, components, wrote};
 pub use transactions::lattice;
 pub use value::{ListRef, MapRef, Value, ValueRef};
 pub use verdict::anomalies::{ANOMALIES, anomaly};

@@ -85,7 +85,7 @@ pub enum Command {
     Serve(super::serve::ServeArgs),
     /// List stored runs
     Runs(super::runs::RunsArgs),
-    /// List targets, workloads, faults and checkers
+    /// List targets, workloads, faults, checkers and fallacies
     List(super::list::ListArgs),
     /// Check whether the nodes of a plan can be tested
     Doctor(super::doctor::DoctorArgs),
@@ -191,6 +191,9 @@ pub struct OverrideArgs {
     /// Clients, such as 10, or 2n for two for each node [env: DSFUZZ_CLIENTS]
     #[arg(long, alias = "concurrency", value_name = "CLIENTS")]
     pub clients: Option<String>,
+    /// The faults that refute a fallacy of distributed computing instead of the plan's, such as latency-is-zero (`dsfuzz list fallacies`)
+    #[arg(long, value_name = "NAME")]
+    pub fallacy: Option<String>,
     /// Any key of the plan: --set workload.register.keys=4 (repeatable; applied after all others)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -217,6 +220,9 @@ impl OverrideArgs {
             } else {
                 overrides.flag(flag, source, path, &text)?;
             }
+        }
+        if let Some(name) = &self.fallacy {
+            overrides.fallacy(name)?;
         }
         for assignment in &self.set {
             overrides.set(assignment)?;

@@ -149,6 +149,7 @@ fn meanings() -> BTreeMap<String, Vec<Meaning>> {
         ("workload", names::workloads()),
         ("fault", names::faults()),
         ("checker", names::checkers()),
+        ("fallacy", names::fallacies()),
     ];
     for (what, entries) in lists {
         for entry in entries {

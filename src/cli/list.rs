@@ -1,4 +1,4 @@
-//! `dsfuzz list`: targets, workloads, faults, checkers.
+//! `dsfuzz list`: targets, workloads, faults, checkers, fallacies.
 use super::{Output, Paint};
 use crate::document::did_you_mean;
 use crate::error::{Exit, Failure};
@@ -27,6 +27,8 @@ pub enum Kind {
     Faults,
     /// Checkers.
     Checkers,
+    /// Fallacies of distributed computing.
+    Fallacies,
 }
 
 impl Kind {
@@ -36,6 +38,7 @@ impl Kind {
             Kind::Workloads => "workloads",
             Kind::Faults => "faults",
             Kind::Checkers => "checkers",
+            Kind::Fallacies => "fallacies",
         }
     }
 
@@ -58,6 +61,7 @@ impl Kind {
             Kind::Workloads => names::workloads(),
             Kind::Faults => names::faults(),
             Kind::Checkers => names::checkers(),
+            Kind::Fallacies => names::fallacies(),
         }
     }
 }

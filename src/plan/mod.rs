@@ -3,6 +3,7 @@
 //! Unknown keys are errors. Everything has a default. Never: acting on anything.
 mod check;
 mod effective;
+pub mod fallacies;
 pub mod fit;
 mod load;
 pub mod names;

@@ -1,4 +1,5 @@
-//! What a plan can name: targets, workloads, faults, checkers. Each list is owned by its part; here they look alike.
+//! What a plan can name: targets, workloads, faults, checkers; and the fallacies of the command line. Each list is owned by its part; here they look alike.
+use super::fallacies::{FALLACIES, Fallacy};
 use crate::targets::{Target, recipe};
 use dsfuzz_checkers::{CHECKERS, CheckerDoc, OptionDoc};
 use dsfuzz_workloads::{OBJECTS, WORKLOADS, WorkloadDoc, WorkloadOptions};
@@ -140,6 +141,18 @@ pub fn workloads() -> Vec<Entry> {
 /// Faults.
 pub fn faults() -> Vec<Entry> {
     dsfuzz_nemesis::FAULTS.iter().map(|fault| Entry::new(fault.name, fault.doc)).collect()
+}
+
+/// Fallacies of distributed computing, each with the faults that `--fallacy` takes.
+pub fn fallacies() -> Vec<Entry> {
+    let faults = |fallacy: &Fallacy| {
+        let faults = fallacy.nemesis.get("faults").and_then(Value::as_array);
+        faults.into_iter().flatten().map(super::on_one_line).collect()
+    };
+    let entry = |fallacy: &Fallacy| {
+        Entry::new(&fallacy.name, &format!("\"{}\" {}", fallacy.fallacy, fallacy.shows)).with("faults", faults(fallacy))
+    };
+    FALLACIES.iter().map(entry).collect()
 }
 
 /// Checkers.

@@ -97,6 +97,12 @@ impl Overrides {
         self.edits.push(Edit { path: path(here), value: Some(value), origin, flags });
     }
 
+    /// A change of one key, or its removal; `flags` are the arguments of the command line that repeat it.
+    pub(super) fn change(&mut self, origin: &str, path: &[&str], value: Option<Value>, flags: Vec<String>) {
+        let path = path.iter().map(|key| (*key).to_owned()).collect();
+        self.edits.push(Edit { path, value, origin: origin.to_owned(), flags });
+    }
+
     /// A change that `source` makes, which no argument repeats. None removes the key.
     pub fn fixed(&mut self, source: &str, path: &[&str], value: Option<Value>) {
         let path = path.iter().map(|key| (*key).to_owned()).collect();

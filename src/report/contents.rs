@@ -1,7 +1,7 @@
 //! The sections of a report, in their order: one list for `report.html` and `report/`.
 use super::input::{ReportInput, part};
 use super::sections::{self, Page};
-use super::{charts, tables, timeline};
+use super::{charts, tables, theory, timeline};
 
 /// Draws a section; empty if the run has nothing to show in it.
 type Draw = fn(&ReportInput<'_>, &Page) -> anyhow::Result<String>;
@@ -11,6 +11,7 @@ const SECTIONS: &[(&str, Draw)] = &[
     ("The counterexample", sections::counterexamples),
     ("The promises", |input, _| sections::promises(input)),
     ("The charts", run),
+    ("The measured theory", |input, _| theory::cards(input)),
     ("The faults", |input, _| tables::faults(input)),
     ("The evidence", |input, _| tables::evidence(input)),
     ("The errors", |input, _| tables::errors(input)),

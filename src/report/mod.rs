@@ -20,6 +20,7 @@ mod sections;
 mod summary;
 mod tables;
 mod terminal;
+mod theory;
 mod timeline;
 mod words;
 

@@ -4,6 +4,7 @@ use super::groups;
 use super::input::{ReportInput, Source};
 use super::junit::describe;
 use super::sections::checker;
+use super::theory;
 use super::words;
 use crate::store::{ErrorRow, RunDir, RunInfo, RunVerdict};
 use dsfuzz_checkers::{Fault, History, Validity};
@@ -52,6 +53,9 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
     remarks(&mut out, &input);
     faults(&mut out, &input);
     evidence(&mut out, &input);
+    for line in theory::lines(&input) {
+        let _ = writeln!(out, "theory: {line}");
+    }
     errors(&mut out, &input);
     for note in &input.verdict.notes {
         let _ = writeln!(out, "note: {}", words::plain_line(note));

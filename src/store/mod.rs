@@ -5,6 +5,7 @@ mod readiness;
 mod replay;
 mod runs;
 mod state;
+mod theory;
 
 pub use claim::{RunLock, RunProcess};
 pub use inputs::{InputFile, Inputs};
@@ -12,6 +13,7 @@ pub use readiness::Readiness;
 pub use replay::{ReplayFaults, ReplayOf, StoredRun};
 pub use runs::{RunRow, become_latest, create, create_beside, find, list, passed_over};
 pub use state::RunState;
+pub use theory::Theory;
 
 use crate::error::Exit;
 use crate::secrets;
@@ -264,6 +266,9 @@ pub struct RunVerdict {
     /// The fall of each node's load in each fault that began.
     #[serde(default)]
     pub load: Vec<FaultLoad>,
+    /// Figures of theory that the record shows; those without enough data are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub theory: Vec<Theory>,
     /// Failures of the harness; empty if all went well.
     pub harness: Vec<String>,
     /// Fail and Info calls by the code of their error, the most frequent first.
@@ -293,6 +298,7 @@ impl RunVerdict {
             evidence: Vec::new(),
             notes: Vec::new(),
             load: Vec::new(),
+            theory: Vec::new(),
             harness: vec![format!("the verdict: {why}")],
             errors: Vec::new(),
             exit: if invalid { self.exit } else { i32::from(Exit::Harness.code()) },
@@ -414,6 +420,7 @@ impl RunVerdict {
         RunVerdict {
             notes: Vec::new(),
             load: Vec::new(),
+            theory: Vec::new(),
             format: FORMAT_VERSION,
             validity: Validity::Unknown,
             sentence: failure.to_owned(),

@@ -1,6 +1,6 @@
 //! Made-up runs with known content: what the tests and the bench of the report draw.
 
-use dsfuzz::store::{Evidence, NodeInfo, PhaseInfo, RunInfo, RunVerdict};
+use dsfuzz::store::{Evidence, NodeInfo, PhaseInfo, RunInfo, RunVerdict, Theory};
 use dsfuzz_checkers::history::{Completion, FaultEvent, FaultStep, HistoryBuilder, Invoke, Phase, Record, RoleClaim};
 use dsfuzz_checkers::{Finding, History, Severity, Validity, Value, Verdict};
 use std::collections::BTreeMap;
@@ -342,6 +342,10 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
     let numbers = BTreeMap::from([("checked_ops".to_string(), serde_json::json!(history.ops().len()))]);
     let sentence = format!("{title}.");
     RunVerdict {
+        theory: vec![theory(
+            "cap",
+            "The system chose availability: of 2 partitions, writes were acknowledged by several sides in 2",
+        )],
         notes: Vec::new(),
         load: Vec::new(),
         format: 1,
@@ -563,6 +567,7 @@ pub(crate) fn hostile() -> Run {
         format: 1,
         errors: Vec::new(),
         validity: Validity::Invalid,
+        theory: vec![theory(HOSTILE, HOSTILE)],
         sentence: HOSTILE.into(),
         promises: vec![promise(
             (HOSTILE, HOSTILE),
@@ -576,4 +581,9 @@ pub(crate) fn hostile() -> Run {
         ..RunVerdict::failed("", 0)
     };
     Run { history, info, verdict }
+}
+
+/// One measured figure, titled by its name.
+fn theory(name: &str, line: &str) -> Theory {
+    Theory { name: name.into(), title: name.to_uppercase(), lines: vec![line.into()], ..Theory::default() }
 }

@@ -24,7 +24,7 @@ pub(crate) fn not_converged(history: &History) -> Option<&str> {
 }
 
 /// When the run noted that its replicas had converged, in nanoseconds; none where it also noted the opposite.
-pub(crate) fn converged_at(history: &History) -> Option<u64> {
+pub fn converged_at(history: &History) -> Option<u64> {
     let noted = notes(history).filter(|(_, text)| text.starts_with(CONVERGED)).map(|(time, _)| time).last();
     noted.filter(|_| not_converged(history).is_none())
 }

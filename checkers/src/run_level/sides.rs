@@ -1,11 +1,11 @@
 //! Which nodes still reach each other under a cut, and what was acknowledged on each side while it was certainly in force.
 use crate::calls::took;
 use crate::functions::may_change;
-use crate::history::{Fault, History, NameId, Op};
+use crate::history::{Fault, History, NameId, Op, Outcome};
 use std::collections::{BTreeMap, HashSet};
 
 /// Whether the operation was acknowledged and may have changed something: a function that the table does not know may.
-pub(crate) fn wrote(history: &History, op: &Op<'_>) -> bool {
+pub fn wrote(history: &History, op: &Op<'_>) -> bool {
     took(op) && may_change(history, op)
 }
 
@@ -71,6 +71,44 @@ pub(crate) fn sides<'h>(history: &'h History, fault: &Fault) -> Vec<Side<'h>> {
         }
     }
     sides
+}
+
+/// Calls on one side of a cut while the cut was certainly in force: called after its proof, answered before its last proof.
+/// A call counts as called on the side of the node that it was made to, and as acknowledged on the side of the node that answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SideCalls {
+    /// The side's nodes, in the order of the plan.
+    pub nodes: Vec<String>,
+    /// Calls that may change something. Those without a known outcome count too.
+    pub writes_called: u64,
+    /// Those of them that were acknowledged.
+    pub writes_ok: u64,
+    /// Calls that change nothing.
+    pub reads_called: u64,
+    /// Those of them that were answered.
+    pub reads_ok: u64,
+}
+
+/// The calls on each side of a fault that certainly cut the cluster in two or more parts; empty otherwise.
+pub fn calls_by_side(history: &History, fault: &Fault) -> Vec<SideCalls> {
+    let Some((from, to)) = fault.certain() else { return Vec::new() };
+    let sides = sides(history, fault);
+    let side_of = SideOf::new(history, &sides);
+    let mut calls: Vec<SideCalls> =
+        sides.into_iter().map(|side| SideCalls { nodes: side.nodes, ..SideCalls::default() }).collect();
+    let first = history.ops().partition_point(|op| op.call <= from.index);
+    for op in history.ops().skip(first).iter().take_while(|op| op.call < to.index) {
+        let writes = may_change(history, &op);
+        if let Some(side) = side_of.get(history.bound_node(&op)) {
+            calls[side].writes_called += u64::from(writes);
+            calls[side].reads_called += u64::from(!writes);
+        }
+        if let Some(side) = side_of.get(op.node).filter(|_| op.reply < to.index) {
+            calls[side].writes_ok += u64::from(wrote(history, &op));
+            calls[side].reads_ok += u64::from(!writes && op.outcome == Outcome::Ok);
+        }
+    }
+    calls
 }
 
 /// The side of each node, by the node's name.
