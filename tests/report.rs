@@ -44,7 +44,7 @@ fn the_page_holds_what_people_look_for_in_order() {
         "chart-roles",
         "chart-clocks",
         "<h2>Measured theory",
-        "of 2 partitions, writes were acknowledged by several sides in 2",
+        "writes were acknowledged on several sides in 2 of 2 partitions",
         "<h2>Faults",
         "by itself, 33.000 s – 34.000 s",
         "<h2>Evidence",

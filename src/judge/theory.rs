@@ -143,8 +143,11 @@ fn cap(history: &History) -> Option<Theory> {
     let parts = [(one, "one side alone"), (several, "several sides"), (none, "no side")];
     let parts = parts.into_iter().filter(|(count, _)| *count > 0);
     let parts: Vec<String> = parts.map(|(count, who)| format!("{who} in {count}")).collect();
-    let mut lines =
-        vec![format!("{sentence}: of {}, writes were acknowledged by {}", plural(all, "partition"), parts.join(", "))];
+    let mut lines = vec![format!(
+        "{sentence}: writes were acknowledged on {} of {}",
+        parts.join(", on "),
+        plural(all, "partition")
+    )];
     let asked = cuts.iter().filter(|sides| reads(sides) != Choice::NotAsked).count() as u64;
     if asked > 0 {
         let several = count(&reads, Choice::Several);
@@ -316,7 +319,7 @@ fn detection(history: &History, (led, lost): (&[Leadership], &[LostLeader<'_>]),
         let missed = lost.len() - times.len();
         let mut line = format!("{} took the leader", plural(lost.len() as u64, "fault"));
         if !times.is_empty() {
-            line += &format!(": a new leader was seen {} after the begin of {}", spread(&times), times.len());
+            line += &format!(": a new leader was seen in {} of them after {}", times.len(), spread(&times));
             numbers.push(("new_leader_ms_median", millis(quantile(&times, 0.5))));
             numbers.push(("new_leader_ms_max", millis(times.last().copied().unwrap_or(0))));
         }
@@ -367,7 +370,7 @@ fn recovery(history: &History, lost: &[LostLeader<'_>], info: &RunInfo) -> Optio
     let healed = found.iter().filter(|(_, healed)| *healed).count();
     let median = quantile(&times, 0.5);
     let mut line = format!(
-        "{} of {} that took the leader: the first write was acknowledged {} after its begin",
+        "{} of {} that took the leader: the first write was acknowledged after {}",
         times.len(),
         plural(lost.len() as u64, "fault"),
         spread(&times)

@@ -344,7 +344,7 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
     RunVerdict {
         theory: vec![theory(
             "cap",
-            "The system chose availability: of 2 partitions, writes were acknowledged by several sides in 2",
+            "The system chose availability: writes were acknowledged on several sides in 2 of 2 partitions",
         )],
         notes: Vec::new(),
         load: Vec::new(),

@@ -137,7 +137,7 @@ fn a_cut_shows_what_the_system_chose() {
     assert_eq!(
         consistent.lines,
         [
-            "The system chose consistency: of 1 partition, writes were acknowledged by one side alone in 1",
+            "The system chose consistency: writes were acknowledged on one side alone in 1 of 1 partition",
             "Reads were answered on several sides in 1 of 1 partition",
             "On the side with a majority: 5 of 5 writes and 4 of 4 reads acknowledged",
             "On the other sides: 0 of 3 writes and 2 of 2 reads acknowledged",
@@ -230,7 +230,7 @@ fn a_fault_on_the_leader_shows_detection_and_recovery() {
     assert_eq!(
         detection.lines,
         [
-            "1 fault took the leader: a new leader was seen 1.30 s after the begin of 1",
+            "1 fault took the leader: a new leader was seen in 1 of them after 1.30 s",
             "1 leader change without a fault in 23.80 s (counted from 2.00 s after each heal)",
         ]
     );
