@@ -2,6 +2,7 @@
 //! fell. Pure.
 use crate::store::{FaultLoad, NodeLoad, Rates};
 use crate::targets::TargetFacts;
+use dsfuzz_checkers::history::Mark;
 use dsfuzz_checkers::{Fault, History, Leadership, Outcome, components};
 use dsfuzz_nemesis::facts::Leaves;
 use dsfuzz_nemesis::{IN_FORCE_MIN, facts};
@@ -25,6 +26,15 @@ pub(super) struct EffectiveFault<'h> {
     pub(super) lasting: Option<&'h Fault>,
     /// Of the nodes with a client, the one with the fewest calls while the fault was certainly in force, and its calls a second.
     pub(super) asked_least: Option<(&'h str, f64)>,
+}
+
+/// Whether a fault of a schedule was certainly in force for long enough to have come: for [`IN_FORCE_MIN`], or for half of the time from
+/// its begin to its end where that is shorter.
+pub(super) fn came(fault: &Fault) -> bool {
+    let nanos = |from: Mark, to: Mark| Duration::from_nanos(to.time.saturating_sub(from.time));
+    let whole = fault.possible().map(|(from, to)| Duration::from_nanos(to.saturating_sub(from)));
+    let asked = whole.map_or(IN_FORCE_MIN, |whole| IN_FORCE_MIN.min(whole / 2));
+    fault.certain().is_some_and(|(from, to)| nanos(from, to) >= asked)
 }
 
 /// Every fault that was proven in force for [`IN_FORCE_MIN`] or longer. `bound`: the nodes to which the plan binds clients.
@@ -153,4 +163,28 @@ fn rates(history: &History, node: &str, from: u64, to: u64) -> Rates {
     let seconds = (to.saturating_sub(from) as f64 / 1e9).max(1e-9);
     let rate = |count: u64| (count as f64 / seconds * 10.0).round() / 10.0;
     Rates { asked: rate(asked), ok: rate(ok) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_a_schedule_came_if_it_was_in_force_for_half_a_second_or_half_of_its_time() {
+        let mark = |ms: u64| Some(Mark { index: ms, time: ms * 1_000_000 });
+        let fault = |begun, proven, reproven, healed| Fault {
+            begun: mark(begun),
+            proven: mark(proven),
+            reproven: mark(reproven),
+            healed: mark(healed),
+            ..Fault::default()
+        };
+        assert!(came(&fault(1_000, 1_200, 1_700, 9_000)));
+        assert!(!came(&fault(4_400, 7_395, 7_397, 7_400)), "2 ms of 3 s");
+        assert!(came(&fault(1_000, 1_020, 1_050, 1_060)), "30 ms of 60 ms");
+        assert!(!came(&fault(1_000, 1_030, 1_050, 1_060)), "20 ms of 60 ms");
+        assert!(!came(&Fault { reproven: None, ..fault(1_000, 1_200, 0, 9_000) }));
+        let unhealed = Fault { healed: None, ..fault(1_000, 1_200, 1_700, 0) };
+        assert!(came(&unhealed) && !came(&Fault { reproven: mark(1_699), ..unhealed }));
+    }
 }

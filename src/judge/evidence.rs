@@ -136,10 +136,13 @@ fn per_kind_min(asked: &EvidencePlan, rules: &Rules, kind: &str) -> u64 {
 fn scheduled(history: &History, rules: &Rules, info: &RunInfo) -> Option<Evidence> {
     let scheduled = rules.scheduled.as_ref()?;
     let asked = scheduled.len();
-    let came = |id: &&String| history.faults.iter().any(|fault| fault.name == **id && fault.certain().is_some());
+    let came = |id: &&String| history.faults.iter().any(|fault| fault.name == **id && effective_fault::came(fault));
     let missing: Vec<&String> = scheduled.iter().filter(|id| !came(id)).collect();
     let had = asked - missing.len();
-    let doc = format!("faults of the schedule that were proven to be in force, of {asked}");
+    let long = Span(IN_FORCE_MIN);
+    let doc = format!(
+        "faults of the schedule that were proven to be in force, for {long} or for half of their time if that is less, of {asked}"
+    );
     let row = row("scheduled_faults", &doc, had as f64, asked as f64);
     (asked > 0).then(|| row.or_missing(|| shortfall::scheduled(history, &missing, info)))
 }

@@ -33,7 +33,8 @@ use dsfuzz_nemesis::facts::VerifiedBy;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::{Command, Injection, OwnCommands, Request, Response};
 use dsfuzz_nemesis::{
-    BoundFault, ClusterView, NodeView, PlannedFault, ResolvedFault, ScheduledFault, Timetable, resolve, schedule,
+    BoundFault, ClusterView, IN_FORCE_MIN, NodeView, PlannedFault, ResolvedFault, ScheduledFault, Timetable, resolve,
+    schedule,
 };
 use dsfuzz_workloads::BoxFuture;
 use fault_log::{FaultLog, FaultLogs};
@@ -321,8 +322,8 @@ impl Executor {
             false => planned.lasts.0,
         };
         if self.in_force.is_overtaken(id) {
-            outcome.reproven = outcome.proven;
-        } else if outcome.proven {
+            outcome.reproven = self.in_force.last_proof(id);
+        } else if outcome.proven.is_some() {
             self.prove_again(&log, (&fault, &open), outcome).await;
         }
         let at = begun.saturating_duration_since(start);
@@ -348,15 +349,16 @@ impl Executor {
         }
     }
 
-    /// Verifies once more the faults whose processes this one is about to end: after that nothing shows their effect.
+    /// Verifies once more the faults whose effect this one is about to take away: after that nothing shows it.
     async fn reprove_overtaken(&self, by: &FaultLog<'_>, fault: &ResolvedFault) {
         for (other, held) in self.in_force.overtakes(by.id(), fault) {
             let Some(log) = self.logs.begun(other) else { continue };
             let verified = self.verify(other, (&held.fault, &held.open), CountedFrom::Round, self.limits.look).await;
             match verified {
                 Ok(detail) => {
-                    let why = format!("fault {} is about to end the processes that it holds", by.name());
-                    log.record(FaultStep::Reproven, [detail, vec![why]].concat());
+                    let why = format!("fault {} is about to take its effect away", by.name());
+                    let proof = log.record(FaultStep::Reproven, [detail, vec![why]].concat());
+                    self.in_force.proven_last(other, proof);
                 }
                 Err(problems) => {
                     log.record(FaultStep::Lapsed, problems);
@@ -480,12 +482,10 @@ impl Executor {
         match verified {
             Ok(detail) => {
                 let took_ms = millis(decided.elapsed());
-                (outcome.proven, outcome.prove_ms) = (true, Some(took_ms));
+                outcome.prove_ms = Some(took_ms);
                 self.in_force.proven(log.id());
-                log.record(
-                    FaultStep::Proven,
-                    [before.said, detail, vec![format!("proven {took_ms} ms after the decision")]].concat(),
-                );
+                let took = format!("proven {took_ms} ms after the decision");
+                outcome.proven = Some(log.record(FaultStep::Proven, [before.said, detail, vec![took]].concat()));
             }
             Err(problems) => {
                 outcome.problems.extend(problems.iter().cloned());
@@ -503,8 +503,7 @@ impl Executor {
     ) {
         match self.verify(log.id(), (fault, open), CountedFrom::Round, self.limits.prove).await {
             Ok(detail) => {
-                outcome.reproven = true;
-                log.record(FaultStep::Reproven, detail);
+                outcome.reproven = Some(log.record(FaultStep::Reproven, detail));
             }
             Err(problems) => {
                 outcome.problems.extend(problems.iter().cloned());
@@ -521,10 +520,10 @@ impl Executor {
     }
 }
 
-/// The entry of a measured fault. A drawn fault that could not be proven is not asked for when the run is repeated: this run did not ask for it
+/// The entry of a measured fault. A drawn fault that was no evidence is not asked for when the run is repeated: this run did not ask for it
 /// either.
 fn asked_again(planned: &PlannedFault, measured: ScheduledFault, outcome: &FaultOutcome) -> ScheduledFault {
-    let shown = planned.entry.is_some() || (outcome.proven && outcome.reproven);
+    let shown = planned.entry.is_some() || outcome.lasted().is_some_and(|lasted| lasted >= IN_FORCE_MIN);
     ScheduledFault { evidence: measured.evidence && shown, ..measured }
 }
 

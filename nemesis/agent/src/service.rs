@@ -217,7 +217,10 @@ impl Services {
     pub(crate) fn processes(&self, name: &str) -> Vec<u32> {
         let Ok(kept) = self.kept(name) else { return Vec::new() };
         if let Some(cgroup) = kept.cgroup.and_then(|path| Cgroup::find(&path)) {
-            return cgroup.processes();
+            let found = cgroup.processes();
+            // The kernel leaves out a process whose last thread is ending.
+            let ending = self.first_process(name).filter(|_| found.is_empty()).map(|(pid, _)| pid);
+            return found.into_iter().chain(ending).collect();
         }
         let marker = self.marker(name);
         let first = kept.first.filter(|first| first.boot_id.is_same_boot(&self.boot_id));

@@ -1,6 +1,7 @@
 //! [`InForce`]: the faults in force now, so that each is judged by its own effect alone: links that another fault cuts and
 //! services that another fault holds say nothing about it.
 use super::links::OpenPaths;
+use dsfuzz_checkers::history::Mark;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::Injection;
 use dsfuzz_nemesis::{ResolvedFault, Verification};
@@ -38,9 +39,13 @@ impl Hold {
 }
 
 impl Hold {
-    /// Whether it ends with the processes.
-    fn is_of_processes(self) -> bool {
-        matches!(self, Hold::Still | Hold::Clock | Hold::Processes)
+    /// Whether an earlier one has no effect beside it: its processes end, or another clock is in force for them.
+    fn takes_away(self, earlier: Hold) -> bool {
+        match self {
+            Hold::Dead => matches!(earlier, Hold::Still | Hold::Clock | Hold::Processes),
+            Hold::Clock => earlier == Hold::Clock,
+            Hold::Still | Hold::Processes | Hold::Other => false,
+        }
     }
 }
 
@@ -54,8 +59,10 @@ pub(super) struct Held {
     since: u64,
     /// It was verified to be in force.
     proven: bool,
-    /// A later fault ended the processes that it held, so that nothing after that is its effect.
+    /// A later fault took its effect away, so that nothing after that is its own.
     overtaken: bool,
+    /// Its last proof before that.
+    last_proof: Option<Mark>,
     /// Its heal has begun, and may have taken its effect away.
     healing: bool,
 }
@@ -118,7 +125,8 @@ impl InForce {
         let mut state = self.state();
         state.changes += 1;
         let since = state.changes;
-        state.faults.insert(id, Held { name, fault, open, since, proven: false, overtaken: false, healing: false });
+        let (proven, overtaken, last_proof, healing) = Default::default();
+        state.faults.insert(id, Held { name, fault, open, since, proven, overtaken, last_proof, healing });
     }
 
     /// The effects of a fault that were in force before it, by earlier faults: they prove nothing about it. One sentence each. A fault
@@ -214,21 +222,35 @@ impl InForce {
         }
     }
 
-    /// Whether a later fault has ended what this one held.
+    /// Notes its last proof before a later fault took its effect away.
+    pub(super) fn proven_last(&self, id: u64, proof: Mark) {
+        if let Some(held) = self.state().faults.get_mut(&id) {
+            held.last_proof = Some(proof);
+        }
+    }
+
+    /// Its last proof before a later fault took its effect away; none if it was not in force then.
+    pub(super) fn last_proof(&self, id: u64) -> Option<Mark> {
+        self.state().faults.get(&id)?.last_proof
+    }
+
+    /// Whether a later fault has taken this one's effect away.
     pub(super) fn is_overtaken(&self, id: u64) -> bool {
         self.state().faults.get(&id).is_some_and(|held| held.overtaken)
     }
 
-    /// The proven faults whose processes this one is about to end, each once.
+    /// The proven faults whose effect this one is about to take away, each once.
     pub(super) fn overtakes(&self, id: u64, fault: &ResolvedFault) -> Vec<(u64, Held)> {
-        let kills = fault.injections.iter().filter(|(_, injection)| Hold::of(injection) == Hold::Dead);
-        let kills: Vec<(&String, &[String])> =
-            kills.filter_map(|(node, injection)| Some((node, injection.services()?))).collect();
+        let of_services = |(node, injection): &'_ (String, Injection)| {
+            Some((node.clone(), Hold::of(injection), injection.services()?.to_vec()))
+        };
+        let takes: Vec<_> = fault.injections.iter().filter_map(of_services).collect();
         let mut overtaken = Vec::new();
         let open = |(other, held): &(&u64, &mut Held)| **other != id && !held.overtaken && !held.healing;
         for (other, held) in self.state().faults.iter_mut().filter(open) {
-            let ends = kills.iter().any(|(node, services)| {
-                services.iter().any(|service| held.holds(node, service).is_some_and(Hold::is_of_processes))
+            let ends = takes.iter().any(|(node, later, services)| {
+                let held = |service: &String| held.holds(node, service);
+                services.iter().filter_map(held).any(|earlier| later.takes_away(earlier))
             });
             if ends {
                 held.overtaken = true;

@@ -2,6 +2,7 @@
 use dsfuzz_checkers::history::Mark;
 use dsfuzz_nemesis::{PlannedFault, ScheduledFault};
 use serde::Serialize;
+use std::time::Duration;
 
 /// The outcome of one planned fault.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,10 +19,10 @@ pub struct FaultOutcome {
     pub begun: Option<Mark>,
     /// Delay behind the timetable.
     pub slip_ms: Option<u64>,
-    /// Proven in force.
-    pub proven: bool,
-    /// Proven in force again, just before the heal.
-    pub reproven: bool,
+    /// When it was proven to be in force.
+    pub proven: Option<Mark>,
+    /// When it was last proven to be in force: just before the heal, or before a later fault took its effect away.
+    pub reproven: Option<Mark>,
     /// Proven gone.
     pub healed: bool,
     /// From the decision (before the leader was looked up) to the proof.
@@ -45,8 +46,8 @@ impl FaultOutcome {
             nodes: Vec::new(),
             begun: None,
             slip_ms: None,
-            proven: false,
-            reproven: false,
+            proven: None,
+            reproven: None,
             healed: false,
             prove_ms: None,
             heal_ms: None,
@@ -54,5 +55,11 @@ impl FaultOutcome {
             self_healed: Vec::new(),
             problems: Vec::new(),
         }
+    }
+
+    /// How long it was certainly in force.
+    pub(super) fn lasted(&self) -> Option<Duration> {
+        let (from, to) = (self.proven?, self.reproven?);
+        Some(Duration::from_nanos(to.time.saturating_sub(from.time)))
     }
 }

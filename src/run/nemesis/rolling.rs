@@ -64,9 +64,9 @@ impl Executor {
                 match self.verify(log.id(), (&part, &open), CountedFrom::Injection, deadline).await {
                     Ok(seen) if taken == 0 => {
                         let took_ms = millis(decided.elapsed());
-                        (outcome.proven, outcome.prove_ms) = (true, Some(took_ms));
+                        outcome.prove_ms = Some(took_ms);
                         let took = format!("proven {took_ms} ms after the decision");
-                        log.record(FaultStep::Proven, [seen, vec![took]].concat());
+                        outcome.proven = Some(log.record(FaultStep::Proven, [seen, vec![took]].concat()));
                     }
                     Ok(seen) => detail.extend(seen),
                     Err(why) => problems.extend(why),
@@ -123,11 +123,8 @@ impl Executor {
     ) {
         let all = vec![all];
         outcome.problems.extend(problems.iter().cloned());
-        match (problems.is_empty(), outcome.proven) {
-            (true, _) => {
-                outcome.reproven = true;
-                log.record(FaultStep::Reproven, [detail, all].concat());
-            }
+        match (problems.is_empty(), outcome.proven.is_some()) {
+            (true, _) => outcome.reproven = Some(log.record(FaultStep::Reproven, [detail, all].concat())),
             (false, true) => {
                 log.record(FaultStep::Lapsed, [all, problems].concat());
             }

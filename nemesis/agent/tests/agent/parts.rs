@@ -327,6 +327,11 @@ fn a_service_starts_again_only_after_all_that_its_dead_process_held_is_released(
         agent.inject(1, restarts);
         node.until("it was started again some times", || said().lines().count() > 4);
         agent.healed(1);
+        node.until("it holds all again", || agent.pids("db").len() == 1 && said().ends_with("holds\n"));
+        let starts = said().lines().count();
+        agent.inject(2, Injection::Kill { services: names("db") });
+        agent.healed(2);
+        node.until("it was started again by the undo", || said().lines().count() > starts);
         assert!(!said().contains("taken"), "{}", said());
     }
 }

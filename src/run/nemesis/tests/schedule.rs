@@ -133,7 +133,26 @@ async fn a_kill_ends_the_evidence_of_the_pause_before_it_and_not_the_pause() {
     }
     assert_eq!(stage.steps_of("again"), NESTED);
     assert!(stage.at("stop", Reproven) <= stage.at("kill", Begun), "{:?}", stage.life("stop"));
-    assert!(stage.detail_of("stop", Reproven).contains("is about to end the processes that it holds"));
+    assert!(stage.detail_of("stop", Reproven).contains("fault kill is about to take its effect away"));
+    assert_eq!(stage.cluster.broken(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_clock_ends_the_evidence_of_the_clock_before_it() {
+    let stage = Stage::of(3, Some("n3"));
+    stage
+        .schedule(json!([
+            {"id": "back", "at": "2s", "for": "8s", "clock": {"jump": "60s", "nodes": "n1"}},
+            {"id": "slow", "at": "4s", "for": "3s", "clock": {"drift": "50%", "nodes": "n1"}},
+            {"id": "elsewhere", "at": "5s", "for": "3s", "clock": {"freeze": true, "nodes": "n2"}},
+        ]))
+        .await;
+    for name in ["back", "slow", "elsewhere"] {
+        assert_eq!(stage.steps_of(name), WHOLE, "{name}: {:?}", stage.events());
+    }
+    assert!(stage.at("back", Reproven) <= stage.at("slow", Begun), "{:?}", stage.life("back"));
+    assert!(stage.detail_of("back", Reproven).contains("fault slow is about to take its effect away"));
+    assert!(stage.at("slow", Reproven) > stage.at("elsewhere", Begun), "another node's clock takes nothing away");
     assert_eq!(stage.cluster.broken(), Vec::<String>::new());
 }
 
@@ -169,7 +188,7 @@ async fn an_effect_that_was_there_before_proves_nothing() {
             assert_eq!(stage.steps_of("outer"), WHOLE, "{outer} {inner}: {:?}", stage.events());
             assert_eq!(stage.steps_of("inner"), NESTED, "{outer} {inner}: {:?}", stage.events());
             assert!(stage.detail_of("inner", Unproven).contains(why), "{}", stage.detail_of("inner", Unproven));
-            assert!(!outcomes[1].proven && outcomes[1].healed);
+            assert!(outcomes[1].proven.is_none() && outcomes[1].healed);
             assert_eq!(stage.cluster.broken(), Vec::<String>::new());
         }
     }
@@ -407,7 +426,7 @@ async fn a_drawn_fault_waits_until_it_leaves_a_quorum() {
         // The heal is lost a few times, so that it takes longer than planned.
         stage.cluster.change("n1", |node| node.wrong.undos_lost = 3);
         let outcomes = stage.executor.run(&table, Instant::now(), stage.stop.subscribe()).await;
-        assert!(outcomes.iter().all(|outcome| outcome.proven && outcome.healed), "{outcomes:?}");
+        assert!(outcomes.iter().all(|outcome| outcome.proven.is_some() && outcome.healed), "{outcomes:?}");
         let events = stage.events();
         let at = |kind: &str, step: FaultStep| {
             let event = events.iter().find(|event| &*event.kind == kind && event.step == step);
@@ -444,8 +463,8 @@ async fn a_late_heal_leaves_the_evidence_of_later_faults() {
         let faults = json!([entry("first", "2s"), entry("early", "21s"), entry("second", "33s")]);
         let (outcomes, ()) = tokio::join!(stage.schedule(faults), meanwhile);
         assert!(!outcomes[0].healed, "{fault}: {:?}", outcomes[0]);
-        assert!(!outcomes[1].proven, "{fault}: its effect is still there: {:?}", outcomes[1]);
-        assert!(outcomes[2].proven && outcomes[2].healed, "{fault}: {:?}", outcomes[2]);
+        assert!(outcomes[1].proven.is_none(), "{fault}: its effect is still there: {:?}", outcomes[1]);
+        assert!(outcomes[2].proven.is_some() && outcomes[2].healed, "{fault}: {:?}", outcomes[2]);
     }
 }
 
@@ -468,7 +487,7 @@ async fn a_late_heal_gives_a_drawn_fault_its_quorum_back() {
     let (outcomes, ()) = tokio::join!(run, meanwhile);
     let of = |kind: &str| outcomes.iter().zip(&table.faults).find(|(_, fault)| fault.kind() == kind).expect("drawn").0;
     assert!(!of("kill").healed, "{:?}", of("kill"));
-    assert!(of("pause").proven && of("pause").healed, "{:?}", of("pause"));
+    assert!(of("pause").proven.is_some() && of("pause").healed, "{:?}", of("pause"));
     let slip_ms = of("pause").slip_ms.expect("it began");
     assert!((3_900..5_000).contains(&slip_ms), "it waited {slip_ms} ms");
 }
@@ -497,7 +516,10 @@ async fn a_drawn_fault_that_could_not_be_proven_is_not_asked_for_when_the_run_is
     stage.cluster.change("n1", |node| node.wrong.disproves = true);
     let drawn = stage.play(json!([{"kill": {"nodes": "n1"}}, {"pause": {"nodes": "n2"}}])).await;
     let asked = |outcomes: &[FaultOutcome]| -> Vec<(bool, bool)> {
-        outcomes.iter().map(|outcome| (outcome.proven, outcome.measured.as_ref().expect("begun").evidence)).collect()
+        outcomes
+            .iter()
+            .map(|outcome| (outcome.proven.is_some(), outcome.measured.as_ref().expect("begun").evidence))
+            .collect()
     };
     let mut of_drawn = asked(&drawn);
     of_drawn.sort_unstable();
