@@ -20,6 +20,7 @@ mod node_commands;
 pub mod probe;
 pub mod recipe;
 mod template;
+mod wanted;
 
 pub use alarms::Alarm;
 pub use deploy::{Convergence, Deployment, DiskRoom, FetchedLog, MissingPackages, NotReady, RoleAnswer};
@@ -110,14 +111,15 @@ pub fn load(
         Some(file) => file.parent().map_or_else(PathBuf::new, Path::to_owned),
         None => base_dir.to_owned(),
     };
-    let recipe = Recipe::parse(&text, &origin)?;
+    let mut recipe = Recipe::parse(&text, &origin)?;
     foreign_options(&recipe, options)?;
     let given = options.get(&recipe.name).cloned().unwrap_or_default();
     let options = effective_options(&recipe, given)?;
+    wanted::keep_roles(&mut recipe, &options, &origin)?;
     let election = election(&recipe, &options, &origin)?;
     let failover = failover(&recipe, &options, &origin)?;
     let several_leaders = recipe.has_several_leaders(&[]);
-    let recipes_faults = wanted_faults(&recipe, &options, &origin)?;
+    let recipes_faults = wanted::faults(&recipe, &options, &origin)?;
     let plans_faults = Vec::new();
     Ok(Target {
         recipe,
@@ -132,23 +134,6 @@ pub fn load(
         recipes_faults,
         plans_faults,
     })
-}
-
-/// The recipe's faults without those that `when` leaves out.
-fn wanted_faults(
-    recipe: &Recipe,
-    options: &BTreeMap<String, serde_json::Value>,
-    origin: &str,
-) -> Result<Vec<recipe::OwnFault>, TargetError> {
-    let mut wanted = Vec::new();
-    for (at, fault) in recipe.faults.iter().enumerate() {
-        let text = fault.when.as_deref().unwrap_or("true");
-        let filled = template::of_options(options, origin, &format!("faults[{at}].when"), text)?;
-        if !["", "false"].contains(&filled.trim()) {
-            wanted.push(fault.clone());
-        }
-    }
-    Ok(wanted)
 }
 
 fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, Option<PathBuf>), TargetError> {

@@ -77,6 +77,9 @@ pub struct RoleRule {
     /// Whether a node in this role leads. Left out: where it is named `leader`, `primary` or `master`.
     #[serde(default)]
     pub leads: Option<bool>,
+    /// A template of options: the role is there unless it is empty or `false`.
+    #[serde(default)]
+    pub when: Option<String>,
 }
 
 impl RoleRule {
