@@ -48,6 +48,7 @@ macro_rules! each_checker {
             objects::crdt: DOC;
             run_level::leadership: DOC;
             run_level::liveness: DOC;
+            run_level::membership: DOC;
             run_level::crashes: DOC;
             registers: SEQUENTIAL;
             registers: CAUSAL;

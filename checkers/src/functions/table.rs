@@ -178,6 +178,7 @@ pub static FUNCTIONS: &[Function] = &[
     row("log", Query, Nothing, Reply::Other, "read the log", "read the log"),
     row("lookup-accounts", Query, Objects, Reply::Other, "look up accounts", "looked up accounts"),
     row("lookup-transfers", Query, Objects, Reply::Other, "look up transfers", "looked up transfers"),
+    row("members", Query, Nothing, Reply::Other, "ask for the members", "asked for the members"),
     row("observe", Query, Nothing, Reply::Other, "observe", "observed"),
     row("poll", Follow, Other, Reply::Other, "poll", "polled"),
     row("pop", ReadWrite, Other, Reply::Value, "pop", "popped"),

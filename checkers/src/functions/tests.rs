@@ -190,6 +190,7 @@ fn no_call_that_may_write_is_valid_on_both_sides_of_a_cut() {
         "log",
         "lookup-accounts",
         "lookup-transfers",
+        "members",
         "observe",
         "poll",
         "r",

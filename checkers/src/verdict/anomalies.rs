@@ -257,7 +257,7 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("acknowledged-otherwise", "The reply to the caller says another end of a saga than its log."),
     ("refused-saga-ran", "Every start of a saga was refused, and it ran."),
     ("unfinished", "A saga had not ended at the end of the run."),
-    // split-brain, leadership, liveness, availability.
+    // split-brain, leadership, liveness, membership, availability.
     ("two-leaders-in-one-term", "Two nodes led the same term, which a consensus protocol rules out."),
     (
         "both-sides-acknowledged",
@@ -281,6 +281,8 @@ pub const ANOMALIES: &[(&str, &str)] = &[
         "recovery-not-judged",
         "Nodes were not judged after a heal: they were not called in time, or another fault or the end of the load came first.",
     ),
+    ("ghost-member", "A node took another one for a member that had been dead for longer than it may take to notice."),
+    ("false-death", "A node took another one for dead that lived, long after any fault could have disturbed the two."),
     ("crashed", "A process of the target ended, and neither a planned fault nor the harness ended it."),
     (
         "start-failed",
