@@ -60,6 +60,7 @@ const SPECIMEN: &[&str] = &[
     "log",
     "commit",
     "saga",
+    "members",
 ];
 
 const AMQP: &[&str] = &["queue", "lock", "semaphore"];

@@ -1,8 +1,11 @@
 //! [`lessons`]: what the specimens teach, from their pages in `docs/specimens`.
 
 /// The pages, one for each mode of the specimens.
-const PAGES: &[(&str, &str)] =
-    &[("ids", include_str!("../../docs/specimens/ids.md")), ("raft", include_str!("../../docs/specimens/raft.md"))];
+const PAGES: &[(&str, &str)] = &[
+    ("gossip", include_str!("../../docs/specimens/gossip.md")),
+    ("ids", include_str!("../../docs/specimens/ids.md")),
+    ("raft", include_str!("../../docs/specimens/raft.md")),
+];
 
 /// What a page says about a mode, or about one of its mistakes.
 #[derive(Clone, Copy, Debug, PartialEq)]

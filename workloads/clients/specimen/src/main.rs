@@ -41,6 +41,7 @@ impl Client for Specimen {
         ("log", &["assign", "subscribe", "send", "poll", "txn", "crash"]),
         ("commit", &["commit", "status"]),
         ("saga", &["start", "log"]),
+        ("members", &["members"]),
     ];
 
     const VERSIONS: bool = true;
