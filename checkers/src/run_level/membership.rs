@@ -14,7 +14,8 @@
 //! only delay packets and disturb nothing. Faults of clocks never do: no failure detector needs the time of day. A node of which a
 //! process ended by itself is not judged any more.
 //!
-//! Findings: `ghost-member`, `false-death`. Unknown: no call could be judged for accuracy.
+//! Findings: `ghost-member`, `false-death`. Unknown: no call could be judged for accuracy. Where the record does not name
+//! the nodes, they are those that were asked.
 #[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 #[cfg(test)]
@@ -90,6 +91,7 @@ impl Checker for Membership {
         let mut report = Report::about(history, &objects);
         let mut poll = BudgetPoll::new(budget);
         let (mut tally, mut malformed) = (Tally::default(), Vec::new());
+        let nodes = nodes(history);
         for object in &objects {
             for op in object.ops(history).take_while(|_| !poll.over(1)) {
                 if op.outcome != Outcome::Ok {
@@ -99,7 +101,7 @@ impl Checker for Membership {
                 let names = op.output.as_list().map(|list| list.iter().map(|name| name.as_text()).collect());
                 let names: Option<Option<BTreeSet<&str>>> = names;
                 match names.flatten() {
-                    Some(members) => self.reply(history, &op, &members, (&mut tally, &mut report)),
+                    Some(members) => self.reply((history, &nodes), &op, &members, (&mut tally, &mut report)),
                     None => malformed.push(op.call),
                 }
             }
@@ -125,16 +127,14 @@ impl Membership {
     /// Judges one reply.
     fn reply<'h>(
         &self,
-        history: &'h History,
+        (history, nodes): (&'h History, &BTreeSet<&'h str>),
         op: &Op<'h>,
         members: &BTreeSet<&str>,
         (tally, report): (&mut Tally, &mut Report<'h>),
     ) {
         if !self.disturbed(history, op, self.settle, |_| true) {
             tally.accuracy += 1;
-            for lives in
-                history.nodes.iter().filter(|node| !members.contains(node.as_str()) && !ended(history, node, op))
-            {
+            for lives in nodes.difference(members).filter(|node| !ended(history, node, op)) {
                 report.violation("false-death", || false_death(history, op, lives, self.settle));
             }
         }
@@ -173,6 +173,14 @@ impl Membership {
 
 fn nanoseconds(span: Span) -> u64 {
     span.as_millis().saturating_mul(1_000_000)
+}
+
+/// All nodes; where the record does not name them, those that were asked.
+fn nodes(history: &History) -> BTreeSet<&str> {
+    match history.nodes.is_empty() {
+        true => history.ops().iter().map(|op| history.name(op.node)).collect(),
+        false => history.nodes.iter().map(String::as_str).collect(),
+    }
 }
 
 /// When the load began, where the history says so.

@@ -100,3 +100,10 @@ fn a_node_that_died_by_itself_is_not_judged() {
     );
     assert_eq!(kinds(&judge("membership", &[], &text)), ["false-death"]);
 }
+
+#[test]
+fn without_names_of_nodes_those_that_are_asked_are_judged() {
+    let unnamed = |replies| story("clock", "n3", replies).lines().skip(1).collect::<Vec<_>>().join("\n");
+    valid(&judge("membership", &[], &unnamed(&[(80, "n1")])));
+    assert_eq!(kinds(&judge("membership", &[], &unnamed(&[(80, "n2")]))), ["false-death"]);
+}
