@@ -197,10 +197,14 @@ fn ended(history: &History, node: &str, op: &Op<'_>) -> bool {
 
 fn false_death<'h>(history: &'h History, op: &Op<'h>, lives: &str, settle: Span) -> Violation<'h> {
     let asked = history.name(op.node);
-    let quiet = format!("No fault may have been in force in the call and in the {} ms before it.", settle.as_millis());
+    let quiet = format!(
+        "No fault that excuses it may have been in force in the call and in the {} ms before it.",
+        settle.as_millis()
+    );
+    let faults = history.faults_within(op.call_time, op.reply_time).into_iter().map(|fault| fault.id).collect();
     let title = format!("{asked} takes {lives}, which lives, for dead");
     Violation::explained(("false-death", Severity::Violation), title, vec![quiet], vec![*op])
-        .at(vec![asked.to_owned(), lives.to_owned()], Vec::new())
+        .at(vec![asked.to_owned(), lives.to_owned()], faults)
 }
 
 fn ghost_member<'h>(history: &'h History, op: &Op<'h>, (ghost, fault): (&str, &Fault)) -> Violation<'h> {

@@ -372,9 +372,6 @@ mod tests {
 
         fn verdict(&self) -> Verdict {
             let lines: String = self.record.iter().map(|record| format!("{record}\n")).collect();
-            if let Ok(path) = std::env::var("GOSSIP_RECORD") {
-                std::fs::write(path, &lines).unwrap();
-            }
             let history = read_jsonl(lines.as_bytes()).expect("a history");
             let options = Options([("slow_links".to_owned(), Value::Bool(true))].into());
             checker_with("membership", &options).expect("a checker").check(&history, &Budget::unlimited())
