@@ -104,9 +104,9 @@ pub struct Gossip {
 impl Gossip {
     /// The members that this node pings: the next one on the ring that is well, and those before it that are suspected.
     fn neighbours(&self, me: usize) -> Vec<usize> {
-        let mut ring = self.others_of(me).filter(|node| self.peers[*node].entry.state != State::Dead);
+        let ring = self.others_of(me).filter(|node| self.peers[*node].entry.state != State::Dead);
         let mut neighbours = Vec::new();
-        while let Some(next) = ring.next() {
+        for next in ring {
             neighbours.push(next);
             if self.peers[next].entry.state == State::Alive {
                 break;
