@@ -8,13 +8,12 @@ mod tests;
 
 use crate::store::{RunInfo, Theory};
 use dsfuzz_checkers::functions::may_change;
+use dsfuzz_checkers::history::ProcessStep;
 use dsfuzz_checkers::history::standstill::converged_at;
 use dsfuzz_checkers::{
     CHECKERS, Fault, History, Leadership, Mark, Op, Outcome, Phase, SideCalls, Validity, Verdict, calls_by_side,
     components, evidence, wrote,
 };
-use dsfuzz_nemesis::facts;
-use dsfuzz_nemesis::facts::Leaves;
 use serde_json::{Value, json};
 
 /// Least calls of one class for its 99th percentile.
@@ -29,11 +28,13 @@ pub(super) fn measure(history: &History, promises: &[Verdict], info: &RunInfo) -
     }
     let led = if info.facts.several_leaders { Vec::new() } else { evidence(history).leaders };
     let lost: Vec<LostLeader<'_>> = lost_leaders(history, &led);
+    // The target may still recover for this time after a heal.
+    let after = u64::try_from(info.facts.election().as_nanos()).unwrap_or(u64::MAX);
     let questions = [
         cap(history),
-        pacelc(history, promises),
+        pacelc(history, promises, after),
         convergence(history),
-        detection(history, (&led, &lost), info),
+        detection(history, (&led, &lost), after),
         recovery(history, &lost, info),
     ];
     questions.into_iter().flatten().collect()
@@ -86,6 +87,13 @@ fn load(history: &History) -> (u64, u64) {
     (from, next.map_or(history.end_time, |(_, mark)| mark.time))
 }
 
+/// Whether a process of the target may have ended by itself until then: what happens later may be its doing.
+fn died_before(history: &History, time: u64) -> bool {
+    let deaths = history.processes.iter();
+    let mut deaths = deaths.filter(|event| matches!(event.step, ProcessStep::Ended | ProcessStep::OutOfMemory));
+    deaths.any(|event| event.between.map_or(event.time, |(earliest, _)| earliest) <= time)
+}
+
 /// Which sides of a cut acknowledged a class of calls.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Choice {
@@ -116,10 +124,12 @@ type Counts = [&'static str; 4];
 const MAJORITY: Counts = ["majority_writes_ok", "majority_writes_called", "majority_reads_ok", "majority_reads_called"];
 const OTHER: Counts = ["other_writes_ok", "other_writes_called", "other_reads_ok", "other_reads_called"];
 
-/// What the system chose under partitions. Only cuts without another fault count.
+/// What the system chose under partitions. Only cuts without another fault count, and none after a death of the target's own.
 fn cap(history: &History) -> Option<Theory> {
-    let alone =
-        |fault: &&Fault| fault.certain().is_some_and(|(from, to)| history.faults_within(from.time, to.time).len() == 1);
+    let alone = |fault: &&Fault| {
+        let alone = |(from, to): (Mark, Mark)| history.faults_within(from.time, to.time).len() == 1;
+        fault.certain().is_some_and(|certain| alone(certain) && !died_before(history, certain.1.time))
+    };
     let cuts: Vec<Vec<SideCalls>> =
         history.faults.iter().filter(alone).map(|fault| calls_by_side(history, fault)).collect();
     let writes = |sides: &[SideCalls]| Choice::of(sides, |side| side.writes_called, |side| side.writes_ok);
@@ -191,9 +201,9 @@ fn disturbed(history: &History, after: u64) -> Vec<(u64, u64)> {
     joined
 }
 
-/// Latency and consistency without a fault.
-fn pacelc(history: &History, promises: &[Verdict]) -> Option<Theory> {
-    let disturbed = disturbed(history, 0);
+/// Latency and consistency without a fault, from `after` each heal on.
+fn pacelc(history: &History, promises: &[Verdict], after: u64) -> Option<Theory> {
+    let disturbed = disturbed(history, after);
     let (from, to) = load(history);
     let quiet = |op: &Op<'_>| {
         let next = disturbed.partition_point(|(_, end)| *end < op.call_time);
@@ -272,10 +282,10 @@ fn lost_leaders<'h>(history: &'h History, led: &[Leadership]) -> Vec<LostLeader<
     let one = |fault: &'h Fault| {
         let (begun, (from, healed)) = (fault.begun?, fault.possible()?);
         fault.proven?;
-        let before = led.iter().filter(|leader| leader.time < from).next_back()?;
+        let before = led.iter().rfind(|leader| leader.time < from)?;
         let others = history.faults.iter().filter(|other| other.id != fault.id).filter_map(Fault::possible);
         let disturbed = others.clone().any(|(begin, end)| begin <= from && from <= end);
-        if disturbed || !takes(history, fault, &before.node) {
+        if disturbed || died_before(history, healed) || !takes(history, fault, &before.node) {
             return None;
         }
         let until = others.map(|(begin, _)| begin).filter(|begin| *begin > from).min().unwrap_or(history.end_time);
@@ -285,17 +295,16 @@ fn lost_leaders<'h>(history: &'h History, led: &[Leadership]) -> Vec<LostLeader<
     history.faults.iter().filter_map(one).collect()
 }
 
+/// Kinds of fault that stop a node from their begin on.
+const STOPS: [&str; 3] = ["kill", "pause", "power-loss"];
+
 /// Whether a fault stops this node, or leaves it on no side with a majority.
 fn takes(history: &History, fault: &Fault, node: &str) -> bool {
-    let leaves = facts(&fault.kind).map_or(Leaves::ConnectedNodes, |facts| facts.leaves);
-    match leaves {
-        Leaves::AllNodes => false,
-        Leaves::OtherNodes => fault.nodes.iter().any(|taken| taken == node),
-        Leaves::ConnectedNodes => {
-            let sides = components(&history.nodes, &fault.cut);
-            sides.iter().any(|side| side.iter().any(|one| one == node) && 2 * side.len() <= history.nodes.len())
-        }
+    if STOPS.contains(&fault.kind.as_str()) {
+        return fault.nodes.iter().any(|taken| taken == node);
     }
+    let sides = components(&history.nodes, &fault.cut);
+    sides.iter().any(|side| side.iter().any(|one| one == node) && 2 * side.len() <= history.nodes.len())
 }
 
 /// `1.20 s`, or the median and the most of several.
@@ -310,7 +319,7 @@ fn spread(sorted: &[u64]) -> String {
 }
 
 /// From the begin of a fault on the leader to the next leader, and changes of the leader without a fault.
-fn detection(history: &History, (led, lost): (&[Leadership], &[LostLeader<'_>]), info: &RunInfo) -> Option<Theory> {
+fn detection(history: &History, (led, lost): (&[Leadership], &[LostLeader<'_>]), after: u64) -> Option<Theory> {
     let (mut lines, mut numbers) = (Vec::new(), Vec::new());
     if !lost.is_empty() {
         let in_force = |one: &LostLeader<'_>| one.next.filter(|next| *next <= one.healed);
@@ -331,7 +340,6 @@ fn detection(history: &History, (led, lost): (&[Leadership], &[LostLeader<'_>]),
         numbers.push(("leader_faults", json!(lost.len())));
         numbers.push(("healed_first", json!(missed)));
     }
-    let after = u64::try_from(info.facts.election().as_nanos()).unwrap_or(u64::MAX);
     let (from, to) = load(history);
     let disturbed = disturbed(history, after);
     let inside = disturbed.iter().map(|(begin, end)| (*end.min(&to)).saturating_sub(*begin.max(&from)));

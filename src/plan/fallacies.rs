@@ -81,8 +81,10 @@ mod tests {
             // A client program may not be built beside this test; that is no mistake of the faults.
             let plain = Plan::from_yaml_str(&text.replace("target: etcd", &format!("target: {name}"))).expect(name);
             let without = mistakes(&plain, &target);
-            for fallacy in FALLACIES.iter() {
-                let plan = under(&fallacy.name, &text, name).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let short = "nemesis: {every: 5s, for: 2s}\n";
+            for (fallacy, times) in FALLACIES.iter().flat_map(|fallacy| [(fallacy, ""), (fallacy, short)]) {
+                let plan = under(&fallacy.name, &format!("{text}{times}"), name)
+                    .unwrap_or_else(|error| panic!("{name}: {error}"));
                 assert_eq!(mistakes(&plan, &target), without, "{name}: {}", fallacy.name);
                 let nodes = fit::nodes(&plan).expect("nodes");
                 let timetable = fit::timetable(&plan, &target, 7, &nodes);

@@ -165,6 +165,8 @@ fn latency_is_measured_outside_faults() {
         record.call(ms + 100.0 + f64::from(at) * 901.0, 900.0, ("n1", "read", true));
     }
     record.ends(ms + 50_000.0, (0, "pause"), &["n2"]);
+    // Healed 200 ms later; the target may recover for 2 s.
+    record.call(ms + 51_000.0, 800.0, ("n1", "read", true));
     let history = record.history(ms + 60_000.0);
     let mut valid = Verdict::unknown("linearizable", String::new());
     valid.validity = Validity::Valid;
@@ -202,6 +204,20 @@ fn convergence_counts_from_the_later_of_heal_and_last_write() {
     assert_eq!(measured(16_000.0, 17_500.0), [json!(1500.0), json!("write")]);
     assert_eq!(measured(0.0, 15_000.0), [json!(800.0), json!("heal")]);
     assert_eq!(of(&converging(16_000.0, None), "convergence"), None, "no probe saw it");
+}
+
+#[test]
+fn a_death_of_the_target_leaves_no_choice_to_count() {
+    let dead = |at: f64| {
+        let mut history = partitioned(true, true);
+        let ms = (at * 1e6) as u64;
+        let event = json!({"index": 1, "time": 30_000_000_000_u64, "node": "n3", "process": "db", "step": "ended",
+            "between": [ms, ms + 1]});
+        history.processes.push(serde_json::from_value(event).expect("an event"));
+        of(&history, "cap").is_some()
+    };
+    assert!(!dead(5.0 * SECOND), "n3 was dead in the cut");
+    assert!(dead(16.0 * SECOND), "n3 died after the cut");
 }
 
 /// n1 leads and n2 is its follower; a pause of `taken` from 10 s to 14.2 s; a new leader at 11.3 s.
@@ -247,6 +263,10 @@ fn a_fault_on_a_follower_says_nothing_of_detection() {
     assert_eq!(of(&history, "recovery"), None);
     let detection = of(&history, "detection").expect("leaders");
     assert!(!detection.numbers.contains_key("leader_faults"), "{:?}", detection.numbers);
+    // A fault that slows the leader down does not take it.
+    let mut slow = paused("n1");
+    slow.faults[0].kind = "packet".into();
+    assert_eq!(of(&slow, "recovery"), None);
 }
 
 #[test]
