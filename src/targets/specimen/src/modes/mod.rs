@@ -34,4 +34,5 @@ modes! {
     "gossip" gossip Gossip,
     "ids" ids Ids,
     "raft" raft Raft,
+    "two-phase" two_phase TwoPhase,
 }
