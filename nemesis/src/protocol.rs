@@ -519,6 +519,12 @@ pub struct SelfHeal {
 /// First word of the sentence about another run's injection that was dropped from the journal without an undo.
 pub const DROPPED: &str = "dropped";
 
+/// The same where a later run may meet what is left, on the node itself. The agent reports it until `dsfuzz heal` has shown it.
+pub const LEFT_BEHIND: &str = "left behind";
+
+/// The begin of the name under which `dsfuzz heal` claims a node.
+pub const HEAL_RUN: &str = "heal/";
+
 /// Writes one frame.
 pub fn write_frame(writer: &mut impl Write, body: &impl Serialize, blob: &[u8]) -> io::Result<()> {
     let json = serde_json::to_vec(body)?;

@@ -6,7 +6,7 @@ use crate::cluster::{
     AgentBinaries, AgentHello, Cluster, ConnectOptions, Node, NodeAccess, NodeConnectError, Remote, Session,
 };
 use anyhow::{Result, anyhow};
-use dsfuzz_nemesis::protocol::{Ability, Claimant, DROPPED, Proof, Request, Response, SelfHeal};
+use dsfuzz_nemesis::protocol::{Ability, Claimant, DROPPED, LEFT_BEHIND, Proof, Request, Response, SelfHeal};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
@@ -43,6 +43,15 @@ pub struct Eviction {
     pub sentence: String,
     /// The last time at which the node certainly belonged to this run.
     pub before: Instant,
+}
+
+/// What earlier runs left on nodes without an undo, of the proofs of [`Hosts::heal`], one sentence each.
+pub(crate) fn left_behind(healed: &[(Arc<str>, Proof)]) -> Vec<String> {
+    let of_node = |(node, proof): &(Arc<str>, Proof)| {
+        let left = proof.detail.iter().filter(|sentence| sentence.contains(LEFT_BEHIND));
+        left.map(|sentence| format!("{node}: {sentence}; `dsfuzz heal` shows it and forgets it")).collect::<Vec<_>>()
+    };
+    healed.iter().flat_map(of_node).collect()
 }
 
 impl Hosts {
@@ -146,7 +155,8 @@ impl Hosts {
         for (node, response) in response {
             match response {
                 Ok(Response::Proof(mut proof)) if proof.holds => {
-                    let dropped = |sentence: &String| sentence.starts_with(DROPPED);
+                    let dropped =
+                        |sentence: &String| [DROPPED, LEFT_BEHIND].iter().any(|word| sentence.starts_with(word));
                     let (sentences, undone) = already.remove(&node).unwrap_or_else(|| (Vec::new(), true));
                     proof.holds = undone && !proof.detail.iter().any(dropped);
                     proof.detail.splice(0..0, sentences);

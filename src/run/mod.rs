@@ -38,8 +38,7 @@ use crate::targets::recipe::FinalReads;
 use crate::targets::{self, Convergence, Deployment, NotReady, Target};
 use crate::{judge, report, secrets};
 use anyhow::{Result, anyhow};
-use dsfuzz_checkers::history::standstill;
-use dsfuzz_checkers::history::{ProcessEvent, ProcessStep};
+use dsfuzz_checkers::history::{ProcessEvent, ProcessStep, standstill};
 use dsfuzz_checkers::{History, Phase};
 use dsfuzz_nemesis::Timetable;
 use dsfuzz_workloads::{ClientWorkload, Connect, Workload};
@@ -212,8 +211,9 @@ impl Run {
         let progress = self.progress.clone();
         let watching = hosts.watch(move |text| progress.line(text));
         self.halt = either(self.halt.clone(), hosts.clone().lost());
-        if self.phases.run("heal leftovers", HEAL, hosts.heal()).await.is_none() {
-            let why = self.phases.last_problem();
+        let healed = self.phases.run("heal leftovers", HEAL, hosts.heal()).await;
+        for why in healed.map_or_else(|| vec![self.phases.last_problem()], |healed| hosts::left_behind(&healed)) {
+            self.progress.line(&why);
             self.phases.unseen(format!("what an earlier run left on the nodes may have been in force: {why}"));
         }
         let gone = unless(self.halt.clone(), hosts.clients_gone());

@@ -11,7 +11,7 @@ use crate::process::BootId;
 use crate::service::Services;
 use crate::state_dir::StateDir;
 use crate::sys;
-use dsfuzz_nemesis::protocol::{DROPPED, Injection, Leftover, Proof, Response, SelfHeal};
+use dsfuzz_nemesis::protocol::{DROPPED, HEAL_RUN, Injection, LEFT_BEHIND, Leftover, Proof, Response, SelfHeal};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub(crate) struct Injector {
     mend_after_ns: u64,
     /// Custom faults whose commands run now, beside the other injections.
     commands_of: BTreeSet<u64>,
-    /// Custom faults whose undo was asked for and has not ended.
+    /// Faults whose undo was asked for: custom ones until it has ended, and those of which nothing was in the journal.
     undo_asked: BTreeSet<u64>,
     /// No further command of a custom fault runs beside this: the node is being healed.
     healing: bool,
@@ -120,6 +120,9 @@ impl Injector {
     pub(crate) fn inject(&mut self, fault: u64, injection: Injection) -> Result<Vec<String>, String> {
         if self.ending {
             return Err("the agent is ending".to_owned());
+        }
+        if self.undo_asked.contains(&fault) {
+            return Err(undone_before(fault));
         }
         let others = self.journal.live();
         let injection = self.with_context(&others, |context| injections::bound(injection, context))?;
@@ -209,7 +212,7 @@ impl Injector {
         self.undoing.insert(entry.seq);
         let mut proof = self.try_undo(entry);
         if self.is_leftover(entry) {
-            for _ in 1..ATTEMPTS {
+            for _ in 1..attempts(&entry.injection) {
                 if proof.holds {
                     break;
                 }
@@ -217,9 +220,20 @@ impl Injector {
             }
         }
         if !proof.holds && self.is_leftover(entry) {
-            let left = self.without_undo(&entry.injection);
+            let (how, left) = self.without_undo(&entry.injection);
             proof.holds = true;
-            proof.detail.push(format!("{DROPPED}: fault {} of {} is over, and {left}", entry.fault, entry.run));
+            let sentence = format!("{how}: fault {} of {} is over, and {left}", entry.fault, entry.run);
+            if how == LEFT_BEHIND {
+                self.remember(SelfHeal {
+                    fault: entry.fault,
+                    run: entry.run.clone(),
+                    why: sentence.clone(),
+                    earliest_ns: 0,
+                    latest_ns: sys::boottime_ns(),
+                    holds: false,
+                });
+            }
+            proof.detail.push(sentence);
         }
         if proof.holds
             && let Err(reason) = self.journal.done(entry.seq)
@@ -248,15 +262,17 @@ impl Injector {
         !self.run.is_empty() && self.run != entry.run
     }
 
-    /// The remains of an injection whose undo failed. Waits for the expiry of an injection that expires.
-    fn without_undo(&self, injection: &Injection) -> &'static str {
+    /// The remains of an injection whose undo failed, with the first word of their sentence. Waits for the expiry of an injection
+    /// that expires.
+    fn without_undo(&self, injection: &Injection) -> (&'static str, &'static str) {
         match injection.facts().leftover {
-            Leftover::Other(what) => what,
+            Leftover::Other(what) => (DROPPED, what),
+            Leftover::OnNode(what) => (LEFT_BEHIND, what),
             Leftover::NothingAfterExpiry => {
                 let expired_ns = self.opened_ns.saturating_add(self.hold_ns());
                 let left = Duration::from_nanos(expired_ns.saturating_sub(sys::boottime_ns()));
                 sys::await_true(left, || false);
-                "the injection has expired by itself"
+                (DROPPED, "the injection has expired by itself")
             }
         }
     }
@@ -268,16 +284,17 @@ impl Injector {
         for entry in last_first(self.journal.live()) {
             let begin_ns = sys::boottime_ns();
             let mut proof = self.undo_entry(&entry);
-            for _ in 1..ATTEMPTS {
+            for _ in 1..attempts(&entry.injection) {
                 if proof.holds {
                     break;
                 }
                 proof = self.undo_entry(&entry);
             }
             let detail = proof.detail.join("; ");
+            let remembered = proof.detail.last().is_some_and(|last| last.starts_with(LEFT_BEHIND));
             self.state_dir.log(&format!("healed fault {} ({why}): holds {}: {detail}", entry.fault, proof.holds));
             let rebooted = entry.boot_id.is_other_boot(&self.boot_id);
-            let dropped = proof.detail.last().is_some_and(|last| last.starts_with(DROPPED));
+            let dropped = proof.detail.last().is_some_and(|last| is_without_undo(last));
             // Boot-time clocks of different boots are not comparable.
             let comparable = entry.boot_id.is_same_boot(&self.boot_id);
             let earliest_ns = match (comparable, entry.injection.facts().expires) {
@@ -297,25 +314,33 @@ impl Injector {
                 latest_ns: sys::boottime_ns(),
                 holds: proof.holds && !dropped,
             };
-            if let Err(reason) = self.journal.remember(heal) {
-                self.state_dir.log(&format!("journal: {reason}"));
+            if !remembered {
+                self.remember(heal);
             }
         }
         self.journal.live().is_empty()
+    }
+
+    fn remember(&mut self, heal: SelfHeal) {
+        if let Err(reason) = self.journal.remember(heal) {
+            self.state_dir.log(&format!("journal: {reason}"));
+        }
     }
 
     /// How long the commands of custom faults may delay [`Injector::heal`].
     pub(crate) fn longest_commands(&self) -> Duration {
         let live = self.journal.live();
         let each = live.iter().filter_map(|entry| Some(Own::of(&entry.injection)?.longest_undo()));
-        each.fold(Duration::ZERO, Duration::saturating_add).saturating_mul(ATTEMPTS as u32)
+        each.fold(Duration::ZERO, Duration::saturating_add)
     }
 
-    /// The self-heals, and the faults that are left. Self-heals of other runs are reported once and then forgotten.
+    /// The self-heals, and the faults that are left. Self-heals of other runs are reported once and then forgotten; what was left
+    /// behind only after `dsfuzz heal` has asked.
     pub(crate) fn undone(&mut self) -> Response {
         let by_itself = self.journal.healed();
         let run = self.run.clone();
-        if let Err(reason) = self.journal.forget(|heal| heal.run != run) {
+        let shown = |heal: &SelfHeal| run.starts_with(HEAL_RUN) || !heal.why.contains(LEFT_BEHIND);
+        if let Err(reason) = self.journal.forget(|heal| heal.run != run && shown(heal)) {
             self.state_dir.log(&reason);
         }
         let mut left: Vec<u64> = self.journal.live().iter().map(|entry| entry.fault).collect();
@@ -416,6 +441,21 @@ fn expired_meanwhile(live: &[UndoEntry], held_until_ns: u64, hold_ns: u64, now_n
     let until = |entry: &UndoEntry| held_until_ns.max(entry.boot_ns.saturating_add(hold_ns));
     let expired = live.iter().filter(|entry| entry.injection.facts().expires && until(entry) < now_ns);
     expired.map(|entry| entry.fault).collect()
+}
+
+/// How often an undo is tried by itself. Commands look again and again until their own deadline: more would keep the next run waiting.
+fn attempts(injection: &Injection) -> usize {
+    if Own::of(injection).is_some() { 1 } else { ATTEMPTS }
+}
+
+/// Whether a sentence is about an injection that was dropped from the journal without an undo.
+fn is_without_undo(sentence: &str) -> bool {
+    [DROPPED, LEFT_BEHIND].iter().any(|word| sentence.starts_with(word))
+}
+
+/// The refusal of an injection that comes after its undo, such as one that was held up on its way.
+fn undone_before(fault: u64) -> String {
+    format!("fault {fault}: its undo was asked for before it began")
 }
 
 fn merge(whole: &mut Proof, part: Proof) {

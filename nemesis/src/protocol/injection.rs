@@ -244,8 +244,10 @@ pub struct InjectionFacts {
 pub enum Leftover {
     /// Nothing, once it has expired without renewal.
     NothingAfterExpiry,
-    /// Something, as this clause says.
+    /// Something that ends with the run's target, as this clause says.
     Other(&'static str),
+    /// Something on the node itself, which a later run may meet, as this clause says.
+    OnNode(&'static str),
 }
 
 impl Injection {
@@ -417,13 +419,13 @@ impl Injection {
                 ends_with_boot: false,
                 expires: false,
                 changes_clock: false,
-                leftover: Leftover::Other("a later run starts its target anew"),
+                leftover: Leftover::OnNode("what its `begin` did may still be there: run its `heal` by hand"),
             },
             Injection::StepClock { .. } | Injection::SlewClock { .. } => InjectionFacts {
                 ends_with_boot: false,
                 expires: false,
                 changes_clock: true,
-                leftover: Leftover::Other("the node's clock may be off: set it by a time server"),
+                leftover: Leftover::OnNode("the node's clock may be off: set it by a time server"),
             },
         }
     }

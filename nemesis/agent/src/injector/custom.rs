@@ -101,7 +101,7 @@ impl Injector {
                 return Err(ending());
             }
             if injector.undo_asked.contains(&fault) {
-                return Err(format!("fault {fault}: its undo was asked for before it began"));
+                return Err(super::undone_before(fault));
             }
             // Another of this name may have begun meanwhile.
             if let Some(reason) = own.in_force_in(&injector.journal.live()) {
@@ -172,6 +172,8 @@ impl Injector {
             lock(this).undo_asked.remove(&fault);
         }
         if let (true, Some(fault)) = (whole.detail.is_empty(), fault) {
+            // Its injection may still be on its way.
+            lock(this).undo_asked.insert(fault);
             whole.detail.push(format!("fault {fault}: nothing of it is in the journal"));
         }
         whole

@@ -24,6 +24,28 @@ fn own(commands: OwnCommands) -> Injection {
     Injection::Own { name: "mark".to_owned(), services: vec!["db".to_owned()], commands: Box::new(commands) }
 }
 
+#[test]
+fn what_is_left_behind_is_told_to_every_run_until_a_heal_has_shown_it() {
+    let node = Node::new();
+    let mut agent = node.agent("a", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    let soon = |text: &str| Command { deadline_ms: 500, ..script(text) };
+    let healed = soon(&format!("test ! -e {}", node.path("mark")));
+    agent.inject(1, own(OwnCommands { heal: soon("exit 3"), healed, ..marked(&node, OwnProcesses::Stay) }));
+    agent.close();
+    agent.ended(&node);
+    for run in ["b", "c", "heal/7"] {
+        let mut next = node.agent(run, LEASE_MS);
+        let (by_itself, left) = next.undone();
+        let told = "left behind: fault 1 of a is over, and what its `begin` did may still be there";
+        assert!(left.is_empty() && by_itself.len() == 1, "{run}: {by_itself:?}");
+        assert!(!by_itself[0].holds && by_itself[0].why.contains(told), "{run}: {by_itself:?}");
+        next.close();
+        next.ended(&node);
+    }
+    assert!(node.agent("d", LEASE_MS).undone().0.is_empty());
+}
+
 fn refused(agent: &mut Channel, fault: u64, commands: OwnCommands) -> String {
     agent.fails(Request::Inject { fault, injection: own(commands) })
 }

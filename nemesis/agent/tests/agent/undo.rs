@@ -129,3 +129,15 @@ fn a_cut_of_an_earlier_run_that_cannot_be_undone_expires_and_is_dropped() {
     last.healed(1);
     assert!(!node.has_table());
 }
+
+#[test]
+fn an_injection_that_comes_after_its_undo_is_refused() {
+    let node = Node::new();
+    let mut agent = node.agent("a", LEASE_MS);
+    let cut = || Injection::Drop { from: vec![[10, 0, 0, 9].into()] };
+    assert!(agent.proof(Request::Undo { fault: 1 }).holds);
+    let refused = agent.fails(Request::Inject { fault: 1, injection: cut() });
+    assert!(refused.contains("its undo was asked for before it began"), "{refused}");
+    agent.inject(2, cut());
+    agent.healed(2);
+}
