@@ -104,7 +104,7 @@ fn a_rejected_role_resets_its_connections_and_leaves_every_other_port_alone() {
         of_role.says("ConnectionResetError");
         of_role.says("ConnectionRefusedError");
     });
-    assert!(report.proven && report.reproven && report.healed, "{report:?}");
+    assert!(report.proven.is_some() && report.reproven.is_some() && report.healed, "{report:?}");
     assert!(report.what.ends_with(", only ports peer by reject"), "{}", report.what);
     let proof = detail(&output, FaultStep::Proven);
     // Two by two links of one pair of addresses are cut; n2 and n3 speak both ways.
@@ -137,7 +137,7 @@ fn clients_are_cut_from_one_side_and_the_agents_are_not() {
     let (mut cut, mut kept) = (client("10.77.0.1"), client("10.77.0.2"));
     let fault = json!({"partition": {"shape": "isolate-leader", "clients": true}});
     let (report, output) = play(&lab, fault, || cut.says("silent"));
-    assert!(report.proven && report.reproven && report.healed, "{report:?}");
+    assert!(report.proven.is_some() && report.reproven.is_some() && report.healed, "{report:?}");
     let proof = detail(&output, FaultStep::Proven);
     assert!(proof.contains("packets of clients were cut") && proof.contains("cut proven on"), "{proof}");
     assert!(output.iter().any(|event| event.cut.len() == 4), "{output:?}");
@@ -154,7 +154,7 @@ fn clients_are_cut_from_one_side_and_the_agents_are_not() {
 fn a_role_whose_ports_do_not_answer_cannot_be_proven_cut() {
     let lab = new_lab("dumb", 2);
     let (report, output) = play(&lab, json!({"partition": {"shape": "halves", "ports": "peer"}}), || ());
-    assert!(!report.proven, "{report:?}");
+    assert!(report.proven.is_none(), "{report:?}");
     let why = detail(&output, FaultStep::Unproven);
     assert!(why.contains("no port of the role peer answers between n1 and n2"), "{why}");
     nothing_is_left(&lab);
@@ -200,7 +200,7 @@ fn a_delay_of_one_directed_link_is_measured_by_a_program_of_its_own() {
         }
     });
     println!("{}", detail(&output, FaultStep::Proven));
-    assert!(report.proven && report.reproven && report.healed, "{report:?}");
+    assert!(report.proven.is_some() && report.reproven.is_some() && report.healed, "{report:?}");
     let median = |at: usize| seen[at][50];
     assert!((40.0..=60.0).contains(&median(0)), "{:?}", seen[0]);
     assert!(seen[0][0] > 44.0, "one came too early: {:?}", seen[0]);
@@ -234,7 +234,7 @@ fn each_packet_fault_is_proven_and_healed() {
         let last = output.iter().map(|event| format!("{:?}: {}", event.step, event.detail.join(" | ")));
         let told: Vec<String> = last.filter(|line| !line.starts_with("Planned")).collect();
         println!("{}\n  {}", report.what, told.join("\n  "));
-        if !(report.proven && report.reproven && report.healed) {
+        if !(report.proven.is_some() && report.reproven.is_some() && report.healed) {
             unproven.push(report.what);
         }
         nothing_is_left(&lab);
