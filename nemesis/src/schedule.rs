@@ -250,7 +250,7 @@ impl JsonSchema for ScheduledFault {
             "type": "boolean",
             "default": true,
             "description": "Whether the run is unknown unless this fault was proven to be in force. `schedule.yaml` of a run has `false` at a drawn \
-                            fault that could not be proven there."
+                            fault that was not proven there for half a second."
         });
         let exactly = json_schema!({
             "type": "object",
