@@ -34,5 +34,6 @@ modes! {
     "gossip" gossip Gossip,
     "ids" ids Ids,
     "raft" raft Raft,
+    "saga" saga Sagas,
     "two-phase" two_phase TwoPhase,
 }
