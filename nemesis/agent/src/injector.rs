@@ -337,7 +337,7 @@ impl Injector {
     /// The self-heals, and the faults that are left. Self-heals of other runs are reported once and then forgotten; what was left
     /// behind only after `dsfuzz heal` has asked.
     pub(crate) fn undone(&mut self) -> Response {
-        let by_itself = self.journal.healed();
+        let by_itself = self.journal.healed().into_iter().chain(self.journal.foreign().cloned()).collect();
         let run = self.run.clone();
         let shown = |heal: &SelfHeal| run.starts_with(HEAL_RUN) || !heal.why.contains(LEFT_BEHIND);
         if let Err(reason) = self.journal.forget(|heal| heal.run != run && shown(heal)) {

@@ -2,12 +2,13 @@
 //! and self-heals that are to be reported to the control node. `injector.rs` owns it, in the agent and in its guardian.
 //!
 //! The file is preallocated and has slots of fixed size, so that a full disk cannot stop an entry. An entry is on disk before its
-//! injection begins, so a torn slot is an injection that never began.
+//! injection begins, so a torn slot is an injection that never began. A whole slot that this release does not understand is an
+//! injection of another release: it stays, and is reported.
 //!
 //! A slot is the magic, the length of the JSON and its CRC-32 (both little-endian, 4 bytes), and the JSON. A free slot begins with
 //! zeros.
 use crate::process::BootId;
-use dsfuzz_nemesis::protocol::{Injection, SelfHeal};
+use dsfuzz_nemesis::protocol::{Injection, LEFT_BEHIND, SelfHeal};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -51,6 +52,9 @@ enum JournalRecord {
     Live(UndoEntry),
     /// A fault that the node undid by itself.
     Healed(SelfHeal),
+    /// An injection of another release, in the form in which it is reported.
+    #[serde(skip)]
+    Foreign(SelfHeal),
 }
 
 /// The undo journal in one file. `slots` mirrors the file.
@@ -104,6 +108,14 @@ impl Journal {
             .collect();
         entries.sort_by_key(|entry| entry.seq);
         entries
+    }
+
+    /// Injections of other releases, as self-heals that did not hold.
+    pub(crate) fn foreign(&self) -> impl Iterator<Item = &SelfHeal> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Some(JournalRecord::Foreign(heal)) => Some(heal),
+            _ => None,
+        })
     }
 
     /// The self-heals, earliest first.
@@ -207,7 +219,19 @@ fn parse(bytes: &[u8]) -> Option<JournalRecord> {
     if crc32(json) != sum {
         return None;
     }
-    serde_json::from_slice(json).ok()
+    serde_json::from_slice(json).ok().or_else(|| foreign(json))
+}
+
+/// The injection of another release; none if it is another record, of which nothing has to be undone.
+fn foreign(json: &[u8]) -> Option<JournalRecord> {
+    let record: serde_json::Value = serde_json::from_slice(json).ok()?;
+    let entry = record.get("Live")?;
+    let run = entry["run"].as_str().unwrap_or("an unknown run").to_owned();
+    let fault = entry["fault"].as_u64().unwrap_or(0);
+    let why = format!(
+        "{LEFT_BEHIND}: fault {fault} of {run} was injected by another release of dsfuzz; `dsfuzz heal` of that release undoes it"
+    );
+    Some(JournalRecord::Foreign(SelfHeal { fault, run, why, earliest_ns: 0, latest_ns: 0, holds: false }))
 }
 
 /// CRC-32 (IEEE 802.3), bit by bit: a slot is small.
@@ -273,6 +297,26 @@ mod tests {
         let again = Journal::open(&path).expect("read");
         assert_eq!(again.live().iter().map(|entry| entry.fault).collect::<Vec<_>>(), vec![1]);
         assert_eq!(again.torn(), 1);
+        std::fs::remove_file(&path).expect("removed");
+    }
+
+    #[test]
+    fn an_injection_of_another_release_stays_and_is_reported() {
+        let path = fresh("foreign");
+        let mut journal = Journal::open(&path).expect("made");
+        journal.begin(entry(1)).expect("written");
+        let json = br#"{"Live":{"seq":2,"run":"later/1","fault":7,"act":{"freeze-dns":{}}}}"#;
+        journal.write(1, &frame(json)).expect("written");
+        let mut again = Journal::open(&path).expect("read");
+        assert_eq!((again.torn(), again.live().len()), (0, 1));
+        for _ in 0..2 {
+            let told: Vec<SelfHeal> = again.foreign().cloned().collect();
+            assert_eq!((told.len(), told[0].fault, told[0].holds), (1, 7, false));
+            assert!(told[0].why.contains("fault 7 of later/1 was injected by another release"), "{}", told[0].why);
+            again.forget(|_| true).expect("nothing to forget");
+        }
+        again.begin(entry(3)).expect("written");
+        assert_eq!(Journal::open(&path).expect("read").foreign().count(), 1, "its slot is not used again");
         std::fs::remove_file(&path).expect("removed");
     }
 
