@@ -186,6 +186,15 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, NodeAccess)>) -> a
         }
     }
     looks.extend(walls(plan, &deployment, &hosts).await);
+    looks.extend(hosts.left_behind().await.into_iter().map(|(node, detail)| NodeCheck {
+        node: node.to_string(),
+        what: "no faults left behind".into(),
+        able: false,
+        needed: true,
+        by_run: false,
+        left_out: false,
+        detail: format!("{detail}; `dsfuzz heal` shows it and forgets it"),
+    }));
     for remote in hosts.remotes() {
         let node = remote.node();
         let unreachable = unreachable(node.address, &deployment.ports(&node.name)).await;

@@ -174,6 +174,16 @@ impl Hosts {
         }
     }
 
+    /// What earlier runs left on the nodes without an undo, one sentence each with its node.
+    pub async fn left_behind(&self) -> Vec<(Arc<str>, String)> {
+        let all = self
+            .undone_already()
+            .await
+            .into_iter()
+            .flat_map(|(node, (sentences, _))| sentences.into_iter().map(move |sentence| (node.clone(), sentence)));
+        all.filter(|(_, sentence)| sentence.contains(LEFT_BEHIND)).collect()
+    }
+
     /// Takes away the layers over the folders of targets, also where a target still runs.
     pub async fn take_layers_away(&self) -> Result<()> {
         let asked = self.everywhere(Request::DiskLayers { folders: Vec::new() }, UNDO).await;
