@@ -220,7 +220,8 @@ fn hear_client<M>(stream: TcpStream, number: u64, events: &Sender<Event<M>>, obj
     let Ok(mut writer) = stream.try_clone() else { return };
     for line in BufReader::new(stream).lines().map_while(Result::ok) {
         let request: Json = serde_json::from_str(&line).unwrap_or_default();
-        if request["f"] == "status" {
+        // A call has an object; an object may have a function of this name.
+        if request["f"] == "status" && request["object"].is_null() {
             // The asker reads until the connection ends.
             let _ = events.send(Event::Status(number));
             return;
