@@ -156,15 +156,16 @@ impl NodeShell {
 
     fn ask(&mut self, command: &str) -> Option<String> {
         writeln!(self.input, "{command}").ok()?;
-        let mut text = String::new();
+        // A damaged file may make a target write what is no text.
+        let mut bytes = Vec::new();
         loop {
-            let begin = text.len();
-            if self.output.read_line(&mut text).ok()? == 0 {
+            let begin = bytes.len();
+            if self.output.read_until(b'\n', &mut bytes).ok()? == 0 {
                 return None;
             }
-            if text[begin..].trim_end() == DONE {
-                text.truncate(begin);
-                return Some(text);
+            if bytes[begin..].trim_ascii_end() == DONE.as_bytes() {
+                bytes.truncate(begin);
+                return Some(String::from_utf8_lossy(&bytes).into_owned());
             }
         }
     }

@@ -81,7 +81,7 @@ look_at_redis() {
     for said in "${log[@]}"; do
         case "$said" in
             *"Redis is starting"*|*"Ready to accept connections"*) refused=;;
-            *"reading the append only file"*|*"Internal error in RDB reading"*|*"AOF MANIFEST FILE ERROR"*) refused=${said#*# };;
+            *"reading the append only file"*|*"Internal error in RDB reading"*|*"AOF MANIFEST FILE ERROR"*|*"Unable to obtain the AOF file"*) refused=${said#*# };;
         esac
     done
     [ -z "$refused" ] || echo "redis refuses its file: $refused"
