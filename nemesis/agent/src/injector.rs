@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// Attempts at an undo without proof when the control node is gone.
 const ATTEMPTS: usize = 3;
+/// The undos of leftover custom faults share this time from the agent's start, which is shorter than the 60 s of a greeting.
+const LEFTOVERS: Duration = Duration::from_secs(40);
 /// Time from a failure to put layers right to the next attempt.
 const MEND_AGAIN_NS: u64 = 5_000_000_000;
 /// The lease before the control node sets one.
@@ -222,7 +224,8 @@ impl Injector {
         if !proof.holds && self.is_leftover(entry) {
             let (how, left) = self.without_undo(&entry.injection);
             proof.holds = true;
-            let sentence = format!("{how}: fault {} of {} is over, and {left}", entry.fault, entry.run);
+            let by_hand = Own::of(&entry.injection).map(|own| format!(": {}", own.heal_by_hand())).unwrap_or_default();
+            let sentence = format!("{how}: fault {} of {} is over, and {left}{by_hand}", entry.fault, entry.run);
             if how == LEFT_BEHIND {
                 self.remember(SelfHeal {
                     fault: entry.fault,
@@ -254,7 +257,12 @@ impl Injector {
             .filter(|other| other.seq != entry.seq)
             .filter(|other| !other.boot_id.is_other_boot(&self.boot_id) || !other.injection.facts().ends_with_boot)
             .collect();
-        self.with_context(&others, |context| injections::undo(entry, context))
+        let mut entry = entry.clone();
+        if self.is_leftover(&entry) {
+            let used = Duration::from_nanos(sys::boottime_ns().saturating_sub(self.opened_ns));
+            injections::shorten_undo(&mut entry.injection, LEFTOVERS.saturating_sub(used));
+        }
+        self.with_context(&others, |context| injections::undo(&entry, context))
     }
 
     /// Whether the injection belongs to another run than the node's holder. A failed undo of it must not block every later run.

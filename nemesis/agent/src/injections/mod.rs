@@ -34,7 +34,7 @@ use std::sync::Arc;
 use step::RealSkew;
 
 pub(crate) use self::clock::{refresh as refresh_clocks, shift_of};
-pub(crate) use self::own::{NodeAccess, Own};
+pub(crate) use self::own::{NodeAccess, Own, shorten_undo};
 
 /// The parts of the node's state that injections use.
 pub(crate) struct Context<'a> {

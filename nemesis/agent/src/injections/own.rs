@@ -19,6 +19,10 @@ const PROVE: &str = "prove";
 /// Of a command's output, the last lines, each cut after this number of characters.
 const LINES: usize = 6;
 const CHARS: usize = 200;
+/// The most bytes of a `heal` that is shown: the journal keeps the sentence in one slot.
+const BY_HAND_BYTES_MAX: usize = 1 << 10;
+/// The least time of a command that undoes a leftover.
+const SHORTEST_MS: u64 = 500;
 
 /// The state of the node for a custom fault. Its commands may take minutes, in which other injections need that state.
 pub(crate) trait NodeAccess {
@@ -209,6 +213,27 @@ impl<'a> Own<'a> {
         commands.saturating_add(stops.saturating_mul(2))
     }
 
+    /// Its `heal` as a line for a shell. A long one is only named.
+    pub(crate) fn heal_by_hand(&self) -> String {
+        let Command { argv, env, cwd, user, .. } = &self.commands.heal;
+        let script = match &argv[..] {
+            [script] => script.trim().to_owned(),
+            words => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+        };
+        if script.len() > BY_HAND_BYTES_MAX || script.contains('\n') {
+            return format!("`dsfuzz plan PLAN -v` prints that of {}", self.name);
+        }
+        let mut line = String::new();
+        if !cwd.is_empty() {
+            line += &format!("cd {} && ", quoted(cwd));
+        }
+        for (name, value) in env {
+            line += &format!("export {name}={}; ", quoted(value));
+        }
+        line += &script;
+        if user.is_empty() { line } else { format!("{line} (as {user})") }
+    }
+
     /// Whether it is in force.
     pub(crate) fn proven(&self, node: &mut impl NodeAccess) -> Proof {
         let mut proof = new_proof();
@@ -266,6 +291,25 @@ impl Inject for Own<'_> {
     }
 }
 
+/// Shortens the deadlines of the commands that undo a custom fault, so that they end within this time together.
+pub(crate) fn shorten_undo(injection: &mut Injection, within: Duration) {
+    if let Injection::Own { commands, .. } = injection {
+        let part = u64::try_from(within.as_millis() / 4).unwrap_or(u64::MAX).max(SHORTEST_MS);
+        commands.heal.deadline_ms = commands.heal.deadline_ms.min(2 * part);
+        // The last run of `healed` may begin just before the end of its time.
+        commands.healed.deadline_ms = commands.healed.deadline_ms.min(part);
+    }
+}
+
+/// One word for a shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-=:,+@%".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// The last lines of an output, as the end of a sentence. Of a command that failed the very last comes first: a long sentence is cut.
 fn last_lines(text: &str, good: bool) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -275,5 +319,47 @@ fn last_lines(text: &str, good: bool) -> String {
         [] => String::new(),
         [before @ .., last] if !good && !before.is_empty() => format!(": {last} (before it: {})", before.join(" | ")),
         lines => format!(": {}", lines.join(" | ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(argv: &[&str], deadline_ms: u64) -> Command {
+        Command { argv: argv.iter().map(|word| (*word).to_owned()).collect(), deadline_ms, ..Command::default() }
+    }
+
+    #[test]
+    fn the_undo_of_a_leftover_ends_within_its_time() {
+        let own = |heal_ms, healed_ms| Injection::Own {
+            name: "x".to_owned(),
+            services: Vec::new(),
+            commands: Box::new(OwnCommands {
+                heal: command(&["a"], heal_ms),
+                healed: command(&["b"], healed_ms),
+                ..OwnCommands::default()
+            }),
+        };
+        let mut long = own(300_000, 40_000);
+        shorten_undo(&mut long, Duration::from_secs(40));
+        assert_eq!(long, own(20_000, 10_000));
+        assert_eq!(Own::of(&long).map(|own| own.longest_undo()), Some(Duration::from_secs(40)));
+        let mut short = own(100, 200);
+        shorten_undo(&mut short, Duration::ZERO);
+        assert_eq!(short, own(100, 200));
+    }
+
+    #[test]
+    fn a_heal_by_hand_is_a_line_for_a_shell() {
+        let said = |heal| {
+            let commands = OwnCommands { heal, ..OwnCommands::default() };
+            Own { name: "x", services: &[], commands: &commands }.heal_by_hand()
+        };
+        assert_eq!(said(command(&["rm /tmp/a"], 1)), "rm /tmp/a");
+        assert_eq!(said(command(&["rm", "/tmp/it's", ""], 1)), r"rm '/tmp/it'\''s' ''");
+        let placed = Command { cwd: "/a b".to_owned(), user: "db".to_owned(), ..command(&["./heal"], 1) };
+        assert_eq!(said(placed), "cd '/a b' && ./heal (as db)");
+        assert_eq!(said(command(&["a\nb"], 1)), "`dsfuzz plan PLAN -v` prints that of x");
     }
 }

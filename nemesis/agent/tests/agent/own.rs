@@ -37,7 +37,7 @@ fn what_is_left_behind_is_told_to_every_run_until_a_heal_has_shown_it() {
     for run in ["b", "c", "heal/7"] {
         let mut next = node.agent(run, LEASE_MS);
         let (by_itself, left) = next.undone();
-        let told = "left behind: fault 1 of a is over, and what its `begin` did may still be there";
+        let told = "left behind: fault 1 of a is over, and what its `begin` did may still be there: run its `heal` by hand: exit 3";
         assert!(left.is_empty() && by_itself.len() == 1, "{run}: {by_itself:?}");
         assert!(!by_itself[0].holds && by_itself[0].why.contains(told), "{run}: {by_itself:?}");
         next.close();
