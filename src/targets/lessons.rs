@@ -5,6 +5,8 @@ const PAGES: &[(&str, &str)] = &[
     ("gossip", include_str!("../../docs/specimens/gossip.md")),
     ("ids", include_str!("../../docs/specimens/ids.md")),
     ("raft", include_str!("../../docs/specimens/raft.md")),
+    ("saga", include_str!("../../docs/specimens/saga.md")),
+    ("two-phase", include_str!("../../docs/specimens/two-phase.md")),
 ];
 
 /// What a page says about a mode, or about one of its mistakes.
