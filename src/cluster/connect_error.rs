@@ -1,5 +1,5 @@
 //! [`NodeConnectError`]: why a node cannot be reached, by SSH or by a command of this machine. Its messages say what was tried and what to do.
-use dsfuzz_nemesis::protocol::Claim;
+use dsfuzz_nemesis::protocol::{Claim, Claimant};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -414,16 +414,42 @@ fn taken(node: &str, claim: &Claim, again: bool) -> String {
         let since = time(*since_ns);
         return format!("{node}: evicted by run {} from host {}, which took the node over at {since}", by.run, by.host);
     }
-    format!("{}; wait for its end, or end it with --take-over", used(node, claim))
+    let advice = if claim.undoing.is_empty() {
+        "wait for its end, or end it with --take-over"
+    } else {
+        "wait until that is done"
+    };
+    format!("{}; {advice}", used(node, claim))
 }
 
 /// Which run uses a node, and since when.
 pub fn used(node: &str, claim: &Claim) -> String {
-    let Claim { by, since_ns, renewed_ns } = claim;
+    let Claim { by, since_ns, renewed_ns, undoing } = claim;
     let (since, renewed) = (time(*since_ns), time(*renewed_ns));
+    if !undoing.is_empty() {
+        let (Claimant { run, host, .. }, undoing) = (by, undoing.join(", "));
+        return format!(
+            "{node}: run {run} from host {host} has ended (last heard of at {renewed}), and the node is still undoing {undoing}"
+        );
+    }
     format!("{node} is used by run {} from host {} since {since} (last heard of at {renewed})", by.run, by.host)
 }
 
 fn time(ns: i64) -> String {
     chrono::DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_has_ended_is_not_said_to_use_its_node() {
+        let by = Claimant { run: "j/1".to_owned(), host: "h".to_owned(), token: String::new() };
+        let running = Claim { by, ..Claim::default() };
+        assert!(taken("n2", &running, false).contains("n2 is used by run j/1"));
+        let said = taken("n2", &Claim { undoing: vec!["fault 1 (leave)".to_owned()], ..running }, false);
+        assert!(said.contains("run j/1 from host h has ended"), "{said}");
+        assert!(said.ends_with("still undoing fault 1 (leave); wait until that is done"), "{said}");
+    }
 }

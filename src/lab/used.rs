@@ -162,7 +162,8 @@ mod tests {
         assert_eq!(node.held().expect("looked"), None, "no claim was ever made");
         let keep = |renewed_ns| {
             let by = Claimant { run: "a".into(), ..Claimant::default() };
-            let file = ClaimFile { claim: Claim { by, since_ns: 1, renewed_ns }, ..ClaimFile::default() };
+            let file =
+                ClaimFile { claim: Claim { by, since_ns: 1, renewed_ns, ..Claim::default() }, ..ClaimFile::default() };
             crate::store::write_whole(&json, &serde_json::to_vec(&file).expect("JSON")).expect("written");
         };
         keep(1);

@@ -131,7 +131,7 @@ impl NodeClaim {
         let since_ns = last.map(|last| last.claim).filter(|last| last.by == *by).map_or(now_ns, |last| last.since_ns);
         let me = std::process::id();
         let held = ClaimFile {
-            claim: Claim { by: by.clone(), since_ns, renewed_ns: now_ns },
+            claim: Claim { by: by.clone(), since_ns, renewed_ns: now_ns, undoing: Vec::new() },
             agent: (me, process::stat(me).map_or(0, |stat| stat.start)),
             ending: false,
             over: false,
@@ -168,6 +168,11 @@ impl NodeClaim {
     /// The agent heals and will end.
     pub(crate) fn end(&self) {
         self.change(|held| held.ending = true);
+    }
+
+    /// The agent, which ends, undoes these faults.
+    pub(crate) fn undoes(&self, faults: Vec<String>) {
+        self.change(|held| held.claim.undoing = faults);
     }
 
     /// The run that asked for the end of this agent, if any.
@@ -254,7 +259,7 @@ mod tests {
     #[test]
     fn only_a_run_that_did_not_end_in_order_may_have_clients() {
         let held = |over, renewed_ns| {
-            let claim = Claim { by: claimant("a"), since_ns: 0, renewed_ns };
+            let claim = Claim { by: claimant("a"), renewed_ns, ..Claim::default() };
             ClaimFile { claim, over, ..ClaimFile::default() }
         };
         let now_ns = 1_000_000_000_000;
@@ -280,7 +285,7 @@ mod tests {
         fs::create_dir_all(&folder).expect("a folder");
         let files = files(&folder);
         let keep = |renewed_ns, ending| {
-            let claim = Claim { by: claimant("a"), since_ns: 1, renewed_ns };
+            let claim = Claim { by: claimant("a"), since_ns: 1, renewed_ns, ..Claim::default() };
             let held = ClaimFile { claim, agent: (0, 0), ending, ..ClaimFile::default() };
             write_whole(&files.held, &serde_json::to_vec(&held).expect("JSON")).expect("written");
             held

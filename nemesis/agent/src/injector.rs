@@ -335,6 +335,15 @@ impl Injector {
         }
     }
 
+    /// The faults in the journal in words.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let named = |entry: &UndoEntry| match Own::of(&entry.injection) {
+            Some(own) => format!("fault {} ({})", entry.fault, own.name()),
+            None => format!("fault {}", entry.fault),
+        };
+        self.journal.live().iter().map(named).collect()
+    }
+
     /// How long the commands of custom faults may delay [`Injector::heal`].
     pub(crate) fn longest_commands(&self) -> Duration {
         let live = self.journal.live();

@@ -507,6 +507,7 @@ impl Agent {
         }
         let mut injector = self.injector();
         // Expiring injections were last renewed until this time; they end by the heal below or by expiry.
+        self.claim.undoes(injector.faults());
         let longest = injector.longest_commands();
         let clean = self.with_signs(longest, || injector.heal(&why, Some(self.held_until_ns.load(SeqCst))));
         self.ending.store(true, SeqCst);

@@ -50,6 +50,9 @@ pub struct Claim {
     pub since_ns: i64,
     /// Time of the control node's last message, by the same clock.
     pub renewed_ns: i64,
+    /// The faults that the node still undoes after the end of the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undoing: Vec<String>,
 }
 
 /// The file beside the lock of a claim. The claim is in force as long as the lock is held.
