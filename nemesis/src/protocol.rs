@@ -17,7 +17,7 @@ mod selection;
 pub use ability::Ability;
 pub use claim::{CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name};
 pub use disk_effect::{DiskCall, DiskDamage, DiskEffect, DiskError};
-pub use injection::{Injection, InjectionFacts, Leftover, OwnCommands, OwnProcesses};
+pub use injection::{DROPPED, Injection, InjectionFacts, LEFT_BEHIND, Leftover, OwnCommands, OwnProcesses};
 pub use packets::{CutHow, HeardVolley, PacketCounts, PacketEffect, PacketMatch, Volley};
 pub use resource::{LimitedGroup, LimitedProcess, ResourceLimit};
 pub use selection::{Only, PickedProcess, ProcessSelection};
@@ -515,12 +515,6 @@ pub struct SelfHeal {
     /// Whether it was proven gone.
     pub holds: bool,
 }
-
-/// First word of the sentence about another run's injection that was dropped from the journal without an undo.
-pub const DROPPED: &str = "dropped";
-
-/// The same where a later run may meet what is left, on the node itself. The agent reports it until `dsfuzz heal` has shown it.
-pub const LEFT_BEHIND: &str = "left behind";
 
 /// The begin of the name under which `dsfuzz heal` claims a node.
 pub const HEAL_RUN: &str = "heal/";

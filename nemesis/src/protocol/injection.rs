@@ -239,6 +239,12 @@ pub struct InjectionFacts {
     pub leftover: Leftover,
 }
 
+/// First word of the sentence about another run's injection that was dropped from the journal without an undo.
+pub const DROPPED: &str = "dropped";
+
+/// The same where a later run may meet what is left, on the node itself. The agent reports it until `dsfuzz heal` has shown it.
+pub const LEFT_BEHIND: &str = "left behind";
+
 /// The remains of an injection whose undo failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leftover {
