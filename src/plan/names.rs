@@ -155,12 +155,16 @@ pub fn fallacies() -> Vec<Entry> {
     FALLACIES.iter().map(entry).collect()
 }
 
+/// Checkers of functions that no workload of dsfuzz calls: a plan declares them.
+const OF_DECLARED: [&str; 1] = ["membership"];
+
 /// Checkers.
 pub fn checkers() -> Vec<Entry> {
     let entry = |checker: &CheckerDoc| {
         let driving = WORKLOADS.iter().filter(|workload| workload.checkers.contains(&checker.name));
         let driving: Vec<String> = match checker.judges.runs {
             true => vec!["any".to_owned()],
+            false if OF_DECLARED.contains(&checker.name) => vec![dsfuzz_workloads::declared::DOC.name.to_owned()],
             false => driving.map(|workload| workload.name.to_owned()).collect(),
         };
         let entry = Entry { options: checker.option_docs(), ..Entry::new(checker.name, checker.doc) };

@@ -2,6 +2,7 @@
 
 /// The pages, one for each mode of the specimens.
 const PAGES: &[(&str, &str)] = &[
+    ("crdt", include_str!("../../docs/specimens/crdt.md")),
     ("gossip", include_str!("../../docs/specimens/gossip.md")),
     ("ids", include_str!("../../docs/specimens/ids.md")),
     ("raft", include_str!("../../docs/specimens/raft.md")),

@@ -22,13 +22,26 @@ use std::sync::Arc;
 pub struct Recording {
     builder: HistoryBuilder,
     workload: Arc<str>,
+    node: Arc<str>,
+    settle: bool,
     index: u64,
 }
 
 impl Recording {
     /// An empty one; the name of the workload is what checkers tell it by.
     pub fn new(workload: &str) -> Recording {
-        Recording { builder: HistoryBuilder::new(), workload: Arc::from(workload), index: 0 }
+        let (builder, workload, node) = (HistoryBuilder::new(), Arc::from(workload), Arc::from(""));
+        Recording { builder, workload, node, settle: false, index: 0 }
+    }
+
+    /// Calls from now on ask this node. Until then no node is named.
+    pub fn on(&mut self, node: &str) {
+        self.node = Arc::from(node);
+    }
+
+    /// Calls from now on come after the load: their reads are final reads.
+    pub fn settle(&mut self) {
+        self.settle = true;
     }
 
     /// A process is about to make a call: function, key (nil where there is none) and argument.
@@ -48,12 +61,12 @@ impl Recording {
             time: index,
             worker: u32::try_from(process).unwrap_or(u32::MAX),
             process,
-            node: Arc::from(""),
+            node: self.node.clone(),
             workload: self.workload.clone(),
             f: Arc::from(function),
             key: key.into(),
             value: input.into(),
-            settle: false,
+            settle: self.settle,
         }))
     }
 

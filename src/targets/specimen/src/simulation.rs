@@ -40,6 +40,7 @@ pub(crate) struct Simulation<M: Mode> {
     lost_percent: u64,
     doubled_percent: u64,
     calls: u64,
+    settles: bool,
     params: Json,
     answers: BTreeMap<Ticket, Outcome>,
     recording: Recording,
@@ -73,6 +74,7 @@ impl<M: Mode> Simulation<M> {
             lost_percent: 0,
             doubled_percent: 0,
             calls: 0,
+            settles: false,
             params: Json::Null,
             answers: BTreeMap::new(),
             recording: Recording::new("w"),
@@ -119,6 +121,7 @@ impl<M: Mode> Simulation<M> {
     ) -> Ticket {
         self.calls += 1;
         let ticket = Ticket { connection: process, id: self.calls };
+        self.recording.on(&self.settings[node].names[node]);
         self.recording.call(process, f, as_value(&key), as_value(&value)).expect("no other open call");
         self.open.insert(ticket, process);
         let call = Call {
@@ -131,10 +134,16 @@ impl<M: Mode> Simulation<M> {
             value,
             params: self.params.clone(),
             deadline_ms: 5_000,
-            is_final: false,
+            is_final: self.settles,
         };
         self.deliver_call(node, ticket, call);
         ticket
+    }
+
+    /// Calls from now on come after the load.
+    pub(crate) fn settle(&mut self) {
+        self.settles = true;
+        self.recording.settle();
     }
 
     /// What every call from now on says about its workload.

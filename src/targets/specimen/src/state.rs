@@ -80,11 +80,14 @@ impl State {
 
     /// A text that is equal for equal states.
     pub fn digest(&self) -> String {
-        let text = serde_json::to_string(&self.0).expect("JSON");
-        // FNV-1a, 64 bits.
-        let hash = text
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        format!("{hash:016x}")
+        digest(&serde_json::to_string(&self.0).expect("JSON"))
     }
+}
+
+/// A short text that is equal for equal texts: FNV-1a, 64 bits.
+pub fn digest(text: &str) -> String {
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{hash:016x}")
 }

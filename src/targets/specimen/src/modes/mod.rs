@@ -31,6 +31,7 @@ macro_rules! modes {
 }
 
 modes! {
+    "crdt" crdt Crdt,
     "gossip" gossip Gossip,
     "ids" ids Ids,
     "raft" raft Raft,
