@@ -41,6 +41,7 @@ pub(crate) struct Simulation<M: Mode> {
     doubled_percent: u64,
     calls: u64,
     settles: bool,
+    names_nodes: bool,
     params: Json,
     answers: BTreeMap<Ticket, Outcome>,
     recording: Recording,
@@ -75,6 +76,7 @@ impl<M: Mode> Simulation<M> {
             doubled_percent: 0,
             calls: 0,
             settles: false,
+            names_nodes: false,
             params: Json::Null,
             answers: BTreeMap::new(),
             recording: Recording::new("w"),
@@ -121,7 +123,9 @@ impl<M: Mode> Simulation<M> {
     ) -> Ticket {
         self.calls += 1;
         let ticket = Ticket { connection: process, id: self.calls };
-        self.recording.on(&self.settings[node].names[node]);
+        if self.names_nodes {
+            self.recording.on(&self.settings[node].names[node]);
+        }
         self.recording.call(process, f, as_value(&key), as_value(&value)).expect("no other open call");
         self.open.insert(ticket, process);
         let call = Call {
@@ -138,6 +142,11 @@ impl<M: Mode> Simulation<M> {
         };
         self.deliver_call(node, ticket, call);
         ticket
+    }
+
+    /// The record names the node of each call from now on, for checkers of replicas.
+    pub(crate) fn name_nodes(&mut self) {
+        self.names_nodes = true;
     }
 
     /// Calls from now on come after the load.

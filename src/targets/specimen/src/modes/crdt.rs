@@ -234,6 +234,7 @@ mod tests {
     fn verdict(kind: &str, mistake: &str, trouble: Trouble, seed: u64) -> Verdict {
         let mut nodes: Simulation<Crdt> = Simulation::new(3, mistake, &[], seed);
         nodes.params(json!({"type": kind}));
+        nodes.name_nodes();
         let mut rng = Rng::new(seed, "calls", 0);
         let mut mine: Vec<Vec<i64>> = vec![Vec::new(); 3];
         let mut down = None;
