@@ -10,6 +10,7 @@ pub mod folders;
 mod harmless;
 pub mod judge;
 pub mod lab;
+pub mod matrix;
 pub mod pack;
 pub mod plan;
 pub mod replay;

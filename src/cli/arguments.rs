@@ -70,6 +70,8 @@ pub enum Command {
     Run(super::run::RunArgs),
     /// Run a system with a known mistake, and find it
     Demo(super::demo::DemoArgs),
+    /// Run the specimens with each of their mistakes: which are found, in how many runs and how soon
+    Matrix(super::matrix::MatrixArgs),
     /// Run a stored run again and again, with faults and without: how often its finding comes back
     Replay(super::replay::ReplayArgs),
     /// Pack a stored run into an archive for an issue report, without secrets

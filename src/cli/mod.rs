@@ -15,6 +15,7 @@ mod init;
 mod lab;
 mod list;
 pub mod logs;
+mod matrix;
 mod output;
 mod pack;
 mod plan;
@@ -35,6 +36,7 @@ pub use doctor::DoctorArgs;
 pub use export::ExportArgs;
 pub use heal::HealArgs;
 pub use lab::{LabArgs, LabCommand};
+pub use matrix::MatrixArgs;
 pub use output::{Output, Paint};
 pub use pack::PackArgs;
 pub use replay::ReplayArgs;
@@ -75,6 +77,7 @@ fn dispatch(cli: &Cli, out: &mut Output) -> Result<Exit, Failure> {
         Command::Run(args) => run::main(args, out),
         Command::Demo(args) => demo::main(args, out),
         Command::Replay(args) => replay::main(args, out),
+        Command::Matrix(args) => matrix::main(args, out),
         Command::Pack(args) => pack::main(args, out),
         Command::Check(args) => check::main(args, out),
         Command::Plan(args) => plan::main(args, out),
