@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 /// The files, one for each mode of the specimens.
 const FILES: &[(&str, &str)] = &[
+    ("crdt.yaml", include_str!("rows/crdt.yaml")),
     ("gossip.yaml", include_str!("rows/gossip.yaml")),
     ("ids.yaml", include_str!("rows/ids.yaml")),
     ("raft.yaml", include_str!("rows/raft.yaml")),
