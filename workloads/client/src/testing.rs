@@ -16,6 +16,14 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 
+/// Whether something listens on a port of loopback.
+///
+/// A connection to a port of its own range on which nobody listens may get that port as its own, and so reach itself.
+pub fn is_listening(port: u16) -> bool {
+    let stream = std::net::TcpStream::connect(("127.0.0.1", port));
+    stream.is_ok_and(|stream| stream.local_addr().ok() != stream.peer_addr().ok())
+}
+
 /// A port of loopback that is free now.
 ///
 /// # Panics

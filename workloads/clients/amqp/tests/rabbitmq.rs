@@ -4,9 +4,8 @@
 //! of their own, on free ports, and are killed by their process group.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 use dsfuzz_client::lines::Answer;
-use dsfuzz_client::testing::{Program, Proxy, await_closed, free_port, init, kind, shown, started};
+use dsfuzz_client::testing::{Program, Proxy, await_closed, free_port, init, is_listening, kind, shown, started};
 use serde_json::{Value, json};
-use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -60,7 +59,7 @@ impl RabbitMq {
         let mut started = RabbitMq { names, server, port, _folder: folder, turn: None };
         let end = Instant::now() + Duration::from_secs(120);
         while started.server.try_wait().unwrap().is_none() {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            if is_listening(port) {
                 return Some(started);
             }
             assert!(Instant::now() < end, "RabbitMQ does not serve within 120 s");

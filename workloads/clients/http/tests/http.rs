@@ -2,9 +2,10 @@
 //!
 //! Needs `python3`. The service is a child of the test, on a free port of loopback, and is killed by its process id.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-use dsfuzz_client::testing::{Program, Proxy, ServerProcess, await_closed, free_port, init, shown, started};
+use dsfuzz_client::testing::{
+    Program, Proxy, ServerProcess, await_closed, free_port, init, is_listening, shown, started,
+};
 use serde_json::{Value, json};
-use std::net::TcpStream;
 use std::process::Command;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_dsfuzz-client-http");
@@ -26,7 +27,7 @@ impl Service {
         let mut command = Command::new("python3");
         command.arg(SERVICE).args(["127.0.0.1", &port.to_string()]).arg(folder.path().join("journal"));
         let mut process = ServerProcess::spawn("python3", &mut command);
-        let up = process.is_up(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let up = process.is_up(|| is_listening(port));
         up.then_some(Service { process, port, _folder: folder })
     }
 

@@ -1,5 +1,5 @@
 //! Real servers on loopback, alone and as a cluster.
-use dsfuzz_client::testing::{ServerProcess, free_port, started};
+use dsfuzz_client::testing::{ServerProcess, free_port, is_listening, started};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -50,7 +50,7 @@ impl Server {
     /// Itself once it listens; none if it ended.
     fn serves(mut self) -> Option<Server> {
         let port = self.port;
-        self.process.is_up(|| TcpStream::connect(("127.0.0.1", port)).is_ok()).then_some(self)
+        self.process.is_up(|| is_listening(port)).then_some(self)
     }
 
     pub(crate) fn signal(&self, signal: &str) {

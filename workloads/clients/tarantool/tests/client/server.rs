@@ -1,6 +1,6 @@
 //! Real instances on loopback.
 use crate::PROGRAM;
-use dsfuzz_client::testing::{Program, ServerProcess, free_port, init, started};
+use dsfuzz_client::testing::{Program, ServerProcess, free_port, init, is_listening, started};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -38,7 +38,7 @@ impl Server {
         let file = folder.path().join("init.lua");
         std::fs::write(&file, script).unwrap();
         let mut process = ServerProcess::spawn("tarantool (Debian: tarantool)", Command::new("tarantool").arg(file));
-        let up = process.is_up(|| TcpStream::connect(("127.0.0.1", console)).is_ok());
+        let up = process.is_up(|| is_listening(console));
         up.then_some(Server { process, port, console, _folder: folder })
     }
 
